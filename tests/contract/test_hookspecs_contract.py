@@ -1,0 +1,223 @@
+"""The contract as its README tells it: each hook documented and tested, bare pluggy, the example run for real."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import typing
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pluggy
+import pytest
+from tests.tools.distributions import install
+
+import workspace_hookspecs
+from workspace_hookspecs import WorkspacePlugins, hookimpl
+
+README = Path(__file__).parents[2] / "hookspecs" / "README.md"
+HOOKS = sorted(
+    name for name in dir(workspace_hookspecs) if hasattr(getattr(workspace_hookspecs, name), "workspace_server_spec")
+)
+LIMIT = 30.0
+
+RECORDER = """
+import os, sqlite3
+from contextlib import closing
+from workspace_hookspecs import hookimpl
+
+def note(hook, argument):
+    with closing(sqlite3.connect(os.environ["DATABASE"])) as database:
+        rows = database.execute("SELECT id, archived FROM workspaces ORDER BY id").fetchall()
+    with open(os.environ["RECORD"], "a", encoding="utf-8") as record:
+        print(hook, argument, rows, sep="|", file=record)
+
+@hookimpl
+def on_workspace_deleted(workspace_id):
+    note("deleted", workspace_id)
+
+@hookimpl
+def on_workspace_archived(workspace_id):
+    note("archived", workspace_id)
+
+@hookimpl
+def on_tick(now):
+    note("tick", now.tzinfo)
+
+def close():
+    note("close", None)
+"""
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
+
+    @hookimpl
+    def on_workspace_deleted(self, workspace_id: str) -> None:
+        self.calls.append(("on_workspace_deleted", workspace_id))
+
+    @hookimpl
+    def on_workspace_archived(self, workspace_id: str) -> None:
+        self.calls.append(("on_workspace_archived", workspace_id))
+
+    @hookimpl
+    def on_tick(self, now: datetime) -> None:
+        self.calls.append(("on_tick", now))
+
+
+def fired(fire: Callable[[WorkspacePlugins], None]) -> list[tuple[str, object]]:
+    recorder = Recorder()
+    with WorkspacePlugins() as plugins:
+        plugins.register(recorder, "recorder")
+        fire(plugins)
+        assert plugins.drain(LIMIT)
+    return recorder.calls
+
+
+def python_with(site: Path, **variables: str) -> dict[str, str]:
+    """An environment in which ``site`` is installed and nothing else that is installed is loaded."""
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WORKSPACE_PLUGINS_BLOCK": "reaper", **variables}
+
+
+def test_the_hooks_are_these_three() -> None:
+    assert HOOKS == ["on_tick", "on_workspace_archived", "on_workspace_deleted"]
+    assert set(HOOKS) <= set(workspace_hookspecs.__all__)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_readme_has_the_hooks_exact_signature(hook: str) -> None:
+    (function,) = ast.parse(inspect.getsource(getattr(workspace_hookspecs, hook))).body
+    assert isinstance(function, ast.FunctionDef)
+    assert function.returns is not None
+    signature = f"{hook}({ast.unparse(function.args)}) -> {ast.unparse(function.returns)}"
+    assert f"`{signature}`" in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_has_a_test_of_its_own(hook: str) -> None:
+    assert f"test_hook_{hook}" in globals()
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_says_when_it_is_fired_and_what_may_be_relied_on(hook: str) -> None:
+    documentation = inspect.getdoc(getattr(workspace_hookspecs, hook)) or ""
+    for part in ("**When a host fires it:**", "**Threads**", "**what may be relied on"):
+        assert part.lower().replace("*", "") in documentation.lower().replace("*", "")
+    for parameter in inspect.signature(getattr(workspace_hookspecs, hook)).parameters:
+        assert f":param {parameter}:" in documentation
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_no_hook_is_historic_or_has_a_result_or_a_default(hook: str) -> None:
+    function = getattr(workspace_hookspecs, hook)
+    assert function.workspace_server_spec["historic"] is False
+    assert function.workspace_server_spec["firstresult"] is False
+    hints = typing.get_type_hints(function)
+    assert hints.pop("return") is type(None)
+    assert set(hints.values()) <= {str, datetime}
+    assert all(parameter.default is parameter.empty for parameter in inspect.signature(function).parameters.values())
+
+
+def test_hook_on_workspace_deleted() -> None:
+    assert fired(lambda plugins: plugins.workspace_deleted("w")) == [("on_workspace_deleted", "w")]
+
+
+def test_hook_on_workspace_archived() -> None:
+    assert fired(lambda plugins: plugins.workspace_archived("w")) == [("on_workspace_archived", "w")]
+
+
+def test_hook_on_tick() -> None:
+    moment = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
+    assert fired(lambda plugins: plugins.tick(moment)) == [("on_tick", moment)]
+
+
+def test_bare_pluggy_works_with_the_module_as_the_specification() -> None:
+    manager = pluggy.PluginManager("workspace_server")
+    manager.add_hookspecs(workspace_hookspecs)
+    recorder = Recorder()
+    manager.register(recorder)
+    manager.check_pending()
+    moment = datetime.now(timezone.utc)
+    assert manager.hook.on_workspace_deleted(workspace_id="d") == []
+    assert manager.hook.on_workspace_archived(workspace_id="a") == []
+    assert manager.hook.on_tick(now=moment) == []
+    assert recorder.calls == [("on_workspace_deleted", "d"), ("on_workspace_archived", "a"), ("on_tick", moment)]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in workspace_hookspecs.__all__:
+        assert hasattr(workspace_hookspecs, name)
+    public = [member for name, member in vars(WorkspacePlugins).items() if not name.startswith("_")]
+    assert all(inspect.getdoc(member) for member in [workspace_hookspecs, WorkspacePlugins, *public])
+    with pytest.raises(AttributeError, match="no attribute 'WorkspacePlugin'"):
+        workspace_hookspecs.WorkspacePlugin  # noqa: B018
+
+
+def test_the_complete_host_of_the_readme_runs(tmp_path: Path) -> None:
+    (host,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(host.splitlines()) < 20
+    database, record = tmp_path / "host.db", tmp_path / "record"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE workspaces (id TEXT PRIMARY KEY, archived INTEGER NOT NULL DEFAULT 0)")
+        connection.executemany("INSERT INTO workspaces (id) VALUES (?)", [("one",), ("two",), ("three",)])
+    (tmp_path / "host.py").write_text(host, encoding="utf-8")
+    install(tmp_path / "site", "a-recorder", {"recorder": RECORDER}, "[workspace_server]\nrecorder = recorder\n")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(tmp_path / "host.py"), str(database)],
+        env=python_with(tmp_path / "site", DATABASE=str(database), RECORD=str(record)),
+        input="delete one\narchive two\n",
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    calls = [line.split("|") for line in record.read_text(encoding="utf-8").splitlines()]
+    assert [call[:2] for call in calls] == [["tick", "UTC"], ["deleted", "one"], ["archived", "two"], ["close", "None"]]
+    seen = {call[0]: dict(ast.literal_eval(call[2])) for call in calls}
+    assert "one" not in seen["deleted"]
+    assert seen["archived"]["two"] == 1
+    assert seen["close"] == {"two": 1, "three": 0}
+
+
+def test_importing_the_marker_loads_next_to_nothing() -> None:
+    script = "import sys, pluggy; before = set(sys.modules); import workspace_hookspecs; print(*(set(sys.modules) - before))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT, check=True)
+    loaded = set(ended.stdout.split())
+    assert {name for name in loaded if name.startswith("workspace_hookspecs")} == {
+        "workspace_hookspecs",
+        "workspace_hookspecs._markers",
+        "workspace_hookspecs._specs",
+    }
+    assert loaded & {"asyncio", "importlib.metadata", "logging", "sqlite3"} == set()
+
+
+def test_what_a_host_needs_loads_no_event_loop_and_no_metadata_before_load() -> None:
+    script = "import sys; from workspace_hookspecs import WorkspacePlugins; WorkspacePlugins().close(); print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT, check=True)
+    assert set(ended.stdout.split()) & {"asyncio", "importlib.metadata", "email", "sqlite3"} == set()
+
+
+def test_logging_is_not_configured_and_no_signal_handler_is_installed() -> None:
+    script = """if True:
+        import logging, signal
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        from workspace_hookspecs import WorkspacePlugins
+        with WorkspacePlugins.load() as plugins, plugins.ticking(every=60):
+            plugins.workspace_deleted("x")
+        assert handlers == {number: signal.getsignal(number) for number in signal.valid_signals()}
+        assert not logging.getLogger().handlers
+        assert not logging.getLogger("workspace_hookspecs").handlers
+        assert logging.getLogger("workspace_hookspecs").level == logging.NOTSET
+    """
+    environment = {**os.environ, "WORKSPACE_PLUGINS_BLOCK": "reaper"}
+    subprocess.run([sys.executable, "-c", script], env=environment, timeout=LIMIT, check=True)

@@ -1,0 +1,22 @@
+"""Wait for something to become true, instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["wait_until"]
+
+T = TypeVar("T")
+
+
+def wait_until(predicate: Callable[[], T], timeout: float = 10.0, *, every: float = 0.01) -> T:
+    """Poll until ``predicate`` returns something true, and return that. Raises ``AssertionError`` after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := predicate():
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not so after {timeout:g} s: {predicate!r}")
+        time.sleep(every)

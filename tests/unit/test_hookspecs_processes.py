@@ -1,0 +1,247 @@
+"""Forks and the end of the interpreter: real processes.
+
+They fork in a script of their own, because Python 3.12 warns of a fork in a process that has threads.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIMIT = 30.0
+
+BEGIN = """
+import os, sys, threading
+from workspace_hookspecs import WorkspacePlugins, hookimpl
+
+LIMIT = 20
+
+class Plugin:
+    def __init__(self):
+        self.events, self.inside, self.go = [], threading.Event(), threading.Event()
+
+    @hookimpl
+    def on_workspace_deleted(self, workspace_id):
+        self.events.append(workspace_id)
+        if workspace_id == "stuck":
+            self.inside.set()
+            self.go.wait(LIMIT)
+
+    @hookimpl
+    def on_tick(self, now):
+        self.events.append("tick")
+        self.inside.set()
+
+plugin = Plugin()
+plugins = WorkspacePlugins()
+plugins.register(plugin, "plugin")
+
+def child_says(what):
+    os.write(1, (repr(what) + "\\n").encode())
+    os._exit(0)
+
+def wait_for(child):
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+"""
+
+STUCK = """
+plugins.workspace_deleted("stuck")
+assert plugin.inside.wait(LIMIT)
+plugins.workspace_deleted("queued by the parent")
+"""
+
+END_OF_PARENT = """
+wait_for(child)
+plugin.go.set()
+assert plugins.drain(LIMIT)
+print(plugin.events)
+"""
+
+FORK = """
+child = os.fork()
+if child == 0:
+    plugins.workspace_deleted("fired by the child")
+    child_says((plugins.drain(LIMIT), plugin.events))
+"""
+
+HOLD_ALL_LOCKS = """
+held, release = threading.Event(), threading.Event()
+dispatcher = plugins._dispatcher
+(lane,) = dispatcher._lanes.values()
+def hold():
+    with dispatcher._lock, lane._changed:
+        held.set()
+        release.wait(LIMIT)
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait(LIMIT)
+"""
+
+FORK_IN_HOOK = """
+ready, main = threading.Event(), os.getpid()
+class Forking:
+    @hookimpl
+    def on_workspace_deleted(self, workspace_id):
+        os.write(1, f"{workspace_id} in the {'parent' if os.getpid() == main else 'child'}\\n".encode())
+        if workspace_id == "one":
+            ready.wait(LIMIT)
+            child = os.fork()
+            if child:
+                wait_for(child)
+plugins.register(Forking(), "forking")
+plugins.workspace_deleted("one")
+plugins.workspace_deleted("two")
+ready.set()
+assert plugins.drain(LIMIT)
+"""
+
+FIRE_IN_CHILD_OF_HOOK = """
+inside, second = threading.Event(), threading.Event()
+class Forking:
+    @hookimpl
+    def on_workspace_deleted(self, workspace_id):
+        if workspace_id == "fork":
+            child = os.fork()
+            if child:
+                return wait_for(child)
+            plugins.workspace_deleted("first")
+            inside.wait(LIMIT)
+            plugins.workspace_deleted("second")
+        elif workspace_id == "first":
+            inside.set()
+            beside = second.wait(0.3)
+            os.write(1, b"one beside the other\\n" if beside else b"one after the other\\n")
+        else:
+            second.set()
+            os._exit(0)
+plugins.register(Forking(), "forking")
+plugins.workspace_deleted("fork")
+assert plugins.drain(LIMIT)
+"""
+
+FIRE_IN_SIGNAL_HANDLER = """
+import signal
+many = WorkspacePlugins(queue_limit=1_000_000)
+many.register(plugin, "plugin")
+handled = 0
+def fire(*_):
+    global handled
+    handled += 1
+    many.workspace_deleted("from the handler")
+signal.signal(signal.SIGALRM, fire)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+fired = 0
+while handled < 200:
+    many.workspace_deleted("x")
+    fired += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert many.drain(LIMIT)
+print(len(plugin.events) == fired + handled)
+"""
+
+FORK_IN_TICKING = """
+with plugins.ticking(every=0.01) as clock:
+    assert plugin.inside.wait(LIMIT)
+    with clock._changed:
+        child = os.fork()
+    if child == 0:
+        plugins.drain(LIMIT)
+        plugin.events.clear()
+    else:
+        wait_for(child)
+if child == 0:
+    plugins.workspace_deleted("fired by the child")
+    well = plugins.drain(LIMIT)
+    plugins.close()
+    child_says((well, plugin.events))
+"""
+
+HOLD_CLOCK = """
+held, release = threading.Event(), threading.Event()
+clock = plugins.ticking(every=600)
+clock.__enter__()
+assert plugin.inside.wait(LIMIT)
+def hold():
+    with clock._changed:
+        held.set()
+        release.wait(LIMIT)
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait(LIMIT)
+child = os.fork()
+if child == 0:
+    clock.__exit__(None, None, None)
+    plugins.close()
+    child_says("closed")
+release.set()
+wait_for(child)
+clock.__exit__(None, None, None)
+"""
+
+CLOSED_IN_CHILD = """
+plugins.workspace_deleted("x")
+assert plugins.drain(LIMIT)
+child = os.fork()
+if child == 0:
+    plugins.close()
+    child_says("closed")
+wait_for(child)
+plugins.workspace_deleted("y")
+assert plugins.drain(LIMIT)
+print(plugin.events)
+"""
+
+ENDS_WHILE_BUSY = STUCK + "plugins.ticking(every=0.001).__enter__()\nprint('end')\n"
+
+CLOSES_AT_EXIT = """
+import atexit
+class Closing:
+    def close(self):
+        print("closed")
+plugins.register(Closing(), "closing")
+plugins.workspace_deleted("x")
+atexit.register(plugins.close)
+"""
+
+SCRIPTS = [
+    pytest.param(
+        STUCK + FORK + END_OF_PARENT,
+        ["(True, ['stuck', 'fired by the child'])", "['stuck', 'queued by the parent']"],
+        id="a child starts afresh and leaves the parent's events to the parent",
+    ),
+    pytest.param(
+        STUCK + HOLD_ALL_LOCKS + FORK + "release.set()\n" + END_OF_PARENT,
+        ["(True, ['stuck', 'fired by the child'])", "['stuck', 'queued by the parent']"],
+        id="a child whose parent held every lock",
+    ),
+    pytest.param(
+        FORK_IN_HOOK,
+        ["one in the parent", "two in the parent"],
+        id="a child forked in a hook does not work off its parent's queue",
+    ),
+    pytest.param(FIRE_IN_CHILD_OF_HOOK, ["one after the other"], id="a child forked in a hook has one thread for the plugin"),
+    pytest.param(FIRE_IN_SIGNAL_HANDLER, ["True"], id="signal handlers that fire in the midst of firing"),
+    pytest.param(FORK_IN_TICKING, ["(True, ['fired by the child'])"], id="a child does not tick"),
+    pytest.param(HOLD_CLOCK, ["'closed'"], id="a child whose parent's clock held its lock"),
+    pytest.param(CLOSED_IN_CHILD, ["'closed'", "['x', 'y']"], id="a child that closes leaves the parent open"),
+    pytest.param(ENDS_WHILE_BUSY, ["end"], id="the interpreter ends while a plugin is stuck and a clock ticks"),
+]
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-W", "error", "-W", "ignore:.*multi-threaded.*fork:DeprecationWarning", "-c", BEGIN + script]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+@pytest.mark.parametrize(("script", "said"), SCRIPTS)
+def test_processes(script: str, said: list[str]) -> None:
+    ended = run(script)
+    assert (ended.stdout.splitlines(), ended.stderr, ended.returncode) == (said, "", 0)
+
+
+def test_close_at_the_end_of_the_interpreter_closes_the_plugins() -> None:
+    ended = run(CLOSES_AT_EXIT)
+    assert (ended.stdout, ended.returncode) == ("closed\n", 0)
