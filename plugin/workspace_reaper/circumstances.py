@@ -1,0 +1,67 @@
+"""What is the same for all sessions of one sweep, and makes the facts of one session from it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from workspace_reaper.confirmations import Sightings
+from workspace_reaper.memory import BreakerState, Memory, Sight, Sighting
+from workspace_reaper.model import Session, Testimony, Workspace
+from workspace_reaper.policy import Facts
+from workspace_reaper.ports import Whereabouts
+from workspace_reaper.proof import is_proven
+
+__all__ = ["Circumstances", "lives_in"]
+
+
+def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
+    """Whether the reaper runs in this session: below one of its panes, or started from one (as its environment tells)."""
+    key = session.key
+    for pane in session.panes:
+        if not pane.dead and pane.pid in whereabouts.pids:
+            return True
+        if whereabouts.tmux == (key.socket, key.server_pid, pane.pane_id):
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
+    the sessions' that the registry has."""
+
+    memory: Memory
+    sightings: Sightings
+    generation: int
+    testimony: Mapping[str, Testimony]
+    recognised: Set[str]
+    breaker: BreakerState
+    whereabouts: Whereabouts
+
+    def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
+        """All that is known of this session at this moment (Unix seconds)."""
+        key = session.key
+        seen = self.sightings.of(key)
+        orphan = seen.get(Sight.ORPHAN)
+        return Facts(
+            session=session,
+            workspace_id=workspace_id,
+            row=row,
+            now=now,
+            testimony=self.testimony.get(workspace_id),
+            detached_at=_first(seen, Sight.DETACHED),
+            archived_since=_first(seen, Sight.ARCHIVED),
+            dead_since=_first(seen, Sight.DEAD),
+            confirmations=orphan.count if orphan else 0,
+            proven=row is not None or is_proven(workspace_id, session, self.memory, self.generation),
+            recognises_others=len(self.recognised) > (workspace_id in self.recognised),
+            latched=self.breaker.latched,
+            approved=key in self.breaker.excused,
+            home=lives_in(session, self.whereabouts),
+        )
+
+
+def _first(seen: Mapping[Sight, Sighting], sight: Sight) -> float | None:
+    sighting = seen.get(sight)
+    return sighting.first_at if sighting else None

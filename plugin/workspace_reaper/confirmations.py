@@ -1,0 +1,118 @@
+"""What full sweeps have seen of the sessions, carried from sweep to sweep. Pure: it collects changes and stores nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from workspace_reaper.memory import Sight, Sighting, SightKey
+from workspace_reaper.model import SessionKey
+
+__all__ = ["Sightings", "confirm"]
+
+
+def confirm(previous: Sighting | None, now: float, *, gap: float, enough: int) -> Sighting:
+    """One more look that found the same. It counts if the last one that did is at least ``gap`` seconds ago.
+
+    Once ``enough`` looks agree nothing changes any more, so that a sweep without news writes nothing. A clock that went
+    backwards does not count, and starts the gap anew.
+    """
+    if previous is None:
+        return Sighting(now, now)
+    if now < previous.last_at:
+        return Sighting(min(previous.first_at, now), now, previous.count)
+    if previous.count >= enough or now - previous.last_at < gap:
+        return previous
+    return Sighting(previous.first_at, now, previous.count + 1)
+
+
+class Sightings:
+    """The sightings as they were, and what this sweep changes in them: ``changed`` and ``forgotten``."""
+
+    def __init__(self, previous: Mapping[SightKey, Sighting], now: float) -> None:
+        self._now = now
+        # By session: most have none, and are asked about several times in each sweep.
+        self._known: dict[SessionKey, dict[Sight, Sighting]] = {}
+        self._stored = set(previous)
+        for (key, sight), sighting in previous.items():
+            self._known.setdefault(key, {})[sight] = sighting
+        self.changed: dict[SightKey, Sighting] = {}
+        self.forgotten: set[SightKey] = set()
+
+    def of(self, key: SessionKey) -> Mapping[Sight, Sighting]:
+        """All sightings of one session as they are after the changes so far."""
+        return self._known.get(key, _NONE)
+
+    def since(self, key: SessionKey, sight: Sight) -> float | None:
+        """When it was first seen so, or None."""
+        sighting = self.of(key).get(sight)
+        return sighting.first_at if sighting else None
+
+    def count(self, key: SessionKey, sight: Sight) -> int:
+        """How often it was counted; 0 if never."""
+        sighting = self.of(key).get(sight)
+        return sighting.count if sighting else 0
+
+    def set(self, key: SessionKey, sight: Sight, *, holds: bool) -> None:
+        """It is so now (the first time stays), or no longer."""
+        if not holds:
+            self._forget(key, sight)
+        elif sight not in self.of(key):
+            self._put(key, sight, Sighting(self._now, self._now))
+
+    def confirm(self, key: SessionKey, sight: Sight, *, gap: float, enough: int) -> None:
+        """It was looked at, and is so: count it."""
+        previous = self.of(key).get(sight)
+        after = confirm(previous, self._now, gap=gap, enough=enough)
+        if after != previous:
+            self._put(key, sight, after)
+
+    def bump(self, key: SessionKey, sight: Sight) -> None:
+        """It happened once more."""
+        previous = self.of(key).get(sight)
+        count = previous.count + 1 if previous else 1
+        self._put(key, sight, Sighting(previous.first_at if previous else self._now, self._now, count))
+
+    def attached(self, key: SessionKey, *, attached: bool) -> None:
+        """A client looks at it, or none does. The detach is dated at the first look without a client, which is never too
+        early: the client left at some moment since the look before."""
+        if attached:
+            self._forget(key, Sight.DETACHED)
+        elif Sight.ATTACHED in self.of(key):
+            self._forget(key, Sight.DETACHED)
+            self.set(key, Sight.DETACHED, holds=True)
+        self.set(key, Sight.ATTACHED, holds=attached)
+
+    def forget_all(self, sight: Sight) -> None:
+        """Drop every sighting of that kind."""
+        for key in list(self._known):
+            self._forget(key, sight)
+
+    def forget_gone(self, socket: str, alive: Collection[SessionKey]) -> None:
+        """Drop what is remembered of sessions that are no longer on this socket. Not for a socket that could not be read:
+        it loses no session."""
+        for key in [key for key in self._known if key.socket == socket and key not in alive]:
+            for sight in list(self._known[key]):
+                self._forget(key, sight)
+
+    def saved(self) -> None:
+        """The changes so far are in the ledger now: they are no changes any more."""
+        self._stored = (self._stored - self.forgotten) | set(self.changed)
+        self.changed, self.forgotten = {}, set()
+
+    def _put(self, key: SessionKey, sight: Sight, sighting: Sighting) -> None:
+        self._known.setdefault(key, {})[sight] = sighting
+        self.forgotten.discard((key, sight))
+        self.changed[key, sight] = sighting
+
+    def _forget(self, key: SessionKey, sight: Sight) -> None:
+        mine = self._known.get(key)
+        if mine is None or mine.pop(sight, None) is None:
+            return
+        if not mine:
+            del self._known[key]
+        self.changed.pop((key, sight), None)
+        if (key, sight) in self._stored:
+            self.forgotten.add((key, sight))
+
+
+_NONE: Mapping[Sight, Sighting] = {}

@@ -1,0 +1,41 @@
+"""The errors of the reaper: one base, and a subclass for each thing that an operator can do about it."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AmbiguousSession",
+    "ConfigurationError",
+    "LedgerError",
+    "NoSuchSession",
+    "ReaperError",
+    "SweepLocked",
+    "UnreadableSocket",
+]
+
+
+class ReaperError(Exception):
+    """Base of all errors of this package. Its text is a sentence for a person."""
+
+
+class ConfigurationError(ReaperError):
+    """A setting is missing or wrong: the text names the field, the place it came from, and what to write instead."""
+
+
+class LedgerError(ReaperError):
+    """Our own database cannot be read or written: nothing is reaped until it can."""
+
+
+class SweepLocked(ReaperError):
+    """Another reaper with the same ``state_dir`` holds the sweep lock: wait for it, or look at what it does."""
+
+
+class NoSuchSession(ReaperError):
+    """No session of that name, or with that id, is on the configured sockets."""
+
+
+class AmbiguousSession(ReaperError):
+    """Sessions on several sockets have that name: say which with ``--socket``."""
+
+
+class UnreadableSocket(ReaperError):
+    """A socket can't be read, so that nobody can say whether the session is there: the text says why."""

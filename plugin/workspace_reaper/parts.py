@@ -1,0 +1,47 @@
+"""What a sweep works with, and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from workspace_reaper.model import SessionKey, Testimony
+from workspace_reaper.names import Names
+from workspace_reaper.pace import Pace
+from workspace_reaper.policy import Rules
+from workspace_reaper.ports import Clock, Processes, Registry, Terminal
+
+__all__ = ["Parts", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The edges and the thresholds. ``abstain_alarm`` is in seconds."""
+
+    terminals: Sequence[Terminal]
+    registry: Registry
+    processes: Processes
+    clock: Clock
+    names: Names
+    rules: Rules
+    pace: Pace
+    max_orphans_per_hour: int
+    abstain_alarm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a sweep. ``suspects`` None: a full one; else only these workspaces, with what a hook said of each.
+
+    ``approve`` are the sessions that an operator lets pass the breaker. ``stopping`` is asked before each batch of kills.
+    """
+
+    suspects: Mapping[str, Testimony] | None = None
+    dry_run: bool = False
+    approve: frozenset[SessionKey] = frozenset()
+    stopping: Callable[[], bool] = lambda: False
+
+    @property
+    def full(self) -> bool:
+        """Every socket and every managed session."""
+        return self.suspects is None

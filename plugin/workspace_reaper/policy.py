@@ -1,0 +1,240 @@
+"""The verdict table. Pure: a session, its row, what is remembered of it and the time go in, a judgement comes out.
+
+Missing data means keep: a session without a row can only go as ``deleted`` or as an orphan, never as idle or dead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from workspace_reaper.model import Guard, Reason, Session, Testimony, Verdict, Workspace
+
+__all__ = ["ALWAYS", "PROTECTIONS", "Facts", "Held", "Judgement", "Protection", "Rules", "guard", "judge"]
+
+
+class Protection(str, Enum):
+    """What keeps a session alive although a reason holds: the words that reports and ``explain`` use."""
+
+    KEPT = "kept"
+    VETO = "veto"
+    HOME = "home"
+    ATTACHED = "attached"
+    RUNNING = "running"
+    PINNED = "pinned"
+    YOUNG = "young"
+    ACTIVE = "active"
+    UNPROVEN = "unproven"
+    BREAKER = "breaker"
+    UNCONFIRMED = "unconfirmed"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The thresholds, all in seconds but the number of confirmations. Their meaning is in the settings of the same name."""
+
+    idle_ttl: float
+    min_age: float
+    activity_grace: float
+    archived_ttl: float
+    stranger_ttl: float
+    dead_ttl: float
+    confirmation_gap: float
+    orphan_confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one managed session at one moment. Times are Unix seconds.
+
+    ``detached_at`` is when an earlier sweep first saw its last client gone; ``archived_since`` and ``dead_since`` when it
+    was first seen so; ``confirmations`` how many sweeps have confirmed that it has no row. ``proven``: the registry is known
+    to have known this workspace. ``recognises_others``: it knows at least one other session now. ``home``: the reaper runs
+    in it. ``approved``: an operator let exactly this session pass the breaker.
+    """
+
+    session: Session
+    workspace_id: str
+    row: Workspace | None
+    now: float
+    testimony: Testimony | None = None
+    detached_at: float | None = None
+    archived_since: float | None = None
+    dead_since: float | None = None
+    confirmations: int = 0
+    proven: bool = False
+    recognises_others: bool = False
+    latched: bool = False
+    approved: bool = False
+    over_budget: bool = False
+    home: bool = False
+    veto: str | None = None
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since the latest of client input, attach, output of any window, and the detach as seen by us; never below 0."""
+        return max(0.0, self.now - max(self.session.last_activity, self.detached_at or 0.0))
+
+    @property
+    def age_seconds(self) -> float:
+        """Since the session was created; never below 0."""
+        return max(0.0, self.now - self.session.key.created)
+
+    @property
+    def gone(self) -> bool:
+        """The registry has no such workspace, or says itself that it was deleted."""
+        return self.row is None or self.row.deleted
+
+    @property
+    def died_at(self) -> float | None:
+        """When its last pane died: by tmux's word, else when a sweep first saw it so; None if a pane lives."""
+        if not self.session.all_panes_dead:
+            return None
+        told = self.session.dead_since
+        return self.dead_since if told is None else told
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reason that holds, and all that protects the session from it (nothing, if it is condemned)."""
+
+    reason: Reason
+    by: tuple[Protection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict, the reason that decided, and every reason that holds, in the order of the table."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+    protected_by: tuple[Protection, ...] = ()
+    held: tuple[Held, ...] = ()
+
+
+KEEP = Judgement(Verdict.KEEP)
+
+ALWAYS = (Protection.KEPT, Protection.VETO, Protection.HOME)
+"""What spares a session whatever the reason."""
+
+PROTECTIONS: Mapping[Reason, tuple[Protection, ...]] = {
+    Reason.DELETED: (),
+    Reason.ARCHIVED_BY_HOOK: (Protection.ATTACHED, Protection.RUNNING),
+    Reason.WORKTREE_DELETED: (Protection.ATTACHED, Protection.ACTIVE),
+    Reason.ORPHAN: (
+        Protection.ATTACHED,
+        Protection.YOUNG,
+        Protection.ACTIVE,
+        Protection.UNPROVEN,
+        Protection.BREAKER,
+        Protection.UNCONFIRMED,
+        Protection.BUDGET,
+    ),
+    Reason.ARCHIVED: (Protection.ATTACHED, Protection.RUNNING, Protection.ACTIVE),
+    Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED),
+    Reason.DEAD: (Protection.ATTACHED,),
+}
+"""The table's third column."""
+
+
+def reasons(facts: Facts, rules: Rules) -> list[Reason]:
+    """The reasons that are true of the session, protections aside: the table's second column, in its order."""
+    row = facts.row
+    if row is None or row.deleted:
+        return [Reason.DELETED, Reason.ORPHAN] if facts.testimony is Testimony.DELETED else [Reason.ORPHAN]
+    found = []
+    if row.archived and facts.testimony is Testimony.ARCHIVED:
+        found.append(Reason.ARCHIVED_BY_HOOK)
+    if row.worktree_deleted:
+        found.append(Reason.WORKTREE_DELETED)
+    if row.archived:
+        found.append(Reason.ARCHIVED)
+    if facts.idle_seconds > rules.idle_ttl:
+        found.append(Reason.IDLE)
+    died_at = facts.died_at
+    if died_at is not None and facts.now - died_at > rules.dead_ttl:
+        found.append(Reason.DEAD)
+    return found
+
+
+def required_idleness(reason: Reason, facts: Facts, rules: Rules) -> float:
+    """How long a session must have been idle to go for this reason, in seconds; 0 where the idle clock does not count."""
+    if reason in {Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.DEAD}:
+        return 0.0
+    if reason is Reason.IDLE:
+        return rules.idle_ttl
+    if reason is Reason.ORPHAN and not facts.proven:
+        return max(rules.stranger_ttl, rules.activity_grace)
+    if reason is Reason.ARCHIVED and _archived_long(facts, rules):
+        return 0.0
+    return rules.activity_grace
+
+
+def _archived_long(facts: Facts, rules: Rules) -> bool:
+    return facts.archived_since is not None and facts.now - facts.archived_since >= rules.archived_ttl
+
+
+def _active(reason: Reason, facts: Facts, rules: Rules) -> bool:
+    if reason is Reason.ARCHIVED and _archived_long(facts, rules):
+        return False
+    return facts.idle_seconds < rules.activity_grace
+
+
+def _unproven(facts: Facts, rules: Rules) -> bool:
+    if facts.proven:
+        return False
+    return not facts.recognises_others or facts.idle_seconds < rules.stranger_ttl
+
+
+def _unconfirmed(facts: Facts, rules: Rules) -> bool:
+    # A stranger never goes in the first sweep, whatever the setting says.
+    return facts.confirmations < (rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations))
+
+
+_CHECKS: Mapping[Protection, Callable[[Reason, Facts, Rules], bool]] = {
+    Protection.KEPT: lambda _reason, facts, _rules: facts.session.kept,
+    Protection.VETO: lambda _reason, facts, _rules: facts.veto is not None,
+    Protection.HOME: lambda _reason, facts, _rules: facts.home,
+    Protection.ATTACHED: lambda _reason, facts, _rules: facts.session.is_attached,
+    Protection.RUNNING: lambda _reason, facts, _rules: facts.row is not None and facts.row.running,
+    Protection.PINNED: lambda _reason, facts, _rules: facts.row is not None and facts.row.pinned,
+    Protection.YOUNG: lambda _reason, facts, rules: facts.age_seconds < rules.min_age,
+    Protection.ACTIVE: _active,
+    Protection.UNPROVEN: lambda _reason, facts, rules: _unproven(facts, rules),
+    Protection.BREAKER: lambda _reason, facts, _rules: facts.latched and not facts.approved,
+    Protection.UNCONFIRMED: lambda _reason, facts, rules: _unconfirmed(facts, rules),
+    Protection.BUDGET: lambda _reason, facts, _rules: facts.over_budget,
+}
+
+
+def _protections(reason: Reason, facts: Facts, rules: Rules) -> tuple[Protection, ...]:
+    return tuple(check for check in ALWAYS + PROTECTIONS[reason] if _CHECKS[check](reason, facts, rules))
+
+
+def judge(facts: Facts, rules: Rules) -> Judgement:
+    """The first reason of the table that holds and is not held decides; without one, the first that holds is reported."""
+    found = reasons(facts, rules)
+    if not found:
+        return KEEP
+    held = [Held(reason, _protections(reason, facts, rules)) for reason in found]
+    for candidate in held:
+        if not candidate.by:
+            return Judgement(Verdict.REAP, candidate.reason, (), tuple(held))
+    return Judgement(Verdict.HOLD, held[0].reason, held[0].by, tuple(held))
+
+
+def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
+    """What tmux itself must still find true when it kills the session for this reason."""
+    required = required_idleness(reason, facts, rules)
+    deleted = reason is Reason.DELETED
+    return Guard(
+        key=facts.session.key,
+        # A user who types must not keep a deleted workspace's session alive for ever.
+        activity=None if deleted else facts.session.activity,
+        unattached=not deleted,
+        quiet_since=math.floor(facts.now - required) if required > 0 else None,
+        all_panes_dead=reason is Reason.DEAD,
+    )

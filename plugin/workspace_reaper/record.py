@@ -1,0 +1,131 @@
+"""What one full sweep adds to what earlier ones have seen, and what of it is written. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from workspace_reaper import alarms, breaker, proof
+from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.confirmations import Sightings
+from workspace_reaper.memory import Alarm, BreakerState, Changes, Event, Memory, ServerMemory, Sight
+from workspace_reaper.model import Rows, SessionKey, Unknown, Verdict
+from workspace_reaper.observation import Observation
+from workspace_reaper.policy import Rules
+from workspace_reaper.report import SessionReport
+
+__all__ = ["after_kills", "before_kills", "confirm", "when_blind"]
+
+
+def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: Rules, now: float) -> Circumstances:
+    """The circumstances with this sweep's sightings and the breaker's next state. An absence counts only if every socket
+    was seen."""
+    sightings = scene.sightings
+    if proof.change_of_identity(scene.memory.registry, rows):
+        sightings.forget_all(Sight.ORPHAN)
+    orphans: set[SessionKey] = set()
+    for session, workspace_id in observation.sessions:
+        key, row = session.key, rows.found.get(workspace_id)
+        sightings.attached(key, attached=session.is_attached)
+        sightings.set(key, Sight.DEAD, holds=session.all_panes_dead)
+        sightings.set(key, Sight.ARCHIVED, holds=row is not None and row.archived)
+        if row is not None and not row.deleted:
+            sightings.set(key, Sight.ORPHAN, holds=False)
+            continue
+        if observation.everything:
+            sightings.confirm(key, Sight.ORPHAN, gap=rules.confirmation_gap, enough=max(2, rules.orphan_confirmations))
+        if workspace_id not in scene.testimony:
+            orphans.add(key)
+    for socket, alive in observation.clear.items():
+        sightings.forget_gone(socket, alive)
+    if not observation.everything:
+        return scene
+    if scene.breaker.latched and observation.unknown and not scene.breaker.tripped & orphans:
+        # A session that can't be read may be one of those that tripped it: such a sweep frees nothing.
+        return scene
+    loss = breaker.rows_lost(scene.memory.registry, rows)
+    return replace(scene, breaker=breaker.step(scene.breaker, orphans, len(observation.sessions), loss, now))
+
+
+def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
+    """Testimony that is done with: the workspace is there after all, or nothing of it is left to reap."""
+    left = {workspace_id for _, workspace_id in observation.sessions}
+    complete = not observation.unknown
+    return frozenset(
+        workspace_id
+        for workspace_id in scene.memory.testimony
+        if workspace_id in scene.recognised or (complete and workspace_id not in left)
+    )
+
+
+def _events(memory: Memory, rows: Rows, after: BreakerState, now: float) -> tuple[Event, ...]:
+    events = []
+    changed = proof.change_of_identity(memory.registry, rows)
+    if changed:
+        events.append(Event(now, "registry changed", changed))
+    if after.latched and not memory.breaker.latched:
+        events.append(Event(now, "breaker latched", after.cause))
+    if memory.breaker.latched and not after.latched:
+        events.append(Event(now, "breaker released", memory.breaker.cause))
+    return tuple(events)
+
+
+def before_kills(
+    scene: Circumstances,
+    observation: Observation,
+    rows: Rows,
+    servers: Mapping[str, ServerMemory | None],
+    now: float,
+) -> Changes:
+    """What must be committed before anything is killed. Facts that did not change are not in it."""
+    memory = scene.memory
+    registry = proof.recognise(memory.registry, rows)
+    if not observation.everything and registry.generation == memory.registry.generation:
+        # The breaker did not look: what the registry lost since must still show in the next sweep that sees everything.
+        registry = memory.registry
+    return Changes(
+        registry=registry if registry != memory.registry else None,
+        seen=frozenset(i for i in scene.recognised if memory.seen.get(i) != registry.generation),
+        sightings=dict(scene.sightings.changed),
+        forgotten=frozenset(scene.sightings.forgotten),
+        servers=servers,
+        breaker=scene.breaker if scene.breaker != memory.breaker else None,
+        settled=_settled(scene, observation),
+        events=_events(memory, rows, scene.breaker, now),
+    )
+
+
+def after_kills(
+    scene: Circumstances, sessions: Sequence[SessionReport], unknown: Sequence[Unknown], limit: float, now: float
+) -> Changes:
+    """What the kills changed, and the alarms. ``limit`` is ``abstain_alarm`` in seconds."""
+    sightings, memory = scene.sightings, scene.memory
+    for entry in sessions:
+        if entry.key is None:
+            continue
+        lives = entry.verdict is Verdict.REAP and entry.outcome != "reaped"
+        sightings.set(entry.key, Sight.CONDEMNED, holds=lives)
+        if entry.outcome == "failed":
+            sightings.bump(entry.key, Sight.FAILED)
+        elif entry.outcome == "reaped":
+            sightings.set(entry.key, Sight.FAILED, holds=False)
+    found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory.reaped_lately, limit=limit, now=now)
+    return _alarm_changes(memory.alarms, found, sightings, now)
+
+
+def when_blind(memory: Memory, unknown: Sequence[Unknown], now: float) -> Changes:
+    """Without the registry nothing new is known of the sessions: earlier alarms stand, and being blind joins them."""
+    nothing = Sightings({}, now)
+    found = alarms.raised((), unknown, nothing, memory.breaker, {}, limit=math.inf, now=now)
+    return _alarm_changes(memory.alarms, {**memory.alarms, **found}, nothing, now)
+
+
+def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Sightings, now: float) -> Changes:
+    kept, events = alarms.changes(before, found, now)
+    return Changes(
+        sightings=dict(sightings.changed),
+        forgotten=frozenset(sightings.forgotten),
+        alarms=kept if kept != before else None,
+        events=events,
+    )

@@ -1,0 +1,213 @@
+"""What one sweep saw, decided and did: the object that hosts get, and the JSON that programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from workspace_reaper.memory import Reap
+from workspace_reaper.model import SessionKey, Unknown, Verdict, Workspace
+from workspace_reaper.policy import Facts, Judgement
+
+__all__ = ["Seconds", "SessionReport", "SweepReport", "evidence", "iso", "printable", "reap_as_json"]
+
+
+def iso(moment: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC, to the second, with ``Z``."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def printable(text: str) -> str:
+    """Text as it may be shown on a terminal and written as UTF-8: control characters and undecodable bytes escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
+    )
+
+
+def _row(row: Workspace | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "archived": row.archived,
+        "pinned": row.pinned,
+        "running": row.running,
+        "deleted": row.deleted,
+        "worktree_deleted": row.worktree_deleted,
+    }
+
+
+def evidence(facts: Facts) -> dict[str, Any]:
+    """The facts that a verdict rests on, as plain JSON. Ages are in seconds, ``row`` is None where there is none."""
+    session = facts.session
+    return {
+        "attached": max(session.attached, int(session.is_attached)),
+        "idle_seconds": int(facts.idle_seconds),
+        "age_seconds": int(facts.age_seconds),
+        "row": _row(facts.row),
+        "confirmations": facts.confirmations,
+        "proven": facts.proven,
+        "kept": session.kept,
+        "panes_dead": session.all_panes_dead,
+        "testimony": facts.testimony.value if facts.testimony else None,
+    }
+
+
+@dataclass(slots=True)
+class SessionReport:
+    """One managed session in a report. ``facts`` is None for a session that could not be read.
+
+    ``outcome``: ``none``, ``would-reap``, ``reaped``, ``spared`` or ``failed``; ``protected_by`` says what protects or spared
+    it, or what failed.
+    """
+
+    socket: str
+    session: str
+    session_id: str | None
+    workspace_id: str
+    verdict: Verdict
+    reason: str | None = None
+    protected_by: str | None = None
+    outcome: str = "none"
+    reap_id: str | None = None
+    key: SessionKey | None = None
+    facts: Facts | None = None
+    judgement: Judgement | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of ``sweep --json``."""
+        return {
+            "socket": self.socket,
+            "session": printable(self.session),
+            "session_id": self.session_id,
+            "workspace_id": self.workspace_id,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "protected_by": self.protected_by,
+            "outcome": self.outcome,
+            "reap_id": self.reap_id,
+            "evidence": evidence(self.facts) if self.facts else None,
+        }
+
+
+@dataclass(slots=True)
+class Seconds:
+    """How long each part of a sweep took."""
+
+    observe: float = 0.0
+    look_up: float = 0.0
+    judge: float = 0.0
+    kill: float = 0.0
+    total: float = 0.0
+
+    def as_json(self) -> dict[str, float]:
+        """The ``seconds`` of a report, to a tenth of a millisecond."""
+        parts = {"observe": self.observe, "look_up": self.look_up, "judge": self.judge, "kill": self.kill}
+        return {name: round(value, 4) for name, value in {**parts, "total": self.total}.items()}
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What ``sweep`` returns.
+
+    ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
+    configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
+    """
+
+    sweep: str
+    started_at: float
+    dry_run: bool = False
+    full: bool = True
+    abstained: str | None = None
+    sessions: list[SessionReport] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    unmanaged: int = 0
+    freed_bytes: int = 0
+    latched: bool = False
+    registry: Mapping[str, Any] = field(default_factory=dict)
+    contradicted: frozenset[str] = frozenset()
+    seconds: Seconds = field(default_factory=Seconds)
+
+    @property
+    def complete(self) -> bool:
+        """Everything that was asked could be read."""
+        return not self.unknown and self.abstained is None
+
+    def count(self, outcome: str) -> int:
+        """How many sessions had that outcome."""
+        return sum(session.outcome == outcome for session in self.sessions)
+
+    @property
+    def condemned(self) -> int:
+        """How many sessions had the verdict ``reap``."""
+        return sum(session.verdict is Verdict.REAP for session in self.sessions)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 something failed; 2 not configured; 3 could not see everything, or the breaker holds. 1 goes before 3."""
+        if self.abstained == "not configured":
+            return 2
+        if self.count("failed"):
+            return 1
+        return 3 if self.unknown or self.latched else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that ``sweep --json`` prints."""
+        return {
+            "sweep": self.sweep,
+            "started_at": iso(self.started_at),
+            "dry_run": self.dry_run,
+            "complete": self.complete,
+            "abstained": self.abstained,
+            "sessions": [session.as_json() for session in self.sessions],
+            "unknown": [
+                {
+                    "socket": unknown.socket,
+                    "error": printable(unknown.reason),
+                    "source": unknown.source.value,
+                    "session": None if unknown.session is None else printable(unknown.session),
+                }
+                for unknown in self.unknown
+            ],
+            "totals": {
+                "managed": len(self.sessions),
+                "condemned": self.condemned,
+                "reaped": self.count("reaped"),
+                "spared": self.count("spared"),
+                "failed": self.count("failed"),
+                "unmanaged": self.unmanaged,
+                "freed_bytes": self.freed_bytes,
+            },
+            "breaker": {"state": "latched" if self.latched else "closed"},
+            "registry": dict(self.registry),
+            "seconds": self.seconds.as_json(),
+        }
+
+    def to_json(self) -> str:
+        """``as_dict`` as text, ASCII only, so that it survives any locale."""
+        return json.dumps(self.as_dict(), separators=(",", ":"))
+
+
+def reap_as_json(reap: Reap) -> dict[str, Any]:
+    """One entry of ``history --json``."""
+    intent = reap.intent
+    return {
+        "id": intent.reap_id,
+        "at": iso(intent.at),
+        "socket": intent.key.socket,
+        "session": printable(intent.session),
+        "workspace_id": intent.workspace_id,
+        "reason": intent.reason,
+        "evidence": dict(intent.evidence),
+        "outcome": reap.outcome,
+        "by": reap.why,
+        "freed_bytes": reap.freed_bytes,
+        "survivors": [dict(survivor) for survivor in reap.survivors],
+        "restorable": reap.restorable,
+    }

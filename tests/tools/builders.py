@@ -1,0 +1,224 @@
+"""Sessions, rows, facts and all that the pure rules take, each with values under which nothing protects and nothing condemns.
+
+A test states only what it is about. Times are Unix seconds; ``NOW`` is the present of every builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.confirmations import Sightings
+from workspace_reaper.memory import BreakerState, Intent, Memory, RegistryMemory
+from workspace_reaper.model import (
+    Listing,
+    Pane,
+    Rows,
+    Server,
+    Session,
+    SessionKey,
+    Source,
+    Stamp,
+    Testimony,
+    Unknown,
+    Verdict,
+    Window,
+    Workspace,
+)
+from workspace_reaper.names import Names
+from workspace_reaper.observation import Observation
+from workspace_reaper.policy import Facts, Rules
+from workspace_reaper.report import SessionReport
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+NOW = 1_790_000_000
+"""2026-09-21, a Monday."""
+
+SOCKET = "/run/tmux-0/workspaces"
+OTHER_SOCKET = "/run/tmux-0/others"
+SERVER = Server(pid=4242, start=NOW - 30 * DAY, version="3.3a")
+OURS = "5ca1ab1e"
+"""Our stamp."""
+
+DEFAULTS = Rules(
+    idle_ttl=48 * HOUR,
+    min_age=120,
+    activity_grace=60,
+    archived_ttl=24 * HOUR,
+    stranger_ttl=12 * HOUR,
+    dead_ttl=10 * MINUTE,
+    confirmation_gap=30,
+    orphan_confirmations=2,
+)
+"""The thresholds as the settings have them by default."""
+
+
+def property_settings(examples: int) -> settings:
+    """The same examples in each run and environment, without a time limit on any of them."""
+    return settings(
+        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+    )
+
+
+def session_key(number: int = 1, *, socket: str = SOCKET, age: int = 7 * DAY) -> SessionKey:
+    """The identity of session ``$number``, created ``age`` seconds ago."""
+    return SessionKey(socket, SERVER.pid, SERVER.start, f"${number}", NOW - age)
+
+
+def session(
+    number: int = 1, *, socket: str = SOCKET, age: int = 7 * DAY, idle: int = HOUR, name: str | None = None, **changes: Any
+) -> Session:
+    """A week old, nobody looks at it, and its only window has been quiet for an hour. It belongs to ``w<number>``."""
+    bare = Session(
+        key=session_key(number, socket=socket, age=age),
+        name=f"ws_w{number}" if name is None else name,
+        activity=NOW - age,
+        last_attached=None,
+        attached=0,
+        has_client=False,
+        group_has_client=False,
+        grouped=False,
+        kept=False,
+        all_panes_dead=False,
+        stamp=Stamp.NONE,
+        version=SERVER.version,
+        windows=(Window("@1", NOW - idle, linked=False),),
+        panes=(pane(number),),
+    )
+    return replace(bare, **changes)
+
+
+def pane(number: int = 1, *, dead: bool = False, dead_for: int | None = None) -> Pane:
+    """Pane ``%number`` with process ``1000 + number``; ``dead_for`` seconds, by tmux's word, if it is dead."""
+    return Pane(f"%{number}", "@1", 1000 + number, dead, None if dead_for is None else NOW - dead_for)
+
+
+def row(number: int = 1, **changes: Any) -> Workspace:
+    """The row of ``w<number>``, with no flag set."""
+    return Workspace(f"w{number}", **changes)
+
+
+def facts(row: Workspace | None = None, **changes: Any) -> Facts:
+    """What is known of the session ``$1`` of workspace ``w1``."""
+    return replace(Facts(session(), "w1", row, float(NOW)), **changes)
+
+
+def rows(*workspaces: Workspace, **changes: Any) -> Rows:
+    """The registry's answer: these rows and no other."""
+    ids = tuple(workspace.workspace_id for workspace in workspaces)
+    found = {workspace.workspace_id: workspace for workspace in workspaces}
+    answer = Rows(found, "file 1", "standard", total=len(ids), capped=False, oldest=ids, anchors=frozenset(ids))
+    return replace(answer, **changes)
+
+
+def registry(*oldest: str, **changes: Any) -> RegistryMemory:
+    """What is remembered of the registry that ``rows`` answers for, once a full sweep has read it."""
+    known = RegistryMemory(OURS, 1, "file 1", "standard", frozenset(oldest), total=len(oldest))
+    return replace(known, **changes)
+
+
+def memory(**changes: Any) -> Memory:
+    """Nothing is remembered but a registry that was read once."""
+    return replace(Memory(registry()), **changes)
+
+
+NAMES = Names({SOCKET: [r"ws_(?P<id>w\d+)"], OTHER_SOCKET: [r"ws_(?P<id>w\d+)"]}, str)
+
+
+def listing(*sessions: Session, socket: str = SOCKET, **changes: Any) -> Listing:
+    """A socket's valid answer."""
+    return replace(Listing(socket, sessions, server=SERVER if sessions else None), **changes)
+
+
+def unreadable(name: str = "ws_w1", socket: str = SOCKET) -> Unknown:
+    """A session with a field that can't be read."""
+    return Unknown(Source.SESSION, f"the activity of {name} is empty", socket, name)
+
+
+def blind_socket(socket: str = OTHER_SOCKET) -> Unknown:
+    """A socket that did not answer."""
+    return Unknown(Source.SOCKET, f"{socket}: timed out", socket)
+
+
+def observation(*answers: Listing | Unknown) -> Observation:
+    """What one full look at these sockets has found."""
+    seen = Observation()
+    for answer in answers:
+        if isinstance(answer, Unknown):
+            seen.unknown.append(answer)
+            seen.everything = False
+        else:
+            seen.add(answer, NAMES, None)
+    return seen
+
+
+@dataclass(frozen=True)
+class Somewhere:
+    """Where the reaper runs: in none of the sessions, unless told otherwise."""
+
+    pids: frozenset[int] = frozenset({1, 2})
+    tmux: tuple[str, int, str] | None = None
+
+
+@dataclass(frozen=True)
+class ProcessesThatAre:
+    """A process table with these processes: pid to start time."""
+
+    started: Mapping[int, float] = field(default_factory=dict)
+
+    def start_time(self, pid: int) -> float | None:
+        return self.started.get(pid)
+
+    def resident_bytes(self, pids: Collection[int]) -> int:
+        return sum(1 for pid in pids if pid in self.started)
+
+    def whereabouts(self) -> Somewhere:
+        return Somewhere()
+
+
+def circumstances(
+    known: Memory | None = None,
+    *,
+    now: float = NOW,
+    recognised: Iterable[str] = (),
+    testimony: Mapping[str, Testimony] | None = None,
+    breaker: BreakerState | None = None,
+    generation: int | None = None,
+    whereabouts: Somewhere | None = None,
+) -> Circumstances:
+    """What is the same for all sessions of a sweep over this memory."""
+    known = memory() if known is None else known
+    return Circumstances(
+        memory=known,
+        sightings=Sightings(known.sightings, now),
+        generation=known.registry.generation if generation is None else generation,
+        testimony=dict.fromkeys(known.testimony, Testimony.DELETED) if testimony is None else testimony,
+        recognised=frozenset(recognised),
+        breaker=known.breaker if breaker is None else breaker,
+        whereabouts=Somewhere() if whereabouts is None else whereabouts,
+    )
+
+
+def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none", **changes: Any) -> SessionReport:
+    """The line of session ``$number`` in a report."""
+    line = SessionReport(
+        socket=SOCKET,
+        session=f"ws_w{number}",
+        session_id=f"${number}",
+        workspace_id=f"w{number}",
+        verdict=verdict,
+        reason=None if verdict is Verdict.KEEP else "orphan",
+        outcome=outcome,
+        key=session_key(number),
+    )
+    return replace(line, **changes)
+
+
+def intent(number: int = 1, *, socket: str = SOCKET) -> Intent:
+    """A kill of session ``$number`` that was about to be tried."""
+    key = session_key(number, socket=socket)
+    return Intent(f"reap {number}", "sweep", NOW - MINUTE, key, f"ws_w{number}", f"w{number}", "orphan", {})
