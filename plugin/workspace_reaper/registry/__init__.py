@@ -1,0 +1,85 @@
+"""The host's workspaces, read-only: which schemas there are, and how one is opened.
+
+A schema is looked up by name: the built-in ones first, then the entry points of the group ``workspace_reaper.registries``,
+whose objects are instances of `Schema`. Importing this package imports no database library; loading a schema does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.ports import Registry
+from workspace_reaper.registry.schema import Facts, Home, Schema
+
+__all__ = ["BUSY_LIMIT", "GROUP", "Facts", "Home", "Schema", "load_schema", "open_registry"]
+
+GROUP = "workspace_reaper.registries"
+
+BUSY_LIMIT = 1.0
+"""Seconds that a look-up waits for a lock before the registry is Unknown."""
+
+_BUILT_IN = {
+    "standard": ("workspace_reaper.registry.standard", "STANDARD"),
+    "vibe-kanban": ("workspace_reaper.registry.vibe_kanban", "VIBE_KANBAN"),
+    "cao": ("workspace_reaper.registry.cao", "CAO"),
+}
+
+
+def load_schema(name: str) -> Schema:
+    """The schema of that name. ``ConfigurationError`` (field ``registry``) if there is none, or it can't be loaded."""
+    if name in _BUILT_IN:
+        module, attribute = _BUILT_IN[name]
+        schema: object = getattr(import_module(module), attribute)
+    else:
+        schema = _load(_entry_point(name))
+    if not isinstance(schema, Schema):
+        raise ConfigurationError(
+            f"registry: {name!r} names {type(schema).__name__!r}, which is no workspace_reaper.registry.Schema: "
+            f"mend its entry point in the group {GROUP}."
+        )
+    return schema
+
+
+def open_registry(
+    schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
+) -> Registry:
+    """The registry of that schema at ``database_url``, or at the schema's default place where that is None.
+
+    Nothing is opened yet: a database that can't be read shows at the first look-up, as Unknown. A URL that names no
+    SQLite file, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit`` is in seconds.
+    """
+    from workspace_reaper.registry.place import path_of  # noqa: PLC0415
+    from workspace_reaper.registry.sqlite import SqliteRegistry  # noqa: PLC0415
+
+    path = path_of(database_url if database_url is not None else schema.default_database(environ))
+    return SqliteRegistry(schema, path, busy_limit=busy_limit)
+
+
+def _entry_point(name: str) -> EntryPoint:
+    found = {(point.name, point.value): point for point in entry_points(group=GROUP)}
+    matching = [point for point in found.values() if point.name == name]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        values = ", ".join(sorted(point.value for point in matching))
+        raise ConfigurationError(
+            f"registry: {name!r} is named by several installed packages ({values}): uninstall all but one."
+        )
+    known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in found.values())}))
+    raise ConfigurationError(
+        f"registry: {name!r} is not known. Known are: {known}. Others are entry points of the group {GROUP}: "
+        "install the package that brings yours."
+    )
+
+
+def _load(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except Exception as error:  # a third party's module may raise anything while it is imported
+        raise ConfigurationError(
+            f"registry: {point.name!r} ({point.value}) can't be loaded: {type(error).__name__}: {error}. "
+            "Mend or uninstall the package that brings it."
+        ) from error

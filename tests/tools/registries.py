@@ -1,0 +1,44 @@
+"""Registries over the databases of ``hosts``, and their answers taken apart."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import event
+
+from tests.tools.hosts import Host
+from workspace_reaper.model import Rows, Source, Unknown
+from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.registry.sqlite import SqliteRegistry
+
+__all__ = ["TABLE", "listen", "opened", "reason", "rows"]
+
+TABLE = {"vibe-kanban": "workspaces", "cao": "terminals", "standard": "workspaces"}
+"""The table that holds the workspaces of each schema."""
+
+
+def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) -> SqliteRegistry:
+    """The registry of that host, with a short busy limit (seconds)."""
+    registry = open_registry(load_schema(host.schema), str(path or host.path), {}, busy_limit=busy_limit)
+    assert isinstance(registry, SqliteRegistry)
+    return registry
+
+
+def rows(answer: Rows | Unknown) -> Rows:
+    """The answer, which must be one."""
+    assert isinstance(answer, Rows), answer
+    return answer
+
+
+def reason(answer: Rows | Unknown) -> str:
+    """Why the registry is Unknown, which it must be."""
+    assert isinstance(answer, Unknown), answer
+    assert answer.source is Source.REGISTRY
+    return answer.reason
+
+
+def listen(registry: SqliteRegistry, prepare: Callable[[sqlite3.Connection], object]) -> None:
+    """Have each connection that the registry opens prepared by SQLite's own means."""
+    event.listen(registry._engine, "connect", lambda connection, _record: prepare(connection))
