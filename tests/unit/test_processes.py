@@ -1,0 +1,127 @@
+"""The process table, asked about real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from workspace_reaper.processes import ProcessTable
+
+ASK = """
+import sys
+from workspace_reaper.processes import ProcessTable
+table = ProcessTable()
+print(table.start_time(int(sys.argv[1])), *sorted(table.whereabouts().pids))
+sys.stdout.flush()
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(request: pytest.FixtureRequest):
+    """A process of ours that lives until its standard input ends, and what it says of us and of itself."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASK, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield process
+        process.stdin.close()
+
+
+def test_whoever_asks_gets_the_same_start_time(other: subprocess.Popen[str]) -> None:
+    told = other.stdout.readline().split()[0]
+    mine = ProcessTable().start_time(os.getpid())
+    assert mine is not None
+    assert float(told) == mine == ProcessTable().start_time(os.getpid())
+
+
+def test_a_later_process_has_a_later_start_time(other: subprocess.Popen[str]) -> None:
+    other.stdout.readline()
+    mine, its = ProcessTable().start_time(os.getpid()), ProcessTable().start_time(other.pid)
+    assert mine is not None
+    assert its is not None
+    assert mine < its
+
+
+def test_a_process_that_ended_is_none(other: subprocess.Popen[str]) -> None:
+    other.stdout.readline()
+    other.stdin.close()
+    # Not waited for yet, so it becomes a zombie, whose entry keeps its start time.
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert ProcessTable().start_time(other.pid) is None
+    other.wait()
+    assert ProcessTable().start_time(other.pid) is None
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**31 - 1, 2**31, 2**70], ids=str)
+def test_what_is_no_process_is_none(pid: int) -> None:
+    assert ProcessTable().start_time(pid) is None
+
+
+def test_resident_memory_is_that_of_the_processes_that_can_be_read(other: subprocess.Popen[str]) -> None:
+    other.stdout.readline()
+    table = ProcessTable()
+    its = table.resident_bytes([other.pid])
+    assert its > 1_000_000
+    assert table.resident_bytes([os.getpid(), 2**31 - 1, other.pid, -1, 2**70]) > its
+    assert table.resident_bytes([]) == table.resident_bytes([2**31 - 1]) == 0
+
+
+def test_ancestors(other: subprocess.Popen[str]) -> None:
+    here = ProcessTable().whereabouts()
+    assert {os.getpid(), os.getppid()} <= here.pids
+    assert 0 not in here.pids
+    told = {int(pid) for pid in other.stdout.readline().split()[1:]}
+    assert told == here.pids | {other.pid}
+
+
+SOCKET = "/tmp/tmux-0/default"
+
+
+@pytest.mark.parametrize(
+    ("tmux", "pane", "expected"),
+    [
+        pytest.param(f"{SOCKET},1234,0", "%0", (SOCKET, 1234, "%0"), id="inside"),
+        pytest.param("/odd, but,true/s,1234,17", "%12", ("/odd, but,true/s", 1234, "%12"), id="commas in the path"),
+        pytest.param("/with\nnewline,1,0", "%1", ("/with\nnewline", 1, "%1"), id="newline in the path"),
+        pytest.param(None, None, None, id="outside"),
+        pytest.param(f"{SOCKET},1234,0", None, None, id="no pane"),
+        pytest.param(None, "%0", None, id="no server"),
+        pytest.param("", "", None, id="emptied"),
+        pytest.param("default,1234,0", "%0", None, id="relative path"),
+        pytest.param(f"{SOCKET},1234", "%0", None, id="too short"),
+        pytest.param(f"{SOCKET},0,0", "%0", None, id="pid 0"),
+        pytest.param(f"{SOCKET},-1,0", "%0", None, id="negative pid"),
+        pytest.param(f"{SOCKET},12x,0", "%0", None, id="pid is no number"),
+        pytest.param(f"{SOCKET},1234,$0", "%0", None, id="session id instead of its number"),
+        pytest.param(f"{SOCKET},1234,0", "0", None, id="pane without %"),
+        pytest.param(f"{SOCKET},1234,0", "%0\n", None, id="pane with a newline"),
+        pytest.param(f"{SOCKET},1234,0\n", "%0", None, id="trailing newline"),
+        pytest.param(f"{SOCKET},1234,0", "%٣", None, id="digits of another script"),
+    ],
+)
+def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: tuple[str, int, str] | None) -> None:
+    environ = {name: text for name, text in (("TMUX", tmux), ("TMUX_PANE", pane)) if text is not None}
+    assert ProcessTable(environ).whereabouts().tmux == expected
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMUX", f"{SOCKET},1234,0")
+    monkeypatch.setenv("TMUX_PANE", "%7")
+    assert ProcessTable().whereabouts().tmux == (SOCKET, 1234, "%7")
+
+
+def test_a_fork_changes_the_answer() -> None:
+    code = (
+        "import os\n"
+        "from workspace_reaper.processes import ProcessTable\n"
+        "table = ProcessTable()\n"
+        "before = table.whereabouts().pids\n"
+        "if child := os.fork():\n"
+        "    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "os._exit(table.whereabouts().pids != before | {os.getpid()})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
