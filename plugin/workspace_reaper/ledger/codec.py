@@ -1,0 +1,177 @@
+"""Rows to values and back. Rows are plain tuples in the order of the columns in ``statements``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from workspace_reaper.ledger.text import escape
+from workspace_reaper.memory import (
+    Alarm,
+    BreakerState,
+    Intent,
+    Outcome,
+    Reap,
+    RegistryMemory,
+    ServerMemory,
+    Sight,
+    Sighting,
+    SightKey,
+)
+from workspace_reaper.model import SessionKey
+
+__all__ = [
+    "alarm_row",
+    "breaker",
+    "breaker_row",
+    "ids_parameter",
+    "intent",
+    "intent_row",
+    "outcome_row",
+    "reap",
+    "registry",
+    "registry_row",
+    "server_row",
+    "sight_key_row",
+    "sighting_row",
+    "sightings",
+]
+
+Row = dict[str, Any]
+
+_SIGHTS = {sight.value: sight for sight in Sight}
+
+
+def ids_parameter(ids: Iterable[str]) -> str:
+    """Workspace ids as the JSON list that ``statements.WORKSPACES`` takes."""
+    return json.dumps([escape(text) for text in ids], ensure_ascii=False)
+
+
+def registry(row: Any) -> RegistryMemory:
+    """From (stamp, generation, place, schema, oldest, total, capped)."""
+    stamp, generation, place, schema, oldest, total, capped = row
+    return RegistryMemory(stamp, generation, place, schema, frozenset(json.loads(oldest)), total, capped)
+
+
+def registry_row(memory: RegistryMemory) -> Row:
+    """All but the stamp, which is never changed."""
+    return {
+        "generation": memory.generation,
+        "place": memory.place,
+        "schema_name": memory.schema,
+        "oldest": json.dumps(sorted(memory.oldest)),
+        "total": memory.total,
+        "capped": memory.capped,
+    }
+
+
+def sightings(rows: Iterable[Any]) -> dict[SightKey, Sighting]:
+    """From (the five of a session's key, sight, first, last, count). Raises ``KeyError`` for a sight of a later version."""
+    return {
+        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Sighting(first_at, last_at, count)
+        for socket, server_pid, server_start, session_id, created, sight, first_at, last_at, count in rows
+    }
+
+
+def _key_row(key: SessionKey) -> Row:
+    return {
+        "socket": key.socket,
+        "server_pid": key.server_pid,
+        "server_start": key.server_start,
+        "session_id": key.session_id,
+        "created": key.created,
+    }
+
+
+def sight_key_row(key: SightKey) -> Row:
+    """The columns that say whose sighting it is."""
+    return {**_key_row(key[0]), "sight": key[1].value}
+
+
+def sighting_row(key: SightKey, seen: Sighting) -> Row:
+    """All columns of a sighting."""
+    return {**sight_key_row(key), "first_at": seen.first_at, "last_at": seen.last_at, "count": seen.count}
+
+
+def server_row(socket: str, server: ServerMemory) -> Row:
+    """All columns of a server."""
+    return {"socket": socket, "pid": server.pid, "start": server.start, "process_start": server.process_start}
+
+
+def breaker(row: Any) -> BreakerState:
+    """From (latched, since, cause, tripped, clear sweeps, excused); None is a breaker that never tripped."""
+    if row is None:
+        return BreakerState()
+    latched, since, cause, tripped, clear_sweeps, excused = row
+    return BreakerState(latched, since, cause, _keys(tripped), clear_sweeps, _keys(excused))
+
+
+def breaker_row(state: BreakerState) -> Row:
+    """All columns of the breaker."""
+    return {
+        "latched": state.latched,
+        "since": state.since,
+        "cause": state.cause,
+        "tripped": _keys_text(state.tripped),
+        "clear_sweeps": state.clear_sweeps,
+        "excused": _keys_text(state.excused),
+    }
+
+
+def _keys(text: str) -> frozenset[SessionKey]:
+    return frozenset(SessionKey(*key) for key in json.loads(text))
+
+
+def _keys_text(keys: Iterable[SessionKey]) -> str:
+    return json.dumps(sorted(tuple(_key_row(key).values()) for key in keys))
+
+
+def alarm_row(alarm: Alarm) -> Row:
+    """All columns of an alarm."""
+    return {"name": alarm.name, "since": alarm.since, "detail": alarm.detail, "clears_when": alarm.clears_when}
+
+
+def intent(row: Any) -> Intent:
+    """From (reap id, sweep id, at, the five of the session's key, session, workspace id, reason, evidence)."""
+    reap_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session, workspace_id, reason, evidence = row
+    key = SessionKey(socket, server_pid, server_start, session_id, created)
+    return Intent(reap_id, sweep_id, at, key, session, workspace_id, reason, json.loads(evidence))
+
+
+def intent_row(value: Intent) -> Row:
+    """All columns of an open reap."""
+    return {
+        "reap_id": value.reap_id,
+        "sweep_id": value.sweep_id,
+        "at": value.at,
+        **_key_row(value.key),
+        "session": value.session,
+        "workspace_id": value.workspace_id,
+        "reason": value.reason,
+        "evidence": _json(value.evidence),
+        "outcome": "open",
+        "survivors": "[]",
+        "restorable": False,
+    }
+
+
+def outcome_row(value: Outcome) -> Row:
+    """What ``statements.CONCLUDE`` takes."""
+    return {
+        "concluded_id": value.reap_id,
+        "outcome": value.outcome,
+        "concluded_at": value.at,
+        "why": value.why,
+        "freed_bytes": value.freed_bytes,
+    }
+
+
+def reap(row: Any) -> Reap:
+    """From an intent's columns and (outcome, why, freed bytes, survivors, restorable)."""
+    *intent_part, outcome, why, freed_bytes, survivors, restorable = row
+    return Reap(intent(intent_part), outcome, why, freed_bytes, tuple(json.loads(survivors)), restorable)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), separators=(",", ":"))

@@ -1,0 +1,129 @@
+"""The statements of the ledger, built once: SQLAlchemy compiles each at its first use and keeps it.
+
+Parameters: ``registry_id`` in each (``of_registry`` in updates, where a column's name means its new value), the columns of
+a row in inserts and updates, and the names seen in the conditions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Text, bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.sql.elements import ColumnElement
+
+from workspace_reaper.ledger.tables import Base
+
+_tables = Base.metadata.tables
+registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]
+sighting, server, breaker = _tables["sighting"], _tables["server"], _tables["breaker"]
+alarm, event, reap, report = _tables["alarm"], _tables["event"], _tables["reap"], _tables["report"]
+
+
+def _of(table: Any) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = table.c.registry_id == bindparam("registry_id")
+    return condition
+
+
+def _upsert(table: Any, *columns: str) -> Insert:
+    """Insert a row, or overwrite these columns of the row with the same primary key."""
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={column: statement.excluded[column] for column in columns},
+    )
+
+
+# The registry itself.
+ENROL = insert(registry).on_conflict_do_nothing()
+FIND_REGISTRY = select(
+    registry.c.id,
+    registry.c.stamp,
+    registry.c.generation,
+    registry.c.place,
+    registry.c.schema_name,
+    registry.c.oldest,
+    registry.c.total,
+    registry.c.capped,
+).where(registry.c.name == bindparam("name"), registry.c.location == bindparam("location"))
+GENERATION = select(registry.c.generation).where(registry.c.id == bindparam("registry_id"))
+UPDATE_REGISTRY = update(registry).where(registry.c.id == bindparam("of_registry"))
+
+# Workspaces. ``ids`` is a JSON list of escaped ids: one statement whatever their number.
+_asked = func.json_each(bindparam("ids", type_=Text)).table_valued("value")
+WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.c.named_at).where(
+    _of(workspace), workspace.c.workspace_id.in_(select(_asked.c.value))
+)
+SEE = _upsert(workspace, "generation")
+_named = insert(workspace)
+NAME = _named.on_conflict_do_update(
+    index_elements=list(workspace.primary_key.columns),
+    set_={"named_at": _named.excluded.named_at},
+    where=workspace.c.named_at.is_(None),
+)
+TESTIMONY = select(testimony.c.workspace_id).where(_of(testimony))
+TESTIFY = insert(testimony).on_conflict_do_nothing()
+SETTLE = delete(testimony).where(_of(testimony), testimony.c.workspace_id == bindparam("workspace_id"))
+
+# What was seen of sessions and servers.
+_key = ("socket", "server_pid", "server_start", "session_id", "created")
+SIGHTINGS = select(
+    *(sighting.c[column] for column in (*_key, "sight", "first_at", "last_at", "count")),
+).where(_of(sighting))
+SIGHT = _upsert(sighting, "first_at", "last_at", "count")
+FORGET = delete(sighting).where(_of(sighting), *(sighting.c[column] == bindparam(column) for column in (*_key, "sight")))
+SERVERS = select(server.c.socket, server.c.pid, server.c.start, server.c.process_start).where(_of(server))
+SERVE = _upsert(server, "pid", "start", "process_start")
+UNSERVE = delete(server).where(_of(server), server.c.socket == bindparam("socket"))
+
+# The reaper's own state.
+_state = ("latched", "since", "cause", "tripped", "clear_sweeps", "excused")
+BREAKER = select(*(breaker.c[column] for column in _state)).where(_of(breaker))
+SET_BREAKER = _upsert(breaker, *_state)
+ALARMS = select(alarm.c.name, alarm.c.since, alarm.c.detail, alarm.c.clears_when).where(_of(alarm))
+CLEAR_ALARMS = delete(alarm).where(_of(alarm))
+RAISE_ALARM = insert(alarm)
+RECORD_EVENT = insert(event)
+EVENTS = (
+    select(event.c.at, event.c.kind, event.c.detail).where(_of(event)).order_by(event.c.id.desc()).limit(bindparam("limit"))
+)
+
+# Reaps.
+_intent = (
+    *(reap.c[column] for column in ("reap_id", "sweep_id", "at", *_key)),
+    *(reap.c[column] for column in ("session", "workspace_id", "reason", "evidence")),
+)
+INTEND = insert(reap)
+CONCLUDE = (
+    update(reap)
+    .where(
+        reap.c.registry_id == bindparam("of_registry"), reap.c.reap_id == bindparam("concluded_id"), reap.c.outcome == "open"
+    )
+    .values({column: bindparam(column) for column in ("outcome", "concluded_at", "why", "freed_bytes")})
+)
+OUTCOME = select(reap.c.outcome).where(_of(reap), reap.c.reap_id == bindparam("reap_id"))
+OPEN_INTENTS = select(*_intent).where(_of(reap), reap.c.outcome == "open").order_by(reap.c.seq)
+REAPED_SINCE = (
+    select(reap.c.socket, reap.c.session, reap.c.reason, reap.c.concluded_at)
+    .where(_of(reap), reap.c.outcome == "reaped", reap.c.concluded_at > bindparam("since"))
+    .order_by(reap.c.concluded_at)
+)
+HISTORY = (
+    select(*_intent, reap.c.outcome, reap.c.why, reap.c.freed_bytes, reap.c.survivors, reap.c.restorable)
+    .where(_of(reap))
+    .order_by(reap.c.seq.desc())
+    .limit(bindparam("limit"))
+)
+
+# Reports.
+_saved = insert(report)
+SAVE_REPORT = _saved.on_conflict_do_update(
+    index_elements=["registry_id"],
+    set_={
+        "at": _saved.excluded.at,
+        "complete_at": func.coalesce(_saved.excluded.complete_at, report.c.complete_at),
+        "body": _saved.excluded.body,
+    },
+)
+LAST_REPORT = select(report.c.body).where(_of(report))
+LAST_COMPLETE = select(report.c.complete_at).where(_of(report))
