@@ -1,0 +1,81 @@
+"""Run one tmux client process and say honestly how it ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["LIMIT", "Completed", "run"]
+
+LIMIT = 5.0
+"""Seconds that a tmux command may take. A stopped server blocks its clients for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a client ended. ``failure`` is a sentence, and None only if the client came to its own end.
+
+    ``stdout`` and ``stderr`` are UTF-8 with ``surrogateescape``; after a failure they hold what had come until then.
+    ``exit_code`` is negative for a signal, 127 where no client could be started. ``seconds`` is the wall time.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    failure: str | None
+    seconds: float
+
+
+def run(arguments: Sequence[str], *, stdin: str | None = None, limit: float = LIMIT) -> Completed:
+    """Run ``tmux ARGUMENTS`` and wait at most ``limit`` seconds, then end it with SIGKILL. Never raises for what tmux does.
+
+    ``stdin`` is given to the client; without it the client reads nothing, not even from our own standard input. The
+    client never learns that we may run inside tmux ourselves.
+    """
+    started = time.monotonic()
+    program = shutil.which("tmux")
+    if program is None:
+        argv = ("tmux", *arguments)
+        return Completed(argv, 127, "", "", "tmux is not installed, or not on PATH: install tmux 3.2a or newer.", 0.0)
+    argv = (program, *arguments)
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
+        )
+    except OSError as error:
+        return Completed(argv, 127, "", "", f"{program} could not be started: {error.strerror}.", time.monotonic() - started)
+    failure = None
+    with process:
+        try:
+            out, err = process.communicate(None if stdin is None else stdin.encode(), timeout=limit)
+        except subprocess.TimeoutExpired as expired:
+            process.kill()
+            out, err = expired.stdout or b"", expired.stderr or b""
+            failure = f"tmux did not answer within {limit:g} s: its server is stopped or very busy."
+        except BaseException:
+            process.kill()
+            raise
+    if failure is None and process.returncode < 0:
+        failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
+    return Completed(argv, process.returncode, _text(out), _text(err), failure, time.monotonic() - started)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

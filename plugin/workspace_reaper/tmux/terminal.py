@@ -1,0 +1,120 @@
+"""``TmuxTerminal``: the port ``Terminal`` on a real tmux socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workspace_reaper.model import Answer, Guard, KillAnswers, Listing, SessionKey, Source, Unknown
+from workspace_reaper.tmux.answers import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.tmux.client import LIMIT
+from workspace_reaper.tmux.guard import check_stamp, keep_line, kill_line, mark_line, read_answers, read_kept
+from workspace_reaper.tmux.listing import ListingReader
+from workspace_reaper.tmux.rows import PANE_FORMAT, SERVER_FORMAT, session_format
+
+if TYPE_CHECKING:
+    from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
+
+__all__ = ["TmuxTerminal"]
+
+
+class TmuxTerminal:
+    """The tmux socket at an absolute path. ``limit`` bounds each command, in seconds.
+
+    No method raises for what tmux does or fails to do. For one thread at a time.
+    """
+
+    def __init__(self, socket: str, *, limit: float = LIMIT) -> None:
+        self._socket = socket
+        self._limit = limit
+        self._server: ReaperServer | None = None
+        # With and without panes the same session has other rows: each kind of listing remembers its own.
+        self._readers = {panes: ListingReader(socket) for panes in (True, False)}
+
+    @property
+    def socket(self) -> str:
+        """The absolute path of the socket."""
+        return self._socket
+
+    def observe(self, stamp: str, *, panes: bool = True) -> Listing | Unknown:
+        """List the sessions, and their panes, in one tmux invocation.
+
+        Raises ``ValueError`` for a ``stamp`` that is not made of lower-case hexadecimal digits.
+        """
+        commands = ["list-sessions", "-F", session_format(check_stamp(stamp)), ";", "display-message", "-p", SERVER_FORMAT]
+        if panes:
+            commands += [";", "list-panes", "-a", "-F", PANE_FORMAT]
+        if refusal := not_ours(self._socket):
+            return self._unknown(refusal)
+        completed = self._run(*commands).completed
+        what = meaning(completed, self._socket)
+        if what is Meaning.ROWS:
+            return self._readers[panes].read(completed.stdout, panes=panes)
+        if what is Meaning.NO_SESSION:
+            listing = self._readers[panes].read(completed.stdout, panes=panes)
+            if isinstance(listing, Listing) and not listing.sessions and not listing.unreadable:
+                return listing
+        absent = what is Meaning.ABSENT and certainly_absent(self._socket)
+        if absent or (what is Meaning.REFUSED and certainly_refused(self._socket)):
+            return Listing(self._socket, (), answered=False)
+        return self._unknown(advice(completed))
+
+    def kill(self, guards: Sequence[Guard]) -> KillAnswers:
+        """Kill each session whose guard still holds, in one invocation; see ``guard.kill_line``.
+
+        A guard of another socket, or with a value that may not enter a command, is not sent and gets no answer.
+        ``seconds`` is the wall time of the tmux client.
+        """
+        answers = {guard.key.session_id: Answer.NONE for guard in guards}
+        lines: list[str] = []
+        errors: list[str] = []
+        for guard in guards:
+            try:
+                self._check_socket(guard.key)
+                lines.append(kill_line(guard))
+            except ValueError as error:
+                errors.append(str(error))
+        if not lines:
+            return KillAnswers(answers, 0.0, " ".join(errors) or None)
+        command = self._source(lines)
+        completed = command.completed
+        answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
+        if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
+            errors.append(advice(completed))
+        return KillAnswers(answers, completed.seconds, " ".join(errors) or None)
+
+    def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
+        """Set ``@workspace_owner`` to ``stamp`` where the identity still holds and there is no owner, in one invocation.
+
+        Moves no clock of tmux. Raises ``ValueError`` for a ``stamp`` or a key that may not enter a command.
+        """
+        check_stamp(stamp)
+        for key in keys:
+            self._check_socket(key)
+        if keys:
+            self._source([mark_line(key, stamp) for key in keys])
+
+    def keep(self, key: SessionKey, *, on: bool) -> bool:
+        """Set or unset ``@reaper_keep`` if the identity still holds; whether it now is so, by tmux's own word.
+
+        Raises ``ValueError`` for a key that may not enter a command.
+        """
+        self._check_socket(key)
+        return read_kept(self._source([keep_line(key, on=on)]).completed.stdout, key) is on
+
+    def _check_socket(self, key: SessionKey) -> None:
+        if key.socket != self._socket:
+            raise ValueError(f"The session {key.session_id} is on {key.socket}, not on {self._socket}.")
+
+    def _source(self, lines: Sequence[str]) -> TmuxCommand:
+        return self._run("source-file", "-", stdin="".join(lines))
+
+    def _run(self, command: str, *arguments: str, stdin: str | None = None) -> TmuxCommand:
+        if self._server is None:
+            from workspace_reaper.tmux.server import ReaperServer  # noqa: PLC0415 - libtmux takes 100 ms to import
+
+            self._server = ReaperServer(self._socket, limit=self._limit)
+        return self._server.cmd(command, *arguments, stdin=stdin)
+
+    def _unknown(self, reason: str) -> Unknown:
+        return Unknown(Source.SOCKET, reason, self._socket)

@@ -1,0 +1,43 @@
+"""Which tmux client is installed. A server may be of another version: each listing tells the server's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workspace_reaper.tmux.client import LIMIT, run
+
+__all__ = ["MINIMUM_VERSION", "ClientVersion", "parse_version", "tmux_version"]
+
+MINIMUM_VERSION = (3, 2, "a")
+"""The oldest tmux on which the listing and the guarded kill were measured."""
+
+_NUMBER = re.compile(r"([0-9]+)\.([0-9]+)([a-z]?)")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientVersion:
+    """``text`` is tmux's own, such as ``3.3a`` or ``next-3.8``; ``number`` is None where it has none, such as ``master``."""
+
+    text: str
+    number: tuple[int, int, str] | None
+
+    @property
+    def is_supported(self) -> bool:
+        """It is at least ``MINIMUM_VERSION``; a build without a number counts as new."""
+        return self.number is None or self.number >= MINIMUM_VERSION
+
+
+def parse_version(output: str) -> ClientVersion | None:
+    """Read what ``tmux -V`` printed; None if that is not a version line."""
+    program, _, text = output.strip().partition(" ")
+    if program != "tmux" or not text:
+        return None
+    found = _NUMBER.search(text)
+    return ClientVersion(text, (int(found[1]), int(found[2]), found[3]) if found else None)
+
+
+def tmux_version(*, limit: float = LIMIT) -> ClientVersion | None:
+    """The client's version; None where there is no tmux on PATH, or it does not tell. ``limit`` is in seconds."""
+    completed = run(["-V"], limit=limit)
+    return parse_version(completed.stdout) if completed.failure is None and completed.exit_code == 0 else None

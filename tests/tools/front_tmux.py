@@ -1,0 +1,236 @@
+"""A ``tmux`` in front of the real one: a program that passes everything on, and errs where a test's rules say so.
+
+In a test::
+
+    front = FrontTmux(tmp_path / "front")        # writes an executable ``tmux`` there
+    front.rules(Rule("list-sessions", times=1, stderr="lost server\\n", exit_code=1))
+    environ["PATH"] = f"{front.bin}:{environ['PATH']}"
+
+Each call takes the first rule that fits it and is not used up. Every call is recorded: ``front.calls()``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from itertools import pairwise
+
+# The program itself starts with every tmux command of a test, and must start fast: it imports late what it rarely needs.
+# ruff: noqa: PTH110, PTH118, PTH123 - pathlib alone would cost a third of its start
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["FrontTmux", "Rule"]
+
+
+def Rule(  # noqa: N802 - it reads as the thing that it makes
+    command: str | None = None,
+    *,
+    skip: int = 0,
+    times: int | None = None,
+    replace: Mapping[str, str] | None = None,
+    sessions: Sequence[str] | None = None,
+    kind: str | None = None,
+    duplicate: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    keep_lines: int | None = None,
+    keep_bytes: int | None = None,
+    stdout: str = "",
+    stderr: str = "",
+    exit_code: int | None = None,
+    signal_number: int | None = None,
+    delay: float = 0.0,
+    real: bool = True,
+    hold: str | None = None,
+) -> dict[str, object]:
+    """One way to err.
+
+    ``command``: only for calls with this tmux command among their arguments. ``skip``: the first so many fitting calls are
+    left alone; ``times``: only so many after these.
+
+    The output of a listing is edited row by row, by the format (``-F``) that the caller asked for: ``replace`` puts another
+    value in the place of a format's token (``{"#{session_activity}": ""}``), for the ``sessions`` with these names, or for
+    all; ``duplicate`` and ``drop`` do what they say to the rows of the sessions with these names. Panes' rows belong to
+    their session; ``kind`` narrows all this to the rows whose first field is that text. ``keep_lines`` and ``keep_bytes``
+    (negative: counted from the end) then cut it. ``stdout`` and ``stderr`` are printed after that.
+
+    ``exit_code`` and ``signal_number`` are how the call ends. ``delay`` seconds go by first. ``real=False``: the real tmux
+    is not asked at all. ``hold``: ``"before"`` or ``"after"`` the real tmux the call waits for ``FrontTmux.release``.
+    """
+    rule = dict(locals())
+    return {name: value if not isinstance(value, tuple) else list(value) for name, value in rule.items()}
+
+
+class FrontTmux:
+    """An executable ``tmux`` in ``directory/bin`` and its rules beside it."""
+
+    def __init__(self, directory: Path, real: str | None = None) -> None:
+        import shutil
+
+        self.directory = directory
+        self.bin = directory / "bin"
+        self.bin.mkdir(parents=True)
+        self._real = real or shutil.which("tmux")
+        assert self._real, "the tests need tmux"
+        self.rules()
+        program = self.bin / "tmux"
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{__file__}' '{directory}' \"$@\"\n")
+        program.chmod(0o755)
+
+    def rules(self, *rules: Mapping[str, object]) -> None:
+        """These rules from now on, with nothing of them used up; without any, it passes everything on."""
+        for name in ("held", "go"):
+            (self.directory / name).unlink(missing_ok=True)
+        text = json.dumps({"real": self._real, "rules": rules, "fitted": [0] * len(rules)})
+        with _locked(self.directory):
+            (self.directory / "rules.json").write_text(text)
+
+    def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The environment with this tmux first on PATH."""
+        return {**environ, "PATH": f"{self.bin}{os.pathsep}{environ['PATH']}"}
+
+    def calls(self) -> list[list[str]]:
+        """The arguments of every call so far."""
+        log = self.directory / "calls"
+        return [json.loads(line) for line in log.read_text().split("\n") if line] if log.exists() else []
+
+    def is_held(self) -> bool:
+        """A call waits for ``release``."""
+        return (self.directory / "held").exists()
+
+    def release(self) -> None:
+        """Let the call that waits, and all that would, go on."""
+        (self.directory / "go").touch()
+
+
+class _locked:  # noqa: N801 - a context manager
+    def __init__(self, directory: str | Path) -> None:
+        self._path = os.path.join(directory, "lock")
+
+    def __enter__(self) -> None:
+        self._file = open(self._path, "w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _take_rule(directory: str, arguments: list[str]) -> tuple[str, dict | None]:
+    """The real tmux, and the rule for this call, which is counted as used. Several calls may run at once."""
+    with _locked(directory):
+        with open(f"{directory}/calls", "a") as log:
+            log.write(json.dumps(arguments) + "\n")
+        with open(f"{directory}/rules.json") as rules:
+            state = json.load(rules)
+        for at, rule in enumerate(state["rules"]):
+            if rule["command"] is not None and rule["command"] not in arguments:
+                continue
+            fitted = state["fitted"][at] = state["fitted"][at] + 1
+            with open(f"{directory}/rules.json", "w") as rules:
+                json.dump(state, rules)
+            if fitted > rule["skip"] and (rule["times"] is None or fitted <= rule["skip"] + rule["times"]):
+                return state["real"], rule
+        return state["real"], None
+
+
+def _hold(directory: str, rule: dict, moment: str) -> None:
+    if rule["hold"] == moment:
+        open(f"{directory}/held", "w").close()
+        while not os.path.exists(f"{directory}/go"):
+            time.sleep(0.005)
+
+
+def _edit(rule: dict, arguments: list[str], output: bytes) -> bytes:
+    formats = [value.split("\t") for flag, value in pairwise(arguments) if flag == "-F"]
+    lines = output.decode("utf-8", "surrogateescape").split("\n")
+    rest = lines.pop()
+    names: dict[str, str] = {}
+    edited: list[str] = []
+    for line in lines:
+        values = line.split("\t")
+        tokens = next((tokens for tokens in formats if _fits(tokens, values)), None)
+        if tokens is None:
+            edited.append(line)
+            continue
+        session_id = values[tokens.index("#{session_id}")] if "#{session_id}" in tokens else ""
+        if "#{session_name}" in tokens:
+            names[session_id] = values[tokens.index("#{session_name}")]
+        name = names.get(session_id)
+        if rule["kind"] not in (None, values[0]):
+            edited.append(line)
+            continue
+        if name in rule["drop"]:
+            continue
+        if rule["replace"] and (rule["sessions"] is None or name in rule["sessions"]):
+            values = [rule["replace"].get(token, value) for token, value in zip(tokens, values, strict=True)]
+        edited += ["\t".join(values)] * (2 if name in rule["duplicate"] else 1)
+    if rule["keep_lines"] is not None:
+        edited = edited[: rule["keep_lines"]]
+    text = "".join(line + "\n" for line in edited) + rest
+    return text.encode("utf-8", "surrogateescape")[: rule["keep_bytes"]] + rule["stdout"].encode()
+
+
+def _fits(tokens: list[str], values: list[str]) -> bool:
+    """A row belongs to a format if it has as many fields, and the same ones where the format is plain text."""
+    return len(tokens) == len(values) and all(
+        "#{" in token or token == value for token, value in zip(tokens, values, strict=True)
+    )
+
+
+def _edits(rule: dict) -> bool:
+    return any(rule[name] for name in ("replace", "duplicate", "drop", "stdout", "stderr")) or any(
+        rule[name] is not None for name in ("keep_lines", "keep_bytes")
+    )
+
+
+def _main(directory: str, arguments: list[str]) -> int:
+    real, rule = _take_rule(directory, arguments)
+    if rule is None:
+        os.execv(real, [real, *arguments])
+    time.sleep(rule["delay"])
+    _hold(directory, rule, "before")
+    ends_by_itself = rule["exit_code"] is None and rule["signal_number"] is None and rule["hold"] != "after"
+    if rule["real"] and ends_by_itself:
+        if _edits(rule):
+            _filter(rule, arguments)
+        os.execv(real, [real, *arguments])
+    code, output = 0, b""
+    if rule["real"]:
+        import subprocess
+
+        done = subprocess.run([real, *arguments], stdout=subprocess.PIPE, check=False)
+        code, output = done.returncode, done.stdout
+    _hold(directory, rule, "after")
+    _write(rule, arguments, output)
+    if rule["signal_number"] is not None:
+        os.kill(os.getpid(), rule["signal_number"])
+    return code if rule["exit_code"] is None else rule["exit_code"]
+
+
+def _filter(rule: dict, arguments: list[str]) -> None:
+    """Fork the editor off and go on as the real tmux: a caller that kills its tmux then kills the real one."""
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(reading)
+        os.dup2(writing, 1)
+        os.close(writing)
+        return
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        _write(rule, arguments, stream.read())
+    os._exit(0)
+
+
+def _write(rule: dict, arguments: list[str], output: bytes) -> None:
+    sys.stdout.buffer.write(_edit(rule, arguments, output))
+    sys.stdout.buffer.flush()
+    os.write(2, rule["stderr"].encode())
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1], sys.argv[2:]))
