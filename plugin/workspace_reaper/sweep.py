@@ -1,0 +1,213 @@
+"""The way of a session through the house, in nine steps. Steps 5 to 9, for what is condemned, are in ``reaping``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+from ulid import ULID
+
+from workspace_reaper import breaker, proof, record
+from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.confirmations import Sightings
+from workspace_reaper.errors import LedgerError
+from workspace_reaper.memory import Changes, Memory, RegistryMemory
+from workspace_reaper.model import Reason, Rows, Session, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
+from workspace_reaper.observation import Observation, close_intents, doubt_empty_sockets, observe, server_changes
+from workspace_reaper.parts import Parts, Request
+from workspace_reaper.policy import Facts, Judgement, judge
+from workspace_reaper.ports import Ledger
+from workspace_reaper.reaping import Case, Reaping
+from workspace_reaper.report import SessionReport, SweepReport
+
+__all__ = ["Sweep"]
+
+
+class Sweep:
+    """One sweep. ``run`` is called once."""
+
+    def __init__(self, parts: Parts, ledger: Ledger, request: Request) -> None:
+        self._parts = parts
+        self._ledger = ledger
+        self._request = request
+        self._full = request.full
+        self._writes = not request.dry_run
+        self._seen = Observation()
+        self.report = SweepReport(str(ULID()), parts.clock.now(), dry_run=request.dry_run, full=self._full)
+
+    def run(self) -> SweepReport:
+        """Observe, look up, judge, confirm; then prepare, recheck, kill, terminate and record. It raises for nothing that
+        tmux, the registry or the ledger do or fail to do: what could not be seen is in the report."""
+        started = perf_counter()
+        try:
+            self._run()
+        except LedgerError as error:
+            self._blind(Unknown(Source.LEDGER, str(error)))
+        self.report.sessions.sort(key=lambda entry: (entry.socket, entry.session))
+        self.report.seconds.total = perf_counter() - started
+        if self._full and self._writes:
+            self._save()
+        return self.report
+
+    def _run(self) -> None:
+        remembered = self._ledger.registry()
+        memory = self._observe(remembered)
+        rows = self._look_up(remembered)
+        if rows is None:
+            if self._full and self._writes:
+                self._remember(record.when_blind(memory, self.report.unknown, self._parts.clock.now()))
+            return
+        scene = self._judge(memory, rows)
+        if self._full and self._writes:
+            servers = server_changes(self._seen, memory.servers, self._parts.processes)
+            self._remember(record.before_kills(scene, self._seen, rows, servers, self._parts.clock.now()))
+            scene.sightings.saved()
+            self._stamp(scene, remembered.stamp)
+        self._reap(scene, rows)
+        if self._full and self._writes:
+            limit, now = self._parts.abstain_alarm, self._parts.clock.now()
+            self._remember(record.after_kills(scene, self.report.sessions, self.report.unknown, limit, now))
+
+    def _remember(self, changes: Changes) -> None:
+        if changes:
+            self._ledger.remember(changes)
+
+    # 1 observe
+
+    def _observe(self, remembered: RegistryMemory) -> Memory:
+        started = perf_counter()
+        parts = self._parts
+        self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects)
+        self.report.unmanaged = seen.unmanaged
+        self.report.unknown = seen.unknown
+        self.report.seconds.observe = perf_counter() - started
+        for socket, name, workspace_id in seen.unreadable:
+            self._hold_unknown(socket, name, None, workspace_id)
+        memory = self._ledger.recall(seen.workspace_ids, parts.clock.now())
+        doubt_empty_sockets(seen, memory.servers, parts.processes)
+        if self._writes and memory.open_intents:
+            self._ledger.conclude(close_intents(memory.open_intents, seen, parts.clock.now()))
+        return memory
+
+    # 2 look up
+
+    def _look_up(self, remembered: RegistryMemory) -> Rows | None:
+        started = perf_counter()
+        suspects = self._request.suspects or {}
+        rows = self._parts.registry.look_up([*self._seen.workspace_ids, *suspects], remembered.oldest)
+        self.report.seconds.look_up = perf_counter() - started
+        if isinstance(rows, Unknown):
+            self._blind(rows)
+            return None
+        self.report.registry = {"identity": f"{rows.schema} {rows.place}", "rows": rows.total}
+        self.report.contradicted = frozenset(
+            workspace_id
+            for workspace_id, said in suspects.items()
+            if (row := rows.found.get(workspace_id)) and not (row.deleted if said is Testimony.DELETED else row.archived)
+        )
+        return rows
+
+    # 3 judge, 4 confirm
+
+    def _judge(self, memory: Memory, rows: Rows) -> Circumstances:
+        started = perf_counter()
+        now = self._parts.clock.now()
+        scene = Circumstances(
+            memory=memory,
+            sightings=Sightings(memory.sightings, now),
+            generation=proof.recognise(memory.registry, rows).generation,
+            testimony=self._request.suspects or dict.fromkeys(memory.testimony, Testimony.DELETED),
+            recognised=frozenset(workspace_id for workspace_id, row in rows.found.items() if not row.deleted),
+            breaker=memory.breaker,
+            whereabouts=self._parts.processes.whereabouts(),
+        )
+        if self._full:
+            scene = record.confirm(scene, self._seen, rows, self._parts.rules, now)
+            if self._request.approve:
+                scene = replace(scene, breaker=breaker.excuse(scene.breaker, self._request.approve))
+        self.report.latched = scene.breaker.latched
+        budget = max(0, self._parts.max_orphans_per_hour - memory.orphans_last_hour)
+        for session, workspace_id in self._seen.sessions:
+            facts = scene.facts(session, workspace_id, rows.found.get(workspace_id), now)
+            judgement = judge(facts, self._parts.rules)
+            if judgement.verdict is Verdict.REAP and judgement.reason is Reason.ORPHAN:
+                if not budget:
+                    facts = replace(facts, over_budget=True)
+                    judgement = judge(facts, self._parts.rules)
+                budget = max(0, budget - 1)
+            self.report.sessions.append(_entry(session, workspace_id, facts, judgement))
+        self.report.seconds.judge = perf_counter() - started
+        return scene
+
+    def _stamp(self, scene: Circumstances, stamp: str) -> None:
+        """Mark what the registry has recognised as ours, so that another registry's reaper leaves it alone."""
+        for terminal in self._parts.terminals:
+            bare = [
+                session.key
+                for session, workspace_id in self._seen.sessions
+                if session.stamp is Stamp.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
+            ]
+            if bare:
+                terminal.mark(bare, stamp)
+
+    # 5 prepare, 6 recheck, 7 kill, 8 terminate, 9 record
+
+    def _reap(self, scene: Circumstances, rows: Rows) -> None:
+        started = perf_counter()
+        cases = [
+            Case(entry, entry.key, entry.facts, entry.judgement.reason)
+            for entry in self.report.sessions
+            if entry.key and entry.facts and entry.judgement and entry.judgement.reason and entry.verdict is Verdict.REAP
+        ]
+        if not self._writes:
+            for case in cases:
+                case.entry.outcome = "would-reap"
+            return
+        registry = proof.recognise(scene.memory.registry, rows)
+        reaping = Reaping(self._parts, self._ledger, scene=scene, registry=registry, report=self.report)
+        for terminal in self._parts.terminals:
+            here = [case for case in cases if case.key.socket == terminal.socket]
+            if here:
+                reaping.run(terminal, here, self._request.stopping)
+        self.report.seconds.kill = perf_counter() - started
+
+    def _save(self) -> None:
+        try:
+            text, now = self.report.to_json(), self._parts.clock.now()
+            self._ledger.save_report(text, at=now, complete=self.report.complete)
+        except LedgerError as error:
+            self._blind(Unknown(Source.LEDGER, str(error)))
+
+    # what could not be seen
+
+    def _blind(self, unknown: Unknown) -> None:
+        """Nothing may die: hold every session that would."""
+        if unknown not in self.report.unknown:
+            self.report.unknown.append(unknown)
+        for entry in self.report.sessions:
+            if entry.verdict is Verdict.REAP and entry.outcome == "none":
+                entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
+        judged = {entry.key for entry in self.report.sessions}
+        for session, workspace_id in self._seen.sessions:
+            if session.key not in judged:
+                self._hold_unknown(session.key.socket, session.name, session.key, workspace_id)
+
+    def _hold_unknown(self, socket: str, name: str, key: SessionKey | None, workspace_id: str) -> None:
+        session_id = key.session_id if key else None
+        entry = SessionReport(socket, name, session_id, workspace_id, Verdict.HOLD, protected_by="unknown", key=key)
+        self.report.sessions.append(entry)
+
+
+def _entry(session: Session, workspace_id: str, facts: Facts, judgement: Judgement) -> SessionReport:
+    return SessionReport(
+        socket=session.key.socket,
+        session=session.name,
+        session_id=session.key.session_id,
+        workspace_id=workspace_id,
+        verdict=judgement.verdict,
+        reason=judgement.reason.public if judgement.reason else None,
+        protected_by=judgement.protected_by[0].value if judgement.protected_by else None,
+        key=session.key,
+        facts=facts,
+        judgement=judgement,
+    )

@@ -1,0 +1,164 @@
+"""The only place where the parts are put together: from settings to a reaper that sweeps."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from ulid import ULID
+
+from workspace_reaper.errors import LedgerError, SweepLocked
+from workspace_reaper.ledger import SqliteLedger, open_ledger
+from workspace_reaper.locking import FileSweepLock
+from workspace_reaper.memory import Changes
+from workspace_reaper.model import Source, Testimony, Unknown
+from workspace_reaper.names import Names
+from workspace_reaper.pace import Pace
+from workspace_reaper.parts import Parts, Request
+from workspace_reaper.policy import Rules
+from workspace_reaper.processes import ProcessTable
+from workspace_reaper.registry import Schema, load_schema, open_registry
+from workspace_reaper.report import SweepReport
+from workspace_reaper.settings import Settings
+from workspace_reaper.sweep import Sweep
+from workspace_reaper.tmux import TmuxTerminal, socket_path
+
+__all__ = ["Reaper", "homes", "rules"]
+
+
+class SystemClock:
+    """The wall clock of this machine."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+
+def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Socket paths with the session patterns that count on each.
+
+    A socket or pattern that is configured replaces the registry's own; a configured socket has all patterns.
+    """
+    own = schema.homes(environ)
+    sockets = settings.tmux_sockets
+    every = tuple(dict.fromkeys(pattern for home in own for pattern in home.patterns))
+    if sockets is not None:
+        return {socket_path(socket, environ): settings.session_patterns or every for socket in sockets}
+    return {socket_path(home.socket, environ): settings.session_patterns or home.patterns for home in own}
+
+
+def rules(settings: Settings) -> Rules:
+    """The thresholds of the policy."""
+    return Rules(
+        idle_ttl=settings.idle_ttl,
+        min_age=settings.min_age,
+        activity_grace=settings.activity_grace,
+        archived_ttl=settings.archived_ttl,
+        stranger_ttl=settings.stranger_ttl,
+        dead_ttl=settings.dead_ttl,
+        confirmation_gap=settings.confirmation_gap,
+        orphan_confirmations=settings.orphan_confirmations,
+    )
+
+
+class Reaper:
+    """A reaper for one configuration. Building it opens nothing; ``ConfigurationError`` if a setting can't be.
+
+    Its ledger is opened at the first sweep that writes, and stays open until ``close``.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        self.settings = settings
+        schema = load_schema(settings.registry)
+        self.registry = open_registry(schema, settings.database_url, environ)
+        patterns = homes(settings, schema, environ)
+        self.terminals: Sequence[TmuxTerminal] = [TmuxTerminal(path) for path in patterns]
+        self.parts = Parts(
+            terminals=self.terminals,
+            registry=self.registry,
+            processes=ProcessTable(environ),
+            clock=SystemClock(),
+            names=Names(patterns, self.registry.canonical),
+            rules=rules(settings),
+            pace=Pace(),
+            max_orphans_per_hour=settings.max_orphans_per_hour,
+            abstain_alarm=settings.abstain_alarm,
+        )
+        self._lock = FileSweepLock(settings.state_dir)
+        self._ledger: SqliteLedger | None = None
+
+    def sweep(self, request: Request) -> SweepReport:
+        """One sweep, alone on this state directory. What could not be seen or written is in the report."""
+        if not self.settings.configured:
+            return self._abstained(request, "not configured")
+        if not self.settings.enabled:
+            return self._abstained(request, "disabled")
+        try:
+            if request.dry_run:
+                with self.reading() as ledger:
+                    return self.run(request, ledger)
+            with self.writing() as ledger:
+                return self.run(request, ledger)
+        except (LedgerError, SweepLocked) as error:
+            report = self._abstained(request, None)
+            report.unknown.append(Unknown(Source.LEDGER, str(error)))
+            return report
+
+    def run(self, request: Request, ledger: SqliteLedger) -> SweepReport:
+        """One sweep with this ledger, whatever the switch says."""
+        return Sweep(self.parts, ledger, request).run()
+
+    def testify(self, suspects: Mapping[str, Testimony]) -> None:
+        """Remember what hooks said, before anything is looked at: a crash must not lose it. Raises ``LedgerError``."""
+        if self.settings.enabled:
+            now = self.parts.clock.now()
+            with self.writing() as ledger:
+                for workspace_id, said in suspects.items():
+                    if said is Testimony.DELETED:
+                        ledger.testify(workspace_id, now)
+                    else:
+                        ledger.named(workspace_id, now)
+
+    def settle(self, workspace_ids: frozenset[str]) -> None:
+        """The rows of these contradict the hooks that named them: forget what the hooks said, and leave it to the ticks."""
+        with self.writing() as ledger:
+            ledger.remember(Changes(settled=workspace_ids))
+
+    def _abstained(self, request: Request, why: str | None) -> SweepReport:
+        report = SweepReport(str(ULID()), self.parts.clock.now(), dry_run=request.dry_run, full=request.full)
+        report.abstained = why
+        return report
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteLedger]:
+        """The ledger, to read from; nothing is made where there is none."""
+        ledger = self._open(read_only=True)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[SqliteLedger]:
+        """The ledger, to write to, while no other reaper with this state directory sweeps."""
+        with self._lock.held():
+            if self._ledger is None:
+                self._ledger = self._open(read_only=False)
+            yield self._ledger
+
+    def _open(self, *, read_only: bool) -> SqliteLedger:
+        return open_ledger(
+            self.settings.state_dir,
+            registry_name=self.registry.name,
+            location=self.registry.location,
+            read_only=read_only,
+        )
+
+    def close(self) -> None:
+        """Close the ledger."""
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()

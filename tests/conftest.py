@@ -1,0 +1,63 @@
+"""Fixtures for every test: real tmux servers, private and gone with the test, and a tmux that errs on demand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.front_tmux import FrontTmux
+from tests.tools.tmux import TmuxServer
+from tests.tools.world import World
+
+
+@pytest.fixture
+def tmux_servers() -> Iterator[Callable[[], TmuxServer]]:
+    """Makes tmux servers, each on a private socket; all are gone after the test."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(TmuxServer())
+
+
+@pytest.fixture
+def tmux_server(tmux_servers: Callable[[], TmuxServer]) -> TmuxServer:
+    """One tmux server on a private socket."""
+    return tmux_servers()
+
+
+@pytest.fixture
+def front_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrontTmux:
+    """A tmux first on PATH that passes everything on to the real one until it gets rules."""
+    front = FrontTmux(tmp_path / "front")
+    monkeypatch.setenv("PATH", front.environment()["PATH"])
+    return front
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A directory whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="wr-", dir="/tmp") as directory:
+        yield Path(directory).resolve()
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes machines in small; the arguments are those of ``World`` behind the directory."""
+    with ExitStack() as stack:
+        made = iter(range(100))
+
+        def make(*arguments: Any, **settings: Any) -> World:
+            directory = tmp_path / f"world-{next(made)}"
+            directory.mkdir()
+            return stack.enter_context(World(directory, *arguments, **settings))
+
+        yield make
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World]) -> World:
+    """One vibe-kanban host with one tmux server."""
+    return worlds()

@@ -1,0 +1,185 @@
+"""The plugin in a host: hooks through the contract, on real tmux and a real database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.tools.world import World
+
+from workspace_hookspecs import WorkspacePlugins
+from workspace_reaper import worker as worker_module
+from workspace_reaper.hooks import ReaperPlugin
+
+
+@pytest.fixture
+def host(world: World) -> Iterator[WorkspacePlugins]:
+    """A host that has the reaper as its only plugin."""
+    with WorkspacePlugins() as plugins:
+        plugins.register(world.plugin, "reaper")
+        yield plugins
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later looks follow at once."""
+    monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.05, 0.1, 0.15))
+
+
+def test_deleted_by_hook_goes_at_once_even_while_somebody_types(world: World, host: WorkspacePlugins) -> None:
+    gone, other = world.workspace(), world.workspace()
+    client = world.server.attach(world.session(gone))
+    world.session(other)
+    client.type("x")
+    world.host.delete(gone)
+
+    host.workspace_deleted(gone)
+
+    assert host.drain(30)
+    assert not world.lives(gone)
+    assert world.lives(other)
+
+
+def test_archived_by_hook_goes_at_once_without_a_grace(world: World, host: WorkspacePlugins) -> None:
+    world.configure(activity_grace=3600)
+    archived = world.workspace()
+    world.session(archived)
+    world.host.archive(archived)
+    host.manager.unregister(name="reaper")
+    host.register(world.plugin, "reaper")
+
+    host.workspace_archived(archived)
+
+    assert host.drain(30)
+    assert not world.lives(archived)
+
+
+@pytest.mark.parametrize("protection", ["attached", "running"])
+def test_archived_by_hook_is_held_while_it_is_in_use(world: World, host: WorkspacePlugins, protection: str) -> None:
+    archived = world.workspace()
+    session_id = world.session(archived)
+    if protection == "attached":
+        world.server.attach(session_id)
+    else:
+        world.host.start(archived)
+    world.host.archive(archived)
+
+    host.workspace_archived(archived)
+
+    assert host.drain(30)
+    assert world.lives(archived)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_i55_a_hook_that_comes_before_its_commit_is_looked_at_again(world: World, host: WorkspacePlugins) -> None:
+    """The host fires too early; the row agrees a moment later."""
+    archived = world.workspace()
+    world.session(archived)
+
+    host.workspace_archived(archived)
+    world.host.archive(archived)
+
+    assert host.drain(30)
+    assert not world.lives(archived)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_wrong_event_costs_nothing(world: World, host: WorkspacePlugins, caplog: pytest.LogCaptureFixture) -> None:
+    present = world.workspace()
+    world.session(present)
+
+    with caplog.at_level(logging.WARNING, "workspace_reaper"):
+        host.workspace_deleted(present)
+        assert host.drain(30)
+
+    assert world.lives(present)
+    assert f"a hook called {present} deleted, its row does not: left to the tick" in caplog.text
+    # What was contradicted convicts nobody later: without its row it is an orphan like any other, and is spared while attached.
+    world.server.attach(next(iter(world.server.session_ids())))
+    world.host.delete(present)
+    assert world.entry(world.sweep(), present).reason == "orphan"
+    assert world.lives(present)
+
+
+def test_a_lost_kill_is_made_good_by_the_tick(world: World, host: WorkspacePlugins) -> None:
+    """The session was kept when the hook came; the testimony outlives that, and a restart."""
+    gone, other = world.workspace(), world.workspace()
+    session_id = world.session(gone)
+    world.session(other)
+    world.server.set_option(session_id, "@reaper_keep", "1")
+    world.host.delete(gone)
+    host.workspace_deleted(gone)
+    assert host.drain(30)
+    assert world.lives(gone)
+
+    world.server.run("set-option", "-u", "-t", f"{session_id}:", "@reaper_keep")
+    report = world.new_plugin().sweep()
+
+    assert (world.entry(report, gone).reason, world.entry(report, gone).outcome) == ("deleted", "reaped")
+    assert not world.lives(gone)
+
+
+def test_i48_the_tick_finds_what_no_hook_named(world: World, host: WorkspacePlugins) -> None:
+    """An orphan made long after the start is found by the timer."""
+    orphan, other = world.workspaces(2)
+    host.tick()
+    assert host.drain(30)
+    world.host.delete(orphan)
+    host.tick()
+    assert host.drain(30)
+    host.tick()
+    assert host.drain(30)
+    assert not world.lives(orphan)
+    assert world.lives(other)
+
+
+def test_a_hook_that_names_no_workspace_id_is_logged(
+    world: World, host: WorkspacePlugins, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.workspace_deleted("no uuid")
+    assert host.drain(30)
+    assert "'no uuid', which is no workspace id of the registry vibe-kanban" in caplog.text
+
+
+def test_without_configuration_it_does_nothing_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty.toml"
+    empty.write_text(f'state_dir = "{tmp_path}/state"\n')
+    plugin = ReaperPlugin()
+    plugin.configure(empty)
+    with WorkspacePlugins() as plugins:
+        plugins.register(plugin, "reaper")
+        for _ in range(3):
+            plugins.tick()
+            plugins.workspace_deleted("a")
+            assert plugins.drain(30)
+    assert caplog.text.count("not configured, so nothing is reaped") == 1
+    assert plugin.sweep().as_dict()["abstained"] == "not configured"
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_wrong_configuration_is_an_error_in_the_hosts_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('registry = "vibe-kanban"\nidle_tll = 5\n')
+    plugin = ReaperPlugin()
+    plugin.configure(wrong)
+    with WorkspacePlugins() as plugins:
+        plugins.register(plugin, "reaper")
+        plugins.tick()
+        plugins.tick()
+        assert plugins.drain(30)
+    assert caplog.text.count("idle_tll") == 1
+    assert [record.levelname for record in caplog.records if "idle_tll" in record.message] == ["ERROR"]
+
+
+def test_switched_off_it_abstains(world: World) -> None:
+    archived = world.workspace(archived=True)
+    world.session(archived)
+    world.configure(enabled=False)
+    report = world.sweep()
+    assert (report.abstained, report.exit_code) == ("disabled", 0)
+    assert world.lives(archived)
+    assert not world.state_dir.exists()

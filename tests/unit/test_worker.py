@@ -1,0 +1,262 @@
+"""The worker: one thread, coalesced wake-ups, later looks, drain, close, forks, interpreter exit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.tools.waiting import wait_until
+
+from workspace_reaper import worker as worker_module
+from workspace_reaper.testimony import Testimony
+from workspace_reaper.worker import Worker
+
+ROOT = Path(__file__).parents[2]
+
+
+class Recorder:
+    """Work that writes down what it is asked, holds on while ``gate`` is closed, and says which rows do not agree yet."""
+
+    def __init__(self) -> None:
+        self.sweeps = 0
+        self.looks: list[tuple[dict[str, Testimony], set[str]]] = []
+        self.threads: set[int] = set()
+        self.disagree: dict[str, int] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.raises = False
+
+    def sweep_all(self) -> None:
+        self._enter()
+        self.sweeps += 1
+
+    def look_at(self, suspects: Mapping[str, Testimony], final: Collection[str]) -> Collection[str]:
+        self._enter()
+        self.looks.append((dict(suspects), set(final)))
+        unsettled = [one for one in suspects if self.disagree.get(one, 0) > 0]
+        for one in unsettled:
+            self.disagree[one] -= 1
+        return unsettled
+
+    def _enter(self) -> None:
+        self.threads.add(threading.get_ident())
+        self.entered.set()
+        assert self.gate.wait(20)
+        if self.raises:
+            raise RuntimeError("broken")
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def worker(recorder: Recorder) -> Iterator[Worker]:
+    made = Worker(recorder)
+    yield made
+    recorder.gate.set()
+    made.close()
+
+
+def test_no_thread_before_the_first_wake_up(worker: Worker) -> None:
+    assert "workspace-reaper" not in {thread.name for thread in threading.enumerate()}
+    assert worker.drain(0)
+
+
+def test_everything_runs_on_one_thread_that_is_not_the_callers(worker: Worker, recorder: Recorder) -> None:
+    worker.wake()
+    worker.suspect("a", Testimony.DELETED)
+    assert worker.drain(20)
+    worker.wake()
+    assert worker.drain(20)
+    assert recorder.threads.isdisjoint({threading.get_ident()})
+    assert len(recorder.threads) == 1
+
+
+def test_equal_wake_ups_coalesce(worker: Worker, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    for _ in range(50):
+        worker.wake()
+        worker.suspect("a", Testimony.ARCHIVED)
+        worker.suspect("b", Testimony.DELETED)
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert recorder.sweeps == 2
+    assert recorder.looks == [({"a": Testimony.ARCHIVED, "b": Testimony.DELETED}, set())]
+
+
+@pytest.mark.parametrize("order", [(Testimony.ARCHIVED, Testimony.DELETED), (Testimony.DELETED, Testimony.ARCHIVED)])
+def test_deleted_outweighs_archived(worker: Worker, recorder: Recorder, order: tuple[Testimony, Testimony]) -> None:
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    for testimony in order:
+        worker.suspect("a", testimony)
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert recorder.looks[0][0] == {"a": Testimony.DELETED}
+
+
+def test_a_row_that_does_not_agree_is_looked_at_again_until_the_last_look(
+    worker: Worker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.01, 0.02, 0.03))
+    recorder.disagree = {"never": 99, "soon": 2}
+    worker.suspect("never", Testimony.DELETED)
+    worker.suspect("soon", Testimony.DELETED)
+    assert worker.drain(20)
+    seen = [name for suspects, _ in recorder.looks for name in suspects]
+    assert (seen.count("never"), seen.count("soon")) == (4, 3)
+    assert [final for _, final in recorder.looks if final] == [{"never"}]
+
+
+def test_drain_waits_for_the_later_looks(worker: Worker, recorder: Recorder) -> None:
+    recorder.disagree = {"a": 1}
+    worker.suspect("a", Testimony.DELETED)
+    assert worker.drain(20)
+    assert len(recorder.looks) == 2
+
+
+def test_drain_tells_that_time_ran_out(worker: Worker, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    assert not worker.drain(0.01)
+    recorder.gate.set()
+    assert worker.drain(20)
+
+
+def test_drain_does_not_wait_for_what_comes_after_it(worker: Worker, recorder: Recorder) -> None:
+    drained: list[bool] = []
+    recorder.gate.clear()
+    worker.suspect("a", Testimony.DELETED)
+    assert recorder.entered.wait(20)
+    waiting = threading.Thread(target=lambda: drained.append(worker.drain(20)))
+    waiting.start()
+    wait_until(lambda: worker._changed._waiters)  # type: ignore[attr-defined]
+    recorder.disagree = {"b": 99}
+    worker.suspect("b", Testimony.DELETED)
+    recorder.gate.set()
+    waiting.join(20)
+    assert drained == [True]
+
+
+def test_a_new_word_of_a_hook_starts_the_looks_anew(
+    worker: Worker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.01, 0.02, 0.03))
+    recorder.disagree = {"a": 99}
+    recorder.gate.clear()
+    worker.suspect("a", Testimony.DELETED)
+    assert recorder.entered.wait(20)
+    worker.suspect("a", Testimony.DELETED)
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert len(recorder.looks) == 5
+
+
+def test_work_that_raises_does_not_end_the_thread(worker: Worker, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    recorder.raises = True
+    worker.wake()
+    worker.suspect("a", Testimony.DELETED)
+    assert worker.drain(20)
+    recorder.raises = False
+    worker.wake()
+    assert worker.drain(20)
+    assert recorder.sweeps == 1
+    assert "the next tick tries again" in caplog.text
+
+
+def test_too_many_suspects_become_a_full_sweep(
+    worker: Worker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_module, "MOST_SUSPECTS", 2)
+    recorder.gate.clear()
+    worker.suspect("first", Testimony.DELETED)
+    assert recorder.entered.wait(20)
+    for name in "abcde":
+        worker.suspect(name, Testimony.DELETED)
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert recorder.sweeps == 1
+    assert set(recorder.looks[1][0]) == {"a", "b"}
+    assert caplog.text.count("a full sweep does") == 1
+
+
+def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> None:
+    worker = Worker(recorder)
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    worker.suspect("a", Testimony.DELETED)
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    wait_until(lambda: worker.stopping)
+    recorder.gate.set()
+    closing.join(20)
+    worker.wake()
+    assert (recorder.sweeps, recorder.looks) == (1, [])
+    assert not worker.drain(0.01)
+    assert "workspace-reaper" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_close_before_anything_and_twice(recorder: Recorder) -> None:
+    worker = Worker(recorder)
+    worker.close()
+    worker.close()
+    worker.wake()
+    assert recorder.sweeps == 0
+
+
+FORKING = """
+import os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from workspace_reaper.testimony import Testimony
+from workspace_reaper.worker import Worker
+
+class Work:
+    sweeps = 0
+    def sweep_all(self): self.sweeps += 1
+    def look_at(self, suspects, final): return ()
+
+work = Work()
+worker = Worker(work)
+worker.wake()
+assert worker.drain(20)
+child = os.fork()
+worker.wake()
+assert worker.drain(20)
+assert work.sweeps == 2, work.sweeps
+if child == 0:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+EXITING = """
+from workspace_reaper.worker import Worker
+
+class Work:
+    def sweep_all(self): print("swept", flush=True)
+    def look_at(self, suspects, final): return suspects
+
+worker = Worker(Work())
+worker.wake()
+assert worker.drain(20)
+from workspace_reaper.testimony import Testimony
+worker.suspect("a", Testimony.DELETED)  # its later looks are due in seconds
+"""
+
+
+@pytest.mark.parametrize("script", [pytest.param(FORKING, id="after a fork"), pytest.param(EXITING, id="at exit")])
+def test_in_a_process_of_its_own(script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
