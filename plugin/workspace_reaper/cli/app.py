@@ -1,0 +1,286 @@
+"""The commands. Each loads what it needs only when it runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from workspace_reaper.errors import (
+    AmbiguousSession,
+    ConfigurationError,
+    LedgerError,
+    NoSuchSession,
+    ReaperError,
+    SweepLocked,
+    UnreadableSocket,
+)
+
+if TYPE_CHECKING:
+    from workspace_reaper.hooks import ReaperPlugin
+    from workspace_reaper.model import SessionKey
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="workspace-reaper",
+    help="Reaps the tmux sessions that deleted, archived and forgotten workspaces leave behind, and nothing else.\n\n"
+    "Start with 'demo', then 'doctor', then 'sweep --dry-run'.",
+    epilog="Exit codes: 0 done; 1 something failed; 2 usage or configuration; 3 could not see everything, or the breaker "
+    "holds, so held back. Switch it off with WORKSPACE_REAPER_ENABLED=0.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+_Socket = Annotated[
+    str | None,
+    typer.Option("--socket", metavar="PATH", help="The tmux socket, where several have a session of that name."),
+]
+_Session = Annotated[str, typer.Argument(metavar="SESSION", help="The whole name of a session, or its id such as $3.")]
+
+
+class _Chosen:
+    """What the options before the command say."""
+
+    config: Path | None = None
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"workspace-reaper {version('workspace-reaper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="The configuration file [default: the user's own, if there is one]."),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    _Chosen.config = config
+
+
+@app.command()
+def demo() -> None:
+    """Show all of it in a sandbox: a private tmux server, a database, a host, ten sessions. Leaves nothing behind."""
+    from workspace_reaper.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo())
+
+
+@app.command()
+def sweep(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide everything, do and write nothing.")] = False,
+    as_json: _Json = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Show what the breaker holds back, ask, and let exactly these sessions go.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
+) -> None:
+    """Sweep once, now: look at every managed session, and reap what should go."""
+    from workspace_reaper.cli.loading import load_plugin  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
+
+    if approve and dry_run:
+        _stop("--approve lets sessions go, --dry-run does nothing: choose one", 2)
+    if approve and as_json and not yes:
+        _stop("--approve asks, which --json can't: add --yes, after you have seen 'sweep --dry-run --json'", 2)
+    plugin = load_plugin(_Chosen.config)
+    approved = _ask(plugin, yes=yes, quiet=as_json) if approve else None
+    with progress("sweeping"):
+        report = plugin.sweep(dry_run=dry_run, approve=approved)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        show_sweep(report)
+    if report.abstained == "not configured":
+        _stop("set database_url or registry, in the configuration file or as WORKSPACE_REAPER_DATABASE_URL", 2)
+    raise typer.Exit(report.exit_code)
+
+
+def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> frozenset[SessionKey]:
+    """The sessions that only the breaker, or a missing confirmation beside it, holds back, once the operator said yes."""
+    from workspace_reaper.cli.output import progress, say  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_sessions  # noqa: PLC0415
+    from workspace_reaper.policy import Protection  # noqa: PLC0415
+
+    with progress("looking"):
+        report = plugin.sweep(dry_run=True)
+    waiting = {Protection.BREAKER, Protection.UNCONFIRMED, Protection.BUDGET}
+    held = [
+        entry
+        for entry in report.sessions
+        if entry.key and entry.judgement and Protection.BREAKER in (by := set(entry.judgement.protected_by)) and by <= waiting
+    ]
+    if not held:
+        if not quiet:
+            say("the breaker holds nothing back that could go")
+        return frozenset()
+    if not quiet:
+        show_sessions(held)
+    if not yes:
+        typer.confirm(f"Let exactly these {len(held)} sessions go?", abort=True)
+    return frozenset(entry.key for entry in held if entry.key)
+
+
+@app.command()
+def status(
+    *,
+    as_json: _Json = False,
+    check: Annotated[bool, typer.Option("--check", help="For monitoring: exit 0 fine, 1 an alarm, 3 nothing to see.")] = False,
+) -> None:
+    """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
+    from workspace_reaper import operations  # noqa: PLC0415
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_status  # noqa: PLC0415
+
+    found = operations.status(load_reaper(_Chosen.config))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        show_status(found)
+    raise typer.Exit(found.check_code if check else 0)
+
+
+@app.command()
+def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False) -> None:
+    """Why a session lives or goes: every fact, each rule, and the one that decided."""
+    from workspace_reaper import operations  # noqa: PLC0415
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_explanation  # noqa: PLC0415
+
+    explanation = operations.explain_session(load_reaper(_Chosen.config), session, socket)
+    if as_json:
+        print_json(explanation.as_dict())
+    else:
+        show_explanation(explanation)
+
+
+@app.command()
+def keep(session: _Session, *, socket: _Socket = None) -> None:
+    """Keep a session alive, whatever becomes of its workspace (sets @reaper_keep on it)."""
+    _keep(session, socket, on=True)
+
+
+@app.command()
+def unkeep(session: _Session, *, socket: _Socket = None) -> None:
+    """Keep it no longer: the rules decide again."""
+    _keep(session, socket, on=False)
+
+
+def _keep(name: str, socket: str | None, *, on: bool) -> None:
+    from workspace_reaper import operations  # noqa: PLC0415
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.report import printable  # noqa: PLC0415
+
+    found = operations.keep_session(load_reaper(_Chosen.config), name, socket, on=on)
+    say(f"{printable(found.name)} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'kept no longer'}")
+
+
+@app.command()
+def history(
+    *,
+    as_json: _Json = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")] = 20,
+) -> None:
+    """What was reaped, and why; newest first."""
+    from workspace_reaper import operations  # noqa: PLC0415
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_history  # noqa: PLC0415
+    from workspace_reaper.report import reap_as_json  # noqa: PLC0415
+
+    reaps = operations.history(load_reaper(_Chosen.config), limit)
+    if as_json:
+        print_json([reap_as_json(reap) for reap in reaps])
+    else:
+        show_history(reaps)
+
+
+@app.command()
+def breaker(
+    action: Annotated[str | None, typer.Argument(metavar="[reset]", help="Free it, and let go what tripped it.")] = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """The breaker stops the reaping of orphans when too many workspaces vanish at once: its state, why, and what frees it."""
+    from workspace_reaper import operations  # noqa: PLC0415
+    from workspace_reaper.breaker import as_json as state_as_json  # noqa: PLC0415
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json, say  # noqa: PLC0415
+
+    if action not in (None, "reset"):
+        _stop(f"{action!r} is no action of 'breaker': leave it out, or write 'reset'", 2)
+    reaper = load_reaper(_Chosen.config)
+    before = operations.reset_breaker(reaper) if action else operations.breaker_state(reaper)
+    if as_json:
+        print_json(state_as_json(operations.breaker_state(reaper)))
+    elif not before.latched:
+        say("closed: orphans are reaped as they are confirmed")
+    elif action:
+        say(f"freed; {len(before.tripped)} sessions that tripped it may go now")
+    else:
+        told = state_as_json(before)
+        say(f"latched since {told['since']}: {told['cause']}\nit is freed when {told['clears_when']}")
+
+
+@app.command()
+def doctor(*, as_json: _Json = False) -> None:
+    """Check tmux, the sockets, the database, the ledger and the configuration; each line says what to do."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_checks  # noqa: PLC0415
+    from workspace_reaper.doctor import examine  # noqa: PLC0415
+
+    reaper = load_reaper(_Chosen.config)
+    with progress("checking"):
+        checks = list(examine(reaper))
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        show_checks(checks)
+    raise typer.Exit(1 if any(check.state == "FAIL" for check in checks) else 0)
+
+
+def _stop(text: str, code: int) -> NoReturn:
+    sys.stderr.write(f"workspace-reaper: {text}\n")
+    raise typer.Exit(code)
+
+
+_CODES: tuple[tuple[type[ReaperError], int], ...] = (
+    (ConfigurationError, 2),
+    (NoSuchSession, 2),
+    (AmbiguousSession, 2),
+    (UnreadableSocket, 3),
+    (LedgerError, 3),
+    (SweepLocked, 3),
+)
+
+
+def main() -> None:
+    """The entry point of the command ``workspace-reaper``."""
+    # What the plugin logs is in the report, which is printed; a program that loads the plugin has a log of its own.
+    logging.getLogger("workspace_reaper").addHandler(logging.NullHandler())
+    try:
+        app()
+    except ReaperError as error:
+        sys.stderr.write(f"workspace-reaper: {error}\n")
+        sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), 1))

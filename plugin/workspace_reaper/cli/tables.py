@@ -1,0 +1,122 @@
+"""Reports, histories and checks as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+
+from workspace_reaper.cli.output import print_table, say
+from workspace_reaper.doctor import Check
+from workspace_reaper.explain import Explanation
+from workspace_reaper.memory import Reap
+from workspace_reaper.report import SessionReport, SweepReport, iso, printable
+from workspace_reaper.status import Status
+
+__all__ = ["show_checks", "show_explanation", "show_history", "show_sessions", "show_status", "show_sweep"]
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _short_sockets(paths: Iterable[str]) -> Mapping[str, str]:
+    """What to call these sockets: by the name of the file where each has another one, else by the path."""
+    names = {path: PurePath(path).name for path in paths}
+    return names if len(set(names.values())) == len(names) else {path: path for path in names}
+
+
+def show_sessions(sessions: Iterable[SessionReport]) -> None:
+    """One line for each session."""
+    sessions = list(sessions)
+    sockets = _short_sockets(entry.socket for entry in sessions)
+    rows = [
+        (
+            printable(entry.session),
+            entry.verdict.value,
+            entry.reason,
+            entry.outcome if entry.outcome != "none" else None,
+            entry.protected_by,
+            _age(entry.facts.idle_seconds) if entry.facts else None,
+            _age(entry.facts.age_seconds) if entry.facts else None,
+            printable(sockets[entry.socket]),
+        )
+        for entry in sessions
+    ]
+    columns = ("SESSION", "VERDICT", "REASON", "OUTCOME", "BY", "IDLE", "AGE", "SOCKET")
+    print_table(columns, rows, empty="no managed session")
+
+
+def show_sweep(report: SweepReport) -> None:
+    """The whole report of one sweep."""
+    if report.abstained is not None:
+        say(f"nothing was looked at: {report.abstained}")
+        return
+    show_sessions(report.sessions)
+    for unknown in report.unknown:
+        say(f"UNKNOWN {unknown.source.value}: {printable(unknown.reason)}")
+    if report.latched:
+        say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
+    done = "would be reaped" if report.dry_run else "reaped"
+    say(
+        f"{len(report.sessions)} managed, {report.condemned} condemned, "
+        f"{report.count('would-reap') if report.dry_run else report.count('reaped')} {done}, {report.count('spared')} spared, "
+        f"{report.count('failed')} failed, {report.unmanaged} not ours; {report.seconds.total:.2f} s"
+    )
+
+
+def show_status(status: Status) -> None:
+    """How the reaper is: alarms first."""
+    told = status.as_dict()
+    if not status.enabled:
+        say("switched off: nothing is reaped")
+    if status.report is None:
+        say("no full sweep yet: run 'workspace-reaper sweep --dry-run' to see what one would do")
+    else:
+        totals = told["totals"]
+        say(f"last full sweep   {told['started_at']}, {'complete' if told['complete'] else 'NOT complete'}")
+        say(f"last complete     {told['last_complete_sweep'] or 'never'}")
+        say(f"registry          {told['registry']['identity'] or 'unknown'}, rows: {told['registry']['rows']}")
+        say(f"sessions          {totals['managed']} managed, {totals['condemned']} condemned, {totals['reaped']} reaped")
+    breaker = told["breaker"]
+    say(
+        f"breaker           {breaker['state']}" + (f" since {breaker['since']}: {breaker['cause']}" if breaker["cause"] else "")
+    )
+    rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
+    print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
+
+
+def show_explanation(explanation: Explanation) -> None:
+    """One session: the facts, the rules, the decision."""
+    entry = explanation.entry
+    say(f"{entry['session']} ({entry['session_id']}) on {entry['socket']}, workspace {entry['workspace_id'] or '-'}")
+    say(f"decided: {explanation.decided}")
+    if explanation.rules:
+        rows = [(rule.reason, "yes" if rule.holds else "no", rule.because) for rule in explanation.rules]
+        print_table(("RULE", "HOLDS", "BECAUSE"), rows, empty="")
+    print_table(("FACT", "VALUE"), list(explanation.facts.items()), empty="no fact could be read")
+
+
+def show_history(reaps: Sequence[Reap]) -> None:
+    """One line for each reap, newest first."""
+    rows = [
+        (
+            reap.intent.reap_id,
+            iso(reap.intent.at),
+            printable(reap.intent.session),
+            reap.intent.workspace_id,
+            reap.intent.reason,
+            reap.outcome,
+            reap.why,
+        )
+        for reap in reaps
+    ]
+    print_table(("ID", "WHEN", "SESSION", "WORKSPACE", "REASON", "OUTCOME", "BY"), rows, empty="nothing was reaped yet")
+
+
+def show_checks(checks: Iterable[Check]) -> None:
+    """One line for each check, with what to do."""
+    rows = [(check.state, check.check, printable(check.detail), check.do or None) for check in checks]
+    print_table(("STATE", "CHECK", "FOUND", "DO"), rows, empty="nothing to check")

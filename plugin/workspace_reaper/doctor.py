@@ -1,0 +1,149 @@
+"""Is everything there that the reaper needs, and can it see it? Looks only; each line says what to do."""
+
+from __future__ import annotations
+
+import locale
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from workspace_reaper.errors import LedgerError
+from workspace_reaper.model import Session, Stamp, Unknown
+from workspace_reaper.operations import own_stamp, status
+from workspace_reaper.registry import GROUP as REGISTRIES
+from workspace_reaper.tmux import MINIMUM_VERSION, TmuxTerminal, tmux_version
+from workspace_reaper.wiring import Reaper
+
+__all__ = ["Check", "examine"]
+
+OK, WARN, FAIL = "OK", "WARN", "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, its state (``OK``, ``WARN``, ``FAIL``), what was found, and what to do, if anything."""
+
+    check: str
+    state: str
+    detail: str
+    do: str = ""
+
+
+def examine(reaper: Reaper) -> Iterator[Check]:
+    """Every check, one after the other. None of them changes anything, starts tmux or makes a file."""
+    checks: tuple[Callable[[Reaper], Iterator[Check]], ...] = (
+        _entry_point,
+        _switch,
+        _tmux,
+        _locale,
+        _sockets,
+        _database,
+        _state_dir,
+        _ledger,
+    )
+    for check in checks:
+        yield from check(reaper)
+
+
+def _entry_point(_reaper: Reaper) -> Iterator[Check]:
+    found = [point.value for point in entry_points(group="workspace_server", name="reaper")]
+    known = sorted(point.name for point in entry_points(group=REGISTRIES))
+    if found:
+        yield Check("entry point", OK, f"workspace_server: reaper = {found[0]}; registries: {', '.join(known)}")
+    else:
+        yield Check("entry point", FAIL, "no host can find the plugin", "install workspace-reaper into the host's environment")
+
+
+def _switch(reaper: Reaper) -> Iterator[Check]:
+    if not reaper.settings.configured:
+        yield Check("configuration", WARN, "not configured, so nothing is reaped", "set database_url or registry")
+    elif not reaper.settings.enabled:
+        yield Check("configuration", WARN, "switched off", "set enabled = true, and unset WORKSPACE_REAPER_ENABLED")
+    else:
+        yield Check("configuration", OK, f"registry {reaper.registry.name}, on, one sweep each {reaper.settings.tick:g} s")
+
+
+def _tmux(_reaper: Reaper) -> Iterator[Check]:
+    minimum = "tmux {}.{}{}".format(*MINIMUM_VERSION)
+    version = tmux_version()
+    if version is None:
+        yield Check("tmux", FAIL, "there is no tmux on PATH that tells its version", f"install {minimum} or later")
+    elif not version.is_supported:
+        yield Check("tmux", FAIL, f"{version.text} is older than {minimum}", f"install {minimum} or later")
+    else:
+        yield Check("tmux", OK, f"{version.text} (needed: {minimum} or later)")
+
+
+def _locale(_reaper: Reaper) -> Iterator[Check]:
+    encoding = locale.getpreferredencoding(False)
+    yield Check("locale", OK, f"{encoding}; tmux is always asked for UTF-8, so any locale will do")
+
+
+def _sockets(reaper: Reaper) -> Iterator[Check]:
+    for terminal in reaper.terminals:
+        yield from _socket(reaper, terminal)
+
+
+def _socket(reaper: Reaper, terminal: TmuxTerminal) -> Iterator[Check]:
+    name = f"socket {terminal.socket}"
+    listing = terminal.observe(own_stamp(reaper))
+    if isinstance(listing, Unknown):
+        yield Check(name, FAIL, listing.reason, "run the reaper as the user who runs that tmux server")
+        return
+    for unreadable in listing.unreadable:
+        yield Check(name, FAIL, unreadable.reason, "report this with 'tmux -V': nothing of this session is reaped")
+    if listing.server is None:
+        yield Check(name, OK, "no session on it now")
+        return
+    managed = [session for session in listing.sessions if reaper.parts.names.manages(session)]
+    text = f"tmux {listing.server.version}, {len(managed)} managed and {len(listing.sessions) - len(managed)} other sessions"
+    yield Check(name, OK, text)
+    yield from _strangers(reaper, name, [session for session in listing.sessions if session.stamp is Stamp.FOREIGN])
+
+
+def _strangers(reaper: Reaper, name: str, foreign: list[Session]) -> Iterator[Check]:
+    """Sessions that match by name and carry the stamp of another registry."""
+    ours_by_name = [
+        session.name for session in foreign if reaper.parts.names.workspace_id(session.key.socket, session.name) is not None
+    ]
+    if ours_by_name:
+        detail = f"{len(ours_by_name)} sessions match by name and carry another registry's stamp, such as {ours_by_name[0]!r}"
+        do = "if nobody serves that registry any more: tmux set-option -u -t SESSION_ID @workspace_owner"
+        yield Check(name, WARN, detail, do)
+
+
+def _database(reaper: Reaper) -> Iterator[Check]:
+    answer = reaper.registry.look_up((), ())
+    if isinstance(answer, Unknown):
+        yield Check("database", FAIL, answer.reason, "mend this, or set database_url to the host's own database")
+    elif not answer.total:
+        yield Check("database", WARN, f"{answer.place}: {answer.schema}, no rows", "is this the host's own database?")
+    else:
+        rows = f"more than {answer.total - 1}" if answer.capped else str(answer.total)
+        yield Check("database", OK, f"{answer.place}: {answer.schema}, {rows} rows")
+
+
+def _state_dir(reaper: Reaper) -> Iterator[Check]:
+    folder = reaper.settings.state_dir
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        yield Check("state_dir", FAIL, f"{folder}: {nearest} can't be written", "set state_dir to a directory of this user's")
+    elif folder.exists() and folder.stat().st_mode & 0o022:
+        yield Check("state_dir", WARN, f"{folder} may be written by others", f"chmod go-w {folder}")
+    else:
+        yield Check("state_dir", OK, f"{folder}{'' if folder.exists() else ' (made at the first sweep)'}")
+
+
+def _ledger(reaper: Reaper) -> Iterator[Check]:
+    try:
+        found = status(reaper)
+    except LedgerError as error:
+        yield Check("ledger", FAIL, str(error), "mend or move the file; without a ledger nothing is reaped")
+        return
+    if found.report is None:
+        yield Check("ledger", WARN, "no full sweep yet", "run 'workspace-reaper sweep --dry-run', then 'sweep'")
+        return
+    yield Check("ledger", OK, f"the last full sweep began {found.report['started_at']}")
+    for alarm in found.alarms:
+        yield Check(f"alarm {alarm.name}", WARN, alarm.detail, f"it clears when {alarm.clears_when}")
