@@ -1,0 +1,62 @@
+"""``python -m tests.benchmarks [--rounds N] [NAME …]``: JSON on standard output, a table on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import imports, sweeps
+from tests.benchmarks.measuring import Result
+from tests.tools.tmux import real_tmux
+
+
+def main() -> None:
+    """Run them, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="pairs of timings [15]")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="imports, idle, reaping, sizes [all]")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
+        tmp, rounds = Path(directory), chosen.rounds
+        suites: dict[str, Callable[[], Iterator[Result]]] = {
+            "imports": lambda: imports.importing(rounds),
+            "idle": lambda: sweeps.idle(_made(tmp / "idle"), rounds),
+            "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(3, rounds // 3)),
+            "sizes": lambda: sweeps.sizes(_made(tmp / "sizes"), rounds),
+        }
+        unknown = set(chosen.names) - set(suites)
+        if unknown:
+            parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+        results = [result for name, suite in suites.items() if name in (chosen.names or suites) for result in suite()]
+    _print(results)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def _print(results: list[Result]) -> None:
+    machine = {"python": platform.python_version(), "tmux": real_tmux(), "system": platform.platform()}
+    sys.stdout.write(
+        json.dumps({"machine": machine, "results": [dict(result.as_json()) for result in results]}, indent=2) + "\n"
+    )
+    table = Table("WHAT", "MS", "FLOOR", "MS", "RATIO", "BOUND", box=None)
+    for result in results:
+        bound = "-" if result.bound is None else f"{result.bound} {'ok' if result.ratio <= result.bound else 'OVER'}"
+        table.add_row(
+            result.name, f"{result.median_ms:.1f}", result.floor, f"{result.floor_ms:.1f}", f"{result.ratio:.2f}", bound
+        )
+    Console(stderr=True, width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Sweeps of 1,000 real sessions: with nothing to do, with 500 to reap, and against databases of 1 k and 1 M workspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks import floors
+from tests.benchmarks.measuring import Result, compare, seconds
+from tests.tools.hosts import blob, connected
+from tests.tools.world import World, session_name
+
+__all__ = ["idle", "reaping", "sizes"]
+
+SESSIONS = 1000
+REAPED = 500
+SAMPLE = 50
+"""So many sessions are enough to see what a process for each session costs."""
+_QUIET = {"activity_grace": 3600, "idle_ttl": 86400}
+
+
+def idle(tmp: Path, rounds: int) -> Iterator[Result]:
+    """A full sweep with nothing to do."""
+    with World(tmp, **_QUIET) as world:
+        ids = world.workspaces(SESSIONS)
+        for _ in range(3):
+            assert world.sweep().complete
+        ours, floor, seed, objects = [], [], [], []
+        for _ in range(rounds):
+            floor.append(seconds(lambda: (floors.listing(world.server), floors.query(world, ids))))
+            ours.append(seconds(world.sweep))
+        name, floor_name = f"full sweep, {SESSIONS} sessions, nothing to do", "one raw listing and one raw query"
+        yield compare(name, ours, floor_name, floor, bound=1.5)
+        for _ in range(3):
+            seed.append(seconds(lambda: floors.seed_look(world, world.server, ids)))
+            objects.append(seconds(lambda: floors.libtmux_listing(world.server)))
+        yield compare("the seed's way to look: a query for each session", seed, floor_name, floor[:3])
+        yield compare("libtmux's way to look: its objects, no query", objects, floor_name, floor[:3])
+
+
+def reaping(tmp: Path, rounds: int) -> Iterator[Result]:
+    """500 archived sessions out of 1,000."""
+    with World(tmp) as world:
+        world.workspaces(SESSIONS - REAPED)
+        ours, floor = [], []
+        for _ in range(rounds):
+            ids = world.workspaces(REAPED, archived=True)
+            lines = floors.guarded_lines(world.server, _session_ids(world, ids))
+            three = seconds(lambda: [floors.listing(world.server) for _ in range(3)])
+            floor.append(three + seconds(lambda: floors.feed(world.server, lines)))  # noqa: B023  called at once
+            world.host.delete(*ids)
+            world.workspaces(REAPED, archived=True)
+            reports = []
+            ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023
+            assert reports[0].count("reaped") == REAPED
+        floor_name = f"{REAPED} guarded lines in one tmux and three raw listings"
+        yield compare(f"reaping {REAPED} of {SESSIONS} sessions", ours, floor_name, floor, bound=1.5)
+        yield from _others(world, floor_name, floor)
+
+
+def _others(world: World, floor_name: str, floor: list[float]) -> Iterator[Result]:
+    """What others do, on a sample; scaled to as many sessions."""
+    scale = REAPED / SAMPLE
+    seed, objects = [], []
+    for _ in floor:
+        ids = world.workspaces(SAMPLE, archived=True)
+        names = [session_name(world.schema, one) for one in ids]
+        seed.append(scale * seconds(lambda: floors.seed_kills(world, world.server, names, ids)))  # noqa: B023
+        world.workspaces(SAMPLE, archived=True)
+        objects.append(scale * seconds(lambda: floors.libtmux_kills(world.server, SAMPLE)))
+    yield compare(f"the seed's way to reap: processes for each ({SAMPLE}, scaled)", seed, floor_name, floor)
+    yield compare(f"libtmux's way to reap: its objects, no recheck ({SAMPLE}, scaled)", objects, floor_name, floor)
+
+
+def _session_ids(world: World, ids: list[str]) -> list[str]:
+    names = {session_name(world.schema, one) for one in ids}
+    rows = (line.split(" ") for line in world.server.run("list-sessions", "-F", "#{session_id} #{session_name}").split("\n"))
+    return [session_id for session_id, name in rows if name in names]
+
+
+def sizes(tmp: Path, rounds: int) -> Iterator[Result]:
+    """The same sessions, and databases of different sizes."""
+    small, large = tmp / "small", tmp / "large"
+    small.mkdir()
+    large.mkdir()
+    with World(small, **_QUIET) as world:
+        world.workspaces(SESSIONS)
+        big = World(large, servers=0, **_QUIET)
+        other = world.second("big", big.host)
+        _fill(other, world, 1_000_000)
+        for _ in range(3):
+            assert world.sweep().complete
+            assert other.sweep().complete
+        few, many = [], []
+        for _ in range(rounds):
+            few.append(seconds(world.sweep))
+            many.append(seconds(other.sweep))
+        yield compare("full sweep, 1,000,000 workspaces in the database", many, "1,000 workspaces", few, bound=1.2)
+
+
+def _fill(other: World, world: World, count: int) -> None:
+    """The workspaces of the small database, and so many more."""
+    with connected(world.host.path) as connection:
+        rows = connection.execute("SELECT id FROM workspaces").fetchall()
+    sql = "INSERT INTO workspaces (id, branch, created_at, updated_at) VALUES (?, 'b', '2026-01-01', '2026-01-01')"
+    with connected(other.host.path) as connection:
+        connection.executemany(sql, rows)
+        connection.executemany(sql, ((blob(f"{number:032x}"),) for number in range(count - len(rows))))

@@ -1,0 +1,92 @@
+"""What the documentation says: settings, links, commands, and a docstring for each public name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.tools import settings_table
+
+import workspace_hookspecs
+import workspace_reaper
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("hookspecs/*.md"), *ROOT.glob("docs/**/*.md")])
+TEST_COMMAND = "pipx run tox"
+
+
+def prose(text: str) -> str:
+    """Without what stands in code blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ +(.+?) *$", prose(page.read_text(encoding="utf-8")), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^()\s]+)\)", prose(page.read_text(encoding="utf-8"))):
+            if not target.startswith(("http://", "https://", "mailto:")):
+                yield page, target
+
+
+def modules() -> Iterator[str]:
+    for package in (workspace_hookspecs, workspace_reaper):
+        yield package.__name__
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith(".__main__"):
+                yield found.name
+
+
+def public(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """The public classes and functions that the module defines, and their public methods and properties."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(value):
+            yield name, value
+            for inner, member in vars(value).items():
+                if not inner.startswith("_") and (inspect.isroutine(member) or isinstance(member, property)):
+                    yield f"{name}.{inner}", getattr(value, inner)
+        elif inspect.isroutine(value):
+            yield name, value
+
+
+def test_the_readme_has_every_setting() -> None:
+    assert settings_table.written((ROOT / "README.md").read_text(encoding="utf-8")) == settings_table.rendered(), (
+        "run python -m tests.tools.settings_table"
+    )
+
+
+def test_the_readmes_test_command_is_what_ci_runs() -> None:
+    assert TEST_COMMAND in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{TEST_COMMAND} 2>&1 \| tee\b", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "hookspecs/README.md", "CHANGELOG.md", "SECURITY.md"])
+def test_the_page_is_there(page: str) -> None:
+    assert ROOT / page in PAGES
+
+
+@pytest.mark.parametrize(("page", "target"), [pytest.param(*link, id=f"{link[0].name} {link[1]}") for link in links()])
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    place = page.parent / path if path else page
+    assert place.exists()
+    assert not anchor or anchor in anchors(place)
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_public_names_have_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module)
+    assert [public_name for public_name, value in public(module) if not inspect.getdoc(value)] == []
