@@ -1,0 +1,116 @@
+"""Who plays: sessions, what befalls them, and what should become of each."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import Enum, auto
+
+__all__ = ["ACCIDENT", "CAST", "RULES", "SURVIVOR", "Ending", "Fate", "Role"]
+
+RULES = {
+    "min_age": 4,
+    "activity_grace": 4,
+    "idle_ttl": 5,
+    "dead_ttl": 1,
+    "confirmation_gap": 1,
+}
+"""The thresholds of the demo in seconds; all others have their defaults. tmux's clocks have a resolution of one second: a
+session that prints, or is new, is three seconds away from being taken for one that does not, or is not."""
+
+
+_LONG = 600
+"""Seconds after which it would end by itself, should the demo be ended with SIGKILL."""
+
+_PRINT = f"import time\nfor _ in range({_LONG * 5}):\n    print('working', flush=True)\n    time.sleep(0.2)"
+
+
+class Fate(Enum):
+    """What befalls a workspace or its session; a hook is fired for the first two only."""
+
+    DELETED = auto()
+    ARCHIVED = auto()
+    SHELVED = auto()
+    VANISHED = auto()
+    WORKTREE_DELETED = auto()
+    AGENT_ENDED = auto()
+    NONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of a session, or should: ``reaped``, ``held`` (a reason holds, something protects it), ``kept`` (no reason
+    holds) or ``ignored`` (it is none of ours); and why."""
+
+    word: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A session. ``known``: its workspace has a row from the beginning. ``late``: it comes when all others had their fate.
+
+    A row that is ``pinned`` can't go as idle. That shows in one role, and in some it sees to it that they go for their own
+    reason only, however slow the machine is.
+    """
+
+    session: str
+    stands_for: str
+    expected: Ending
+    fate: Fate = Fate.NONE
+    known: bool = True
+    pinned: bool = False
+    running: bool = False
+    prints: bool = False
+    attached: bool = False
+    kept: bool = False
+    owner: str | None = None
+    late: bool = False
+
+    @property
+    def workspace_id(self) -> str:
+        """As the ``standard`` registry reads it from the session's name."""
+        return self.session.removeprefix("ws-")
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What runs in its pane: one process, whose end is the end of all."""
+        return (sys.executable, "-IS", "-c", _PRINT) if self.prints else ("sleep", str(_LONG))
+
+
+def _reaped(why: str) -> Ending:
+    return Ending("reaped", why)
+
+
+def _held(why: str, by: str) -> Ending:
+    return Ending("held", f"{why}, {by}")
+
+
+_KEPT = Ending("kept", "no reason holds")
+
+CAST = (
+    Role("ws-deleted", "deleted, client attached", _reaped("deleted"), Fate.DELETED, attached=True),
+    Role("ws-precious", "deleted, kept by hand", _held("deleted", "kept"), Fate.DELETED, kept=True),
+    Role("ws-archived", "archived, still printing", _reaped("archived"), Fate.ARCHIVED, prints=True),
+    Role("ws-running", "archived, its agent runs", _held("archived", "running"), Fate.ARCHIVED, running=True),
+    Role("ws-watched", "archived, client attached", _held("archived", "attached"), Fate.ARCHIVED, attached=True),
+    Role("ws-worktree", "its worktree is gone", _reaped("worktree-deleted"), Fate.WORKTREE_DELETED, pinned=True),
+    Role("ws-orphan", "its row is gone, no hook", _reaped("orphan"), Fate.VANISHED, pinned=True),
+    Role("ws-stranger", "never had a row", _held("orphan", "unproven"), known=False),
+    Role("ws-newborn", "no row yet", _held("orphan", "young"), known=False, late=True),
+    Role("ws-shelved", "archived, no hook", _reaped("archived"), Fate.SHELVED, pinned=True),
+    Role("ws-chatty", "archived, but it prints", _held("archived", "active"), Fate.SHELVED, prints=True),
+    Role("ws-idle", "silent for too long", _reaped("idle")),
+    Role("ws-pinned", "silent, but pinned", _held("idle", "pinned"), pinned=True),
+    Role("ws-attached", "silent, client attached", _held("idle", "attached"), attached=True),
+    Role("ws-busy", "its agent prints", _KEPT, prints=True),
+    Role("ws-dead", "its agent has ended", _reaped("dead"), Fate.AGENT_ENDED, pinned=True),
+    Role("ws-foreign", "another registry's", Ending("ignored", "another's stamp"), known=False, owner="c0ffee"),
+    Role("notes", "no workspace at all", Ending("ignored", "no workspace name"), known=False),
+)
+
+SURVIVOR = "busy"
+"""The workspace whose row alone outlives the accident."""
+
+ACCIDENT = Role("all the rest", "most rows are lost", Ending("held", "breaker latched"), known=False)
+"""Not a session: all of them, after the accident."""

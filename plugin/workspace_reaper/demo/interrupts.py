@@ -1,0 +1,62 @@
+"""Ctrl-C, SIGTERM and SIGHUP, noticed at safe points only."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+__all__ = ["Interrupted", "Interrupts"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GLANCE = 0.05
+
+
+class Interrupted(Exception):
+    """Somebody wants the demo to end now."""
+
+
+class Interrupts:
+    """While entered, these signals are only noted, and ``check`` raises ``Interrupted``.
+
+    A handler that raised would do so anywhere: between making a process or a directory and noting that it was made, or in
+    the middle of the cleaning up. A signal that is ignored (by ``nohup``, for example) stays ignored. Outside the main
+    thread, which alone may set handlers, nothing is noted.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = self.signal or signal.Signals(number)
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if a signal came."""
+        if self.signal is not None:
+            raise Interrupted
+
+    def wait(self, condition: Callable[[], bool], within: float) -> bool:
+        """Wait until the condition is true; False after ``within`` seconds. Raises ``Interrupted``."""
+        deadline = time.monotonic() + within
+        while True:
+            self.check()
+            if condition():
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_GLANCE)

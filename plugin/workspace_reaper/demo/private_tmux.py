@@ -1,0 +1,124 @@
+"""A tmux server of the demo's own, on a socket in its own directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from workspace_reaper.demo.client import Client
+from workspace_reaper.demo.errors import DemoFailed
+from workspace_reaper.demo.processes import Started, end_all
+
+__all__ = ["Made", "PrivateTmux"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A session: tmux's id, and the second in which it was made."""
+
+    session_id: str
+    created: int
+
+
+class PrivateTmux:
+    """The server starts with the first session, without the user's configuration, and ends with ``close``.
+
+    ``limit`` is in seconds, for each command.
+    """
+
+    def __init__(self, socket: Path, *, limit: float = 10.0) -> None:
+        program = shutil.which("tmux")
+        if program is None:
+            raise DemoFailed("tmux is not on PATH any more")
+        self._limit = limit
+        self._command = (program, "-u", "-f", "/dev/null", "-S", str(socket))
+        # A terminal that tmux knows, whatever the user's is.
+        self._environ = {**os.environ, "TERM": "screen"}
+        self._processes: set[Started] = set()
+        self._clients: list[Client] = []
+        self._started = False
+
+    def run(self, *arguments: str) -> str:
+        """Run one tmux command, or several with ``;`` among the arguments; what it printed. ``DemoFailed`` if it failed."""
+        try:
+            # A session of its own: Ctrl-C on the user's terminal must not end a command halfway.
+            done = subprocess.run(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=self._environ,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=self._limit,
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"tmux {arguments[0]} did not answer within {self._limit:g} s") from None
+        if done.returncode or done.stderr:
+            raise DemoFailed(f"tmux {arguments[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        return done.stdout
+
+    def new_session(self, name: str, *command: str) -> Made:
+        """Make a session. The command is run as it is, without the user's shell."""
+        self._started = True
+        told = "#{session_id} #{session_created} #{pid} #{pane_pid}"
+        made = self.run("new-session", "-d", "-x", "80", "-y", "24", "-c", "/", "-P", "-F", told, "-s", name, *command)
+        session_id, created, server, pane = made.split()
+        self._note(server, pane)
+        return Made(session_id, int(created))
+
+    def attach(self, made: Made) -> None:
+        """Let a client look at the session; ``attached`` tells when it is there."""
+        self._clients.append(Client([*self._command, "attach-session", "-t", f"{made.session_id}:"], self._environ))
+
+    @property
+    def attached(self) -> bool:
+        """Every client is there by the server's word."""
+        return {client.tty for client in self._clients} <= set(self.run("list-clients", "-F", "#{client_tty}").split())
+
+    def let_panes_end(self, made: Made) -> None:
+        """The session's program ends, and its pane stays, dead."""
+        at = f"{made.session_id}:"
+        self.run("set-option", "-w", "-t", at, "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", at, "true")
+
+    def is_dead(self, made: Made) -> bool:
+        """All panes of the session are dead."""
+        return "1" in self.run("display-message", "-p", "-t", f"{made.session_id}:", "#{pane_dead}")
+
+    def set_option(self, made: Made, name: str, value: str) -> None:
+        """Set an option of the session."""
+        self.run("set-option", "-t", f"{made.session_id}:", name, value)
+
+    def sessions(self) -> set[Made]:
+        """Those that are there."""
+        lines = self.run("list-sessions", "-F", "#{session_id} #{session_created}").splitlines()
+        return {Made(session_id, int(created)) for session_id, created in map(str.split, lines)}
+
+    def close(self, patience: float = 3.0) -> list[int]:
+        """End clients, server and panes, each by its own identity. The pids of those that could not be ended.
+
+        ``patience`` is in seconds; see ``end_all``.
+        """
+        if not self._started:
+            return []
+        for pid in self._answers("list-panes", "-a", "-F", "#{?pane_dead,,#{pane_pid}}"):
+            self._note(pid)
+        # Also a server of which only the socket is known, because its first command was not answered.
+        self._answers("kill-server")
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        return [process.pid for process in end_all(self._processes, patience)]
+
+    def _answers(self, *arguments: str) -> list[str]:
+        try:
+            return self.run(*arguments).split()
+        except DemoFailed:
+            return []  # there is no server, or it does not answer: it is ended by its pid
+
+    def _note(self, *pids: str) -> None:
+        self._processes.update(process for pid in pids if (process := Started.now(int(pid))) is not None)

@@ -1,0 +1,417 @@
+"""The demo: it shows what it should, notices what it should not, and leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.tmux import TmuxServer
+from tests.tools.waiting import wait_until
+
+from workspace_hookspecs import WorkspacePlugins
+from workspace_reaper.demo import run_demo
+from workspace_reaper.demo.cast import ACCIDENT, CAST
+from workspace_reaper.demo.errors import DemoFailed
+from workspace_reaper.demo.host import Host
+from workspace_reaper.demo.private_tmux import PrivateTmux
+from workspace_reaper.hooks import ReaperPlugin
+
+SCRIPT = str(Path(sys.executable).with_name("workspace-reaper"))
+MARK = "WORKSPACE_DEMO_TEST"
+
+# Whoever started the tests may ignore SIGINT, and that is inherited.
+PROGRAM = f"""
+import os, signal
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execv({SCRIPT!r}, [{SCRIPT!r}, "demo"])
+"""
+
+FACTS = "#{session_id} #{session_name} #{session_activity} #{session_attached} #{@workspace_owner} #{@reaper_keep}"
+
+PINNED_COUNTS_NO_MORE = """
+import workspace_reaper.policy as policy
+from workspace_reaper.policy import Protection
+policy._CHECKS = {**policy._CHECKS, Protection.PINNED: lambda reason, facts, rules: False}
+from workspace_reaper.demo import run_demo
+raise SystemExit(run_demo())
+"""
+
+BREAKER_NEVER_LATCHES = """
+import workspace_reaper.breaker as breaker
+breaker.AT_LEAST = 1000
+from workspace_reaper.demo import run_demo
+raise SystemExit(run_demo())
+"""
+
+
+class Show:
+    """One demo in a process of its own, with a home and a place for temporary files of its own."""
+
+    def __init__(self, root: Path, program: str = PROGRAM, environ: Mapping[str, str] | None = None) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.home, self.tmp = root / f"{name}h", root / f"{name}t"
+        self.home.mkdir()
+        self.tmp.mkdir()
+        self.mark = name
+        own = {"HOME": str(self.home), "TMPDIR": str(self.tmp), MARK: name, "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**(os.environ if environ is None else environ), **own},
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+
+    def read_to(self, beginning: str) -> None:
+        """Read until a line begins so."""
+        while not self.lines or not self.lines[-1].startswith(beginning):
+            line = self.process.stdout.readline()
+            assert line, (self.lines, self.process.stderr.read())
+            self.lines.append(line)
+
+    def finish(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, standard output, standard error."""
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, "".join(self.lines) + out, err
+
+    def left(self) -> list[str]:
+        """Its processes and files that are still there."""
+        files = [str(path) for place in (self.home, self.tmp) for path in place.rglob("*")]
+        return files + [str(process.info) for process in marked(self.mark)]
+
+
+def marked(mark: str) -> Iterator[psutil.Process]:
+    """The processes that inherited a mark from a demo, or live in its directory."""
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and any(mark in value for value in process.environ().values()):
+                yield process
+
+
+def rows(output: str) -> dict[str, list[str]]:
+    """The table, by session: what it stands for, expected, happened, why."""
+    table = output[output.index("SESSION ") :].split("\n\n", maxsplit=1)[0].splitlines()
+    starts = [table[0].index(column) for column in ("SESSION", "STANDS", "EXPECTED", "HAPPENED", "WHY")]
+    cut = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)] for line in table[1:]]
+    return {row[0]: row[1:] for row in cut}
+
+
+@dataclass
+class Ended:
+    """How a demo ended."""
+
+    code: int
+    out: str
+    err: str
+    left: list[str]
+
+
+def ended(show: Show) -> Ended:
+    return Ended(*show.finish(), show.left())
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="wr-", dir="/tmp") as directory:
+        yield Path(directory).resolve()
+
+
+@pytest.fixture(scope="module")
+def decoy() -> Iterator[TmuxServer]:
+    """A server that somebody else works in."""
+    with TmuxServer() as server:
+        server.new_session("ws-decoy")
+        server.new_session("vk_decoy")
+        server.as_it_was = server.run("list-sessions", "-F", FACTS)  # type: ignore[attr-defined]
+        yield server
+
+
+@pytest.fixture(scope="module")
+def inside(decoy: TmuxServer) -> dict[str, str]:
+    """The environment of a pane of the decoy, with settings that would spoil or misguide the demo."""
+    return {
+        "TMUX": f"{decoy.path},{decoy.pid},0",
+        "TMUX_PANE": "%0",
+        "TMUX_TMPDIR": str(decoy.directory),
+        "WORKSPACE_REAPER_ENABLED": "0",
+        "WORKSPACE_REAPER_CONFIG": "/nonexistent",
+        "WORKSPACE_REAPER_TMUX_SOCKETS": f'["{decoy.path}"]',
+        "WORKSPACE_REAPER_IDLE_TTL": "nonsense",
+        "WORKSPACE_PLUGINS_BLOCK": "reaper",
+    }
+
+
+@pytest.fixture(scope="module")
+def started(place: Path, inside: dict[str, str]) -> dict[str, Show]:
+    """The whole demo under several circumstances, all at once, for each of them mostly waits."""
+    return {
+        "bare": Show(place, environ={"PATH": os.environ["PATH"], "LC_ALL": "C"}),
+        "inside": Show(place, environ={**os.environ, **inside}),
+        "pinned": Show(place, PINNED_COUNTS_NO_MORE),
+        "breaker": Show(place, BREAKER_NEVER_LATCHES),
+    }
+
+
+@pytest.fixture(scope="module")
+def shown(started: dict[str, Show]) -> dict[str, Ended]:
+    return {name: ended(show) for name, show in started.items()}
+
+
+def test_it_leaves_this_process_as_it_was(
+    started: dict[str, Show], inside: dict[str, str], short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown here while the others are shown in processes of their own."""
+    for name, value in inside.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "tempdir", str(short_tmp))
+    environ, handlers = dict(os.environ), [signal.getsignal(number) for number in (2, 15, 1)]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert run_demo(fresh) == 0, out.getvalue()
+    assert os.environ == environ
+    assert [signal.getsignal(number) for number in (2, 15, 1)] == handlers
+    assert list(short_tmp.iterdir()) == []
+    assert list(marked(str(short_tmp))) == []
+    wait_until(lambda: not [thread for thread in threading.enumerate() if "workspace-reaper" in thread.name])
+
+
+def test_another_server_is_not_touched(decoy: TmuxServer, shown: dict[str, Ended]) -> None:
+    assert shown["inside"].code == 0
+    assert decoy.is_alive()
+    assert decoy.run("list-sessions", "-F", FACTS) == decoy.as_it_was
+
+
+@pytest.mark.parametrize("name", ["bare", "inside"])
+def test_everything_happens_as_it_should(shown: dict[str, Ended], name: str) -> None:
+    show = shown[name]
+    assert (show.code, show.err) == (0, ""), show.out
+    assert rows(show.out) == {
+        role.session: [role.stands_for, role.expected.word, role.expected.word, role.expected.why] for role in (*CAST, ACCIDENT)
+    }
+    assert f"{len(CAST) + 1} of {len(CAST) + 1} as expected" in show.out
+    assert show.out.splitlines()[-1] == "No process and no file is left."
+
+
+def test_it_fits_eighty_columns(shown: dict[str, Ended]) -> None:
+    where, *lines = shown["bare"].out.splitlines()
+    assert where.startswith("In /")
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("name", "session", "happened"), [("pinned", "ws-pinned", "idle"), ("breaker", "all the rest", "2 sessions")]
+)
+def test_it_notices_a_rule_that_is_broken(shown: dict[str, Ended], name: str, session: str, happened: str) -> None:
+    show = shown[name]
+    assert show.code == 1
+    table = rows(show.out)
+    assert {role for role, row in table.items() if row[2].endswith(" !")} == {session}
+    assert table[session][1:] == ["held", "reaped !", happened]
+    assert f"DIFFERS {session}: expected held (" in show.out
+
+
+@pytest.mark.parametrize("name", ["bare", "inside", "pinned", "breaker"])
+def test_no_process_and_no_file_is_left(shown: dict[str, Ended], name: str) -> None:
+    assert shown[name].left == []
+
+
+def fresh() -> WorkspacePlugins:
+    """A plugin of its own for this process: the installed one, once closed, can't be opened again."""
+    plugins = WorkspacePlugins()
+    plugins.register(ReaperPlugin(), "reaper")
+    return plugins
+
+
+@dataclass
+class Cut:
+    """A demo that is told to end: at which line, how many seconds after it, and by what."""
+
+    line: str | None
+    delay: float
+    number: signal.Signals
+    code: int | None
+    group: bool = False
+
+
+CUTS = {
+    "Ctrl-C at once": Cut("In ", 0.0, signal.SIGINT, 130),
+    "SIGTERM while it sets up": Cut("1.", 0.1, signal.SIGTERM, 143),
+    "SIGHUP while it sets up": Cut("1.", 0.0, signal.SIGHUP, 129),
+    "Ctrl-C among the hooks": Cut("2.", 0.0, signal.SIGINT, 130),
+    "Ctrl-C again and again": Cut("3.", 0.0, signal.SIGINT, 130, group=True),
+    "SIGTERM while it waits": Cut("4.", 1.0, signal.SIGTERM, 143),
+    "Ctrl-C at any moment": Cut(None, random.uniform(0.0, 4.0), signal.SIGINT, None),
+    "SIGTERM at any moment": Cut(None, random.uniform(0.0, 4.0), signal.SIGTERM, None),
+}
+
+
+def cut_short(root: Path, cut: Cut) -> Ended:
+    show = Show(root)
+    if cut.line is not None:
+        show.read_to(cut.line)
+    time.sleep(cut.delay)
+    if cut.group:
+        # As the terminal does, which tells the whole process group; and people press it more than once.
+        for _ in range(4):
+            os.killpg(show.process.pid, cut.number)
+            time.sleep(0.01)
+    else:
+        show.process.send_signal(cut.number)
+    return ended(show)
+
+
+@pytest.fixture(scope="module")
+def cuts(place: Path) -> dict[str, Ended]:
+    """All of them at once: each of them mostly waits."""
+    with ThreadPoolExecutor(len(CUTS)) as pool:
+        return dict(zip(CUTS, pool.map(lambda cut: cut_short(place, cut), CUTS.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_it_ends_when_it_is_told_to(cuts: dict[str, Ended], name: str) -> None:
+    cut, how = CUTS[name], cuts[name]
+    assert how.left == [], (cut, how)
+    if cut.code is not None:
+        told = f"workspace-reaper demo: ended by {cut.number.name}; no process and no file is left\n"
+        assert (how.code, how.err) == (cut.code, told)
+
+
+def test_it_ends_by_a_signal_in_this_process(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> WorkspacePlugins:
+        os.kill(os.getpid(), signal.SIGINT)
+        return fresh()
+
+    monkeypatch.setattr(tempfile, "tempdir", str(short_tmp))
+    assert run_demo(load) == 130
+    assert capsys.readouterr().err == "workspace-reaper demo: ended by SIGINT; no process and no file is left\n"
+    assert list(short_tmp.iterdir()) == []
+
+
+def test_what_can_not_be_cleaned_up_is_told(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> WorkspacePlugins:
+        (directory,) = short_tmp.iterdir()
+        directory.rename(short_tmp / "moved")
+        directory.symlink_to(short_tmp / "moved")
+        os.kill(os.getpid(), signal.SIGINT)
+        return fresh()
+
+    monkeypatch.setattr(tempfile, "tempdir", str(short_tmp))
+    assert run_demo(load) == 1
+    assert f"this could not be cleaned up: {short_tmp}/wr-demo-" in capsys.readouterr().err
+
+
+def test_it_ends_when_tmux_fails_halfway(short_tmp: Path) -> None:
+    front = FrontTmux(short_tmp / "front")
+    front.rules(Rule("new-session", skip=2, stderr="no more room\n", exit_code=1))
+    how = ended(Show(short_tmp, environ=front.environment()))
+    assert how.code == 1
+    assert "workspace-reaper demo: tmux new-session failed: no more room\n" in how.err
+    assert how.left == []
+
+
+def test_it_ends_when_nobody_reads_it_any_more(short_tmp: Path) -> None:
+    show = Show(short_tmp)
+    show.read_to("In ")
+    show.process.stdout.close()
+    with show.process.stderr as stream:
+        stream.read()
+    assert show.process.wait(60) != 0
+    assert show.left() == []
+
+
+def test_without_tmux_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run_demo(fresh) == 1
+    assert "needs tmux 3.2a or later, and there is none on PATH: install tmux" in capsys.readouterr().err
+
+
+def test_with_an_old_tmux_it_says_so(front_tmux: FrontTmux, capsys: pytest.CaptureFixture[str]) -> None:
+    front_tmux.rules(Rule("-V", real=False, stdout="tmux 2.9a\n"))
+    assert run_demo(fresh) == 1
+    assert "needs tmux 3.2a or later, and this one is 2.9a: install a newer one" in capsys.readouterr().err
+
+
+def test_without_the_plugin_it_says_so(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    files = set(place.iterdir())
+    assert run_demo(WorkspacePlugins) == 1
+    assert "the plugin 'reaper' could not be loaded from its entry point" in capsys.readouterr().err
+    assert set(place.iterdir()) == files
+
+
+def test_it_shows_the_log_of_what_went_wrong(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> WorkspacePlugins:
+        plugins = WorkspacePlugins()
+        plugins.workspace_deleted("")
+        return plugins
+
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    assert run_demo(load) == 1
+    assert "meanwhile in the log: workspace_deleted() takes" in capsys.readouterr().err
+
+
+def test_a_server_that_hangs(short_tmp: Path) -> None:
+    """Stopped, it answers nobody: it is ended by its pid, and its panes with it."""
+    tmux = PrivateTmux(short_tmp / "s", limit=0.3)
+    tmux.new_session("ws-a", "sleep", "600")
+    server = psutil.Process(int(tmux.run("display-message", "-p", "#{pid}")))
+    pane = psutil.Process(int(tmux.run("display-message", "-p", "#{pane_pid}")))
+    server.suspend()
+    with pytest.raises(DemoFailed, match=r"tmux list-sessions did not answer within 0\.3 s"):
+        tmux.sessions()
+    assert tmux.close(patience=0.3) == []
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    assert not pane.is_running() or pane.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_server_of_which_only_the_socket_is_known(front_tmux: FrontTmux, short_tmp: Path) -> None:
+    front_tmux.rules(Rule("new-session", exit_code=1, stderr="what was it?\n"))
+    tmux = PrivateTmux(short_tmp / "s")
+    with pytest.raises(DemoFailed, match="what was it"):
+        tmux.new_session("ws-a", "sleep", "600")
+    server = psutil.Process(int(tmux.run("display-message", "-p", "#{pid}")))
+    tmux.close()
+    wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_server_that_was_never_started(short_tmp: Path) -> None:
+    assert PrivateTmux(short_tmp / "s").close() == []
+
+
+def test_a_private_tmux_needs_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DemoFailed, match="not on PATH"):
+        PrivateTmux(tmp_path / "s")
+
+
+def test_a_host_says_what_it_could_not_load(tmp_path: Path) -> None:
+    with pytest.raises(DemoFailed, match="the group workspace_server has none of that name"):
+        Host(tmp_path / "d.sqlite", WorkspacePlugins)
