@@ -49,11 +49,7 @@ def _retried(sessions: Sequence[SessionReport], sightings: Sightings, now: float
 
 
 def _returned(sessions: Sequence[SessionReport], lately: Mapping[tuple[str, str], float], now: float) -> list[Alarm]:
-    back = [
-        entry
-        for entry in sessions
-        if entry.outcome != "reaped" and entry.reason is not None and (entry.socket, entry.session) in lately
-    ]
+    back = [entry for entry in sessions if entry.reason is not None and (entry.socket, entry.session) in lately]
     if not back:
         return []
     names = ", ".join(f"{entry.session} (reaped {iso(lately[entry.socket, entry.session])})" for entry in back[:5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from workspace_reaper.confirmations import Sightings
+from workspace_reaper.confirmations import Sightings, has_left
 from workspace_reaper.memory import BreakerState, Memory, Sight, Sighting
 from workspace_reaper.model import Session, Testimony, Workspace
 from workspace_reaper.policy import Facts
@@ -50,7 +50,7 @@ class Circumstances:
             row=row,
             now=now,
             testimony=self.testimony.get(workspace_id),
-            detached_at=_first(seen, Sight.DETACHED),
+            detached_at=now if has_left(session, seen, self.memory.last_complete) else _first(seen, Sight.DETACHED),
             archived_since=_first(seen, Sight.ARCHIVED),
             dead_since=_first(seen, Sight.DEAD),
             confirmations=orphan.count if orphan else 0,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from workspace_reaper.memory import Sight, Sighting, SightKey
-from workspace_reaper.model import SessionKey
+from workspace_reaper.model import Session, SessionKey
 
-__all__ = ["Sightings", "confirm"]
+__all__ = ["Sightings", "confirm", "has_left"]
+
+
+_NONE: Mapping[Sight, Sighting] = {}
 
 
 def confirm(previous: Sighting | None, now: float, *, gap: float, enough: int) -> Sighting:
@@ -23,6 +26,18 @@ def confirm(previous: Sighting | None, now: float, *, gap: float, enough: int) -
     if previous.count >= enough or now - previous.last_at < gap:
         return previous
     return Sighting(previous.first_at, now, previous.count + 1)
+
+
+def has_left(session: Session, seen: Mapping[Sight, Sighting], last_complete: float | None) -> bool:
+    """A client has gone since the last look. tmux dates an attach and no detach, so a client that came after the last
+    complete sweep (Unix seconds; tmux's own have a resolution of one second) has left nobody knows when."""
+    if session.is_attached:
+        return False
+    if Sight.ATTACHED in seen:
+        return True
+    came, dated = session.last_attached, seen.get(Sight.DETACHED)
+    unseen = came is not None and last_complete is not None and came >= int(last_complete)
+    return unseen and (dated is None or came is None or dated.first_at < came)
 
 
 class Sightings:
@@ -54,10 +69,12 @@ class Sightings:
 
     def set(self, key: SessionKey, sight: Sight, *, holds: bool) -> None:
         """It is so now (the first time stays), or no longer."""
-        if not holds:
-            self._forget(key, sight)
-        elif sight not in self.of(key):
+        if holds is (sight in self._known.get(key, _NONE)):
+            return
+        if holds:
             self._put(key, sight, Sighting(self._now, self._now))
+        else:
+            self._forget(key, sight)
 
     def confirm(self, key: SessionKey, sight: Sight, *, gap: float, enough: int) -> None:
         """It was looked at, and is so: count it."""
@@ -72,15 +89,15 @@ class Sightings:
         count = previous.count + 1 if previous else 1
         self._put(key, sight, Sighting(previous.first_at if previous else self._now, self._now, count))
 
-    def attached(self, key: SessionKey, *, attached: bool) -> None:
-        """A client looks at it, or none does. The detach is dated at the first look without a client, which is never too
-        early: the client left at some moment since the look before."""
-        if attached:
+    def note_clients(self, session: Session, last_complete: float | None) -> None:
+        """A client looks at the session, or none does any more. The detach is dated at the first look without a client,
+        which is never too early: the client left at some moment since the look before."""
+        key = session.key
+        if session.is_attached:
             self._forget(key, Sight.DETACHED)
-        elif Sight.ATTACHED in self.of(key):
-            self._forget(key, Sight.DETACHED)
-            self.set(key, Sight.DETACHED, holds=True)
-        self.set(key, Sight.ATTACHED, holds=attached)
+        elif has_left(session, self.of(key), last_complete):
+            self._put(key, Sight.DETACHED, Sighting(self._now, self._now))
+        self.set(key, Sight.ATTACHED, holds=session.is_attached)
 
     def forget_all(self, sight: Sight) -> None:
         """Drop every sighting of that kind."""
@@ -114,5 +131,3 @@ class Sightings:
         if (key, sight) in self._stored:
             self.forgotten.add((key, sight))
 
-
-_NONE: Mapping[Sight, Sighting] = {}

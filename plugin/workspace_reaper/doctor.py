@@ -89,7 +89,7 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal) -> Iterator[Check]:
     name = f"socket {terminal.socket}"
     listing = terminal.observe(own_stamp(reaper))
     if isinstance(listing, Unknown):
-        yield Check(name, FAIL, listing.reason, "run the reaper as the user who runs that tmux server")
+        yield Check(name, FAIL, listing.reason, "mend what it says; until then nothing on this socket is reaped")
         return
     for unreadable in listing.unreadable:
         yield Check(name, FAIL, unreadable.reason, "report this with 'tmux -V': nothing of this session is reaped")

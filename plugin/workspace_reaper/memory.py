@@ -120,9 +120,9 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
-    under which they were last recognised. ``testimony`` are the workspaces that a hook named as deleted and that are not
-    settled yet; ``named`` those that a hook ever named. ``came_back`` are (socket, session name) of sessions reaped in the
-    last 24 hours, with the time."""
+    under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
+    workspaces that a hook named as deleted and that are not settled yet. ``reaped_lately`` are (socket, session name) of
+    sessions reaped in the last 24 hours, with the time. ``last_complete`` is when the last full sweep ended that saw all."""
 
     registry: RegistryMemory
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -130,11 +130,12 @@ class Memory:
     servers: Mapping[str, ServerMemory] = field(default_factory=dict)
     breaker: BreakerState = field(default_factory=BreakerState)
     testimony: frozenset[str] = frozenset()
-    named: frozenset[str] = frozenset()
+    named: Mapping[str, int] = field(default_factory=dict)
     orphans_last_hour: int = 0
     reaped_lately: Mapping[tuple[str, str], float] = field(default_factory=dict)
     open_intents: tuple[Intent, ...] = ()
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
+    last_complete: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Names:
     def _match(self, socket: str, name: str) -> str | None:
         for pattern in self._patterns.get(socket, ()):
             match = pattern.fullmatch(name)
-            if match and match["id"]:
-                return self._canonical(match["id"])
+            workspace_id = self._canonical(match["id"]) if match and match["id"] else None
+            if workspace_id is not None:
+                return workspace_id
         return None

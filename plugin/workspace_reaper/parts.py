@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from workspace_reaper.journal import Journal
 from workspace_reaper.model import SessionKey, Testimony
 from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
@@ -25,6 +26,7 @@ class Parts:
     names: Names
     rules: Rules
     pace: Pace
+    journal: Journal
     max_orphans_per_hour: int
     abstain_alarm: float
 

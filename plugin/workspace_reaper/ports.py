@@ -75,14 +75,14 @@ class Ledger(Protocol):
     def conclude(self, outcomes: Sequence[Outcome]) -> None:
         """Commit the outcomes."""
 
-    def save_report(self, text: str, *, at: float, complete: bool) -> None:
-        """Keep the last full report (JSON text)."""
+    def save_report(self, head: str, sessions: str, *, sweep: str, at: float, complete: bool) -> None:
+        """Keep the last full report (two JSON texts)."""
 
-    def last_report(self) -> str | None:
-        """The last full report, as it was saved."""
+    def touch_report(self, head: str, *, same: str, at: float, complete: bool) -> bool:
+        """Keep a new head for a report whose sessions are those of the sweep ``same``; False if they are not."""
 
-    def last_complete_sweep(self) -> float | None:
-        """When the last full sweep without anything unknown ended."""
+    def last_report(self) -> tuple[str, str] | None:
+        """The last full report: its head, and its sessions."""
 
     def history(self, limit: int) -> list[Reap]:
         """The latest reaps, newest first."""

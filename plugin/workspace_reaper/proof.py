@@ -43,6 +43,6 @@ def is_proven(workspace_id: str, session: Session, memory: Memory, generation: i
 
     A stamp does not tell under which generation it was set, so it proves something only while there has been one.
     """
-    if workspace_id in memory.named or memory.seen.get(workspace_id) == generation:
+    if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
         return True
     return session.stamp is Stamp.OURS and generation == 1

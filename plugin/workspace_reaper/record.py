@@ -10,7 +10,7 @@ from workspace_reaper import alarms, breaker, proof
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.confirmations import Sightings
 from workspace_reaper.memory import Alarm, BreakerState, Changes, Event, Memory, ServerMemory, Sight
-from workspace_reaper.model import Rows, SessionKey, Unknown, Verdict
+from workspace_reaper.model import Rows, SessionKey, Source, Unknown, Verdict
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Rules
 from workspace_reaper.report import SessionReport
@@ -27,7 +27,7 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
     orphans: set[SessionKey] = set()
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
-        sightings.attached(key, attached=session.is_attached)
+        sightings.note_clients(session, scene.memory.last_complete)
         sightings.set(key, Sight.DEAD, holds=session.all_panes_dead)
         sightings.set(key, Sight.ARCHIVED, holds=row is not None and row.archived)
         if row is not None and not row.deleted:
@@ -41,11 +41,13 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
         sightings.forget_gone(socket, alive)
     if not observation.everything:
         return scene
-    if scene.breaker.latched and observation.unknown and not scene.breaker.tripped & orphans:
+    loss = breaker.rows_lost(scene.memory.registry, rows)
+    after = breaker.step(scene.breaker, orphans, len(observation.sessions), loss, now)
+    freer = not after.latched or after.clear_sweeps > scene.breaker.clear_sweeps
+    if scene.breaker.latched and observation.unknown and freer:
         # A session that can't be read may be one of those that tripped it: such a sweep frees nothing.
         return scene
-    loss = breaker.rows_lost(scene.memory.registry, rows)
-    return replace(scene, breaker=breaker.step(scene.breaker, orphans, len(observation.sessions), loss, now))
+    return replace(scene, breaker=after)
 
 
 def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
@@ -66,6 +68,9 @@ def _events(memory: Memory, rows: Rows, after: BreakerState, now: float) -> tupl
         events.append(Event(now, "registry changed", changed))
     if after.latched and not memory.breaker.latched:
         events.append(Event(now, "breaker latched", after.cause))
+    let_go = after.excused - memory.breaker.excused
+    if let_go:
+        events.append(Event(now, "breaker approved", f"{len(let_go)} sessions were let go by an operator"))
     if memory.breaker.latched and not after.latched:
         events.append(Event(now, "breaker released", memory.breaker.cause))
     return tuple(events)
@@ -108,17 +113,23 @@ def after_kills(
         sightings.set(entry.key, Sight.CONDEMNED, holds=lives)
         if entry.outcome == "failed":
             sightings.bump(entry.key, Sight.FAILED)
-        elif entry.outcome == "reaped":
+        else:
             sightings.set(entry.key, Sight.FAILED, holds=False)
     found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory.reaped_lately, limit=limit, now=now)
+    if any(part.source is Source.SOCKET for part in unknown):
+        # What an earlier alarm is about may be on the socket that did not answer.
+        found = {**memory.alarms, **found}
     return _alarm_changes(memory.alarms, found, sightings, now)
 
 
-def when_blind(memory: Memory, unknown: Sequence[Unknown], now: float) -> Changes:
-    """Without the registry nothing new is known of the sessions: earlier alarms stand, and being blind joins them."""
-    nothing = Sightings({}, now)
-    found = alarms.raised((), unknown, nothing, memory.breaker, {}, limit=math.inf, now=now)
-    return _alarm_changes(memory.alarms, {**memory.alarms, **found}, nothing, now)
+def when_blind(memory: Memory, observation: Observation, now: float) -> Changes:
+    """Without the registry nothing is known of the sessions but who looks at them: earlier alarms stand, and being blind joins
+    them."""
+    sightings = Sightings(memory.sightings, now)
+    for session, _ in observation.sessions:
+        sightings.note_clients(session, memory.last_complete)
+    found = alarms.raised((), observation.unknown, sightings, memory.breaker, {}, limit=math.inf, now=now)
+    return _alarm_changes(memory.alarms, {**memory.alarms, **found}, sightings, now)
 
 
 def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Sightings, now: float) -> Changes:

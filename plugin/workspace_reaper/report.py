@@ -89,7 +89,7 @@ class SessionReport:
             "workspace_id": self.workspace_id,
             "verdict": self.verdict.value,
             "reason": self.reason,
-            "protected_by": self.protected_by,
+            "protected_by": None if self.protected_by is None else printable(self.protected_by),
             "outcome": self.outcome,
             "reap_id": self.reap_id,
             "evidence": evidence(self.facts) if self.facts else None,
@@ -159,13 +159,17 @@ class SweepReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The object that ``sweep --json`` prints."""
+        head = self.head()
+        return {**head, "sessions": [session.as_json() for session in self.sessions]}
+
+    def head(self) -> dict[str, Any]:
+        """All of it but the sessions."""
         return {
             "sweep": self.sweep,
             "started_at": iso(self.started_at),
             "dry_run": self.dry_run,
             "complete": self.complete,
             "abstained": self.abstained,
-            "sessions": [session.as_json() for session in self.sessions],
             "unknown": [
                 {
                     "socket": unknown.socket,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper import breaker
 from workspace_reaper.alarms import blind
+from workspace_reaper.journal import read_report
 from workspace_reaper.memory import Alarm, BreakerState
 from workspace_reaper.ports import Ledger
 from workspace_reaper.report import SweepReport, iso
@@ -55,13 +55,13 @@ class Status:
 
 def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float) -> Status:
     """The state of the reaper as its ledger has it. ``tick`` is in seconds, ``now`` in Unix seconds; raises ``LedgerError``."""
-    text = ledger.last_report()
+    report = read_report(ledger)
     memory = ledger.recall((), now)
-    last_complete = ledger.last_complete_sweep()
+    last_complete = memory.last_complete
     alarms = list(memory.alarms.values())
     late = blind(last_complete, tick, now) if enabled else None
     return Status(
-        report=json.loads(text) if text is not None else None,
+        report=report,
         alarms=[late, *alarms] if late else alarms,
         breaker=memory.breaker,
         last_complete=last_complete,

@@ -55,7 +55,7 @@ class Sweep:
         rows = self._look_up(remembered)
         if rows is None:
             if self._full and self._writes:
-                self._remember(record.when_blind(memory, self.report.unknown, self._parts.clock.now()))
+                self._remember(record.when_blind(memory, self._seen, self._parts.clock.now()))
             return
         scene = self._judge(memory, rows)
         if self._full and self._writes:
@@ -173,8 +173,7 @@ class Sweep:
 
     def _save(self) -> None:
         try:
-            text, now = self.report.to_json(), self._parts.clock.now()
-            self._ledger.save_report(text, at=now, complete=self.report.complete)
+            self._parts.journal.save(self._ledger, self.report, self._parts.clock.now())
         except LedgerError as error:
             self._blind(Unknown(Source.LEDGER, str(error)))
 

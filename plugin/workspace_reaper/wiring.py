@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from ulid import ULID
 
 from workspace_reaper.errors import LedgerError, SweepLocked
+from workspace_reaper.journal import Journal
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.locking import FileSweepLock
 from workspace_reaper.memory import Changes
@@ -84,6 +85,7 @@ class Reaper:
             names=Names(patterns, self.registry.canonical),
             rules=rules(settings),
             pace=Pace(),
+            journal=Journal(),
             max_orphans_per_hour=settings.max_orphans_per_hour,
             abstain_alarm=settings.abstain_alarm,
         )

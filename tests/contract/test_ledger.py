@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import stat
@@ -109,10 +108,10 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     ledger.testify("a", NOW)
     ledger.intend([intent("R1"), intent("R2")])
     ledger.conclude([Outcome("R1", NOW, "reaped")])
-    ledger.save_report("{}", at=NOW, complete=True)
+    ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True)
     with closing(opened(state_dir, location="/other")) as other:
         assert other.recall(["a"], NOW) == Memory(other.registry())
-        assert (other.history(9), other.events(9), other.last_report(), other.last_complete_sweep()) == ([], [], None, None)
+        assert (other.history(9), other.events(9), other.last_report()) == ([], [], None)
         with pytest.raises(LedgerError, match="no such intent"):
             other.conclude([Outcome("R2", NOW, "reaped")])
         other.remember(Changes(forgotten=frozenset({(key(1), Sight.ORPHAN)}), servers={"/s": None}, settled=frozenset({"a"})))
@@ -147,10 +146,10 @@ def test_testimony_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -
         ledger.testify("gone", NOW)
         ledger.named("archived", NOW)
     memory = ledger.recall([], NOW)
-    assert memory.testimony == memory.named == {"gone"}
+    assert (memory.testimony, memory.named) == ({"gone"}, {})
     ledger.remember(Changes(settled=frozenset({"gone", "never"})))
     memory = ledger.recall(["gone", "archived", "never"], NOW)
-    assert (memory.testimony, memory.named) == (frozenset(), frozenset({"gone", "archived"}))
+    assert (memory.testimony, memory.named) == (frozenset(), {"gone": 1, "archived": 1})
     assert memory.seen == {}
     ledger.testify("gone", NOW)
     assert ledger.recall([], NOW).testimony == {"gone"}
@@ -162,7 +161,16 @@ def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:
     ledger.named("b", NOW)
     memory = ledger.recall(["a", "b"], NOW)
     assert memory.seen == {"a": 0, "b": 0}
-    assert memory.named == {"a", "b"}
+    assert memory.named == {"a": 1, "b": 1}
+
+
+def test_a_name_goes_with_the_generation_under_which_it_was_last_given(ledger: Ledger) -> None:
+    ledger.named("a", NOW)
+    ledger.remember(Changes(registry=replace(ledger.registry(), generation=3)))
+    ledger.named("b", NOW)
+    assert ledger.recall(["a", "b"], NOW).named == {"a": 1, "b": 3}
+    ledger.named("a", NOW)
+    assert ledger.recall(["a", "b"], NOW).named == {"a": 3, "b": 3}
 
 
 # Reaps.
@@ -272,13 +280,27 @@ def test_a_name_reaped_twice_tells_the_latest_time(ledger: Ledger) -> None:
 
 
 def test_the_last_report_is_kept_as_it_was_and_the_last_complete_sweep_beside_it(ledger: Ledger) -> None:
-    assert (ledger.last_report(), ledger.last_complete_sweep()) == (None, None)
-    ledger.save_report('{"n": 1}', at=NOW, complete=False)
-    assert (ledger.last_report(), ledger.last_complete_sweep()) == ('{"n": 1}', None)
-    ledger.save_report('{"n": 2}', at=NOW + 1, complete=True)
-    big = json.dumps({"session": ODD_NAME, "rows": ["é🦊"] * 40_000}, ensure_ascii=False)
-    ledger.save_report(big, at=NOW + 2, complete=False)
-    assert (ledger.last_report(), ledger.last_complete_sweep()) == (big, NOW + 1)
+    def kept() -> tuple[object, object]:
+        return ledger.last_report(), ledger.recall((), NOW).last_complete
+
+    assert kept() == (None, None)
+    ledger.save_report("1", "one", sweep="a", at=NOW, complete=False)
+    assert kept() == (("1", "one"), None)
+    ledger.save_report("2", "two", sweep="b", at=NOW + 1, complete=True)
+    big = "x" * 400_000
+    ledger.save_report("3", big, sweep="c", at=NOW + 2, complete=False)
+    assert kept() == (("3", big), NOW + 1)
+
+
+def test_a_new_head_is_kept_only_beside_the_sessions_that_it_was_written_for(ledger: Ledger) -> None:
+    assert not ledger.touch_report("1", same="a", at=NOW, complete=True)
+    assert ledger.last_report() is None
+    ledger.save_report("1", "one", sweep="a", at=NOW, complete=False)
+    assert ledger.touch_report("2", same="a", at=NOW + 1, complete=True)
+    assert (ledger.last_report(), ledger.recall((), NOW).last_complete) == (("2", "one"), NOW + 1)
+    assert ledger.touch_report("3", same="a", at=NOW + 2, complete=False)
+    assert not ledger.touch_report("4", same="b", at=NOW + 3, complete=True)
+    assert (ledger.last_report(), ledger.recall((), NOW).last_complete) == (("3", "one"), NOW + 1)
 
 
 def test_events_are_told_newest_first(ledger: Ledger) -> None:
@@ -419,7 +441,7 @@ WRITES: dict[str, Callable[[SqliteLedger], None]] = {
     "intend-nothing": lambda ledger: ledger.intend([]),
     "conclude": lambda ledger: ledger.conclude([Outcome("R1", NOW, "reaped")]),
     "conclude-nothing": lambda ledger: ledger.conclude([]),
-    "save_report": lambda ledger: ledger.save_report("{}", at=NOW, complete=True),
+    "save_report": lambda ledger: ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True),
 }
 
 
@@ -455,7 +477,7 @@ def test_a_missing_ledger_reads_as_an_empty_one_and_nothing_is_made(tmp_path: Pa
     with closing(opened(state_dir, read_only=True)) as ledger:
         stamp = ledger.registry().stamp
         assert ledger.recall(["a"], NOW) == Memory(RegistryMemory(stamp))
-        assert (ledger.history(9), ledger.events(9), ledger.last_report(), ledger.last_complete_sweep()) == ([], [], None, None)
+        assert (ledger.history(9), ledger.events(9), ledger.last_report()) == ([], [], None)
     after = {path: path.stat() for path in [tmp_path, *tmp_path.rglob("*")]}
     assert list(after) == list(before)
     assert [status.st_mtime_ns for status in after.values()] == [status.st_mtime_ns for status in before.values()]
@@ -542,7 +564,8 @@ def after(memory: Memory, change: Changes) -> Memory:
 def test_memory_is_what_was_written_also_after_opening_anew(written: list[Changes], testified: set[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory))) as ledger:
-            expected = replace(Memory(ledger.registry()), testimony=frozenset(testified), named=frozenset(testified))
+            names = dict.fromkeys(testified, 1)
+            expected = replace(Memory(ledger.registry()), testimony=frozenset(testified), named=names)
             for workspace_id in testified:
                 ledger.testify(workspace_id, NOW)
             for change in written:

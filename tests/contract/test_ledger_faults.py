@@ -246,7 +246,7 @@ ledger = opened()
 ledger.intend([intent("R1")])
 fill()
 result["intend"] = error_of(lambda: ledger.intend([intent(f"full-{n}") for n in range(50)]))
-result["report"] = error_of(lambda: ledger.save_report("x" * 400_000, at=1.5, complete=True))
+result["report"] = error_of(lambda: ledger.save_report("{}", "x" * 400_000, sweep="a", at=1.5, complete=True))
 result["while full"] = [reap.intent.reap_id for reap in ledger.history(99)]
 (disk / "filler").unlink()
 ledger.intend([intent("R2")])

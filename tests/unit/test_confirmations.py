@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.tools.builders import NOW, OTHER_SOCKET, property_settings, session_key
+from tests.tools.builders import NOW, OTHER_SOCKET, property_settings, session, session_key
 
 from workspace_reaper.confirmations import Sightings, confirm
 from workspace_reaper.memory import Sight, Sighting, SightKey
@@ -153,43 +154,75 @@ def seen(sightings: Sightings) -> tuple[float | None, float | None]:
     return sightings.since(KEY, Sight.ATTACHED), sightings.since(KEY, Sight.DETACHED)
 
 
+def look(sightings: Sightings, *, attached: bool, came: float | None = None, last_complete: float | None = None) -> None:
+    came_at = None if came is None else int(came)
+    sightings.note_clients(replace(session(), key=KEY, attached=int(attached), last_attached=came_at), last_complete)
+
+
+@pytest.mark.parametrize(
+    ("came", "last_complete", "dated"),
+    [
+        pytest.param(NOW - 50, NOW - 100, NOW, id="after the last look"),
+        pytest.param(NOW - 100, NOW - 99.5, NOW, id="in the same second as the last look"),
+        pytest.param(NOW - 101, NOW - 100, None, id="before it, which saw it gone"),
+        pytest.param(NOW - 50, None, None, id="before the first look"),
+        pytest.param(None, NOW - 100, None, id="never"),
+    ],
+)
+def test_a_client_that_came_and_left_unseen_left_nobody_knows_when(
+    came: float | None, last_complete: float | None, dated: float | None
+) -> None:
+    """The reaper was off for days, or the tick is long: tmux dates the attach and no detach."""
+    sightings = after({})
+    look(sightings, attached=False, came=came, last_complete=last_complete)
+    assert seen(sightings) == (None, dated)
+
+
+def test_what_left_unseen_is_dated_once() -> None:
+    sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
+    look(sightings, attached=False, came=THEN - 10, last_complete=THEN - 20)
+    assert changes(sightings) == ({}, set())
+    look(sightings, attached=False, came=THEN + 10, last_complete=THEN - 20)
+    assert seen(sightings) == (None, NOW)
+
+
 def test_a_detach_is_dated_at_the_first_look_without_a_client() -> None:
     sightings = after({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)})
-    sightings.attached(KEY, attached=False)
+    look(sightings, attached=False)
     assert seen(sightings) == (None, NOW)
     assert changes(sightings) == ({(KEY, Sight.DETACHED): Sighting(NOW, NOW)}, {(KEY, Sight.ATTACHED)})
 
 
 def test_a_detach_keeps_its_date() -> None:
     sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
-    sightings.attached(KEY, attached=False)
+    look(sightings, attached=False)
     assert seen(sightings) == (None, THEN)
     assert changes(sightings) == ({}, set())
 
 
 def test_a_session_that_never_had_a_client_has_no_detach() -> None:
     sightings = after({})
-    sightings.attached(KEY, attached=False)
+    look(sightings, attached=False)
     assert (seen(sightings), changes(sightings)) == ((None, None), ({}, set()))
 
 
 def test_a_client_that_comes_makes_the_last_detach_pointless() -> None:
     sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
-    sightings.attached(KEY, attached=True)
+    look(sightings, attached=True)
     assert seen(sightings) == (NOW, None)
     assert changes(sightings) == ({(KEY, Sight.ATTACHED): Sighting(NOW, NOW)}, {(KEY, Sight.DETACHED)})
 
 
 def test_a_client_that_stays_writes_nothing() -> None:
     sightings = after({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)})
-    sightings.attached(KEY, attached=True)
+    look(sightings, attached=True)
     assert (seen(sightings), changes(sightings)) == ((THEN, None), ({}, set()))
 
 
 def test_a_second_detach_is_dated_anew_even_if_the_first_was_never_forgotten() -> None:
     both = {(KEY, Sight.ATTACHED): Sighting(THEN, THEN), (KEY, Sight.DETACHED): Sighting(THEN - 9, THEN - 9)}
     sightings = after(both)
-    sightings.attached(KEY, attached=False)
+    look(sightings, attached=False)
     assert seen(sightings) == (None, NOW)
 
 
@@ -284,7 +317,7 @@ class SweepAfterSweep(RuleBasedStateMachine):
 
     @rule(key=KEYS, attached=st.booleans())
     def sees_clients(self, key: SessionKey, attached: bool) -> None:
-        self.sightings.attached(key, attached=attached)
+        self.sightings.note_clients(replace(session(), key=key, attached=int(attached)), None)
         if attached:
             self.since.pop((key, Sight.DETACHED), None)
             self.since.setdefault((key, Sight.ATTACHED), self.now)

@@ -322,13 +322,13 @@ def test_what_is_reaped_or_no_longer_condemned_is_not(after: Any) -> None:
     assert changes.sightings == {}
 
 
-def test_failures_are_counted_until_it_is_reaped() -> None:
+def test_failures_are_counted_while_they_come_in_a_row() -> None:
     before = memory(sightings={(KEY, Sight.FAILED): Sighting(NOW - 60, NOW - 60, 2)})
     changes = concluded(before, entry(1, outcome="failed"))
     assert changes.sightings[KEY, Sight.FAILED] == Sighting(NOW - 60, NOW, 3)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"kill-failing"}
-    assert concluded(before, entry(1, outcome="spared")).forgotten == set()
+    assert concluded(before, entry(1, outcome="spared")).forgotten == {(KEY, Sight.FAILED)}
     assert concluded(before, entry(1, outcome="reaped")).forgotten == {(KEY, Sight.FAILED)}
 
 
@@ -363,7 +363,13 @@ def test_a_session_on_a_socket_that_did_not_answer_stays_overdue() -> None:
 
 # Without the registry
 
-NO_DATABASE = (unreadable(),)
+NO_DATABASE = observation(listing(), blind_socket(SOCKET))
+
+
+def test_without_the_registry_it_still_notes_who_looks_at_the_sessions() -> None:
+    """Or a client that stays for days of that, and leaves, would never have been there."""
+    watched = observation(listing(session(1, attached=1)))
+    assert when_blind(memory(), watched, NOW).sightings == {(KEY, Sight.ATTACHED): Sighting(NOW, NOW)}
 
 
 def test_a_sweep_without_the_registry_raises_an_alarm_and_ends_none() -> None:
@@ -372,7 +378,7 @@ def test_a_sweep_without_the_registry_raises_an_alarm_and_ends_none() -> None:
     assert changes.alarms["overdue"] == OVERDUE
     assert changes.alarms["unreadable"].since == NOW
     assert changes == Changes(
-        alarms=changes.alarms, events=(Event(NOW, "alarm", "unreadable: the activity of ws_w1 is empty"),)
+        alarms=changes.alarms, events=(Event(NOW, "alarm", f"unreadable: {changes.alarms['unreadable'].detail}"),)
     )
     assert when_blind(memory(alarms=changes.alarms), NO_DATABASE, NOW + 60) == Changes()
 

@@ -37,6 +37,7 @@ _FIRST = (
         workspace_id TEXT NOT NULL,
         generation INTEGER,
         named_at FLOAT,
+        named_generation INTEGER,
         PRIMARY KEY (registry_id, workspace_id)
     ) WITHOUT ROWID""",
     """CREATE TABLE testimony (
@@ -123,7 +124,9 @@ _FIRST = (
         registry_id INTEGER NOT NULL,
         at FLOAT NOT NULL,
         complete_at FLOAT,
-        body BLOB NOT NULL,
+        head BLOB NOT NULL,
+        sessions_of TEXT NOT NULL,
+        sessions BLOB NOT NULL,
         PRIMARY KEY (registry_id)
     )""",
     """CREATE TRIGGER event_is_not_changed BEFORE UPDATE ON event

@@ -68,16 +68,13 @@ class SqliteLedger:
     def testify(self, workspace_id: str, now: float) -> None:
         """A hook named this workspace as deleted: kept until ``Changes.settled`` names it. It counts as ``named`` too."""
         with self._store.writing() as connection:
-            registry_id = self._registry(connection)[0]
-            row = {"registry_id": registry_id, "workspace_id": workspace_id}
-            connection.execute(sql.TESTIFY, {**row, "at": now})
-            connection.execute(sql.NAME, {**row, "named_at": now})
+            registry_id = self._name(connection, workspace_id, now)
+            connection.execute(sql.TESTIFY, {"registry_id": registry_id, "workspace_id": workspace_id, "at": now})
 
     def named(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace: kept for ever. The first time counts."""
+        """A hook named this workspace: kept, with the registry's generation. The last time counts."""
         with self._store.writing() as connection:
-            registry_id = self._registry(connection)[0]
-            connection.execute(sql.NAME, {"registry_id": registry_id, "workspace_id": workspace_id, "named_at": now})
+            self._name(connection, workspace_id, now)
 
     def intend(self, intents: Sequence[Intent]) -> None:
         """Commit the intents, all or none; only then may the kills be tried. A ``reap_id`` can't be used twice."""
@@ -99,26 +96,35 @@ class SqliteLedger:
                     connection.rollback()
                     raise LedgerError(self._why_not(connection, registry_id, outcomes))
 
-    def save_report(self, text: str, *, at: float, complete: bool) -> None:
-        """Keep ``text`` (JSON) as the last full report in place of the one before; ``at`` is when the sweep ended."""
+    def save_report(self, head: str, sessions: str, *, sweep: str, at: float, complete: bool) -> None:
+        """Keep both parts of a report (JSON) in place of the one before; ``at`` is when its ``sweep`` ended."""
         with self._store.writing() as connection:
             row = {
                 "registry_id": self._registry(connection)[0],
                 "at": at,
                 "complete_at": at if complete else None,
-                "body": text.encode("utf-8", "surrogatepass"),
+                "head": head.encode(),
+                "sessions_of": sweep,
+                "sessions": sessions.encode(),
             }
             connection.execute(sql.SAVE_REPORT, row)
 
-    def last_report(self) -> str | None:
-        """The last full report, as it was saved."""
-        body = self._read(lambda connection: self._scalar(connection, sql.LAST_REPORT))
-        return None if body is None else bytes(body).decode("utf-8", "surrogatepass")
+    def touch_report(self, head: str, *, same: str, at: float, complete: bool) -> bool:
+        """Keep the head of a report whose sessions are still those of the sweep ``same``; False if others were saved since."""
+        with self._store.writing() as connection:
+            row = {
+                "of_registry": self._registry(connection)[0],
+                "same": same,
+                "now": at,
+                "complete_now": at if complete else None,
+                "new_head": head.encode(),
+            }
+            return bool(connection.execute(sql.TOUCH_REPORT, row).rowcount)
 
-    def last_complete_sweep(self) -> float | None:
-        """When the last full sweep without anything unknown ended (Unix seconds)."""
-        at: float | None = self._read(lambda connection: self._scalar(connection, sql.LAST_COMPLETE))
-        return at
+    def last_report(self) -> tuple[str, str] | None:
+        """The last full report as it was saved: its head, and its sessions."""
+        rows = self._read(lambda connection: self._rows(connection, sql.LAST_REPORT))
+        return (bytes(rows[0].head).decode(), bytes(rows[0].sessions).decode()) if rows else None
 
     def history(self, limit: int) -> list[Reap]:
         """The latest reaps of this registry in the order of their intents, newest first."""
@@ -160,11 +166,12 @@ class SqliteLedger:
             servers={socket: ServerMemory(*server) for socket, *server in rows(sql.SERVERS)},
             breaker=codec.breaker(breaker[0] if breaker else None),
             testimony=testimony,
-            named=testimony.union(workspace_id for workspace_id, _, named_at in known if named_at is not None),
+            named={workspace_id: generation for workspace_id, _, generation in known if generation is not None},
             orphans_last_hour=sum(reason == Reason.ORPHAN.value and at > now - _HOUR for _, _, reason, at in reaped),
             reaped_lately={(socket, session): at for socket, session, _, at in reaped},
             open_intents=tuple(codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
             alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
+            last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),
         )
 
     def _read(self, read: Callable[[Connection], T]) -> T:
@@ -176,6 +183,14 @@ class SqliteLedger:
             raise LedgerError(
                 f"The ledger {path} holds something that can't be understood ({error!r}): move it away."
             ) from error
+
+    def _name(self, connection: Connection, workspace_id: str, now: float) -> int:
+        registry_id, registry = self._registry(connection)
+        # Before the first full sweep there is no generation yet: what that sweep will find is the first.
+        generation = max(1, registry.generation)
+        who = {"registry_id": registry_id, "workspace_id": workspace_id}
+        connection.execute(sql.NAME, {**who, "named_at": now, "named_generation": generation})
+        return registry_id
 
     def _rows(self, connection: Connection, statement: Any, **parameters: Any) -> Any:
         return connection.execute(statement, {"registry_id": self._registry(connection)[0], **parameters}).all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Text, bindparam, delete, func, select, update
+from sqlalchemy import Float, Text, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -51,16 +51,11 @@ UPDATE_REGISTRY = update(registry).where(registry.c.id == bindparam("of_registry
 
 # Workspaces. ``ids`` is a JSON list of escaped ids: one statement whatever their number.
 _asked = func.json_each(bindparam("ids", type_=Text)).table_valued("value")
-WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.c.named_at).where(
+WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.c.named_generation).where(
     _of(workspace), workspace.c.workspace_id.in_(select(_asked.c.value))
 )
 SEE = _upsert(workspace, "generation")
-_named = insert(workspace)
-NAME = _named.on_conflict_do_update(
-    index_elements=list(workspace.primary_key.columns),
-    set_={"named_at": _named.excluded.named_at},
-    where=workspace.c.named_at.is_(None),
-)
+NAME = _upsert(workspace, "named_at", "named_generation")
 TESTIMONY = select(testimony.c.workspace_id).where(_of(testimony))
 TESTIFY = insert(testimony).on_conflict_do_nothing()
 SETTLE = delete(testimony).where(_of(testimony), testimony.c.workspace_id == bindparam("workspace_id"))
@@ -122,8 +117,17 @@ SAVE_REPORT = _saved.on_conflict_do_update(
     set_={
         "at": _saved.excluded.at,
         "complete_at": func.coalesce(_saved.excluded.complete_at, report.c.complete_at),
-        "body": _saved.excluded.body,
+        **{column: _saved.excluded[column] for column in ("head", "sessions_of", "sessions")},
     },
 )
-LAST_REPORT = select(report.c.body).where(_of(report))
+TOUCH_REPORT = (
+    update(report)
+    .where(report.c.registry_id == bindparam("of_registry"), report.c.sessions_of == bindparam("same"))
+    .values(
+        at=bindparam("now"),
+        complete_at=func.coalesce(bindparam("complete_now", type_=Float), report.c.complete_at),
+        head=bindparam("new_head"),
+    )
+)
+LAST_REPORT = select(report.c.head, report.c.sessions_of, report.c.sessions).where(_of(report))
 LAST_COMPLETE = select(report.c.complete_at).where(_of(report))

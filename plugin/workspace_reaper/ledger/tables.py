@@ -51,7 +51,8 @@ class RegistryRow(Base, table=True):
 
 
 class WorkspaceRow(Base, table=True):
-    """A workspace that the registry has known: the generation that last recognised it, and when a hook first named it."""
+    """A workspace that the registry has known: the generation that last recognised it; when a hook last named it, and under
+    which generation."""
 
     __tablename__ = "workspace"
     __table_args__ = _CLUSTERED
@@ -60,6 +61,7 @@ class WorkspaceRow(Base, table=True):
     workspace_id: str = Field(primary_key=True, sa_type=SafeText)
     generation: int | None
     named_at: float | None
+    named_generation: int | None
 
 
 class TestimonyRow(Base, table=True):
@@ -180,11 +182,14 @@ class ReapRow(Base, table=True):
 
 
 class ReportRow(Base, table=True):
-    """The last full report, JSON as UTF-8. Not compressed: with 400 KB that took four times as long as writing it."""
+    """The last full report, JSON as UTF-8, in two parts: ``head``, and ``sessions`` as of the sweep ``sessions_of``. Not
+    compressed: with 400 KB that took four times as long as writing it."""
 
     __tablename__ = "report"
 
     registry_id: int = Field(primary_key=True)
     at: float
     complete_at: float | None
-    body: bytes = Field(sa_type=LargeBinary)
+    head: bytes = Field(sa_type=LargeBinary)
+    sessions_of: str = Field(sa_type=SafeText)
+    sessions: bytes = Field(sa_type=LargeBinary)

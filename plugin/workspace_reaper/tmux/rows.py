@@ -160,7 +160,7 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
 
 
 def read_pane(line: str) -> Pane:
-    """A pane's row with the right number of fields. Raises ``BadField``."""
+    """A pane's row with the right number of fields; its pid is 0 where tmux tells none of a dead pane. Raises ``BadField``."""
     found = _PANE_ROW.fullmatch(line)
     if found is None:
         raise _bad_field(line, _PANE_FIELDS)
