@@ -231,7 +231,7 @@ class Guard:
 
     Identity and an unset ``@reaper_keep`` are always asked. ``activity`` None: a client's input does not save it.
     ``unattached``: any client does. ``quiet_since``: output in any window after that second does. ``all_panes_dead``: a
-    living pane does.
+    living pane does. ``unowned``: another registry's stamp does.
     """
 
     key: SessionKey
@@ -239,6 +239,7 @@ class Guard:
     unattached: bool
     quiet_since: int | None
     all_panes_dead: bool
+    unowned: bool = False
 
 
 class Answer(Enum):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from workspace_reaper.model import Guard, Reason, Session, Testimony, Verdict, Workspace
+from workspace_reaper.model import Guard, Reason, Session, Stamp, Testimony, Verdict, Workspace
 
 __all__ = ["ALWAYS", "PROTECTIONS", "Facts", "Held", "Judgement", "Protection", "Rules", "guard", "judge"]
 
@@ -237,4 +237,6 @@ def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
         unattached=not deleted,
         quiet_since=math.floor(facts.now - required) if required > 0 else None,
         all_panes_dead=reason is Reason.DEAD,
+        # Once stamped as ours it stays ours: nobody overwrites a stamp.
+        unowned=facts.session.stamp is Stamp.NONE,
     )

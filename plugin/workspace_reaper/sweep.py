@@ -123,12 +123,15 @@ class Sweep:
         )
         if self._full:
             scene = record.confirm(scene, self._seen, rows, self._parts.rules, now)
-            if self._request.approve:
-                scene = replace(scene, breaker=breaker.excuse(scene.breaker, self._request.approve))
+        judging = scene
+        if self._full and self._request.approve:
+            scene = replace(scene, breaker=breaker.excuse(scene.breaker, self._request.approve))
+            # It may open the breaker; what became an orphan since the operator looked must not go in the same sweep.
+            judging = replace(scene, breaker=replace(scene.breaker, latched=judging.breaker.latched))
         self.report.latched = scene.breaker.latched
         budget = max(0, self._parts.max_orphans_per_hour - memory.orphans_last_hour)
         for session, workspace_id in self._seen.sessions:
-            facts = scene.facts(session, workspace_id, rows.found.get(workspace_id), now)
+            facts = judging.facts(session, workspace_id, rows.found.get(workspace_id), now)
             judgement = judge(facts, self._parts.rules)
             if judgement.verdict is Verdict.REAP and judgement.reason is Reason.ORPHAN:
                 if not budget:

@@ -32,6 +32,7 @@ def guard_of(session: Session, **changes: Any) -> Guard:
         unattached=True,
         quiet_since=max(window.activity for window in session.windows),
         all_panes_dead=False,
+        unowned=True,
     )
     return replace(guard, **changes)
 
@@ -68,6 +69,15 @@ def killed(server: TmuxServer, terminal: TmuxTerminal, guard: Guard) -> Answer:
     answer = answers.answers[guard.key.session_id]
     assert server.session_ids() == before - ({guard.key.session_id} if answer is Answer.KILLED else set())
     return answer
+
+
+def test_a_session_that_another_registry_has_stamped_since_is_spared(
+    tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session
+) -> None:
+    guard = guard_of(session)
+    tmux_server.set_option(session.key.session_id, "@workspace_owner", "ffff")
+    assert killed(tmux_server, terminal, guard) is Answer.SPARED
+    assert killed(tmux_server, terminal, replace(guard, unowned=False)) is Answer.KILLED
 
 
 def test_an_idle_session_is_killed(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:

@@ -139,6 +139,7 @@ def terms(reason: str, facts: Facts, rules: Rules) -> Guard:
         unattached=reason != "deleted",
         quiet_since=math.floor(facts.now - idleness) if by_clock and idleness is not None else None,
         all_panes_dead=reason == "dead",
+        unowned=facts.session.stamp.value == "none",
     )
 
 
@@ -149,6 +150,8 @@ def passes(guard: Guard, session: Session) -> bool:
     if guard.activity is not None and session.activity != guard.activity:
         return False
     if guard.unattached and attended(session):
+        return False
+    if guard.unowned and session.stamp.value != "none":
         return False
     if guard.quiet_since is not None and any(window.activity > guard.quiet_since for window in session.windows):
         return False

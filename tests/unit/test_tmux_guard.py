@@ -20,6 +20,7 @@ TERMS = {
     "unattached": (replace(BARE, unattached=True), UNATTACHED),
     "quiet": (replace(BARE, quiet_since=99), ["#{==:#{W:#{?#{e|>:#{window_activity},99},1,}},}"]),
     "dead": (replace(BARE, all_panes_dead=True), ["#{==:#{W:#{P:#{?pane_dead,,1}}},}"]),
+    "unowned": (replace(BARE, unowned=True), ["#{==:#{@workspace_owner},}"]),
 }
 
 
@@ -60,7 +61,7 @@ def test_the_line_for_deleted() -> None:
 
 
 def test_all_terms_together() -> None:
-    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True)
+    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, unowned=True)
     assert terms_of(kill_line(guard)) == [*IDENTITY, *(term for _, terms in TERMS.values() for term in terms)]
 
 

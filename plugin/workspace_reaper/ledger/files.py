@@ -50,8 +50,9 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """Open the ledger so that nothing can be written; where there is none yet, an empty one in memory."""
     if identity(path) is not None:
-        raw = _connect(path, "ro", busy_seconds)
+        raw = _connect(path, _mode_for_reading(path), busy_seconds)
         try:
+            raw.execute("PRAGMA query_only = 1")
             version = version_of(raw, shown(path))
             if version == len(MIGRATIONS):
                 return raw
@@ -67,6 +68,13 @@ def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
     migrate(empty, shown(path))
     empty.execute("PRAGMA query_only = 1")
     return empty
+
+
+def _mode_for_reading(path: Path) -> str:
+    """A reader that may not write leaves ``-wal`` and ``-shm`` beside a ledger that was closed cleanly; one that may takes them
+    away with it."""
+    is_closed = not path.with_name(f"{path.name}-wal").exists()
+    return "rw" if is_closed and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 
 def _make(path: Path) -> None:

@@ -37,6 +37,8 @@ def kill_line(guard: Guard) -> str:
         terms.append(f"#{{==:#{{W:#{{?#{{e|>:#{{window_activity}},{_checked_number(guard.quiet_since)}}},1,}}}},}}")
     if guard.all_panes_dead:
         terms.append("#{==:#{W:#{P:#{?pane_dead,,1}}},}")
+    if guard.unowned:
+        terms.append("#{==:#{@workspace_owner},}")
     kill = f'kill-session -t {session_id} ; display-message -p "killed {session_id}"'
     spare = f'display-message -p -t {session_id}: "spared {session_id} #{{session_id}}"'
     return _line(session_id, terms, kill, spare)
