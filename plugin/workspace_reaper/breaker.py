@@ -58,15 +58,14 @@ def step(state: BreakerState, orphans: Set[SessionKey], managed: int, loss: str 
 def excuse(state: BreakerState, approved: Set[SessionKey] | None = None) -> BreakerState:
     """The breaker after an operator let sessions go: all that tripped it (``approved`` None), or exactly these.
 
-    It opens only if none of those that tripped it is left out.
+    It opens once none of those that tripped it is left; one that no session tripped (rows were lost) by a full reset only.
     """
     if not state.latched:
         return state
     granted = state.tripped if approved is None else frozenset(approved)
-    excused = state.excused | granted
-    if state.tripped - granted:
-        return replace(state, excused=excused)
-    return BreakerState(excused=excused)
+    excused, left = state.excused | granted, state.tripped - granted
+    opens = approved is None or (state.tripped and not left)
+    return BreakerState(excused=excused) if opens else replace(state, excused=excused, tripped=left)
 
 
 def clears_when(state: BreakerState) -> str | None:

@@ -130,4 +130,3 @@ class Sightings:
         self.changed.pop((key, sight), None)
         if (key, sight) in self._stored:
             self.forgotten.add((key, sight))
-

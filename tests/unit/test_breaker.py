@@ -198,7 +198,15 @@ def test_the_operator_lets_go_exactly_what_was_shown() -> None:
 def test_a_set_that_leaves_some_out_does_not_open_it() -> None:
     before = latched(range(3), 3)
     state = excuse(before, keys([0, 1]))
-    assert state == replace(before, excused=keys([0, 1]))
+    assert state == replace(before, tripped=keys([2]), excused=keys([0, 1]))
+    assert excuse(state, keys([2])) == BreakerState(excused=keys(range(3)))
+
+
+def test_approving_sessions_does_not_open_what_lost_rows_have_tripped() -> None:
+    before = swept(CLOSED, [], 100, LOSS)
+    assert (before.latched, before.tripped) == (True, frozenset())
+    assert excuse(before, keys([1])) == replace(before, excused=keys([1]))
+    assert excuse(before) == CLOSED
 
 
 def test_a_session_that_took_the_id_of_an_approved_one_is_not_approved() -> None:

@@ -91,7 +91,7 @@ def show_status(status: Status) -> None:
 def show_explanation(explanation: Explanation) -> None:
     """One session: the facts, the rules, the decision."""
     entry = explanation.entry
-    say(f"{entry['session']} ({entry['session_id']}) on {entry['socket']}, workspace {entry['workspace_id'] or '-'}")
+    say(f"{entry['session']} ({entry['session_id']}) on {entry['socket']}, workspace {printable(entry['workspace_id'] or '-')}")
     say(f"decided: {explanation.decided}")
     if explanation.rules:
         rows = [(rule.reason, "yes" if rule.holds else "no", rule.because) for rule in explanation.rules]
@@ -106,7 +106,7 @@ def show_history(reaps: Sequence[Reap]) -> None:
             reap.intent.reap_id,
             iso(reap.intent.at),
             printable(reap.intent.session),
-            reap.intent.workspace_id,
+            printable(reap.intent.workspace_id),
             reap.intent.reason,
             reap.outcome,
             reap.why,

@@ -1,0 +1,500 @@
+"""What may happen between any two steps of a sweep, made to happen there.
+
+A tmux in front of tmux stops the sweep at a joint: before the recheck (its listing is old by then) or before the kill (its
+recheck is). While it waits the world changes, for real. Then the sweep goes on, and must notice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+
+import pytest
+
+from tests.faults.conftest import Erring
+from tests.faults.steps import alarms, check_code, history, sweep_during
+from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.hosts import VibeKanbanHost
+from tests.tools.tmux import FOREVER
+from tests.tools.waiting import wait_until
+from tests.tools.world import World, outcomes, session_name
+from workspace_reaper.model import Reason, Source, Testimony
+from workspace_reaper.pace import Pace
+from workspace_reaper.parts import Request
+from workspace_reaper.report import SweepReport
+from workspace_reaper.tmux import TmuxTerminal
+
+Worlds = Callable[..., World]
+
+RECHECK = Rule("list-sessions", skip=1, times=1, hold="before")
+KILL = Rule("source-file", times=1, hold="before")
+JOINTS = {"before the recheck": RECHECK, "before the kill": KILL}
+
+BY_HOOK = {Reason.DELETED: Testimony.DELETED, Reason.ARCHIVED_BY_HOOK: Testimony.ARCHIVED}
+CONDEMNING = [Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.ORPHAN, Reason.ARCHIVED, Reason.IDLE, Reason.DEAD]
+
+
+def limit(world: World, seconds: float) -> None:
+    """Let tmux commands take this long. While a call waits in a test, the time limit of the command goes on."""
+    reaper = world.plugin.reaper()
+    reaper.terminals = [TmuxTerminal(terminal.socket, limit=seconds) for terminal in reaper.terminals]
+    reaper.parts = replace(reaper.parts, terminals=reaper.terminals)
+
+
+@dataclass
+class Scene:
+    """Sessions that are all condemned for one reason, each with the name of what will happen to it."""
+
+    world: World
+    reason: Reason
+    workspaces: dict[str, str]
+    sessions: dict[str, str] = field(default_factory=dict)
+
+    def start(self, name: str) -> str:
+        """Start the session of that workspace; its id."""
+        command = "exit 0" if self.reason is Reason.DEAD else "exec cat"
+        self.sessions[name] = self.world.session(self.workspaces[name], command=command)
+        return self.sessions[name]
+
+    def sweep(self) -> SweepReport:
+        """The sweep that condemns them: a full one, or the look that the hooks cause."""
+        if self.reason not in BY_HOOK:
+            return self.world.sweep()
+        suspects = dict.fromkeys(self.workspaces.values(), BY_HOOK[self.reason])
+        return self.world.plugin.reaper().sweep(Request(suspects=suspects))
+
+    def told(self, report: SweepReport) -> dict[str, tuple[str, str | None]]:
+        """What became of each, and by what."""
+        entries = {entry.workspace_id: entry for entry in report.sessions}
+        found = {name: entries[workspace_id] for name, workspace_id in self.workspaces.items()}
+        return {name: (entry.outcome, entry.protected_by) for name, entry in found.items()}
+
+    def living(self) -> set[str]:
+        """The names of those whose very session is still there."""
+        there = self.world.server.session_ids()
+        return {name for name, session_id in self.sessions.items() if session_id in there}
+
+
+def quiet_for(world: World, seconds: float) -> None:
+    """Wait until no session was active within so many seconds."""
+    tokens = "#{session_activity} #{W:#{window_activity} }"
+    latest = max(map(int, world.server.run("list-sessions", "-F", tokens).split()))
+    wait_until(lambda: time.time() > latest + seconds)
+
+
+def condemned(world: World, reason: Reason, *names: str, clocks: bool = False) -> Scene:
+    """Sessions that the next sweep will reap for this reason, all of them, known and stamped; and others beside them.
+
+    ``clocks``: where the reason has an idle clock, it is set to a second, which has passed.
+    """
+    ids = world.workspaces(len(names), sessions=False)
+    scene = Scene(world, reason, dict(zip(names, ids, strict=True)))
+    if reason is Reason.DEAD:
+        world.session(world.workspace())
+        world.server.run("set-option", "-g", "remain-on-exit", "on")
+    for name in names:
+        scene.start(name)
+    if reason is not Reason.DEAD:
+        world.workspaces(len(names) + 1 if reason is Reason.ORPHAN else 1, pinned=True)
+    assert set(outcomes(world.sweep()).values()) == {"none"}
+    if reason in (Reason.DELETED, Reason.ORPHAN):
+        world.host.delete(*ids)
+    elif reason in (Reason.ARCHIVED, Reason.ARCHIVED_BY_HOOK):
+        for one in ids:
+            world.host.archive(one)
+    if reason is Reason.ORPHAN:
+        assert not world.sweep().count("reaped")
+    if reason is Reason.DEAD:
+        dead = "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,}"
+        wait_until(lambda: world.server.run("list-sessions", "-F", dead).count("1") == len(names))
+    if reason is Reason.DEAD:
+        world.configure(dead_ttl=0)
+    elif clocks and reason not in BY_HOOK:
+        world.configure(**{"idle_ttl" if reason is Reason.IDLE else "activity_grace": 1})
+        quiet_for(world, 1.01)
+    limit(world, 60)
+    return scene
+
+
+# What happens to one session while the sweep waits.
+
+
+def attach(scene: Scene, name: str) -> None:
+    scene.world.server.attach(scene.sessions[name])
+
+
+def suspend(scene: Scene, name: str) -> None:
+    scene.world.server.attach(scene.sessions[name]).suspend()
+    assert scene.world.server.show(scene.sessions[name], "#{session_attached}") == "0"
+
+
+def come_and_go(scene: Scene, name: str) -> None:
+    scene.world.server.attach(scene.sessions[name]).detach()
+
+
+def look_at_peer(scene: Scene, name: str) -> None:
+    server = scene.world.server
+    peer = server.run("new-session", "-d", "-P", "-F", "#{session_id}", "-t", f"{scene.sessions[name]}:", "-s", f"peer-{name}")
+    server.attach(peer)
+
+
+def write(scene: Scene, name: str) -> None:
+    before = scene.world.server.show(scene.sessions[name], "#{window_activity}")
+    wait_until(lambda: time.time() >= int(before) + 1)  # the resolution of tmux's clocks
+    scene.world.server.run("send-keys", "-t", f"{scene.sessions[name]}:", "x", "Enter")
+    wait_until(lambda: scene.world.server.show(scene.sessions[name], "#{window_activity}") != before)
+
+
+def revive(scene: Scene, name: str) -> None:
+    scene.world.server.run("respawn-pane", "-t", f"{scene.sessions[name]}:", FOREVER)
+
+
+def set_keep(scene: Scene, name: str) -> None:
+    scene.world.server.set_option(scene.sessions[name], "@reaper_keep", "1")
+
+
+def take_its_name(scene: Scene, name: str) -> None:
+    scene.world.server.run("kill-session", "-t", scene.sessions[name])
+    scene.sessions[f"the new {name}"] = scene.world.session(scene.workspaces[name])
+
+
+def rename(scene: Scene, name: str) -> None:
+    scene.world.server.run("rename-session", "-t", scene.sessions[name], "mine-now")
+
+
+def host(action: Callable[[VibeKanbanHost, str], object]) -> Callable[[Scene, str], None]:
+    return lambda scene, name: action(scene.world.host, scene.workspaces[name]) and None
+
+
+Deed = tuple[Callable[[Scene, str], object], str | None]
+"""What is done, and by what the session is then spared; None if it is reaped all the same."""
+
+ALWAYS: dict[str, Deed] = {
+    "nothing": (lambda scene, name: None, None),
+    "kept": (set_keep, "kept"),
+    "another took its name": (take_its_name, "gone"),
+}
+CLIENTS: dict[str, Deed] = {
+    "attached": (attach, "attached"),
+    "suspended": (suspend, "attached"),
+    "its group peer attached": (look_at_peer, "attached"),
+}
+# Output comes first: by the next second, to which it waits, a client moves the clock of clients too.
+IGNORED: dict[str, Deed] = {"output": (write, None), "attached": (attach, None), "suspended": (suspend, None)}
+OUTPUT: dict[str, Deed] = {"output": (write, "active")}
+
+AT_ANY_JOINT: dict[Reason, dict[str, Deed]] = {
+    Reason.DELETED: {**ALWAYS, **IGNORED},
+    Reason.ARCHIVED_BY_HOOK: {**ALWAYS, **CLIENTS, "output": (write, None)},
+    Reason.ORPHAN: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    Reason.ARCHIVED: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    Reason.IDLE: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    Reason.DEAD: {**ALWAYS, **CLIENTS, "revived": (revive, "active")},
+}
+
+BACK: dict[str, Deed] = {"row inserted again": (host(lambda h, one: h.insert([one])), "workspace")}
+IN_USE: dict[str, Deed] = {
+    "archived no more": (host(lambda h, one: h.archive(one, on=False)), "workspace"),
+    "a process started": (host(lambda h, one: h.start(one)), "running"),
+    "row deleted": (host(lambda h, one: h.delete(one)), "workspace"),
+}
+BEFORE_THE_RECHECK: dict[Reason, dict[str, Deed]] = {
+    Reason.DELETED: BACK,
+    Reason.ARCHIVED_BY_HOOK: IN_USE,
+    Reason.ORPHAN: BACK,
+    Reason.ARCHIVED: IN_USE,
+    Reason.IDLE: {
+        "pinned": (host(lambda h, one: h.pin(one)), "pinned"),
+        "a process started": (host(lambda h, one: h.start(one)), "running"),
+        "row deleted": (host(lambda h, one: h.delete(one)), "workspace"),
+    },
+    Reason.DEAD: {"row deleted": (host(lambda h, one: h.delete(one)), "workspace")},
+}
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+@pytest.mark.parametrize("reason", CONDEMNING, ids=lambda reason: reason.value)
+def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: Erring, reason: Reason, joint: str) -> None:
+    deeds = dict(AT_ANY_JOINT[reason])
+    if joint == "before the recheck":
+        deeds |= {**BEFORE_THE_RECHECK[reason], "renamed": (rename, "unmanaged")}
+    scene = condemned(world, reason, *deeds, clocks=True)
+
+    def happen() -> None:
+        for name, (do, _) in deeds.items():
+            do(scene, name)
+
+    with erring(JOINTS[joint]) as front:
+        report = sweep_during(front, happen, scene.sweep)
+
+    expected = {name: ("reaped", None) if by is None else ("spared", by) for name, (_, by) in deeds.items()}
+    assert scene.told(report) == expected
+    survivors = {name for name, (_, by) in deeds.items() if by not in (None, "gone")}
+    assert scene.living() == survivors | {"the new another took its name"}
+    assert (report.exit_code, report.unknown) == (0, [])
+    # The ledger tells the same, one line for each.
+    assert sorted(history(world)) == sorted((scene.workspaces[name], *told) for name, told in expected.items())
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+@pytest.mark.parametrize("reason", [Reason.DELETED, Reason.ARCHIVED], ids=lambda reason: reason.value)
+def test_a_server_that_restarts_and_hands_out_the_same_ids_and_names_loses_nobody(
+    world: World, erring: Erring, reason: Reason, joint: str
+) -> None:
+    scene = condemned(world, reason, "a", "b")
+    before = dict(scene.sessions)
+
+    def restart() -> None:
+        world.server.kill()
+        for name in scene.workspaces:
+            scene.start(name)
+
+    with erring(JOINTS[joint]) as front:
+        report = sweep_during(front, restart, scene.sweep)
+
+    assert scene.sessions == before, "the new server was to hand out the same ids"
+    assert scene.told(report) == {"a": ("spared", "gone"), "b": ("spared", "gone")}
+    assert scene.living() == {"a", "b"}
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.ARCHIVED, Reason.ORPHAN, Reason.IDLE], ids=lambda reason: reason.value)
+def test_a_registry_that_was_replaced_before_the_recheck_convicts_nobody(world: World, erring: Erring, reason: Reason) -> None:
+    scene = condemned(world, reason, "a", clocks=True)
+    other = world.tmp / "other.sqlite"
+    shutil.copy(world.host.path, other)
+
+    with erring(RECHECK) as front:
+        report = sweep_during(front, lambda: other.replace(world.host.path), scene.sweep)
+
+    assert scene.told(report) == {"a": ("spared", "registry")}
+    assert scene.living() == {"a"}
+    assert report.exit_code == 3
+    assert "the registry changed during the sweep" in report.unknown[0].reason
+    assert history(world) == [(scene.workspaces["a"], "spared", "registry")]
+
+
+@pytest.mark.parametrize("when", ["before the listing", *JOINTS])
+def test_a_stopped_server_hangs_nobody_and_loses_nobody(world: World, erring: Erring, when: str) -> None:
+    """A kill that a stopped server did not take must not happen when it goes on."""
+    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    limit(world, 1)
+    try:
+        if when in JOINTS:
+            with erring(JOINTS[when]) as front:
+                report = sweep_during(front, world.server.stop, scene.sweep)
+        else:
+            world.server.stop()
+            report = scene.sweep()
+    finally:
+        world.server.resume()
+
+    assert not report.complete
+    assert report.unknown[0].source is Source.SOCKET
+    assert "did not answer within 1 s" in report.unknown[0].reason
+    assert report.count("reaped") == 0
+    # Every command that the server may still have in its queue comes before these.
+    assert all(scene.living() == {"a", "b"} for _ in range(3))
+    assert report.exit_code == (1 if when == "before the kill" else 3)
+    assert report.count("failed") == (2 if when == "before the kill" else 0)
+    assert alarms(world) == {"unreadable"}
+
+    world.configure()
+    assert set(scene.told(scene.sweep()).values()) == {("reaped", None)}
+    assert sorted(one for one, outcome, _ in history(world) if outcome == "reaped") == sorted(scene.workspaces.values())
+    assert "open" not in {outcome for _, outcome, _ in history(world)}
+    assert alarms(world) == set()
+
+
+# The answer to a kill gets lost.
+
+
+def kills(front: FrontTmux) -> int:
+    return sum("source-file" in call for call in front.calls())
+
+
+def test_a_kill_whose_answer_is_lost_is_looked_at_and_not_repeated(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    with erring(Rule("source-file", keep_lines=0)) as front:
+        report = scene.sweep()
+    assert kills(front) == 1
+    assert set(scene.told(report).values()) == {("reaped", None)}
+    assert report.exit_code == 0
+    assert [outcome for _, outcome, _ in history(world)] == ["reaped", "reaped"]
+
+
+def test_half_an_answer_is_taken_and_the_other_half_looked_at(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    with erring(Rule("source-file", keep_bytes=12)) as front:
+        report = scene.sweep()
+    assert kills(front) == 1
+    assert set(scene.told(report).values()) == {("reaped", None)}
+
+
+def test_a_kill_that_never_came_to_tmux_is_tried_again_after_a_recheck(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a")
+    with erring(Rule("source-file", times=1, real=False)) as front:
+        report = scene.sweep()
+    calls = [word for call in front.calls() for word in call if word in ("list-sessions", "source-file")]
+    assert calls == ["list-sessions", "list-sessions", "source-file", "list-sessions", "source-file", "list-sessions"]
+    assert set(scene.told(report).values()) == {("reaped", None)}
+
+
+def test_a_kill_that_never_comes_to_tmux_has_failed_after_three_attempts(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a")
+    with erring(Rule("source-file", real=False)) as front:
+        report = scene.sweep()
+    assert kills(front) == 3
+    outcome, why = scene.told(report)["a"]
+    assert outcome == "failed"
+    assert "no answer from tmux in 3 attempts" in str(why)
+    assert report.exit_code == 1
+    assert scene.living() == {"a"}
+    # Nobody knew how it ended. The next sweep closes it from what it sees, and tries anew.
+    assert set(scene.told(scene.sweep()).values()) == {("reaped", None)}
+    a = scene.workspaces["a"]
+    assert history(world) == [(a, "spared", "interrupted before the kill"), (a, "reaped", None)]
+
+
+def test_whoever_attaches_while_the_answer_is_awaited_is_spared(world: World, erring: Erring) -> None:
+    """The kill did not happen; before it is tried again, somebody is there."""
+    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    with erring(Rule("source-file", times=1, real=False, hold="after")) as front:
+        report = sweep_during(front, lambda: attach(scene, "a"), scene.sweep)
+    assert scene.told(report) == {"a": ("spared", "attached"), "b": ("reaped", None)}
+    assert scene.living() == {"a"}
+
+
+def test_a_kill_without_an_answer_is_not_repeated_on_the_next_of_that_name(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a")
+
+    def next_one() -> None:
+        scene.sessions["next"] = world.session(scene.workspaces["a"])
+
+    with erring(Rule("source-file", hold="after", keep_lines=0)) as front:
+        report = sweep_during(front, next_one, scene.sweep)
+    assert kills(front) == 1
+    assert scene.told(report) == {"a": ("reaped", None)}
+    assert scene.living() == {"next"}
+
+
+def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, "a")
+    with erring(Rule("source-file", real=False, stdout=f"killed {scene.sessions['a']}\n")) as front:
+        for number in (1, 2, 3):
+            report = scene.sweep()
+            assert scene.told(report) == {"a": ("failed", "tmux said that it was killed, and still lists it")}
+            assert report.exit_code == 1
+            assert kills(front) == number
+            assert ("kill-failing" in alarms(world)) is (number == 3)
+    assert check_code(world) == 1
+    assert [outcome for _, outcome, _ in history(world)] == ["failed"] * 3
+    assert scene.told(scene.sweep()) == {"a": ("reaped", None)}
+    assert alarms(world) == set()
+
+
+# Several batches.
+
+
+def small_batches(world: World, size: int) -> None:
+    reaper = world.plugin.reaper()
+    reaper.parts = replace(reaper.parts, pace=Pace(size))
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_each_batch_has_a_recheck_of_its_own(world: World, erring: Erring, joint: str) -> None:
+    """What happens while the first batch is worked off saves those of the later ones."""
+    names = [f"s{number}" for number in range(12)]
+    scene = condemned(world, Reason.ARCHIVED, *names)
+    small_batches(world, 2)
+    order = {entry.session: entry for entry in world.sweep(dry_run=True).sessions}
+    by_turn = sorted(names, key=lambda name: list(order).index(session_name(world.schema, scene.workspaces[name])))
+    first, late, last = by_turn[0], by_turn[-2], by_turn[-1]
+
+    def happen() -> None:
+        for name in (first, late):
+            attach(scene, name)
+        world.host.archive(scene.workspaces[last], on=False)
+
+    with erring(JOINTS[joint]) as front:
+        report = sweep_during(front, happen, scene.sweep)
+
+    assert kills(front) > 1
+    told = scene.told(report)
+    spared = {first: "attached", late: "attached", last: "workspace"}
+    assert {name: by for name, (outcome, by) in told.items() if outcome == "spared"} == spared
+    assert scene.living() == set(spared)
+    assert report.count("reaped") == 9
+
+
+def test_sixty_sessions_and_clients_that_come_in_the_middle(world: World, erring: Erring) -> None:
+    archived = world.workspaces(60)
+    world.workspaces(1)
+    world.sweep()
+    for one in archived:
+        world.host.archive(one)
+    limit(world, 60)
+    ids = dict(line.split(" ") for line in world.server.run("list-sessions", "-F", "#{session_name} #{session_id}").split("\n"))
+    chosen = archived[::6]
+
+    def happen() -> None:
+        there = world.server.session_ids()
+        for session_id in (ids[session_name(world.schema, one)] for one in chosen):
+            if session_id in there:
+                world.server.attach(session_id)
+
+    with erring(Rule("source-file", skip=1, times=1, hold="before")) as front:
+        report = sweep_during(front, happen, world.sweep)
+
+    assert kills(front) > 1
+    spared = {entry.workspace_id for entry in report.sessions if entry.outcome == "spared"}
+    assert spared <= set(chosen), "only who had a client is spared"
+    assert spared, "the second batch had some of them"
+    assert {one for one in archived if world.lives(one)} == spared
+    assert report.count("reaped") == 60 - len(spared)
+
+
+# The host ends in the middle of a sweep.
+
+
+def test_closing_the_plugin_stops_before_the_next_kill(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, *(f"s{number}" for number in range(8)))
+    small_batches(world, 2)
+    plugin = world.plugin
+
+    with erring(KILL) as front, ThreadPoolExecutor(1) as pool:
+        plugin.on_tick(datetime.now(timezone.utc))
+        wait_until(front.is_held)
+        closing = pool.submit(plugin.close)
+        wait_until(lambda: plugin._worker.stopping)
+        front.release()
+        closing.result(60)
+
+    assert kills(front) == 1
+    assert len(scene.living()) == 6
+    told = history(world)
+    assert sorted((outcome, why) for _, outcome, why in told) == [("reaped", None)] * 2
+    world.configure()
+    report = world.cli_json("status")
+    ended = sorted((entry["outcome"], entry["protected_by"]) for entry in report["sessions"] if entry["verdict"] == "reap")
+    assert ended == sorted([("reaped", None)] * 2 + [("spared", "stopping")] * 6)
+    assert world.sweep().count("reaped") == 6
+
+
+def test_closing_the_plugin_while_the_host_itself_sweeps_records_what_it_can(world: World, erring: Erring) -> None:
+    """``sweep`` runs in the caller's thread: ``close`` does not wait for it, and takes its ledger away."""
+    scene = condemned(world, Reason.ARCHIVED, *(f"s{number}" for number in range(8)))
+    small_batches(world, 2)
+    with erring(KILL) as front:
+        report = sweep_during(front, world.plugin.close, scene.sweep)
+    assert len(scene.living()) == 6
+    assert report.count("reaped") == 2
+
+    world.configure()
+    assert world.sweep().count("reaped") == 6
+    told = [outcome for _, outcome, _ in history(world)]
+    assert told == ["reaped"] * 8
