@@ -21,7 +21,7 @@ def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
     for pane in session.panes:
         if not pane.dead and pane.pid in whereabouts.pids:
             return True
-        if whereabouts.tmux == (key.socket, key.server_pid, pane.pane_id):
+        if whereabouts.tmux == (key.server_pid, pane.pane_id):
             return True
     return False
 
@@ -39,6 +39,14 @@ class Circumstances:
     breaker: BreakerState
     whereabouts: Whereabouts
 
+    def said(self, session: Session, workspace_id: str) -> Testimony | None:
+        """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
+        may have been given out again."""
+        said, at = self.testimony.get(workspace_id), self.memory.testimony.get(workspace_id)
+        if said is Testimony.DELETED and at is not None and session.key.created > at:
+            return None
+        return said
+
     def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
         """All that is known of this session at this moment (Unix seconds)."""
         key = session.key
@@ -49,7 +57,7 @@ class Circumstances:
             workspace_id=workspace_id,
             row=row,
             now=now,
-            testimony=self.testimony.get(workspace_id),
+            testimony=self.said(session, workspace_id),
             detached_at=now if has_left(session, seen, self.memory.last_complete) else _first(seen, Sight.DETACHED),
             archived_since=_first(seen, Sight.ARCHIVED),
             dead_since=_first(seen, Sight.DEAD),

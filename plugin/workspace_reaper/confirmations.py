@@ -30,14 +30,16 @@ def confirm(previous: Sighting | None, now: float, *, gap: float, enough: int) -
 
 def has_left(session: Session, seen: Mapping[Sight, Sighting], last_complete: float | None) -> bool:
     """A client has gone since the last look. tmux dates an attach and no detach, so a client that came after the last
-    complete sweep (Unix seconds; tmux's own have a resolution of one second) has left nobody knows when."""
+    complete sweep began (Unix seconds; tmux's own have a resolution of one second), or before there was any, has left nobody
+    knows when."""
     if session.is_attached:
         return False
     if Sight.ATTACHED in seen:
         return True
     came, dated = session.last_attached, seen.get(Sight.DETACHED)
-    unseen = came is not None and last_complete is not None and came >= int(last_complete)
-    return unseen and (dated is None or came is None or dated.first_at < came)
+    if came is None or (dated is not None and dated.first_at >= came):
+        return False
+    return last_complete is None or came >= int(last_complete)
 
 
 class Sightings:

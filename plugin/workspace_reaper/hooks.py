@@ -29,6 +29,9 @@ __all__ = ["ReaperPlugin"]
 
 _log = logging.getLogger("workspace_reaper")
 
+_LOUD = frozenset({"alarm", "breaker latched", "registry changed"})
+"""Events that an operator should see without asking."""
+
 
 class ReaperPlugin:
     """Implements the contract of ``workspace_hookspecs``. One instance serves one process, and each process forked from it.
@@ -127,7 +130,11 @@ class ReaperPlugin:
         for workspace_id, canonical in named.items():
             if canonical is None:
                 _log.warning("a hook named %r, which is no workspace id of the registry %s", workspace_id, reaper.registry.name)
-        canonicals = {canonical: suspects[workspace_id] for workspace_id, canonical in named.items() if canonical is not None}
+        canonicals: dict[str, Testimony] = {}
+        for workspace_id, canonical in named.items():
+            # Two spellings of one id: a deletion outweighs the rest.
+            if canonical is not None and canonicals.get(canonical) is not Testimony.DELETED:
+                canonicals[canonical] = suspects[workspace_id]
         if not canonicals:
             return ()
         try:
@@ -136,14 +143,18 @@ class ReaperPlugin:
             _log.warning("%s", error)
         report = reaper.sweep(Request(suspects=canonicals, stopping=lambda: self._worker.stopping))
         self._tell(report)
+        if report.abstained is not None:
+            return ()
         unsettled = report.contradicted if report.complete else frozenset(canonicals)
         given_up = frozenset(c for w, c in named.items() if w in final and c in report.contradicted)
         for workspace_id in sorted(given_up):
             _log.warning(
                 "a hook called %s %s, its row does not: left to the tick", workspace_id, canonicals[workspace_id].value
             )
-        if given_up:
+        try:
             reaper.settle(given_up)
+        except (LedgerError, SweepLocked) as error:
+            _log.warning("%s", error)
         return [workspace_id for workspace_id, canonical in named.items() if canonical in unsettled]
 
     def _usable(self) -> Reaper | None:
@@ -177,5 +188,7 @@ class ReaperPlugin:
                 what = (entry.outcome, entry.socket, printable(entry.session), entry.workspace_id, entry.reason)
                 text = "%s socket=%s session=%s workspace=%s reason=%s reap=%s by=%s"
                 _log.log(levels[entry.outcome], text, *what, entry.reap_id, entry.protected_by)
+        for event in report.events:
+            _log.log(logging.WARNING if event.kind in _LOUD else logging.INFO, "%s: %s", event.kind, printable(event.detail))
         for unknown in report.unknown:
             _log.warning("unknown %s, so nothing of it is reaped: %s", unknown.source.value, printable(unknown.reason))

@@ -21,15 +21,15 @@ class Journal:
         self._written: list[tuple[object, ...]] | None = None
         self._sweep = ""
 
-    def save(self, ledger: Ledger, report: SweepReport, now: float) -> None:
+    def save(self, ledger: Ledger, report: SweepReport) -> None:
         """Keep this report. Raises ``LedgerError``."""
-        facts = [_facts(entry) for entry in report.sessions]
-        head = json.dumps(report.head() | {"at": report.started_at}, separators=(",", ":"))
-        if facts == self._written and ledger.touch_report(head, same=self._sweep, at=now, complete=report.complete):
+        facts, at, complete = [_facts(entry) for entry in report.sessions], report.started_at, report.complete
+        head = json.dumps(report.head() | {"at": at}, separators=(",", ":"))
+        if facts == self._written and ledger.touch_report(head, same=self._sweep, at=at, complete=complete):
             return
-        sessions = {"at": report.started_at, "sessions": [entry.as_json() for entry in report.sessions]}
+        sessions = {"at": at, "sessions": [entry.as_json() for entry in report.sessions]}
         text = json.dumps(sessions, separators=(",", ":"))
-        ledger.save_report(head, text, sweep=report.sweep, at=now, complete=report.complete)
+        ledger.save_report(head, text, sweep=report.sweep, at=at, complete=complete)
         self._written, self._sweep = facts, report.sweep
 
 

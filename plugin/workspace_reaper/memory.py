@@ -121,15 +121,16 @@ class Event:
 class Memory:
     """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
     under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
-    workspaces that a hook named as deleted and that are not settled yet. ``reaped_lately`` are (socket, session name) of
-    sessions reaped in the last 24 hours, with the time. ``last_complete`` is when the last full sweep ended that saw all."""
+    workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
+    session name) of sessions reaped in the last 24 hours, with the time. ``last_complete`` is when the last full sweep began
+    that saw all."""
 
     registry: RegistryMemory
     seen: Mapping[str, int] = field(default_factory=dict)
     sightings: Mapping[SightKey, Sighting] = field(default_factory=dict)
     servers: Mapping[str, ServerMemory] = field(default_factory=dict)
     breaker: BreakerState = field(default_factory=BreakerState)
-    testimony: frozenset[str] = frozenset()
+    testimony: Mapping[str, float] = field(default_factory=dict)
     named: Mapping[str, int] = field(default_factory=dict)
     orphans_last_hour: int = 0
     reaped_lately: Mapping[tuple[str, str], float] = field(default_factory=dict)

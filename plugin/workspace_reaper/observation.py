@@ -75,8 +75,7 @@ def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerMe
         server = servers.get(listing.socket)
         if listing.answered or server is None:
             continue
-        alive = processes.start_time(server.pid)
-        if alive is not None and (server.process_start is None or alive == server.process_start):
+        if processes.may_live(server.pid, server.process_start):
             observation.listings.remove(listing)
             observation.everything = False
             observation.unknown.append(unlinked(listing.socket, server.pid))

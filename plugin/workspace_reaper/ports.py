@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from workspace_reaper.memory import Changes, Event, Intent, Memory, Outcome, Reap, RegistryMemory
 from workspace_reaper.model import Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
 
-__all__ = ["Clock", "Ledger", "Processes", "Registry", "SweepLock", "Terminal", "Whereabouts"]
+__all__ = ["Clock", "Ledger", "Processes", "Registry", "Terminal", "Whereabouts"]
 
 
 class Terminal(Protocol):
@@ -91,13 +90,6 @@ class Ledger(Protocol):
         """The latest events, newest first."""
 
 
-class SweepLock(Protocol):
-    """One sweep at a time for each state directory, also between processes."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Wait for the lock and hold it; ``SweepLocked`` after a minute."""
-
-
 class Clock(Protocol):
     """The wall clock."""
 
@@ -113,8 +105,9 @@ class Whereabouts(Protocol):
         """Its own process and all its ancestors."""
 
     @property
-    def tmux(self) -> tuple[str, int, str] | None:
-        """(socket path, server pid, pane id) that its environment names, if it was started inside tmux."""
+    def tmux(self) -> tuple[int, str] | None:
+        """(server pid, pane id) that its environment names, if it was started inside tmux. Not the socket, whose path may be
+        written in several ways."""
 
 
 class Processes(Protocol):
@@ -122,6 +115,9 @@ class Processes(Protocol):
 
     def start_time(self, pid: int) -> float | None:
         """When that process started, in the table's own units; None if it does not exist or can't be read."""
+
+    def may_live(self, pid: int, started: float | None) -> bool:
+        """Whether the process with that start time may still be there; True where it can't be read."""
 
     def resident_bytes(self, pids: Collection[int]) -> int:
         """Resident memory of those of the processes that can be read, in bytes."""

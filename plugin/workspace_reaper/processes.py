@@ -19,7 +19,7 @@ class RunsAt:
     """Where the reaper runs; see ``ports.Whereabouts``."""
 
     pids: frozenset[int]
-    tmux: tuple[str, int, str] | None
+    tmux: tuple[int, str] | None
 
 
 class ProcessTable:
@@ -49,6 +49,20 @@ class ProcessTable:
             return None
         return round(started - base, 3)
 
+    def may_live(self, pid: int, started: float | None) -> bool:
+        """Whether that process may still be there: True also where it can't be read, or ``started`` was never known."""
+        import psutil  # noqa: PLC0415  as above
+
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return False
+        except psutil.NoSuchProcess:
+            return False
+        except (psutil.Error, OSError):
+            return True
+        now = self.start_time(pid)
+        return None in (started, now) or now == started
+
     def resident_bytes(self, pids: Collection[int]) -> int:
         """Resident memory of those of the processes that can be read, in bytes. Never raises."""
         import psutil  # noqa: PLC0415  as above
@@ -73,10 +87,10 @@ class ProcessTable:
             pass  # an ancestor that ended meanwhile, or that we may not see, ends the walk
         return RunsAt(frozenset(pids), self._tmux())
 
-    def _tmux(self) -> tuple[str, int, str] | None:
+    def _tmux(self) -> tuple[int, str] | None:
         """``TMUX`` is "socket path,server pid,session number", and ``TMUX_PANE`` is "%n" (measured on tmux 3.2a to 3.7c)."""
         server = _TMUX.fullmatch(self._environ.get("TMUX", ""))
         pane = self._environ.get("TMUX_PANE", "")
         if server is None or not _PANE.fullmatch(pane):
             return None
-        return server[1], int(server[2]), pane
+        return int(server[2]), pane

@@ -149,7 +149,7 @@ class Reaping:
         if isinstance(listing, Unknown):
             return listing
         server = batch[0].key.server_pid
-        if not listing.answered and self._parts.processes.start_time(server) is not None:
+        if not listing.answered and self._parts.processes.may_live(server, None):
             return unlinked(listing.socket, server)
         rows = self._parts.registry.look_up(sorted({case.entry.workspace_id for case in batch}), self._registry.oldest)
         if isinstance(rows, Unknown):
@@ -172,9 +172,9 @@ class Reaping:
                     guards[case.key] = accepted
         return guards
 
-    def _look(self, terminal: Terminal) -> Listing | Unknown:
+    def _look(self, terminal: Terminal, *, panes: bool = True) -> Listing | Unknown:
         """List once more. A row that can't be read now is as loud as one that could not at the beginning."""
-        listing = terminal.observe(self._registry.stamp)
+        listing = terminal.observe(self._registry.stamp, panes=panes)
         if isinstance(listing, Listing):
             self._report.unknown.extend(row for row in listing.unreadable if row not in self._report.unknown)
         return listing
@@ -198,7 +198,7 @@ class Reaping:
         pending = [case for case in cases if not case.ended]
         if not pending:
             return
-        listing = self._look(terminal)
+        listing = self._look(terminal, panes=False)
         if isinstance(listing, Unknown):
             self._report.unknown.append(listing)
             present: dict[SessionKey, Session] = {}

@@ -10,7 +10,7 @@ from workspace_reaper import alarms, breaker, proof
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.confirmations import Sightings
 from workspace_reaper.memory import Alarm, BreakerState, Changes, Event, Memory, ServerMemory, Sight
-from workspace_reaper.model import Rows, SessionKey, Source, Unknown, Verdict
+from workspace_reaper.model import Rows, SessionKey, Source, Testimony, Unknown, Verdict
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Rules
 from workspace_reaper.report import SessionReport
@@ -35,7 +35,7 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
             continue
         if observation.everything:
             sightings.confirm(key, Sight.ORPHAN, gap=rules.confirmation_gap, enough=max(2, rules.orphan_confirmations))
-        if workspace_id not in scene.testimony:
+        if scene.said(session, workspace_id) is not Testimony.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
         sightings.forget_gone(socket, alive)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from workspace_reaper.memory import Reap
+from workspace_reaper.memory import Event, Reap
 from workspace_reaper.model import SessionKey, Unknown, Verdict, Workspace
 from workspace_reaper.policy import Facts, Judgement
 
@@ -118,6 +118,7 @@ class SweepReport:
 
     ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
     configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
+    ``events`` are what the ledger notes of the reaper itself, such as an alarm that began.
     """
 
     sweep: str
@@ -132,6 +133,7 @@ class SweepReport:
     latched: bool = False
     registry: Mapping[str, Any] = field(default_factory=dict)
     contradicted: frozenset[str] = frozenset()
+    events: list[Event] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
 
     @property

@@ -67,10 +67,18 @@ class Sweep:
         if self._full and self._writes:
             limit, now = self._parts.abstain_alarm, self._parts.clock.now()
             self._remember(record.after_kills(scene, self.report.sessions, self.report.unknown, limit, now))
+        elif self._writes and self.report.complete:
+            self._remember(Changes(settled=self._done(memory)))
 
     def _remember(self, changes: Changes) -> None:
         if changes:
             self._ledger.remember(changes)
+            self.report.events.extend(changes.events)
+
+    def _done(self, memory: Memory) -> frozenset[str]:
+        """What hooks said of these workspaces has been carried out: nothing of them is left."""
+        left = {entry.workspace_id for entry in self.report.sessions if entry.outcome != "reaped"}
+        return frozenset(memory.testimony.keys() & (self._request.suspects or {}).keys() - left)
 
     # 1 observe
 
@@ -99,7 +107,11 @@ class Sweep:
         if isinstance(rows, Unknown):
             self._blind(rows)
             return None
-        self.report.registry = {"identity": f"{rows.schema} {rows.place}", "rows": rows.total}
+        self.report.registry = {
+            "identity": f"{rows.schema} {rows.place}",
+            "rows": rows.total,
+            "rows_capped": rows.capped,
+        }
         self.report.contradicted = frozenset(
             workspace_id
             for workspace_id, said in suspects.items()
@@ -112,11 +124,14 @@ class Sweep:
     def _judge(self, memory: Memory, rows: Rows) -> Circumstances:
         started = perf_counter()
         now = self._parts.clock.now()
+        generation = proof.recognise(memory.registry, rows).generation
+        # What a hook said under another registry is remembered, and convicts nobody under this one.
+        remembered = (one for one in memory.testimony if memory.named.get(one) == generation)
         scene = Circumstances(
             memory=memory,
             sightings=Sightings(memory.sightings, now),
-            generation=proof.recognise(memory.registry, rows).generation,
-            testimony=self._request.suspects or dict.fromkeys(memory.testimony, Testimony.DELETED),
+            generation=generation,
+            testimony=self._request.suspects or dict.fromkeys(remembered, Testimony.DELETED),
             recognised=frozenset(workspace_id for workspace_id, row in rows.found.items() if not row.deleted),
             breaker=memory.breaker,
             whereabouts=self._parts.processes.whereabouts(),
@@ -176,7 +191,7 @@ class Sweep:
 
     def _save(self) -> None:
         try:
-            self._parts.journal.save(self._ledger, self.report, self._parts.clock.now())
+            self._parts.journal.save(self._ledger, self.report)
         except LedgerError as error:
             self._blind(Unknown(Source.LEDGER, str(error)))
 

@@ -47,7 +47,11 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
     every = tuple(dict.fromkeys(pattern for home in own for pattern in home.patterns))
     if sockets is not None:
         return {socket_path(socket, environ): settings.session_patterns or every for socket in sockets}
-    return {socket_path(home.socket, environ): settings.session_patterns or home.patterns for home in own}
+    found: dict[str, tuple[str, ...]] = {}
+    for home in own:
+        path = socket_path(home.socket, environ)
+        found[path] = settings.session_patterns or (*found.get(path, ()), *home.patterns)
+    return found
 
 
 def rules(settings: Settings) -> Rules:
@@ -126,8 +130,9 @@ class Reaper:
 
     def settle(self, workspace_ids: frozenset[str]) -> None:
         """The rows of these contradict the hooks that named them: forget what the hooks said, and leave it to the ticks."""
-        with self.writing() as ledger:
-            ledger.remember(Changes(settled=workspace_ids))
+        if workspace_ids:
+            with self.writing() as ledger:
+                ledger.remember(Changes(settled=workspace_ids))
 
     def _abstained(self, request: Request, why: str | None) -> SweepReport:
         report = SweepReport(str(ULID()), self.parts.clock.now(), dry_run=request.dry_run, full=request.full)
@@ -147,9 +152,10 @@ class Reaper:
     def writing(self) -> Iterator[SqliteLedger]:
         """The ledger, to write to, while no other reaper with this state directory sweeps."""
         with self._lock.held():
-            if self._ledger is None:
-                self._ledger = self._open(read_only=False)
-            yield self._ledger
+            ledger = self._ledger
+            if ledger is None:
+                ledger = self._ledger = self._open(read_only=False)
+            yield ledger
 
     def _open(self, *, read_only: bool) -> SqliteLedger:
         return open_ledger(

@@ -83,16 +83,19 @@ class Worker:
         with self._changed:
             self._tickets += 1
             known = self._suspects.get(workspace_id)
-            if known is None and len(self._suspects) >= MOST_SUSPECTS:
-                if self._tick is None:
-                    _log.warning("more than %d workspaces wait to be looked at: a full sweep does", MOST_SUSPECTS)
-                    self._tick = self._tickets
-            else:
+            too_many = known is None and len(self._suspects) >= MOST_SUSPECTS
+            overflows = too_many and self._tick is None
+            if overflows:
+                self._tick = self._tickets
+            if not too_many:
                 ticket = self._tickets if known is None else known.ticket
                 both = {testimony, known.testimony if known else testimony}
                 worse = Testimony.DELETED if Testimony.DELETED in both else testimony
                 self._suspects[workspace_id] = _Suspect(worse, time.monotonic(), ticket)
             self._start()
+        if overflows:
+            # Not under the lock: a slow log handler must not stop the other hooks.
+            _log.warning("more than %d workspaces wait to be looked at: a full sweep does", MOST_SUSPECTS)
 
     def drain(self, timeout: float) -> bool:
         """Wait until every wake-up so far, its later looks included, is worked off; False after ``timeout`` seconds."""
@@ -113,10 +116,15 @@ class Worker:
     def _start(self) -> None:
         if self._closed:
             return
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             # A daemon: interpreter exit must not wait for a sleeping thread. The plugin closes it at exit.
-            self._thread = threading.Thread(target=self._run, name="workspace-reaper", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="workspace-reaper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads on this machine: the next wake-up tries again
+                _log.error("the reaper can't start its thread, so nothing is reaped: %s", error)
+                return
+            self._thread = thread
         self._changed.notify_all()
 
     def _open(self, last: int) -> bool:
@@ -173,5 +181,5 @@ class Worker:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception:  # noqa: BLE001  the thread must outlive any fault of one sweep: the next tick is another try
+        except BaseException:  # noqa: BLE001  the thread must outlive any fault of one sweep, sys.exit() in a plug-in included
             _log.exception("a sweep failed; the next tick tries again")

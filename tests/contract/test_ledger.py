@@ -119,7 +119,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     memory = ledger.recall(["a"], NOW)
     assert memory.sightings
     assert memory.servers
-    assert memory.testimony == {"a"}
+    assert memory.testimony.keys() == {"a"}
     assert memory.alarms
     assert memory.breaker.latched
 
@@ -146,13 +146,14 @@ def test_testimony_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -
         ledger.testify("gone", NOW)
         ledger.named("archived", NOW)
     memory = ledger.recall([], NOW)
-    assert (memory.testimony, memory.named) == ({"gone"}, {})
+    assert (memory.testimony, memory.named) == ({"gone": NOW}, {})
     ledger.remember(Changes(settled=frozenset({"gone", "never"})))
     memory = ledger.recall(["gone", "archived", "never"], NOW)
-    assert (memory.testimony, memory.named) == (frozenset(), {"gone": 1, "archived": 1})
+    assert (memory.testimony, memory.named) == ({}, {"gone": 1, "archived": 1})
     assert memory.seen == {}
     ledger.testify("gone", NOW)
-    assert ledger.recall([], NOW).testimony == {"gone"}
+    ledger.testify("gone", NOW + 9)
+    assert ledger.recall([], NOW).testimony == {"gone": NOW + 9}
 
 
 def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:
@@ -373,7 +374,7 @@ def test_a_relative_directory_stays_where_it_was(tmp_path: Path, monkeypatch: py
     with closing(opened(Path("state"))) as ledger:
         monkeypatch.chdir(tmp_path / "elsewhere")
         ledger.testify("a", NOW)
-        assert ledger.recall([], NOW).testimony == {"a"}
+        assert ledger.recall([], NOW).testimony.keys() == {"a"}
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -422,7 +423,7 @@ def test_a_file_taken_away_under_us_is_noticed(tmp_path: Path, replaced: bool) -
             path.unlink()
         if replaced:
             (tmp_path / "other" / "ledger.sqlite").rename(tmp_path / "state" / "ledger.sqlite")
-        assert ledger.recall([], NOW).testimony == ({"theirs"} if replaced else set())
+        assert ledger.recall([], NOW).testimony.keys() == ({"theirs"} if replaced else set())
         assert (ledger.registry().stamp == stamp) is not replaced
         ledger.testify("new", NOW)
     with closing(opened(tmp_path / "state")) as again:
@@ -463,7 +464,7 @@ def test_sqlite_itself_refuses_to_write_into_a_ledger_open_for_reading(state_dir
     with closing(opened(state_dir, read_only=True)) as ledger:
         with pytest.raises(LedgerError, match="readonly"), ledger._store.reading() as connection:
             connection.exec_driver_sql("INSERT INTO testimony VALUES (1, 'a', 1.5)")
-        assert ledger.recall([], NOW).testimony == set()
+        assert ledger.recall([], NOW).testimony.keys() == set()
 
 
 @pytest.mark.parametrize("made", ["nothing", "directory", "empty-file"])
@@ -493,10 +494,10 @@ def test_a_registry_never_enrolled_reads_as_empty(state_dir: Path) -> None:
 
 def test_a_reader_sees_what_the_writer_commits(state_dir: Path) -> None:
     with closing(opened(state_dir, read_only=True)) as reader:
-        assert reader.recall([], NOW).testimony == set()
+        assert reader.recall([], NOW).testimony.keys() == set()
         with closing(opened(state_dir)) as writer:
             writer.testify("a", NOW)
-            assert reader.recall([], NOW).testimony == {"a"}
+            assert reader.recall([], NOW).testimony.keys() == {"a"}
             assert reader.registry() == writer.registry()
 
 
@@ -554,7 +555,7 @@ def after(memory: Memory, change: Changes) -> Memory:
         sightings={**sightings, **change.sightings},
         servers={socket: server for socket, server in servers.items() if server is not None},
         breaker=change.breaker or memory.breaker,
-        testimony=memory.testimony - change.settled,
+        testimony={one: at for one, at in memory.testimony.items() if one not in change.settled},
         alarms=memory.alarms if change.alarms is None else change.alarms,
     )
 
@@ -565,7 +566,7 @@ def test_memory_is_what_was_written_also_after_opening_anew(written: list[Change
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory))) as ledger:
             names = dict.fromkeys(testified, 1)
-            expected = replace(Memory(ledger.registry()), testimony=frozenset(testified), named=names)
+            expected = replace(Memory(ledger.registry()), testimony=dict.fromkeys(testified, NOW), named=names)
             for workspace_id in testified:
                 ledger.testify(workspace_id, NOW)
             for change in written:

@@ -157,7 +157,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
         ledger.testify("a", NOW)
     shutil.copy(path, tmp_path / "kept")
     with closing(opened(tmp_path)) as ledger:
-        assert ledger.recall([], NOW).testimony == {"a"}
+        assert ledger.recall([], NOW).testimony.keys() == {"a"}
         path.unlink()
         path.write_bytes(b"\xff" * 8192)
         with pytest.raises(LedgerError, match="move it away"):
@@ -166,7 +166,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
             ledger.remember(Changes(seen=frozenset({"b"})))
         assert path.read_bytes() == b"\xff" * 8192
         (tmp_path / "kept").replace(path)
-        assert ledger.recall([], NOW).testimony == {"a"}
+        assert ledger.recall([], NOW).testimony.keys() == {"a"}
 
 
 @pytest.mark.parametrize(

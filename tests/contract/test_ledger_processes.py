@@ -134,7 +134,7 @@ for number in range(12):
             stamps = {said(first), said(second)}
             with closing(opened(tmp_path / str(number) / "state")) as ledger:
                 assert stamps == {ledger.registry().stamp}
-                assert ledger.recall([], NOW).testimony == {"a", "b"}
+                assert ledger.recall([], NOW).testimony.keys() == {"a", "b"}
 
 
 def test_two_reapers_write_in_turn(tmp_path: Path) -> None:
@@ -198,9 +198,9 @@ def test_parent_and_child_go_on_after_a_fork(tmp_path: Path, fork: object) -> No
                     assert connection is not of_parent
         assert os.waitpid(pid, 0)[1] == 0
         ledger.testify("parent", NOW)
-        assert ledger.recall([], NOW).testimony == {"before", "child", "parent"}
+        assert ledger.recall([], NOW).testimony.keys() == {"before", "child", "parent"}
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony == {"before", "child", "parent"}
+        assert again.recall([], NOW).testimony.keys() == {"before", "child", "parent"}
 
 
 def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -
     for descriptor in (from_child, to_parent, from_parent, to_child):
         os.close(descriptor)
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony == {"before", "child opened", "parent closed"}
+        assert again.recall([], NOW).testimony.keys() == {"before", "child opened", "parent closed"}
 
 
 def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> None:
@@ -242,11 +242,11 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> N
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.recall([], NOW).testimony == {"thread"}
+                assert ledger.recall([], NOW).testimony.keys() == {"thread"}
                 ledger.testify("child", NOW)
         thread.join()
         assert os.waitpid(pid, 0)[1] == 0
-        assert ledger.recall([], NOW).testimony == {"thread", "child"}
+        assert ledger.recall([], NOW).testimony.keys() == {"thread", "child"}
 
 
 def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) -> None:
@@ -257,10 +257,10 @@ def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) 
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.recall([], NOW).testimony == set()
+                assert ledger.recall([], NOW).testimony.keys() == set()
         assert os.waitpid(pid, 0)[1] == 0
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony == {"mine"}
+        assert again.recall([], NOW).testimony.keys() == {"mine"}
 
 
 def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path:
         with ledger._store.reading() as connection:
             inherited = connection
         ledger._store.after_fork_in_child()
-        assert ledger.recall([], NOW).testimony == set()
+        assert ledger.recall([], NOW).testimony.keys() == set()
         with ledger._store.reading() as connection:
             assert connection is not inherited
         with closing(inherited):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper import worker as worker_module
 from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.testimony import Testimony
 
 
 @pytest.fixture
@@ -183,3 +184,53 @@ def test_switched_off_it_abstains(world: World) -> None:
     assert (report.abstained, report.exit_code) == ("disabled", 0)
     assert world.lives(archived)
     assert not world.state_dir.exists()
+
+
+def test_a_deletion_is_done_with_once_it_is_carried_out(world: World, host: WorkspacePlugins) -> None:
+    """The host gives the id out again, and the session is there before its row: it is no more than a young orphan."""
+    gone, other = world.workspace(), world.workspace()
+    world.session(gone)
+    world.session(other)
+    world.host.delete(gone)
+    host.workspace_deleted(gone)
+    assert host.drain(30)
+    assert not world.lives(gone)
+
+    world.session(gone)
+    entry = world.entry(world.sweep(), gone)
+
+    assert (entry.reason, entry.outcome, entry.protected_by) == ("orphan", "none", "unconfirmed")
+    assert world.lives(gone)
+
+
+def test_what_a_hook_said_under_another_database_convicts_nobody(world: World, worlds: Callable[..., World]) -> None:
+    """A deletion that was never carried out is remembered; then the database is replaced by an empty one."""
+    present, other = world.workspaces(2)
+    world.sweep()
+    world.plugin.reaper().testify({present: Testimony.DELETED})
+    empty = worlds(servers=0).host.path
+    empty.replace(world.host.path)
+
+    for _ in range(3):
+        world.sweep()
+
+    assert world.lives(present)
+    assert world.lives(other)
+
+
+def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins, caplog: pytest.LogCaptureFixture) -> None:
+    gone = world.workspaces(3)
+    world.sweep()
+    world.host.delete(*gone)
+    with caplog.at_level(logging.INFO, "workspace_reaper"):
+        for _ in range(3):
+            host.tick()
+            assert host.drain(30)
+    told = [record.getMessage() for record in caplog.records if record.name == "workspace_reaper"]
+    assert len([text for text in told if text.startswith("breaker latched: 3 of 3")]) == 1
+    assert len([text for text in told if text.startswith("alarm: breaker")]) == 1
+
+
+def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
+    world.configure(enabled=False)
+    assert world.plugin.look_at({world.workspace(): Testimony.DELETED}, ()) == ()

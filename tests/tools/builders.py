@@ -161,7 +161,7 @@ class Somewhere:
     """Where the reaper runs: in none of the sessions, unless told otherwise."""
 
     pids: frozenset[int] = frozenset({1, 2})
-    tmux: tuple[str, int, str] | None = None
+    tmux: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,9 @@ class ProcessesThatAre:
 
     def start_time(self, pid: int) -> float | None:
         return self.started.get(pid)
+
+    def may_live(self, pid: int, started: float | None) -> bool:
+        return pid in self.started and started in (None, self.started[pid])
 
     def resident_bytes(self, pids: Collection[int]) -> int:
         return sum(1 for pid in pids if pid in self.started)

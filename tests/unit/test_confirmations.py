@@ -165,7 +165,7 @@ def look(sightings: Sightings, *, attached: bool, came: float | None = None, las
         pytest.param(NOW - 50, NOW - 100, NOW, id="after the last look"),
         pytest.param(NOW - 100, NOW - 99.5, NOW, id="in the same second as the last look"),
         pytest.param(NOW - 101, NOW - 100, None, id="before it, which saw it gone"),
-        pytest.param(NOW - 50, None, None, id="before the first look"),
+        pytest.param(NOW - 50, None, NOW, id="before the first look of all"),
         pytest.param(None, NOW - 100, None, id="never"),
     ],
 )

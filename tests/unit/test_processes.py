@@ -84,9 +84,9 @@ SOCKET = "/tmp/tmux-0/default"
 @pytest.mark.parametrize(
     ("tmux", "pane", "expected"),
     [
-        pytest.param(f"{SOCKET},1234,0", "%0", (SOCKET, 1234, "%0"), id="inside"),
-        pytest.param("/odd, but,true/s,1234,17", "%12", ("/odd, but,true/s", 1234, "%12"), id="commas in the path"),
-        pytest.param("/with\nnewline,1,0", "%1", ("/with\nnewline", 1, "%1"), id="newline in the path"),
+        pytest.param(f"{SOCKET},1234,0", "%0", (1234, "%0"), id="inside"),
+        pytest.param("/odd, but,true/s,1234,17", "%12", (1234, "%12"), id="commas in the path"),
+        pytest.param("/with\nnewline,1,0", "%1", (1, "%1"), id="newline in the path"),
         pytest.param(None, None, None, id="outside"),
         pytest.param(f"{SOCKET},1234,0", None, None, id="no pane"),
         pytest.param(None, "%0", None, id="no server"),
@@ -103,7 +103,7 @@ SOCKET = "/tmp/tmux-0/default"
         pytest.param(f"{SOCKET},1234,0", "%٣", None, id="digits of another script"),
     ],
 )
-def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: tuple[str, int, str] | None) -> None:
+def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: tuple[int, str] | None) -> None:
     environ = {name: text for name, text in (("TMUX", tmux), ("TMUX_PANE", pane)) if text is not None}
     assert ProcessTable(environ).whereabouts().tmux == expected
 
@@ -111,7 +111,7 @@ def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: t
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMUX", f"{SOCKET},1234,0")
     monkeypatch.setenv("TMUX_PANE", "%7")
-    assert ProcessTable().whereabouts().tmux == (SOCKET, 1234, "%7")
+    assert ProcessTable().whereabouts().tmux == (1234, "%7")
 
 
 def test_a_fork_changes_the_answer() -> None:
@@ -125,3 +125,21 @@ def test_a_fork_changes_the_answer() -> None:
         "os._exit(table.whereabouts().pids != before | {os.getpid()})\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_may_live() -> None:
+    """A start time that was never known may be anyone's; another one is another process."""
+    table = ProcessTable()
+    started = table.start_time(os.getpid())
+    assert started is not None
+    assert table.may_live(os.getpid(), started)
+    assert table.may_live(os.getpid(), None)
+    assert not table.may_live(os.getpid(), started - 1)
+
+
+def test_what_has_ended_does_not_live() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not ProcessTable().may_live(child.pid, None), "a zombie"
+    child.wait()
+    assert not ProcessTable().may_live(child.pid, None)

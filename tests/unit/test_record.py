@@ -167,7 +167,7 @@ def test_sessions_that_are_not_ours_dilute_nothing() -> None:
 
 
 def test_what_a_hook_called_deleted_does_not_trip_it() -> None:
-    before = memory(testimony=frozenset({"w1"}))
+    before = memory(testimony={"w1": NOW})
     scene = confirmed(before, observation(three()), rows())
     assert not scene.breaker.latched
     assert sights(scene)[Sight.ORPHAN].count == 1
@@ -293,7 +293,7 @@ def test_a_breaker_that_stays_latched_is_none() -> None:
     ],
 )
 def test_when_testimony_is_done_with(answers: list[Listing | Unknown], answer: Rows, settled: bool) -> None:
-    changes = judged(memory(testimony=frozenset({"w1"})), observation(*answers), answer)
+    changes = judged(memory(testimony={"w1": NOW}), observation(*answers), answer)
     assert changes.settled == (frozenset({"w1"}) if settled else frozenset())
 
 

@@ -30,6 +30,7 @@ class Recorder:
         self.gate.set()
         self.entered = threading.Event()
         self.raises = False
+        self.leaves = False
 
     def sweep_all(self) -> None:
         self._enter()
@@ -47,6 +48,8 @@ class Recorder:
         self.threads.add(threading.get_ident())
         self.entered.set()
         assert self.gate.wait(20)
+        if self.leaves:
+            sys.exit(3)
         if self.raises:
             raise RuntimeError("broken")
 
@@ -175,6 +178,16 @@ def test_work_that_raises_does_not_end_the_thread(worker: Worker, recorder: Reco
     assert "the next tick tries again" in caplog.text
 
 
+def test_work_that_calls_exit_does_not_end_the_thread(worker: Worker, recorder: Recorder) -> None:
+    recorder.leaves = True
+    worker.wake()
+    assert worker.drain(20)
+    recorder.leaves = False
+    worker.wake()
+    assert worker.drain(20)
+    assert (recorder.sweeps, len(recorder.threads)) == (1, 1)
+
+
 def test_too_many_suspects_become_a_full_sweep(
     worker: Worker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,6 +229,29 @@ def test_close_before_anything_and_twice(recorder: Recorder) -> None:
     assert recorder.sweeps == 0
 
 
+EXHAUSTED = """
+import resource
+from workspace_reaper.testimony import Testimony
+from workspace_reaper.worker import Worker
+
+class Work:
+    sweeps = 0
+    def sweep_all(self): self.sweeps += 1
+    def look_at(self, suspects, final): return ()
+
+work = Work()
+worker = Worker(work)
+limits = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (1, limits[1]))  # no memory for the stack of one more thread
+worker.wake()
+resource.setrlimit(resource.RLIMIT_AS, limits)
+assert work.sweeps == 0
+worker.wake()
+assert worker.drain(20)
+assert work.sweeps == 1, work.sweeps
+worker.close()
+"""
+
 FORKING = """
 import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -254,6 +290,13 @@ assert worker.drain(20)
 from workspace_reaper.testimony import Testimony
 worker.suspect("a", Testimony.DELETED)  # its later looks are due in seconds
 """
+
+
+def test_a_thread_that_can_not_be_started_is_tried_again_at_the_next_wake_up() -> None:
+    """A machine that leaks processes runs out of threads first of all."""
+    done = subprocess.run([sys.executable, "-c", EXHAUSTED], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "can't start its thread, so nothing is reaped" in done.stderr
 
 
 @pytest.mark.parametrize("script", [pytest.param(FORKING, id="after a fork"), pytest.param(EXITING, id="at exit")])

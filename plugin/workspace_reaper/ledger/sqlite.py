@@ -66,7 +66,8 @@ class SqliteLedger:
                 write_changes(connection, self._registry(connection)[0], changes)
 
     def testify(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace as deleted: kept until ``Changes.settled`` names it. It counts as ``named`` too."""
+        """A hook named this workspace as deleted: kept, with the last time, until ``Changes.settled`` names it. It counts as
+        ``named`` too."""
         with self._store.writing() as connection:
             registry_id = self._name(connection, workspace_id, now)
             connection.execute(sql.TESTIFY, {"registry_id": registry_id, "workspace_id": workspace_id, "at": now})
@@ -156,7 +157,6 @@ class SqliteLedger:
             return connection.execute(statement, {"registry_id": registry_id, **parameters}).all()
 
         known = rows(sql.WORKSPACES, ids=codec.ids_parameter(ids)) if ids else ()
-        testimony = frozenset(row[0] for row in rows(sql.TESTIMONY))
         reaped = rows(sql.REAPED_SINCE, since=now - _DAY)
         breaker = rows(sql.BREAKER)
         return Memory(
@@ -165,7 +165,7 @@ class SqliteLedger:
             sightings=codec.sightings(rows(sql.SIGHTINGS)),
             servers={socket: ServerMemory(*server) for socket, *server in rows(sql.SERVERS)},
             breaker=codec.breaker(breaker[0] if breaker else None),
-            testimony=testimony,
+            testimony={row[0]: row[1] for row in rows(sql.TESTIMONY)},
             named={workspace_id: generation for workspace_id, _, generation in known if generation is not None},
             orphans_last_hour=sum(reason == Reason.ORPHAN.value and at > now - _HOUR for _, _, reason, at in reaped),
             reaped_lately={(socket, session): at for socket, session, _, at in reaped},
@@ -194,10 +194,6 @@ class SqliteLedger:
 
     def _rows(self, connection: Connection, statement: Any, **parameters: Any) -> Any:
         return connection.execute(statement, {"registry_id": self._registry(connection)[0], **parameters}).all()
-
-    def _scalar(self, connection: Connection, statement: Any) -> Any:
-        rows = self._rows(connection, statement)
-        return rows[0][0] if rows else None
 
     def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes:

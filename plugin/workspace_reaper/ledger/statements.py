@@ -56,8 +56,8 @@ WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.
 )
 SEE = _upsert(workspace, "generation")
 NAME = _upsert(workspace, "named_at", "named_generation")
-TESTIMONY = select(testimony.c.workspace_id).where(_of(testimony))
-TESTIFY = insert(testimony).on_conflict_do_nothing()
+TESTIMONY = select(testimony.c.workspace_id, testimony.c.at).where(_of(testimony))
+TESTIFY = _upsert(testimony, "at")
 SETTLE = delete(testimony).where(_of(testimony), testimony.c.workspace_id == bindparam("workspace_id"))
 
 # What was seen of sessions and servers.
