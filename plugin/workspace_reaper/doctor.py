@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import locale
 import os
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
@@ -81,13 +82,18 @@ def _locale(_reaper: Reaper) -> Iterator[Check]:
 
 
 def _sockets(reaper: Reaper) -> Iterator[Check]:
+    try:
+        stamp = own_stamp(reaper)
+    except LedgerError:  # The check of the ledger tells it. Whose stamp a session carries can't be said then.
+        stamp = None
     for terminal in reaper.terminals:
-        yield from _socket(reaper, terminal)
+        yield from _socket(reaper, terminal, stamp)
 
 
-def _socket(reaper: Reaper, terminal: TmuxTerminal) -> Iterator[Check]:
+def _socket(reaper: Reaper, terminal: TmuxTerminal, stamp: str | None) -> Iterator[Check]:
+    """``stamp`` is our own, None where it is not known."""
     name = f"socket {terminal.socket}"
-    listing = terminal.observe(own_stamp(reaper))
+    listing = terminal.observe(stamp or "0")
     if isinstance(listing, Unknown):
         yield Check(name, FAIL, listing.reason, "mend what it says; until then nothing on this socket is reaped")
         return
@@ -96,21 +102,27 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal) -> Iterator[Check]:
     if listing.server is None:
         yield Check(name, OK, "no session on it now")
         return
-    managed = [session for session in listing.sessions if reaper.parts.names.manages(session)]
-    text = f"tmux {listing.server.version}, {len(managed)} managed and {len(listing.sessions) - len(managed)} other sessions"
-    yield Check(name, OK, text)
-    yield from _strangers(reaper, name, [session for session in listing.sessions if session.stamp is Stamp.FOREIGN])
+    matching = [one for one in listing.sessions if reaper.parts.names.workspace_id(terminal.socket, one.name) is not None]
+    foreign = [one for one in matching if stamp is not None and one.stamp is Stamp.FOREIGN]
+    managed = len(matching) - len(foreign)
+    what = "managed" if stamp is not None else "sessions that match by name (whose they are can't be said without the ledger)"
+    yield Check(
+        name, OK, f"tmux {listing.server.version}, {managed} {what} and {len(listing.sessions) - managed} other sessions"
+    )
+    if foreign:
+        yield _strangers(name, foreign)
 
 
-def _strangers(reaper: Reaper, name: str, foreign: list[Session]) -> Iterator[Check]:
+def _strangers(name: str, foreign: Sequence[Session]) -> Check:
     """Sessions that match by name and carry the stamp of another registry."""
-    ours_by_name = [
-        session.name for session in foreign if reaper.parts.names.workspace_id(session.key.socket, session.name) is not None
-    ]
-    if ours_by_name:
-        detail = f"{len(ours_by_name)} sessions match by name and carry another registry's stamp, such as {ours_by_name[0]!r}"
-        do = "if nobody serves that registry any more: tmux set-option -u -t SESSION_ID @workspace_owner"
-        yield Check(name, WARN, detail, do)
+    first = foreign[0]
+    detail = f"{len(foreign)} sessions match by name and carry another registry's stamp, such as {first.name!r}"
+    command = ["tmux", "-S", first.key.socket, "set-option", "-u", "-t"]
+    others = ", ".join(shlex.quote(one.key.session_id) for one in foreign[1:6]) + (", …" if len(foreign) > 6 else "")
+    # shlex leaves alone what needs no quotes; an id always needs them, for its dollar.
+    run = f"{shlex.join(command)} {shlex.quote(first.key.session_id)} @workspace_owner"
+    do = f"only if nobody serves that registry any more: {run}" + (f" (and so for {others})" if len(foreign) > 1 else "")
+    return Check(name, WARN, detail, do)
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
@@ -126,13 +138,21 @@ def _database(reaper: Reaper) -> Iterator[Check]:
 
 def _state_dir(reaper: Reaper) -> Iterator[Check]:
     folder = reaper.settings.state_dir
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        yield Check("state_dir", FAIL, f"{folder}: {nearest} can't be written", "set state_dir to a directory of this user's")
-    elif folder.exists() and folder.stat().st_mode & 0o022:
-        yield Check("state_dir", WARN, f"{folder} may be written by others", f"chmod go-w {folder}")
+    do = "set state_dir to a directory of this user's"
+    try:
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        writable = os.access(nearest, os.W_OK | os.X_OK)
+        is_there = nearest == folder
+        is_open = is_there and bool(folder.stat().st_mode & 0o022)
+    except OSError as error:  # It lies below a directory that can't be entered, or its name is too long.
+        yield Check("state_dir", FAIL, f"{folder} can't be looked at: {error.strerror}", do)
+        return
+    if not writable:
+        yield Check("state_dir", FAIL, f"{folder}: {nearest} can't be written", do)
+    elif is_open:
+        yield Check("state_dir", WARN, f"{folder} may be written by others", f"chmod go-w {shlex.quote(str(folder))}")
     else:
-        yield Check("state_dir", OK, f"{folder}{'' if folder.exists() else ' (made at the first sweep)'}")
+        yield Check("state_dir", OK, f"{folder}{'' if is_there else ' (made at the first sweep)'}")
 
 
 def _ledger(reaper: Reaper) -> Iterator[Check]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.model import Reason, Session, Testimony, Verdict
+from workspace_reaper.durations import render_duration
+from workspace_reaper.model import Reason, Session, Testimony, Unknown, Verdict
 from workspace_reaper.policy import Facts, Held, Judgement, Protection, Rules
-from workspace_reaper.report import SessionReport, evidence, iso, printable
+from workspace_reaper.report import SessionReport, SweepReport, evidence, iso, printable
 
-__all__ = ["Explanation", "Rule", "explain", "explain_unmanaged"]
+__all__ = ["Explanation", "Rule", "explain", "explain_unmanaged", "seconds_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``entry`` is the session's line in a report; for one that is not managed, as much of it as there is."""
+    """``entry`` is the session's line in a report; for one that is not managed, as much of it as there is.
+
+    ``unknown`` is what could not be read, where that is why the session can't be judged.
+    """
 
     entry: Mapping[str, Any]
     facts: Mapping[str, Any]
     rules: tuple[Rule, ...]
     decided: str
+    unknown: tuple[Unknown, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where the session can't be judged."""
+        return 3 if self.unknown else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The object that ``explain --json`` prints."""
@@ -38,11 +48,13 @@ class Explanation:
             {"reason": rule.reason, "holds": rule.holds, "held_by": list(rule.held_by), "because": rule.because}
             for rule in self.rules
         ]
-        return {**self.entry, "facts": dict(self.facts), "rules": rules, "decided": self.decided}
+        unknown = SweepReport("", 0.0, unknown=list(self.unknown)).head()["unknown"]
+        return {**self.entry, "facts": dict(self.facts), "rules": rules, "decided": self.decided, "unknown": unknown}
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s"
+def seconds_text(value: float) -> str:
+    """Seconds for a person: ``90 s``; from an hour on as a duration is configured, such as ``48h`` or ``1h30m``."""
+    return render_duration(round(value)) if value >= 3600 else f"{value:.0f} s"
 
 
 _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
@@ -52,19 +64,21 @@ _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
     Protection.ATTACHED: lambda _facts, _rules: "a client is attached to it or to a peer in its group",
     Protection.RUNNING: lambda _facts, _rules: "the host says that a process of this workspace runs",
     Protection.PINNED: lambda _facts, _rules: "its workspace is pinned",
-    Protection.YOUNG: lambda facts, rules: f"it is {_seconds(facts.age_seconds)} old, min_age is {_seconds(rules.min_age)}",
+    Protection.YOUNG: lambda facts, rules: (
+        f"it is {seconds_text(facts.age_seconds)} old, min_age is {seconds_text(rules.min_age)}"
+    ),
     Protection.ACTIVE: lambda facts, rules: (
-        f"it is idle for {_seconds(facts.idle_seconds)}, activity_grace is {_seconds(rules.activity_grace)}"
+        f"it is idle for {seconds_text(facts.idle_seconds)}, activity_grace is {seconds_text(rules.activity_grace)}"
     ),
     Protection.UNPROVEN: lambda facts, rules: (
         "this registry has never known its workspace: it goes only when idle for stranger_ttl"
-        f" ({_seconds(rules.stranger_ttl)}; it is {_seconds(facts.idle_seconds)}) and while the registry recognises another"
-        f" session (it {'does' if facts.recognises_others else 'does not'})"
+        f" ({seconds_text(rules.stranger_ttl)}; it is {seconds_text(facts.idle_seconds)}) and while the registry recognises"
+        f" another session (it {'does' if facts.recognises_others else 'does not'})"
     ),
     Protection.BREAKER: lambda _facts, _rules: "the breaker is latched ('breaker' tells why, and what frees it)",
     Protection.UNCONFIRMED: lambda facts, rules: (
         f"{facts.confirmations} of {rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations)} full"
-        f" sweeps, at least {_seconds(rules.confirmation_gap)} apart, have confirmed it"
+        f" sweeps, at least {seconds_text(rules.confirmation_gap)} apart, have confirmed it"
     ),
     Protection.BUDGET: lambda _facts, _rules: "max_orphans_per_hour is used up",
 }
@@ -81,7 +95,7 @@ def _testimony(facts: Facts, said: Testimony) -> str:
 def _died(facts: Facts, rules: Rules) -> str:
     if facts.died_at is None:
         return "a pane lives" if not facts.session.all_panes_dead else "all panes are dead; since when is not known yet"
-    return f"its last pane died {_seconds(facts.now - facts.died_at)} ago, dead_ttl is {_seconds(rules.dead_ttl)}"
+    return f"its last pane died {seconds_text(facts.now - facts.died_at)} ago, dead_ttl is {seconds_text(rules.dead_ttl)}"
 
 
 def _of_a_row(facts: Facts, text: str) -> str:
@@ -103,7 +117,7 @@ _BECAUSE: Mapping[Reason, Callable[[Facts, Rules], str]] = {
     ),
     Reason.ARCHIVED: lambda facts, _rules: _row_says("archived", yes=facts.row is not None and facts.row.archived),
     Reason.IDLE: lambda facts, rules: _of_a_row(
-        facts, f"it is idle for {_seconds(facts.idle_seconds)}, idle_ttl is {_seconds(rules.idle_ttl)}"
+        facts, f"it is idle for {seconds_text(facts.idle_seconds)}, idle_ttl is {seconds_text(rules.idle_ttl)}"
     ),
     Reason.DEAD: lambda facts, rules: _of_a_row(facts, _died(facts, rules)),
 }
@@ -146,10 +160,15 @@ def _session_facts(session: Session) -> dict[str, Any]:
     }
 
 
-def explain(entry: SessionReport, rules: Rules) -> Explanation:
-    """Explain a managed session from its line in a (dry) sweep."""
+def explain(entry: SessionReport, rules: Rules, session: Session | None = None, unknown: Sequence[Unknown] = ()) -> Explanation:
+    """Explain a managed session from its line in a (dry) sweep.
+
+    Where it can't be judged, ``session`` is what tmux has told of it, if anything, and ``unknown`` what could not be read.
+    """
     if entry.facts is None or entry.judgement is None:
-        return Explanation(entry.as_json(), {}, (), "hold: it can't be judged, because something could not be read")
+        why = "; ".join(printable(one.reason) for one in unknown) or "something could not be read"
+        told = _session_facts(session) if session else {}
+        return Explanation(entry.as_json(), told, (), f"hold: it can't be judged: {why}", tuple(unknown))
     facts, judgement = entry.facts, entry.judgement
     held = {found.reason: found for found in judgement.held}
     told = (

@@ -18,13 +18,17 @@ __all__ = ["Status", "read_status"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``report`` is the last full report as JSON, None if there never was one. ``last_complete`` is in Unix seconds."""
+    """``report`` is the last full report as JSON, None if there never was one. ``last_complete`` is in Unix seconds.
+
+    ``configured`` False: there is no database to ask, so nothing is ever swept.
+    """
 
     report: dict[str, Any] | None
     alarms: Sequence[Alarm]
     breaker: BreakerState
     last_complete: float | None
     enabled: bool
+    configured: bool = True
 
     @property
     def check_code(self) -> int:
@@ -49,11 +53,15 @@ class Status:
             ],
             "breaker": breaker.as_json(self.breaker),
             "last_complete_sweep": iso(self.last_complete),
-            "registry": {"identity": registry.get("identity"), "rows": registry.get("rows")},
+            "registry": {
+                "identity": registry.get("identity"),
+                "rows": registry.get("rows"),
+                "rows_capped": registry.get("rows_capped", False),
+            },
         }
 
 
-def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float) -> Status:
+def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float, configured: bool = True) -> Status:
     """The state of the reaper as its ledger has it. ``tick`` is in seconds, ``now`` in Unix seconds; raises ``LedgerError``."""
     report = read_report(ledger)
     memory = ledger.recall((), now)
@@ -66,4 +74,5 @@ def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float) -> St
         breaker=memory.breaker,
         last_complete=last_complete,
         enabled=enabled,
+        configured=configured,
     )

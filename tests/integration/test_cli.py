@@ -131,7 +131,7 @@ REPORT = {
     "unknown": [],
     "totals": dict.fromkeys(["managed", "condemned", "reaped", "spared", "failed", "unmanaged", "freed_bytes"], "int"),
     "breaker": {"state": "str"},
-    "registry": {"identity": "str", "rows": "int"},
+    "registry": {"identity": "str", "rows": "int", "rows_capped": "bool"},
     "seconds": dict.fromkeys(["observe", "look_up", "judge", "kill", "total"], "float"),
 }
 BREAKER = {"state": "str", "since": "NoneType", "cause": "NoneType", "clears_when": "NoneType"}
@@ -170,7 +170,8 @@ def test_sweep_json_of_what_is_kept_held_and_unknown(reaper: CommandLine) -> Non
     reaper("sweep")
     world.host.delete(orphan)
     world.host.archive(kept)
-    reaper("keep", session_name(world.schema, kept))
+    assert reaper("keep", session_name(world.schema, kept)).code == 3, "the other socket may have one of that name"
+    assert reaper("keep", session_name(world.schema, kept), "--socket", world.server.path).code == 0
 
     done = reaper("sweep", "--json")
     blind.close()
@@ -242,6 +243,11 @@ def test_switched_off_is_0_and_not_configured_is_2(
     empty.write_text(f'state_dir = "{tmp_path}/state"\n')
     done = reaper.bare("--config", str(empty), "sweep")
     assert (done.code, "set database_url or registry" in done.err) == (2, True)
+    status = reaper.bare("--config", str(empty), "status")
+    assert (status.code, status.out.split("\n")[0]) == (
+        0,
+        "not configured: nothing is reaped; set database_url or registry",
+    )
     [line] = [
         check for check in reaper.bare("--config", str(empty), "doctor", "--json").json if check["check"] == "configuration"
     ]
@@ -302,6 +308,17 @@ def test_approve_lets_go_exactly_what_it_showed(
     assert reaper("sweep", "--approve", "--yes", "--json").json["totals"]["managed"] == 1
 
 
+def test_approve_tells_what_could_not_be_seen(reaper: CommandLine, latched: list[str]) -> None:
+    with TmuxServer() as blind:
+        Path(blind.path).write_text("no socket")
+        reaper.world.configure(tmux_sockets=[reaper.world.server.path, blind.path])
+        done = reaper("sweep", "--approve", stdin="n\n")
+        before, _, _ = done.out.partition("Let exactly these 4 sessions go?")
+        assert "UNKNOWN socket" in before
+        assert blind.path in before
+    assert all(map(reaper.world.lives, latched))
+
+
 # status, explain, history
 
 
@@ -344,7 +361,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
     told = shape({**explained, "facts": {}})
     nothing = {"outcome": "str", "reap_id": "NoneType", "protected_by": "str"}
     rule = {"reason": "str", "holds": "bool", "held_by": [], "because": "str"}
-    assert told == {**ENTRY, **nothing, "facts": {}, "rules": [rule], "decided": "str"}
+    assert told == {**ENTRY, **nothing, "facts": {}, "rules": [rule], "decided": "str", "unknown": []}
     assert explained["decided"] == "hold: idle, held by pinned"
     assert [(one["reason"], one["held_by"]) for one in explained["rules"] if one["holds"]] == [("idle", ["pinned"])]
     assert len(explained["rules"]) == 7
@@ -503,6 +520,8 @@ def test_the_help_lists_every_command_and_the_version_is_told(reaper: CommandLin
         ("breaker", "open"),
         ("sweep", "--approve", "--dry-run"),
         ("sweep", "--approve", "--json"),
+        ("sweep", "--yes"),
+        ("sweep", "--yes", "--dry-run"),
     ],
     ids=" ".join,
 )
@@ -546,17 +565,24 @@ def test_a_configuration_that_is_not_there_or_a_bad_variable_is_2(reaper: Comman
     assert (done.code, "WORKSPACE_REAPER_IDLE_TTL" in done.err) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["sweep", "status", "history", "breaker"])
+LEDGER_READERS = ["sweep", "status", "history", "breaker", "explain", "keep", "unkeep"]
+
+
+@pytest.mark.parametrize("command", LEDGER_READERS)
 def test_a_ledger_that_can_not_be_read_is_3(reaper: CommandLine, command: str) -> None:
     world = reaper.world
     archived = world.workspace(archived=True)
-    world.session(archived)
     world.state_dir.mkdir(mode=0o700)
     file = world.state_dir / "ledger.sqlite"
     file.write_bytes(b"this is no database" * 100)
-    done = reaper(command)
+    session_id = world.session(archived)
+    world.server.set_option(session_id, "@workspace_owner", "abc")
+    done = reaper(command, *([session_id] if command in ("explain", "keep", "unkeep") else []))
     assert done.code == 3
     assert file.name in done.out + done.err
+    assert "registry's stamp" not in done.out + done.err
+    assert "0 managed" not in done.out
+    assert ("nothing could be looked at" in done.out) is (command == "sweep")
     assert world.lives(archived)
 
 
@@ -590,7 +616,7 @@ def test_doctor_finds_nothing_wrong_and_changes_nothing(reaper: CommandLine) -> 
     assert {check["state"] for check in checks(reaper("doctor", "--json")).values()} == {"OK"}
     done = reaper("doctor")
     assert done.code == 0
-    assert done.out.split("\n")[0].split() == ["STATE", "CHECK", "FOUND", "DO"]
+    assert re.match(r"OK   entry point: .*\nOK   configuration: ", done.out)
 
 
 @pytest.fixture

@@ -243,11 +243,23 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
             "0 managed, 0 condemned, 0 would be reaped, 0 spared, 0 failed, 0 not ours; 0.00 s",
             id="dry run",
         ),
+        pytest.param(
+            SweepReport("01J", 1.0, unknown=[Unknown(Source.LEDGER, "locked")]),
+            "UNKNOWN ledger: locked",
+            id="nothing seen",
+        ),
+        pytest.param(
+            SweepReport("01J", 1.0, unknown=[Unknown(Source.SOCKET, "gone")], unmanaged=1),
+            "0 managed, 0 condemned, 0 reaped, 0 spared, 0 failed, 1 not ours; 0.00 s",
+            id="not all seen",
+        ),
     ],
 )
 def test_a_sweep_without_sessions(capsys: pytest.CaptureFixture[str], report: SweepReport, last: str) -> None:
     tables.show_sweep(report)
-    assert shown(capsys)[-1] == last
+    lines = shown(capsys)
+    assert lines[-1] == last
+    assert ("no managed session" in lines) is report.complete
 
 
 @pytest.mark.parametrize(
@@ -257,6 +269,24 @@ def test_an_age(capsys: pytest.CaptureFixture[str], seconds: float, text: str) -
     entry = SessionReport("/s", "ws-a", "$1", "a", Verdict.KEEP, facts=facts(seconds, 0))
     tables.show_sessions([entry])
     assert shown(capsys)[1].split()[5] == text
+
+
+@pytest.mark.parametrize(
+    ("registry", "rows"),
+    [({"rows": 3}, "3"), ({"rows": 101, "rows_capped": True}, "more than 100"), ({"rows_capped": False}, "None"), ({}, "None")],
+    ids=["counted", "capped", "unknown", "none"],
+)
+def test_the_rows_are_counted_to_a_bound(capsys: pytest.CaptureFixture[str], registry: dict[str, object], rows: str) -> None:
+    report = json.loads(SweepReport("01J", 60.0).to_json()) | {"registry": registry}
+    status = Status(report, [], BreakerState(), 60.0, enabled=True)
+    tables.show_status(status)
+    assert shown(capsys)[2].endswith(f", rows: {rows}")
+    assert status.as_dict()["registry"]["rows_capped"] is registry.get("rows_capped", False)
+
+
+def test_the_status_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show_status(Status(None, [], BreakerState(), None, enabled=True, configured=False))
+    assert shown(capsys)[0] == "not configured: nothing is reaped; set database_url or registry"
 
 
 def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,7 +318,8 @@ def test_the_status_before_anything_happened(capsys: pytest.CaptureFixture[str])
 def test_an_explanation(capsys: pytest.CaptureFixture[str]) -> None:
     entry = {"session": "ws-a", "session_id": "$1", "socket": "/s", "workspace_id": None}
     rules = (Rule("idle", True, ("pinned",), "it is"), Rule("dead", False, (), "it is not"))
-    tables.show_explanation(Explanation(entry, {"age": 3}, rules, "hold: idle"))
+    facts = {"idle_seconds": 176_400, "age_seconds": 90, "row": None, "server": {"pid": 7, "version": "3.3a"}}
+    tables.show_explanation(Explanation(entry, facts, rules, "hold: idle"))
     assert shown(capsys) == [
         "ws-a ($1) on /s, workspace -",
         "decided: hold: idle",
@@ -296,7 +327,11 @@ def test_an_explanation(capsys: pytest.CaptureFixture[str]) -> None:
         "idle yes it is",
         "dead no it is not",
         "FACT VALUE",
-        "age 3",
+        "idle 49h",
+        "age 90 s",
+        "row -",
+        "server pid 7",
+        "server version 3.3a",
     ]
 
 
@@ -308,12 +343,19 @@ def test_an_explanation_without_anything(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show_history([Reap(Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {}), "spared", "attached")])
-    assert shown(capsys)[1] == "01J 1970-01-01T00:01:00Z ws-a a orphan spared attached"
+    assert shown(capsys) == ["ID WHEN SESSION REASON OUTCOME BY", "01J 1970-01-01T00:01:00Z ws-a orphan spared attached"]
 
 
 def test_checks(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show_checks([Check("tmux", "OK", "3.3a"), Check("database", "FAIL", "gone", "mend it")])
-    assert shown(capsys) == ["STATE CHECK FOUND DO", "OK tmux 3.3a -", "FAIL database gone mend it"]
+    assert capsys.readouterr().out == "OK   tmux: 3.3a\nFAIL database: gone\n      mend it\n"
+
+
+def test_a_command_of_the_doctor_is_not_broken_on_a_terminal(on_terminal: Run) -> None:
+    command = "tmux -S " + "/long" * 30 + " set-option"
+    assert f"\n      {command}\n" in plain(
+        on_terminal(lambda: tables.show_checks([Check("socket", "WARN", "x " * 60, command)]))
+    )
 
 
 def test_output_is_the_only_place_that_prints() -> None:

@@ -41,7 +41,7 @@ app = typer.Typer(
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 _Socket = Annotated[
     str | None,
-    typer.Option("--socket", metavar="PATH", help="The tmux socket, where several have a session of that name."),
+    typer.Option("--socket", metavar="SOCKET", help="The tmux socket, by name or path, where several have that session."),
 ]
 _Session = Annotated[str, typer.Argument(metavar="SESSION", help="The whole name of a session, or its id such as $3.")]
 
@@ -94,6 +94,8 @@ def sweep(
     from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
 
+    if yes and not approve:
+        _stop("--yes answers the question of --approve, and is nothing without it", 2)
     if approve and dry_run:
         _stop("--approve lets sessions go, --dry-run does nothing: choose one", 2)
     if approve and as_json and not yes:
@@ -114,7 +116,7 @@ def sweep(
 def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> frozenset[SessionKey]:
     """The sessions that only the breaker, or a missing confirmation beside it, holds back, once the operator said yes."""
     from workspace_reaper.cli.output import progress, say  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_sessions  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_sessions, show_unknown  # noqa: PLC0415
     from workspace_reaper.policy import Protection  # noqa: PLC0415
 
     with progress("looking"):
@@ -125,6 +127,8 @@ def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> frozenset[SessionKe
         for entry in report.sessions
         if entry.key and entry.judgement and Protection.BREAKER in (by := set(entry.judgement.protected_by)) and by <= waiting
     ]
+    if not quiet:
+        show_unknown(report)
     if not held:
         if not quiet:
             say("the breaker holds nothing back that could go")
@@ -169,6 +173,7 @@ def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False
         print_json(explanation.as_dict())
     else:
         show_explanation(explanation)
+    raise typer.Exit(explanation.exit_code)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["STYLES", "console", "errors", "print_json", "print_table", "progress", "say"]
+__all__ = ["STYLES", "console", "errors", "print_json", "print_table", "progress", "say", "say_marked", "say_whole"]
 
 STYLES: Mapping[str, str] = {
     "reap": "red",
@@ -51,6 +51,16 @@ def errors() -> Console:
 def say(text: str) -> None:
     """One line of plain text; nothing in it is taken for markup or for the name of an emoji."""
     console().print(Text(text))
+
+
+def say_marked(word: str, text: str) -> None:
+    """One line of plain text behind a word that has a colour."""
+    console().print(_cell(word), Text(" " * max(0, 4 - len(word)) + text))
+
+
+def say_whole(text: str) -> None:
+    """One line of plain text that is never broken, also on a terminal: it may hold a command, to be copied."""
+    console().print(Text(text), soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
-from workspace_reaper.cli.output import print_table, say
+from workspace_reaper.cli.output import print_table, say, say_marked, say_whole
 from workspace_reaper.doctor import Check
-from workspace_reaper.explain import Explanation
+from workspace_reaper.explain import Explanation, seconds_text
 from workspace_reaper.memory import Reap
 from workspace_reaper.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.status import Status
 
-__all__ = ["show_checks", "show_explanation", "show_history", "show_sessions", "show_status", "show_sweep"]
+__all__ = ["show_checks", "show_explanation", "show_history", "show_sessions", "show_status", "show_sweep", "show_unknown"]
 
 
 def _age(seconds: float) -> str:
@@ -54,9 +55,15 @@ def show_sweep(report: SweepReport) -> None:
     if report.abstained is not None:
         say(f"nothing was looked at: {report.abstained}")
         return
-    show_sessions(report.sessions)
-    for unknown in report.unknown:
-        say(f"UNKNOWN {unknown.source.value}: {printable(unknown.reason)}")
+    if report.unknown and not report.sessions and not report.registry and not report.unmanaged:
+        say("nothing could be looked at")
+        show_unknown(report)
+        return
+    if report.unknown and not report.sessions:
+        say("no managed session could be seen, and not everything could be looked at")
+    else:
+        show_sessions(report.sessions)
+    show_unknown(report)
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
     done = "would be reaped" if report.dry_run else "reaped"
@@ -67,10 +74,24 @@ def show_sweep(report: SweepReport) -> None:
     )
 
 
+def show_unknown(report: SweepReport) -> None:
+    """One line for each thing that could not be read."""
+    for unknown in report.unknown:
+        say(f"UNKNOWN {unknown.source.value}: {printable(unknown.reason)}")
+
+
+def _rows(registry: Mapping[str, Any]) -> str:
+    """How many rows the registry has; it counts to a bound, and no further."""
+    rows = registry["rows"]
+    return f"more than {rows - 1}" if registry["rows_capped"] and rows else str(rows)
+
+
 def show_status(status: Status) -> None:
     """How the reaper is: alarms first."""
     told = status.as_dict()
-    if not status.enabled:
+    if not status.configured:
+        say("not configured: nothing is reaped; set database_url or registry")
+    elif not status.enabled:
         say("switched off: nothing is reaped")
     if status.report is None:
         say("no full sweep yet: run 'workspace-reaper sweep --dry-run' to see what one would do")
@@ -78,7 +99,7 @@ def show_status(status: Status) -> None:
         totals = told["totals"]
         say(f"last full sweep   {told['started_at']}, {'complete' if told['complete'] else 'NOT complete'}")
         say(f"last complete     {told['last_complete_sweep'] or 'never'}")
-        say(f"registry          {told['registry']['identity'] or 'unknown'}, rows: {told['registry']['rows']}")
+        say(f"registry          {told['registry']['identity'] or 'unknown'}, rows: {_rows(told['registry'])}")
         say(f"sessions          {totals['managed']} managed, {totals['condemned']} condemned, {totals['reaped']} reaped")
     breaker = told["breaker"]
     say(
@@ -91,12 +112,24 @@ def show_status(status: Status) -> None:
 def show_explanation(explanation: Explanation) -> None:
     """One session: the facts, the rules, the decision."""
     entry = explanation.entry
-    say(f"{entry['session']} ({entry['session_id']}) on {entry['socket']}, workspace {printable(entry['workspace_id'] or '-')}")
+    workspace = printable(entry["workspace_id"] or "-")
+    say(f"{entry['session']} ({entry['session_id'] or '-'}) on {printable(entry['socket'])}, workspace {workspace}")
     say(f"decided: {explanation.decided}")
     if explanation.rules:
         rows = [(rule.reason, "yes" if rule.holds else "no", rule.because) for rule in explanation.rules]
         print_table(("RULE", "HOLDS", "BECAUSE"), rows, empty="")
-    print_table(("FACT", "VALUE"), list(explanation.facts.items()), empty="no fact could be read")
+    print_table(("FACT", "VALUE"), list(_flat(explanation.facts)), empty="no fact could be read")
+
+
+def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """One line for each fact, also of those that have parts. A number of seconds is shown with its unit."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {part}", inner) for part, inner in value.items())
+        elif name.endswith("_seconds") and value is not None:
+            yield name.removesuffix("_seconds"), seconds_text(value)
+        else:
+            yield name, value
 
 
 def show_history(reaps: Sequence[Reap]) -> None:
@@ -106,17 +139,18 @@ def show_history(reaps: Sequence[Reap]) -> None:
             reap.intent.reap_id,
             iso(reap.intent.at),
             printable(reap.intent.session),
-            printable(reap.intent.workspace_id),
             reap.intent.reason,
             reap.outcome,
             reap.why,
         )
         for reap in reaps
     ]
-    print_table(("ID", "WHEN", "SESSION", "WORKSPACE", "REASON", "OUTCOME", "BY"), rows, empty="nothing was reaped yet")
+    print_table(("ID", "WHEN", "SESSION", "REASON", "OUTCOME", "BY"), rows, empty="nothing was reaped yet")
 
 
 def show_checks(checks: Iterable[Check]) -> None:
-    """One line for each check, with what to do."""
-    rows = [(check.state, check.check, printable(check.detail), check.do or None) for check in checks]
-    print_table(("STATE", "CHECK", "FOUND", "DO"), rows, empty="nothing to check")
+    """One line for each check; what to do is an indented line of its own."""
+    for check in checks:
+        say_marked(check.state, f"{printable(check.check)}: {printable(check.detail)}")
+        if check.do:
+            say_whole(f"      {printable(check.do)}")

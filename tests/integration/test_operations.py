@@ -1,0 +1,245 @@
+"""What an operator is told of one session when not everything can be read, and which session is meant."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.tmux import TmuxServer
+from tests.tools.world import World, session_name
+
+from workspace_reaper import doctor, operations
+from workspace_reaper.errors import ConfigurationError, NoSuchSession, UnreadableSocket
+from workspace_reaper.model import Source
+from workspace_reaper.report import printable
+from workspace_reaper.tmux import socket_path
+
+UNREADABLE = Rule("list-sessions", exit_code=1, stderr="lost server\n")
+BAD_ROW = {"#{session_created}": ""}
+Worlds = Callable[..., World]
+TOO_LONG = "/" + "x" * 300
+"""The system can't look at it, whoever asks: also the superuser, who may enter every directory."""
+
+
+def kept(server: TmuxServer) -> str:
+    return server.run("list-sessions", "-F", "#{@reaper_keep}")
+
+
+@pytest.fixture
+def one(world: World) -> tuple[World, str]:
+    """A world with one workspace, and the name of its session."""
+    workspace = world.workspace()
+    world.session(workspace)
+    return world, session_name(world.schema, workspace)
+
+
+@pytest.fixture
+def two(worlds: Worlds) -> tuple[World, str]:
+    """A world with a session on its first socket; the second can't be read."""
+    world = worlds(servers=2)
+    workspace = world.workspace()
+    world.session(workspace)
+    Path(world.servers[1].path).write_text("no socket")
+    return world, session_name(world.schema, workspace)
+
+
+# which session is meant
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["keep", "unkeep"])
+@pytest.mark.parametrize("stamped", [True, False], ids=["foreign", "by name"])
+def test_an_unmanaged_session_is_never_touched(one: tuple[World, str], on: bool, stamped: bool) -> None:
+    world, name = one
+    session_id = world.server.run("list-sessions", "-F", "#{session_id}")
+    if stamped:
+        world.server.set_option(session_id, "@workspace_owner", "abc")
+    else:
+        world.server.run("rename-session", "-t", session_id, "mine")
+        name = "mine"
+    world.server.set_option(session_id, "@reaper_keep", "theirs")
+    with pytest.raises(NoSuchSession, match="never touched"):
+        operations.keep_session(world.plugin.reaper(), name, on=on)
+    assert kept(world.server) == "theirs"
+
+
+def test_what_cannot_be_read_may_have_a_session_of_that_name_too(two: tuple[World, str]) -> None:
+    world, name = two
+    reaper = world.plugin.reaper()
+    for on in (True, False):
+        with pytest.raises(UnreadableSocket, match="--socket"):
+            operations.keep_session(reaper, name, on=on)
+    with pytest.raises(UnreadableSocket):
+        operations.explain_session(reaper, name)
+    with pytest.raises(UnreadableSocket):
+        operations.keep_session(reaper, name, world.servers[1].path, on=True)
+    assert kept(world.server) == ""
+    assert operations.keep_session(reaper, name, world.server.path, on=True).name == name
+    assert kept(world.server) == "1"
+    assert operations.explain_session(reaper, name, world.server.path).decided.startswith("keep")
+
+
+def test_an_unreadable_row_beside_it_hides_nothing(one: tuple[World, str], front_tmux: FrontTmux) -> None:
+    world, name = one
+    world.server.new_session("broken")
+    front_tmux.rules(Rule("list-sessions", replace=BAD_ROW, sessions=["broken"]))
+    assert operations.keep_session(world.plugin.reaper(), name, on=True).name == name
+    with pytest.raises(UnreadableSocket, match="broken"):
+        operations.keep_session(world.plugin.reaper(), "other", on=True)
+
+
+def test_a_socket_is_named_as_our_tables_show_it(worlds: Worlds, short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = worlds(servers=2)
+    monkeypatch.setenv("TMUX_TMPDIR", str(short_tmp))
+    places = [short_tmp / "s\x1bx", short_tmp / "a" / "same", short_tmp / "b" / "same", Path(socket_path("named"))]
+    for place in places:
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+    places[0].symlink_to(world.servers[0].path)
+    places[3].symlink_to(world.servers[1].path)
+    world.configure(tmux_sockets=[str(place) for place in places])
+    workspace = world.workspace()
+    for server in world.servers:
+        world.session(workspace, server=server)
+    name = session_name(world.schema, workspace)
+    reaper = world.plugin.reaper()
+    meant = {"s\x1bx": 0, "s\\x1bx": 0, printable(str(places[0])): 0, str(places[0]): 0, "named": 3, str(places[3]): 3}
+    for socket, number in meant.items():
+        assert operations.explain_session(reaper, name, socket).entry["socket"] == str(places[number])
+    for wrong in ("same", "other", "/nowhere", "a/same", "", "sam"):
+        with pytest.raises(ConfigurationError) as raised:
+            operations.explain_session(reaper, name, wrong)
+        assert all(printable(str(place)) in str(raised.value) for place in places)
+
+
+def test_a_socket_that_is_not_configured_is_2_on_the_command_line(one: tuple[World, str]) -> None:
+    world, name = one
+    done = world.cli("keep", name, "--socket", "/nowhere")
+    assert (done.returncode, world.server.path in done.stderr) == (2, True)
+
+
+# what can't be judged
+
+
+def test_a_socket_that_falls_silent_between_two_looks(one: tuple[World, str], front_tmux: FrontTmux) -> None:
+    world, name = one
+    front_tmux.rules({**UNREADABLE, "skip": 1})
+    with pytest.raises(UnreadableSocket, match="lost server"):
+        operations.explain_session(world.plugin.reaper(), name)
+
+
+def test_a_session_that_goes_between_two_looks(one: tuple[World, str], front_tmux: FrontTmux) -> None:
+    world, name = one
+    world.server.new_session("other")
+    front_tmux.rules(Rule("list-sessions", skip=1, drop=[name]))
+    with pytest.raises(NoSuchSession, match="went away"):
+        operations.explain_session(world.plugin.reaper(), name)
+
+
+def test_without_the_registry_the_facts_of_tmux_are_told(one: tuple[World, str]) -> None:
+    world, name = one
+    world.host.path.unlink()
+    told = world.cli_json("explain", name, expect=3)
+    assert told["decided"].startswith("hold: it can't be judged: ")
+    assert "does not exist" in told["decided"]
+    assert [one["source"] for one in told["unknown"]] == ["registry"]
+    assert told["facts"]["server"]["pid"] == world.server.pid
+    assert (told["rules"], told["verdict"], told["session"]) == ([], "hold", name)
+    done = world.cli("explain", name)
+    assert done.returncode == 3
+    assert "can't be judged" in done.stdout
+    assert f"server pid {world.server.pid}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("skip", [0, 1], ids=["at once", "at the second look"])
+def test_a_row_that_cannot_be_read(one: tuple[World, str], front_tmux: FrontTmux, skip: int) -> None:
+    world, name = one
+    front_tmux.rules(Rule("list-sessions", skip=skip, replace=BAD_ROW, sessions=[name]))
+    told = operations.explain_session(world.plugin.reaper(), name)
+    assert told.exit_code == 3
+    assert "can't be judged" in told.decided
+    assert name in told.decided
+    assert [one.source for one in told.unknown] == [Source.SESSION]
+    assert bool(told.facts) is bool(skip)
+
+
+def test_a_row_that_can_be_read_at_the_second_look(one: tuple[World, str], front_tmux: FrontTmux) -> None:
+    world, name = one
+    front_tmux.rules(Rule("list-sessions", times=1, replace=BAD_ROW, sessions=[name]))
+    told = operations.explain_session(world.plugin.reaper(), name)
+    assert (told.exit_code, told.decided) == (0, "keep: no reason holds")
+
+
+# doctor
+
+
+def found(world: World) -> list[doctor.Check]:
+    return list(doctor.examine(world.plugin.reaper()))
+
+
+def test_the_doctors_advice_takes_exactly_the_foreign_stamp_away(one: tuple[World, str]) -> None:
+    world, name = one
+    other = world.server.new_session("other")
+    session_id = world.server.run("list-sessions", "-F", "#{session_id}", "-f", f"#{{==:#{{session_name}},{name}}}")
+    for one_id in (session_id, other):
+        world.server.set_option(one_id, "@workspace_owner", "abc")
+    [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
+    command = check.do.partition(": ")[2]
+    assert command == f"tmux -S {shlex.quote(world.server.path)} set-option -u -t '{session_id}' @workspace_owner"
+    subprocess.run(["sh", "-c", command], check=True, timeout=10)
+    stamps = world.server.run("list-sessions", "-F", "#{session_name}=#{@workspace_owner}").split("\n")
+    assert sorted(stamps) == sorted([f"{name}=", "other=abc"])
+    assert not [check for check in found(world) if "stamp" in check.detail]
+
+
+def test_the_doctor_names_some_of_many_foreign_sessions(world: World) -> None:
+    world.workspaces(8)
+    ids = world.server.run("list-sessions", "-F", "#{session_id}").split()
+    for session_id in ids:
+        world.server.set_option(session_id, "@workspace_owner", "abc")
+    [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
+    assert "8 sessions" in check.detail
+    assert check.do.endswith("…)")
+
+
+def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, str]) -> None:
+    world, _ = one
+    world.sweep()
+    world.plugin.close()
+    for file in world.state_dir.glob("ledger.sqlite*"):
+        file.write_bytes(b"this is no database" * 100)
+    checks = {check.check: check for check in found(world)}
+    socket = checks[f"socket {world.server.path}"]
+    assert (socket.state, "1 sessions that match by name" in socket.detail) == ("OK", True)
+    assert not any("another registry" in check.detail for check in checks.values())
+    assert checks["ledger"].state == "FAIL"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may enter every directory; a name too long stands for it")
+def test_a_state_dir_below_a_directory_that_cannot_be_entered(one: tuple[World, str], tmp_path: Path) -> None:
+    world, _ = one
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    world.configure(state_dir=str(closed / "below" / "state"))
+    [check] = [check for check in found(world) if check.check == "state_dir"]
+    assert (check.state, bool(check.do)) == ("FAIL", True)
+
+
+def test_a_state_dir_that_cannot_be_looked_at(one: tuple[World, str], tmp_path: Path) -> None:
+    world, _ = one
+    world.configure(state_dir=f"{tmp_path}{TOO_LONG}")
+    [check] = [check for check in found(world) if check.check == "state_dir"]
+    assert (check.state, "can't be" in check.detail, bool(check.do)) == ("FAIL", True, True)
+
+
+@pytest.mark.parametrize("missing", ["/no/such/place", "/etc/passwd/below"], ids=["missing", "below a file"])
+def test_a_tmux_tmpdir_that_is_not_there_is_not_used(missing: str) -> None:
+    assert socket_path("name", {"TMUX_TMPDIR": missing}) == socket_path("name", {})
+
+
+def test_a_tmux_tmpdir_that_cannot_be_looked_at_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"TMUX_TMPDIR.*absolute paths"):
+        socket_path("name", {"TMUX_TMPDIR": TOO_LONG})
