@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_reaper.ledger import SqliteLedger
-from workspace_reaper.model import Source
+from workspace_reaper.model import Source, Verdict
 from workspace_reaper.parts import Request
 from workspace_reaper.report import SweepReport
 
@@ -339,3 +340,17 @@ def test_a_dry_run_does_not_latch_the_breaker(world: World) -> None:
     assert not recalled(world).breaker.latched
     world.host.insert(ids[:3])
     assert (world.sweep().exit_code, alarms(world)) == (0, set())
+
+
+def test_what_was_seen_can_not_be_written_before_the_kills(world: World, condemned: str) -> None:
+    """The ledger takes reads, and refuses what the sweep must remember before anything dies."""
+    world.sweep(dry_run=True)
+    world.plugin.reaper().testify({})  # makes the ledger
+    with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
+        ledger.execute("CREATE TRIGGER full BEFORE INSERT ON sighting BEGIN SELECT RAISE(ABORT, 'no space'); END")
+        ledger.commit()
+
+    report = world.sweep()
+
+    assert_nothing_died(world, report, condemned)
+    assert (world.entry(report, condemned).verdict, world.entry(report, condemned).reason) == (Verdict.HOLD, "archived")
