@@ -17,7 +17,10 @@ class Pace:
     def __init__(self, size: int = 25) -> None:
         self.size = size
 
-    def learn(self, sessions: int, seconds: float) -> None:
-        """A batch of so many sessions took so long. The size grows by at most four times, and shrinks at once."""
+    def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:
+        """A batch of so many sessions took so long, where ``nothing`` is what a command that asks little took right before:
+        that much is the client's, and holds nobody up. The size grows by at most four times, and shrinks at once."""
+        # At most a third: a command that was slow by chance must not make the next batch long.
+        seconds -= min(nothing, seconds / 3)
         fitting = int(self.TARGET_SECONDS * sessions / seconds) if seconds > 0 else self.MOST
         self.size = max(1, min(fitting, 4 * self.size, self.MOST))

@@ -18,8 +18,15 @@ class Terminal(Protocol):
     def socket(self) -> str:
         """The absolute path of the socket."""
 
-    def observe(self, stamp: str, *, panes: bool = True) -> Listing | Unknown:
-        """List the sessions (and their panes) as they are now. ``stamp`` is the owner that counts as ours."""
+    def observe(self, stamp: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+        """List the sessions (and their panes) as they are now. ``stamp`` is the owner that counts as ours. ``only`` narrows
+        it to these session ids, and maybe some beside them."""
+
+    def get_ready(self) -> None:
+        """A kill follows soon: prepare what can be, so that it comes at once after its recheck."""
+
+    def stand_down(self) -> None:
+        """No kill follows any more."""
 
     def kill(self, guards: Sequence[Guard]) -> KillAnswers:
         """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 
 from ulid import ULID
 
@@ -81,10 +82,12 @@ class Reaping:
         self._scene = scene
         self._registry = registry
         self._report = report
+        self._asking = 0.0
 
     def run(self, terminal: Terminal, cases: Sequence[Case], stopping: Callable[[], bool]) -> None:
         """Try to reap each case on this socket. What became of it is written into its entry, and into the ledger."""
-        queue = deque(cases)
+        # In the order of their ids, so that a batch is narrow.
+        queue = deque(sorted(cases, key=lambda case: int(case.key.session_id[1:])))
         while queue:
             if stopping():
                 _give_up(queue, "stopping")
@@ -96,6 +99,7 @@ class Reaping:
                 self._report.unknown.append(blocked)
                 _give_up([*batch, *queue], blocked.source.value)
                 break
+        terminal.stand_down()
         self._verify(terminal, cases)
         self._conclude(cases)
 
@@ -104,12 +108,13 @@ class Reaping:
         blocked = self._prepare([case for case in batch if case.reap_id is None])
         if blocked is not None:
             return blocked
+        terminal.get_ready()
         guards = self._recheck(terminal, batch)
         if isinstance(guards, Unknown):
             return guards
         if guards:
             answers = terminal.kill(list(guards.values()))
-            self._parts.pace.learn(len(guards), answers.seconds)
+            self._parts.pace.learn(len(guards), answers.seconds, nothing=self._asking)
             for case in batch:
                 if case.key in guards:
                     _take(case, answers)
@@ -145,7 +150,7 @@ class Reaping:
     def _recheck(self, terminal: Terminal, batch: Sequence[Case]) -> dict[SessionKey, Guard] | Unknown:
         """List again, look up again, ask the same predicate again. Only what it condemns anew, for the same reason, gets a
         guard."""
-        listing = self._look(terminal)
+        listing = self._look(terminal, batch, panes=any(case.reason is Reason.DEAD for case in batch))
         if isinstance(listing, Unknown):
             return listing
         server = batch[0].key.server_pid
@@ -172,9 +177,11 @@ class Reaping:
                     guards[case.key] = accepted
         return guards
 
-    def _look(self, terminal: Terminal, *, panes: bool = True) -> Listing | Unknown:
+    def _look(self, terminal: Terminal, cases: Sequence[Case], *, panes: bool) -> Listing | Unknown:
         """List once more. A row that can't be read now is as loud as one that could not at the beginning."""
-        listing = terminal.observe(self._registry.stamp, panes=panes)
+        started = perf_counter()
+        listing = terminal.observe(self._registry.stamp, panes=panes, only=[case.key.session_id for case in cases])
+        self._asking = perf_counter() - started
         if isinstance(listing, Listing):
             self._report.unknown.extend(row for row in listing.unreadable if row not in self._report.unknown)
         return listing
@@ -182,10 +189,12 @@ class Reaping:
     def _ask_again(self, case: Case, session: Session, rows: Rows) -> Guard | None:
         workspace_id, rules = case.entry.workspace_id, self._parts.rules
         facts = self._scene.facts(session, workspace_id, rows.found.get(workspace_id), self._parts.clock.now())
+        # Where the reaper lives was seen in the first listing, which has the panes.
+        facts = replace(facts, home=facts.home or case.facts.home)
         judgement = judge(facts, rules)
         if judgement.verdict is Verdict.REAP and judgement.reason is case.reason:
             # Measured before the kill: afterwards there is nothing left to measure.
-            living = [pane.pid for pane in session.panes if not pane.dead]
+            living = [pane.pid for pane in case.facts.session.panes if not pane.dead]
             case.freed_bytes = self._parts.processes.resident_bytes(living)
             return guard(case.reason, facts, rules)
         case.spare(_saving(case.reason, facts, judgement) or "workspace")
@@ -198,7 +207,7 @@ class Reaping:
         pending = [case for case in cases if not case.ended]
         if not pending:
             return
-        listing = self._look(terminal, panes=False)
+        listing = self._look(terminal, (), panes=True)
         if isinstance(listing, Unknown):
             self._report.unknown.append(listing)
             present: dict[SessionKey, Session] = {}
@@ -221,6 +230,8 @@ class Reaping:
         gone only if the ``whole`` listing could be read."""
         if session is None:
             return "gone" if whole else "unknown"
+        if self._parts.names.manages(session) != case.entry.workspace_id:
+            return "unmanaged"
         facts = self._scene.facts(session, case.entry.workspace_id, case.facts.row, self._parts.clock.now())
         return _saving(case.reason, facts, judge(facts, self._parts.rules)) or "active"
 

@@ -159,12 +159,15 @@ class Sweep:
 
     def _stamp(self, scene: Circumstances, stamp: str) -> None:
         """Mark what the registry has recognised as ours, so that another registry's reaper leaves it alone."""
+        # What is about to go needs no mark: the guard of its kill asks for none.
+        condemned = {entry.key for entry in self.report.sessions if entry.verdict is Verdict.REAP}
         for terminal in self._parts.terminals:
             bare = [
                 session.key
                 for session, workspace_id in self._seen.sessions
                 if session.stamp is Stamp.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
             ]
+            bare = [key for key in bare if key not in condemned]
             if bare:
                 terminal.mark(bare, stamp)
 

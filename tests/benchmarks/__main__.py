@@ -29,7 +29,7 @@ def main() -> None:
         suites: dict[str, Callable[[], Iterator[Result]]] = {
             "imports": lambda: imports.importing(rounds),
             "idle": lambda: sweeps.idle(_made(tmp / "idle"), rounds),
-            "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(3, rounds // 3)),
+            "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(5, rounds // 3)),
             "sizes": lambda: sweeps.sizes(_made(tmp / "sizes"), rounds),
         }
         unknown = set(chosen.names) - set(suites)

@@ -13,19 +13,13 @@ import libtmux
 
 from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.world import World
+from workspace_reaper.model import Guard, SessionKey
+from workspace_reaper.tmux.guard import kill_line
 from workspace_reaper.tmux.rows import PANE_FORMAT, SERVER_FORMAT, session_format
 
 __all__ = ["feed", "guarded_lines", "libtmux_kills", "libtmux_listing", "listing", "query", "seed_kills", "seed_look"]
 
 _SESSIONS = session_format("0" * 16)
-_GUARD = (
-    "if-shell -F -t '{id}:' '#{{?#{{==:#{{session_id}},{id}}},#{{&&:#{{&&:#{{&&:#{{==:#{{pid}},{pid}}},"
-    "#{{==:#{{start_time}},{start}}}}},#{{&&:#{{==:#{{session_created}},{created}}},#{{==:#{{@reaper_keep}},}}}}}},"
-    "#{{&&:#{{&&:#{{==:#{{session_activity}},{activity}}},#{{==:#{{session_attached}},0}}}},"
-    "#{{&&:#{{==:#{{session_attached_list}},}},#{{==:#{{session_group_attached_list}},}}}}}}}},0}}' "
-    "'kill-session -t {id} ; display-message -p \"killed {id}\"' "
-    "'display-message -p -t {id}: \"spared {id} #{{session_id}}\"'\n"
-)
 
 
 def _tmux(server: TmuxServer, *arguments: str, stdin: str | None = None) -> bytes:
@@ -55,12 +49,16 @@ def query(world: World, ids: Sequence[str]) -> list[tuple[object, ...]]:
 
 
 def guarded_lines(server: TmuxServer, session_ids: Sequence[str]) -> str:
-    """The lines, with what is true of each session now."""
+    """The very lines that end these archived sessions, with what is true of each now."""
     wanted = set(session_ids)
     fields = "#{session_id} #{pid} #{start_time} #{session_created} #{session_activity}"
-    rows = (line.split(" ") for line in server.run("list-sessions", "-F", fields).split("\n"))
-    names = ("id", "pid", "start", "created", "activity")
-    return "".join(_GUARD.format(**dict(zip(names, row, strict=True))) for row in rows if row[0] in wanted)
+    lines = []
+    for row in server.run("list-sessions", "-F", fields).split("\n"):
+        session_id, pid, start, created, activity = row.split(" ")
+        if session_id in wanted:
+            key = SessionKey(server.path, int(pid), int(start), session_id, int(created))
+            lines.append(kill_line(Guard(key, int(activity), True, None, False, unowned=True)))
+    return "".join(lines)
 
 
 def feed(server: TmuxServer, lines: str) -> None:

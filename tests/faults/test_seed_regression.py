@@ -219,8 +219,7 @@ def test_a_session_that_the_guard_spared_is_not_gone_because_the_last_look_can_n
     archived = world.workspace(archived=True)
     session_id = world.session(archived)
     fault = Rule("list-sessions", skip=2, keep_lines=0) if whole else emptied(world, archived, skip=2)
-    # The first batch of commands stamps the session, the second one is the kill.
-    with erring(Rule("source-file", skip=1, times=1, hold="before"), fault) as front:
+    with erring(Rule("source-file", times=1, hold="before"), fault) as front:
         report = sweep_during(front, lambda: world.server.attach(session_id), world.sweep)
 
     entry = world.entry(report, archived)

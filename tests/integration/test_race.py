@@ -120,7 +120,7 @@ class Visitors:
 class Steady(Pace):
     """The same number of sessions in each batch, so that there are many joints."""
 
-    def learn(self, sessions: int, seconds: float) -> None:
+    def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:
         """Nothing: the number stays."""
 
 

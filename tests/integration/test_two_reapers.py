@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
@@ -94,8 +95,8 @@ def test_two_state_directories_that_list_before_either_has_marked(world: World, 
     """Both take the sessions for theirs. One kills; the other finds them gone, and says no more."""
     archived = world.workspaces(20, archived=True)
     other = world.second("b")
-    # The first batch of commands marks the sessions.
-    front_tmux.rules(Rule("source-file", times=1, hold="before"))
+    # The second listing is the recheck.
+    front_tmux.rules(Rule("list-sessions", skip=1, times=1, hold="before"))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.sweep)
         wait_until(front_tmux.is_held)
@@ -119,14 +120,23 @@ def test_two_state_directories_at_once_reap_each_session_once(world: World) -> N
     assert {told[1:] for told in both} <= {("reaped", None), ("spared", "gone"), ("spared", "unmanaged")}
 
 
-def test_a_session_that_another_registry_marks_in_the_middle_is_spared(world: World, front_tmux: FrontTmux) -> None:
+MIDDLE = {
+    "before the recheck": Rule("list-sessions", skip=1, times=1, hold="before"),
+    "before the kill": Rule("source-file", times=1, hold="before"),
+}
+
+
+@pytest.mark.parametrize("joint", MIDDLE.values(), ids=MIDDLE)
+def test_a_session_that_another_registry_marks_in_the_middle_is_spared(
+    world: World, front_tmux: FrontTmux, joint: dict[str, object]
+) -> None:
     """The other database has the same workspaces, and they live there. It marked them after our listing."""
     ids = world.workspaces(3, archived=True)
     living = VibeKanbanHost(world.tmp / "living.sqlite")
     living.create()
     living.insert(ids)
     other = world.second("b", living)
-    front_tmux.rules(Rule("source-file", times=1, hold="before"))
+    front_tmux.rules(joint)
     with ThreadPoolExecutor(1) as pool:
         ours = pool.submit(world.sweep)
         wait_until(front_tmux.is_held)

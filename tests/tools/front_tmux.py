@@ -6,7 +6,8 @@ In a test::
     front.rules(Rule("list-sessions", times=1, stderr="lost server\\n", exit_code=1))
     environ["PATH"] = f"{front.bin}:{environ['PATH']}"
 
-Each call takes the first rule that fits it and is not used up. Every call is recorded: ``front.calls()``.
+Each call takes the first rule that fits it and is not used up. Every call is recorded: ``front.calls()``. A ``source-file -``
+becomes a call when its standard input has come: a client that was started ahead waits for that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import fcntl
 import json
 import os
 import sys
+import tempfile
 import time
 from itertools import pairwise
 
@@ -188,7 +190,20 @@ def _edits(rule: dict) -> bool:
     )
 
 
+def _spool() -> bool:
+    """Wait for all of standard input and put it back as a file; whether there was any."""
+    data = sys.stdin.buffer.read()
+    with tempfile.TemporaryFile() as spool:
+        spool.write(data)
+        spool.seek(0)
+        os.dup2(spool.fileno(), 0)
+    return bool(data)
+
+
 def _main(directory: str, arguments: list[str]) -> int:
+    # A client that was started ahead is a call from when it is told what to do; one that never is, is none.
+    if "source-file" in arguments and not _spool():
+        return 0
     real, rule = _take_rule(directory, arguments)
     if rule is None:
         os.execv(real, [real, *arguments])

@@ -39,3 +39,17 @@ def test_it_settles_where_a_batch_takes_no_longer_than_it_should(kill: float) ->
     for _ in range(8):
         pace.learn(pace.size, pace.size * kill)
     assert pace.size == 1 or 0.05 < pace.size * kill <= Pace.TARGET_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("nothing", "after"),
+    [
+        pytest.param(0.02, 31, id="the client's part"),
+        pytest.param(5.0, 37, id="at most a third"),
+        pytest.param(0.0, 25, id="not known"),
+    ],
+)
+def test_what_the_client_takes_holds_nobody_up(nothing: float, after: int) -> None:
+    pace = Pace(25)
+    pace.learn(25, 0.1, nothing=nothing)
+    assert pace.size == after

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["LIMIT", "Completed", "run"]
+__all__ = ["LIMIT", "Client", "Completed", "run"]
 
 LIMIT = 5.0
 """Seconds that a tmux command may take. A stopped server blocks its clients for ever."""
@@ -32,42 +32,69 @@ class Completed:
     seconds: float
 
 
+class Client:
+    """A tmux client process that was started, and may wait for its standard input. Never raises for what tmux does."""
+
+    def __init__(self, arguments: Sequence[str], *, piped: bool) -> None:
+        """Start ``tmux ARGUMENTS``. The client never learns that we may run inside tmux ourselves; without ``piped`` it reads
+        nothing, not even from our own standard input."""
+        program = shutil.which("tmux")
+        self._argv = (program or "tmux", *arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failure = "" if program else "tmux is not installed, or not on PATH: install tmux 3.2a or newer."
+        self._owner = os.getpid()
+        if program is None:
+            return
+        try:
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
+            )
+        except OSError as error:
+            self._failure = f"{program} could not be started: {error.strerror}."
+
+    @property
+    def is_waiting(self) -> bool:
+        """It runs, and it is this process that started it."""
+        return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
+
+    def finish(self, stdin: str | None, limit: float) -> Completed:
+        """Give it its input and wait at most ``limit`` seconds, then end it with SIGKILL."""
+        started = time.monotonic()
+        process = self._process
+        if process is None:
+            return Completed(self._argv, 127, "", "", self._failure, 0.0)
+        failure = None
+        with process:
+            try:
+                out, err = process.communicate(None if stdin is None else stdin.encode(), timeout=limit)
+            except subprocess.TimeoutExpired as expired:
+                process.kill()
+                out, err = expired.stdout or b"", expired.stderr or b""
+                failure = f"tmux did not answer within {limit:g} s: its server is stopped or very busy."
+            except BaseException:
+                process.kill()
+                raise
+        if failure is None and process.returncode < 0:
+            failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
+        return Completed(self._argv, process.returncode, _text(out), _text(err), failure, time.monotonic() - started)
+
+    def discard(self) -> None:
+        """End it without its having done anything."""
+        if self.is_waiting and self._process is not None:
+            self._process.kill()
+        self.finish(None, LIMIT)
+
+
 def run(arguments: Sequence[str], *, stdin: str | None = None, limit: float = LIMIT) -> Completed:
     """Run ``tmux ARGUMENTS`` and wait at most ``limit`` seconds, then end it with SIGKILL. Never raises for what tmux does.
 
-    ``stdin`` is given to the client; without it the client reads nothing, not even from our own standard input. The
-    client never learns that we may run inside tmux ourselves.
+    ``stdin`` is given to the client; without it the client reads nothing.
     """
-    started = time.monotonic()
-    program = shutil.which("tmux")
-    if program is None:
-        argv = ("tmux", *arguments)
-        return Completed(argv, 127, "", "", "tmux is not installed, or not on PATH: install tmux 3.2a or newer.", 0.0)
-    argv = (program, *arguments)
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
-        )
-    except OSError as error:
-        return Completed(argv, 127, "", "", f"{program} could not be started: {error.strerror}.", time.monotonic() - started)
-    failure = None
-    with process:
-        try:
-            out, err = process.communicate(None if stdin is None else stdin.encode(), timeout=limit)
-        except subprocess.TimeoutExpired as expired:
-            process.kill()
-            out, err = expired.stdout or b"", expired.stderr or b""
-            failure = f"tmux did not answer within {limit:g} s: its server is stopped or very busy."
-        except BaseException:
-            process.kill()
-            raise
-    if failure is None and process.returncode < 0:
-        failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
-    return Completed(argv, process.returncode, _text(out), _text(err), failure, time.monotonic() - started)
+    return Client(arguments, piped=stdin is not None).finish(stdin, limit)
 
 
 def _text(data: bytes) -> str:

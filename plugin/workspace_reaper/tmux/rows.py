@@ -7,6 +7,7 @@ kind, and its fields stand between TABs. The server's row ends the sessions: wit
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from workspace_reaper.model import Pane, Server, Session, SessionKey, Stamp, Window
@@ -19,6 +20,7 @@ __all__ = [
     "SESSION_KIND",
     "BadField",
     "NoRow",
+    "range_filter",
     "read_pane",
     "read_server",
     "read_session",
@@ -107,6 +109,19 @@ def session_format(stamp: str) -> str:
     """The format of a session's row, for the owner ``stamp`` (already checked to be hexadecimal)."""
     *before, ours, name = _SESSION_FIELDS
     return _format(SESSION_KIND, (*before, _Field(ours.name, ours.token.format(stamp=stamp), ours.pattern), name))
+
+
+def range_filter(session_ids: Collection[str]) -> str:
+    """A filter (``-f``) for the sessions from the lowest to the highest of these ids; it may let others through.
+
+    Comparing two numbers costs each session of the server little, a pattern of all ids would cost as much as the row.
+    Raises ``ValueError`` for what is no session id.
+    """
+    numbers = [int(session_id[1:]) for session_id in session_ids if _ID.fullmatch(session_id)]
+    if len(numbers) != len(session_ids) or not numbers:
+        raise ValueError(f"{session_ids!r} are no session ids.")
+    number = "#{s/^.//:session_id}"
+    return f"#{{&&:#{{e|>=:{number},{min(numbers)}}},#{{e|<=:{number},{max(numbers)}}}}}"
 
 
 def session_id_of(line: str) -> str:

@@ -7,9 +7,12 @@ from typing import Any
 import libtmux
 from libtmux.common import tmux_cmd
 
-from workspace_reaper.tmux.client import LIMIT, Completed, run
+from workspace_reaper.tmux.client import LIMIT, Client, Completed, run
 
 __all__ = ["ReaperServer", "TmuxCommand"]
+
+
+_FEED = ("source-file", "-")
 
 
 class TmuxCommand(tmux_cmd):
@@ -45,6 +48,7 @@ class ReaperServer(libtmux.Server):
         super().__init__(socket_path=path)
         self._path = path
         self._limit = limit
+        self._ready: Client | None = None
 
     # libtmux declares cmd as a variable in a mixin, so mypy allows no narrower return type.
     def cmd(  # type: ignore[override]
@@ -54,6 +58,26 @@ class ReaperServer(libtmux.Server):
 
         ``-u`` goes first: without a UTF-8 locale tmux prints ``_`` for each TAB and each non-ASCII byte, with exit code 0.
         """
+        if (cmd, *args) == _FEED and target is None and stdin is not None:
+            return TmuxCommand(self._take_ready().finish(stdin, self._limit))
         options = [] if target is None else ["-t", str(target)]
         arguments = ["-u", "-S", self._path, cmd, *options, *map(str, args)]
         return TmuxCommand(run(arguments, stdin=stdin, limit=self._limit))
+
+    def get_ready(self) -> None:
+        """Start the client of the next ``source-file -`` ahead: it waits for its input, and holds nobody up."""
+        if self._ready is None or not self._ready.is_waiting:
+            self.stand_down()
+            self._ready = Client(["-u", "-S", self._path, *_FEED], piped=True)
+
+    def stand_down(self) -> None:
+        """End a client that was started ahead and is not needed."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready.discard()
+
+    def _take_ready(self) -> Client:
+        self.get_ready()
+        ready, self._ready = self._ready, None
+        assert ready is not None  # noqa: S101  get_ready has just made it
+        return ready
