@@ -15,7 +15,7 @@ from workspace_hookspecs._markers import PROJECT
 
 
 def new_manager() -> PluginManager:
-    """A manager that knows the three hooks and has no plugin."""
+    """A manager that knows the five hooks and has no plugin."""
     manager = PluginManager(PROJECT)
     manager.add_hookspecs(_specs)
     return manager
@@ -41,6 +41,12 @@ def check(plugin: object, name: str, shared: PluginManager) -> bool:
             if wrong is not None:
                 raise PluginValidationError(plugin, f"plugin {name!r}, hook {caller.name!r}: {wrong}")
     return bool(callers)
+
+
+def unspecified(manager: PluginManager) -> list[str]:
+    """Which of the five hooks a manager of the host's own does not know."""
+    known = {name for name, caller in vars(manager.hook).items() if caller.has_spec()}
+    return sorted(set(vars(new_manager().hook)) - known)
 
 
 def _unknown(hook: str, impl: HookImpl, shared: PluginManager) -> str | None:

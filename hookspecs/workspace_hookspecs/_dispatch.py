@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Iterable, Mapping
 
 from pluggy import HookImpl, PluginManager
 
 from workspace_hookspecs._checks import manager_of_one
+from workspace_hookspecs._forks import restart_in_children
 from workspace_hookspecs._lane import Lane
 from workspace_hookspecs._reporting import report
 
@@ -24,7 +23,7 @@ class Dispatcher:
         # By id(), for plugins need not be hashable; the lane keeps its plugin alive, so the id stays its own.
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()  # an RLock for the same reason as in Lane
-        _living.add(self)
+        restart_in_children(self)
 
     @property
     def ended(self) -> bool:
@@ -91,16 +90,3 @@ class _Caller:
         if self._manager is None:
             self._manager = manager_of_one(self._plugin, self._name)
         getattr(self._manager.hook, hook)(**kwargs)
-
-
-# One handler for all, because a fork handler can't be taken back.
-_living: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
-
-
-def _restart_all() -> None:
-    for dispatcher in list(_living):
-        dispatcher.restart()
-
-
-# Windows has no fork and no such function.
-getattr(os, "register_at_fork", dict)(after_in_child=_restart_all)

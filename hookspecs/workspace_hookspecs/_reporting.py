@@ -16,3 +16,13 @@ def report(level: int, message: str, *args: object, error: BaseException | None 
     """
     with suppress(Exception):
         logger.log(level, message, *args, exc_info=error, stack_info=mistake, stacklevel=3 if mistake else 2)
+
+
+def sentence(error: BaseException) -> str:
+    """The error in one line, of at most about 200 characters: its kind and what it says."""
+    kind = type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  (boundary: an exception class of somebody else's)
+        return kind
+    return f"{kind}: {text[:200]}" if text else kind

@@ -49,7 +49,12 @@ def _retried(sessions: Sequence[SessionReport], sightings: Sightings, now: float
 
 
 def _returned(sessions: Sequence[SessionReport], lately: Mapping[tuple[str, str], float], now: float) -> list[Alarm]:
-    back = [entry for entry in sessions if entry.reason is not None and (entry.socket, entry.session) in lately]
+    # One that is kept was brought back by an operator.
+    back = [
+        entry
+        for entry in sessions
+        if entry.reason is not None and entry.protected_by != "kept" and (entry.socket, entry.session) in lately
+    ]
     if not back:
         return []
     names = ", ".join(f"{entry.session} (reaped {iso(lately[entry.socket, entry.session])})" for entry in back[:5])
@@ -62,6 +67,12 @@ def _breaker(state: BreakerState, now: float) -> list[Alarm]:
     return [Alarm("breaker", state.since or now, state.cause, clears_when(state) or "")]
 
 
+def _unasked(vetoes: Sequence[str], now: float) -> list[Alarm]:
+    if not vetoes:
+        return []
+    return [Alarm("veto-failing", now, "; ".join(vetoes[:3]), "these plugins answer again, or there is nothing to ask them")]
+
+
 def raised(
     sessions: Sequence[SessionReport],
     unknown: Sequence[Unknown],
@@ -71,14 +82,17 @@ def raised(
     *,
     limit: float,
     now: float,
+    vetoes: Sequence[str] = (),
 ) -> dict[str, Alarm]:
-    """The alarms after one full sweep, by name. ``limit`` is ``abstain_alarm`` in seconds."""
+    """The alarms after one full sweep, by name. ``limit`` is ``abstain_alarm`` in seconds. ``vetoes`` are sentences
+    about plugins that gave no usable answer."""
     alarms = [
         *_unreadable(unknown, now),
         *_overdue(sessions, sightings, limit, now),
         *_retried(sessions, sightings, now),
         *_returned(sessions, lately, now),
         *_breaker(breaker, now),
+        *_unasked(vetoes, now),
     ]
     return {alarm.name: alarm for alarm in alarms}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workspace_reaper.confirmations import Sightings, has_left
-from workspace_reaper.memory import BreakerState, Memory, Sight, Sighting
+from workspace_reaper.memory import UNDONE, BreakerState, CpuMemory, Memory, Sight, Sighting
 from workspace_reaper.model import Session, Testimony, Workspace
 from workspace_reaper.policy import Facts
 from workspace_reaper.ports import Whereabouts
@@ -29,7 +29,7 @@ def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
-    the sessions' that the registry has."""
+    the sessions' that the registry has, ``cpu`` what the process trees have used."""
 
     memory: Memory
     sightings: Sightings
@@ -38,6 +38,7 @@ class Circumstances:
     recognised: Set[str]
     breaker: BreakerState
     whereabouts: Whereabouts
+    cpu: CpuMemory = field(default_factory=CpuMemory)
 
     def said(self, session: Session, workspace_id: str) -> Testimony | None:
         """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
@@ -67,6 +68,9 @@ class Circumstances:
             latched=self.breaker.latched,
             approved=key in self.breaker.excused,
             home=lives_in(session, self.whereabouts),
+            busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
+            announced_at=_first(seen, Sight.ANNOUNCED),
+            undone=frozenset(cause for cause, sight in UNDONE.items() if sight in seen) if seen else frozenset(),
         )
 
 

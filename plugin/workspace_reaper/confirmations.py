@@ -59,6 +59,10 @@ class Sightings:
         """All sightings of one session as they are after the changes so far."""
         return self._known.get(key, _NONE)
 
+    def has_any(self, *sights: Sight) -> bool:
+        """Whether any session has one of these."""
+        return any(sight in seen for seen in self._known.values() for sight in sights)
+
     def since(self, key: SessionKey, sight: Sight) -> float | None:
         """When it was first seen so, or None."""
         sighting = self.of(key).get(sight)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 __all__ = [
     "AmbiguousSession",
+    "CannotRestore",
     "ConfigurationError",
     "LedgerError",
+    "NoSuchReap",
     "NoSuchSession",
     "ReaperError",
+    "SnapshotError",
     "SweepLocked",
     "UnreadableSocket",
 ]
@@ -39,3 +42,15 @@ class AmbiguousSession(ReaperError):
 
 class UnreadableSocket(ReaperError):
     """A socket can't be read, so that nobody can say whether the session is there: the text says why."""
+
+
+class NoSuchReap(ReaperError):
+    """No reap has that id, or several begin with it: the text lists candidates."""
+
+
+class CannotRestore(ReaperError):
+    """A reaped session can't be brought back, and nothing of it was: the text says why, and what to do."""
+
+
+class SnapshotError(ReaperError):
+    """What was kept of a reaped session is not there, or damaged: the text says which, and why."""

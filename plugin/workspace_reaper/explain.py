@@ -8,7 +8,7 @@ from typing import Any
 
 from workspace_reaper.durations import render_duration
 from workspace_reaper.model import Reason, Session, Testimony, Unknown, Verdict
-from workspace_reaper.policy import Facts, Held, Judgement, Protection, Rules
+from workspace_reaper.policy import Facts, Held, Judgement, Protection, Rules, deadline
 from workspace_reaper.report import SessionReport, SweepReport, evidence, iso, printable
 
 __all__ = ["Explanation", "Rule", "explain", "explain_unmanaged", "seconds_text"]
@@ -59,7 +59,7 @@ def seconds_text(value: float) -> str:
 
 _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
     Protection.KEPT: lambda _facts, _rules: "it is kept (@reaper_keep is set; 'unkeep' takes it off)",
-    Protection.VETO: lambda facts, _rules: f"a plugin vetoed it: {facts.veto}",
+    Protection.VETO: lambda facts, _rules: facts.veto or "a plugin vetoed it",
     Protection.HOME: lambda _facts, _rules: "the reaper itself runs in it",
     Protection.ATTACHED: lambda _facts, _rules: "a client is attached to it or to a peer in its group",
     Protection.RUNNING: lambda _facts, _rules: "the host says that a process of this workspace runs",
@@ -81,6 +81,13 @@ _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
         f" sweeps, at least {seconds_text(rules.confirmation_gap)} apart, have confirmed it"
     ),
     Protection.BUDGET: lambda _facts, _rules: "max_orphans_per_hour is used up",
+    Protection.GROUP: lambda _facts, _rules: (
+        "another session of its group stays, so killing it would end nothing: a group goes as a whole"
+    ),
+    Protection.UNDONE: lambda _facts, _rules: "an operator took its announcement back, and the cause has gone on ever since",
+    Protection.ANNOUNCED: lambda facts, rules: (
+        f"it is announced, and goes at {iso(deadline(facts, rules) or facts.now + rules.undo_window)} ('undo' takes that back)"
+    ),
 }
 
 
@@ -177,6 +184,7 @@ def explain(entry: SessionReport, rules: Rules, session: Session | None = None, 
         | {
             "detached_seen": iso(facts.detached_at),
             "archived_seen": iso(facts.archived_since),
+            "busy_seen": iso(facts.busy_at),
             "recognises_others": facts.recognises_others,
             "breaker_latched": facts.latched,
             "approved": facts.approved,

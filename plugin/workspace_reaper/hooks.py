@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -21,8 +22,12 @@ from workspace_reaper.testimony import Testimony
 from workspace_reaper.worker import Worker
 
 if TYPE_CHECKING:
+    from pluggy import PluginManager
+
+    from workspace_hookspecs import WorkspacePlugins
     from workspace_reaper.model import SessionKey
     from workspace_reaper.report import SweepReport
+    from workspace_reaper.vetoes import JoinedPlugins
     from workspace_reaper.wiring import Reaper
 
 __all__ = ["ReaperPlugin"]
@@ -32,9 +37,15 @@ _log = logging.getLogger("workspace_reaper")
 _LOUD = frozenset({"alarm", "breaker latched", "registry changed"})
 """Events that an operator should see without asking."""
 
+_LAST_WORDS = 2.0
+"""Seconds that the other plugins have at the end to work off what they were told."""
+
 
 class ReaperPlugin:
     """Implements the contract of ``workspace_hookspecs``. One instance serves one process, and each process forked from it.
+
+    The other plugins of the host are asked before a kill and told afterwards, once :meth:`join` gave them to it:
+    ``WorkspacePlugins`` does that by itself, a host with bare pluggy calls ``manager.get_plugin("reaper").join(manager)``.
 
     It reads its configuration at the first wake-up. Without any it does nothing, and says so once. A wrong one is an error in
     the log of a host, never an exception; the methods that are called directly raise ``ConfigurationError``.
@@ -44,6 +55,7 @@ class ReaperPlugin:
         self._config: Path | None = None
         self._worker = Worker(self)
         self._said: set[str] = set()
+        self._joined: JoinedPlugins | None = None
         self._reset()
         reference = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (reset := reference()) and reset())
@@ -73,6 +85,20 @@ class ReaperPlugin:
 
     # The public face
 
+    def join(self, plugins: WorkspacePlugins | PluginManager) -> None:
+        """Ask these plugins before a kill (``reaper_veto``), and tell them after it (``on_session_reaped``). The last call
+        counts; before the first one there is nobody to ask.
+
+        ``TypeError``: it is neither of the two. ``ValueError``: the manager does not know the hooks of ``workspace_hookspecs``.
+        """
+        from workspace_reaper.vetoes import JoinedPlugins  # noqa: PLC0415  late: the plugin stays light
+
+        joined = JoinedPlugins(plugins, but=self)
+        with self._building:
+            self._joined = joined
+            if self._reaper is not None:
+                self._reaper.join(joined)
+
     def configure(self, config: Path | None) -> None:
         """Read this configuration file instead of the user's own. Before the first wake-up."""
         self._config = config
@@ -92,7 +118,9 @@ class ReaperPlugin:
 
     def drain(self, timeout: float) -> bool:
         """Wait until every wake-up so far, its later looks included, is worked off; False after ``timeout`` seconds."""
-        return self._worker.drain(timeout)
+        deadline = time.monotonic() + timeout
+        well = self._worker.drain(timeout)
+        return (self._joined is None or self._joined.drain(max(0.0, deadline - time.monotonic()))) and well
 
     def close(self) -> None:
         """End the thread: it finishes the step it is in, or stops before the kill. Nothing that was asked for is lost: the
@@ -101,6 +129,8 @@ class ReaperPlugin:
         reaper = self._reaper
         if reaper is not None:
             reaper.close()
+        if self._joined is not None:
+            self._joined.close(_LAST_WORDS)
 
     def reaper(self) -> Reaper:
         """The reaper that this plugin drives, built at the first call. Raises ``ConfigurationError``."""
@@ -110,6 +140,8 @@ class ReaperPlugin:
                 from workspace_reaper.wiring import Reaper  # noqa: PLC0415
 
                 self._reaper = Reaper(load_settings(self._config))
+                if self._joined is not None:
+                    self._reaper.join(self._joined)
             return self._reaper
 
     # What the worker's thread does
@@ -190,5 +222,7 @@ class ReaperPlugin:
                 _log.log(levels[entry.outcome], text, *what, entry.reap_id, entry.protected_by)
         for event in report.events:
             _log.log(logging.WARNING if event.kind in _LOUD else logging.INFO, "%s: %s", event.kind, printable(event.detail))
+        for text in report.vetoes:
+            _log.warning("%s", printable(text))
         for unknown in report.unknown:
             _log.warning("unknown %s, so nothing of it is reaped: %s", unknown.source.value, printable(unknown.reason))

@@ -11,7 +11,7 @@ from workspace_reaper.report import SessionReport, SweepReport
 
 __all__ = ["Journal", "read_report"]
 
-_AGES = ("idle_seconds", "age_seconds")
+_AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
 
 
 class Journal:
@@ -39,7 +39,8 @@ def _facts(entry: SessionReport) -> tuple[object, ...]:
     about = (entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by)
     if facts is None:
         return (*about, entry.outcome, entry.reap_id)
-    told = (facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at)
+    told: tuple[object, ...] = (facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at)
+    told += (facts.busy_at, facts.announced_at)
     return (*about, entry.outcome, entry.reap_id, *told)
 
 
@@ -58,5 +59,5 @@ def _aged(sessions: Sequence[dict[str, Any]], seconds: float) -> list[dict[str, 
     for entry in sessions:
         evidence = entry["evidence"]
         if evidence is not None:
-            evidence.update({name: evidence[name] + round(seconds) for name in _AGES})
+            evidence.update({name: evidence[name] + round(seconds) for name in _AGES if evidence.get(name) is not None})
     return list(sessions)

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from workspace_reaper.model import SessionKey
+from workspace_reaper.reap_model import Intent
 
 __all__ = [
+    "UNDONE",
     "Alarm",
     "BreakerState",
     "Changes",
+    "CpuMemory",
+    "CpuSample",
     "Event",
-    "Intent",
     "Memory",
-    "Outcome",
-    "Reap",
     "RegistryMemory",
     "ServerMemory",
     "Sight",
@@ -43,7 +43,16 @@ class Sight(str, Enum):
     """It was condemned, and lives."""
     FAILED = "failed"
     """A kill of it failed; ``count`` times in a row."""
+    ANNOUNCED = "announced"
+    """It was told that it will go, at ``first_at``."""
+    UNDONE_ARCHIVED = "undone archived"
+    """An operator took the announcement back: it does not go as archived while it is archived without a break."""
+    UNDONE_IDLE = "undone idle"
+    """The same of being idle."""
 
+
+UNDONE: Mapping[str, Sight] = {"archived": Sight.UNDONE_ARCHIVED, "idle": Sight.UNDONE_IDLE}
+"""By the public name of the reason."""
 
 SightKey = tuple[SessionKey, Sight]
 
@@ -85,6 +94,23 @@ class ServerMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuSample:
+    """CPU time that a session's process tree has used so far, in seconds, and when it was last seen to be busy (Unix seconds;
+    None if never)."""
+
+    seconds: float
+    busy_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CpuMemory:
+    """The samples of the last full sweep that took any, and when (Unix seconds; None if there was none)."""
+
+    at: float | None = None
+    samples: Mapping[SessionKey, CpuSample] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerState:
     """The breaker. ``tripped`` are the sessions that tripped it; ``clear_sweeps`` counts full sweeps in a row in which none
     of them was an orphan. ``since`` is None while it is closed. ``excused`` are sessions that an operator let go: they do
@@ -123,7 +149,7 @@ class Memory:
     under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
     workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
     session name) of sessions reaped in the last 24 hours, with the time. ``last_complete`` is when the last full sweep began
-    that saw all."""
+    that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had one in their row."""
 
     registry: RegistryMemory
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -137,6 +163,8 @@ class Memory:
     open_intents: tuple[Intent, ...] = ()
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     last_complete: float | None = None
+    cpu: CpuMemory = field(default_factory=CpuMemory)
+    worktrees: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +172,8 @@ class Changes:
     """What one sweep has to write into memory, in one transaction. Empty fields write nothing.
 
     ``seen`` are ids recognised under the registry's present generation. ``servers`` maps a socket to its server, or to None
-    where there is none any more. ``alarms`` is the whole new set where it is not None.
+    where there is none any more. ``alarms`` is the whole new set where it is not None. ``cpu`` is the whole new state of the
+    samples. ``worktrees`` are directories that a workspace's row names, where they are new or changed.
     """
 
     registry: RegistryMemory | None = None
@@ -156,6 +185,8 @@ class Changes:
     settled: frozenset[str] = frozenset()
     alarms: Mapping[str, Alarm] | None = None
     events: tuple[Event, ...] = ()
+    cpu: CpuMemory | None = None
+    worktrees: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(
@@ -169,42 +200,7 @@ class Changes:
                 self.settled,
                 self.alarms is not None,
                 self.events,
+                self.cpu,
+                self.worktrees,
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A kill about to be tried: written, and committed, before it. ``reap_id`` is a ULID, ``evidence`` plain JSON."""
-
-    reap_id: str
-    sweep_id: str
-    at: float
-    key: SessionKey
-    session: str
-    workspace_id: str
-    reason: str
-    evidence: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an intent ended: ``reaped``, ``spared`` or ``failed``; ``why`` says by what it was spared, or what failed."""
-
-    reap_id: str
-    at: float
-    outcome: str
-    why: str | None = None
-    freed_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reap:
-    """One line of the history: an intent with its outcome (``open`` while there is none)."""
-
-    intent: Intent
-    outcome: str
-    why: str | None = None
-    freed_bytes: int | None = None
-    survivors: tuple[Mapping[str, Any], ...] = ()
-    restorable: bool = False

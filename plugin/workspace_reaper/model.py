@@ -65,6 +65,8 @@ class Source(str, Enum):
     SESSION = "session"
     REGISTRY = "registry"
     LEDGER = "ledger"
+    PROCESSES = "processes"
+    SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)

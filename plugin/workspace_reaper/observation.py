@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workspace_reaper.memory import Intent, Outcome, ServerMemory
+from workspace_reaper.memory import ServerMemory
 from workspace_reaper.model import Listing, Session, SessionKey, Source, Unknown
 from workspace_reaper.names import Names
 from workspace_reaper.ports import Processes, Terminal
+from workspace_reaper.process_model import ProcessTable
 
-__all__ = ["Observation", "close_intents", "doubt_empty_sockets", "observe", "server_changes", "unlinked"]
+__all__ = ["Observation", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
 
 
 @dataclass(slots=True)
 class Observation:
     """``sessions`` are the managed ones with their workspace ids; ``unreadable`` those that match by name (socket, name,
-    workspace id) and have a field that can't be read; ``everything`` is False where a socket did not answer."""
+    workspace id) and have a field that can't be read; ``everything`` is False where a socket did not answer. ``table`` are the
+    processes at that time, None where nobody asked for them."""
 
     listings: list[Listing] = field(default_factory=list)
     sessions: list[tuple[Session, str]] = field(default_factory=list)
@@ -24,6 +27,7 @@ class Observation:
     unknown: list[Unknown] = field(default_factory=list)
     unmanaged: int = 0
     everything: bool = True
+    table: ProcessTable | Unknown | None = None
 
     @property
     def workspace_ids(self) -> list[str]:
@@ -56,9 +60,17 @@ class Observation:
                 self.unreadable.append((listing.socket, name, workspace_id))
 
 
-def observe(terminals: Sequence[Terminal], names: Names, stamp: str, only: Collection[str] | None) -> Observation:
-    """One listing for each socket. A socket that can't be read is Unknown, and the others go on."""
+def observe(
+    terminals: Sequence[Terminal],
+    names: Names,
+    stamp: str,
+    only: Collection[str] | None,
+    table: Callable[[], ProcessTable | Unknown] | None = None,
+) -> Observation:
+    """One listing for each socket, and meanwhile one pass over the processes. A socket that can't be read is Unknown, and the
+    others go on."""
     observation = Observation()
+    passing = _Meanwhile(table) if table else None
     for terminal in terminals:
         answer = terminal.observe(stamp)
         if isinstance(answer, Unknown):
@@ -66,7 +78,30 @@ def observe(terminals: Sequence[Terminal], names: Names, stamp: str, only: Colle
             observation.everything = False
         else:
             observation.add(answer, names, only)
+    if passing is not None:
+        observation.table = passing.result()
     return observation
+
+
+class _Meanwhile:
+    """Runs in a thread while tmux works: it costs its time only once."""
+
+    def __init__(self, work: Callable[[], ProcessTable | Unknown]) -> None:
+        self._work = work
+        self._done: ProcessTable | Unknown | None = None
+        self._thread = threading.Thread(target=self._run, name="workspace-reaper processes", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread can be started any more: the interpreter ends, or a limit is reached
+            self._run()
+
+    def result(self) -> ProcessTable | Unknown:
+        if self._thread.ident is not None:
+            self._thread.join()
+        return self._done if self._done is not None else self._work()
+
+    def _run(self) -> None:
+        self._done = self._work()
 
 
 def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerMemory], processes: Processes) -> None:
@@ -87,16 +122,15 @@ def unlinked(socket: str, server_pid: int) -> Unknown:
     return Unknown(Source.SOCKET, f"{what}; 'kill -USR1 {server_pid}' makes it anew", socket)
 
 
-def close_intents(intents: Iterable[Intent], observation: Observation, now: float) -> list[Outcome]:
-    """Intents left open by a crash end as what is there now. What can't be seen stays open."""
-    clear = observation.clear
-    return [
-        Outcome(intent.reap_id, now, "spared", "interrupted before the kill")
-        if intent.key in clear[intent.key.socket]
-        else Outcome(intent.reap_id, now, "reaped", "found gone after an interruption")
-        for intent in intents
-        if intent.key.socket in clear
-    ]
+def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processes) -> frozenset[str] | None:
+    """The ids of all panes of that server as a listing has them; None where that can't be told."""
+    if isinstance(listing, Unknown) or listing.unreadable:
+        return None
+    if not listing.answered:
+        return None if processes.may_live(server_pid, None) else frozenset()
+    return frozenset(
+        pane.pane_id for session in listing.sessions if session.key.server_pid == server_pid for pane in session.panes
+    )
 
 
 def server_changes(

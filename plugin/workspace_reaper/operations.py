@@ -9,10 +9,11 @@ from pathlib import PurePath
 from workspace_reaper import breaker
 from workspace_reaper.errors import AmbiguousSession, ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.explain import Explanation, explain, explain_unmanaged
-from workspace_reaper.memory import BreakerState, Changes, Event, Reap
+from workspace_reaper.memory import BreakerState, Changes, Event
 from workspace_reaper.model import Session, Source, Stamp, Unknown, Verdict
 from workspace_reaper.parts import Request
 from workspace_reaper.ports import Terminal
+from workspace_reaper.reap_model import Reap
 from workspace_reaper.report import SessionReport, SweepReport, printable
 from workspace_reaper.status import Status, read_status
 from workspace_reaper.tmux import socket_path
@@ -58,7 +59,14 @@ def status(reaper: Reaper) -> Status:
     settings = reaper.settings
     with reaper.reading() as ledger:
         now = reaper.parts.clock.now()
-        return read_status(ledger, tick=settings.tick, enabled=settings.enabled, now=now, configured=settings.configured)
+        return read_status(
+            ledger,
+            tick=settings.tick,
+            enabled=settings.enabled,
+            now=now,
+            configured=settings.configured,
+            undo_window=settings.undo_window,
+        )
 
 
 def history(reaper: Reaper, limit: int) -> list[Reap]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workspace_reaper.journal import Journal
 from workspace_reaper.model import SessionKey, Testimony
 from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
 from workspace_reaper.policy import Rules
-from workspace_reaper.ports import Clock, Processes, Registry, Terminal
+from workspace_reaper.ports import Clock, Plugins, Processes, Registry, Snapshots, Terminal
+from workspace_reaper.vetoes import NoPlugins
 
 __all__ = ["Parts", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The edges and the thresholds. ``abstain_alarm`` is in seconds."""
+    """The edges and the thresholds. ``abstain_alarm`` and ``kill_grace`` are in seconds. ``end_everywhere``: wherever a
+    survivor works. ``snapshots`` None: no panes are kept."""
 
     terminals: Sequence[Terminal]
     registry: Registry
@@ -29,6 +31,10 @@ class Parts:
     journal: Journal
     max_orphans_per_hour: int
     abstain_alarm: float
+    kill_grace: float = 5.0
+    end_everywhere: bool = False
+    snapshots: Snapshots | None = None
+    plugins: Plugins = field(default_factory=NoPlugins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,22 @@ from enum import Enum
 
 from workspace_reaper.model import Guard, Reason, Session, Stamp, Testimony, Verdict, Workspace
 
-__all__ = ["ALWAYS", "PROTECTIONS", "Facts", "Held", "Judgement", "Protection", "Rules", "guard", "judge"]
+__all__ = [
+    "ALWAYS",
+    "ANNOUNCED",
+    "PROTECTIONS",
+    "Facts",
+    "Held",
+    "Judgement",
+    "Protection",
+    "Rules",
+    "deadline",
+    "guard",
+    "is_to_be_announced",
+    "judge",
+    "reasons",
+    "rests_on_idleness",
+]
 
 
 class Protection(str, Enum):
@@ -21,6 +36,7 @@ class Protection(str, Enum):
     KEPT = "kept"
     VETO = "veto"
     HOME = "home"
+    GROUP = "group"
     ATTACHED = "attached"
     RUNNING = "running"
     PINNED = "pinned"
@@ -30,6 +46,8 @@ class Protection(str, Enum):
     BREAKER = "breaker"
     UNCONFIRMED = "unconfirmed"
     BUDGET = "budget"
+    UNDONE = "undone"
+    ANNOUNCED = "announced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,7 @@ class Rules:
     dead_ttl: float
     confirmation_gap: float
     orphan_confirmations: int
+    undo_window: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,10 @@ class Facts:
     ``detached_at`` is when an earlier sweep first saw its last client gone; ``archived_since`` and ``dead_since`` when it
     was first seen so; ``confirmations`` how many sweeps have confirmed that it has no row. ``proven``: the registry is known
     to have known this workspace. ``recognises_others``: it knows at least one other session now. ``home``: the reaper runs
-    in it. ``approved``: an operator let exactly this session pass the breaker.
+    in it. ``approved``: an operator let exactly this session pass the breaker. ``busy_at`` is when its process tree was last
+    seen to use the CPU. ``shared``: a session of its group does not go with it. ``announced_at`` is when it was told that it
+    will go; ``undone`` are the causes (``archived``, ``idle``) of which an operator took that back,
+    and that have gone on ever since.
     """
 
     session: Session
@@ -72,11 +94,16 @@ class Facts:
     over_budget: bool = False
     home: bool = False
     veto: str | None = None
+    busy_at: float | None = None
+    shared: bool = False
+    announced_at: float | None = None
+    undone: frozenset[str] = frozenset()
 
     @property
     def idle_seconds(self) -> float:
-        """Since the latest of client input, attach, output of any window, and the detach as seen by us; never below 0."""
-        return max(0.0, self.now - max(self.session.last_activity, self.detached_at or 0.0))
+        """Since the latest of client input, attach, output of any window, the detach as seen by us, and CPU use of its process
+        tree; never below 0."""
+        return max(0.0, self.now - max(self.session.last_activity, self.detached_at or 0.0, self.busy_at or 0.0))
 
     @property
     def age_seconds(self) -> float:
@@ -117,12 +144,14 @@ class Judgement:
 
 KEEP = Judgement(Verdict.KEEP)
 
-ALWAYS = (Protection.KEPT, Protection.VETO, Protection.HOME)
+ALWAYS = (Protection.KEPT, Protection.VETO, Protection.HOME, Protection.GROUP)
 """What spares a session whatever the reason."""
+
+_LATER = (Protection.UNDONE, Protection.ANNOUNCED)
 
 PROTECTIONS: Mapping[Reason, tuple[Protection, ...]] = {
     Reason.DELETED: (),
-    Reason.ARCHIVED_BY_HOOK: (Protection.ATTACHED, Protection.RUNNING),
+    Reason.ARCHIVED_BY_HOOK: (Protection.ATTACHED, Protection.RUNNING, *_LATER),
     Reason.WORKTREE_DELETED: (Protection.ATTACHED, Protection.ACTIVE),
     Reason.ORPHAN: (
         Protection.ATTACHED,
@@ -133,11 +162,14 @@ PROTECTIONS: Mapping[Reason, tuple[Protection, ...]] = {
         Protection.UNCONFIRMED,
         Protection.BUDGET,
     ),
-    Reason.ARCHIVED: (Protection.ATTACHED, Protection.RUNNING, Protection.ACTIVE),
-    Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED),
+    Reason.ARCHIVED: (Protection.ATTACHED, Protection.RUNNING, Protection.ACTIVE, *_LATER),
+    Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED, *_LATER),
     Reason.DEAD: (Protection.ATTACHED,),
 }
 """The table's third column."""
+
+ANNOUNCED = frozenset(reason for reason, by in PROTECTIONS.items() if Protection.ANNOUNCED in by)
+"""The reasons for which a session is told first, where ``undo_window`` is above 0."""
 
 
 def reasons(facts: Facts, rules: Rules) -> list[Reason]:
@@ -171,6 +203,11 @@ def required_idleness(reason: Reason, facts: Facts, rules: Rules) -> float:
     if reason is Reason.ARCHIVED and _archived_long(facts, rules):
         return 0.0
     return rules.activity_grace
+
+
+def rests_on_idleness(reason: Reason, facts: Facts, rules: Rules) -> bool:
+    """The idle clock decides whether a session goes for this reason."""
+    return required_idleness(reason, facts, rules) > 0
 
 
 def _archived_long(facts: Facts, rules: Rules) -> bool:
@@ -207,7 +244,25 @@ _CHECKS: Mapping[Protection, Callable[[Reason, Facts, Rules], bool]] = {
     Protection.BREAKER: lambda _reason, facts, _rules: facts.latched and not facts.approved,
     Protection.UNCONFIRMED: lambda _reason, facts, rules: _unconfirmed(facts, rules),
     Protection.BUDGET: lambda _reason, facts, _rules: facts.over_budget,
+    Protection.GROUP: lambda _reason, facts, _rules: facts.shared,
+    Protection.UNDONE: lambda reason, facts, _rules: reason.public in facts.undone,
+    Protection.ANNOUNCED: lambda _reason, facts, rules: rules.undo_window > 0 and not _due(facts, rules),
 }
+
+
+def deadline(facts: Facts, rules: Rules) -> float | None:
+    """When an announced session goes (Unix seconds); None if it was not announced."""
+    return None if facts.announced_at is None else facts.announced_at + rules.undo_window
+
+
+def _due(facts: Facts, rules: Rules) -> bool:
+    at = deadline(facts, rules)
+    return at is not None and facts.now >= at
+
+
+def is_to_be_announced(judgement: Judgement) -> bool:
+    """It would go if it had been told in time: nothing else protects it from some reason that holds."""
+    return judgement.verdict is Verdict.HOLD and any(held.by == (Protection.ANNOUNCED,) for held in judgement.held)
 
 
 def _protections(reason: Reason, facts: Facts, rules: Rules) -> tuple[Protection, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from workspace_reaper.memory import Changes, Event, Intent, Memory, Outcome, Reap, RegistryMemory
+from workspace_reaper.memory import Changes, Event, Memory, RegistryMemory
 from workspace_reaper.model import Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
+from workspace_reaper.process_model import Details, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.reap_model import Intent, Outcome, Reap
+from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
 
-__all__ = ["Clock", "Ledger", "Processes", "Registry", "Terminal", "Whereabouts"]
+if TYPE_CHECKING:
+    from workspace_hookspecs import Candidate, Reaped
+    from workspace_reaper.vetoes import Vetoes
+
+__all__ = ["Clock", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
 
 
 class Terminal(Protocol):
@@ -31,9 +38,19 @@ class Terminal(Protocol):
     def kill(self, guards: Sequence[Guard]) -> KillAnswers:
         """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``."""
 
+    def capture(
+        self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO
+    ) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
+        """The last ``lines`` of each pane of these sessions: each session's panes, and then the session or why it failed.
+        tmux is never busy with it for long. ``spool`` is a file to be overwritten; raises ``OSError`` for that file alone."""
+
     def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
         """Set our stamp on the sessions that still have that identity and carry none. Best effort: the next full listing
         tells."""
+
+    def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
+        """Mark the sessions that still have that identity with when they go (Unix seconds), or take that mark off. Best
+        effort: nothing rests on it."""
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         """Set or unset ``@reaper_keep`` on the session if it still has that identity; whether it now is so."""
@@ -93,8 +110,39 @@ class Ledger(Protocol):
     def history(self, limit: int) -> list[Reap]:
         """The latest reaps, newest first."""
 
+    def find(self, reap_id: str) -> Reap | None:
+        """The reap with that id, or None."""
+
     def events(self, limit: int) -> list[Event]:
         """The latest events, newest first."""
+
+
+class Snapshots(Protocol):
+    """What is kept of sessions before they are reaped, on disk, by the id of the reap."""
+
+    def take(self, terminal: Terminal, orders: Sequence[SnapshotOrder]) -> Mapping[str, str]:
+        """Keep the panes of these sessions, all of one socket. Those that could not be kept, by reap id, each with the reason
+        for a person; nothing of them is kept. Never raises for tmux or for the disk."""
+
+    def has(self, reap_id: str) -> bool:
+        """Whether something was kept under that id. It may have been damaged since: ``read`` tells."""
+
+    def read(self, reap_id: str) -> SessionSnapshot:
+        """What was kept, but for the content of the panes. Raises ``SnapshotError``."""
+
+    def scrollback(self, reap_id: str, pane_id: str) -> Iterator[bytes]:
+        """The lines of a pane, oldest first, each with its newline, as tmux told them: what a sequence for a colour switches
+        on may go on in the next line. Raises ``SnapshotError``, also on the way."""
+
+    def last_screen(self, reap_id: str, pane_id: str, *, colours: bool = True) -> tuple[str, ...]:
+        """What the pane showed at last: lines to be printed, each with its own colours. Raises ``SnapshotError``."""
+
+    def discard(self, reap_ids: Collection[str]) -> None:
+        """Remove what was kept under these ids: their sessions live on. Never raises for the disk."""
+
+    def prune(self, now: float, spare: Collection[str]) -> int:
+        """Remove what is too old, then the oldest above the limit in bytes, but for these ids; and what a crash left behind.
+        How many snapshots are gone. Never raises for the disk."""
 
 
 class Clock(Protocol):
@@ -118,7 +166,11 @@ class Whereabouts(Protocol):
 
 
 class Processes(Protocol):
-    """The process table."""
+    """The processes of this machine, as far as this user may see them. No method raises for what they do."""
+
+    @property
+    def boot(self) -> str:
+        """Which start of the machine this is: start times of another one mean nothing. Empty where the system does not tell."""
 
     def start_time(self, pid: int) -> float | None:
         """When that process started, in the table's own units; None if it does not exist or can't be read."""
@@ -126,8 +178,38 @@ class Processes(Protocol):
     def may_live(self, pid: int, started: float | None) -> bool:
         """Whether the process with that start time may still be there; True where it can't be read."""
 
-    def resident_bytes(self, pids: Collection[int]) -> int:
-        """Resident memory of those of the processes that can be read, in bytes."""
-
     def whereabouts(self) -> Whereabouts:
         """Where the reaper runs at this moment."""
+
+    def table(self) -> ProcessTable | Unknown:
+        """One pass over all processes."""
+
+    def glance(self) -> ProcessTable | Unknown:
+        """The same for clocks only: a process that was seen before may be told with the origin that it had then, although it
+        runs another program now."""
+
+    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
+        """More of these processes; those that are gone, or zombies, are missing."""
+
+    def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
+        """Those that are still there, with the same start time, and are no zombies. One that can't be read lives."""
+
+    def is_inside(self, key: ProcessKey, directory: str) -> bool:
+        """Whether the process's working directory is that one or below it, by inode; False where that can't be told."""
+
+    def listening(self) -> frozenset[Port]:
+        """The ports on which anything on this machine listens now."""
+
+    def signal(self, key: ProcessKey, number: int) -> SignalResult:
+        """Send a signal to the process, if it certainly is the one with that start time."""
+
+
+class Plugins(Protocol):
+    """The other plugins of the host. Neither method raises for what they do."""
+
+    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
+        """Ask them all which of these sessions must stay, once for all condemned of a sweep; it takes at most a second. One
+        that gives no usable answer has vetoed everything."""
+
+    def reaped(self, reap: Reaped) -> None:
+        """Tell them all that a session was reaped. Returns at once."""

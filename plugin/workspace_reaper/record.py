@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from workspace_reaper import alarms, breaker, proof
+from workspace_reaper import alarms, breaker, cpu, proof
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.confirmations import Sightings
-from workspace_reaper.memory import Alarm, BreakerState, Changes, Event, Memory, ServerMemory, Sight
-from workspace_reaper.model import Rows, SessionKey, Source, Testimony, Unknown, Verdict
+from workspace_reaper.lineage import families
+from workspace_reaper.memory import Alarm, BreakerState, Changes, CpuMemory, Event, Memory, ServerMemory, Sight
+from workspace_reaper.model import Rows, SessionKey, Source, Testimony, Verdict
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Rules
-from workspace_reaper.report import SessionReport
+from workspace_reaper.process_model import ProcessTable
+from workspace_reaper.report import SweepReport
 
-__all__ = ["after_kills", "before_kills", "confirm", "when_blind"]
+__all__ = ["after_kills", "before_kills", "confirm", "measure", "when_blind"]
 
 
 def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: Rules, now: float) -> Circumstances:
@@ -48,6 +50,20 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
         # A session that can't be read may be one of those that tripped it: such a sweep frees nothing.
         return scene
     return replace(scene, breaker=after)
+
+
+def measure(memory: Memory, observation: Observation) -> CpuMemory:
+    """The CPU clock with this sweep's table of processes; as it was where there is none."""
+    table = observation.table
+    if not isinstance(table, ProcessTable):
+        return memory.cpu
+    sessions = [session for listing in observation.listings for session in listing.sessions]
+    ours = families(table, sessions)
+    after = cpu.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions})
+    if observation.everything and not observation.unknown:
+        return after
+    # What could not be seen in this sweep is not gone.
+    return replace(after, samples={**memory.cpu.samples, **after.samples})
 
 
 def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
@@ -98,16 +114,23 @@ def before_kills(
         breaker=scene.breaker if scene.breaker != memory.breaker else None,
         settled=_settled(scene, observation),
         events=_events(memory, rows, scene.breaker, now),
+        cpu=scene.cpu if scene.cpu != memory.cpu else None,
+        worktrees=_new_worktrees(memory, rows),
     )
 
 
-def after_kills(
-    scene: Circumstances, sessions: Sequence[SessionReport], unknown: Sequence[Unknown], limit: float, now: float
-) -> Changes:
+def _new_worktrees(memory: Memory, rows: Rows) -> dict[str, str]:
+    """Once the row is gone nobody else knows the directory."""
+    named = {workspace_id: row.worktree for workspace_id, row in rows.found.items() if row.worktree}
+    return {workspace_id: path for workspace_id, path in named.items() if memory.worktrees.get(workspace_id) != path}
+
+
+def after_kills(scene: Circumstances, report: SweepReport, limit: float, now: float) -> Changes:
     """What the kills changed, and the alarms. ``limit`` is ``abstain_alarm`` in seconds."""
+    sessions, unknown = report.sessions, report.unknown
     sightings, memory = scene.sightings, scene.memory
     for entry in sessions:
-        if entry.key is None:
+        if entry.key is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
         lives = entry.verdict is Verdict.REAP and entry.outcome != "reaped"
         sightings.set(entry.key, Sight.CONDEMNED, holds=lives)
@@ -115,7 +138,9 @@ def after_kills(
             sightings.bump(entry.key, Sight.FAILED)
         else:
             sightings.set(entry.key, Sight.FAILED, holds=False)
-    found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory.reaped_lately, limit=limit, now=now)
+    found = alarms.raised(
+        sessions, unknown, sightings, scene.breaker, memory.reaped_lately, limit=limit, now=now, vetoes=report.vetoes
+    )
     if any(part.source is Source.SOCKET for part in unknown):
         # What an earlier alarm is about may be on the socket that did not answer.
         found = {**memory.alarms, **found}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from workspace_reaper.memory import Event, Reap
+from workspace_reaper.memory import Event
 from workspace_reaper.model import SessionKey, Unknown, Verdict, Workspace
 from workspace_reaper.policy import Facts, Judgement
+from workspace_reaper.reap_model import Aftermath, Reap
 
 __all__ = ["Seconds", "SessionReport", "SweepReport", "evidence", "iso", "printable", "reap_as_json"]
 
@@ -56,6 +57,20 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "kept": session.kept,
         "panes_dead": session.all_panes_dead,
         "testimony": facts.testimony.value if facts.testimony else None,
+        "cpu_idle_seconds": None if facts.busy_at is None else int(max(0.0, facts.now - facts.busy_at)),
+        "announced": iso(facts.announced_at),
+        "veto": None if facts.veto is None else printable(facts.veto),
+    }
+
+
+def aftermath_as_json(aftermath: Aftermath) -> dict[str, Any]:
+    """What became of a session's processes, as reports and ``history`` tell it."""
+    return {
+        "freed_bytes": aftermath.freed_bytes,
+        "ended": [{"pid": one.pid, "command": printable(one.command), "signal": one.signal} for one in aftermath.ended],
+        "survivors": [{"pid": one.pid, "command": printable(one.command), "why": one.why} for one in aftermath.survivors],
+        "freed_ports": list(aftermath.freed_ports),
+        "held_ports": list(aftermath.held_ports),
     }
 
 
@@ -79,6 +94,9 @@ class SessionReport:
     key: SessionKey | None = None
     facts: Facts | None = None
     judgement: Judgement | None = None
+    aftermath: Aftermath | None = None
+    restorable: bool = False
+    deadline: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The entry of ``sweep --json``."""
@@ -92,7 +110,9 @@ class SessionReport:
             "protected_by": None if self.protected_by is None else printable(self.protected_by),
             "outcome": self.outcome,
             "reap_id": self.reap_id,
+            "deadline": iso(self.deadline),
             "evidence": evidence(self.facts) if self.facts else None,
+            **({**aftermath_as_json(self.aftermath), "restorable": self.restorable} if self.aftermath else {}),
         }
 
 
@@ -118,7 +138,8 @@ class SweepReport:
 
     ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
     configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
-    ``events`` are what the ledger notes of the reaper itself, such as an alarm that began.
+    ``events`` are what the ledger notes of the reaper itself, such as an alarm that began. ``vetoes`` are sentences about
+    plugins that could not be asked, and so have vetoed everything.
     """
 
     sweep: str
@@ -134,6 +155,7 @@ class SweepReport:
     registry: Mapping[str, Any] = field(default_factory=dict)
     contradicted: frozenset[str] = frozenset()
     events: list[Event] = field(default_factory=list)
+    vetoes: list[str] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
 
     @property
@@ -152,12 +174,13 @@ class SweepReport:
 
     @property
     def exit_code(self) -> int:
-        """0 done; 1 something failed; 2 not configured; 3 could not see everything, or the breaker holds. 1 goes before 3."""
+        """0 done; 1 something failed; 2 not configured; 3 could not see or ask everything, or the breaker holds. 1 goes before
+        3."""
         if self.abstained == "not configured":
             return 2
         if self.count("failed"):
             return 1
-        return 3 if self.unknown or self.latched else 0
+        return 3 if self.unknown or self.latched or self.vetoes else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The object that ``sweep --json`` prints."""
@@ -190,6 +213,7 @@ class SweepReport:
                 "unmanaged": self.unmanaged,
                 "freed_bytes": self.freed_bytes,
             },
+            "vetoes": [printable(text) for text in self.vetoes],
             "breaker": {"state": "latched" if self.latched else "closed"},
             "registry": dict(self.registry),
             "seconds": self.seconds.as_json(),
@@ -200,8 +224,8 @@ class SweepReport:
         return json.dumps(self.as_dict(), separators=(",", ":"))
 
 
-def reap_as_json(reap: Reap) -> dict[str, Any]:
-    """One entry of ``history --json``."""
+def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
+    """One entry of ``history --json``. ``restorable``: its panes are still kept."""
     intent = reap.intent
     return {
         "id": intent.reap_id,
@@ -213,7 +237,6 @@ def reap_as_json(reap: Reap) -> dict[str, Any]:
         "evidence": dict(intent.evidence),
         "outcome": reap.outcome,
         "by": reap.why,
-        "freed_bytes": reap.freed_bytes,
-        "survivors": [dict(survivor) for survivor in reap.survivors],
-        "restorable": reap.restorable,
+        **aftermath_as_json(reap.aftermath),
+        "restorable": restorable,
     }

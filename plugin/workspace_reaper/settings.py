@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -63,6 +63,7 @@ _Sockets = Annotated[tuple[str, ...] | None, AfterValidator(checked_sockets), _S
 _Patterns = Annotated[tuple[str, ...] | None, AfterValidator(checked_patterns), _PATTERNS]
 _Directory = Annotated[Path, AfterValidator(checked_directory), _Kind("path", "an absolute path, or one that begins with ~")]
 _Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1), _Kind("whole number", "a whole number of at least 1")]
+_Survivors = Annotated[Literal["worktree", "all"], _Kind("word", "worktree or all")]
 _Switch = Annotated[bool, _Kind("true or false", "true or false (or 1 or 0)")]
 
 
@@ -99,12 +100,13 @@ class Settings(BaseSettings):
     )
     state_dir: _Directory = Field(
         default_factory=_own_state_directory,
-        description="Where the reaper keeps its ledger and its lock.",
+        description="Where the reaper keeps its ledger, its lock and its snapshots.",
         json_schema_extra={"default_text": "the user's state directory"},
     )
     tick: _Interval = Field(default=60, description="The time between two sweeps.")
     idle_ttl: _Duration = Field(
-        default=48 * 3600, description="How long a session may be idle: no client came, went or typed, no window had output."
+        default=48 * 3600,
+        description="How long a session may be idle: no client came, went or typed, no window had output, no process computed.",
     )
     min_age: _Duration = Field(default=120, description="A session younger than this is no orphan yet.")
     activity_grace: _Duration = Field(
@@ -126,9 +128,26 @@ class Settings(BaseSettings):
     )
     dead_ttl: _Duration = Field(default=600, description="How long a session may stay once all its panes are dead.")
     kill_grace: _Duration = Field(
-        default=5,
-        description="The time between TERM and KILL for processes that outlive their session. "
-        "Reserved: accepted, not used yet.",
+        default=5, description="The time between TERM and KILL for processes that outlive their session."
+    )
+    survivors: _Survivors = Field(
+        default="worktree",
+        description="Which processes that left their session's process tree are ended with it: `worktree` those whose working "
+        "directory is inside the workspace's, `all` every one. Those left alone are reported.",
+    )
+    undo_window: _Duration = Field(
+        default=0,
+        description="How long before its end a session of an archived workspace, or an idle one, is announced: `undo`, an "
+        "attach or `keep` takes it back. With 0 it goes at once.",
+    )
+    snapshots: _Switch = Field(
+        default=True,
+        description="Whether the panes of a session are kept before it is reaped, for `show` and `restore`.",
+    )
+    snapshot_lines: _Count = Field(default=10_000, description="At most this many lines are kept of each pane.")
+    snapshot_days: _Count = Field(default=14, description="How many days a snapshot is kept.")
+    snapshot_bytes: _Count = Field(
+        default=1 << 30, description="How many bytes all snapshots may take, compressed. The oldest go first."
     )
     abstain_alarm: _Duration = Field(
         default=1800, description="A session that has been condemned but not reaped for longer than this raises an alarm."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper import breaker
 from workspace_reaper.alarms import blind
 from workspace_reaper.journal import read_report
-from workspace_reaper.memory import Alarm, BreakerState
+from workspace_reaper.memory import Alarm, BreakerState, Memory, Sight
+from workspace_reaper.model import Reason
 from workspace_reaper.ports import Ledger
 from workspace_reaper.report import SweepReport, iso
 
@@ -20,7 +21,8 @@ __all__ = ["Status", "read_status"]
 class Status:
     """``report`` is the last full report as JSON, None if there never was one. ``last_complete`` is in Unix seconds.
 
-    ``configured`` False: there is no database to ask, so nothing is ever swept.
+    ``configured`` False: there is no database to ask, so nothing is ever swept. ``announced`` are the sessions that go later,
+    as ``status --json`` tells them.
     """
 
     report: dict[str, Any] | None
@@ -29,6 +31,7 @@ class Status:
     last_complete: float | None
     enabled: bool
     configured: bool = True
+    announced: Sequence[Mapping[str, Any]] = ()
 
     @property
     def check_code(self) -> int:
@@ -53,6 +56,7 @@ class Status:
             ],
             "breaker": breaker.as_json(self.breaker),
             "last_complete_sweep": iso(self.last_complete),
+            "announced": [dict(one) for one in self.announced],
             "registry": {
                 "identity": registry.get("identity"),
                 "rows": registry.get("rows"),
@@ -61,8 +65,11 @@ class Status:
         }
 
 
-def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float, configured: bool = True) -> Status:
-    """The state of the reaper as its ledger has it. ``tick`` is in seconds, ``now`` in Unix seconds; raises ``LedgerError``."""
+def read_status(
+    ledger: Ledger, *, tick: float, enabled: bool, now: float, configured: bool = True, undo_window: float = 0.0
+) -> Status:
+    """The state of the reaper as its ledger has it. ``tick`` and ``undo_window`` are in seconds, ``now`` in Unix seconds;
+    raises ``LedgerError``."""
     report = read_report(ledger)
     memory = ledger.recall((), now)
     last_complete = memory.last_complete
@@ -75,4 +82,24 @@ def read_status(ledger: Ledger, *, tick: float, enabled: bool, now: float, confi
         last_complete=last_complete,
         enabled=enabled,
         configured=configured,
+        announced=_announced(memory, report["sessions"] if report else (), undo_window),
     )
+
+
+def _announced(memory: Memory, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
+    """Who goes later, by what is remembered: a hook, or ``undo``, may have changed it since the last full sweep."""
+    known = {(entry["socket"], entry["session_id"]): entry for entry in entries}
+    found = []
+    for (key, sight), sighting in sorted(memory.sightings.items()):
+        entry = known.get((key.socket, key.session_id), {})
+        if sight is Sight.ANNOUNCED and entry.get("outcome") != "reaped":
+            found.append(
+                {
+                    "socket": key.socket,
+                    "session": entry.get("session") or key.session_id,
+                    # Between two full sweeps only a hook announces, and that an archived workspace's.
+                    "reason": entry.get("reason") or Reason.ARCHIVED.public,
+                    "deadline": iso(sighting.first_at + undo_window),
+                }
+            )
+    return found

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 
 from ulid import ULID
 
 from workspace_reaper import breaker, proof, record
+from workspace_reaper.case import Case
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.closing import Closing
 from workspace_reaper.confirmations import Sightings
 from workspace_reaper.errors import LedgerError
+from workspace_reaper.judging import Announcements, Judging
 from workspace_reaper.memory import Changes, Memory, RegistryMemory
-from workspace_reaper.model import Reason, Rows, Session, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
-from workspace_reaper.observation import Observation, close_intents, doubt_empty_sockets, observe, server_changes
+from workspace_reaper.model import Rows, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
+from workspace_reaper.observation import Observation, doubt_empty_sockets, observe, server_changes
 from workspace_reaper.parts import Parts, Request
-from workspace_reaper.policy import Facts, Judgement, judge
 from workspace_reaper.ports import Ledger
-from workspace_reaper.reaping import Case, Reaping
+from workspace_reaper.reaping import Reaping
+from workspace_reaper.recovery import recover
 from workspace_reaper.report import SessionReport, SweepReport
+from workspace_reaper.second_look import look_at_processes
+from workspace_reaper.vetoes import candidate, tell_plugins
 
 __all__ = ["Sweep"]
+
+PRUNE_EVERY = 3600.0
+"""Seconds."""
 
 
 class Sweep:
@@ -52,21 +61,31 @@ class Sweep:
     def _run(self) -> None:
         remembered = self._ledger.registry()
         memory = self._observe(remembered)
-        rows = self._look_up(remembered)
+        rows = self._look_up(remembered, memory)
         if rows is None:
             if self._full and self._writes:
                 self._remember(record.when_blind(memory, self._seen, self._parts.clock.now()))
             return
-        scene = self._judge(memory, rows)
+        if self._writes and memory.open_intents:
+            outcomes = recover(self._parts, memory.open_intents, self._seen, rows)
+            self._ledger.conclude(outcomes)
+            tell_plugins(self._parts.plugins, memory.open_intents, outcomes)
+        scene, judging = self._judge(memory, rows)
+        if isinstance(self._seen.table, Unknown):
+            self._blind(self._seen.table)
+        announcements = judging.announce()
         if self._full and self._writes:
             servers = server_changes(self._seen, memory.servers, self._parts.processes)
             self._remember(record.before_kills(scene, self._seen, rows, servers, self._parts.clock.now()))
             scene.sightings.saved()
             self._stamp(scene, remembered.stamp)
+        if self._writes:
+            self._tell_sessions(scene, announcements)
         self._reap(scene, rows)
         if self._full and self._writes:
             limit, now = self._parts.abstain_alarm, self._parts.clock.now()
-            self._remember(record.after_kills(scene, self.report.sessions, self.report.unknown, limit, now))
+            self._remember(record.after_kills(scene, self.report, limit, now))
+            self._prune(memory, now)
         elif self._writes and self.report.complete:
             self._remember(Changes(settled=self._done(memory)))
 
@@ -85,7 +104,8 @@ class Sweep:
     def _observe(self, remembered: RegistryMemory) -> Memory:
         started = perf_counter()
         parts = self._parts
-        self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects)
+        table = parts.processes.glance if self._full else None
+        self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects, table)
         self.report.unmanaged = seen.unmanaged
         self.report.unknown = seen.unknown
         self.report.seconds.observe = perf_counter() - started
@@ -93,16 +113,16 @@ class Sweep:
             self._hold_unknown(socket, name, None, workspace_id)
         memory = self._ledger.recall(seen.workspace_ids, parts.clock.now())
         doubt_empty_sockets(seen, memory.servers, parts.processes)
-        if self._writes and memory.open_intents:
-            self._ledger.conclude(close_intents(memory.open_intents, seen, parts.clock.now()))
         return memory
 
     # 2 look up
 
-    def _look_up(self, remembered: RegistryMemory) -> Rows | None:
+    def _look_up(self, remembered: RegistryMemory, memory: Memory) -> Rows | None:
         started = perf_counter()
         suspects = self._request.suspects or {}
-        rows = self._parts.registry.look_up([*self._seen.workspace_ids, *suspects], remembered.oldest)
+        interrupted = {intent.workspace_id for intent in memory.open_intents}
+        ids = {*self._seen.workspace_ids, *suspects, *interrupted}
+        rows = self._parts.registry.look_up(sorted(ids), remembered.oldest)
         self.report.seconds.look_up = perf_counter() - started
         if isinstance(rows, Unknown):
             self._blind(rows)
@@ -121,41 +141,61 @@ class Sweep:
 
     # 3 judge, 4 confirm
 
-    def _judge(self, memory: Memory, rows: Rows) -> Circumstances:
+    def _judge(self, memory: Memory, rows: Rows) -> tuple[Circumstances, Judging]:
         started = perf_counter()
         now = self._parts.clock.now()
         generation = proof.recognise(memory.registry, rows).generation
         # What a hook said under another registry is remembered, and convicts nobody under this one.
         remembered = (one for one in memory.testimony if memory.named.get(one) == generation)
+        known = {*self._seen.workspace_ids, *(self._request.suspects or {})}
         scene = Circumstances(
             memory=memory,
             sightings=Sightings(memory.sightings, now),
             generation=generation,
             testimony=self._request.suspects or dict.fromkeys(remembered, Testimony.DELETED),
-            recognised=frozenset(workspace_id for workspace_id, row in rows.found.items() if not row.deleted),
+            recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
             breaker=memory.breaker,
             whereabouts=self._parts.processes.whereabouts(),
+            cpu=record.measure(memory, self._seen),
         )
         if self._full:
             scene = record.confirm(scene, self._seen, rows, self._parts.rules, now)
-        judging = scene
+        looking = scene
         if self._full and self._request.approve:
             scene = replace(scene, breaker=breaker.excuse(scene.breaker, self._request.approve))
             # It may open the breaker; what became an orphan since the operator looked must not go in the same sweep.
-            judging = replace(scene, breaker=replace(scene.breaker, latched=judging.breaker.latched))
+            looking = replace(scene, breaker=replace(scene.breaker, latched=looking.breaker.latched))
         self.report.latched = scene.breaker.latched
-        budget = max(0, self._parts.max_orphans_per_hour - memory.orphans_last_hour)
-        for session, workspace_id in self._seen.sessions:
-            facts = judging.facts(session, workspace_id, rows.found.get(workspace_id), now)
-            judgement = judge(facts, self._parts.rules)
-            if judgement.verdict is Verdict.REAP and judgement.reason is Reason.ORPHAN:
-                if not budget:
-                    facts = replace(facts, over_budget=True)
-                    judgement = judge(facts, self._parts.rules)
-                budget = max(0, budget - 1)
-            self.report.sessions.append(_entry(session, workspace_id, facts, judgement))
+        judging = Judging(looking, self._parts.rules, now)
+        judging.judge_each(self._seen, rows, max(0, self._parts.max_orphans_per_hour - memory.orphans_last_hour))
+        judging.hold_groups(self._seen.listings)
+        self._ask_plugins(judging)
+        judging.hold_groups(self._seen.listings)
+        self.report.sessions.extend(judging.entries)
         self.report.seconds.judge = perf_counter() - started
-        return scene
+        return scene, judging
+
+    def _ask_plugins(self, judging: Judging) -> None:
+        for entry in judging.condemned:
+            entry.reap_id = str(ULID())
+        asked = [*judging.condemned, *judging.waiting]
+        if not asked:
+            return
+        vetoes = self._parts.plugins.vetoes([candidate(entry, judging.deadline_of(entry)) for entry in asked])
+        judging.hold_vetoed(vetoes.of)
+        self.report.vetoes.extend(vetoes.failures)
+
+    def _tell_sessions(self, scene: Circumstances, announcements: Announcements) -> None:
+        """Write who goes later, and mark those sessions for whoever looks."""
+        if not self._full and (scene.sightings.changed or scene.sightings.forgotten):
+            changes = Changes(sightings=dict(scene.sightings.changed), forgotten=frozenset(scene.sightings.forgotten))
+            self._remember(changes)
+            scene.sightings.saved()
+        for terminal in self._parts.terminals:
+            made = {key: at for key, at in announcements.made.items() if key.socket == terminal.socket}
+            withdrawn = [key for key in announcements.withdrawn if key.socket == terminal.socket]
+            if made or withdrawn:
+                terminal.announce(made, withdrawn)
 
     def _stamp(self, scene: Circumstances, stamp: str) -> None:
         """Mark what the registry has recognised as ours, so that another registry's reaper leaves it alone."""
@@ -176,21 +216,42 @@ class Sweep:
     def _reap(self, scene: Circumstances, rows: Rows) -> None:
         started = perf_counter()
         cases = [
-            Case(entry, entry.key, entry.facts, entry.judgement.reason)
+            Case(entry, entry.key, entry.facts, entry.judgement.reason, str(entry.reap_id))
             for entry in self.report.sessions
             if entry.key and entry.facts and entry.judgement and entry.judgement.reason and entry.verdict is Verdict.REAP
         ]
+        for entry in self.report.sessions:
+            entry.reap_id = None
         if not self._writes:
             for case in cases:
                 case.entry.outcome = "would-reap"
             return
+        if cases:
+            self._reap_cases(cases, scene, rows)
+        self.report.seconds.kill = perf_counter() - started
+
+    def _reap_cases(self, cases: Sequence[Case], scene: Circumstances, rows: Rows) -> None:
+        for case in cases:
+            row = case.facts.row
+            case.worktree = row.worktree if row and row.worktree else scene.memory.worktrees.get(case.entry.workspace_id)
+        blind = look_at_processes(self._parts, self._seen, cases)
+        if blind is not None:
+            self._blind(blind)
+            return
         registry = proof.recognise(scene.memory.registry, rows)
         reaping = Reaping(self._parts, self._ledger, scene=scene, registry=registry, report=self.report)
         for terminal in self._parts.terminals:
-            here = [case for case in cases if case.key.socket == terminal.socket]
+            here = [case for case in cases if case.key.socket == terminal.socket and not case.ended]
             if here:
                 reaping.run(terminal, here, self._request.stopping)
-        self.report.seconds.kill = perf_counter() - started
+        Closing(self._parts, self._ledger, scene=scene, registry=registry, report=self.report).run(cases)
+
+    def _prune(self, memory: Memory, now: float) -> None:
+        """Once an hour, and after each reap: it looks at every snapshot."""
+        is_due = memory.last_complete is None or now // PRUNE_EVERY != memory.last_complete // PRUNE_EVERY
+        if self._parts.snapshots is not None and (is_due or any(entry.reap_id for entry in self.report.sessions)):
+            spared = [intent.reap_id for intent in memory.open_intents]
+            self._parts.snapshots.prune(now, [*spared, *(entry.reap_id for entry in self.report.sessions if entry.reap_id)])
 
     def _save(self) -> None:
         try:
@@ -216,18 +277,3 @@ class Sweep:
         session_id = key.session_id if key else None
         entry = SessionReport(socket, name, session_id, workspace_id, Verdict.HOLD, protected_by="unknown", key=key)
         self.report.sessions.append(entry)
-
-
-def _entry(session: Session, workspace_id: str, facts: Facts, judgement: Judgement) -> SessionReport:
-    return SessionReport(
-        socket=session.key.socket,
-        session=session.name,
-        session_id=session.key.session_id,
-        workspace_id=workspace_id,
-        verdict=judgement.verdict,
-        reason=judgement.reason.public if judgement.reason else None,
-        protected_by=judgement.protected_by[0].value if judgement.protected_by else None,
-        key=session.key,
-        facts=facts,
-        judgement=judgement,
-    )

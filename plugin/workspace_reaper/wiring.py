@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ulid import ULID
 
@@ -19,10 +20,12 @@ from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
 from workspace_reaper.parts import Parts, Request
 from workspace_reaper.policy import Rules
-from workspace_reaper.processes import ProcessTable
+from workspace_reaper.ports import Plugins
+from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.registry import Schema, load_schema, open_registry
 from workspace_reaper.report import SweepReport
 from workspace_reaper.settings import Settings
+from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep import Sweep
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
@@ -65,6 +68,7 @@ def rules(settings: Settings) -> Rules:
         dead_ttl=settings.dead_ttl,
         confirmation_gap=settings.confirmation_gap,
         orphan_confirmations=settings.orphan_confirmations,
+        undo_window=settings.undo_window,
     )
 
 
@@ -79,12 +83,15 @@ class Reaper:
         self.settings = settings
         schema = load_schema(settings.registry)
         self.registry = open_registry(schema, settings.database_url, environ)
+        self.snapshots = SnapshotStore(
+            settings.state_dir, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
+        )
         patterns = homes(settings, schema, environ)
         self.terminals: Sequence[TmuxTerminal] = [TmuxTerminal(path) for path in patterns]
         self.parts = Parts(
             terminals=self.terminals,
             registry=self.registry,
-            processes=ProcessTable(environ),
+            processes=SystemProcesses(environ),
             clock=SystemClock(),
             names=Names(patterns, self.registry.canonical),
             rules=rules(settings),
@@ -92,9 +99,16 @@ class Reaper:
             journal=Journal(),
             max_orphans_per_hour=settings.max_orphans_per_hour,
             abstain_alarm=settings.abstain_alarm,
+            kill_grace=settings.kill_grace,
+            end_everywhere=settings.survivors == "all",
+            snapshots=self.snapshots if settings.snapshots else None,
         )
         self._lock = FileSweepLock(settings.state_dir)
         self._ledger: SqliteLedger | None = None
+
+    def join(self, plugins: Plugins) -> None:
+        """Ask these before a kill, and tell them afterwards. A sweep that is on goes on with those it began with."""
+        self.parts = replace(self.parts, plugins=plugins)
 
     def sweep(self, request: Request) -> SweepReport:
         """One sweep, alone on this state directory. What could not be seen or written is in the report."""

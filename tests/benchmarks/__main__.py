@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import imports, sweeps
+from tests.benchmarks import imports, processes, survivors, sweeps
 from tests.benchmarks.measuring import Result
 from tests.tools.tmux import real_tmux
 
@@ -22,14 +22,17 @@ def main() -> None:
     """Run them, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="pairs of timings [15]")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="imports, idle, reaping, sizes [all]")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which of them, by name [all]")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
         tmp, rounds = Path(directory), chosen.rounds
         suites: dict[str, Callable[[], Iterator[Result]]] = {
             "imports": lambda: imports.importing(rounds),
+            "processes": lambda: processes.table(rounds),
             "idle": lambda: sweeps.idle(_made(tmp / "idle"), rounds),
             "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(5, rounds // 3)),
+            "stubborn": lambda: survivors.stubborn(_made(tmp / "stubborn"), max(3, rounds // 5)),
+            "many": lambda: survivors.among_many(_made(tmp / "many"), rounds),
             "sizes": lambda: sweeps.sizes(_made(tmp / "sizes"), rounds),
         }
         unknown = set(chosen.names) - set(suites)

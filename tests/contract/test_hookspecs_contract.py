@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
+import json
 import os
 import re
 import sqlite3
 import subprocess
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,13 +22,29 @@ import pytest
 from tests.tools.distributions import install
 
 import workspace_hookspecs
-from workspace_hookspecs import WorkspacePlugins, hookimpl
+from workspace_hookspecs import Candidate, Reaped, Veto, WorkspacePlugins, hookimpl
 
 README = Path(__file__).parents[2] / "hookspecs" / "README.md"
 HOOKS = sorted(
     name for name in dir(workspace_hookspecs) if hasattr(getattr(workspace_hookspecs, name), "workspace_server_spec")
 )
 LIMIT = 30.0
+MOMENT = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
+CANDIDATE = Candidate("01J", "/tmp/tmux-0/default", "vk_w", "$3", "w", "archived", None)
+REAPED = Reaped(
+    "01J",
+    MOMENT,
+    "/tmp/tmux-0/default",
+    "vk_w",
+    "w",
+    "archived",
+    "reaped",
+    4096,
+    survivors=({"pid": 7, "command": "gpg-agent", "why": "it serves the whole login"},),
+    ended=({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
+    restorable=True,
+)
+VALUES = {"Candidate": Candidate, "Reaped": Reaped}
 
 RECORDER = """
 import os, sqlite3
@@ -72,6 +90,15 @@ class Recorder:
     def on_tick(self, now: datetime) -> None:
         self.calls.append(("on_tick", now))
 
+    @hookimpl
+    def reaper_veto(self, candidates: Sequence[Candidate]) -> Mapping[str, str]:
+        self.calls.append(("reaper_veto", candidates))
+        return {"vk_w": "busy"}
+
+    @hookimpl
+    def on_session_reaped(self, reap: Reaped) -> None:
+        self.calls.append(("on_session_reaped", reap))
+
 
 def fired(fire: Callable[[WorkspacePlugins], None]) -> list[tuple[str, object]]:
     recorder = Recorder()
@@ -88,8 +115,13 @@ def python_with(site: Path, **variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WORKSPACE_PLUGINS_BLOCK": "reaper", **variables}
 
 
-def test_the_hooks_are_these_three() -> None:
-    assert HOOKS == ["on_tick", "on_workspace_archived", "on_workspace_deleted"]
+def readme_blocks() -> list[str]:
+    """The complete programs in the README."""
+    return re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_hooks_are_these_five() -> None:
+    assert HOOKS == ["on_session_reaped", "on_tick", "on_workspace_archived", "on_workspace_deleted", "reaper_veto"]
     assert set(HOOKS) <= set(workspace_hookspecs.__all__)
 
 
@@ -110,20 +142,21 @@ def test_each_hook_has_a_test_of_its_own(hook: str) -> None:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_says_when_it_is_fired_and_what_may_be_relied_on(hook: str) -> None:
     documentation = inspect.getdoc(getattr(workspace_hookspecs, hook)) or ""
-    for part in ("**When a host fires it:**", "**Threads**", "**what may be relied on"):
-        assert part.lower().replace("*", "") in documentation.lower().replace("*", "")
+    assert re.search(r"\*\*When a (host|reaper) (fires|asks) it:\*\*", documentation)
+    for part in ("threads", "what may be relied on"):
+        assert re.search(rf"\*\*{part}", documentation, re.IGNORECASE)
     for parameter in inspect.signature(getattr(workspace_hookspecs, hook)).parameters:
         assert f":param {parameter}:" in documentation
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_no_hook_is_historic_or_has_a_result_or_a_default(hook: str) -> None:
+def test_no_hook_is_historic_or_has_a_default_and_only_the_veto_has_a_result(hook: str) -> None:
     function = getattr(workspace_hookspecs, hook)
     assert function.workspace_server_spec["historic"] is False
     assert function.workspace_server_spec["firstresult"] is False
-    hints = typing.get_type_hints(function)
-    assert hints.pop("return") is type(None)
-    assert set(hints.values()) <= {str, datetime}
+    hints = typing.get_type_hints(function, localns=VALUES)
+    assert hints.pop("return") == (Mapping[str, str] if hook == "reaper_veto" else type(None))
+    assert set(hints.values()) <= {str, datetime, Sequence[Candidate], Reaped}
     assert all(parameter.default is parameter.empty for parameter in inspect.signature(function).parameters.values())
 
 
@@ -136,8 +169,31 @@ def test_hook_on_workspace_archived() -> None:
 
 
 def test_hook_on_tick() -> None:
-    moment = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
-    assert fired(lambda plugins: plugins.tick(moment)) == [("on_tick", moment)]
+    assert fired(lambda plugins: plugins.tick(MOMENT)) == [("on_tick", MOMENT)]
+
+
+def test_hook_reaper_veto() -> None:
+    answers: list[Veto] = []
+    asked = fired(lambda plugins: answers.extend(plugins.ask_vetoes([CANDIDATE])))
+    assert asked == [("reaper_veto", (CANDIDATE,))]
+    assert answers == [Veto("recorder", "vk_w", "busy")]
+
+
+def test_hook_on_session_reaped() -> None:
+    assert fired(lambda plugins: plugins.session_reaped(REAPED)) == [("on_session_reaped", REAPED)]
+
+
+def test_the_values_are_frozen_and_slotted_and_are_json_but_for_their_times() -> None:
+    for value in (CANDIDATE, REAPED, Veto("p", None, "why")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.session = "other"  # type: ignore[union-attr, misc]
+        assert not hasattr(value, "__dict__")
+        json.dumps(dataclasses.asdict(value), default=datetime.isoformat)
+
+
+def test_what_is_logged_of_a_reap_has_no_command_line() -> None:
+    assert "sleep 1000" not in repr(REAPED)
+    assert "gpg-agent" not in repr(REAPED)
 
 
 def test_bare_pluggy_works_with_the_module_as_the_specification() -> None:
@@ -147,6 +203,10 @@ def test_bare_pluggy_works_with_the_module_as_the_specification() -> None:
     manager.register(recorder)
     manager.check_pending()
     moment = datetime.now(timezone.utc)
+    assert manager.hook.reaper_veto(candidates=[CANDIDATE]) == [{"vk_w": "busy"}]
+    assert manager.hook.on_session_reaped(reap=REAPED) == []
+    assert recorder.calls == [("reaper_veto", [CANDIDATE]), ("on_session_reaped", REAPED)]
+    recorder.calls.clear()
     assert manager.hook.on_workspace_deleted(workspace_id="d") == []
     assert manager.hook.on_workspace_archived(workspace_id="a") == []
     assert manager.hook.on_tick(now=moment) == []
@@ -163,7 +223,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_the_complete_host_of_the_readme_runs(tmp_path: Path) -> None:
-    (host,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    host, _ = readme_blocks()
     assert len(host.splitlines()) < 20
     database, record = tmp_path / "host.db", tmp_path / "record"
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -187,6 +247,49 @@ def test_the_complete_host_of_the_readme_runs(tmp_path: Path) -> None:
     assert "one" not in seen["deleted"]
     assert seen["archived"]["two"] == 1
     assert seen["close"] == {"two": 1, "three": 0}
+
+
+VETO_HOST = """
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins
+
+some = [Candidate(None, "/socket", f"vk_{each}", "$1", each, "idle", None) for each in ("one", "two")]
+with WorkspacePlugins.load() as plugins:
+    for veto in plugins.ask_vetoes(some, timeout=20):
+        print(veto.plugin, veto.session, veto.reason)
+    now = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
+    plugins.session_reaped(Reaped("01J", now, "/socket", "vk_two", "two", "idle", "reaped", 4096, (), (), True))
+    assert plugins.drain(20)
+    Path(sys.argv[1], "one").unlink()
+    Path(sys.argv[1]).rmdir()
+    for veto in plugins.ask_vetoes(some, timeout=20):
+        print(veto.plugin, veto.session, veto.reason)
+"""
+
+
+def test_the_complete_veto_plugin_of_the_readme_runs(tmp_path: Path) -> None:
+    _, plugin = readme_blocks()
+    assert len(plugin.splitlines()) < 20
+    deploying = tmp_path / "deploying"
+    deploying.mkdir()
+    (deploying / "one").touch()
+    (tmp_path / "host.py").write_text(VETO_HOST, encoding="utf-8")
+    install(tmp_path / "site", "a-guard", {"guard": plugin}, "[workspace_server]\nguard = guard\n")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(tmp_path / "host.py"), str(deploying)],
+        env=python_with(tmp_path / "site", DEPLOYING=str(deploying)),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    first, second = ended.stdout.splitlines()
+    assert first == "guard vk_one deploying"
+    assert second.startswith("guard None it raised FileNotFoundError: ")
+    assert (tmp_path / "reaped.log").read_text(encoding="utf-8") == "2026-11-22 10:00:00+00:00 vk_two idle 4096\n"
 
 
 def test_importing_the_marker_loads_next_to_nothing() -> None:

@@ -17,8 +17,9 @@ import pytest
 
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import BreakerState, Changes, Intent, Outcome, Sight, Sighting
+from workspace_reaper.memory import BreakerState, Changes, CpuMemory, Sight, Sighting
 from workspace_reaper.model import SessionKey
+from workspace_reaper.reap_model import Intent, Outcome
 
 NOW = 1_763_800_000.5
 
@@ -175,16 +176,34 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
         pytest.param("UPDATE sighting SET sight = 'levitating'", id="sight-of-a-later-version"),
         pytest.param("UPDATE registry SET oldest = 'no JSON'", id="no-json"),
         pytest.param("UPDATE breaker SET tripped = '[[1]]'", id="no-session-key"),
+        pytest.param("UPDATE cpu SET samples = '{}'", id="samples-are-no-list"),
+        pytest.param("""UPDATE cpu SET samples = '[["/s", 1, 2, "$3", 4, 5.5]]'""", id="no-sample"),
     ],
 )
 def test_a_row_that_can_not_be_understood_is_an_error_and_never_left_out(tmp_path: Path, statement: str) -> None:
     with closing(opened(tmp_path)) as ledger:
         seen = {(SessionKey("/s", 1, 2, "$3", 4), Sight.ORPHAN): Sighting(NOW, NOW)}
-        ledger.remember(Changes(sightings=seen, breaker=BreakerState(latched=True)))
+        ledger.remember(Changes(sightings=seen, breaker=BreakerState(latched=True), cpu=CpuMemory()))
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
             raw.execute(statement)
         with pytest.raises(LedgerError, match="can't be understood"):
             ledger.recall([], NOW)
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "{}", "7", "null", "[7]", '[["too", "few"]]'])
+@pytest.mark.parametrize("column", ["processes", "ended", "survivors"])
+def test_processes_that_can_not_be_understood_are_an_error_and_never_none(tmp_path: Path, column: str, text: str) -> None:
+    with closing(opened(tmp_path)) as ledger:
+        ledger.intend([intent("R1")])
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
+            raw.execute("DROP TRIGGER reap_intent_is_not_changed")
+            raw.execute(f"UPDATE reap SET {column} = ?", (text,))
+        readings: list[Callable[[], object]] = [lambda: ledger.history(9), lambda: ledger.find("R1")]
+        if column == "processes":
+            readings.append(lambda: ledger.recall([], NOW))
+        for read in readings:
+            with pytest.raises(LedgerError, match="can't be understood"):
+                read()
 
 
 def test_an_error_of_the_caller_undoes_its_transaction(tmp_path: Path) -> None:
@@ -202,8 +221,8 @@ import json, os, shutil, sqlite3, subprocess, sys
 from pathlib import Path
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.memory import Changes, Intent, Outcome
 from workspace_reaper.model import SessionKey
+from workspace_reaper.reap_model import Intent, Outcome
 disk = Path(sys.argv[1])
 state_dir = disk / "state"
 result = {}
@@ -281,6 +300,41 @@ opened().close()
     )
     assert "free" in result["open"]
     assert result["read"] is None
+
+
+def test_a_disk_too_full_to_migrate_is_told_and_the_older_ledger_stays_whole(tmp_path: Path) -> None:
+    result = in_namespace(
+        """
+from workspace_reaper.ledger.migrations import MIGRATIONS, migrate
+mount("-t", "tmpfs", "-o", "size=4m", "none")
+state_dir.mkdir()
+older = sqlite3.connect(state_dir / "ledger.sqlite", isolation_level=None)
+migrate(older, "here", MIGRATIONS[:1])
+row = (1, "01S", 1.5, "/s", 1, 2, "$3", 4, "bc_x", "x", "idle", json.dumps({"padding": "x" * 3000}), "open", "[]", False)
+columns = ("registry_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session, workspace_id, reason,"
+    " evidence, outcome, survivors, restorable")
+insert = f"INSERT INTO reap (reap_id, {columns}) VALUES ({', '.join('?' * 16)})"
+older.execute("BEGIN")
+older.executemany(insert, ((f"R{n}", *row) for n in range(200)))
+older.execute("INSERT INTO registry VALUES (1, 'standard', '/db', 'stamp', 1, '', '', '[]', 0, 0)")
+older.execute("COMMIT")
+fill()
+result["open"] = error_of(opened)
+result["version"] = older.execute("PRAGMA user_version").fetchone()
+result["left"] = older.execute("SELECT count(*) FROM reap").fetchone()
+older.close()
+(disk / "filler").unlink()
+again = opened()
+result["after"] = len(again.recall([], 1.5).open_intents)
+again.close()
+result["whole"] = sqlite3.connect(state_dir / "ledger.sqlite").execute("PRAGMA integrity_check").fetchone()
+""",
+        tmp_path / "disk",
+    )
+    assert "free" in result["open"]
+    assert (result["version"], result["left"]) == ([1], [200])
+    assert result["after"] == 200
+    assert result["whole"] == ["ok"]
 
 
 def test_a_disk_mounted_read_only_is_told(tmp_path: Path) -> None:

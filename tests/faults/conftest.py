@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.cast import Cast
 from tests.tools.front_tmux import FrontTmux
 
 Erring = Callable[..., AbstractContextManager[FrontTmux]]
@@ -26,3 +27,18 @@ def erring(tmp_path: Path) -> Erring:
             yield front
 
     return err
+
+
+@pytest.fixture
+def cast(tmp_path: Path) -> Iterator[Cast]:
+    """Programs for panes; what they start is gone with the test."""
+    with Cast(tmp_path / "cast") as made:
+        yield made
+
+
+@pytest.fixture
+def worktree(tmp_path: Path) -> Path:
+    """A workspace's directory."""
+    directory = tmp_path / "worktree"
+    directory.mkdir()
+    return directory

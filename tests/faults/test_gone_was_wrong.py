@@ -145,7 +145,7 @@ def test_i05_eagain_at_the_kill_is_looked_at_again_and_never_taken_for_a_kill(
     world.sweep()
     world.host.archive(archived)
 
-    with erring(Rule("source-file", times=times, real=False, exit_code=1, stderr=EAGAIN.format(world.server.path))):
+    with erring(Rule("kill-session", times=times, real=False, exit_code=1, stderr=EAGAIN.format(world.server.path))):
         report = world.sweep()
 
     assert outcomes(report) == {archived: outcome}
@@ -265,7 +265,7 @@ def test_i11_a_kill_without_an_answer_that_can_not_be_verified_is_not_recorded_a
     world.sweep()
     world.host.archive(archived)
 
-    with erring(Rule("source-file", real=False, hold="before")) as front:
+    with erring(Rule("kill-session", real=False, hold="before")) as front:
         report = sweep_during(front, lambda: break_tmux(front.bin), world.sweep)
 
     entry = world.entry(report, archived)
@@ -288,7 +288,7 @@ def test_i11_a_kill_that_tmux_confirmed_stands_when_the_last_look_fails_and_the_
     world.sweep()
     world.host.archive(archived)
 
-    with erring(Rule("source-file", hold="after")) as front:
+    with erring(Rule("kill-session", hold="after")) as front:
         report = sweep_during(front, lambda: break_tmux(front.bin), world.sweep)
 
     assert outcomes(report) == {archived: "reaped"}
@@ -303,7 +303,7 @@ def test_i11_what_is_still_listed_was_not_killed_whatever_tmux_said(world: World
     world.sweep()
     world.host.archive(archived)
 
-    with erring(Rule("source-file", real=False, stdout=f"killed {session_id}\n")):
+    with erring(Rule("kill-session", real=False, stdout=f"killed {session_id}\n")):
         report = world.sweep()
 
     assert outcomes(report) == {archived: "failed"}
@@ -320,7 +320,7 @@ def test_i11_a_socket_that_vanishes_at_the_kill_is_no_kill(world: World, erring:
     world.host.archive(archived)
     server = psutil.Process(world.server.pid)
 
-    with erring(Rule("source-file", hold="before", times=1)) as front:
+    with erring(Rule("kill-session", hold="before", times=1)) as front:
         report = sweep_during(front, Path(world.server.path).unlink, world.sweep)
 
     assert outcomes(report) == {archived: "failed"}

@@ -31,7 +31,7 @@ from workspace_reaper.tmux import TmuxTerminal
 Worlds = Callable[..., World]
 
 RECHECK = Rule("list-sessions", skip=1, times=1, hold="before")
-KILL = Rule("source-file", times=1, hold="before")
+KILL = Rule("kill-session", times=1, hold="before")
 JOINTS = {"before the recheck": RECHECK, "before the kill": KILL}
 
 BY_HOOK = {Reason.DELETED: Testimony.DELETED, Reason.ARCHIVED_BY_HOOK: Testimony.ARCHIVED}
@@ -314,12 +314,12 @@ def test_a_stopped_server_hangs_nobody_and_loses_nobody(world: World, erring: Er
 
 
 def kills(front: FrontTmux) -> int:
-    return sum("source-file" in call for call in front.calls())
+    return sum("kill-session" in call for call in front.calls())
 
 
 def test_a_kill_whose_answer_is_lost_is_looked_at_and_not_repeated(world: World, erring: Erring) -> None:
     scene = condemned(world, Reason.ARCHIVED, "a", "b")
-    with erring(Rule("source-file", keep_lines=0)) as front:
+    with erring(Rule("kill-session", keep_lines=0)) as front:
         report = scene.sweep()
     assert kills(front) == 1
     assert set(scene.told(report).values()) == {("reaped", None)}
@@ -329,7 +329,7 @@ def test_a_kill_whose_answer_is_lost_is_looked_at_and_not_repeated(world: World,
 
 def test_half_an_answer_is_taken_and_the_other_half_looked_at(world: World, erring: Erring) -> None:
     scene = condemned(world, Reason.ARCHIVED, "a", "b")
-    with erring(Rule("source-file", keep_bytes=12)) as front:
+    with erring(Rule("kill-session", keep_bytes=12)) as front:
         report = scene.sweep()
     assert kills(front) == 1
     assert set(scene.told(report).values()) == {("reaped", None)}
@@ -337,16 +337,16 @@ def test_half_an_answer_is_taken_and_the_other_half_looked_at(world: World, erri
 
 def test_a_kill_that_never_came_to_tmux_is_tried_again_after_a_recheck(world: World, erring: Erring) -> None:
     scene = condemned(world, Reason.ARCHIVED, "a")
-    with erring(Rule("source-file", times=1, real=False)) as front:
+    with erring(Rule("kill-session", times=1, real=False)) as front:
         report = scene.sweep()
-    calls = [word for call in front.calls() for word in call if word in ("list-sessions", "source-file")]
-    assert calls == ["list-sessions", "list-sessions", "source-file", "list-sessions", "source-file", "list-sessions"]
+    calls = [word for call in front.calls() for word in call if word in ("list-sessions", "kill-session")]
+    assert calls == ["list-sessions", "list-sessions", "kill-session", "list-sessions", "kill-session", "list-sessions"]
     assert set(scene.told(report).values()) == {("reaped", None)}
 
 
 def test_a_kill_that_never_comes_to_tmux_has_failed_after_three_attempts(world: World, erring: Erring) -> None:
     scene = condemned(world, Reason.ARCHIVED, "a")
-    with erring(Rule("source-file", real=False)) as front:
+    with erring(Rule("kill-session", real=False)) as front:
         report = scene.sweep()
     assert kills(front) == 3
     outcome, why = scene.told(report)["a"]
@@ -363,7 +363,7 @@ def test_a_kill_that_never_comes_to_tmux_has_failed_after_three_attempts(world: 
 def test_whoever_attaches_while_the_answer_is_awaited_is_spared(world: World, erring: Erring) -> None:
     """The kill did not happen; before it is tried again, somebody is there."""
     scene = condemned(world, Reason.ARCHIVED, "a", "b")
-    with erring(Rule("source-file", times=1, real=False, hold="after")) as front:
+    with erring(Rule("kill-session", times=1, real=False, hold="after")) as front:
         report = sweep_during(front, lambda: attach(scene, "a"), scene.sweep)
     assert scene.told(report) == {"a": ("spared", "attached"), "b": ("reaped", None)}
     assert scene.living() == {"a"}
@@ -375,7 +375,7 @@ def test_a_kill_without_an_answer_is_not_repeated_on_the_next_of_that_name(world
     def next_one() -> None:
         scene.sessions["next"] = world.session(scene.workspaces["a"])
 
-    with erring(Rule("source-file", hold="after", keep_lines=0)) as front:
+    with erring(Rule("kill-session", hold="after", keep_lines=0)) as front:
         report = sweep_during(front, next_one, scene.sweep)
     assert kills(front) == 1
     assert scene.told(report) == {"a": ("reaped", None)}
@@ -384,7 +384,7 @@ def test_a_kill_without_an_answer_is_not_repeated_on_the_next_of_that_name(world
 
 def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: World, erring: Erring) -> None:
     scene = condemned(world, Reason.ARCHIVED, "a")
-    with erring(Rule("source-file", real=False, stdout=f"killed {scene.sessions['a']}\n")) as front:
+    with erring(Rule("kill-session", real=False, stdout=f"killed {scene.sessions['a']}\n")) as front:
         for number in (1, 2, 3):
             report = scene.sweep()
             assert scene.told(report) == {"a": ("failed", "tmux said that it was killed, and still lists it")}
@@ -447,7 +447,7 @@ def test_sixty_sessions_and_clients_that_come_in_the_middle(world: World, erring
             if session_id in there:
                 world.server.attach(session_id)
 
-    with erring(Rule("source-file", skip=1, times=1, hold="before")) as front:
+    with erring(Rule("kill-session", skip=1, times=1, hold="before")) as front:
         report = sweep_during(front, happen, world.sweep)
 
     assert kills(front) > 1

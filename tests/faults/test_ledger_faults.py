@@ -186,7 +186,7 @@ def test_on_a_full_or_read_only_disk_nobody_dies_and_with_space_what_should_go_g
 # It is fine when the sweep begins, and not when the intent is to be written. The first tmux command of a sweep that changes
 # anything stamps what the registry knows and keeps: everything before the intents is committed by then.
 
-AT_THE_STAMP = {"command": "source-file", "times": 1, "hold": "before"}
+AT_THE_STAMP = {"command": "set-option", "times": 1, "hold": "before"}
 
 
 def corrupt(state_dir: Path) -> None:
@@ -253,7 +253,7 @@ def test_locked_between_the_start_and_the_intent_nobody_dies(world: World, conde
 def test_locked_after_the_kill_the_next_sweep_writes_what_became_of_it(world: World, condemned: str, erring: Erring) -> None:
     world.sweep(dry_run=True)
     path = world.state_dir / "ledger.sqlite"
-    at_the_kill = Rule("source-file", times=1, hold="after")
+    at_the_kill = Rule("kill-session", times=1, hold="after")
     with impatient(world) as sweep, another_program_locks(path) as lock, erring(at_the_kill) as front:
         report = sweep_during(front, lock, sweep)
     assert outcomes(report) == {condemned: "reaped"}

@@ -415,7 +415,7 @@ def test_i62_no_name_is_ever_run_or_expanded(worlds: Worlds, erring: Erring, mon
         assert operations.keep_session(world.plugin.reaper(), first, on=False).name == first
         assert set(outcomes(world.sweep()).values()) == {"reaped"}
 
-    told = [reap_as_json(reap) for reap in operations.history(world.plugin.reaper(), 100)]
+    told = [reap_as_json(reap, restorable=True) for reap in operations.history(world.plugin.reaper(), 100)]
     assert {entry["workspace_id"] for entry in told} == set(ids)
     assert all(entry["session"].isprintable() for entry in told)
     assert sorted(server.run("list-sessions", "-F", "#{session_name}").split("\n")) == ["decoy"]
@@ -437,7 +437,7 @@ def test_i64_a_reap_has_an_id_a_rule_and_its_evidence_everywhere(world: World, c
     assert (entry["outcome"], entry["reason"], entry["session_id"]) == ("reaped", "archived", session_id)
 
     [reap] = operations.history(world.plugin.reaper(), 10)
-    told = json.loads(json.dumps(reap_as_json(reap)))
+    told = json.loads(json.dumps(reap_as_json(reap, restorable=True)))
     assert told["id"] == entry["reap_id"]
     assert (told["reason"], told["outcome"], told["by"]) == ("archived", "reaped", None)
     assert told["evidence"] == entry["evidence"]

@@ -219,7 +219,7 @@ def test_a_session_that_the_guard_spared_is_not_gone_because_the_last_look_can_n
     archived = world.workspace(archived=True)
     session_id = world.session(archived)
     fault = Rule("list-sessions", skip=2, keep_lines=0) if whole else emptied(world, archived, skip=2)
-    with erring(Rule("source-file", times=1, hold="before"), fault) as front:
+    with erring(Rule("kill-session", times=1, hold="before"), fault) as front:
         report = sweep_during(front, lambda: world.server.attach(session_id), world.sweep)
 
     entry = world.entry(report, archived)
@@ -275,7 +275,7 @@ def test_a_reaper_that_condemns_and_does_not_reap_raises_the_alarm(world: World,
     archived = world.workspace(archived=True)
     world.session(archived)
 
-    with erring(Rule("source-file", real=False)):
+    with erring(Rule("kill-session", real=False)):
         report = world.sweep()
         assert (outcomes(report), report.exit_code) == ({archived: "failed"}, 1)
         wait_until(lambda: world.sweep() and "overdue" in alarms(world))

@@ -54,7 +54,7 @@ def test_i17_a_session_that_goes_before_its_kill_takes_no_other_with_it(worlds: 
         world.server.attach(other_id)
     world.host.archive("a")
 
-    with erring(Rule("source-file", times=1, hold="before")) as front:
+    with erring(Rule("kill-session", times=1, hold="before")) as front:
         report = sweep_during(front, lambda: world.server.run("kill-session", "-t", session_id), world.sweep)
 
     assert (world.entry(report, "a").outcome, world.entry(report, "a").protected_by) == ("spared", "gone")

@@ -108,6 +108,9 @@ EVIDENCE = {
     "kept": "bool",
     "panes_dead": "bool",
     "testimony": "NoneType",
+    "cpu_idle_seconds": "NoneType",
+    "announced": "NoneType",
+    "veto": "NoneType",
 }
 ENTRY = {
     "socket": "str",
@@ -119,7 +122,16 @@ ENTRY = {
     "protected_by": "NoneType",
     "outcome": "str",
     "reap_id": "str",
+    "deadline": "NoneType",
     "evidence": EVIDENCE,
+}
+AFTERMATH = {
+    "freed_bytes": "int",
+    "ended": [{"pid": "int", "command": "str", "signal": "str"}],
+    "survivors": [],
+    "freed_ports": [],
+    "held_ports": [],
+    "restorable": "bool",
 }
 REPORT = {
     "sweep": "str",
@@ -127,9 +139,10 @@ REPORT = {
     "dry_run": "bool",
     "complete": "bool",
     "abstained": "NoneType",
-    "sessions": [ENTRY],
+    "sessions": [{**ENTRY, **AFTERMATH}],
     "unknown": [],
     "totals": dict.fromkeys(["managed", "condemned", "reaped", "spared", "failed", "unmanaged", "freed_bytes"], "int"),
+    "vetoes": [],
     "breaker": {"state": "str"},
     "registry": {"identity": "str", "rows": "int", "rows_capped": "bool"},
     "seconds": dict.fromkeys(["observe", "look_up", "judge", "kill", "total"], "float"),
@@ -222,7 +235,7 @@ def test_sweep_fails_with_1_even_if_it_could_not_see_everything(reaper: CommandL
         world.session(world.workspace(archived=True))
     bad, _ = (name for name in world.server.run("list-sessions", "-F", "#{session_name}").split())
     unreadable = Rule("list-sessions", replace={"#{session_created}": ""}, sessions=[bad])
-    front_tmux.rules(Rule("source-file", real=False), unreadable)
+    front_tmux.rules(Rule("kill-session", real=False), unreadable)
     done = reaper("sweep")
     assert done.code == 1
     assert "UNKNOWN session" in done.out
@@ -334,7 +347,7 @@ def test_status_json_and_check_before_and_after(reaper: CommandLine) -> None:
 
     swept = reaper("sweep", "--json").json
     done = reaper("status", "--json")
-    alarm = {"alarms": [], "breaker": BREAKER, "last_complete_sweep": "str", "enabled": "bool"}
+    alarm = {"alarms": [], "breaker": BREAKER, "last_complete_sweep": "str", "enabled": "bool", "announced": []}
     assert shape(done.json) == {**REPORT, **alarm}
     assert done.json["sessions"] == swept["sessions"]
     assert MOMENT.fullmatch(done.json["last_complete_sweep"])
@@ -388,7 +401,7 @@ def test_history_is_newest_first_and_as_long_as_wanted(reaper: CommandLine) -> N
     told = reaper("history", "--json").json
     assert [entry["workspace_id"] for entry in told] == ids[::-1]
     texts = dict.fromkeys(["id", "at", "socket", "session", "workspace_id", "reason", "outcome"], "str")
-    more = {"by": "NoneType", "freed_bytes": "int", "survivors": [], "restorable": "bool", "evidence": EVIDENCE}
+    more = {"by": "NoneType", **AFTERMATH, "evidence": EVIDENCE}
     assert shape(told[0]) == {**texts, **more}
     assert [entry["workspace_id"] for entry in reaper("history", "--json", "--limit", "2").json] == ids[:0:-1]
     done = reaper("history", "--limit", "1")

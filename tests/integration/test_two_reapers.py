@@ -122,7 +122,7 @@ def test_two_state_directories_at_once_reap_each_session_once(world: World) -> N
 
 MIDDLE = {
     "before the recheck": Rule("list-sessions", skip=1, times=1, hold="before"),
-    "before the kill": Rule("source-file", times=1, hold="before"),
+    "before the kill": Rule("kill-session", times=1, hold="before"),
 }
 
 

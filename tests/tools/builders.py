@@ -5,7 +5,7 @@ A test states only what it is about. Times are Unix seconds; ``NOW`` is the pres
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.confirmations import Sightings
-from workspace_reaper.memory import BreakerState, Intent, Memory, RegistryMemory
+from workspace_reaper.memory import BreakerState, Memory, RegistryMemory
 from workspace_reaper.model import (
     Listing,
     Pane,
@@ -32,6 +32,8 @@ from workspace_reaper.model import (
 from workspace_reaper.names import Names
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Facts, Rules
+from workspace_reaper.process_model import Origin, Process, ProcessKey, ProcessTable
+from workspace_reaper.reap_model import Intent
 from workspace_reaper.report import SessionReport
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -95,6 +97,25 @@ def session(
 def pane(number: int = 1, *, dead: bool = False, dead_for: int | None = None) -> Pane:
     """Pane ``%number`` with process ``1000 + number``; ``dead_for`` seconds, by tmux's word, if it is dead."""
     return Pane(f"%{number}", "@1", 1000 + number, dead, None if dead_for is None else NOW - dead_for)
+
+
+def process(
+    pid: int,
+    *,
+    parent: int = 1,
+    name: str = "sh",
+    started: float = 100.0,
+    cpu_seconds: float = 0.0,
+    origin: Origin | None = None,
+) -> Process:
+    """A process that started after the server did, in nobody's foreground."""
+    key = ProcessKey(pid, started)
+    return Process(key, parent, name, zombie=False, group=pid, foreground=pid, cpu_seconds=cpu_seconds, origin=origin)
+
+
+def table(*processes: Process) -> ProcessTable:
+    """One pass over these processes."""
+    return ProcessTable(float(NOW), {one.key.pid: one for one in processes})
 
 
 def row(number: int = 1, **changes: Any) -> Workspace:
@@ -175,9 +196,6 @@ class ProcessesThatAre:
 
     def may_live(self, pid: int, started: float | None) -> bool:
         return pid in self.started and started in (None, self.started[pid])
-
-    def resident_bytes(self, pids: Collection[int]) -> int:
-        return sum(1 for pid in pids if pid in self.started)
 
     def whereabouts(self) -> Somewhere:
         return Somewhere()

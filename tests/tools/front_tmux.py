@@ -52,8 +52,8 @@ def Rule(  # noqa: N802 - it reads as the thing that it makes
 ) -> dict[str, object]:
     """One way to err.
 
-    ``command``: only for calls with this tmux command among their arguments. ``skip``: the first so many fitting calls are
-    left alone; ``times``: only so many after these.
+    ``command``: only for calls with this tmux command among their arguments, or on their standard input. ``skip``: the first
+    so many fitting calls are left alone; ``times``: only so many after these.
 
     The output of a listing is edited row by row, by the format (``-F``) that the caller asked for: ``replace`` puts another
     value in the place of a format's token (``{"#{session_activity}": ""}``), for the ``sessions`` with these names, or for
@@ -97,7 +97,7 @@ class FrontTmux:
         return {**environ, "PATH": f"{self.bin}{os.pathsep}{environ['PATH']}"}
 
     def calls(self) -> list[list[str]]:
-        """The arguments of every call so far."""
+        """The arguments of every call so far, and behind them those of ``_TOLD`` that its standard input held."""
         log = self.directory / "calls"
         return [json.loads(line) for line in log.read_text().split("\n") if line] if log.exists() else []
 
@@ -108,6 +108,10 @@ class FrontTmux:
     def release(self) -> None:
         """Let the call that waits, and all that would, go on."""
         (self.directory / "go").touch()
+
+
+_TOLD = ("kill-session", "capture-pane", "set-option")
+"""Commands that are told apart where they come on standard input."""
 
 
 class _locked:  # noqa: N801 - a context manager
@@ -122,15 +126,16 @@ class _locked:  # noqa: N801 - a context manager
         self._file.close()
 
 
-def _take_rule(directory: str, arguments: list[str]) -> tuple[str, dict | None]:
+def _take_rule(directory: str, arguments: list[str], said: bytes) -> tuple[str, dict | None]:
     """The real tmux, and the rule for this call, which is counted as used. Several calls may run at once."""
     with _locked(directory):
         with open(f"{directory}/calls", "a") as log:
-            log.write(json.dumps(arguments) + "\n")
+            log.write(json.dumps([*arguments, *(word for word in _TOLD if word.encode() in said)]) + "\n")
         with open(f"{directory}/rules.json") as rules:
             state = json.load(rules)
         for at, rule in enumerate(state["rules"]):
-            if rule["command"] is not None and rule["command"] not in arguments:
+            command = rule["command"]
+            if command is not None and command not in arguments and command.encode() not in said:
                 continue
             fitted = state["fitted"][at] = state["fitted"][at] + 1
             with open(f"{directory}/rules.json", "w") as rules:
@@ -190,21 +195,22 @@ def _edits(rule: dict) -> bool:
     )
 
 
-def _spool() -> bool:
-    """Wait for all of standard input and put it back as a file; whether there was any."""
+def _spool() -> bytes:
+    """Wait for all of standard input and put it back as a file."""
     data = sys.stdin.buffer.read()
     with tempfile.TemporaryFile() as spool:
         spool.write(data)
         spool.seek(0)
         os.dup2(spool.fileno(), 0)
-    return bool(data)
+    return data
 
 
 def _main(directory: str, arguments: list[str]) -> int:
     # A client that was started ahead is a call from when it is told what to do; one that never is, is none.
-    if "source-file" in arguments and not _spool():
+    said = _spool() if "source-file" in arguments else b""
+    if "source-file" in arguments and not said:
         return 0
-    real, rule = _take_rule(directory, arguments)
+    real, rule = _take_rule(directory, arguments, said)
     if rule is None:
         os.execv(real, [real, *arguments])
     time.sleep(rule["delay"])

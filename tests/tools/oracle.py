@@ -34,13 +34,12 @@ def attended(session: Session) -> bool:
 
 
 def idle(facts: Facts) -> float:
-    """Seconds since the latest of input, attach, detach, and output in any window."""
+    """Seconds since the latest of input, attach, detach, and output in any window, work of the processes."""
     moments: list[float] = [facts.session.activity]
     moments += [window.activity for window in facts.session.windows]
     if facts.session.last_attached is not None:
         moments.append(facts.session.last_attached)
-    if facts.detached_at is not None:
-        moments.append(facts.detached_at)
+    moments += [moment for moment in (facts.detached_at, facts.busy_at) if moment is not None]
     moments.sort()
     return facts.now - moments[-1] if moments[-1] < facts.now else 0.0
 
@@ -77,6 +76,10 @@ def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ..
     found: list[tuple[str, dict[str, bool]]] = []
     looked_at = attended(facts.session)
     quiet = idle(facts)
+    # With a window to undo it, such a session goes only so long after it was told.
+    told, window = facts.announced_at, rules.undo_window
+    waits = {"announced": window > 0 and (told is None or facts.now - told < window)}
+    archived, rested = ({**waits, "undone": cause in facts.undone} for cause in ("archived", "idle"))
     if row is None or row.deleted:
         # There is no row, or none that counts: nothing can be said of such a session but that.
         if said == "deleted":
@@ -84,19 +87,19 @@ def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ..
         found.append(("orphan", _saves_an_orphan(facts, rules, looked_at=looked_at, quiet=quiet)))
     else:
         if said == "archived" and row.archived:
-            found.append(("archived by hook", {"attached": looked_at, "running": row.running}))
+            found.append(("archived by hook", {"attached": looked_at, "running": row.running, **archived}))
         if row.worktree_deleted:
             found.append(("worktree-deleted", {"attached": looked_at, "active": quiet < rules.activity_grace}))
         if row.archived:
             long = facts.archived_since is not None and facts.archived_since + rules.archived_ttl <= facts.now
             fresh = quiet < rules.activity_grace and not long
-            found.append(("archived", {"attached": looked_at, "running": row.running, "active": fresh}))
+            found.append(("archived", {"attached": looked_at, "running": row.running, "active": fresh, **archived}))
         if quiet > rules.idle_ttl:
-            found.append(("idle", {"attached": looked_at, "running": row.running, "pinned": row.pinned}))
+            found.append(("idle", {"attached": looked_at, "running": row.running, "pinned": row.pinned, **rested}))
         dead = dead_for(facts)
         if dead is not None and dead > rules.dead_ttl:
             found.append(("dead", {"attached": looked_at}))
-    always = {"kept": facts.session.kept, "veto": facts.veto is not None, "home": facts.home}
+    always = {"kept": facts.session.kept, "veto": facts.veto is not None, "home": facts.home, "group": facts.shared}
     return tuple((name, frozenset(by for by, does in {**always, **saves}.items() if does)) for name, saves in found)
 
 

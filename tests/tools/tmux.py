@@ -89,6 +89,12 @@ class TmuxServer:
         self._remember(int(pid))
         return session_id
 
+    def adopt(self) -> int:
+        """Look after a server that somebody else has started on this socket; its process id."""
+        wait_until(lambda: self.run("list-sessions", check=False))
+        self._remember(int(self.run("display-message", "-p", "#{pid}")))
+        return self.pid
+
     def new_sessions(self, names: Sequence[str], command: str = FOREVER) -> list[str]:
         """Make many sessions in one go; the names are of letters, digits, ``-`` and ``_`` only."""
         if not self._processes:

@@ -18,9 +18,10 @@ import pytest
 from workspace_reaper.cli import output, tables
 from workspace_reaper.doctor import Check
 from workspace_reaper.explain import Explanation, Rule
-from workspace_reaper.memory import Alarm, BreakerState, Intent, Reap
+from workspace_reaper.memory import Alarm, BreakerState
 from workspace_reaper.model import Session, SessionKey, Source, Stamp, Unknown, Verdict, Window
 from workspace_reaper.policy import Facts
+from workspace_reaper.reap_model import Aftermath, Intent, Reap, Survivor
 from workspace_reaper.report import SessionReport, SweepReport
 from workspace_reaper.status import Status
 
@@ -342,8 +343,14 @@ def test_an_explanation_without_anything(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
-    tables.show_history([Reap(Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {}), "spared", "attached")])
-    assert shown(capsys) == ["ID WHEN SESSION REASON OUTCOME BY", "01J 1970-01-01T00:01:00Z ws-a orphan spared attached"]
+    intent = Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {})
+    left = Aftermath(survivors=(Survivor(7, "sshd", "other logins come through it"),), freed_bytes=812_433_408)
+    tables.show_history([(Reap(intent, "spared", "attached"), False), (Reap(intent, "reaped", None, left, None), True)])
+    assert shown(capsys) == [
+        "ID WHEN SESSION WORKSPACE REASON OUTCOME BY FREED LEFT RESTORABLE",
+        "01J 1970-01-01T00:01:00Z ws-a a orphan spared attached - - no",
+        "01J 1970-01-01T00:01:00Z ws-a a orphan reaped - 812.4 MB 1 yes",
+    ]
 
 
 def test_checks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,16 +15,20 @@ import psutil
 import pytest
 from tests.tools.waiting import wait_until
 
+from workspace_reaper.demo.agents import TALKER_SAYS, starts_of_talker
 from workspace_reaper.demo.cast import Ending, Role
 from workspace_reaper.demo.client import Client
+from workspace_reaper.demo.comeback import ending_of_comeback
+from workspace_reaper.demo.crew import Crew, ending_of_helper
+from workspace_reaper.demo.errors import DemoFailed
 from workspace_reaper.demo.interrupts import Interrupted, Interrupts
 from workspace_reaper.demo.outcome import Outcome, ending
 from workspace_reaper.demo.processes import Started, end_all
 from workspace_reaper.demo.run import show
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.explain import Explanation
-from workspace_reaper.memory import Intent, Reap
 from workspace_reaper.model import SessionKey
+from workspace_reaper.reap_model import Aftermath, Ended, Intent, Reap, Survivor
 
 
 def test_a_place_too_deep_for_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +77,88 @@ def test_another_process_with_the_same_pid_is_left_alone() -> None:
     stranger = Started(ourselves.pid, ourselves.at - 1)
     assert not stranger.runs
     assert end_all([stranger], patience=0.0) == []
+
+
+def test_helpers_that_leave_their_parent_are_ended(tmp_path: Path) -> None:
+    """Nobody has told them to end, one ignores SIGTERM, and all are nobody's children."""
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
+    workspace.mkdir()
+    elsewhere.mkdir()
+    crew = Crew(elsewhere)
+    try:
+        with subprocess.Popen(crew.board(workspace), cwd=workspace, stdin=subprocess.DEVNULL) as agent:
+            crew.wait(10)
+            agent.kill()
+        processes = [psutil.Process(int(file.read_text())) for file in elsewhere.iterdir()]
+        assert sorted(process.cwd() for process in processes) == sorted([str(elsewhere), str(workspace), str(workspace)])
+        assert agent.pid not in [process.ppid() for process in processes]
+        assert {os.getsid(process.pid) for process in processes}.isdisjoint({os.getsid(0), agent.pid})
+        assert all(end.word == "overlooked" for end in crew.endings(None).values())
+        assert all(text.endswith(": the reaper says nothing of it; it still runs") for text in crew.tell(None))
+    finally:
+        assert crew.close(patience=0.1) == []
+    assert all(text.endswith("; it is gone") for text in crew.tell(None))
+
+
+def test_helpers_that_nobody_knows_end_with_the_directory(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    crew = Crew(elsewhere)
+    with subprocess.Popen(crew.board(tmp_path), cwd=tmp_path, stdin=subprocess.DEVNULL) as agent:
+        wait_until(lambda: len(list(elsewhere.glob("*.pid"))) == 3)
+        agent.kill()
+    processes = [psutil.Process(int(file.read_text())) for file in elsewhere.iterdir()]
+    for file in elsewhere.iterdir():
+        file.unlink()
+    wait_until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes))
+
+
+def test_helpers_that_do_not_start(tmp_path: Path) -> None:
+    crew = Crew(tmp_path)
+    with pytest.raises(DemoFailed, match=r"the helper processes did not start within 0 s"):
+        crew.wait(0)
+    assert crew.close() == []
+
+
+ENDED = Aftermath(ended=(Ended(7, "x", "TERM"),))
+
+
+@pytest.mark.parametrize(
+    ("after", "runs", "expected"),
+    [
+        pytest.param(ENDED, False, Ending("ended", "TERM"), id="ended"),
+        pytest.param(ENDED, True, Ending("undead", "TERM"), id="ended, they say"),
+        pytest.param(Aftermath(survivors=(Survivor(7, "x", "why"),)), True, Ending("left", "why"), id="left"),
+        pytest.param(Aftermath(survivors=(Survivor(7, "x", "why"),)), False, Ending("gone", "why"), id="left, they say"),
+        pytest.param(Aftermath(), False, Ending("overlooked", "it is in no report"), id="in no report"),
+    ],
+)
+def test_what_became_of_a_helper(after: Aftermath, runs: bool, expected: Ending) -> None:
+    assert ending_of_helper(7, after, runs=runs) == expected
+
+
+SHOWN = [*TALKER_SAYS, "[as it was at T, by workspace-reaper; was running: sh agent]"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "answered", "starts", "why"),
+    [
+        pytest.param(SHOWN, True, 1, "old text, not run", id="as expected"),
+        pytest.param(["older", *SHOWN], True, 1, "old text, not run", id="more than expected"),
+        pytest.param(SHOWN, True, 2, "started 2 times", id="run again"),
+        pytest.param(SHOWN, True, 0, "started 0 times", id="never run"),
+        pytest.param(SHOWN, False, 1, "without a shell", id="no shell"),
+        pytest.param(SHOWN[1:], True, 1, "without its text", id="text cut"),
+        pytest.param(SHOWN[:-1], True, 1, "without its text", id="no note"),
+        pytest.param([], True, 1, "without its text", id="empty"),
+    ],
+)
+def test_what_to_think_of_a_restored_pane(lines: list[str], answered: bool, starts: int, why: str) -> None:
+    assert ending_of_comeback(lines, answered=answered, starts=starts) == Ending("restored", why)
+
+
+def test_what_never_ran_was_started_never(tmp_path: Path) -> None:
+    assert starts_of_talker(tmp_path) == 0
 
 
 def test_no_process_has_started() -> None:

@@ -206,6 +206,73 @@ plugins.workspace_deleted("x")
 atexit.register(plugins.close)
 """
 
+ASKED = """
+import logging
+from workspace_hookspecs import Candidate
+logging.getLogger("workspace_hookspecs").addHandler(logging.NullHandler())
+CANDIDATES = [Candidate(None, "/socket", "vk_one", "$1", "one", "idle", None)]
+
+class Guard:
+    def __init__(self):
+        self.inside, self.go, self.asked = threading.Event(), threading.Event(), 0
+
+    @hookimpl
+    def reaper_veto(self, candidates):
+        self.asked += 1
+        if self.asked == 1:
+            self.inside.set()
+            self.go.wait(LIMIT)
+        return {"vk_one": f"answer {self.asked}"}
+
+guard = Guard()
+plugins.register(guard, "guard")
+
+def ask(timeout=LIMIT):
+    return [(veto.session, veto.reason) for veto in plugins.ask_vetoes(CANDIDATES, timeout=timeout)]
+
+ask(timeout=0.01)
+assert guard.inside.wait(LIMIT)
+"""
+
+HOLD_THE_BOOK = """
+held, release = threading.Event(), threading.Event()
+def hold():
+    with plugins._inquiry._lock:
+        held.set()
+        release.wait(LIMIT)
+threading.Thread(target=hold).start()
+held.wait(LIMIT)
+"""
+
+FORK_AND_ASK = """
+child = os.fork()
+if child == 0:
+    child_says(ask())
+"""
+
+END_OF_ASKING = """
+wait_for(child)
+print(ask())
+guard.go.set()
+"""
+
+FORK_IN_VETO = """
+from workspace_hookspecs import Candidate
+CANDIDATES = [Candidate(None, "/socket", "vk_one", "$1", "one", "idle", None)]
+class Forking:
+    @hookimpl
+    def reaper_veto(self, candidates):
+        child = os.fork()
+        if child == 0:
+            return {"vk_one": "the child's"}
+        wait_for(child)
+        return {"vk_one": "the parent's"}
+plugins.register(Forking(), "forking")
+print([veto.reason for _ in range(2) for veto in plugins.ask_vetoes(CANDIDATES, timeout=LIMIT)])
+"""
+
+ENDS_WHILE_ASKED = ASKED + "print('end')\n"
+
 SCRIPTS = [
     pytest.param(
         STUCK + FORK + END_OF_PARENT,
@@ -227,6 +294,18 @@ SCRIPTS = [
     pytest.param(FORK_IN_TICKING, ["(True, ['fired by the child'])"], id="a child does not tick"),
     pytest.param(HOLD_CLOCK, ["'closed'"], id="a child whose parent's clock held its lock"),
     pytest.param(CLOSED_IN_CHILD, ["'closed'", "['x', 'y']"], id="a child that closes leaves the parent open"),
+    pytest.param(
+        ASKED + FORK_AND_ASK + END_OF_ASKING,
+        ["[('vk_one', 'answer 2')]", "[(None, 'it is still busy with an earlier question')]"],
+        id="a child asks anew what hangs in its parent",
+    ),
+    pytest.param(
+        ASKED + HOLD_THE_BOOK + FORK_AND_ASK + "release.set()\n" + END_OF_ASKING,
+        ["[('vk_one', 'answer 2')]", "[(None, 'it is still busy with an earlier question')]"],
+        id="a child asks whose parent held the lock",
+    ),
+    pytest.param(FORK_IN_VETO, ['["the parent\'s", "the parent\'s"]'], id="a child forked in an answer says nothing"),
+    pytest.param(ENDS_WHILE_ASKED, ["end"], id="the interpreter ends while a plugin is asked"),
     pytest.param(ENDS_WHILE_BUSY, ["end"], id="the interpreter ends while a plugin is stuck and a clock ticks"),
 ]
 

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 from workspace_reaper.errors import LedgerError
-from workspace_reaper.ledger import open_ledger
+from workspace_reaper.ledger.json_text import as_json, json_list, json_object
 from workspace_reaper.ledger.migrations import APPLICATION_ID, MIGRATIONS, migrate, version_of
 from workspace_reaper.ledger.tables import Base
 from workspace_reaper.ledger.text import escape, unescape
@@ -59,7 +59,7 @@ def test_the_migrations_make_the_tables_of_the_models(raw: sqlite3.Connection, t
     Base.metadata.create_all(engine)
     with closing(sqlite3.connect(path)) as modelled:
         assert schema(raw) == schema(modelled)
-    assert len(schema(raw)) == len(Base.metadata.tables) == 10
+    assert len(schema(raw)) == len(Base.metadata.tables) == 11
 
 
 def test_a_migrated_file_says_whose_it_is_and_how_far_it_got(raw: sqlite3.Connection) -> None:
@@ -113,15 +113,6 @@ def test_a_newer_file_is_refused(raw: sqlite3.Connection) -> None:
         migrate(raw, "here")
 
 
-def test_an_older_file_is_migrated_by_a_writer_and_refused_by_a_reader(tmp_path: Path) -> None:
-    """Nothing older was ever released: its version is set back, and the reader must not get as far as the tables."""
-    open_ledger(tmp_path, registry_name="standard", location="/db").close()
-    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw:
-        raw.execute("PRAGMA user_version = -1")
-    with pytest.raises(LedgerError, match="older version of workspace-reaper: sweep once"):
-        open_ledger(tmp_path, registry_name="standard", location="/db", read_only=True)
-
-
 def test_a_host_built_on_sqlmodel_never_meets_our_tables() -> None:
     assert not set(Base.metadata.tables) & set(SQLModel.metadata.tables)
     assert Base.metadata is not SQLModel.metadata
@@ -130,6 +121,23 @@ def test_a_host_built_on_sqlmodel_never_meets_our_tables() -> None:
 def test_errors_and_values_load_without_the_ledger() -> None:
     script = "import sys, workspace_reaper.memory, workspace_reaper.ports; sys.exit('sqlmodel' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "{}", '"text"', "null", "7"])
+def test_what_is_empty_in_another_way_is_no_list(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no list|Expecting value"):
+        json_list(text)
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '"text"', "null", "7"])
+def test_what_is_empty_in_another_way_is_no_object(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no object|Expecting value"):
+        json_object(text)
+
+
+def test_text_in_json_comes_back_also_with_lone_surrogates_side_by_side() -> None:
+    value = ["\ud800\udc00", "\U00010000", '\udcff\0"\\\n']
+    assert json_list(unescape(escape(as_json(value)))) == value
 
 
 @pytest.mark.parametrize(

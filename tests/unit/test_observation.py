@@ -21,9 +21,10 @@ from tests.tools.builders import (
     unreadable,
 )
 
-from workspace_reaper.memory import Outcome, ServerMemory
+from workspace_reaper.memory import ServerMemory
 from workspace_reaper.model import KillAnswers, Listing, Server, SessionKey, Source, Stamp, Unknown
-from workspace_reaper.observation import Observation, close_intents, doubt_empty_sockets, observe, server_changes
+from workspace_reaper.observation import Observation, doubt_empty_sockets, observe, server_changes
+from workspace_reaper.recovery import by_presence
 
 
 def test_sessions_are_parted_by_name_and_stamp() -> None:
@@ -154,29 +155,23 @@ def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
 # Intents that a crash left open
 
 
-def test_an_intent_ends_as_what_is_there_now() -> None:
-    outcomes = close_intents([intent(1), intent(2)], observation(listing(session(1))), NOW)
-    assert outcomes == [
-        Outcome("reap 1", NOW, "spared", "interrupted before the kill"),
-        Outcome("reap 2", NOW, "reaped", "found gone after an interruption"),
-    ]
+def test_intents_are_parted_by_what_is_there_now() -> None:
+    assert by_presence([intent(1), intent(2)], observation(listing(session(1)))) == ([intent(1)], [intent(2)])
 
 
 def test_a_session_that_took_the_name_of_the_reaped_one_is_another() -> None:
-    (outcome,) = close_intents([intent(1)], observation(listing(session(1, age=5))), NOW)
-    assert outcome.outcome == "reaped"
+    assert by_presence([intent(1)], observation(listing(session(1, age=5)))) == ([], [intent(1)])
 
 
 def test_an_intent_on_a_socket_that_cannot_be_read_stays_open() -> None:
     seen = observation(blind_socket(), listing(unreadable=(unreadable("ws_w7"),)))
-    assert close_intents([intent(1), intent(2, socket=OTHER_SOCKET)], seen, NOW) == []
+    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen) == ([], [])
 
 
 def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
     seen = Observation()
     seen.add(listing(session(1)), NAMES, {"w9"})
-    (outcome,) = close_intents([intent(1)], seen, NOW)
-    assert outcome.outcome == "spared"
+    assert by_presence([intent(1)], seen) == ([intent(1)], [])
 
 
 # The servers

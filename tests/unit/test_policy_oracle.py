@@ -101,6 +101,10 @@ def some_facts(dice: Dice) -> Facts:
         over_budget=dice.rarely(),
         home=dice.rarely(),
         veto=dice.of((None,) * 15 + ("another plugin",)),
+        busy_at=dice.maybe() if dice.rarely() else None,
+        shared=dice.rarely(),
+        announced_at=dice.maybe(),
+        undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
     )
 
 
@@ -114,11 +118,12 @@ def some_rules(dice: Dice) -> Rules:
         dead_ttl=dice.limit(),
         confirmation_gap=dice.limit(),
         orphan_confirmations=dice.of((1, 2, 3, 4)),
+        undo_window=dice.of((0, 0, 0, 1, 4)),
     )
 
 
 # A fixed size: what varies is what was thrown, not how often.
-THROWS = st.binary(min_size=80, max_size=80).map(Dice)
+THROWS = st.binary(min_size=96, max_size=96).map(Dice)
 
 
 @property_settings(2000)

@@ -10,7 +10,7 @@ from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, ses
 
 from workspace_reaper.model import Reason, Verdict, Window, Workspace
 from workspace_reaper.model import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.policy import ALWAYS, PROTECTIONS, Facts, Protection, Rules, guard, judge
+from workspace_reaper.policy import ALWAYS, ANNOUNCED, PROTECTIONS, Facts, Protection, Rules, guard, is_to_be_announced, judge
 
 DELETED = Reason.DELETED
 BY_HOOK = Reason.ARCHIVED_BY_HOOK
@@ -21,13 +21,13 @@ IDLE = Reason.IDLE
 DEAD = Reason.DEAD
 
 PROTECTS = {
-    DELETED: "kept veto home",
-    BY_HOOK: "kept veto home attached running",
-    WORKTREE: "kept veto home attached active",
-    ORPHAN: "kept veto home attached young active unproven breaker unconfirmed budget",
-    ARCHIVED: "kept veto home attached running active",
-    IDLE: "kept veto home attached running pinned",
-    DEAD: "kept veto home attached",
+    DELETED: "kept veto home group",
+    BY_HOOK: "kept veto home group attached running undone announced",
+    WORKTREE: "kept veto home group attached active",
+    ORPHAN: "kept veto home group attached young active unproven breaker unconfirmed budget",
+    ARCHIVED: "kept veto home group attached running active undone announced",
+    IDLE: "kept veto home group attached running pinned undone announced",
+    DEAD: "kept veto home group attached",
 }
 """The table's third column, and what spares always."""
 
@@ -81,6 +81,9 @@ CIRCUMSTANCES = {
     "breaker": lambda before: replace(before, latched=True),
     "unconfirmed": lambda before: replace(before, confirmations=0),
     "budget": lambda before: replace(before, over_budget=True),
+    "group": lambda before: replace(before, shared=True),
+    "undone": lambda before: replace(before, undone=frozenset({"archived", "idle"})),
+    "announced": lambda before: before,
 }
 
 CELLS = [
@@ -100,7 +103,8 @@ def test_each_reason_condemns_where_nothing_protects(reason: Reason) -> None:
 
 @pytest.mark.parametrize(("reason", "name", "protects"), CELLS)
 def test_each_cell_of_the_table(reason: Reason, name: str, protects: bool) -> None:
-    judgement = judge(CIRCUMSTANCES[name](CONDEMNED[reason]), DEFAULTS)
+    rules = replace(DEFAULTS, undo_window=600) if name == "announced" else DEFAULTS
+    judgement = judge(CIRCUMSTANCES[name](CONDEMNED[reason]), rules)
     if protects:
         assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, reason)
         assert judgement.protected_by == (Protection(name),)
@@ -396,3 +400,36 @@ def test_the_guard_carries_the_terms_of_its_reason(
 def test_a_stranger_is_guarded_by_the_longer_of_both_limits() -> None:
     rules = replace(DEFAULTS, stranger_ttl=10, activity_grace=60)
     assert guard(ORPHAN, stranger(13 * HOUR), rules).quiet_since == NOW - 60
+
+
+@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [(None, Verdict.HOLD), (0, Verdict.HOLD), (599, Verdict.HOLD), (600, Verdict.REAP), (601, Verdict.REAP)],
+    ids=["not told", "just told", "a second before the deadline", "at the deadline", "after it"],
+)
+def test_what_is_announced_goes_at_its_deadline(reason: Reason, told: int | None, verdict: Verdict) -> None:
+    announced_at = None if told is None else NOW - told
+    judgement = judge(replace(CONDEMNED[reason], announced_at=announced_at), replace(DEFAULTS, undo_window=600))
+    assert judgement.verdict is verdict
+    assert is_to_be_announced(judgement) is (verdict is Verdict.HOLD)
+
+
+def test_what_something_else_protects_is_not_to_be_announced() -> None:
+    attached = of_session(CONDEMNED[ARCHIVED], attached=1, has_client=True)
+    assert not is_to_be_announced(judge(attached, replace(DEFAULTS, undo_window=600)))
+
+
+@pytest.mark.parametrize(("ago", "verdict"), [(59, Verdict.HOLD), (60, Verdict.REAP)])
+def test_a_silent_process_that_computes_is_activity(ago: int, verdict: Verdict) -> None:
+    assert judge(replace(CONDEMNED[ARCHIVED], busy_at=NOW - ago), DEFAULTS).verdict is verdict
+
+
+def test_a_session_whose_processes_computed_within_the_limit_is_not_idle() -> None:
+    assert judge(replace(CONDEMNED[IDLE], busy_at=NOW - 48 * HOUR), DEFAULTS).verdict is Verdict.KEEP
+
+
+@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
+def test_what_was_undone_of_another_cause_protects_nothing(reason: Reason) -> None:
+    others = frozenset({"archived", "idle"} - {reason.public})
+    assert judge(replace(CONDEMNED[reason], undone=others), DEFAULTS).verdict is Verdict.REAP

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from workspace_reaper.processes import ProcessTable
+from workspace_reaper.processes import SystemProcesses
 
 ASK = """
 import sys
-from workspace_reaper.processes import ProcessTable
-table = ProcessTable()
+from workspace_reaper.processes import SystemProcesses
+table = SystemProcesses()
 print(table.start_time(int(sys.argv[1])), *sorted(table.whereabouts().pids))
 sys.stdout.flush()
 sys.stdin.read()
@@ -33,14 +33,14 @@ def other(request: pytest.FixtureRequest):
 
 def test_whoever_asks_gets_the_same_start_time(other: subprocess.Popen[str]) -> None:
     told = other.stdout.readline().split()[0]
-    mine = ProcessTable().start_time(os.getpid())
+    mine = SystemProcesses().start_time(os.getpid())
     assert mine is not None
-    assert float(told) == mine == ProcessTable().start_time(os.getpid())
+    assert float(told) == mine == SystemProcesses().start_time(os.getpid())
 
 
 def test_a_later_process_has_a_later_start_time(other: subprocess.Popen[str]) -> None:
     other.stdout.readline()
-    mine, its = ProcessTable().start_time(os.getpid()), ProcessTable().start_time(other.pid)
+    mine, its = SystemProcesses().start_time(os.getpid()), SystemProcesses().start_time(other.pid)
     assert mine is not None
     assert its is not None
     assert mine < its
@@ -51,27 +51,18 @@ def test_a_process_that_ended_is_none(other: subprocess.Popen[str]) -> None:
     other.stdin.close()
     # Not waited for yet, so it becomes a zombie, whose entry keeps its start time.
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-    assert ProcessTable().start_time(other.pid) is None
+    assert SystemProcesses().start_time(other.pid) is None
     other.wait()
-    assert ProcessTable().start_time(other.pid) is None
+    assert SystemProcesses().start_time(other.pid) is None
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31 - 1, 2**31, 2**70], ids=str)
 def test_what_is_no_process_is_none(pid: int) -> None:
-    assert ProcessTable().start_time(pid) is None
-
-
-def test_resident_memory_is_that_of_the_processes_that_can_be_read(other: subprocess.Popen[str]) -> None:
-    other.stdout.readline()
-    table = ProcessTable()
-    its = table.resident_bytes([other.pid])
-    assert its > 1_000_000
-    assert table.resident_bytes([os.getpid(), 2**31 - 1, other.pid, -1, 2**70]) > its
-    assert table.resident_bytes([]) == table.resident_bytes([2**31 - 1]) == 0
+    assert SystemProcesses().start_time(pid) is None
 
 
 def test_ancestors(other: subprocess.Popen[str]) -> None:
-    here = ProcessTable().whereabouts()
+    here = SystemProcesses().whereabouts()
     assert {os.getpid(), os.getppid()} <= here.pids
     assert 0 not in here.pids
     told = {int(pid) for pid in other.stdout.readline().split()[1:]}
@@ -105,20 +96,20 @@ SOCKET = "/tmp/tmux-0/default"
 )
 def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: tuple[int, str] | None) -> None:
     environ = {name: text for name, text in (("TMUX", tmux), ("TMUX_PANE", pane)) if text is not None}
-    assert ProcessTable(environ).whereabouts().tmux == expected
+    assert SystemProcesses(environ).whereabouts().tmux == expected
 
 
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMUX", f"{SOCKET},1234,0")
     monkeypatch.setenv("TMUX_PANE", "%7")
-    assert ProcessTable().whereabouts().tmux == (1234, "%7")
+    assert SystemProcesses().whereabouts().tmux == (1234, "%7")
 
 
 def test_a_fork_changes_the_answer() -> None:
     code = (
         "import os\n"
-        "from workspace_reaper.processes import ProcessTable\n"
-        "table = ProcessTable()\n"
+        "from workspace_reaper.processes import SystemProcesses\n"
+        "table = SystemProcesses()\n"
         "before = table.whereabouts().pids\n"
         "if child := os.fork():\n"
         "    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
@@ -129,7 +120,7 @@ def test_a_fork_changes_the_answer() -> None:
 
 def test_what_may_live() -> None:
     """A start time that was never known may be anyone's; another one is another process."""
-    table = ProcessTable()
+    table = SystemProcesses()
     started = table.start_time(os.getpid())
     assert started is not None
     assert table.may_live(os.getpid(), started)
@@ -140,6 +131,6 @@ def test_what_may_live() -> None:
 def test_what_has_ended_does_not_live() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not ProcessTable().may_live(child.pid, None), "a zombie"
+    assert not SystemProcesses().may_live(child.pid, None), "a zombie"
     child.wait()
-    assert not ProcessTable().may_live(child.pid, None)
+    assert not SystemProcesses().may_live(child.pid, None)

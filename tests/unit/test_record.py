@@ -45,6 +45,7 @@ from workspace_reaper.model import Listing, Rows, SessionKey, Unknown, Verdict
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Rules
 from workspace_reaper.record import after_kills, before_kills, confirm, when_blind
+from workspace_reaper.report import SweepReport
 
 KEY = session_key()
 ONCE = Sighting(NOW - 30, NOW - 30)
@@ -301,7 +302,8 @@ def test_when_testimony_is_done_with(answers: list[Listing | Unknown], answer: R
 
 
 def concluded(before: Memory, *entries: Any, unknown: tuple[Unknown, ...] = ()) -> Changes:
-    return after_kills(circumstances(before), entries, unknown, LIMIT, NOW)
+    report = SweepReport("sweep", NOW, sessions=list(entries), unknown=list(unknown))
+    return after_kills(circumstances(before), report, LIMIT, NOW)
 
 
 @pytest.mark.parametrize("outcome", ["none", "spared", "failed"])

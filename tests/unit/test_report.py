@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from tests.tools.builders import DEFAULTS, HOUR, NOW, SOCKET, blind_socket, entry, facts, intent, row, session, unreadable
 
-from workspace_reaper.memory import Reap
 from workspace_reaper.model import Source, Unknown, Verdict
 from workspace_reaper.model import Testimony as Said  # a name that pytest does not take for a test
 from workspace_reaper.policy import judge
+from workspace_reaper.reap_model import Aftermath, Ended, Reap, Survivor
 from workspace_reaper.report import Seconds, SweepReport, evidence, iso, printable, reap_as_json
 
 
@@ -93,6 +93,7 @@ def test_the_object_that_programs_read() -> None:
             "unmanaged": 7,
             "freed_bytes": 812_433_408,
         },
+        "vetoes": [],
         "breaker": {"state": "latched"},
         "registry": {"identity": "standard file 1", "rows": 8},
         "seconds": {"observe": 0.0123, "look_up": 0.002, "judge": 0.001, "kill": 0.5, "total": 0.6},
@@ -107,6 +108,7 @@ def test_the_object_that_programs_read() -> None:
         "protected_by": None,
         "outcome": "reaped",
         "reap_id": "01JDR",
+        "deadline": None,
         "evidence": {
             "attached": 0,
             "idle_seconds": 79_200,
@@ -117,6 +119,9 @@ def test_the_object_that_programs_read() -> None:
             "kept": False,
             "panes_dead": False,
             "testimony": None,
+            "cpu_idle_seconds": None,
+            "announced": None,
+            "veto": None,
         },
     }
     brief = [[line[name] for name in ("verdict", "reason", "protected_by", "outcome", "session_id")] for line in sessions]
@@ -218,7 +223,8 @@ def test_an_abstention_says_why() -> None:
 
 def test_a_line_of_the_history() -> None:
     reaped = replace(intent(), session="ws_w1\x1b", evidence={"attached": 0})
-    line = reap_as_json(Reap(reaped, "spared", "attached", 4096, ({"pid": 7},), restorable=True))
+    aftermath = Aftermath((Ended(6, "sh\x1b", "TERM"),), (Survivor(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",))
+    line = reap_as_json(Reap(reaped, "spared", "attached", aftermath, None), restorable=True)
     wanted = {
         "id": "reap 1",
         "at": "2026-09-21T14:12:20Z",
@@ -229,7 +235,10 @@ def test_a_line_of_the_history() -> None:
         "evidence": {"attached": 0},
         "outcome": "spared",
         "freed_bytes": 4096,
-        "survivors": [{"pid": 7}],
+        "ended": [{"pid": 6, "command": r"sh\x1b", "signal": "TERM"}],
+        "survivors": [{"pid": 7, "command": r"sh\x1b", "why": "why"}],
+        "freed_ports": ["tcp 3000"],
+        "held_ports": ["udp 53"],
         "restorable": True,
     }
     assert {name: line[name] for name in wanted} == wanted

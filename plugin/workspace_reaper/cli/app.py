@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from workspace_reaper.cli import reaped
 from workspace_reaper.errors import (
     AmbiguousSession,
     ConfigurationError,
     LedgerError,
+    NoSuchReap,
     NoSuchSession,
     ReaperError,
     SweepLocked,
@@ -210,12 +212,17 @@ def history(
     from workspace_reaper.cli.output import print_json  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_history  # noqa: PLC0415
     from workspace_reaper.report import reap_as_json  # noqa: PLC0415
+    from workspace_reaper.restore import is_restorable  # noqa: PLC0415
 
-    reaps = operations.history(load_reaper(_Chosen.config), limit)
+    reaper = load_reaper(_Chosen.config)
+    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, limit)]
     if as_json:
-        print_json([reap_as_json(reap) for reap in reaps])
+        print_json([reap_as_json(reap, restorable=restorable) for reap, restorable in reaps])
     else:
         show_history(reaps)
+
+
+reaped.add_to(app)
 
 
 @app.command()
@@ -272,6 +279,7 @@ def _stop(text: str, code: int) -> NoReturn:
 
 _CODES: tuple[tuple[type[ReaperError], int], ...] = (
     (ConfigurationError, 2),
+    (NoSuchReap, 2),
     (NoSuchSession, 2),
     (AmbiguousSession, 2),
     (UnreadableSocket, 3),
@@ -289,3 +297,8 @@ def main() -> None:
     except ReaperError as error:
         sys.stderr.write(f"workspace-reaper: {error}\n")
         sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), 1))
+    finally:
+        # Not left to the interpreter's exit: a plugin that needs a thread to end could not have one by then.
+        loading = sys.modules.get("workspace_reaper.cli.loading")
+        if loading is not None:
+            loading.close_plugins()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import Any
 
 from workspace_reaper.cli.output import print_table, say, say_marked, say_whole
 from workspace_reaper.doctor import Check
 from workspace_reaper.explain import Explanation, seconds_text
-from workspace_reaper.memory import Reap
+from workspace_reaper.reap_model import Reap
 from workspace_reaper.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.status import Status
 
@@ -64,6 +65,9 @@ def show_sweep(report: SweepReport) -> None:
     else:
         show_sessions(report.sessions)
     show_unknown(report)
+    for text in report.vetoes:
+        say(f"VETO {printable(text)}")
+    _show_survivors(report)
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
     done = "would be reaped" if report.dry_run else "reaped"
@@ -72,6 +76,13 @@ def show_sweep(report: SweepReport) -> None:
         f"{report.count('would-reap') if report.dry_run else report.count('reaped')} {done}, {report.count('spared')} spared, "
         f"{report.count('failed')} failed, {report.unmanaged} not ours; {report.seconds.total:.2f} s"
     )
+
+
+def _show_survivors(report: SweepReport) -> None:
+    for entry in report.sessions:
+        for survivor in entry.aftermath.survivors if entry.aftermath else ():
+            what = f"{survivor.pid} ({printable(survivor.command)})"
+            say(f"LEFT {printable(entry.session)}: process {what} lives on: {survivor.why}")
 
 
 def show_unknown(report: SweepReport) -> None:
@@ -106,7 +117,14 @@ def show_status(status: Status) -> None:
         f"breaker           {breaker['state']}" + (f" since {breaker['since']}: {breaker['cause']}" if breaker["cause"] else "")
     )
     rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
+    for one in told["announced"]:
+        say(f"announced         {one['session']} ({one['reason']}) goes {_until(one['deadline'])}; 'undo' takes that back")
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
+
+
+def _until(deadline: str) -> str:
+    left = datetime.fromisoformat(deadline.replace("Z", "+00:00")) - datetime.now(timezone.utc)
+    return f"in {_age(left.total_seconds())}, at {deadline}" if left.total_seconds() > 0 else "with the next sweep"
 
 
 def show_explanation(explanation: Explanation) -> None:
@@ -132,20 +150,35 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def show_history(reaps: Sequence[Reap]) -> None:
-    """One line for each reap, newest first."""
+def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
+    """One line for each reap, newest first, each with whether it can be restored."""
     rows = [
         (
             reap.intent.reap_id,
             iso(reap.intent.at),
             printable(reap.intent.session),
+            printable(reap.intent.workspace_id),
             reap.intent.reason,
             reap.outcome,
-            reap.why,
+            None if reap.why is None else printable(reap.why),
+            size_text(reap.aftermath.freed_bytes),
+            len(reap.aftermath.survivors) or None,
+            "yes" if restorable else "no",
         )
-        for reap in reaps
+        for reap, restorable in reaps
     ]
-    print_table(("ID", "WHEN", "SESSION", "REASON", "OUTCOME", "BY"), rows, empty="nothing was reaped yet")
+    columns = ("ID", "WHEN", "SESSION", "WORKSPACE", "REASON", "OUTCOME", "BY", "FREED", "LEFT", "RESTORABLE")
+    print_table(columns, rows, empty="nothing was reaped yet")
+
+
+def size_text(size: int | None) -> str | None:
+    """Bytes for a person: ``812.4 MB``."""
+    if size is None:
+        return None
+    for unit, limit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= limit:
+            return f"{size / limit:.1f} {unit}"
+    return f"{size} B"
 
 
 def show_checks(checks: Iterable[Check]) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from workspace_reaper.demo.cast import CAST, RULES, SURVIVOR, Fate, Role
+from workspace_reaper.demo.agents import write_agent
+from workspace_reaper.demo.cast import CAST, RULES, SURVIVOR, Agent, Fate, Role
+from workspace_reaper.demo.comeback import Comeback, bring_back
+from workspace_reaper.demo.crew import Crew
 from workspace_reaper.demo.errors import DemoFailed
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.interrupts import Interrupts
+from workspace_reaper.demo.outcome import last_reap
 from workspace_reaper.demo.private_tmux import Made, PrivateTmux
+from workspace_reaper.reap_model import Reap
 
 __all__ = ["Play"]
 
@@ -20,11 +27,14 @@ _TICK = 0.5
 
 @dataclass(slots=True)
 class Play:
-    """``made`` are the sessions of the cast so far. Each act raises ``Interrupted``, and ``DemoFailed`` if the stage breaks."""
+    """``made`` are the sessions of the cast so far, ``workspaces`` holds a directory for each. Each act raises
+    ``Interrupted``, and ``DemoFailed`` if the stage breaks."""
 
     tmux: PrivateTmux
     host: Host
     interrupts: Interrupts
+    crew: Crew
+    workspaces: Path
     made: dict[Role, Made] = field(default_factory=dict)
     _opened: float = 0.0
 
@@ -55,6 +65,7 @@ class Play:
         for role in self._with(Fate.SHELVED):
             self.host.archive(role.workspace_id, tell=False)
         for role in self._with(Fate.WORKTREE_DELETED):
+            shutil.rmtree(self._directory(role))
             self.host.delete_worktree(role.workspace_id)
         for role in self._with(Fate.AGENT_ENDED):
             self._end_agent(self.made[role])
@@ -81,6 +92,16 @@ class Play:
         self.interrupts.wait(lambda: False, RULES["confirmation_gap"] + 0.2)
         self.tick()
 
+    def bring_back(self) -> Comeback:
+        """The session that had said something comes back."""
+        role = self._one_with(Agent.TALKER)
+        reap, directory = last_reap(self.host, role.name), self._directory(role)
+        return bring_back(self.host, self.tmux, self.interrupts, reap, workspace=directory, within=_PATIENCE)
+
+    def reap_of_crew(self) -> Reap | None:
+        """What the history has of the session whose helpers left its terminal; None while nothing of it was reaped."""
+        return last_reap(self.host, self._one_with(Agent.WITH_HELPERS).name)
+
     def tick(self) -> None:
         """One tick, and all that follows from it."""
         self.host.plugins.tick()
@@ -88,9 +109,14 @@ class Play:
 
     def _enter(self, role: Role) -> None:
         self.interrupts.check()
-        made = self.made[role] = self.tmux.new_session(role.session, *role.command)
+        directory = self._directory(role)
+        directory.mkdir()
+        command = write_agent(role.agent, directory, self.crew)
+        made = self.made[role] = self.tmux.new_session(role.name, *command, directory=directory)
+        if role.agent is Agent.WITH_HELPERS:
+            self.crew.wait(_PATIENCE)
         if role.known:
-            self.host.create(role.workspace_id, pinned=role.pinned, running=role.running)
+            self.host.create(role.workspace_id, directory, pinned=role.pinned, running=role.running)
         if role.owner is not None:
             self.tmux.set_option(made, "@workspace_owner", role.owner)
         if role.attached:
@@ -103,7 +129,14 @@ class Play:
     def _keep(self, role: Role) -> None:
         from workspace_reaper.operations import keep_session  # noqa: PLC0415  late: it loads all of the reaper
 
-        keep_session(self.host.reaper, role.session, on=True)
+        keep_session(self.host.reaper, role.name, on=True)
+
+    def _directory(self, role: Role) -> Path:
+        return self.workspaces / role.workspace_id
+
+    def _one_with(self, agent: Agent) -> Role:
+        self.interrupts.check()
+        return next(role for role in self.made if role.agent is agent)
 
     def _with(self, fate: Fate) -> Iterable[Role]:
         for role in self.made:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["ACCIDENT", "CAST", "RULES", "SURVIVOR", "Ending", "Fate", "Role"]
+__all__ = ["ACCIDENT", "CAST", "RULES", "SURVIVOR", "Agent", "Ending", "Expectation", "Fate", "Role"]
 
 RULES = {
     "min_age": 4,
@@ -14,15 +13,10 @@ RULES = {
     "idle_ttl": 5,
     "dead_ttl": 1,
     "confirmation_gap": 1,
+    "kill_grace": 1,
 }
 """The thresholds of the demo in seconds; all others have their defaults. tmux's clocks have a resolution of one second: a
 session that prints, or is new, is three seconds away from being taken for one that does not, or is not."""
-
-
-_LONG = 600
-"""Seconds after which it would end by itself, should the demo be ended with SIGKILL."""
-
-_PRINT = f"import time\nfor _ in range({_LONG * 5}):\n    print('working', flush=True)\n    time.sleep(0.2)"
 
 
 class Fate(Enum):
@@ -46,22 +40,39 @@ class Ending:
     why: str
 
 
+class Agent(Enum):
+    """What runs in a session: one that is silent, or prints all the time, or has said something and waits, or has started
+    helpers that left its terminal."""
+
+    SILENT = auto()
+    PRINTING = auto()
+    TALKER = auto()
+    WITH_HELPERS = auto()
+
+
 @dataclass(frozen=True, slots=True)
-class Role:
-    """A session. ``known``: its workspace has a row from the beginning. ``late``: it comes when all others had their fate.
+class Expectation:
+    """One line of the result: what it is about, what that stands for, and what should become of it."""
+
+    name: str
+    stands_for: str
+    expected: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Role(Expectation):
+    """A session, by its name. ``known``: its workspace has a row from the beginning. ``late``: it comes when all others had
+    their fate.
 
     A row that is ``pinned`` can't go as idle. That shows in one role, and in some it sees to it that they go for their own
     reason only, however slow the machine is.
     """
 
-    session: str
-    stands_for: str
-    expected: Ending
     fate: Fate = Fate.NONE
     known: bool = True
     pinned: bool = False
     running: bool = False
-    prints: bool = False
+    agent: Agent = Agent.SILENT
     attached: bool = False
     kept: bool = False
     owner: str | None = None
@@ -70,12 +81,7 @@ class Role:
     @property
     def workspace_id(self) -> str:
         """As the ``standard`` registry reads it from the session's name."""
-        return self.session.removeprefix("ws-")
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """What runs in its pane: one process, whose end is the end of all."""
-        return (sys.executable, "-IS", "-c", _PRINT) if self.prints else ("sleep", str(_LONG))
+        return self.name.removeprefix("ws-")
 
 
 def _reaped(why: str) -> Ending:
@@ -89,9 +95,9 @@ def _held(why: str, by: str) -> Ending:
 _KEPT = Ending("kept", "no reason holds")
 
 CAST = (
-    Role("ws-deleted", "deleted, client attached", _reaped("deleted"), Fate.DELETED, attached=True),
-    Role("ws-precious", "deleted, kept by hand", _held("deleted", "kept"), Fate.DELETED, kept=True),
-    Role("ws-archived", "archived, still printing", _reaped("archived"), Fate.ARCHIVED, prints=True),
+    Role("ws-deleted", "deleted, client attached", _reaped("deleted"), Fate.DELETED, attached=True, agent=Agent.WITH_HELPERS),
+    Role("ws-precious", "deleted, kept by hand", _held("deleted", "kept"), Fate.DELETED, kept=True, pinned=True),
+    Role("ws-archived", "archived, still printing", _reaped("archived"), Fate.ARCHIVED, agent=Agent.PRINTING),
     Role("ws-running", "archived, its agent runs", _held("archived", "running"), Fate.ARCHIVED, running=True),
     Role("ws-watched", "archived, client attached", _held("archived", "attached"), Fate.ARCHIVED, attached=True),
     Role("ws-worktree", "its worktree is gone", _reaped("worktree-deleted"), Fate.WORKTREE_DELETED, pinned=True),
@@ -99,11 +105,11 @@ CAST = (
     Role("ws-stranger", "never had a row", _held("orphan", "unproven"), known=False),
     Role("ws-newborn", "no row yet", _held("orphan", "young"), known=False, late=True),
     Role("ws-shelved", "archived, no hook", _reaped("archived"), Fate.SHELVED, pinned=True),
-    Role("ws-chatty", "archived, but it prints", _held("archived", "active"), Fate.SHELVED, prints=True),
-    Role("ws-idle", "silent for too long", _reaped("idle")),
+    Role("ws-chatty", "archived, but it prints", _held("archived", "active"), Fate.SHELVED, agent=Agent.PRINTING),
+    Role("ws-idle", "silent for too long", _reaped("idle"), agent=Agent.TALKER),
     Role("ws-pinned", "silent, but pinned", _held("idle", "pinned"), pinned=True),
     Role("ws-attached", "silent, client attached", _held("idle", "attached"), attached=True),
-    Role("ws-busy", "its agent prints", _KEPT, prints=True),
+    Role("ws-busy", "its agent prints", _KEPT, agent=Agent.PRINTING),
     Role("ws-dead", "its agent has ended", _reaped("dead"), Fate.AGENT_ENDED, pinned=True),
     Role("ws-foreign", "another registry's", Ending("ignored", "another's stamp"), known=False, owner="c0ffee"),
     Role("notes", "no workspace at all", Ending("ignored", "no workspace name"), known=False),
@@ -112,5 +118,5 @@ CAST = (
 SURVIVOR = "busy"
 """The workspace whose row alone outlives the accident."""
 
-ACCIDENT = Role("all the rest", "most rows are lost", Ending("held", "breaker latched"), known=False)
+ACCIDENT = Expectation("all the rest", "most rows are lost", Ending("held", "breaker latched"))
 """Not a session: all of them, after the accident."""

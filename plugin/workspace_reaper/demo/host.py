@@ -47,12 +47,13 @@ class Host:
         """The reaper behind the plugin."""
         return self._plugin.reaper()
 
-    def create(self, workspace_id: str, *, pinned: bool, running: bool) -> None:
+    def create(self, workspace_id: str, worktree: Path, *, pinned: bool, running: bool) -> None:
         """A new workspace."""
         now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat(" ")
         self._write(
-            "INSERT INTO workspaces (id, archived, pinned, running, worktree_deleted, created_at) VALUES (?, 0, ?, ?, 0, ?)",
-            (workspace_id, pinned, running, now),
+            "INSERT INTO workspaces (id, archived, pinned, running, worktree, worktree_deleted, created_at)"
+            " VALUES (?, 0, ?, ?, ?, 0, ?)",
+            (workspace_id, pinned, running, str(worktree), now),
         )
 
     def delete(self, workspace_id: str, *, tell: bool) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.demo.cast import ACCIDENT, Ending, Role
+from workspace_reaper.demo.cast import ACCIDENT, Ending, Expectation, Role
+from workspace_reaper.demo.crew import Crew
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.private_tmux import Made
 from workspace_reaper.explain import Explanation
-from workspace_reaper.memory import Reap
+from workspace_reaper.reap_model import Reap
 
-__all__ = ["Outcome", "ending", "look_after_accident", "look_at_all"]
+__all__ = ["Outcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
 
 _STAMPS = {"foreign": "another's stamp", "none": "no workspace name"}
 
@@ -21,7 +22,7 @@ _STAMPS = {"foreign": "another's stamp", "none": "no workspace name"}
 class Outcome:
     """One line of the result."""
 
-    role: Role
+    role: Expectation
     happened: Ending
 
     @property
@@ -44,6 +45,19 @@ def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list
         told = operations.explain_session(host.reaper, session.session_id) if is_there and entry is None else None
         outcomes.append(Outcome(role, ending(is_there, reaps.get(session.session_id), entry, told)))
     return outcomes
+
+
+def last_reap(host: Host, session: str) -> Reap | None:
+    """The last one of a session of that name, by the history. Raises ``ReaperError``."""
+    from workspace_reaper import operations  # noqa: PLC0415  late: it loads all of the reaper
+
+    reaps = (reap for reap in operations.history(host.reaper, 1000) if reap.intent.session == session)
+    return next((reap for reap in reaps if reap.outcome == "reaped"), None)
+
+
+def look_at_crew(crew: Crew, reap: Reap | None) -> list[Outcome]:
+    """The helpers of a session that was reaped, in their order; ``reap`` is what the history has of it."""
+    return [Outcome(helper, happened) for helper, happened in crew.endings(reap.aftermath if reap else None).items()]
 
 
 def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, told: Explanation | None) -> Ending:

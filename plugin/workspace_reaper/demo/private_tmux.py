@@ -14,6 +14,8 @@ from workspace_reaper.demo.processes import Started, end_all
 
 __all__ = ["Made", "PrivateTmux"]
 
+_SHELL = "/bin/sh"
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -35,8 +37,8 @@ class PrivateTmux:
             raise DemoFailed("tmux is not on PATH any more")
         self._limit = limit
         self._command = (program, "-u", "-f", "/dev/null", "-S", str(socket))
-        # A terminal that tmux knows, whatever the user's is.
-        self._environ = {**os.environ, "TERM": "screen"}
+        # A terminal that tmux knows, whatever the user's is; and shells that neither read nor write anything of the user's.
+        self._environ = {**os.environ, "TERM": "screen", "SHELL": _SHELL, "HISTFILE": "", "ENV": "", "PS1": "$ "}
         self._processes: set[Started] = set()
         self._clients: list[Client] = []
         self._started = False
@@ -62,11 +64,12 @@ class PrivateTmux:
             raise DemoFailed(f"tmux {arguments[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
         return done.stdout
 
-    def new_session(self, name: str, *command: str) -> Made:
+    def new_session(self, name: str, *command: str, directory: Path = Path("/")) -> Made:
         """Make a session. The command is run as it is, without the user's shell."""
         self._started = True
         told = "#{session_id} #{session_created} #{pid} #{pane_pid}"
-        made = self.run("new-session", "-d", "-x", "80", "-y", "24", "-c", "/", "-P", "-F", told, "-s", name, *command)
+        size = ("-x", "80", "-y", "24")
+        made = self.run("new-session", "-d", *size, "-c", str(directory), "-P", "-F", told, "-s", name, *command)
         session_id, created, server, pane = made.split()
         self._note(server, pane)
         return Made(session_id, int(created))
@@ -93,6 +96,23 @@ class PrivateTmux:
         """Set an option of the session."""
         self.run("set-option", "-t", f"{made.session_id}:", name, value)
 
+    def start_plain_shells(self) -> None:
+        """New panes start a shell that is no login shell: that would read the user's own files."""
+        self.run("set-option", "-g", "default-command", _SHELL)
+
+    def text(self, session_id: str) -> list[str]:
+        """The lines of the session's pane, those of its scrollback first."""
+        return self.run("capture-pane", "-p", "-J", "-S", "-", "-t", f"{session_id}:").splitlines()
+
+    def type(self, session_id: str, line: str) -> None:
+        """Type a line into the session's pane."""
+        self.run("send-keys", "-t", f"{session_id}:", line, "Enter")
+
+    def know_panes(self) -> None:
+        """Note the processes of all panes, also of those that somebody else has made here."""
+        for pid in self._answers("list-panes", "-a", "-F", "#{?pane_dead,,#{pane_pid}}"):
+            self._note(pid)
+
     def sessions(self) -> set[Made]:
         """Those that are there."""
         lines = self.run("list-sessions", "-F", "#{session_id} #{session_created}").splitlines()
@@ -105,8 +125,7 @@ class PrivateTmux:
         """
         if not self._started:
             return []
-        for pid in self._answers("list-panes", "-a", "-F", "#{?pane_dead,,#{pane_pid}}"):
-            self._note(pid)
+        self.know_panes()
         # Also a server of which only the socket is known, because its first command was not answered.
         self._answers("kill-server")
         for client in self._clients:

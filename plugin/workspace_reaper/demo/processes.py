@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from workspace_reaper.processes import ProcessTable
+from workspace_reaper.process_model import ProcessKey
+from workspace_reaper.processes import SystemProcesses
 
-__all__ = ["Started", "end_all", "wait_for_end"]
+__all__ = ["LONG", "Started", "end_all", "wait_for_end"]
 
-_TABLE = ProcessTable({})
+LONG = 600
+"""Seconds after which each would end by itself, should the demo be ended with SIGKILL."""
+
+_TABLE = SystemProcesses({})
 _STEPS = ((), (signal.SIGCONT, signal.SIGTERM), (signal.SIGKILL,))
 
 
@@ -35,6 +37,10 @@ class Started:
         """It has not ended."""
         return _TABLE.start_time(self.pid) == self.at
 
+    def signal(self, number: int) -> None:
+        """Send a signal to this very process, if it still runs."""
+        _TABLE.signal(ProcessKey(self.pid, self.at), number)
+
 
 def wait_for_end(processes: Iterable[Started], within: float) -> list[Started]:
     """Wait until none runs any more; those that still do after ``within`` seconds."""
@@ -46,16 +52,15 @@ def wait_for_end(processes: Iterable[Started], within: float) -> list[Started]:
         time.sleep(0.01)
 
 
-def end_all(processes: Iterable[Started], patience: float = 3.0) -> list[Started]:
-    """Wait for processes that were told to end; end those that do not. What even SIGKILL has not ended is returned.
+def end_all(processes: Iterable[Started], patience: float = 3.0, *, told: bool = True) -> list[Started]:
+    """Wait for processes that were ``told`` to end; end those that do not. What even SIGKILL has not ended is returned.
 
-    It has three steps: wait, SIGTERM, SIGKILL; ``patience`` is in seconds, for each.
+    It has three steps: wait (only if they were told), SIGTERM, SIGKILL; ``patience`` is in seconds, for each.
     """
     running = list(processes)
-    for signals in _STEPS:
+    for signals in _STEPS if told else _STEPS[1:]:
         for process in running:
             for number in signals:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, number)
+                process.signal(number)
         running = wait_for_end(running, patience)
     return running

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from workspace_reaper.cli.output import print_table, progress, say
 from workspace_reaper.demo.acts import Play
 from workspace_reaper.demo.cast import RULES
+from workspace_reaper.demo.comeback import COMEBACK
+from workspace_reaper.demo.crew import Crew
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
 from workspace_reaper.demo.interrupts import Interrupted, Interrupts
-from workspace_reaper.demo.outcome import Outcome, look_after_accident, look_at_all
+from workspace_reaper.demo.outcome import Outcome, look_after_accident, look_at_all, look_at_crew
 from workspace_reaper.demo.private_tmux import PrivateTmux
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.errors import ReaperError
@@ -43,8 +46,7 @@ def show(outcomes: Sequence[Outcome], seconds: float) -> int:
     for outcome in wrong:
         expected, happened = outcome.role.expected, outcome.happened
         say(
-            f"DIFFERS {outcome.role.session}: expected {expected.word} ({expected.why}), "
-            f"happened {happened.word} ({happened.why})"
+            f"DIFFERS {outcome.role.name}: expected {expected.word} ({expected.why}), happened {happened.word} ({happened.why})"
         )
     return 1 if wrong else 0
 
@@ -63,7 +65,8 @@ def _run(interrupts: Interrupts, load: Load) -> int:
         except Interrupted:
             code = 128
         except ReaperError as error:
-            code = _complain(str(error))
+            # A signal to the whole process group may also end a tmux that was just started.
+            code = _complain(str(error)) if interrupts.signal is None else 128
     if code == 1:
         for text in warnings:
             _complain(f"meanwhile in the log: {text}")
@@ -88,12 +91,14 @@ def _stage(interrupts: Interrupts, load: Load, left: list[str]) -> Iterator[Play
     sandbox = Sandbox()
     try:
         with environment(sandbox.configure()), ExitStack() as stack:
+            crew = Crew(sandbox.elsewhere)
+            stack.callback(lambda: left.extend(f"process {pid}" for pid in crew.close()))
             tmux = PrivateTmux(sandbox.socket)
             stack.callback(lambda: left.extend(f"process {pid}" for pid in tmux.close()))
             host = Host(sandbox.database, load)
             stack.callback(host.close)
             say(f"In {sandbox.directory}: a tmux server, a database, a host with the plugin.")
-            yield Play(tmux, host, interrupts)
+            yield Play(tmux, host, interrupts, crew, sandbox.workspaces)
     finally:
         if not sandbox.close():
             left.append(str(sandbox.directory))
@@ -104,6 +109,9 @@ def _perform(play: Play, outcomes: list[Outcome]) -> None:
     play.open()
     say("2. It deletes and archives some, and fires a hook after each commit.")
     play.fire_hooks()
+    say("   The terminal of ws-deleted is gone. Three processes had left it before:")
+    reap = play.reap_of_crew()
+    _say_all(play.crew.tell(reap.aftermath if reap else None))
     say("3. Other rows vanish or change without a hook. An agent ends.")
     play.keep_silent()
     say(f"4. Ticks, until all is gone that should go. Here {RULES['idle_ttl']} s of silence are too long.")
@@ -113,14 +121,20 @@ def _perform(play: Play, outcomes: list[Outcome]) -> None:
     play.close()
     before = play.tmux.sessions()
     outcomes.extend(look_at_all(play.host, play.made, before))
+    outcomes.extend(look_at_crew(play.crew, play.reap_of_crew()))
     say("6. Most rows are lost at once, as in a wrong database. Two more ticks.")
     with progress("waiting for the reaper"):
         play.lose_rows()
     outcomes.append(look_after_accident(play.host, before, play.tmux.sessions()))
+    say("7. One that was reaped is restored. Its pane, as it is now:")
+    with progress("waiting for the shell"):
+        comeback = play.bring_back()
+    _say_all(comeback.lines)
+    outcomes.append(Outcome(COMEBACK, comeback.ending))
     say("")
     rows = [
         (
-            outcome.role.session,
+            outcome.role.name,
             outcome.role.stands_for,
             outcome.role.expected.word,
             outcome.happened.word if outcome.as_expected else f"{outcome.happened.word} !",
@@ -130,6 +144,13 @@ def _perform(play: Play, outcomes: list[Outcome]) -> None:
     ]
     print_table(("SESSION", "STANDS FOR", "EXPECTED", "HAPPENED", "WHY"), rows, empty="")
     say("")
+
+
+def _say_all(texts: Iterable[str]) -> None:
+    """Indented, each folded to the width of a terminal."""
+    for text in texts:
+        for line in textwrap.wrap(text, 80, initial_indent="   ", subsequent_indent="     ", break_on_hyphens=False):
+            say(line)
 
 
 @contextmanager

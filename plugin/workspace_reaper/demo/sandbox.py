@@ -26,9 +26,13 @@ class Sandbox:
         self.directory = _directory()
         self.socket = self.directory / "tmux"
         self.database = self.directory / "workspaces.sqlite"
+        self.workspaces = self.directory / "workspaces"
+        self.elsewhere = self.directory / "elsewhere"
 
     def configure(self) -> Path:
-        """Write the configuration; its path."""
+        """Make the directories, and write the configuration; its path."""
+        self.workspaces.mkdir()
+        self.elsewhere.mkdir()
         settings: dict[str, object] = {
             "registry": "standard",
             "database_url": f"sqlite:///{self.database}",

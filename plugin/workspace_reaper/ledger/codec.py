@@ -1,24 +1,13 @@
-"""Rows to values and back. Rows are plain tuples in the order of the columns in ``statements``."""
+"""What is remembered, from rows to values and back. Rows are plain tuples in the order of the columns in ``statements``."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from workspace_reaper.ledger.json_text import as_json, json_list
 from workspace_reaper.ledger.text import escape
-from workspace_reaper.memory import (
-    Alarm,
-    BreakerState,
-    Intent,
-    Outcome,
-    Reap,
-    RegistryMemory,
-    ServerMemory,
-    Sight,
-    Sighting,
-    SightKey,
-)
+from workspace_reaper.memory import Alarm, BreakerState, RegistryMemory, ServerMemory, Sight, Sighting, SightKey
 from workspace_reaper.model import SessionKey
 
 __all__ = [
@@ -26,13 +15,10 @@ __all__ = [
     "breaker",
     "breaker_row",
     "ids_parameter",
-    "intent",
-    "intent_row",
-    "outcome_row",
-    "reap",
     "registry",
     "registry_row",
     "server_row",
+    "session_key_row",
     "sight_key_row",
     "sighting_row",
     "sightings",
@@ -45,13 +31,13 @@ _SIGHTS = {sight.value: sight for sight in Sight}
 
 def ids_parameter(ids: Iterable[str]) -> str:
     """Workspace ids as the JSON list that ``statements.WORKSPACES`` takes."""
-    return json.dumps([escape(text) for text in ids], ensure_ascii=False)
+    return as_json([escape(text) for text in ids])
 
 
 def registry(row: Any) -> RegistryMemory:
     """From (stamp, generation, place, schema, oldest, total, capped)."""
     stamp, generation, place, schema, oldest, total, capped = row
-    return RegistryMemory(stamp, generation, place, schema, frozenset(json.loads(oldest)), total, capped)
+    return RegistryMemory(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped)
 
 
 def registry_row(memory: RegistryMemory) -> Row:
@@ -60,7 +46,7 @@ def registry_row(memory: RegistryMemory) -> Row:
         "generation": memory.generation,
         "place": memory.place,
         "schema_name": memory.schema,
-        "oldest": json.dumps(sorted(memory.oldest)),
+        "oldest": as_json(sorted(memory.oldest)),
         "total": memory.total,
         "capped": memory.capped,
     }
@@ -74,7 +60,8 @@ def sightings(rows: Iterable[Any]) -> dict[SightKey, Sighting]:
     }
 
 
-def _key_row(key: SessionKey) -> Row:
+def session_key_row(key: SessionKey) -> Row:
+    """The columns that say which session it is."""
     return {
         "socket": key.socket,
         "server_pid": key.server_pid,
@@ -86,7 +73,7 @@ def _key_row(key: SessionKey) -> Row:
 
 def sight_key_row(key: SightKey) -> Row:
     """The columns that say whose sighting it is."""
-    return {**_key_row(key[0]), "sight": key[1].value}
+    return {**session_key_row(key[0]), "sight": key[1].value}
 
 
 def sighting_row(key: SightKey, seen: Sighting) -> Row:
@@ -120,58 +107,13 @@ def breaker_row(state: BreakerState) -> Row:
 
 
 def _keys(text: str) -> frozenset[SessionKey]:
-    return frozenset(SessionKey(*key) for key in json.loads(text))
+    return frozenset(SessionKey(*key) for key in json_list(text))
 
 
 def _keys_text(keys: Iterable[SessionKey]) -> str:
-    return json.dumps(sorted(tuple(_key_row(key).values()) for key in keys))
+    return as_json(sorted(keys))
 
 
 def alarm_row(alarm: Alarm) -> Row:
     """All columns of an alarm."""
     return {"name": alarm.name, "since": alarm.since, "detail": alarm.detail, "clears_when": alarm.clears_when}
-
-
-def intent(row: Any) -> Intent:
-    """From (reap id, sweep id, at, the five of the session's key, session, workspace id, reason, evidence)."""
-    reap_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session, workspace_id, reason, evidence = row
-    key = SessionKey(socket, server_pid, server_start, session_id, created)
-    return Intent(reap_id, sweep_id, at, key, session, workspace_id, reason, json.loads(evidence))
-
-
-def intent_row(value: Intent) -> Row:
-    """All columns of an open reap."""
-    return {
-        "reap_id": value.reap_id,
-        "sweep_id": value.sweep_id,
-        "at": value.at,
-        **_key_row(value.key),
-        "session": value.session,
-        "workspace_id": value.workspace_id,
-        "reason": value.reason,
-        "evidence": _json(value.evidence),
-        "outcome": "open",
-        "survivors": "[]",
-        "restorable": False,
-    }
-
-
-def outcome_row(value: Outcome) -> Row:
-    """What ``statements.CONCLUDE`` takes."""
-    return {
-        "concluded_id": value.reap_id,
-        "outcome": value.outcome,
-        "concluded_at": value.at,
-        "why": value.why,
-        "freed_bytes": value.freed_bytes,
-    }
-
-
-def reap(row: Any) -> Reap:
-    """From an intent's columns and (outcome, why, freed bytes, survivors, restorable)."""
-    *intent_part, outcome, why, freed_bytes, survivors, restorable = row
-    return Reap(intent(intent_part), outcome, why, freed_bytes, tuple(json.loads(survivors)), restorable)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), separators=(",", ":"))

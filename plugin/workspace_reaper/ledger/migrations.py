@@ -142,7 +142,67 @@ _FIRST = (
         BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_REAPS_WITH_PROCESSES = (
+    # Each reap tells its processes and its snapshot. The table is made anew: SQLite drops a column only from 3.35 on, and
+    # columns added by ALTER TABLE would need defaults, with which a forgotten value goes unnoticed.
+    """CREATE TABLE new_reap (
+        seq INTEGER NOT NULL,
+        registry_id INTEGER NOT NULL,
+        reap_id TEXT NOT NULL,
+        sweep_id TEXT NOT NULL,
+        at FLOAT NOT NULL,
+        socket TEXT NOT NULL,
+        server_pid INTEGER NOT NULL,
+        server_start INTEGER NOT NULL,
+        session_id TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        session TEXT NOT NULL,
+        workspace_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        evidence TEXT NOT NULL,
+        boot TEXT NOT NULL,
+        worktree TEXT,
+        processes TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        concluded_at FLOAT,
+        why TEXT,
+        freed_bytes INTEGER,
+        ended TEXT NOT NULL,
+        survivors TEXT NOT NULL,
+        freed_ports TEXT NOT NULL,
+        held_ports TEXT NOT NULL,
+        snapshot TEXT,
+        PRIMARY KEY (seq),
+        UNIQUE (reap_id),
+        CHECK (outcome IN ('open', 'reaped', 'spared', 'failed')),
+        CHECK ((outcome = 'open') = (concluded_at IS NULL))
+    )""",
+    """INSERT INTO new_reap
+        SELECT seq, registry_id, reap_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session,
+            workspace_id, reason, evidence, '', NULL, '[]', outcome, concluded_at, why, freed_bytes, '[]', survivors, '[]',
+            '[]', 'not taken'
+        FROM reap ORDER BY seq""",
+    "DROP TABLE reap",  # with its index and its triggers
+    "ALTER TABLE new_reap RENAME TO reap",
+    "CREATE INDEX reap_by_outcome ON reap (outcome, registry_id, concluded_at)",
+    """CREATE TRIGGER reap_is_not_deleted BEFORE DELETE ON reap
+        BEGIN SELECT RAISE(ABORT, 'reaps are append-only'); END""",
+    """CREATE TRIGGER reap_intent_is_not_changed BEFORE UPDATE OF seq, registry_id, reap_id, sweep_id, at, socket,
+        server_pid, server_start, session_id, created, session, workspace_id, reason, evidence, boot, worktree, processes
+        ON reap
+        BEGIN SELECT RAISE(ABORT, 'an intent is written once'); END""",
+    """CREATE TRIGGER reap_outcome_is_not_changed BEFORE UPDATE ON reap WHEN OLD.outcome <> 'open'
+        BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END""",
+    "ALTER TABLE workspace ADD COLUMN worktree TEXT",
+    """CREATE TABLE cpu (
+        registry_id INTEGER NOT NULL,
+        at FLOAT,
+        samples TEXT NOT NULL,
+        PRIMARY KEY (registry_id)
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REAPS_WITH_PROCESSES)
 """Each migration is the statements of one transaction; its number is its place, from 1."""
 
 

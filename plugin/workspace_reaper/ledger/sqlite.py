@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from workspace_reaper.errors import LedgerError
-from workspace_reaper.ledger import codec
+from workspace_reaper.ledger import codec, reap_codec
 from workspace_reaper.ledger import statements as sql
 from workspace_reaper.ledger.faults import shown
+from workspace_reaper.ledger.samples import SamplesText
 from workspace_reaper.ledger.store import Store
 from workspace_reaper.ledger.writing import write_changes
-from workspace_reaper.memory import Alarm, Changes, Event, Intent, Memory, Outcome, Reap, RegistryMemory, ServerMemory
+from workspace_reaper.memory import Alarm, Changes, CpuMemory, Event, Memory, RegistryMemory, ServerMemory
 from workspace_reaper.model import Reason
+from workspace_reaper.reap_model import Intent, Outcome, Reap
 
 __all__ = ["SqliteLedger"]
 
@@ -37,6 +39,7 @@ class SqliteLedger:
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
         self._who = {"name": registry_name, "location": location}
         self._fresh_stamp = secrets.token_hex(8)
+        self._samples = SamplesText()
         self._store = Store(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
         try:
             self.registry()
@@ -63,7 +66,7 @@ class SqliteLedger:
         self._store.check_writable()
         if changes:
             with self._store.writing() as connection:
-                write_changes(connection, self._registry(connection)[0], changes)
+                write_changes(connection, self._registry(connection)[0], changes, self._samples)
 
     def testify(self, workspace_id: str, now: float) -> None:
         """A hook named this workspace as deleted: kept, with the last time, until ``Changes.settled`` names it. It counts as
@@ -83,7 +86,7 @@ class SqliteLedger:
         if intents:
             with self._store.writing() as connection:
                 registry_id = self._registry(connection)[0]
-                connection.execute(sql.INTEND, [{"registry_id": registry_id, **codec.intent_row(one)} for one in intents])
+                connection.execute(sql.INTEND, [{"registry_id": registry_id, **reap_codec.intent_row(one)} for one in intents])
 
     def conclude(self, outcomes: Sequence[Outcome]) -> None:
         """Commit the outcomes, all or none. An outcome is written once: raises ``LedgerError`` where an intent is not there
@@ -92,7 +95,7 @@ class SqliteLedger:
         if outcomes:
             with self._store.writing() as connection:
                 registry_id = self._registry(connection)[0]
-                rows = [{"of_registry": registry_id, **codec.outcome_row(outcome)} for outcome in outcomes]
+                rows = [{"of_registry": registry_id, **reap_codec.outcome_row(outcome)} for outcome in outcomes]
                 if connection.execute(sql.CONCLUDE, rows).rowcount != len(rows):
                     connection.rollback()
                     raise LedgerError(self._why_not(connection, registry_id, outcomes))
@@ -129,7 +132,11 @@ class SqliteLedger:
 
     def history(self, limit: int) -> list[Reap]:
         """The latest reaps of this registry in the order of their intents, newest first."""
-        return self._read(lambda connection: [codec.reap(row) for row in self._rows(connection, sql.HISTORY, limit=limit)])
+        return self._reaps(sql.HISTORY, limit=limit)
+
+    def find(self, reap_id: str) -> Reap | None:
+        """The reap of this registry with that id, in upper or lower case; None if there is none."""
+        return next(iter(self._reaps(sql.FIND, reap_id=reap_id.upper())), None)
 
     def events(self, limit: int) -> list[Event]:
         """The latest events of this registry, newest first."""
@@ -159,19 +166,22 @@ class SqliteLedger:
         known = rows(sql.WORKSPACES, ids=codec.ids_parameter(ids)) if ids else ()
         reaped = rows(sql.REAPED_SINCE, since=now - _DAY)
         breaker = rows(sql.BREAKER)
+        cpu = rows(sql.CPU)
         return Memory(
             registry=registry,
-            seen={workspace_id: generation for workspace_id, generation, _ in known if generation is not None},
+            seen={workspace_id: generation for workspace_id, generation, _, _ in known if generation is not None},
             sightings=codec.sightings(rows(sql.SIGHTINGS)),
             servers={socket: ServerMemory(*server) for socket, *server in rows(sql.SERVERS)},
             breaker=codec.breaker(breaker[0] if breaker else None),
             testimony={row[0]: row[1] for row in rows(sql.TESTIMONY)},
-            named={workspace_id: generation for workspace_id, _, generation in known if generation is not None},
+            named={workspace_id: generation for workspace_id, _, generation, _ in known if generation is not None},
             orphans_last_hour=sum(reason == Reason.ORPHAN.value and at > now - _HOUR for _, _, reason, at in reaped),
             reaped_lately={(socket, session): at for socket, session, _, at in reaped},
-            open_intents=tuple(codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
+            open_intents=tuple(reap_codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
             alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
             last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),
+            cpu=CpuMemory(cpu[0].at, self._samples.decode(cpu[0].samples)) if cpu else CpuMemory(),
+            worktrees={workspace_id: worktree for workspace_id, _, _, worktree in known if worktree is not None},
         )
 
     def _read(self, read: Callable[[Connection], T]) -> T:
@@ -194,6 +204,9 @@ class SqliteLedger:
 
     def _rows(self, connection: Connection, statement: Any, **parameters: Any) -> Any:
         return connection.execute(statement, {"registry_id": self._registry(connection)[0], **parameters}).all()
+
+    def _reaps(self, statement: Any, **parameters: Any) -> list[Reap]:
+        return self._read(lambda connection: [reap_codec.reap(row) for row in self._rows(connection, statement, **parameters)])
 
     def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes:

@@ -17,7 +17,8 @@ from workspace_reaper.ledger.tables import Base
 _tables = Base.metadata.tables
 registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]
 sighting, server, breaker = _tables["sighting"], _tables["server"], _tables["breaker"]
-alarm, event, reap, report = _tables["alarm"], _tables["event"], _tables["reap"], _tables["report"]
+alarm, event, cpu = _tables["alarm"], _tables["event"], _tables["cpu"]
+reap, report = _tables["reap"], _tables["report"]
 
 
 def _of(table: Any) -> ColumnElement[bool]:
@@ -51,11 +52,12 @@ UPDATE_REGISTRY = update(registry).where(registry.c.id == bindparam("of_registry
 
 # Workspaces. ``ids`` is a JSON list of escaped ids: one statement whatever their number.
 _asked = func.json_each(bindparam("ids", type_=Text)).table_valued("value")
-WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.c.named_generation).where(
+WORKSPACES = select(workspace.c.workspace_id, workspace.c.generation, workspace.c.named_generation, workspace.c.worktree).where(
     _of(workspace), workspace.c.workspace_id.in_(select(_asked.c.value))
 )
 SEE = _upsert(workspace, "generation")
 NAME = _upsert(workspace, "named_at", "named_generation")
+SET_WORKTREE = _upsert(workspace, "worktree")
 TESTIMONY = select(testimony.c.workspace_id, testimony.c.at).where(_of(testimony))
 TESTIFY = _upsert(testimony, "at")
 SETTLE = delete(testimony).where(_of(testimony), testimony.c.workspace_id == bindparam("workspace_id"))
@@ -70,6 +72,8 @@ FORGET = delete(sighting).where(_of(sighting), *(sighting.c[column] == bindparam
 SERVERS = select(server.c.socket, server.c.pid, server.c.start, server.c.process_start).where(_of(server))
 SERVE = _upsert(server, "pid", "start", "process_start")
 UNSERVE = delete(server).where(_of(server), server.c.socket == bindparam("socket"))
+CPU = select(cpu.c.at, cpu.c.samples).where(_of(cpu))
+SET_CPU = _upsert(cpu, "at", "samples")
 
 # The reaper's own state.
 _state = ("latched", "since", "cause", "tripped", "clear_sweeps", "excused")
@@ -86,15 +90,17 @@ EVENTS = (
 # Reaps.
 _intent = (
     *(reap.c[column] for column in ("reap_id", "sweep_id", "at", *_key)),
-    *(reap.c[column] for column in ("session", "workspace_id", "reason", "evidence")),
+    *(reap.c[column] for column in ("session", "workspace_id", "reason", "evidence", "boot", "worktree", "processes")),
 )
+_end = ("why", "freed_bytes", "ended", "survivors", "freed_ports", "held_ports", "snapshot")
+_told = select(*_intent, reap.c.outcome, *(reap.c[column] for column in _end)).where(_of(reap))
 INTEND = insert(reap)
 CONCLUDE = (
     update(reap)
     .where(
         reap.c.registry_id == bindparam("of_registry"), reap.c.reap_id == bindparam("concluded_id"), reap.c.outcome == "open"
     )
-    .values({column: bindparam(column) for column in ("outcome", "concluded_at", "why", "freed_bytes")})
+    .values({column: bindparam(column) for column in ("outcome", "concluded_at", *_end)})
 )
 OUTCOME = select(reap.c.outcome).where(_of(reap), reap.c.reap_id == bindparam("reap_id"))
 OPEN_INTENTS = select(*_intent).where(_of(reap), reap.c.outcome == "open").order_by(reap.c.seq)
@@ -103,12 +109,8 @@ REAPED_SINCE = (
     .where(_of(reap), reap.c.outcome == "reaped", reap.c.concluded_at > bindparam("since"))
     .order_by(reap.c.concluded_at)
 )
-HISTORY = (
-    select(*_intent, reap.c.outcome, reap.c.why, reap.c.freed_bytes, reap.c.survivors, reap.c.restorable)
-    .where(_of(reap))
-    .order_by(reap.c.seq.desc())
-    .limit(bindparam("limit"))
-)
+HISTORY = _told.order_by(reap.c.seq.desc()).limit(bindparam("limit"))
+FIND = _told.where(reap.c.reap_id == bindparam("reap_id"))
 
 # Reports.
 _saved = insert(report)

@@ -15,6 +15,7 @@ __all__ = [
     "AlarmRow",
     "Base",
     "BreakerRow",
+    "CpuRow",
     "EventRow",
     "ReapRow",
     "RegistryRow",
@@ -52,7 +53,7 @@ class RegistryRow(Base, table=True):
 
 class WorkspaceRow(Base, table=True):
     """A workspace that the registry has known: the generation that last recognised it; when a hook last named it, and under
-    which generation."""
+    which generation; the directory that its row last named."""
 
     __tablename__ = "workspace"
     __table_args__ = _CLUSTERED
@@ -62,6 +63,7 @@ class WorkspaceRow(Base, table=True):
     generation: int | None
     named_at: float | None
     named_generation: int | None
+    worktree: str | None = Field(sa_type=SafeText)
 
 
 class TestimonyRow(Base, table=True):
@@ -133,6 +135,20 @@ class AlarmRow(Base, table=True):
     clears_when: str = Field(sa_type=SafeText)
 
 
+class CpuRow(Base, table=True):
+    """CPU time of the sessions in the last full sweep that took samples. ``samples`` is JSON as ``samples`` writes it.
+
+    An update that moves ``at`` alone writes one page: of a row that spans several, SQLite writes those that change (3.24 on,
+    as is upsert; 1,000 samples take 25).
+    """
+
+    __tablename__ = "cpu"
+
+    registry_id: int = Field(primary_key=True)
+    at: float | None
+    samples: str = Field(sa_type=SafeText)
+
+
 class EventRow(Base, table=True):
     """Something that happened to the reaper itself. Triggers refuse to change or delete a row."""
 
@@ -148,7 +164,8 @@ class EventRow(Base, table=True):
 class ReapRow(Base, table=True):
     """An intent and its outcome. Triggers refuse to delete a row, to change an intent, or to change a written outcome.
 
-    ``evidence`` and ``survivors`` are JSON.
+    ``evidence``, ``processes``, ``ended``, ``survivors`` and both columns of ports are JSON as ``reap_codec`` writes it.
+    ``snapshot`` is NULL where the panes were kept, else why they were not.
     """
 
     __tablename__ = "reap"
@@ -173,12 +190,18 @@ class ReapRow(Base, table=True):
     workspace_id: str = Field(sa_type=SafeText)
     reason: str = Field(sa_type=SafeText)
     evidence: str = Field(sa_type=SafeText)
+    boot: str = Field(sa_type=SafeText)
+    worktree: str | None = Field(sa_type=SafeText)
+    processes: str = Field(sa_type=SafeText)
     outcome: str = Field(sa_type=SafeText)
     concluded_at: float | None
     why: str | None = Field(sa_type=SafeText)
     freed_bytes: int | None
+    ended: str = Field(sa_type=SafeText)
     survivors: str = Field(sa_type=SafeText)
-    restorable: bool
+    freed_ports: str = Field(sa_type=SafeText)
+    held_ports: str = Field(sa_type=SafeText)
+    snapshot: str | None = Field(sa_type=SafeText)
 
 
 class ReportRow(Base, table=True):

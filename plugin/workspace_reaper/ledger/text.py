@@ -17,7 +17,8 @@ _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
 def escape(text: str) -> str:
     r"""``text`` as valid UTF-8 without NUL: lone surrogates (bytes that Python could not decode), NUL and ``\`` escaped.
 
-    Names of sessions and sockets may hold any byte, and sqlite3 refuses lone surrogates. No two texts escape to the same.
+    Names of sessions and sockets, and command lines, may hold any byte, and sqlite3 refuses lone surrogates. No two texts
+    escape to the same.
     """
     if text.isascii() and "\\" not in text and "\0" not in text:
         return text

@@ -1,7 +1,9 @@
 """One tmux socket, read strictly and killed from under a guard. Importing this loads no libtmux: the first command does."""
 
+from workspace_reaper.tmux.pane_feeds import PaneFeeds
+from workspace_reaper.tmux.rebuild import PaneStart
 from workspace_reaper.tmux.sockets import socket_path
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM_VERSION, ClientVersion, tmux_version
 
-__all__ = ["MINIMUM_VERSION", "ClientVersion", "TmuxTerminal", "socket_path", "tmux_version"]
+__all__ = ["MINIMUM_VERSION", "ClientVersion", "PaneFeeds", "PaneStart", "TmuxTerminal", "socket_path", "tmux_version"]

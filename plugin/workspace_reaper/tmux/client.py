@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 __all__ = ["LIMIT", "Client", "Completed", "run"]
 
@@ -35,9 +36,10 @@ class Completed:
 class Client:
     """A tmux client process that was started, and may wait for its standard input. Never raises for what tmux does."""
 
-    def __init__(self, arguments: Sequence[str], *, piped: bool) -> None:
+    def __init__(self, arguments: Sequence[str], *, piped: bool, stdout: BinaryIO | None = None) -> None:
         """Start ``tmux ARGUMENTS``. The client never learns that we may run inside tmux ourselves; without ``piped`` it reads
-        nothing, not even from our own standard input."""
+        nothing, not even from our own standard input. With ``stdout`` it writes into that file, and ``Completed.stdout`` is
+        empty."""
         program = shutil.which("tmux")
         self._argv = (program or "tmux", *arguments)
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,7 +51,7 @@ class Client:
             self._process = subprocess.Popen(
                 self._argv,
                 stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if stdout is None else stdout,
                 stderr=subprocess.PIPE,
                 env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
             )
@@ -80,7 +82,7 @@ class Client:
                 raise
         if failure is None and process.returncode < 0:
             failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
-        return Completed(self._argv, process.returncode, _text(out), _text(err), failure, time.monotonic() - started)
+        return Completed(self._argv, process.returncode, _text(out or b""), _text(err), failure, time.monotonic() - started)
 
     def discard(self) -> None:
         """End it without its having done anything."""

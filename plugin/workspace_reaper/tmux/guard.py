@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from workspace_reaper.model import Answer, Guard, SessionKey
 
-__all__ = ["check_stamp", "keep_line", "kill_line", "mark_line", "read_answers", "read_kept"]
+__all__ = ["check_stamp", "deadline_line", "keep_line", "kill_line", "mark_line", "read_answers", "read_kept"]
 
 _SESSION_ID = re.compile(r"\$[0-9]+")
 _STAMP = re.compile(r"[0-9a-f]+")
@@ -57,6 +57,15 @@ def keep_line(key: SessionKey, *, on: bool) -> str:
     change = f"-t {session_id}: @reaper_keep 1" if on else f"-u -t {session_id}: @reaper_keep"
     tell = f'display-message -p -t {session_id}: "kept {session_id} #{{?#{{==:#{{@reaper_keep}},}},0,1}}"'
     return _line(session_id, _identity(key), f"set-option {change} ; {tell}")
+
+
+def deadline_line(key: SessionKey, at: int | None) -> str:
+    """Set ``@reaper_deadline`` to these Unix seconds, or unset it. Raises ``ValueError`` where a value may not enter a
+    command."""
+    session_id = _checked_id(key)
+    change = f"-u -t {session_id}:" if at is None else f"-t {session_id}:"
+    value = "" if at is None else f" {_checked_number(at)}"
+    return _line(session_id, _identity(key), f"set-option {change} @reaper_deadline{value}")
 
 
 def check_stamp(stamp: str) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, BinaryIO
 
 from workspace_reaper.model import Answer, Guard, KillAnswers, Listing, SessionKey, Source, Unknown
+from workspace_reaper.pace import Pace
+from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.tmux.answers import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
-from workspace_reaper.tmux.client import LIMIT
-from workspace_reaper.tmux.guard import check_stamp, keep_line, kill_line, mark_line, read_answers, read_kept
+from workspace_reaper.tmux.capture import FIRST_BATCH, Capturing
+from workspace_reaper.tmux.client import LIMIT, Client, Completed
+from workspace_reaper.tmux.guard import check_stamp, deadline_line, keep_line, kill_line, mark_line, read_answers, read_kept
 from workspace_reaper.tmux.listing import ListingReader
+from workspace_reaper.tmux.panes import check_session_id
+from workspace_reaper.tmux.rebuild import PaneStart, Rebuilding, rebuilding
 from workspace_reaper.tmux.rows import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 
 if TYPE_CHECKING:
+    from workspace_reaper.snapshot_model import SessionSnapshot
     from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
 __all__ = ["TmuxTerminal"]
@@ -29,6 +36,7 @@ class TmuxTerminal:
         self._socket = socket
         self._limit = limit
         self._server: ReaperServer | None = None
+        self._capture_pace = Pace(FIRST_BATCH)
         # With and without panes the same session has other rows, and a narrow listing lacks most: each kind remembers its own.
         self._readers: dict[tuple[bool, bool], ListingReader] = defaultdict(lambda: ListingReader(socket))
 
@@ -106,6 +114,45 @@ class TmuxTerminal:
         """
         self._check_socket(key)
         return read_kept(self._source([keep_line(key, on=on)]).completed.stdout, key) is on
+
+    def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
+        """Set ``@reaper_deadline`` to those Unix seconds, or unset it, where the identity still holds, in one invocation.
+
+        Moves no clock of tmux. Raises ``ValueError`` for a key that may not enter a command.
+        """
+        for key in (*made, *withdrawn):
+            self._check_socket(key)
+        lines = [deadline_line(key, int(at)) for key, at in made.items()] + [deadline_line(key, None) for key in withdrawn]
+        if lines:
+            self._source(lines)
+
+    def capture(
+        self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO
+    ) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
+        """At most ``lines`` of each pane of these sessions, in batches; see ``capture``. ``spool`` is a real file, to be
+        overwritten. Raises ``OSError`` for the spool alone."""
+        sound: list[SessionKey] = []
+        for key in keys:
+            try:
+                self._check_socket(key)
+                check_session_id(key)
+                sound.append(key)
+            except ValueError as error:
+                yield CaptureFailure(key, str(error))
+        if refusal := not_ours(self._socket):
+            yield from (CaptureFailure(key, refusal) for key in sound)
+            return
+
+        def ask(commands: str) -> Completed:
+            # By its short name, so that it can be told from a kill, in the process list and for a program in front of tmux.
+            arguments = ["-u", "-S", self._socket, "source", "-"]
+            return Client(arguments, piped=True, stdout=spool).finish(commands, self._limit)
+
+        yield from Capturing(ask, spool, lines, self._capture_pace).run(sound)
+
+    def rebuild(self, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> AbstractContextManager[Rebuilding]:
+        """Build a session anew; see ``rebuild.rebuilding``. It alone raises for what tmux does: ``CannotRestore``."""
+        return rebuilding(self._tmux(), snapshot, starts)
 
     def _check_socket(self, key: SessionKey) -> None:
         if key.socket != self._socket:

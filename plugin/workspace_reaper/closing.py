@@ -1,0 +1,143 @@
+"""Steps 8 and 9: what outlives its session is ended, and what became of each is recorded. Once for all sockets of a sweep."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from workspace_reaper.case import Case
+from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.errors import LedgerError
+from workspace_reaper.memory import RegistryMemory
+from workspace_reaper.model import Answer, Listing, Session, SessionKey, Source, Unknown
+from workspace_reaper.observation import shown_panes
+from workspace_reaper.parts import Parts
+from workspace_reaper.policy import judge
+from workspace_reaper.ports import Ledger, Terminal
+from workspace_reaper.reap_model import Aftermath, Outcome
+from workspace_reaper.recheck import look_again, saving
+from workspace_reaper.report import SweepReport
+from workspace_reaper.termination import Estate, Termination
+from workspace_reaper.vetoes import tell_plugins
+
+__all__ = ["Closing", "terminate"]
+
+SETTLING = 1.0
+POLL = 0.05
+"""Seconds in which a server that ends has ended, and between two looks at it."""
+
+
+def terminate(
+    parts: Parts, shown: Mapping[int, frozenset[str] | None], estates: Sequence[Estate]
+) -> Mapping[SessionKey, Aftermath]:
+    """End what is left of these sessions. ``shown`` are the panes of each server that are listed now."""
+    termination = Termination(
+        parts.processes,
+        grace=parts.kill_grace,
+        everywhere=parts.end_everywhere,
+        own_uid=os.geteuid(),
+        shown=shown,
+    )
+    return termination.run(estates)
+
+
+class Closing:
+    """What follows the kills of one sweep."""
+
+    def __init__(
+        self, parts: Parts, ledger: Ledger, *, scene: Circumstances, registry: RegistryMemory, report: SweepReport
+    ) -> None:
+        self._parts = parts
+        self._ledger = ledger
+        self._scene = scene
+        self._registry = registry
+        self._report = report
+        self._shown: dict[int, frozenset[str] | None] = {}
+
+    def run(self, cases: Sequence[Case]) -> None:
+        """Verify, terminate, record. The outcomes are in the cases' entries, and in the ledger."""
+        for terminal in self._parts.terminals:
+            self._verify(terminal, [case for case in cases if case.key.socket == terminal.socket])
+        dead = [case for case in cases if case.entry.outcome == "reaped"]
+        if dead:
+            self._terminate(dead)
+        self._conclude(cases)
+
+    def _verify(self, terminal: Terminal, cases: Sequence[Case]) -> None:
+        """Are the dead dead, and what saved the spared?"""
+        pending = [case for case in cases if not case.ended]
+        if not pending:
+            return
+        listing = self._list(terminal)
+        if isinstance(listing, Unknown):
+            self._report.unknown.append(listing)
+            present: dict[SessionKey, Session] = {}
+            whole = False
+        else:
+            present = {session.key: session for session in listing.sessions}
+            whole = not listing.unreadable
+        for server in {case.key.server_pid for case in pending}:
+            self._shown[server] = shown_panes(listing, server, self._parts.processes)
+        for case in pending:
+            session = present.get(case.key)
+            if case.answer is Answer.SPARED:
+                case.spare(self._saved_by(case, session, whole=whole))
+            elif session is None:
+                case.entry.outcome = "reaped"
+            else:
+                case.fail("tmux said that it was killed, and still lists it")
+
+    def _list(self, terminal: Terminal) -> Listing | Unknown:
+        """A server that ends with its last session answers nobody for a moment ("server exited unexpectedly")."""
+        until = time.monotonic() + SETTLING
+        while True:
+            listing = look_again(terminal, self._registry.stamp, self._report, panes=True)
+            if isinstance(listing, Listing) or time.monotonic() >= until:
+                return listing
+            time.sleep(POLL)
+
+    def _saved_by(self, case: Case, session: Session | None, *, whole: bool) -> str:
+        """The guard gives no reason: ask the predicate once more. Where it sees none, what saved it is over already. It is
+        gone only if the ``whole`` listing could be read."""
+        if session is None:
+            return "gone" if whole else "unknown"
+        if self._parts.names.manages(session) != case.entry.workspace_id:
+            return "unmanaged"
+        facts = self._scene.facts(session, case.entry.workspace_id, case.facts.row, self._parts.clock.now())
+        return saving(case.reason, facts, judge(facts, self._parts.rules)) or "active"
+
+    # 8 terminate
+
+    def _terminate(self, dead: Sequence[Case]) -> None:
+        aftermaths = terminate(self._parts, self._shown, [_estate(case) for case in dead])
+        for case in dead:
+            case.aftermath = aftermaths[case.key]
+            self._report.freed_bytes += case.aftermath.freed_bytes or 0
+            case.entry.aftermath, case.entry.restorable = case.aftermath, case.snapshot is None
+
+    # 9 record
+
+    def _conclude(self, cases: Iterable[Case]) -> None:
+        """Commit the outcomes. What can't be written, and a kill of which nobody knows, is closed by the next sweep, from what
+        it sees."""
+        now = self._parts.clock.now()
+        known = [case for case in cases if case.intent is not None and case.answer is not Answer.NONE]
+        outcomes = [
+            Outcome(case.reap_id, now, case.entry.outcome, case.entry.protected_by, case.aftermath, case.snapshot)
+            for case in known
+        ]
+        try:
+            self._ledger.conclude(outcomes)
+        except LedgerError as error:
+            self._report.unknown.append(Unknown(Source.LEDGER, str(error)))
+            return
+        tell_plugins(self._parts.plugins, [case.intent for case in known if case.intent], outcomes)
+        alive = [case.reap_id for case in known if case.entry.outcome != "reaped" and case.snapshot is None]
+        if alive and self._parts.snapshots is not None:
+            self._parts.snapshots.discard(alive)
+
+
+def _estate(case: Case) -> Estate:
+    panes = frozenset(pane.pane_id for pane in case.facts.session.panes)
+    return Estate(case.key, panes, case.worktree, case.relatives, case.details)

@@ -1,0 +1,44 @@
+"""The last idle clock: CPU use of a session's process tree between two full sweeps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from workspace_reaper.lineage import Kin
+from workspace_reaper.memory import CpuMemory, CpuSample
+from workspace_reaper.model import SessionKey
+
+__all__ = ["SHARE", "advance", "is_busy", "used"]
+
+SHARE = 0.01
+"""Of one core: a process tree that uses more is at work."""
+
+TICK = 0.01
+"""Seconds: the least CPU time that Linux tells (100 ticks a second on every architecture in use). One tick more may be none."""
+
+
+def used(family: Iterable[Kin]) -> float:
+    """CPU seconds of these processes, and of those they have waited for."""
+    return round(sum([kin[0].cpu_seconds for kin in family]), 3)
+
+
+def is_busy(before: float, after: float, seconds: float) -> bool:
+    """Whether a tree whose CPU time went from ``before`` to ``after`` in so many seconds was at work. It may also fall: what
+    ended without having been waited for took its time along, and something did end."""
+    return abs(after - before) > max(SHARE * seconds, TICK) + 1e-6
+
+
+def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterable[Kin]]) -> CpuMemory:
+    """The memory with the samples of these sessions as they are now; those of all others are dropped. A session that is seen
+    for the first time has not been busy as far as anybody knows."""
+    samples: dict[SessionKey, CpuSample] = {}
+    for key, family in families.items():
+        seconds, before = used(family), memory.samples.get(key)
+        if before is None or memory.at is None:
+            samples[key] = CpuSample(seconds)
+        elif seconds == before.seconds:
+            samples[key] = before
+        else:
+            busy = is_busy(before.seconds, seconds, now - memory.at)
+            samples[key] = CpuSample(seconds, now if busy else before.busy_at)
+    return CpuMemory(now, samples)

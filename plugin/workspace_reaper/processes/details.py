@@ -1,0 +1,74 @@
+"""What is asked of few processes only, from ``/proc/PID``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+
+from workspace_reaper.process_model import Details, Port
+from workspace_reaper.processes.files import PROC, read
+from workspace_reaper.processes.sockets import ports_of
+
+__all__ = ["command_text", "read_details"]
+
+
+def read_details(pid: int, sockets: Mapping[int, Port]) -> Details | None:
+    """The details of what has this pid now; None if nothing can be read of it. ``sockets`` are those that listen, by inode."""
+    base = f"{PROC}/{pid}"
+    try:
+        status = _fields(read(base + "/status"))
+    except OSError:
+        return None
+    argv = _argv(base)
+    return Details(
+        command=command_text(argv, status.get(b"Name", b"").decode("utf-8", "replace")),
+        argv=argv,
+        uids=_uids(status),
+        memory_bytes=_memory(base, status),
+        ports=ports_of(pid, sockets),
+    )
+
+
+def command_text(argv: Sequence[str], name: str) -> str:
+    """The command line for a person, quoted as a shell wants it; ``name`` where there is none. Bytes that are no UTF-8 become
+    U+FFFD, control characters stay. What a program has filled its old arguments up with is left out."""
+    words = list(argv)
+    while words and not words[-1]:
+        words.pop()
+    return os.fsencode(shlex.join(words)).decode("utf-8", "replace") or name
+
+
+def _argv(base: str) -> tuple[str, ...]:
+    """Each argument is ended by NUL, but for a program that has written a title over them. Undecodable bytes are escaped as
+    Python does it in its own arguments (PEP 383)."""
+    try:
+        data = read(base + "/cmdline")
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(word) for word in data.removesuffix(b"\0").split(b"\0")) if data else ()
+
+
+def _fields(data: bytes) -> dict[bytes, bytes]:
+    """``Name:\\tvalue`` lines. The kernel escapes a newline in a name."""
+    pairs = (row.partition(b":") for row in data.split(b"\n"))
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _uids(status: Mapping[bytes, bytes]) -> frozenset[int] | None:
+    """Real, effective, saved, and that of the file system."""
+    try:
+        return frozenset(int(uid) for uid in status[b"Uid"].split())
+    except (KeyError, ValueError):
+        return None
+
+
+def _memory(base: str, status: Mapping[bytes, bytes]) -> int:
+    """The proportional set size, which only the process's own user may read; else the resident one; 0 without either."""
+    try:
+        size = _fields(read(base + "/smaps_rollup")).get(b"Pss")
+    except OSError:
+        size = None
+    size = size or status.get(b"VmRSS", b"")
+    digits = size.removesuffix(b" kB")
+    return int(digits) * 1024 if digits.isdigit() else 0

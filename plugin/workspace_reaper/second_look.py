@@ -1,0 +1,58 @@
+"""Right before the first kill: the processes of what is condemned, and whether they have been at work since the listing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from workspace_reaper import cpu
+from workspace_reaper.case import Case
+from workspace_reaper.lineage import Kin, families
+from workspace_reaper.model import SessionKey, Unknown
+from workspace_reaper.observation import Observation
+from workspace_reaper.parts import Parts
+from workspace_reaper.policy import rests_on_idleness
+from workspace_reaper.process_model import ProcessTable
+
+__all__ = ["look_at_processes"]
+
+WINDOW = 0.2
+"""Seconds, the least between two looks at the CPU time: a program that computes uses ten ticks in them. Without it a session
+that is seen for the first time would have no clock but those of its terminal."""
+
+
+def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) -> Unknown | None:
+    """Give each case its processes, and spare those that are at work although they go for being idle. What stood in the way,
+    if anything did: then nothing may die."""
+    resting = [case for case in cases if rests_on_idleness(case.reason, case.facts, parts.rules)]
+    first = seen.table
+    if resting and first is None:
+        first = parts.processes.table()
+    if isinstance(first, Unknown):
+        return first
+    if resting and first is not None:
+        time.sleep(min(WINDOW, max(0.0, first.at + WINDOW - time.time())))
+    second = parts.processes.table()
+    if isinstance(second, Unknown):
+        return second
+    now = _families(second, seen)
+    for case in cases:
+        case.family = now[case.key]
+    if first is not None:
+        _spare_the_busy(resting, _families(first, seen), now, second.at - first.at)
+    return None
+
+
+def _spare_the_busy(
+    resting: Sequence[Case],
+    before: Mapping[SessionKey, Sequence[Kin]],
+    now: Mapping[SessionKey, Sequence[Kin]],
+    seconds: float,
+) -> None:
+    for case in resting:
+        if cpu.is_busy(cpu.used(before[case.key]), cpu.used(now[case.key]), seconds):
+            case.spare("active")
+
+
+def _families(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[Kin]]:
+    return families(table, (session for listing in seen.listings for session in listing.sessions))

@@ -1,0 +1,159 @@
+"""Whatever the values, and whatever their order: the ledger loses nothing, also not by opening anew."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from workspace_reaper.ledger import SqliteLedger, open_ledger
+from workspace_reaper.memory import (
+    Alarm,
+    BreakerState,
+    Changes,
+    CpuMemory,
+    CpuSample,
+    Event,
+    Memory,
+    RegistryMemory,
+    ServerMemory,
+    Sight,
+    Sighting,
+)
+from workspace_reaper.model import SessionKey
+from workspace_reaper.process_model import ProcessKey
+from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+
+NOW = 1_763_800_000.5
+ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"
+
+
+def opened(state_dir: Path, *, registry: str = "standard", location: str = "/db", read_only: bool = False) -> SqliteLedger:
+    return open_ledger(state_dir, registry_name=registry, location=location, read_only=read_only)
+
+
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # each example is a file: to shrink one takes minutes
+
+text = st.text(st.characters(codec=None) | st.sampled_from("\\\0u\ud800\udc80\udcff"), max_size=12)
+few = st.sampled_from(["a", "b", ODD_NAME])
+numbers = st.integers(0, 2**62)
+moments = st.floats(0, 4e9)
+keys = st.builds(SessionKey, few | text, st.integers(0, 2), st.integers(0, 2) | numbers, few, st.integers(0, 2))
+sights = st.tuples(keys, st.sampled_from(Sight))
+plain = st.recursive(
+    st.none() | st.booleans() | numbers | moments | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=6,
+)
+alarms = st.builds(Alarm, few, moments, text, text)
+changes = st.builds(
+    Changes,
+    registry=st.none()
+    | st.builds(
+        RegistryMemory, text, st.integers(0, 99), text, text, st.frozensets(text, max_size=4), st.integers(0, 99), st.booleans()
+    ),
+    seen=st.frozensets(few | text, max_size=4),
+    sightings=st.dictionaries(sights, st.builds(Sighting, moments, moments, st.integers(1, 99)), max_size=4),
+    forgotten=st.frozensets(sights, max_size=4),
+    servers=st.dictionaries(few, st.none() | st.builds(ServerMemory, numbers, numbers, st.none() | moments), max_size=3),
+    breaker=st.none()
+    | st.builds(
+        BreakerState,
+        st.booleans(),
+        st.none() | moments,
+        text,
+        st.frozensets(keys, max_size=3),
+        st.integers(0, 9),
+        st.frozensets(keys, max_size=3),
+    ),
+    settled=st.frozensets(few, max_size=2),
+    alarms=st.none() | st.lists(alarms, max_size=3).map(lambda all_of_them: {alarm.name: alarm for alarm in all_of_them}),
+    events=st.lists(st.builds(Event, moments, text, text), max_size=3).map(tuple),
+    cpu=st.none()
+    | st.builds(
+        CpuMemory, st.none() | moments, st.dictionaries(keys, st.builds(CpuSample, moments, st.none() | moments), max_size=4)
+    ),
+    worktrees=st.dictionaries(few | text, text, max_size=3),
+)
+processes = st.builds(Relative, st.builds(ProcessKey, numbers, moments), text, text, st.booleans())
+intents = st.builds(
+    Intent,
+    text.map(str.upper),
+    text,
+    moments,
+    keys,
+    text,
+    text,
+    text,
+    st.dictionaries(text, plain, max_size=3),
+    text,
+    st.none() | text,
+    st.lists(processes, max_size=3).map(tuple),
+)
+aftermaths = st.builds(
+    Aftermath,
+    st.lists(st.builds(Ended, numbers, text, text), max_size=3).map(tuple),
+    st.lists(st.builds(Survivor, numbers, text, text), max_size=3).map(tuple),
+    st.none() | numbers,
+    st.lists(text, max_size=3).map(tuple),
+    st.lists(text, max_size=3).map(tuple),
+)
+
+
+def after(memory: Memory, change: Changes) -> Memory:
+    """What a memory must be once this change is written, told without a database."""
+    registry = replace(change.registry, stamp=memory.registry.stamp) if change.registry else memory.registry
+    sightings = {seen: value for seen, value in memory.sightings.items() if seen not in change.forgotten}
+    servers = {**memory.servers, **change.servers}
+    return replace(
+        memory,
+        registry=registry,
+        seen={**memory.seen, **dict.fromkeys(change.seen, registry.generation)},
+        sightings={**sightings, **change.sightings},
+        servers={socket: server for socket, server in servers.items() if server is not None},
+        breaker=change.breaker or memory.breaker,
+        testimony={one: at for one, at in memory.testimony.items() if one not in change.settled},
+        alarms=memory.alarms if change.alarms is None else change.alarms,
+        cpu=change.cpu or memory.cpu,
+        worktrees={**memory.worktrees, **change.worktrees},
+    )
+
+
+@settings(max_examples=30, deadline=None, phases=PHASES)
+@given(st.lists(changes, max_size=5), st.sets(few | text, max_size=3))
+def test_memory_is_what_was_written_also_after_opening_anew(written: list[Changes], testified: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        with closing(opened(Path(directory))) as ledger:
+            names = dict.fromkeys(testified, 1)
+            expected = replace(Memory(ledger.registry()), testimony=dict.fromkeys(testified, NOW), named=names)
+            for workspace_id in testified:
+                ledger.testify(workspace_id, NOW)
+            for change in written:
+                ledger.remember(change)
+                expected = after(expected, change)
+            ids = testified.union(*(change.seen | change.worktrees.keys() for change in written))
+            assert ledger.recall(ids, NOW) == expected
+        with closing(opened(Path(directory))) as again:
+            assert again.recall(ids, NOW) == expected
+            assert again.events(99) == [event for change in reversed(written) for event in reversed(change.events)]
+
+
+@settings(max_examples=30, deadline=None, phases=PHASES)
+@given(st.lists(intents, unique_by=lambda one: one.reap_id, max_size=5), text, aftermaths, st.none() | text)
+def test_a_reap_is_told_as_it_was_written(written: list[Intent], why: str, aftermath: Aftermath, snapshot: str | None) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        with closing(opened(Path(directory), registry=why, location=why)) as ledger:
+            ledger.intend(written)
+            ledger.conclude([Outcome(one.reap_id, NOW, "failed", why, aftermath, snapshot) for one in written[::2]])
+        with closing(opened(Path(directory), registry=why, location=why, read_only=True)) as again:
+            assert again.recall([], NOW).open_intents == tuple(written[1::2])
+            told = [
+                Reap(one, "open") if number % 2 else Reap(one, "failed", why, aftermath, snapshot)
+                for number, one in enumerate(written)
+            ]
+            assert again.history(99) == told[::-1]
+            assert [again.find(one.reap_id) for one in written] == told

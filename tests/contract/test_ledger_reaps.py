@@ -1,0 +1,190 @@
+"""What the sweep may rely on of the ledger's reaps: intents, outcomes, and the history that they make."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workspace_reaper.errors import LedgerError
+from workspace_reaper.ledger import open_ledger
+from workspace_reaper.memory import Changes, Event
+from workspace_reaper.model import SessionKey
+from workspace_reaper.ports import Ledger
+from workspace_reaper.process_model import ProcessKey
+from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+
+NOW = 1_763_800_000.5
+HOUR = 3600.0
+KEY = SessionKey("/tmp/tmux-0/x", 4711, 1_763_000_000, "$1", 1_763_000_001)
+ODD_TEXT = os.fsdecode(b"node \xff\xfe \\xff \\\\ \"quoted\" 'single' \n\t\x1b[31m \0 \xc3\xa9 \xf0\x9f\xa6\x8a $(touch x)")
+"""A command line with bytes that are no UTF-8, with what looks like their escape, and with NUL and control characters."""
+RELATIVES = (
+    Relative(ProcessKey(4712, 181_220.07), "/bin/bash", "%3", descendant=True),
+    Relative(ProcessKey(4713, 181_220.1 + 0.2), ODD_TEXT, "%3", descendant=False),
+    Relative(ProcessKey(2**22, 0.0), "", "", descendant=False),
+)
+AFTERMATH = Aftermath(
+    ended=(Ended(4712, "/bin/bash", "HUP"), Ended(4713, ODD_TEXT, "TERM"), Ended(4714, "fork bomb", "KILL")),
+    survivors=(Survivor(4715, ODD_TEXT, "it serves the whole login"), Survivor(4716, "", ODD_TEXT)),
+    freed_bytes=812_433_408,
+    freed_ports=("tcp 3000", "udp 5353"),
+    held_ports=("tcp 8080",),
+)
+
+
+def intent(reap_id: str, **changed: Any) -> Intent:
+    plain = Intent(reap_id, "01SWEEP", NOW, KEY, f"bc_{reap_id}", "some-id", "orphan", {"attached": 0, "row": None})
+    return replace(plain, **changed)
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def ledger(state_dir: Path) -> Iterator[Ledger]:
+    with closing(open_ledger(state_dir, registry_name="standard", location="/db")) as ledger:
+        yield ledger
+
+
+def test_an_intent_is_open_until_its_outcome_is_written(ledger: Ledger) -> None:
+    intents = [intent("R1"), intent("R2"), intent("R3"), intent("R4")]
+    ledger.intend(intents)
+    assert ledger.recall([], NOW).open_intents == tuple(intents)
+    ledger.conclude(
+        [
+            Outcome("R3", NOW + 1, "failed", "no answer"),
+            Outcome("R1", NOW + 1, "reaped", None, Aftermath(freed_bytes=812_433_408)),
+            Outcome("R2", NOW + 1, "spared", "attached"),
+        ]
+    )
+    assert ledger.recall([], NOW).open_intents == (intents[3],)
+    assert ledger.history(9) == [
+        Reap(intents[3], "open"),
+        Reap(intents[2], "failed", "no answer"),
+        Reap(intents[1], "spared", "attached"),
+        Reap(intents[0], "reaped", None, Aftermath(freed_bytes=812_433_408)),
+    ]
+    assert ledger.history(1) == [Reap(intents[3], "open")]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "message"),
+    [
+        pytest.param(["R1", "R9"], "R9 can't be written: there is no such intent", id="unknown"),
+        pytest.param(["R1", "R2"], "R2 can't be written: it is already concluded as spared", id="already-concluded"),
+        pytest.param(["R1", "R1"], "two outcomes at once", id="twice-in-one-batch"),
+    ],
+)
+def test_an_outcome_is_written_once_and_a_batch_as_a_whole(ledger: Ledger, outcomes: list[str], message: str) -> None:
+    ledger.intend([intent("R1"), intent("R2")])
+    ledger.conclude([Outcome("R2", NOW, "spared")])
+    with pytest.raises(LedgerError, match=message):
+        ledger.conclude([Outcome(reap_id, NOW, "reaped") for reap_id in outcomes])
+    assert [reap.outcome for reap in ledger.history(9)] == ["spared", "open"]
+    ledger.conclude([Outcome("R1", NOW, "reaped")])
+
+
+def test_a_reap_id_is_used_once_and_a_batch_as_a_whole(ledger: Ledger) -> None:
+    ledger.intend([intent("R1")])
+    with pytest.raises(LedgerError, match="reap_id"):
+        ledger.intend([intent("R2"), intent("R1", reason="idle")])
+    assert ledger.history(9) == [Reap(intent("R1"), "open")]
+
+
+@pytest.mark.parametrize("outcome", ["open", "exploded"])
+def test_only_the_three_outcomes_are_taken(ledger: Ledger, outcome: str) -> None:
+    ledger.intend([intent("R1")])
+    with pytest.raises(LedgerError, match="CHECK"):
+        ledger.conclude([Outcome("R1", NOW, outcome)])
+    assert ledger.history(9) == [Reap(intent("R1"), "open")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("DELETE FROM reap", id="delete-reap"),
+        pytest.param("UPDATE reap SET reason = 'idle' WHERE outcome = 'open'", id="change-intent"),
+        pytest.param("UPDATE reap SET boot = 'other' WHERE outcome = 'open'", id="change-boot"),
+        pytest.param("UPDATE reap SET worktree = NULL WHERE outcome = 'open'", id="change-worktree"),
+        pytest.param(
+            "UPDATE reap SET processes = '[[1, 2.5, \"init\", \"%1\", true]]' WHERE outcome = 'open'", id="change-processes"
+        ),
+        pytest.param("UPDATE reap SET why = 'other' WHERE outcome = 'reaped'", id="change-outcome"),
+        pytest.param("UPDATE reap SET survivors = '[]' WHERE outcome = 'reaped'", id="change-survivors"),
+        pytest.param("UPDATE reap SET snapshot = NULL WHERE outcome = 'reaped'", id="change-snapshot"),
+        pytest.param("UPDATE reap SET outcome = 'open', concluded_at = NULL WHERE outcome = 'reaped'", id="reopen"),
+        pytest.param("DELETE FROM event", id="delete-event"),
+        pytest.param("UPDATE event SET detail = 'other'", id="change-event"),
+    ],
+)
+def test_the_file_itself_refuses_to_rewrite_history(ledger: Ledger, state_dir: Path, statement: str) -> None:
+    ledger.intend([intent("R1"), intent("R2")])
+    ledger.conclude([Outcome("R1", NOW, "reaped")])
+    ledger.remember(Changes(events=(Event(NOW, "tripped", "3 of 3"),)))
+    with (
+        closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw,
+        pytest.raises(sqlite3.IntegrityError, match=r"only|once"),
+    ):
+        raw.execute(statement)
+
+
+def test_an_intent_tells_a_later_reaper_which_processes_were_the_sessions(ledger: Ledger) -> None:
+    full = intent("R1", boot="b00t", worktree=ODD_TEXT, processes=RELATIVES)
+    ledger.intend([full, intent("R2")])
+    assert ledger.recall([], NOW).open_intents == (full, intent("R2"))
+    assert ledger.find("R1") == Reap(full, "open")
+
+
+@pytest.mark.parametrize("outcome", ["reaped", "spared", "failed"])
+@pytest.mark.parametrize("snapshot", [None, "not taken", ODD_TEXT], ids=["kept", "not-taken", "odd"])
+@pytest.mark.parametrize("aftermath", [Aftermath(), AFTERMATH], ids=["nothing", "much"])
+def test_an_outcome_tells_what_became_of_the_processes_and_of_the_panes(
+    ledger: Ledger, outcome: str, snapshot: str | None, aftermath: Aftermath
+) -> None:
+    ledger.intend([intent("R1", processes=RELATIVES), intent("R2")])
+    ledger.conclude([Outcome("R1", NOW, outcome, ODD_TEXT, aftermath, snapshot)])
+    told = Reap(intent("R1", processes=RELATIVES), outcome, ODD_TEXT, aftermath, snapshot)
+    assert ledger.history(9) == [Reap(intent("R2"), "open"), told]
+    assert ledger.find("R1") == told
+
+
+def test_a_reap_is_found_by_its_whole_id_in_either_case(ledger: Ledger) -> None:
+    ulid = "01KAPX7Z8Q0V5T3N2M1C4D6E9F"
+    ledger.intend([intent(ulid), intent("01KAPX7Z8Q0V5T3N2M1C4D6E9G")])
+    ledger.conclude([Outcome(ulid, NOW, "reaped")])
+    assert ledger.find(ulid) == ledger.find(ulid.lower()) == Reap(intent(ulid), "reaped")
+    assert [ledger.find(other) for other in (ulid[:-1], ulid + "0", "", "%", "01KAPX7Z8Q%", ODD_TEXT)] == [None] * 6
+
+
+def test_the_last_hour_counts_orphans_and_the_last_day_names_all_reaped(ledger: Ledger) -> None:
+    moments = {
+        "orphan-now": ("orphan", NOW, "reaped"),
+        "orphan-59m": ("orphan", NOW - HOUR + 60, "reaped"),
+        "orphan-60m": ("orphan", NOW - HOUR, "reaped"),
+        "orphan-spared": ("orphan", NOW, "spared"),
+        "orphan-failed": ("orphan", NOW, "failed"),
+        "idle-now": ("idle", NOW, "reaped"),
+        "idle-23h": ("idle", NOW - 23 * HOUR, "reaped"),
+        "idle-24h": ("idle", NOW - 24 * HOUR, "reaped"),
+    }
+    ledger.intend([intent(name, at=NOW - 48 * HOUR, session=name, reason=reason) for name, (reason, _, _) in moments.items()])
+    ledger.conclude([Outcome(name, at, outcome) for name, (_, at, outcome) in moments.items()])
+    memory = ledger.recall([], NOW)
+    assert memory.orphans_last_hour == 2
+    lately = ["orphan-now", "orphan-59m", "orphan-60m", "idle-now", "idle-23h"]
+    assert memory.reaped_lately == {("/tmp/tmux-0/x", name): moments[name][1] for name in lately}
+
+
+def test_a_name_reaped_twice_tells_the_latest_time(ledger: Ledger) -> None:
+    ledger.intend([intent("R1", session="same"), intent("R2", session="same")])
+    ledger.conclude([Outcome("R1", NOW - 5, "reaped"), Outcome("R2", NOW - 50, "reaped")])
+    assert ledger.recall([], NOW).reaped_lately == {("/tmp/tmux-0/x", "same"): NOW - 5}
