@@ -1,4 +1,4 @@
-"""The last idle clock: CPU use of a session's process tree between two full sweeps. Pure."""
+"""The last idle clock: CPU use of a session's process tree between two ticks. Pure, but for what ``Sampling`` remembers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from workspace_reaper.lineage import Kin
 from workspace_reaper.memory import CpuMemory, CpuSample
 from workspace_reaper.model import SessionKey
 
-__all__ = ["SHARE", "advance", "is_busy", "used"]
+__all__ = ["SHARE", "Sampling", "advance", "is_busy", "used"]
 
 SHARE = 0.01
 """Of one core: a process tree that uses more is at work."""
 
 TICK = 0.01
 """Seconds: the least CPU time that Linux tells (100 ticks a second on every architecture in use). One tick more may be none."""
+
+
+class Sampling:
+    """When the next sample is due: not before half a tick has gone since the last one. Use is told per tick, and a sweep that
+    comes right after another one would measure the noise. One for the life of a reaper."""
+
+    def __init__(self, tick: float) -> None:
+        self._gap = tick / 2
+        self._last: float | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Whether to take one now (seconds of a clock that only goes forward); if so, it is the last one from now on."""
+        if self._last is not None and now - self._last < self._gap:
+            return False
+        self._last = now
+        return True
 
 
 def used(family: Iterable[Kin]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workspace_reaper.cpu import Sampling
 from workspace_reaper.journal import Journal
 from workspace_reaper.model import SessionKey, Testimony
 from workspace_reaper.names import Names
@@ -31,6 +32,7 @@ class Parts:
     journal: Journal
     max_orphans_per_hour: int
     abstain_alarm: float
+    sampling: Sampling
     kill_grace: float = 5.0
     end_everywhere: bool = False
     snapshots: Snapshots | None = None

@@ -101,7 +101,6 @@ class Reaping:
         """Commit the intents, and keep the panes. Without the intents nothing dies."""
         if not cases:
             return None
-        self._read_details(cases)
         intents = [self._intent(case) for case in cases]
         try:
             self._ledger.intend(intents)
@@ -111,13 +110,6 @@ class Reaping:
             case.intent, case.entry.reap_id = intent, case.reap_id
         self._keep_panes(terminal, cases)
         return None
-
-    def _read_details(self, cases: Sequence[Case]) -> None:
-        """Before the kill: afterwards there is nothing left to measure."""
-        details = self._parts.processes.details([kin.process.key for case in cases for kin in case.family])
-        for case in cases:
-            own = (kin.process.key for kin in case.family)
-            case.details = {key: details[key] for key in own if key in details}
 
     def _intent(self, case: Case) -> Intent:
         return Intent(

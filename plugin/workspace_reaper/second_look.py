@@ -12,7 +12,7 @@ from workspace_reaper.model import SessionKey, Unknown
 from workspace_reaper.observation import Observation
 from workspace_reaper.parts import Parts
 from workspace_reaper.policy import rests_on_idleness
-from workspace_reaper.process_model import ProcessTable
+from workspace_reaper.process_model import Details, ProcessKey, ProcessTable
 
 __all__ = ["look_at_processes"]
 
@@ -22,25 +22,36 @@ that is seen for the first time would have no clock but those of its terminal.""
 
 
 def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) -> Unknown | None:
-    """Give each case its processes, and spare those that are at work although they go for being idle. What stood in the way,
-    if anything did: then nothing may die."""
+    """Give each case its processes, with what is to be known of them: afterwards there is nothing left to measure. Spare those
+    that are at work although they go for being idle. What stood in the way, if anything did: then nothing may die."""
     resting = [case for case in cases if rests_on_idleness(case.reason, case.facts, parts.rules)]
     first = seen.table
     if resting and first is None:
         first = parts.processes.table()
     if isinstance(first, Unknown):
         return first
+    details: dict[ProcessKey, Details] = {}
+    before = None
     if resting and first is not None:
+        before = _families(first, seen)
+        # Reading what there is to read takes up the time between the two looks, or a part of it.
+        details.update(parts.processes.details(_keys(before, cases)))
         time.sleep(min(WINDOW, max(0.0, first.at + WINDOW - time.time())))
     second = parts.processes.table()
     if isinstance(second, Unknown):
         return second
     now = _families(second, seen)
+    details.update(parts.processes.details([key for key in _keys(now, cases) if key not in details]))
     for case in cases:
         case.family = now[case.key]
-    if first is not None:
-        _spare_the_busy(resting, _families(first, seen), now, second.at - first.at)
+        case.details = {kin.process.key: details[kin.process.key] for kin in case.family if kin.process.key in details}
+    if first is not None and before is not None:
+        _spare_the_busy(resting, before, now, second.at - first.at)
     return None
+
+
+def _keys(family_of: Mapping[SessionKey, Sequence[Kin]], cases: Sequence[Case]) -> list[ProcessKey]:
+    return [kin.process.key for case in cases for kin in family_of[case.key]]
 
 
 def _spare_the_busy(

@@ -104,7 +104,7 @@ class Sweep:
     def _observe(self, remembered: RegistryMemory) -> Memory:
         started = perf_counter()
         parts = self._parts
-        table = parts.processes.glance if self._full else None
+        table = parts.processes.glance if self._full and parts.sampling.is_due(started) else None
         self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects, table)
         self.report.unmanaged = seen.unmanaged
         self.report.unknown = seen.unknown

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ulid import ULID
 
+from workspace_reaper.cpu import Sampling
 from workspace_reaper.errors import LedgerError, SweepLocked
 from workspace_reaper.journal import Journal
 from workspace_reaper.ledger import SqliteLedger, open_ledger
@@ -99,6 +100,7 @@ class Reaper:
             journal=Journal(),
             max_orphans_per_hour=settings.max_orphans_per_hour,
             abstain_alarm=settings.abstain_alarm,
+            sampling=Sampling(settings.tick),
             kill_grace=settings.kill_grace,
             end_everywhere=settings.survivors == "all",
             snapshots=self.snapshots if settings.snapshots else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks import floors
 from tests.benchmarks.measuring import Result, compare, seconds
+from tests.benchmarks.processes import raw_pass
 from tests.tools.hosts import blob, connected
 from tests.tools.world import World, session_name
 
@@ -32,11 +33,25 @@ def idle(tmp: Path, rounds: int) -> Iterator[Result]:
             ours.append(seconds(world.sweep))
         name, floor_name = f"full sweep, {SESSIONS} sessions, nothing to do", "one raw listing and one raw query"
         yield compare(name, ours, floor_name, floor, bound=1.5)
+        yield _sampling(world, ids, rounds)
         for _ in range(3):
             seed.append(seconds(lambda: floors.seed_look(world, world.server, ids)))
             objects.append(seconds(lambda: floors.libtmux_listing(world.server)))
         yield compare("the seed's way to look: a query for each session", seed, floor_name, floor[:3])
         yield compare("libtmux's way to look: its objects, no query", objects, floor_name, floor[:3])
+
+
+def _sampling(world: World, ids: list[str], rounds: int) -> Result:
+    """The same at a tick, when the CPU clock is read as well: once in half a tick at most."""
+    world.configure(tick=0.001)
+    for _ in range(3):
+        assert world.sweep().complete
+    ours, floor = [], []
+    for _ in range(rounds):
+        floor.append(seconds(lambda: (floors.listing(world.server), floors.query(world, ids), raw_pass())))
+        ours.append(seconds(world.sweep))
+    name, floor_name = "the same with a sample of the CPU clock", "the same and a raw pass over the processes"
+    return compare(name, ours, floor_name, floor, bound=1.5)
 
 
 def reaping(tmp: Path, rounds: int) -> Iterator[Result]:

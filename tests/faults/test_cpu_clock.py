@@ -44,7 +44,7 @@ while True: select.select([0], [], [], 0.5)
 @pytest.fixture
 def world(worlds: Worlds) -> World:
     """A second of silence, and an archived session goes."""
-    made = worlds(kill_grace=0.5, activity_grace=1)
+    made = worlds(kill_grace=0.5, activity_grace=1, tick=0.001)
     made.server.new_session("beside")
     return made
 

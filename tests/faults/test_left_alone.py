@@ -33,7 +33,7 @@ FOREVER = "exec sleep 100000"
 @pytest.fixture
 def world(worlds: Worlds) -> World:
     """Whatever may be ended at all is ended. The server outlives every kill."""
-    made = worlds(kill_grace=0.5, survivors="all")
+    made = worlds(kill_grace=0.5, survivors="all", tick=0.001)
     made.server.new_session("beside")
     return made
 

@@ -148,7 +148,9 @@ def _take_rule(directory: str, arguments: list[str], said: bytes) -> tuple[str, 
 def _hold(directory: str, rule: dict, moment: str) -> None:
     if rule["hold"] == moment:
         open(f"{directory}/held", "w").close()
-        while not os.path.exists(f"{directory}/go"):
+        # Whoever waits for it may have been killed, as some tests do: it must not wait for ever.
+        until = time.monotonic() + 120
+        while not os.path.exists(f"{directory}/go") and time.monotonic() < until:
             time.sleep(0.005)
 
 

@@ -37,6 +37,11 @@ def test_what_counts_as_work(before: float, after: float, seconds: float, busy: 
     assert cpu.is_busy(before, after, seconds) is busy
 
 
+def test_a_sample_is_due_at_first_and_half_a_tick_after_the_last_one() -> None:
+    sampling = cpu.Sampling(60)
+    assert [sampling.is_due(now) for now in (5, 34, 35, 36, 64, 66)] == [True, False, True, False, False, True]
+
+
 def test_a_session_is_as_busy_as_all_its_processes() -> None:
     assert cpu.used(using(1.0, 2.5, 0.25)) == 3.75
 
