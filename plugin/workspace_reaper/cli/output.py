@@ -29,6 +29,9 @@ STYLES: Mapping[str, str] = {
     "held": "yellow",
     "kept": "green",
     "ignored": "green",
+    "ended": "red",
+    "left": "yellow",
+    "restored": "green",
 }
 """Colours of the words that matter. rich drops them where the output is no terminal, or NO_COLOR is set."""
 
