@@ -20,6 +20,8 @@ from workspace_reaper.parts import Request
 from workspace_reaper.report import SessionReport, SweepReport, iso
 
 WINDOW = 600
+TIMEOUT = 300
+"""Seconds; no test takes so long."""
 HOUR = 3600
 MARK = "#{@reaper_deadline}"
 
@@ -126,7 +128,7 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     assert f"{scene.name} (archived) goes in" in shown
     assert str(deadline) in shown
 
-    scene.clock.seconds = WINDOW - 10
+    scene.clock.seconds = WINDOW - TIMEOUT
     assert scene.sweep().deadline == entry.deadline, "it does not move"
     assert scene.is_told()
     scene.clock.seconds = WINDOW + 1
@@ -142,10 +144,10 @@ def test_an_idle_session_is_told_and_goes_at_its_deadline(worlds: Callable[..., 
     entry = scene.sweep()
     assert (entry.reason, entry.protected_by) == ("idle", "announced")
     assert scene.is_told()
-    scene.clock.seconds += WINDOW - 5
+    scene.clock.seconds += WINDOW - TIMEOUT
     scene.sweep()
     assert scene.is_told()
-    scene.clock.seconds += 10
+    scene.clock.seconds += TIMEOUT + 1
     assert scene.sweep().outcome == "reaped"
 
 
