@@ -42,7 +42,7 @@ from workspace_reaper.snapshot_model import SnapshotOrder
 __all__ = ["ATTEMPTS", "Reaping"]
 
 ATTEMPTS = 3
-"""So often a kill without an answer is tried, each time after a new recheck."""
+"""So often a kill without an answer is tried, each time after a new recheck; and so often panes are kept that change."""
 
 
 class Reaping:
@@ -133,7 +133,12 @@ class Reaping:
             for case in cases:
                 case.snapshot = "switched off"
             return
-        failures = snapshots.take(terminal, [_order(case) for case in cases])
+        orders = [_order(case) for case in cases]
+        failures = snapshots.take(terminal, orders)
+        for _ in range(ATTEMPTS - 1):
+            # Whoever attaches meanwhile changes the size of the panes: the recheck must see that, and not this.
+            if failures:
+                failures = snapshots.take(terminal, [order for order in orders if order.reap_id in failures])
         for case in cases:
             case.snapshot = failures.get(case.reap_id)
             if case.snapshot is None:

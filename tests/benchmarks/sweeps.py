@@ -55,23 +55,34 @@ def _sampling(world: World, ids: list[str], rounds: int) -> Result:
 
 
 def reaping(tmp: Path, rounds: int) -> Iterator[Result]:
-    """500 archived sessions out of 1,000."""
-    with World(tmp) as world:
-        world.workspaces(SESSIONS - REAPED)
-        ours, floor = [], []
-        for _ in range(rounds):
-            ids = _settled(world)
-            lines = floors.guarded_lines(world.server, _session_ids(world, ids))
-            # The last one comes after the kills, as ours does: until then tmux is busy with what they left it to do.
-            floor.append(seconds(lambda: _bare(world, lines)))  # noqa: B023  called at once
-            world.host.delete(*ids)
-            _settled(world)
-            reports = []
-            ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023
-            assert reports[0].count("reaped") == REAPED
+    """500 archived sessions out of 1,000, with and without their panes."""
+    (tmp / "kept").mkdir()
+    with World(tmp / "kept") as world:
+        ours, floor = _reaping(world, rounds)
+        yield compare(f"reaping {REAPED} of {SESSIONS} sessions, panes kept", ours, "as below", floor)
+    with World(tmp, snapshots=False) as world:
+        ours, floor = _reaping(world, rounds)
         floor_name = f"{REAPED} guarded lines in one tmux and three raw listings"
         yield compare(f"reaping {REAPED} of {SESSIONS} sessions", ours, floor_name, floor, bound=1.5)
         yield from _others(world, floor_name, floor)
+
+
+def _reaping(world: World, rounds: int) -> tuple[list[float], list[float]]:
+    """Our seconds, and those of the bare lines."""
+    world.workspaces(SESSIONS - REAPED)
+    assert world.sweep().complete, "a reaper that runs has its ledger open"
+    ours, floor = [], []
+    for _ in range(rounds):
+        ids = _settled(world)
+        lines = floors.guarded_lines(world.server, _session_ids(world, ids))
+        # The last one comes after the kills, as ours does: until then tmux is busy with what they left it to do.
+        floor.append(seconds(lambda: _bare(world, lines)))  # noqa: B023  called at once
+        world.host.delete(*ids)
+        _settled(world)
+        reports = []
+        ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023
+        assert reports[0].count("reaped") == REAPED
+    return ours, floor
 
 
 def _settled(world: World) -> list[str]:

@@ -105,8 +105,9 @@ def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: 
 def _load(context: typer.Context) -> Reaper:
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
 
-    config: Path | None = context.find_root().params["config"]
-    return load_reaper(config)
+    # Older versions of Typer keep the text here, and give the path to the callback only.
+    config: str | Path | None = context.find_root().params["config"]
+    return load_reaper(None if config is None else Path(config))
 
 
 def _check_new_name(name: str | None) -> None:
