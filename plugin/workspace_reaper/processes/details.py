@@ -17,12 +17,12 @@ def read_details(pid: int, sockets: Mapping[int, Port]) -> Details | None:
     """The details of what has this pid now; None if nothing can be read of it. ``sockets`` are those that listen, by inode."""
     base = f"{PROC}/{pid}"
     try:
-        status = _fields(read(base + "/status"))
+        status = read(base + "/status")
     except OSError:
         return None
     argv = _argv(base)
     return Details(
-        command=command_text(argv, status.get(b"Name", b"").decode("utf-8", "replace")),
+        command=command_text(argv, _field(status, b"Name").decode("utf-8", "replace")),
         argv=argv,
         uids=_uids(status),
         memory_bytes=_memory(base, status),
@@ -49,26 +49,26 @@ def _argv(base: str) -> tuple[str, ...]:
     return tuple(os.fsdecode(word) for word in data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 
-def _fields(data: bytes) -> dict[bytes, bytes]:
-    """``Name:\\tvalue`` lines. The kernel escapes a newline in a name."""
-    pairs = (row.partition(b":") for row in data.split(b"\n"))
-    return {name: value.strip() for name, _, value in pairs}
+def _field(data: bytes, name: bytes) -> bytes:
+    """The value in the line ``name:\\tvalue``; nothing without that line. The kernel escapes a newline in a value."""
+    _, _, rest = (b"\n" + data).partition(b"\n" + name + b":")
+    return rest.partition(b"\n")[0].strip()
 
 
-def _uids(status: Mapping[bytes, bytes]) -> frozenset[int] | None:
+def _uids(status: bytes) -> frozenset[int] | None:
     """Real, effective, saved, and that of the file system."""
     try:
-        return frozenset(int(uid) for uid in status[b"Uid"].split())
-    except (KeyError, ValueError):
+        return frozenset(int(uid) for uid in _field(status, b"Uid").split()) or None
+    except ValueError:
         return None
 
 
-def _memory(base: str, status: Mapping[bytes, bytes]) -> int:
+def _memory(base: str, status: bytes) -> int:
     """The proportional set size, which only the process's own user may read; else the resident one; 0 without either."""
     try:
-        size = _fields(read(base + "/smaps_rollup")).get(b"Pss")
+        size = _field(read(base + "/smaps_rollup"), b"Pss")
     except OSError:
-        size = None
-    size = size or status.get(b"VmRSS", b"")
+        size = b""
+    size = size or _field(status, b"VmRSS")
     digits = size.removesuffix(b" kB")
     return int(digits) * 1024 if digits.isdigit() else 0

@@ -69,8 +69,8 @@ class LinuxReader:
         sockets = dict(listening_sockets()) if keys else {}
         found = {}
         for key in keys:
-            # The pid may be handed out again in the middle: what was read counts only if it still is the same process after.
-            details = read_details(key.pid, sockets) if self.started(key.pid) == key.started else None
+            # What was read counts only if it is this process afterwards: then it was this one all the time.
+            details = read_details(key.pid, sockets)
             if details is not None and self.started(key.pid) == key.started:
                 found[key] = details
         return found
