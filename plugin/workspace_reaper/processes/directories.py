@@ -45,7 +45,7 @@ def inside_of(directory: str, homes: Collection[str], cwd: str, deleted: Callabl
 def _is_below_deleted(directory: str, homes: Collection[str], deleted: Callable[[], str | None]) -> bool:
     path = os.path.realpath(directory)
     if os.path.lexists(path):
-        return False  # such as "/work/gone/..": it does not lead there, and must not be taken for "/work"
+        return False  # such as "/srv/gone/..": it does not lead there, and must not be taken for "/srv"
     if any(_is_below(os.path.realpath(home), path) for home in homes):
         return False
     was = deleted()
