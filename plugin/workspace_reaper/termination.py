@@ -82,10 +82,13 @@ class Termination:
         return self._account(estates)
 
     def _press(self, estates: Sequence[Estate], name: str, seconds: float) -> bool:
-        """Signal all that lives until a pass over all processes finds nothing more; False if these seconds came first. They
-        begin when the first are signalled: with many processes a pass takes long."""
+        """Signal all that lives until two passes over all processes find nothing more; False if these seconds came first.
+        They begin when the first are signalled: with many processes a pass takes long.
+
+        One pass misses what was started after it listed the pids by a process that had ended before it was read.
+        """
         until = None
-        while self._round(estates, name):
+        while self._round(estates, name) or self._round(estates, name):
             until = time.monotonic() + seconds if until is None else until
             if not self._wait(min(until, time.monotonic() + RESCAN)) and time.monotonic() >= until:
                 return False

@@ -130,13 +130,12 @@ assert stranger[0].end() == 0, "the stranger got the signal"
 def test_data_of_a_pid_handed_out_again_while_it_is_read(reader: type) -> None:
     code = f"""{RECYCLED}
 class Late(type(processes._reader)):
-    "The pid is handed out again right after it was found to be the right one."
+    "The pid is handed out again after all was read, right before it is verified."
     def started(self, pid):
-        found = super().started(pid)
         if not stranger:
             first.end()
             stranger.append(again(pid))
-        return found
+        return super().started(pid)
 
 first, stranger = Started(), []
 key = first.key

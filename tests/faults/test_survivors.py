@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,8 @@ from tests.tools.cast import LISTEN, STUBBORN, Cast
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
+from workspace_reaper.processes import linux
+from workspace_reaper.processes.files import names
 from workspace_reaper.reap_model import Aftermath
 from workspace_reaper.report import SweepReport
 
@@ -274,6 +276,42 @@ def test_what_forks_when_it_is_asked_to_end_ends_in_every_generation(
     assert found.survivors == ()
     processes = world.plugin.reaper().parts.processes
     assert not any(processes.may_live(int(pid), None) for pid in generations)
+
+
+def test_what_is_started_in_the_middle_of_a_pass_ends_too(
+    world: World, cast: Cast, worktree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pid is not in that pass's list, and the process that started it has ended when it is read."""
+    code = """
+def go(number, frame):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    say("asked", "")
+    while not told("go"):
+        time.sleep(0.01)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    sign("late")
+signal.signal(signal.SIGTERM, go)
+"""
+
+    def listed(directory: str) -> Collection[str]:
+        pids = names(directory)
+        if cast.has_said("asked") and not cast.has_said("go"):
+            cast.say("go")
+            cast.process("late")
+            wait_until(lambda: not cast.lives(first))
+        return pids
+
+    world.configure(kill_grace=30)
+    archived = world.workspace(archived=True, worktree=str(worktree))
+    world.session(archived, command=f"cd {worktree}; {cast.escaping('first', code)}; {FOREVER}")
+    first = cast.escaped("first")
+    monkeypatch.setattr(linux, "names", listed)
+    found = aftermath(world, world.sweep(), archived)
+    late = cast.process("late").pid
+    assert signals(found)[late] == "TERM"
+    assert not world.plugin.reaper().parts.processes.may_live(late, None)
 
 
 def test_what_becomes_more_when_it_is_asked_to_end(world: World, cast: Cast, worktree: Path) -> None:

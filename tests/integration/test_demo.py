@@ -336,6 +336,15 @@ def test_it_ends_when_it_is_told_to(place: Path) -> None:
             assert (name, how[name].code, how[name].err) == (name, cut.code, told)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whoever started the tests may have SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_it_ends_by_a_signal_in_this_process(
     short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,6 +358,7 @@ def test_it_ends_by_a_signal_in_this_process(
     assert list(short_tmp.iterdir()) == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_can_not_be_cleaned_up_is_told(
     short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

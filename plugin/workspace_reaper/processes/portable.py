@@ -77,10 +77,10 @@ class PortableReader:
         return ProcessTable(at, processes)
 
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        """As on Linux: what was read counts only if it still is the same process after."""
+        """As on Linux: what was read counts only if it is this process afterwards."""
         found = {}
         for key in keys:
-            details = _details(key.pid) if self.started(key.pid) == key.started else None
+            details = _details(key.pid)
             if details is not None and self.started(key.pid) == key.started:
                 found[key] = details
         return found
