@@ -1,21 +1,36 @@
-"""One condemned session on its way through steps 5 to 9."""
+"""One condemned session on its way through steps 5 to 9, and what these steps share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.lineage import Kin
+from workspace_reaper.memory import RegistryMemory
 from workspace_reaper.model import Answer, Reason, SessionKey
+from workspace_reaper.parts import Parts
 from workspace_reaper.policy import Facts
+from workspace_reaper.ports import Ledger
 from workspace_reaper.process_model import Details, ProcessKey
 from workspace_reaper.reap_model import Aftermath, Intent, Relative
-from workspace_reaper.report import SessionReport
+from workspace_reaper.report import SessionReport, SweepReport
 
-__all__ = ["Case"]
+__all__ = ["Case", "Context"]
 
 LONGEST = 1000
 """Characters of a command line that are remembered: one may have megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``registry`` is what the sweep found the registry to be: if a recheck finds another one, nothing more dies."""
+
+    parts: Parts
+    ledger: Ledger
+    scene: Circumstances
+    registry: RegistryMemory
+    report: SweepReport
 
 
 @dataclass(slots=True, eq=False)

@@ -6,18 +6,15 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from workspace_reaper.case import Case
-from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.case import Case, Context
 from workspace_reaper.errors import LedgerError
-from workspace_reaper.memory import RegistryMemory
 from workspace_reaper.model import Answer, Listing, Session, SessionKey, Source, Unknown
 from workspace_reaper.observation import shown_panes
 from workspace_reaper.parts import Parts
 from workspace_reaper.policy import judge
-from workspace_reaper.ports import Ledger, Terminal
+from workspace_reaper.ports import Terminal
 from workspace_reaper.reap_model import Aftermath, Outcome
 from workspace_reaper.recheck import look_again, saving
-from workspace_reaper.report import SweepReport
 from workspace_reaper.termination import Estate, Termination
 from workspace_reaper.vetoes import tell_plugins
 
@@ -45,19 +42,13 @@ def terminate(
 class Closing:
     """What follows the kills of one sweep."""
 
-    def __init__(
-        self, parts: Parts, ledger: Ledger, *, scene: Circumstances, registry: RegistryMemory, report: SweepReport
-    ) -> None:
-        self._parts = parts
-        self._ledger = ledger
-        self._scene = scene
-        self._registry = registry
-        self._report = report
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._shown: dict[int, frozenset[str] | None] = {}
 
     def run(self, cases: Sequence[Case]) -> None:
         """Verify, terminate, record. The outcomes are in the cases' entries, and in the ledger."""
-        for terminal in self._parts.terminals:
+        for terminal in self._context.parts.terminals:
             self._verify(terminal, [case for case in cases if case.key.socket == terminal.socket])
         dead = [case for case in cases if case.entry.outcome == "reaped"]
         if dead:
@@ -71,14 +62,14 @@ class Closing:
             return
         listing = self._list(terminal)
         if isinstance(listing, Unknown):
-            self._report.unknown.append(listing)
+            self._context.report.unknown.append(listing)
             present: dict[SessionKey, Session] = {}
             whole = False
         else:
             present = {session.key: session for session in listing.sessions}
             whole = not listing.unreadable
         for server in {case.key.server_pid for case in pending}:
-            self._shown[server] = shown_panes(listing, server, self._parts.processes)
+            self._shown[server] = shown_panes(listing, server, self._context.parts.processes)
         for case in pending:
             session = present.get(case.key)
             if case.answer is Answer.SPARED:
@@ -92,7 +83,7 @@ class Closing:
         """A server that ends with its last session answers nobody for a moment ("server exited unexpectedly")."""
         until = time.monotonic() + SETTLING
         while True:
-            listing = look_again(terminal, self._registry.stamp, self._report, panes=True)
+            listing = look_again(terminal, self._context.registry.stamp, self._context.report, panes=True)
             if isinstance(listing, Listing) or time.monotonic() >= until:
                 return listing
             time.sleep(POLL)
@@ -102,18 +93,18 @@ class Closing:
         gone only if the ``whole`` listing could be read."""
         if session is None:
             return "gone" if whole else "unknown"
-        if self._parts.names.manages(session) != case.entry.workspace_id:
+        if self._context.parts.names.manages(session) != case.entry.workspace_id:
             return "unmanaged"
-        facts = self._scene.facts(session, case.entry.workspace_id, case.facts.row, self._parts.clock.now())
-        return saving(case.reason, facts, judge(facts, self._parts.rules)) or "active"
+        facts = self._context.scene.facts(session, case.entry.workspace_id, case.facts.row, self._context.parts.clock.now())
+        return saving(case.reason, facts, judge(facts, self._context.parts.rules)) or "active"
 
     # 8 terminate
 
     def _terminate(self, dead: Sequence[Case]) -> None:
-        aftermaths = terminate(self._parts, self._shown, [_estate(case) for case in dead])
+        aftermaths = terminate(self._context.parts, self._shown, [_estate(case) for case in dead])
         for case in dead:
             case.aftermath = aftermaths[case.key]
-            self._report.freed_bytes += case.aftermath.freed_bytes or 0
+            self._context.report.freed_bytes += case.aftermath.freed_bytes or 0
             case.entry.aftermath, case.entry.restorable = case.aftermath, case.snapshot is None
 
     # 9 record
@@ -121,21 +112,21 @@ class Closing:
     def _conclude(self, cases: Iterable[Case]) -> None:
         """Commit the outcomes. What can't be written, and a kill of which nobody knows, is closed by the next sweep, from what
         it sees."""
-        now = self._parts.clock.now()
+        now = self._context.parts.clock.now()
         known = [case for case in cases if case.intent is not None and case.answer is not Answer.NONE]
         outcomes = [
             Outcome(case.reap_id, now, case.entry.outcome, case.entry.protected_by, case.aftermath, case.snapshot)
             for case in known
         ]
         try:
-            self._ledger.conclude(outcomes)
+            self._context.ledger.conclude(outcomes)
         except LedgerError as error:
-            self._report.unknown.append(Unknown(Source.LEDGER, str(error)))
+            self._context.report.unknown.append(Unknown(Source.LEDGER, str(error)))
             return
-        tell_plugins(self._parts.plugins, [case.intent for case in known if case.intent], outcomes)
+        tell_plugins(self._context.parts.plugins, [case.intent for case in known if case.intent], outcomes)
         alive = [case.reap_id for case in known if case.entry.outcome != "reaped" and case.snapshot is None]
-        if alive and self._parts.snapshots is not None:
-            self._parts.snapshots.discard(alive)
+        if alive and self._context.parts.snapshots is not None:
+            self._context.parts.snapshots.discard(alive)
 
 
 def _estate(case: Case) -> Estate:

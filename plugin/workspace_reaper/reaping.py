@@ -12,11 +12,9 @@ from dataclasses import replace
 from time import perf_counter
 
 from workspace_reaper import proof
-from workspace_reaper.case import Case
-from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.case import Case, Context
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.lineage import foreground
-from workspace_reaper.memory import RegistryMemory
 from workspace_reaper.model import (
     Answer,
     Guard,
@@ -31,12 +29,11 @@ from workspace_reaper.model import (
     Verdict,
 )
 from workspace_reaper.observation import unlinked
-from workspace_reaper.parts import Parts
 from workspace_reaper.policy import guard, judge
-from workspace_reaper.ports import Ledger, Terminal
+from workspace_reaper.ports import Terminal
 from workspace_reaper.reap_model import Intent
 from workspace_reaper.recheck import look_again, saving
-from workspace_reaper.report import SweepReport, evidence
+from workspace_reaper.report import evidence
 from workspace_reaper.snapshot_model import SnapshotOrder
 
 __all__ = ["ATTEMPTS", "Reaping"]
@@ -46,16 +43,10 @@ ATTEMPTS = 3
 
 
 class Reaping:
-    """``registry`` is what the sweep found the registry to be: if a recheck finds another one, nothing more dies."""
+    """The kills of one sweep."""
 
-    def __init__(
-        self, parts: Parts, ledger: Ledger, *, scene: Circumstances, registry: RegistryMemory, report: SweepReport
-    ) -> None:
-        self._parts = parts
-        self._ledger = ledger
-        self._scene = scene
-        self._registry = registry
-        self._report = report
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._asking = 0.0
 
     def run(self, terminal: Terminal, cases: Sequence[Case], stopping: Callable[[], bool]) -> None:
@@ -66,11 +57,11 @@ class Reaping:
             if stopping():
                 _give_up(queue, "stopping")
                 break
-            batch = [queue.popleft() for _ in range(min(self._parts.pace.size, len(queue)))]
+            batch = [queue.popleft() for _ in range(min(self._context.parts.pace.size, len(queue)))]
             blocked = self._batch(terminal, batch)
             queue.extend(case for case in batch if case.answer is Answer.NONE and not case.ended)
             if blocked is not None:
-                self._report.unknown.append(blocked)
+                self._context.report.unknown.append(blocked)
                 _give_up([*batch, *queue], blocked.source.value)
                 break
         terminal.stand_down()
@@ -89,7 +80,7 @@ class Reaping:
             return guards
         if guards:
             answers = terminal.kill(list(guards.values()))
-            self._parts.pace.learn(len(guards), answers.seconds, nothing=self._asking)
+            self._context.parts.pace.learn(len(guards), answers.seconds, nothing=self._asking)
             for case in batch:
                 if case.key in guards:
                     _take(case, answers)
@@ -103,7 +94,7 @@ class Reaping:
             return None
         intents = [self._intent(case) for case in cases]
         try:
-            self._ledger.intend(intents)
+            self._context.ledger.intend(intents)
         except LedgerError as error:
             return Unknown(Source.LEDGER, str(error))
         for case, intent in zip(cases, intents, strict=True):
@@ -114,21 +105,21 @@ class Reaping:
     def _intent(self, case: Case) -> Intent:
         return Intent(
             reap_id=case.reap_id,
-            sweep_id=self._report.sweep,
-            at=self._parts.clock.now(),
+            sweep_id=self._context.report.sweep,
+            at=self._context.parts.clock.now(),
             key=case.key,
             session=case.entry.session,
             workspace_id=case.entry.workspace_id,
             reason=case.reason.public,
             evidence=evidence(case.facts),
-            boot=self._parts.processes.boot,
+            boot=self._context.parts.processes.boot,
             worktree=case.worktree,
             processes=case.relatives,
         )
 
     def _keep_panes(self, terminal: Terminal, cases: Sequence[Case]) -> None:
         """Without a snapshot only what was deleted goes: nobody will ask for it again."""
-        snapshots = self._parts.snapshots
+        snapshots = self._context.parts.snapshots
         if snapshots is None:
             for case in cases:
                 case.snapshot = "switched off"
@@ -144,7 +135,7 @@ class Reaping:
             if case.snapshot is None:
                 continue
             unknown = Unknown(Source.SNAPSHOT, case.snapshot, case.key.socket, case.entry.session)
-            self._report.unknown.append(unknown)
+            self._context.report.unknown.append(unknown)
             if case.reason is not Reason.DELETED:
                 case.spare("snapshot")
 
@@ -155,17 +146,18 @@ class Reaping:
         guard."""
         started = perf_counter()
         panes, only = any(case.reason is Reason.DEAD for case in batch), [case.key.session_id for case in batch]
-        listing = look_again(terminal, self._registry.stamp, self._report, panes=panes, only=only)
+        listing = look_again(terminal, self._context.registry.stamp, self._context.report, panes=panes, only=only)
         self._asking = perf_counter() - started
         if isinstance(listing, Unknown):
             return listing
         server = batch[0].key.server_pid
-        if not listing.answered and self._parts.processes.may_live(server, None):
+        if not listing.answered and self._context.parts.processes.may_live(server, None):
             return unlinked(listing.socket, server)
-        rows = self._parts.registry.look_up(sorted({case.entry.workspace_id for case in batch}), self._registry.oldest)
+        ids = sorted({case.entry.workspace_id for case in batch})
+        rows = self._context.parts.registry.look_up(ids, self._context.registry.oldest)
         if isinstance(rows, Unknown):
             return rows
-        changed = proof.change_of_identity(self._registry, rows)
+        changed = proof.change_of_identity(self._context.registry, rows)
         if changed:
             return Unknown(Source.REGISTRY, f"the registry changed during the sweep: {changed}")
         present = {session.key: session for session in listing.sessions}
@@ -174,7 +166,7 @@ class Reaping:
             session = present.get(case.key)
             if session is None:
                 _missing(case, listing)
-            elif self._parts.names.manages(session) != case.entry.workspace_id:
+            elif self._context.parts.names.manages(session) != case.entry.workspace_id:
                 # Renamed, or marked by another registry's reaper, since the first listing: no longer ours to judge.
                 case.spare("unmanaged")
             else:
@@ -184,8 +176,8 @@ class Reaping:
         return guards
 
     def _ask_again(self, case: Case, session: Session, rows: Rows) -> Guard | None:
-        workspace_id, rules = case.entry.workspace_id, self._parts.rules
-        facts = self._scene.facts(session, workspace_id, rows.found.get(workspace_id), self._parts.clock.now())
+        workspace_id, rules = case.entry.workspace_id, self._context.parts.rules
+        facts = self._context.scene.facts(session, workspace_id, rows.found.get(workspace_id), self._context.parts.clock.now())
         # Where the reaper lives was seen in the first listing, which has the panes.
         facts = replace(facts, home=facts.home or case.facts.home)
         judgement = judge(facts, rules)

@@ -9,7 +9,7 @@ from time import perf_counter
 from ulid import ULID
 
 from workspace_reaper import breaker, proof, record
-from workspace_reaper.case import Case
+from workspace_reaper.case import Case, Context
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.closing import Closing
 from workspace_reaper.confirmations import Sightings
@@ -239,12 +239,13 @@ class Sweep:
             self._blind(blind)
             return
         registry = proof.recognise(scene.memory.registry, rows)
-        reaping = Reaping(self._parts, self._ledger, scene=scene, registry=registry, report=self.report)
+        context = Context(self._parts, self._ledger, scene, registry, self.report)
+        reaping = Reaping(context)
         for terminal in self._parts.terminals:
             here = [case for case in cases if case.key.socket == terminal.socket and not case.ended]
             if here:
                 reaping.run(terminal, here, self._request.stopping)
-        Closing(self._parts, self._ledger, scene=scene, registry=registry, report=self.report).run(cases)
+        Closing(context).run(cases)
 
     def _prune(self, memory: Memory, now: float) -> None:
         """Once an hour, and after each reap: it looks at every snapshot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from tests.tools.builders import (
@@ -22,8 +22,8 @@ from tests.tools.builders import (
 )
 
 from workspace_reaper.memory import ServerMemory
-from workspace_reaper.model import KillAnswers, Listing, Server, SessionKey, Source, Stamp, Unknown
-from workspace_reaper.observation import Observation, doubt_empty_sockets, observe, server_changes
+from workspace_reaper.model import Listing, Server, Source, Stamp
+from workspace_reaper.observation import Observation, doubt_empty_sockets, server_changes
 from workspace_reaper.recovery import by_presence
 
 
@@ -70,42 +70,6 @@ def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> Non
         listing(socket=OTHER_SOCKET, unreadable=(unreadable("ws_w2", OTHER_SOCKET),)),
     )
     assert seen.clear == {SOCKET: {session_key(1), session_key(2)}}
-
-
-@dataclass(frozen=True)
-class Answering:
-    """A socket that answers with this."""
-
-    socket: str
-    answer: Listing | Unknown
-
-    def observe(self, stamp: str, *, panes: bool = True) -> Listing | Unknown:
-        assert stamp == "5ca1ab1e"
-        assert panes
-        return self.answer
-
-    def kill(self, guards: object) -> KillAnswers:
-        raise NotImplementedError
-
-    def mark(self, keys: object, stamp: str) -> None:
-        raise NotImplementedError
-
-    def keep(self, key: SessionKey, *, on: bool) -> bool:
-        raise NotImplementedError
-
-
-def test_a_socket_that_does_not_answer_loses_no_other() -> None:
-    sockets = [Answering(OTHER_SOCKET, blind_socket()), Answering(SOCKET, listing(session(1)))]
-    seen = observe(sockets, NAMES, "5ca1ab1e", None)
-    assert seen.sessions == [(session(1), "w1")]
-    assert (seen.unknown, seen.everything) == ([blind_socket()], False)
-    assert seen.clear.keys() == {SOCKET}
-
-
-def test_a_narrow_look_is_narrow_on_each_socket() -> None:
-    elsewhere = session(2, socket=OTHER_SOCKET)
-    sockets = [Answering(SOCKET, listing(session(1), session(2))), Answering(OTHER_SOCKET, listing(elsewhere))]
-    assert observe(sockets, NAMES, "5ca1ab1e", {"w2"}).sessions == [(session(2), "w2"), (elsewhere, "w2")]
 
 
 # A socket on which nobody listens
