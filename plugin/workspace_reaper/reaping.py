@@ -51,20 +51,25 @@ class Reaping:
 
     def run(self, terminal: Terminal, cases: Sequence[Case], stopping: Callable[[], bool]) -> None:
         """Try to reap each case on this socket. What is known of it then is in the case."""
+        try:
+            self._run(terminal, cases, stopping)
+        finally:
+            terminal.stand_down()
+
+    def _run(self, terminal: Terminal, cases: Sequence[Case], stopping: Callable[[], bool]) -> None:
         # In the order of their ids, so that a batch is narrow.
         queue = deque(sorted(cases, key=lambda case: int(case.key.session_id[1:])))
         while queue:
             if stopping():
                 _give_up(queue, "stopping")
-                break
+                return
             batch = [queue.popleft() for _ in range(min(self._context.parts.pace.size, len(queue)))]
             blocked = self._batch(terminal, batch)
             queue.extend(case for case in batch if case.answer is Answer.NONE and not case.ended)
             if blocked is not None:
                 self._context.report.unknown.append(blocked)
                 _give_up([*batch, *queue], blocked.source.value)
-                break
-        terminal.stand_down()
+                return
 
     def _batch(self, terminal: Terminal, batch: Sequence[Case]) -> Unknown | None:
         """Prepare, recheck and kill one batch; what stood in the way, if anything did."""
