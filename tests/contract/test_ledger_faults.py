@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.disks import small_disk
 
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
@@ -243,17 +243,8 @@ def fill():
 
 def in_namespace(script: str, disk: Path) -> Any:
     """Run the script where ``disk`` can be mounted over and nobody else sees it; what it puts into ``result``."""
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     disk.mkdir()
-    try:
-        allowed = subprocess.run(
-            [*unshare, "mount", "-t", "tmpfs", "none", str(disk)], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        pytest.skip("needs `unshare` to mount a small disk")
-    if allowed.returncode:
-        pytest.skip(f"may not mount a small disk of its own: {allowed.stderr.strip()}")
-    command = [*unshare, sys.executable, "-c", f"{IN_NAMESPACE}{script}\nprint(json.dumps(result))", str(disk)]
+    command = [*small_disk(disk), sys.executable, "-c", f"{IN_NAMESPACE}{script}\nprint(json.dumps(result))", str(disk)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 

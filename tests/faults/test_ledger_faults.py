@@ -16,6 +16,7 @@ import pytest
 
 from tests.faults.conftest import Erring
 from tests.faults.steps import alarms, confirmations, history, recalled, sweep_during
+from tests.tools.disks import small_disk
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
@@ -148,18 +149,6 @@ mount("-o", "remount,rw")
 told["writable again"] = sweep()
 print(json.dumps(told))
 """
-
-
-def small_disk(disk: Path) -> list[str]:
-    """The command before a command that may mount over ``disk`` without anybody else seeing it."""
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    try:
-        allowed = subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", disk], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("needs `unshare` to mount a small disk")
-    if allowed.returncode:
-        pytest.skip(f"may not mount a small disk of its own: {allowed.stderr.strip()}")
-    return unshare
 
 
 def test_on_a_full_or_read_only_disk_nobody_dies_and_with_space_what_should_go_goes(world: World) -> None:
