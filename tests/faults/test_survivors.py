@@ -245,6 +245,208 @@ def test_each_ends_by_the_mildest_signal_that_works(world: World, cast: Cast, wo
     assert cast.has_said("tidy went")
 
 
+# Each generation starts the next one when it is asked to end, which then is below nobody. None is asked before it has signed.
+BOMB = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+sign("bomb")
+for generation in range(6):
+    if generation:
+        os.setsid()
+    sign(f"generation {generation}")
+    signal.sigwait({signal.SIGTERM})
+    if generation == 5 or os.fork():
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("how", ["escaped", "below its pane"])
+def test_i51_a_server_behind_setsid_and_nohup_is_gone_and_its_port_free(
+    world: World, cast: Cast, worktree: Path, how: str
+) -> None:
+    archived = world.workspace(archived=True, worktree=str(worktree))
+    started = (
+        cast.escaping("server", LISTEN)
+        if how == "escaped"
+        else f"setsid nohup {cast.command('server', LISTEN)} >/dev/null 2>&1 &"
+    )
+    world.session(archived, command=f"cd {worktree}\n{started}\n{FOREVER}")
+    server = cast.escaped("server") if how == "escaped" else cast.process("server")
+    port = cast.said("port")
+    assert not is_free(port)
+
+    report = world.sweep()
+    found = aftermath(world, report, archived)
+    assert not cast.lives(server)
+    assert is_free(port)
+    assert signals(found)[server.pid] == "TERM"
+    assert sorted(signals(found).values()) == ["HUP", "TERM"], "the pane's own process ends by tmux's signal"
+    assert (found.freed_ports, found.held_ports, found.survivors) == ((f"tcp {port}",), (), ())
+    assert found.freed_bytes is not None
+    assert report.freed_bytes == found.freed_bytes > 0
+
+
+def test_i51_the_directory_is_known_after_the_row_is_gone(world: World, cast: Cast, worktree: Path) -> None:
+    world.configure(orphan_confirmations=1)
+    world.workspaces(2, sessions=False)
+    orphan = world.workspace(worktree=str(worktree))
+    world.session(orphan, command=f"cd {worktree}; {cast.escaping('server')}; {FOREVER}")
+    server = cast.escaped("server")
+    assert outcomes(world.sweep())[orphan] == "none"
+    world.host.delete(orphan)
+    # A restart in between: nothing but the ledger can know it.
+    found = aftermath(world, world.new_plugin().sweep(), orphan)
+    assert signals(found)[server.pid] == "TERM"
+    assert not cast.lives(server)
+
+
+@pytest.mark.parametrize("directory", ["elsewhere", "deleted", "linked"])
+def test_i51_i58_what_escaped_goes_by_where_it_works_and_not_by_a_path(
+    world: World, cast: Cast, tmp_path: Path, worktree: Path, directory: str
+) -> None:
+    """A link in front of the worktree is the worktree; one that was removed meanwhile still is; and a neighbour whose path
+    begins like it is not."""
+    named = tmp_path / "link" if directory == "linked" else worktree
+    if directory == "linked":
+        named.symlink_to(worktree)
+    inside = worktree / "deep"
+    works_in = tmp_path / "worktree-2" if directory == "elsewhere" else inside
+    works_in.mkdir()
+    archived = world.workspace(archived=True, worktree=str(named))
+    world.session(archived, command=f"cd {works_in}; {cast.escaping('server')}; cd /; {FOREVER}")
+    server = cast.escaped("server")
+    if directory == "deleted":
+        inside.rmdir()
+        worktree.rmdir()
+    found = aftermath(world, world.sweep(), archived)
+    if directory == "elsewhere":
+        assert [one.pid for one in found.survivors] == [server.pid]
+        assert cast.lives(server)
+    else:
+        assert (signals(found)[server.pid], found.survivors) == ("TERM", ())
+        assert not cast.lives(server)
+
+
+def test_i51_what_works_elsewhere_is_left_and_told_everywhere(world: World, cast: Cast, worktree: Path, tmp_path: Path) -> None:
+    archived = world.workspace(archived=True, worktree=str(worktree))
+    world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server', LISTEN)}; {FOREVER}")
+    server, port = cast.escaped("server"), cast.said("port")
+    report = world.sweep()
+    found = aftermath(world, report, archived)
+    assert cast.lives(server)
+    assert (found.freed_ports, found.held_ports) == ((), (f"tcp {port}",))
+    [left] = found.survivors
+    assert left.pid == server.pid
+    assert str(cast.directory / "server.py") in left.command
+    assert left.why == "it left the session's process tree, and works outside the workspace's directory"
+
+    [in_report] = report.as_dict()["sessions"]
+    [in_history] = world.cli_json("history")
+    shown = world.cli_json("show", in_report["reap_id"])
+    for told in (in_report, in_history, shown):
+        assert told["survivors"] == [{"pid": left.pid, "command": left.command, "why": left.why}]
+        assert told["held_ports"] == [f"tcp {port}"]
+        assert told["freed_bytes"] == found.freed_bytes
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["works elsewhere", "no directory known"])
+def test_i51_the_setting_all_ends_it_wherever_it_works(
+    world: World, cast: Cast, worktree: Path, tmp_path: Path, known: bool
+) -> None:
+    world.configure(survivors="all")
+    archived = world.workspace(archived=True, worktree=str(worktree) if known else None)
+    world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server')}; {FOREVER}")
+    server = cast.escaped("server")
+    assert signals(aftermath(world, world.sweep(), archived))[server.pid] == "TERM"
+    assert not cast.lives(server)
+
+
+def test_without_a_known_directory_what_escaped_is_left(world: World, cast: Cast) -> None:
+    archived = world.workspace(archived=True)
+    world.session(archived, command=f"{cast.escaping('server')}; {FOREVER}")
+    server = cast.escaped("server")
+    [left] = aftermath(world, world.sweep(), archived).survivors
+    assert left.pid == server.pid
+    assert "is not known" in left.why
+    assert cast.lives(server)
+
+
+def test_a_server_that_ends_with_its_last_session_hides_no_survivor(
+    world: World, cast: Cast, worktree: Path, erring: Erring
+) -> None:
+    """For a moment it answers nobody (seen on tmux 3.3a)."""
+    archived = world.workspace(archived=True, worktree=str(worktree))
+    world.session(archived, command=f"cd {worktree}; {cast.escaping('server')}; {FOREVER}")
+    server = cast.escaped("server")
+    ending = Rule("list-sessions", skip=2, times=1, real=False, exit_code=1, stderr="server exited unexpectedly\n")
+    with erring(ending):
+        found = aftermath(world, world.sweep(), archived)
+    assert signals(found)[server.pid] == "TERM"
+    assert not cast.lives(server)
+
+
+# The stubborn
+
+DAEMON = """
+first = os.getpid()
+for _ in range(2):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+while os.getppid() == first:
+    time.sleep(0.01)
+"""
+
+# In a session of its own: else the kernel continues it when its terminal goes.
+STOPPED = """
+os.setsid()
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+sign("stopped")
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+# On TERM it notes that it was asked, takes its time, and goes.
+TIDY = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def go(number, frame):
+    time.sleep(0.1)
+    say("tidy went", "")
+    os._exit(0)
+signal.signal(signal.SIGTERM, go)
+"""
+
+
+def test_each_ends_by_the_mildest_signal_that_works(world: World, cast: Cast, worktree: Path) -> None:
+    archived = world.workspace(archived=True, worktree=str(worktree))
+    deaf = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    started = [
+        cast.command("deaf", deaf),
+        cast.command("tidy", TIDY),
+        cast.command("stubborn", STUBBORN),
+        cast.command("stopped", STOPPED),
+        cast.command("daemon", DAEMON),
+        f"setsid {cast.command('own session', STUBBORN)}",
+    ]
+    world.session(archived, command=f"cd {worktree}; {' & '.join(started)} & {FOREVER}")
+    names = ("deaf", "tidy", "stubborn", "stopped", "own session")
+    all_of_them = {name: cast.process(name) for name in names} | {"daemon": cast.escaped("daemon")}
+    wait_until(lambda: all_of_them["stopped"].status() == "stopped")
+
+    found = aftermath(world, world.sweep(), archived)
+    assert not [name for name, one in all_of_them.items() if cast.lives(one)]
+    assert found.survivors == ()
+    told = {name: signals(found)[one.pid] for name, one in all_of_them.items()}
+    assert told == {
+        "deaf": "TERM",
+        "tidy": "TERM",
+        "stubborn": "KILL",
+        "stopped": "KILL",
+        "daemon": "TERM",
+        "own session": "KILL",
+    }
+    assert cast.has_said("tidy went")
+
+
 # Each generation starts the next one when it is asked to end, which then is below nobody.
 BOMB = """
 def go(number, frame):

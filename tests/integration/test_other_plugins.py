@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -344,3 +345,29 @@ def test_a_plugin_that_hangs_does_not_hold_the_command_line(world: World, instal
     done = installed.run("sweep")
     assert "it gave no answer within 1 s" in done.stderr
     assert world.lives(saved)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        pytest.param(ValueError("no room"), "the disk is full (ValueError: no room)", id="not said yet"),
+        pytest.param(ValueError("full"), "the disk is full", id="said already"),
+        pytest.param(KeyError(), "the disk is full (KeyError)", id="without words"),
+        pytest.param(Unspeakable(), "the disk is full (", id="that can't be shown"),
+    ],
+)
+def test_what_a_plugin_raises_is_one_line_and_hides_nothing_from_other_handlers(
+    error: Exception, line: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    load_plugin(None)
+    close_plugins()
+    logging.getLogger("workspace_hookspecs").error("the disk is full", exc_info=error)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"workspace-reaper: warning: {line}")
+    assert ("Unspeakable" in said) == isinstance(error, Unspeakable)
+    assert [record.message for record in caplog.records] == ["the disk is full"]

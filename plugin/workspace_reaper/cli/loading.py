@@ -8,6 +8,7 @@ import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import format_exception_only
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import WorkspacePlugins
@@ -17,7 +18,7 @@ from workspace_reaper.hooks import ReaperPlugin
 if TYPE_CHECKING:
     from workspace_reaper.wiring import Reaper
 
-__all__ = ["close_plugins", "load_plugin", "load_reaper"]
+__all__ = ["close_plugins", "find_reaper", "load_plugin", "load_reaper"]
 
 _LAST_WORDS = 2.0
 """Seconds that the plugins have at the end to work off what they were told."""
@@ -35,6 +36,11 @@ def load_plugin(config: Path | None) -> ReaperPlugin:
     close_plugins()
     plugins = _load()
     _loaded.append(plugins)
+    return find_reaper(plugins, config)
+
+
+def find_reaper(plugins: WorkspacePlugins, config: Path | None) -> ReaperPlugin:
+    """The reaper among these plugins, told to read that file. Raises ``ConfigurationError`` where there is none."""
     plugin = _reaper_of(plugins)
     if config is not None:
         # The variable, too, so that whatever this process starts reads the same file.
@@ -90,8 +96,10 @@ class _Lines(logging.Handler):
         """Without a traceback, but with the error."""
         message = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
-        said = error is None or (str(error) and str(error) in message)
-        _say(message if said else f"{message} ({type(error).__name__}: {error})")
+        # Not str(error), which may raise whatever it likes.
+        words = "".join(format_exception_only(type(error), error)).strip() if error else ""
+        told = words.partition(": ")[2] or words
+        _say(message if told in message else f"{message} ({words})")
 
 
 def _say(text: str) -> None:

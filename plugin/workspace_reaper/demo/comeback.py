@@ -19,6 +19,7 @@ _BACK = Ending("restored", "old text, not run")
 COMEBACK = Expectation("ws-idle back", "restored from its reap", _BACK)
 
 _NOTE = f"was running: {' '.join(TALKER)}"
+_ATTEMPTS = 5
 _QUESTION, _ANSWER = "echo answer $((6 * 7))", "answer 42"
 
 
@@ -53,8 +54,12 @@ def bring_back(
     interrupts.wait(lambda: any(_NOTE in line for line in text()) or starts_of_talker(workspace) > 1, within)
     shown = text()
     lines = shown[: next((number for number, line in enumerate(shown, 1) if _NOTE in line), len(shown))]
-    tmux.type(restored.session_id, _QUESTION)
-    answered = interrupts.wait(lambda: _ANSWER in text() or starts_of_talker(workspace) > 1, within)
+    for _ in range(_ATTEMPTS):
+        # A shell that is only starting may throw away what was typed before it read.
+        tmux.type(restored.session_id, _QUESTION)
+        answered = interrupts.wait(lambda: _ANSWER in text() or starts_of_talker(workspace) > 1, within / _ATTEMPTS)
+        if answered:
+            break
     return Comeback(ending_of_comeback(lines, answered=answered, starts=starts_of_talker(workspace)), tuple(lines))
 
 
