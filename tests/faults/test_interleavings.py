@@ -34,6 +34,9 @@ RECHECK = Rule("list-sessions", skip=1, times=1, hold="before")
 KILL = Rule("kill-session", times=1, hold="before")
 JOINTS = {"before the recheck": RECHECK, "before the kill": KILL}
 
+IDLE = 4
+"""Seconds: more than all that happens to sessions in the middle of a sweep takes."""
+
 BY_HOOK = {Reason.DELETED: Testimony.DELETED, Reason.ARCHIVED_BY_HOOK: Testimony.ARCHIVED}
 CONDEMNING = [Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.ORPHAN, Reason.ARCHIVED, Reason.IDLE, Reason.DEAD]
 
@@ -89,7 +92,7 @@ def quiet_for(world: World, seconds: float) -> None:
 def condemned(world: World, reason: Reason, *names: str, clocks: bool = False) -> Scene:
     """Sessions that the next sweep will reap for this reason, all of them, known and stamped; and others beside them.
 
-    ``clocks``: where the reason has an idle clock, it is set to a second, which has passed.
+    ``clocks``: where the reason has an idle clock, it is set to `IDLE` seconds, which have passed.
     """
     ids = world.workspaces(len(names), sessions=False)
     scene = Scene(world, reason, dict(zip(names, ids, strict=True)))
@@ -114,8 +117,8 @@ def condemned(world: World, reason: Reason, *names: str, clocks: bool = False) -
     if reason is Reason.DEAD:
         world.configure(dead_ttl=0)
     elif clocks and reason not in BY_HOOK:
-        world.configure(**{"idle_ttl" if reason is Reason.IDLE else "activity_grace": 1})
-        quiet_for(world, 1.01)
+        world.configure(**{"idle_ttl" if reason is Reason.IDLE else "activity_grace": IDLE})
+        quiet_for(world, IDLE + 0.01)
     limit(world, 60)
     return scene
 
