@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.confirmations import Sightings, has_left
 from workspace_reaper.memory import UNDONE, BreakerState, CpuMemory, Memory, Sight, Sighting
-from workspace_reaper.model import Session, Testimony, Workspace
+from workspace_reaper.model import Session, Stamp, Testimony, Workspace
 from workspace_reaper.policy import Facts
 from workspace_reaper.ports import Whereabouts
 from workspace_reaper.proof import is_proven
@@ -29,7 +29,8 @@ def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
-    the sessions' that the registry has, ``cpu`` what the process trees have used."""
+    the sessions' that the registry has, ``cpu`` what the process trees have used. ``reuses_ids``: an id may name another
+    workspace than it did, so only our stamp tells that a session belongs to the one that is known."""
 
     memory: Memory
     sightings: Sightings
@@ -39,14 +40,22 @@ class Circumstances:
     breaker: BreakerState
     whereabouts: Whereabouts
     cpu: CpuMemory = field(default_factory=CpuMemory)
+    reuses_ids: bool = False
 
     def said(self, session: Session, workspace_id: str) -> Testimony | None:
         """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
         may have been given out again."""
         said, at = self.testimony.get(workspace_id), self.memory.testimony.get(workspace_id)
-        if said is Testimony.DELETED and at is not None and session.key.created > at:
-            return None
-        return said
+        if said is not Testimony.DELETED:
+            return said
+        return None if self._is_another(session) or (at is not None and session.key.created > at) else said
+
+    def _is_another(self, session: Session) -> bool:
+        """Whether it may belong to a later workspace with the same id: the host makes the session before the row."""
+        return self.reuses_ids and session.stamp is not Stamp.OURS
+
+    def _is_proven(self, session: Session, workspace_id: str) -> bool:
+        return not self._is_another(session) and is_proven(workspace_id, session, self.memory, self.generation)
 
     def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
         """All that is known of this session at this moment (Unix seconds)."""
@@ -63,7 +72,7 @@ class Circumstances:
             archived_since=_first(seen, Sight.ARCHIVED),
             dead_since=_first(seen, Sight.DEAD),
             confirmations=orphan.count if orphan else 0,
-            proven=row is not None or is_proven(workspace_id, session, self.memory, self.generation),
+            proven=row is not None or self._is_proven(session, workspace_id),
             recognises_others=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.excused,

@@ -126,6 +126,12 @@ def _strangers(name: str, foreign: Sequence[Session]) -> Check:
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
+    findings = reaper.registry.examine()
+    for finding in findings:
+        if finding.fatal:
+            yield Check("database", FAIL, finding.text, "mend this, or set database_url to the host's own database")
+            return
+        yield Check("database", WARN, finding.text, "it works, and costs more than it should")
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
         yield Check("database", FAIL, answer.reason, "mend this, or set database_url to the host's own database")

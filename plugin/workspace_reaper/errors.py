@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AlreadyRunning",
     "AmbiguousSession",
     "CannotRestore",
     "ConfigurationError",
@@ -30,6 +31,10 @@ class LedgerError(ReaperError):
 
 class SweepLocked(ReaperError):
     """Another reaper with the same ``state_dir`` holds the sweep lock: wait for it, or look at what it does."""
+
+
+class AlreadyRunning(ReaperError):
+    """A host daemon with the same ``state_dir`` runs: the text says which. Stop it, or give this one a directory of its own."""
 
 
 class NoSuchSession(ReaperError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from workspace_hookspecs import hookimpl
 from workspace_reaper.errors import ConfigurationError, LedgerError, SweepLocked
+from workspace_reaper.log import SweepLog, tell
 from workspace_reaper.testimony import Testimony
 from workspace_reaper.worker import Worker
 
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from workspace_reaper.wiring import Reaper
 
 __all__ = ["ReaperPlugin"]
-
-_log = logging.getLogger("workspace_reaper")
-
-_LOUD = frozenset({"alarm", "breaker latched", "registry changed"})
-"""Events that an operator should see without asking."""
 
 _LAST_WORDS = 2.0
 """Seconds that the other plugins have at the end to work off what they were told."""
@@ -55,7 +51,9 @@ class ReaperPlugin:
         self._config: Path | None = None
         self._worker = Worker(self)
         self._said: set[str] = set()
+        self._sweep_log = SweepLog()
         self._joined: JoinedPlugins | None = None
+        self._ticked_at: float | None = None
         self._reset()
         reference = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (reset := reference()) and reset())
@@ -81,6 +79,7 @@ class ReaperPlugin:
     @hookimpl
     def on_tick(self, now: datetime) -> None:  # noqa: ARG002  ages are judged by the clock that tmux uses too
         """Sweep. Returns at once."""
+        self._ticked_at = time.monotonic()
         self._worker.wake()
 
     # The public face
@@ -103,6 +102,29 @@ class ReaperPlugin:
         """Read this configuration file instead of the user's own. Before the first wake-up."""
         self._config = config
 
+    def use(self, reaper: Reaper) -> None:
+        """Sweep with this one from now on. Those that are on go on with the one before, which is closed when they have ended.
+        No wake-up is lost."""
+        with self._building:
+            before, self._reaper = self._reaper, reaper
+            if self._joined is not None:
+                reaper.join(self._joined)
+        self._said.clear()
+        self._sweep_log = SweepLog()
+        if before is not None:
+            before.close()
+
+    @property
+    def ticked_at(self) -> float | None:
+        """When the last tick came: seconds of ``time.monotonic``. None before the first."""
+        return self._ticked_at
+
+    @property
+    def busy_since(self) -> float | None:
+        """When its thread began with what it works on, or was woken and has not begun: seconds of ``time.monotonic``. None: it
+        rests."""
+        return self._worker.busy_since
+
     def sweep(self, *, dry_run: bool = False, approve: Iterable[SessionKey] | None = None) -> SweepReport:
         """One full sweep, in the caller's thread: what ``on_tick`` runs in its own.
 
@@ -113,7 +135,7 @@ class ReaperPlugin:
 
         approved = frozenset(approve or ())
         report = self.reaper().sweep(Request(dry_run=dry_run, approve=approved, stopping=lambda: self._worker.stopping))
-        self._tell(report)
+        self._sweep_log.tell(report)
         return report
 
     def drain(self, timeout: float) -> bool:
@@ -122,10 +144,10 @@ class ReaperPlugin:
         well = self._worker.drain(timeout)
         return (self._joined is None or self._joined.drain(max(0.0, deadline - time.monotonic()))) and well
 
-    def close(self) -> None:
+    def close(self, timeout: float = 15.0) -> None:
         """End the thread: it finishes the step it is in, or stops before the kill. Nothing that was asked for is lost: the
-        next sweep of any process finds it."""
-        self._worker.close()
+        next sweep of any process finds it, also what a step leaves that takes longer than ``timeout`` seconds."""
+        self._worker.close(timeout)
         reaper = self._reaper
         if reaper is not None:
             reaper.close()
@@ -161,7 +183,8 @@ class ReaperPlugin:
         named = {workspace_id: reaper.registry.canonical(workspace_id) for workspace_id in suspects}
         for workspace_id, canonical in named.items():
             if canonical is None:
-                _log.warning("a hook named %r, which is no workspace id of the registry %s", workspace_id, reaper.registry.name)
+                text = f"a hook named {workspace_id!r}, which is no workspace id of the registry {reaper.registry.name}"
+                tell(logging.WARNING, text, workspace=workspace_id)
         canonicals: dict[str, Testimony] = {}
         for workspace_id, canonical in named.items():
             # Two spellings of one id: a deletion outweighs the rest.
@@ -172,21 +195,20 @@ class ReaperPlugin:
         try:
             reaper.testify(canonicals)
         except (LedgerError, SweepLocked) as error:
-            _log.warning("%s", error)
+            tell(logging.WARNING, str(error))
         report = reaper.sweep(Request(suspects=canonicals, stopping=lambda: self._worker.stopping))
-        self._tell(report)
+        self._sweep_log.tell(report)
         if report.abstained is not None:
             return ()
         unsettled = report.contradicted if report.complete else frozenset(canonicals)
         given_up = frozenset(c for w, c in named.items() if w in final and c in report.contradicted)
         for workspace_id in sorted(given_up):
-            _log.warning(
-                "a hook called %s %s, its row does not: left to the tick", workspace_id, canonicals[workspace_id].value
-            )
+            text = f"a hook called {workspace_id} {canonicals[workspace_id].value}, its row does not: left to the tick"
+            tell(logging.WARNING, text, workspace=workspace_id)
         try:
             reaper.settle(given_up)
         except (LedgerError, SweepLocked) as error:
-            _log.warning("%s", error)
+            tell(logging.WARNING, str(error))
         return [workspace_id for workspace_id, canonical in named.items() if canonical in unsettled]
 
     def _usable(self) -> Reaper | None:
@@ -208,21 +230,4 @@ class ReaperPlugin:
     def _once(self, level: int, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            _log.log(level, "%s", text)
-
-    def _tell(self, report: SweepReport) -> None:
-        """The log lines of one sweep: what was done, and what could not be seen."""
-        from workspace_reaper.report import printable  # noqa: PLC0415  late: the plugin stays light
-
-        levels = {"reaped": logging.INFO, "spared": logging.INFO, "failed": logging.ERROR}
-        for entry in report.sessions:
-            if entry.outcome in levels:
-                what = (entry.outcome, entry.socket, printable(entry.session), entry.workspace_id, entry.reason)
-                text = "%s socket=%s session=%s workspace=%s reason=%s reap=%s by=%s"
-                _log.log(levels[entry.outcome], text, *what, entry.reap_id, entry.protected_by)
-        for event in report.events:
-            _log.log(logging.WARNING if event.kind in _LOUD else logging.INFO, "%s: %s", event.kind, printable(event.detail))
-        for text in report.vetoes:
-            _log.warning("%s", printable(text))
-        for unknown in report.unknown:
-            _log.warning("unknown %s, so nothing of it is reaped: %s", unknown.source.value, printable(unknown.reason))
+            tell(level, text)

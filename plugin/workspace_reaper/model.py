@@ -14,6 +14,7 @@ from workspace_reaper.testimony import Testimony
 
 __all__ = [
     "Answer",
+    "Census",
     "Guard",
     "KillAnswers",
     "Listing",
@@ -225,6 +226,24 @@ class Rows:
     capped: bool
     oldest: tuple[str, ...]
     anchors: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """All workspaces that a registry has at one moment, by canonical id; those flagged as deleted are not among them.
+
+    ``place``, ``schema`` and ``oldest`` are as in `Rows`. ``epoch`` is a text that stays the same while the database is only
+    written to, and changes when its content was put there as a whole (a backup was restored, it was vacuumed). ``clock`` is a
+    number that commits make larger, or leave alone; None where there is none. ``archived`` is a subset of ``workspaces``.
+    """
+
+    place: str
+    schema: str
+    oldest: tuple[str, ...]
+    epoch: str
+    clock: int | None
+    workspaces: frozenset[str]
+    archived: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ __all__ = ["Parts", "Request"]
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The edges and the thresholds. ``abstain_alarm`` and ``kill_grace`` are in seconds. ``end_everywhere``: wherever a
-    survivor works. ``snapshots`` None: no panes are kept."""
+    survivor works. ``snapshots`` None: no panes are kept. ``reuses_ids``: the host gives a workspace's id out again."""
 
     terminals: Sequence[Terminal]
     registry: Registry
@@ -36,6 +36,7 @@ class Parts:
     kill_grace: float = 5.0
     end_everywhere: bool = False
     snapshots: Snapshots | None = None
+    reuses_ids: bool = False
     plugins: Plugins = field(default_factory=NoPlugins)
 
 

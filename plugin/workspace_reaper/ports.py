@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.memory import Changes, Event, Memory, RegistryMemory
-from workspace_reaper.model import Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
+from workspace_reaper.model import Census, Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
 from workspace_reaper.process_model import Details, Port, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.reap_model import Intent, Outcome, Reap
 from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workspace_hookspecs import Candidate, Reaped
     from workspace_reaper.vetoes import Vetoes
 
-__all__ = ["Clock", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
+__all__ = ["Clock", "Feed", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
 
 
 class Terminal(Protocol):
@@ -72,6 +72,20 @@ class Registry(Protocol):
 
     def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
         """Ask for all ``ids`` (canonical) at once, and which of the ``anchors`` are still there. Holds no transaction open."""
+
+
+class Feed(Protocol):
+    """Notices that somebody has written to the host's database. For one thread; ``close`` for any."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until a commit may have changed the database, for at most so many seconds; whether it may have. True as well
+        where that can't be told. Never raises for the database."""
+
+    def read(self) -> Census | Unknown:
+        """All workspaces there are now. Holds no transaction open."""
+
+    def close(self) -> None:
+        """End a ``wait`` that is on, and let go of the database."""
 
 
 class Ledger(Protocol):

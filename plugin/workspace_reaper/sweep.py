@@ -157,6 +157,7 @@ class Sweep:
             breaker=memory.breaker,
             whereabouts=self._parts.processes.whereabouts(),
             cpu=record.measure(memory, self._seen),
+            reuses_ids=self._parts.reuses_ids,
         )
         if self._full:
             scene = record.confirm(scene, self._seen, rows, self._parts.rules, now)

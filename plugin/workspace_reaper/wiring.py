@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,13 +77,13 @@ def rules(settings: Settings) -> Rules:
 class Reaper:
     """A reaper for one configuration. Building it opens nothing; ``ConfigurationError`` if a setting can't be.
 
-    Its ledger is opened at the first sweep that writes, and stays open until ``close``.
+    Its ledger is opened by the first who writes, and stays open until ``close``.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
         self.settings = settings
-        schema = load_schema(settings.registry)
+        self.schema = schema = load_schema(settings.registry, settings.table)
         self.registry = open_registry(schema, settings.database_url, environ)
         self.snapshots = SnapshotStore(
             settings.state_dir, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
@@ -104,9 +105,13 @@ class Reaper:
             kill_grace=settings.kill_grace,
             end_everywhere=settings.survivors == "all",
             snapshots=self.snapshots if settings.snapshots else None,
+            reuses_ids=schema.reuses_ids,
         )
         self._lock = FileSweepLock(settings.state_dir)
+        self._handing_over = threading.Lock()
         self._ledger: SqliteLedger | None = None
+        self._writing = False
+        self._closed = False
 
     def join(self, plugins: Plugins) -> None:
         """Ask these before a kill, and tell them afterwards. A sweep that is on goes on with those it began with."""
@@ -168,10 +173,24 @@ class Reaper:
     def writing(self) -> Iterator[SqliteLedger]:
         """The ledger, to write to, while no other reaper with this state directory sweeps."""
         with self._lock.held():
-            ledger = self._ledger
-            if ledger is None:
-                ledger = self._ledger = self._open(read_only=False)
-            yield ledger
+            ledger = self._taken()
+            try:
+                yield ledger
+            finally:
+                self._let_go()
+
+    def _taken(self) -> SqliteLedger:
+        with self._handing_over:
+            if self._ledger is None:
+                self._ledger = self._open(read_only=False)
+            self._writing = True
+            return self._ledger
+
+    def _let_go(self) -> None:
+        with self._handing_over:
+            self._writing = False
+            if self._closed:
+                self._close_ledger()
 
     def _open(self, *, read_only: bool) -> SqliteLedger:
         return open_ledger(
@@ -182,7 +201,13 @@ class Reaper:
         )
 
     def close(self) -> None:
-        """Close the ledger."""
+        """Close the ledger: now, or when who writes to it has done. Who writes afterwards opens it for that time only."""
+        with self._handing_over:
+            self._closed = True
+            if not self._writing:
+                self._close_ledger()
+
+    def _close_ledger(self) -> None:
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             ledger.close()

@@ -59,7 +59,8 @@ class Worker:
     def _reset(self) -> None:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closing_until: float | None = None
+        self._busy_since: float | None = None
         self._tickets = 0
         self._tick: int | None = None
         self._suspects: dict[str, _Suspect] = {}
@@ -68,12 +69,18 @@ class Worker:
     @property
     def stopping(self) -> bool:
         """``close`` was called: finish the step, and start no kill."""
-        return self._closed
+        return self._closing_until is not None
+
+    @property
+    def busy_since(self) -> float | None:
+        """When it began with what it works on, or was woken and has not begun: seconds of ``time.monotonic``. None: at rest."""
+        return self._busy_since
 
     def wake(self) -> None:
         """Ask for a full sweep. Returns at once."""
         with self._changed:
             self._tickets += 1
+            self._note_work()
             if self._tick is None:
                 self._tick = self._tickets
             self._start()
@@ -82,6 +89,7 @@ class Worker:
         """A hook named this workspace. Returns at once."""
         with self._changed:
             self._tickets += 1
+            self._note_work()
             known = self._suspects.get(workspace_id)
             too_many = known is None and len(self._suspects) >= MOST_SUSPECTS
             overflows = too_many and self._tick is None
@@ -101,20 +109,29 @@ class Worker:
         """Wait until every wake-up so far, its later looks included, is worked off; False after ``timeout`` seconds."""
         with self._changed:
             last = self._tickets
-            self._changed.wait_for(lambda: self._closed or not self._open(last), timeout)
+            self._changed.wait_for(lambda: self.stopping or not self._open(last), timeout)
             return not self._open(last)
 
     def close(self, timeout: float = 15.0) -> None:
-        """End the thread: it finishes the step it is in, and stops before the next kill. What is left is left to a tick."""
+        """End the thread: it finishes the step it is in, and stops before the next kill. What is left is left to a tick.
+
+        Waits until it has ended, for at most ``timeout`` seconds from the first call on.
+        """
         with self._changed:
-            self._closed = True
+            if self._closing_until is None:
+                self._closing_until = time.monotonic() + timeout
+            until = self._closing_until
             self._changed.notify_all()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _note_work(self) -> None:
+        if self._busy_since is None:
+            self._busy_since = time.monotonic()
 
     def _start(self) -> None:
-        if self._closed:
+        if self.stopping:
             return
         if self._thread is None or not self._thread.is_alive():
             # A daemon: interpreter exit must not wait for a sleeping thread. The plugin closes it at exit.
@@ -136,16 +153,18 @@ class Worker:
         while True:
             with self._changed:
                 due = self._take_due()
-                while not self._closed and self._tick is None and not due:
+                while not self.stopping and self._tick is None and not due:
+                    self._busy_since = None
                     self._changed.wait(self._until_next())
                     due = self._take_due()
-                if self._closed:
+                self._busy_since = time.monotonic()
+                if self.stopping:
                     self._changed.notify_all()
                     return
                 tick, self._tick = self._tick, None
                 self._working_on = {suspect.ticket for suspect in due.values()} | ({tick} if tick is not None else set())
             unsettled = self._look(due) if due else set()
-            if tick is not None and not self._closed:
+            if tick is not None and not self.stopping:
                 self._guarded(self._work.sweep_all)
             with self._changed:
                 self._later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})

@@ -19,6 +19,8 @@ import workspace_reaper
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("hookspecs/*.md"), *ROOT.glob("docs/**/*.md")])
 TEST_COMMAND = "pipx run tox"
+ITS_SERVER = {"workspace_reaper.hosts.cao": "cli_agent_orchestrator"}
+"""Modules that are a plugin of a server, which need it to be imported."""
 
 
 def prose(text: str) -> str:
@@ -87,6 +89,8 @@ def test_a_link_leads_somewhere(page: Path, target: str) -> None:
 
 @pytest.mark.parametrize("name", list(modules()))
 def test_public_names_have_docstrings(name: str) -> None:
+    if name in ITS_SERVER:
+        pytest.importorskip(ITS_SERVER[name])
     module = importlib.import_module(name)
     assert inspect.getdoc(module)
     assert [public_name for public_name, value in public(module) if not inspect.getdoc(value)] == []

@@ -12,7 +12,9 @@ from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper import worker as worker_module
 from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.settings import load_settings
 from workspace_reaper.testimony import Testimony
+from workspace_reaper.wiring import Reaper
 
 
 @pytest.fixture
@@ -234,3 +236,96 @@ def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins,
 def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
     world.configure(enabled=False)
     assert world.plugin.look_at({world.workspace(): Testimony.DELETED}, ()) == ()
+
+
+def told(caplog: pytest.LogCaptureFixture, word: str = "") -> list[str]:
+    texts = [record.getMessage() for record in caplog.records if record.name == "workspace_reaper"]
+    return [text for text in texts if word in text]
+
+
+def test_what_can_not_be_seen_is_said_when_it_begins_and_when_it_is_over(
+    world: World, host: WorkspacePlugins, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, _ = world.workspaces(2)
+    away = world.tmp / "away.sqlite"
+    world.host.path.replace(away)
+    with caplog.at_level(logging.INFO, "workspace_reaper"):
+        for _ in range(2):
+            host.tick()
+            host.workspace_deleted(gone)
+            assert host.drain(30)
+        assert [text.split(",")[0] for text in told(caplog, "unknown")] == ["unknown registry"]
+        away.replace(world.host.path)
+        for _ in range(2):
+            host.tick()
+            assert host.drain(30)
+    assert told(caplog, "unknown")[1:] == ["no longer unknown: registry"]
+
+
+def test_a_dry_run_ends_no_trouble(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.workspaces(1)
+    away = world.tmp / "away.sqlite"
+    world.host.path.replace(away)
+    with caplog.at_level(logging.INFO, "workspace_reaper"):
+        world.sweep()
+        away.replace(world.host.path)
+        world.sweep(dry_run=True)
+        assert len(told(caplog, "unknown")) == 1
+        world.sweep()
+    assert told(caplog, "unknown")[1:] == ["no longer unknown: registry"]
+
+
+def test_a_line_is_a_sentence_and_its_record_has_fields(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    (archived,) = world.workspaces(1, archived=True)
+    with caplog.at_level(logging.INFO, "workspace_reaper"):
+        entry = world.entry(world.sweep(), archived)
+    (record,) = [record for record in caplog.records if record.name == "workspace_reaper"]
+    assert record.getMessage() == (
+        f"reaped socket={world.server.path} session={entry.session} workspace={archived} reason=archived "
+        f"reap={entry.reap_id} by=None"
+    )
+    fields = record.fields  # type: ignore[attr-defined]
+    assert (fields["event"], fields["session"], fields["reap"], fields["by"]) == ("reaped", entry.session, entry.reap_id, None)
+
+
+def test_a_sweep_that_is_idle_says_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.workspaces(2)
+    with caplog.at_level(logging.INFO, "workspace_reaper"):
+        for _ in range(3):
+            world.sweep()
+    assert told(caplog) == []
+
+
+# Another configuration
+
+
+def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspacePlugins) -> None:
+    kept, archived = world.workspace(archived=True), world.workspace()
+    world.session(kept)
+    before = world.plugin.reaper()
+    with before.writing() as ledger:
+        plugin = world.plugin
+        world.configure(activity_grace=3600)
+        world.write_config()
+        plugin.use(Reaper(load_settings(world.config)))
+        ledger.registry()  # it is closed by him who writes, and not under his hands
+    assert before._ledger is None
+
+    host.tick()
+    world.session(archived)
+    world.host.archive(archived)
+    host.workspace_archived(archived)
+    assert host.drain(30)
+
+    assert world.lives(kept)
+    assert not world.lives(archived)
+    assert plugin.reaper().parts.plugins is before.parts.plugins, "the other plugins are asked as before"
+    plugin.close()
+
+
+def test_a_tick_is_remembered(world: World, host: WorkspacePlugins) -> None:
+    plugin = world.plugin
+    assert (plugin.ticked_at, plugin.busy_since) == (None, None)
+    host.tick()
+    assert host.drain(30)
+    assert plugin.ticked_at is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.hosts import connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, session_name
 
@@ -17,7 +18,9 @@ from workspace_reaper import doctor, operations
 from workspace_reaper.errors import ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.model import Source
 from workspace_reaper.report import printable
+from workspace_reaper.settings import Settings
 from workspace_reaper.tmux import socket_path
+from workspace_reaper.wiring import Reaper
 
 UNREADABLE = Rule("list-sessions", exit_code=1, stderr="lost server\n")
 BAD_ROW = {"#{session_created}": ""}
@@ -243,3 +246,28 @@ def test_a_tmux_tmpdir_that_is_not_there_is_not_used(missing: str) -> None:
 def test_a_tmux_tmpdir_that_cannot_be_looked_at_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match=r"TMUX_TMPDIR.*absolute paths"):
         socket_path("name", {"TMUX_TMPDIR": TOO_LONG})
+
+
+@pytest.mark.parametrize(
+    ("archived", "state", "said"),
+    [
+        pytest.param("state = 'done'", "WARN", "index", id="an id without an index"),
+        pytest.param("stat", "FAIL", "state", id="a column that is not there"),
+    ],
+)
+def test_doctor_holds_a_described_table_against_the_live_one(tmp_path: Path, archived: str, state: str, said: str) -> None:
+    with connected(tmp_path / "app.sqlite") as connection:
+        connection.execute("CREATE TABLE jobs (job TEXT, state TEXT)")
+        connection.execute("INSERT INTO jobs VALUES ('one', 'open')")
+    settings = Settings(
+        registry="table",
+        database_url=str(tmp_path / "app.sqlite"),
+        tmux_sockets=(str(tmp_path / "no-socket"),),
+        session_patterns=("job-(?P<id>.+)",),
+        state_dir=tmp_path / "state",
+        table={"name": "jobs", "id": "job", "id_type": "text", "archived": archived},
+    )
+    found = [check for check in doctor.examine(Reaper(settings)) if check.check == "database"]
+    assert found[0].state == state
+    assert said in found[0].detail
+    assert [check.state for check in found[1:]] == (["OK"] if state == "WARN" else [])

@@ -1,4 +1,4 @@
-"""Databases as the hosts make them, and what their servers do to them: plain sqlite3, nothing of the product.
+"""Databases as the hosts make them, and what their servers do to them: plain SQL, nothing of the product but `HostTable`.
 
 The tables and indexes of vibe-kanban are those that its published migrations lead to; the table of CAO is the one that
 ``cli-agent-orchestrator`` 2.5.4 creates. Times are stated by the inserts: their default uses SQLite's ``subsec``, which
@@ -14,8 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-__all__ = ["HOSTS", "CaoHost", "Host", "StandardHost", "VibeKanbanHost", "connected"]
+from workspace_reaper.table_model import HostTable
+
+__all__ = ["EVERY_HOST", "HOSTS", "CaoHost", "Host", "StandardHost", "TableHost", "VibeKanbanHost", "connected"]
 
 _NOW = "2026-11-22 10:00:00.000"
 
@@ -35,10 +38,28 @@ def connected(path: Path, **options: object) -> Iterator[sqlite3.Connection]:
 
 @dataclass
 class Host(ABC):
-    """A host with a database of its own at ``path``."""
+    """A host with a database of its own: the file ``path``, or what is at the PostgreSQL URL ``server``."""
 
     path: Path
+    server: str | None = None
     schema: str = field(init=False)
+
+    @property
+    def place(self) -> str:
+        """What ``database_url`` has to say."""
+        return self.server or str(self.path)
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """A connection that commits at the end and is closed. It takes ``?`` for a parameter."""
+        if self.server is None:
+            with connected(self.path) as connection:
+                yield connection
+        else:
+            from tests.tools.postgres import writing
+
+            with writing(self.server) as connection:
+                yield connection
 
     @abstractmethod
     def create(self) -> None:
@@ -62,18 +83,19 @@ class VibeKanbanHost(Host):
 
     schema = "vibe-kanban"
 
-    def __init__(self, path: Path, *, worktree_deleted: bool = True) -> None:
-        self.path = path
+    def __init__(self, path: Path, server: str | None = None, *, worktree_deleted: bool = True) -> None:
+        super().__init__(path, server)
         self.worktree_deleted = worktree_deleted
 
     def create(self) -> None:
-        with connected(self.path) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")
+        with self.writing() as connection:
+            if self.server is None:
+                connection.execute("PRAGMA journal_mode = DELETE")
             connection.executescript(_VIBE_KANBAN)
             if self.worktree_deleted:
                 self.migrate(connection)
 
-    def migrate(self, connection: sqlite3.Connection) -> None:
+    def migrate(self, connection: Any) -> None:
         """What the server's migration of 2026-03-02 does."""
         connection.execute("ALTER TABLE workspaces ADD COLUMN worktree_deleted BOOLEAN NOT NULL DEFAULT FALSE")
 
@@ -81,22 +103,22 @@ class VibeKanbanHost(Host):
         return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
 
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany(
                 "INSERT INTO workspaces (id, container_ref, branch, archived, pinned, name, created_at, updated_at)"
                 " VALUES (?, ?, 'vk/branch', ?, ?, 'a workspace', ?, ?)",
-                [(blob(one), worktree, archived, pinned, _NOW, _NOW) for one in ids],
+                [(blob(one), worktree, int(archived), int(pinned), _NOW, _NOW) for one in ids],
             )
 
     def delete(self, *ids: str) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany("DELETE FROM workspaces WHERE id = ?", [(blob(one),) for one in ids])
 
     def archive(self, workspace_id: str, *, on: bool = True) -> None:
-        self._set("archived", workspace_id, on)
+        self._set("archived", workspace_id, int(on))
 
     def pin(self, workspace_id: str, *, on: bool = True) -> None:
-        self._set("pinned", workspace_id, on)
+        self._set("pinned", workspace_id, int(on))
 
     def delete_worktree(self, workspace_id: str) -> None:
         self._set("worktree_deleted", workspace_id, True)
@@ -104,7 +126,7 @@ class VibeKanbanHost(Host):
     def start(self, workspace_id: str, *, run_reason: str = "codingagent", status: str = "running") -> bytes:
         """Start a process in a new session of the workspace; its id, for `finish`."""
         session, process = uuid.uuid4().bytes, uuid.uuid4().bytes
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.execute(
                 "INSERT INTO sessions (id, workspace_id, executor, created_at, updated_at) VALUES (?, ?, 'CLAUDE_CODE', ?, ?)",
                 (session, blob(workspace_id), _NOW, _NOW),
@@ -117,11 +139,11 @@ class VibeKanbanHost(Host):
         return process
 
     def finish(self, process: bytes, *, status: str = "completed") -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.execute("UPDATE execution_processes SET status = ? WHERE id = ?", (status, process))
 
-    def _set(self, column: str, workspace_id: str, value: bool) -> None:
-        with connected(self.path) as connection:
+    def _set(self, column: str, workspace_id: str, value: object) -> None:
+        with self.writing() as connection:
             connection.execute(f"UPDATE workspaces SET {column} = ? WHERE id = ?", (value, blob(workspace_id)))
 
 
@@ -130,11 +152,8 @@ class CaoHost(Host):
 
     schema = "cao"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def create(self) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executescript(_CAO)
 
     def new_id(self, number: int) -> str:
@@ -143,7 +162,7 @@ class CaoHost(Host):
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
         if archived or pinned:
             raise ValueError("this host has no such thing")
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany(
                 "INSERT INTO terminals (id, tmux_session, tmux_window, provider, agent_profile, working_directory, last_active)"
                 " VALUES (?, ?, 'developer-1', 'mock_cli', 'developer', ?, ?)",
@@ -151,7 +170,7 @@ class CaoHost(Host):
             )
 
     def delete(self, *ids: str) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany("DELETE FROM terminals WHERE tmux_session = ?", [(one,) for one in ids])
 
 
@@ -160,26 +179,23 @@ class StandardHost(Host):
 
     schema = "standard"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def create(self) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executescript(_STANDARD)
 
     def new_id(self, number: int) -> str:
         return f"w{number}"
 
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany(
                 "INSERT INTO workspaces (id, name, archived, pinned, running, worktree, created_at)"
-                " VALUES (?, 'a', ?, ?, 0, ?, ?)",
+                " VALUES (?, 'a', ?, ?, FALSE, ?, ?)",
                 [(one, archived, pinned, worktree, _NOW) for one in ids],
             )
 
     def delete(self, *ids: str) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.executemany("DELETE FROM workspaces WHERE id = ?", [(one,) for one in ids])
 
     def archive(self, workspace_id: str, *, on: bool = True) -> None:
@@ -198,8 +214,63 @@ class StandardHost(Host):
         self._set("deleted_at", workspace_id, _NOW)
 
     def _set(self, column: str, workspace_id: str, value: object) -> None:
-        with connected(self.path) as connection:
+        with self.writing() as connection:
             connection.execute(f"UPDATE workspaces SET {column} = ? WHERE id = ?", (value, workspace_id))
+
+
+class TableHost(Host):
+    """A host of its own kind: projects with a UUID, as PostgreSQL has it or as text, and a state in words."""
+
+    schema = "table"
+    table = HostTable(
+        name="Projects",
+        id="key",
+        id_type="uuid",
+        id_in_session="hex",
+        archived="state = 'archived'",
+        deleted="removed_at IS NOT NULL",
+        pinned="starred",
+        running="state = 'busy'",
+        worktree_deleted="directory IS NULL AND state = 'bare'",
+        worktree="directory",
+    )
+
+    def create(self) -> None:
+        with self.writing() as connection:
+            connection.executescript(_PROJECTS)
+
+    def new_id(self, number: int) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+    def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
+        with self.writing() as connection:
+            connection.executemany(
+                'INSERT INTO "Projects" (key, state, starred, directory) VALUES (?, ?, ?, ?)',
+                [(one, "archived" if archived else "open", pinned, worktree) for one in ids],
+            )
+
+    def delete(self, *ids: str) -> None:
+        with self.writing() as connection:
+            connection.executemany('DELETE FROM "Projects" WHERE key = ?', [(one,) for one in ids])
+
+    def archive(self, workspace_id: str, *, on: bool = True) -> None:
+        self._set("state", workspace_id, "archived" if on else "open")
+
+    def pin(self, workspace_id: str, *, on: bool = True) -> None:
+        self._set("starred", workspace_id, on)
+
+    def run(self, workspace_id: str, *, on: bool = True) -> None:
+        self._set("state", workspace_id, "busy" if on else "open")
+
+    def delete_worktree(self, workspace_id: str) -> None:
+        self._set("state", workspace_id, "bare")
+
+    def flag_deleted(self, workspace_id: str) -> None:
+        self._set("removed_at", workspace_id, _NOW)
+
+    def _set(self, column: str, workspace_id: str, value: object) -> None:
+        with self.writing() as connection:
+            connection.execute(f'UPDATE "Projects" SET {column} = ? WHERE key = ?', (value, workspace_id))
 
 
 HOSTS: dict[str, type[VibeKanbanHost] | type[CaoHost] | type[StandardHost]] = {
@@ -207,6 +278,7 @@ HOSTS: dict[str, type[VibeKanbanHost] | type[CaoHost] | type[StandardHost]] = {
     "cao": CaoHost,
     "standard": StandardHost,
 }
+EVERY_HOST: dict[str, type[Host]] = {**HOSTS, "table": TableHost}
 
 
 def blob(workspace_id: str) -> bytes:
@@ -259,5 +331,11 @@ _STANDARD = """
 CREATE TABLE workspaces (
     id TEXT NOT NULL PRIMARY KEY, name TEXT, archived BOOLEAN NOT NULL, pinned BOOLEAN NOT NULL, running BOOLEAN NOT NULL,
     deleted_at DATETIME, worktree TEXT, worktree_deleted BOOLEAN NOT NULL DEFAULT 0, created_at DATETIME NOT NULL
+);
+"""
+
+_PROJECTS = """
+CREATE TABLE "Projects" (
+    key UUID NOT NULL PRIMARY KEY, state TEXT NOT NULL, starred BOOLEAN NOT NULL, removed_at DATETIME, directory TEXT
 );
 """

@@ -11,17 +11,24 @@ from sqlalchemy import event
 from tests.tools.hosts import Host
 from workspace_reaper.model import Rows, Source, Unknown
 from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.registry.database import DatabaseRegistry
 from workspace_reaper.registry.sqlite import SqliteRegistry
 
-__all__ = ["TABLE", "listen", "opened", "reason", "rows"]
+__all__ = ["TABLE", "listen", "opened", "reason", "registry_of", "rows"]
 
-TABLE = {"vibe-kanban": "workspaces", "cao": "terminals", "standard": "workspaces"}
+TABLE = {"vibe-kanban": "workspaces", "cao": "terminals", "standard": "workspaces", "table": '"Projects"'}
 """The table that holds the workspaces of each schema."""
 
 
+def registry_of(host: Host, *, busy_limit: float = 0.05) -> DatabaseRegistry:
+    """The registry of that host, wherever its database is, with a short busy limit (seconds)."""
+    return open_registry(load_schema(host.schema, getattr(host, "table", None)), host.place, {}, busy_limit=busy_limit)
+
+
 def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) -> SqliteRegistry:
-    """The registry of that host, with a short busy limit (seconds)."""
-    registry = open_registry(load_schema(host.schema), str(path or host.path), {}, busy_limit=busy_limit)
+    """The registry of that host, or of another file of its kind, with a short busy limit (seconds)."""
+    schema = load_schema(host.schema, getattr(host, "table", None))
+    registry = open_registry(schema, str(path or host.path), {}, busy_limit=busy_limit)
     assert isinstance(registry, SqliteRegistry)
     return registry
 

@@ -24,7 +24,7 @@ def written(text: str) -> str:
 
 
 def _code(default: str) -> str:
-    return default if "'" in default else f"`{default}`"
+    return default if "'" in default or default in ("needed", "none") else f"`{default}`"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The sweep lock between real processes, forks and threads."""
+"""The sweep lock and the daemon's, between real processes, forks and threads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from workspace_reaper.errors import LedgerError, SweepLocked
-from workspace_reaper.locking import FileSweepLock
+from workspace_reaper.errors import AlreadyRunning, LedgerError, SweepLocked
+from workspace_reaper.locking import FileSweepLock, Holder, InstanceLock
 
 BEGIN = """
 import os, sys
@@ -155,3 +155,58 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match=r"file/state/sweep\.lock cannot be locked \(Not a directory\)"):
         FileSweepLock(tmp_path / "file" / "state").held().__enter__()
+
+
+# One daemon for each state directory
+
+DAEMON = """
+import os, sys
+from pathlib import Path
+from workspace_reaper.locking import Holder, InstanceLock
+with InstanceLock(Path(sys.argv[1])).held(Holder.this_process("the command")):
+    os.write(1, b'held\\n'); os.read(0, 1)
+"""
+ME = Holder(os.getpid(), "2026-11-22T10:00:00Z", "mine")
+
+
+def test_a_second_daemon_is_told_who_runs(tmp_path: Path) -> None:
+    with holder(tmp_path, DAEMON) as process:
+        assert process.stdout.readline() == b"held\n"
+        told = InstanceLock(tmp_path).holder()
+        with pytest.raises(AlreadyRunning) as caught, InstanceLock(tmp_path).held(ME):
+            pytest.fail("two run")
+        assert told == Holder(process.pid, told.since, "the command")
+        assert f"runs already (pid {process.pid}, since {told.since}, command: the command): " in str(caught.value)
+        with FileSweepLock(tmp_path, wait=0).held():
+            pass  # a sweep goes on beside it
+    with InstanceLock(tmp_path).held(ME):
+        assert InstanceLock(tmp_path).holder() == ME
+    assert InstanceLock(tmp_path).holder() is None
+    assert [path.name for path in tmp_path.glob("daemon.json*")] == []
+
+
+def test_what_a_killed_daemon_leaves_is_no_obstacle(tmp_path: Path) -> None:
+    with holder(tmp_path, DAEMON) as process:
+        assert process.stdout.readline() == b"held\n"
+        process.kill()
+        process.wait()
+        assert (tmp_path / "daemon.json").exists()
+        assert InstanceLock(tmp_path).holder() is None
+        with InstanceLock(tmp_path).held(ME):
+            assert InstanceLock(tmp_path).holder() == ME
+            assert stat.S_IMODE((tmp_path / "daemon.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("told", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": 1e99, "since": "", "command": ""}'])
+def test_a_holder_that_can_not_be_read_is_not_told(tmp_path: Path, told: bytes) -> None:
+    with InstanceLock(tmp_path).held(ME):
+        (tmp_path / "daemon.json").write_bytes(told)
+        with pytest.raises(AlreadyRunning, match=r"\(which one can't be told\)"), InstanceLock(tmp_path).held(ME):
+            pytest.fail("two run")
+
+
+def test_where_the_holder_can_not_be_written_the_lock_still_holds(tmp_path: Path) -> None:
+    (tmp_path / "daemon.json" / "occupied").mkdir(parents=True)
+    with InstanceLock(tmp_path).held(ME), pytest.raises(AlreadyRunning), InstanceLock(tmp_path).held(ME):
+        pytest.fail("two run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["daemon.json", "daemon.lock"]

@@ -19,7 +19,7 @@ from tests.tools.distributions import install
 
 from workspace_reaper.errors import ConfigurationError
 from workspace_reaper.model import Rows, Workspace
-from workspace_reaper.registry import Home, load_schema, open_registry
+from workspace_reaper.registry import Home, load_schema, open_feed, open_registry
 from workspace_reaper.registry.cao import Terminal
 from workspace_reaper.registry.place import path_of
 from workspace_reaper.registry.standard import WorkspaceRow, create_tables, writable_engine
@@ -71,7 +71,7 @@ def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = open_registry(schema, None, {"PLACE": str(tmp_path / "db")}).look_up(["a"], [])
     assert isinstance(answer, Rows)
     assert answer.found == {"a": Workspace("a", archived=True)}
-    with pytest.raises(ConfigurationError, match="Known are: cao, mine, standard, vibe-kanban"):
+    with pytest.raises(ConfigurationError, match="Known are: cao, mine, standard, table, vibe-kanban"):
         load_schema("nobody")
 
 
@@ -143,7 +143,8 @@ def test_path(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://me:secret@host/db",
+        "postgresql+asyncpg://me:secret@host/db",
+        "mysql://me:secret@host/db",
         "sqlite://",
         "sqlite:db",
         "sqlite:/db",
@@ -153,9 +154,24 @@ def test_path(url: str, path: str) -> None:
     ],
 )
 def test_other_forms_are_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^database_url: .*sqlite:////absolute/path") as raised:
+    with pytest.raises(
+        ConfigurationError, match=r"^database_url: .*sqlite:////absolute/path.*postgresql://user@host"
+    ) as raised:
         path_of(url)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@db/x", "postgres://me:secret@db/x", "postgresql+psycopg://me:secret@db/x"]
+)
+def test_a_server_needs_the_extra(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for opened in (open_registry, open_feed):
+        with pytest.raises(
+            ConfigurationError, match=r"^database_url: .* pip install 'workspace-reaper\[postgres\]'$"
+        ) as raised:
+            opened(load_schema("standard"), url, {})
+        assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["", "sqlite:///", ":memory:", "sqlite:///:memory:", "/a\0b"], ids=repr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import platformdirs
@@ -10,10 +11,12 @@ from pydantic import ValidationError
 
 from workspace_reaper.errors import ConfigurationError
 from workspace_reaper.settings import Settings, describe_settings, load_settings
+from workspace_reaper.table_model import HostTable
 
 DEFAULTS = {
     "database_url": None,
     "registry": "standard",
+    "table": None,
     "tmux_sockets": None,
     "session_patterns": None,
     "tick": 60.0,
@@ -34,6 +37,7 @@ DEFAULTS = {
     "snapshot_bytes": 1 << 30,
     "abstain_alarm": 1800.0,
     "max_orphans_per_hour": 50,
+    "log_format": "keyvalue",
     "enabled": True,
 }
 
@@ -247,6 +251,7 @@ def test_a_bad_off_switch_refuses_to_start(word: str) -> None:
         pytest.param('session_patterns = ["(?P<id>x"]', "'(?P<id>x' is no regular expression (missing )", id="pattern"),
         pytest.param('session_patterns = ["(?P<id>x{99999999999999999999})"]', "is no regular expression", id="huge pattern"),
         pytest.param('session_patterns = ["(?P<ID>x)"]', "'(?P<ID>x)' has no group 'id'", id="pattern without id"),
+        pytest.param('log_format = "xml"', "'xml' is refused", id="log format"),
         pytest.param('state_dir = "var/reaper"', "'var/reaper' is no absolute path", id="relative directory"),
         pytest.param('state_dir = ""', "is no absolute path", id="no directory"),
         pytest.param('state_dir = "/a\\u0000b"', "is no absolute path", id="directory with NUL"),
@@ -322,13 +327,17 @@ def test_configured_in_the_file(home: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     described = {item.name: item for item in describe_settings()}
-    assert list(described) == list(Settings.model_fields)
+    keys = [f"table.{field.name}" for field in fields(HostTable)]
+    assert [name for name in described if "." not in name] == list(Settings.model_fields)
+    assert list(described)[list(described).index("table") + 1 :][: len(keys)] == keys
     for name, item in described.items():
-        assert item.variable == "WORKSPACE_REAPER_" + name.upper()
+        assert item.variable == "WORKSPACE_REAPER_" + name.partition(".")[0].upper()
         assert item.description.endswith(".")
         assert all(item)
         assert not any("|" in text or "\n" in text for text in item)
     assert described["idle_ttl"].default == "48h"
     assert described["enabled"].default == "true"
     assert described["orphan_confirmations"].default == "2"
+    assert [described[f"table.{key}"].default for key in ("id", "id_in_session", "archived")] == ["needed", "text", "none"]
+    assert described["table.id_type"].type == "word"
     assert described["state_dir"].default == "the user's state directory"

@@ -221,6 +221,30 @@ def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> 
     assert "workspace-reaper" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_it_tells_since_when_it_works(worker: Worker, recorder: Recorder) -> None:
+    assert worker.busy_since is None
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    begun = worker.busy_since
+    assert begun is not None
+    worker.suspect("a", Testimony.DELETED)
+    assert worker.busy_since == begun
+    recorder.gate.set()
+    assert worker.drain(20)
+    wait_until(lambda: worker.busy_since is None)
+
+
+def test_close_waits_no_longer_than_it_may(worker: Worker, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    worker.close(0.05)
+    worker.close()
+    assert "workspace-reaper" in {thread.name for thread in threading.enumerate()}
+    assert recorder.sweeps == 0
+
+
 def test_close_before_anything_and_twice(recorder: Recorder) -> None:
     worker = Worker(recorder)
     worker.close()

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.ports import Registry
+from workspace_reaper.ports import Feed
 from workspace_reaper.registry.schema import Facts, Home, Schema
+from workspace_reaper.table_model import HostTable
 
-__all__ = ["BUSY_LIMIT", "GROUP", "Facts", "Home", "Schema", "load_schema", "open_registry"]
+if TYPE_CHECKING:
+    from workspace_reaper.registry.database import DatabaseRegistry
+    from workspace_reaper.registry.postgres import PostgresRegistry
+
+__all__ = ["BUSY_LIMIT", "GROUP", "Facts", "Home", "Schema", "load_schema", "open_feed", "open_registry"]
 
 GROUP = "workspace_reaper.registries"
 
@@ -26,10 +32,20 @@ _BUILT_IN = {
     "vibe-kanban": ("workspace_reaper.registry.vibe_kanban", "VIBE_KANBAN"),
     "cao": ("workspace_reaper.registry.cao", "CAO"),
 }
+_TABLE = "table"
 
 
-def load_schema(name: str) -> Schema:
-    """The schema of that name. ``ConfigurationError`` (field ``registry``) if there is none, or it can't be loaded."""
+def load_schema(name: str, table: HostTable | None = None) -> Schema:
+    """The schema of that name; of ``table``, which only the registry of that name has, if it is ``table``.
+
+    ``ConfigurationError`` (field ``registry`` or ``table``) if there is none, or it can't be loaded.
+    """
+    if name == _TABLE:
+        from workspace_reaper.registry.table import TableSchema  # noqa: PLC0415
+
+        if table is None:
+            raise ConfigurationError('table: not set, and registry = "table" needs it. Describe the table in [table].')
+        return TableSchema(table)
     if name in _BUILT_IN:
         module, attribute = _BUILT_IN[name]
         schema: object = getattr(import_module(module), attribute)
@@ -45,17 +61,40 @@ def load_schema(name: str) -> Schema:
 
 def open_registry(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
-) -> Registry:
+) -> DatabaseRegistry:
     """The registry of that schema at ``database_url``, or at the schema's default place where that is None.
 
-    Nothing is opened yet: a database that can't be read shows at the first look-up, as Unknown. A URL that names no
-    SQLite file, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit`` is in seconds.
+    Nothing is opened yet: a database that can't be read shows at the first look-up, as Unknown. A URL that names neither an
+    SQLite file nor a PostgreSQL database, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit``
+    is in seconds.
     """
-    from workspace_reaper.registry.place import path_of  # noqa: PLC0415
+    from workspace_reaper.registry.place import is_server, path_of  # noqa: PLC0415
     from workspace_reaper.registry.sqlite import SqliteRegistry  # noqa: PLC0415
 
-    path = path_of(database_url if database_url is not None else schema.default_database(environ))
-    return SqliteRegistry(schema, path, busy_limit=busy_limit)
+    url = database_url if database_url is not None else schema.default_database(environ)
+    if is_server(url):
+        return _on_server(schema, url, busy_limit)
+    return SqliteRegistry(schema, path_of(url), busy_limit=busy_limit)
+
+
+def open_feed(schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT) -> Feed:
+    """What notices that somebody has written to the database. The arguments and errors are those of ``open_registry``."""
+    from workspace_reaper.registry.place import is_server, path_of  # noqa: PLC0415
+
+    url = database_url if database_url is not None else schema.default_database(environ)
+    if is_server(url):
+        from workspace_reaper.registry.postgres_feed import PostgresFeed  # noqa: PLC0415
+
+        return PostgresFeed(_on_server(schema, url, busy_limit))
+    from workspace_reaper.registry.sqlite_feed import SqliteFeed  # noqa: PLC0415
+
+    return SqliteFeed(schema, path_of(url), busy_limit=busy_limit)
+
+
+def _on_server(schema: Schema, url: str, busy_limit: float) -> PostgresRegistry:
+    from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of  # noqa: PLC0415
+
+    return PostgresRegistry(schema, server_of(url), Limits(lock=busy_limit))
 
 
 def _entry_point(name: str) -> EntryPoint:
@@ -68,7 +107,7 @@ def _entry_point(name: str) -> EntryPoint:
         raise ConfigurationError(
             f"registry: {name!r} is named by several installed packages ({values}): uninstall all but one."
         )
-    known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in found.values())}))
+    known = ", ".join(sorted({*_BUILT_IN, _TABLE, *(point.name for point in found.values())}))
     raise ConfigurationError(
         f"registry: {name!r} is not known. Known are: {known}. Others are entry points of the group {GROUP}: "
         "install the package that brings yours."

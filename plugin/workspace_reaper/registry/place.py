@@ -9,14 +9,20 @@ from pathlib import Path
 
 from workspace_reaper.errors import ConfigurationError
 
-__all__ = ["Misplaced", "identity", "path_of"]
+__all__ = ["Misplaced", "identity", "is_server", "path_of"]
 
 _SQLITE = "sqlite:///"
+_SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")
 
 
 class Misplaced(Exception):
     """There is no file to open at the path. The text says why, and what to do."""
+
+
+def is_server(database_url: str) -> bool:
+    """Whether it names a PostgreSQL database, and no file."""
+    return database_url.startswith(_SERVERS)
 
 
 def path_of(database_url: str) -> str:
@@ -30,7 +36,7 @@ def path_of(database_url: str) -> str:
         scheme = match["scheme"] or match["short"]
         raise ConfigurationError(
             f"database_url: a {scheme!r} URL of this form is not supported. Supported are SQLite files: "
-            "sqlite:////absolute/path, sqlite:///relative/path, or a bare path."
+            "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
         )
     else:
         path = _expanded(database_url)

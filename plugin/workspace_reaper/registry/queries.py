@@ -1,19 +1,35 @@
 """The statements of a look-up, built from what a schema says of its columns. Each has a bounded cost, but the one by ids,
-which costs what the ids cost."""
+which costs what the ids cost, and the census."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Integer, bindparam, distinct, func, literal_column, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    distinct,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Connection
 
-from workspace_reaper.model import Workspace
+from workspace_reaper.model import Rows, Workspace
 from workspace_reaper.registry.columns import WrongValue
-from workspace_reaper.registry.schema import Facts
+from workspace_reaper.registry.schema import Facts, Schema
 
-__all__ = ["OLDEST", "TOTAL_BOUND", "Statements", "statements", "workspace"]
+__all__ = ["FLAGS", "NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
 
 OLDEST = 32
 """How many of the oldest ids are told."""
@@ -21,50 +37,117 @@ OLDEST = 32
 TOTAL_BOUND = 10_000
 """Rows are counted up to here: a count has to read what it counts."""
 
+FLAGS = ("archived", "pinned", "running", "deleted", "worktree_deleted")
+"""The flags of `Facts`, in the order in which rows have them."""
+
+NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
+"""A condition that no row meets."""
+
 _OLDEST_ROWS = 1024
-_FLAGS = {None: False, 0: False, 1: True}
+_TRUTHS: dict[Any, bool] = {None: False, 0: False, 1: True}
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """``by_ids`` takes the expanding parameter ``ids`` and gives rows for `workspace`. ``oldest`` gives ids, repeated where
-    rows share one. ``total`` gives the number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows."""
+    """``by_ids`` takes the parameter ``ids`` and gives rows for `workspace`; ``sample`` gives the same of any rows, at most
+    as many as the parameter ``rows`` says, and ``probe`` of none. ``oldest`` gives ids, repeated where rows share one.
+    ``total`` gives the number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows. ``census`` gives the id and
+    the archived flag (for `flag`) of every row, but of those flagged as deleted; what that flag says is not checked: a row
+    goes missing for a clear 1 or true alone."""
 
     by_ids: Executable
+    sample: Executable
+    probe: Executable
     oldest: Executable
     total: Executable
+    census: Executable
 
 
-def statements(facts: Facts) -> Statements:
-    """The statements for these facts."""
+def statements(facts: Facts, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
+    """The statements for these facts. ``by_rowid``: SQLite's ``rowid`` tells which rows are the oldest, and not the order of
+    the ids. ``arrays``: the ids are one array, as PostgreSQL has it, and not many parameters."""
     nothing: ColumnElement[Any] = literal_column("NULL")
-    flags = (facts.archived, facts.pinned, facts.running, facts.deleted, facts.worktree_deleted)
+    flags: list[ColumnElement[Any] | None] = [getattr(facts, name) for name in FLAGS]
     # As integers: SQLAlchemy's Boolean would make True of any number.
-    columns = [nothing if flag is None else type_coerce(flag, Integer) for flag in flags]
+    columns = [nothing if each is None else type_coerce(each, Integer) for each in flags]
     columns.append(nothing if facts.worktree is None else facts.worktree)
-    by_ids = select(facts.id, *columns).where(facts.id.in_(bindparam("ids", expanding=True)))
-    # By rowid and not by a time of creation, which has no index: the limit would come after reading and sorting all rows.
-    oldest = select(facts.id).order_by(literal_column("rowid")).limit(OLDEST if facts.unique else _OLDEST_ROWS)
+    every = select(facts.id, *columns)
+    if arrays:
+        asked = facts.id == any_(bindparam("ids", type_=ARRAY(facts.id.type)))
+    else:
+        asked = facts.id.in_(bindparam("ids", expanding=True))
+    # Never by a time of creation, which has no index: the limit would come after reading and sorting all rows.
+    if by_rowid:
+        oldest = select(facts.id).order_by(literal_column("rowid")).limit(OLDEST if facts.unique else _OLDEST_ROWS)
+    elif facts.unique:
+        oldest = select(facts.id).order_by(facts.id).limit(OLDEST)
+    else:
+        oldest = select(facts.id).distinct().order_by(facts.id).limit(OLDEST)
     some = select(facts.id.label("id")).limit(TOTAL_BOUND + 1).subquery()
     counted = func.count() if facts.unique else func.count(distinct(some.c.id))
-    total = select(counted, func.count()).select_from(some)
-    return Statements(by_ids=by_ids, oldest=oldest, total=total)
+    census = select(facts.id, columns[0])
+    if facts.deleted is not None:
+        # As text: a flag is a boolean in one database and a number in another.
+        census = census.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
+    return Statements(
+        by_ids=every.where(asked),
+        sample=every.limit(bindparam("rows", type_=Integer)),
+        probe=every.where(NO_ROW),
+        oldest=oldest,
+        total=select(counted, func.count()).select_from(some),
+        census=census,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one transaction has read for a look-up: the rows by ids, the oldest ids, and the two numbers of ``total``."""
+
+    matching: Sequence[Sequence[Any]]
+    oldest: Sequence[str]
+    total: int
+    rows: int
+
+    def rows_of(self, schema: Schema, place: str, ids: Collection[str], anchors: Collection[str]) -> Rows:
+        """The answer to a look-up of these. ``WrongValue`` if it can't be trusted."""
+        asked = {*ids, *anchors}
+        known = {row[0]: workspace(row) for row in self.matching}
+        # A table that folds or pads its ids would else let each of them seem to be gone.
+        if strange := next((found for found in known if found not in asked), None):
+            raise WrongValue(f"the id {strange!r} was found by another id: the table compares ids otherwise than exactly")
+        return Rows(
+            found={one: known[one] for one in ids if one in known},
+            place=place,
+            schema=schema.identity,
+            total=min(self.total, TOTAL_BOUND),
+            capped=self.rows > TOTAL_BOUND,
+            oldest=tuple(islice(dict.fromkeys(self.oldest), OLDEST)),
+            anchors=frozenset(anchors) & known.keys(),
+        )
+
+
+def fetch(connection: Connection, read: Statements, chunks: Iterable[Sequence[str]]) -> Fetched:
+    """Read it, the ids in as many statements as there are chunks."""
+    matching: list[Any] = []
+    for chunk in chunks:
+        matching += connection.execute(read.by_ids, {"ids": chunk}).all()
+    oldest = list(connection.execute(read.oldest).scalars())
+    total, rows = connection.execute(read.total).one()
+    return Fetched(matching, oldest, total, rows)
+
+
+def flag(value: object, what: str, workspace_id: str) -> bool:
+    """The truth that a flag tells: NULL is "never set". ``WrongValue`` if it is neither 0 nor 1."""
+    try:
+        return _TRUTHS[value]
+    except (KeyError, TypeError):  # TypeError: it can't be hashed, such as an array
+        raise WrongValue(f"{what} of workspace {workspace_id} is {value!r}, neither 0 nor 1") from None
 
 
 def workspace(row: Sequence[Any]) -> Workspace:
     """The workspace that a row of ``by_ids`` tells. ``WrongValue`` if a value is not of its kind."""
-    workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree = row
+    workspace_id, *flags, worktree = row
     if worktree is not None and not isinstance(worktree, str):
         raise WrongValue(f"the worktree of workspace {workspace_id} is not text")
-    try:
-        return Workspace(
-            workspace_id,
-            _FLAGS[archived],
-            _FLAGS[pinned],
-            _FLAGS[running],
-            _FLAGS[deleted],
-            _FLAGS[worktree_deleted],
-            worktree,
-        )
-    except KeyError as error:
-        raise WrongValue(f"a flag of workspace {workspace_id} is {error}, neither 0 nor 1") from None
+    told = {name: flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)}
+    return Workspace(workspace_id, worktree=worktree, **told)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workspace_reaper.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
@@ -33,9 +35,9 @@ class Home:
 class Facts:
     """Column expressions that tell a workspace, all from one table or correlated to it.
 
-    ``id`` must be indexed, or a look-up reads the whole table. Flags give 0 or 1, or NULL for "never set"; what a host
-    does not know stays None. ``unique`` False says that several rows may name the same workspace, which then is known
-    while one of them is there. The oldest rows are told by ``rowid``, which needs no index.
+    ``id`` must be indexed, or a look-up reads the whole table. Flags give 0 or 1, false or true, or NULL for "never set";
+    what a host does not know stays None. ``unique`` False says that several rows may name the same workspace, which then is
+    known while one of them is there.
     """
 
     id: ColumnElement[str]
@@ -57,6 +59,20 @@ class Schema(ABC):
     optional: frozenset[str] = frozenset()
     """``table.column`` of the columns that a database may lack. All others of `tables` must be there."""
 
+    reuses_ids: bool = False
+    """Whether the next workspace may have the id of one that is gone. Then what is known of an id proves nothing of a session
+    that was never seen together with a row."""
+
+    @property
+    def identity(self) -> str:
+        """What a reader has to have in common with the one before to be the same registry: the name, if nothing else."""
+        return self.name
+
+    @property
+    def remedy(self) -> str:
+        """What to do where a database is not as this schema says."""
+        return f"it is not the database of a {self.name} host that we know. Set database_url or registry"
+
     @property
     @abstractmethod
     def tables(self) -> Sequence[Table]:
@@ -72,10 +88,18 @@ class Schema(ABC):
 
     @abstractmethod
     def default_database(self, environ: Mapping[str, str]) -> str:
-        """The path of the host's database where nothing else is configured.
+        """The path (or the URL) of the host's database where nothing else is configured.
 
         ``ConfigurationError`` if a place can't be inspected, or there are several possible places and none has one.
         """
+
+    def places(self, environ: Mapping[str, str]) -> Sequence[str]:
+        """Every place where the host keeps its database or kept it in the past, the present one first. None where that can't
+        be told. Nothing is looked at but what `default_database` looks at."""
+        try:
+            return (self.default_database(environ),)
+        except ConfigurationError:
+            return ()
 
     @abstractmethod
     def canonical(self, text: str) -> str | None:

@@ -4,114 +4,157 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import create_engine, literal_column, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model import Rows, Source, Unknown
+from workspace_reaper.model import Rows, Unknown
 from workspace_reaper.registry.columns import WrongValue
+from workspace_reaper.registry.database import DatabaseRegistry, try_some_rows
+from workspace_reaper.registry.fitness import Finding, Unfit, absent_columns, no_index, probed
 from workspace_reaper.registry.place import Misplaced, identity
-from workspace_reaper.registry.queries import OLDEST, TOTAL_BOUND, Statements, statements, workspace
+from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.wording import Unfit, in_words
+from workspace_reaper.registry.wording import in_words
 
-__all__ = ["SqliteRegistry"]
+__all__ = ["SqliteRegistry", "open_readonly", "statements_in"]
 
 _CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 """Ids in one statement. SQLite takes 32,766 variables in one, and 999 before 3.32."""
 
+T = TypeVar("T")
 
-class SqliteRegistry:
-    """The port ``Registry`` over one file. It holds no connection, so it may be used from any thread and after a fork."""
+
+class SqliteRegistry(DatabaseRegistry):
+    """The registry over one file."""
 
     def __init__(self, schema: Schema, path: str, *, busy_limit: float) -> None:
         """``path`` is absolute; ``busy_limit`` is in seconds."""
-        self._schema = schema
+        super().__init__(schema)
         self._path = path
         self._busy_limit = busy_limit
-        self._statements: dict[frozenset[str], Statements] = {}
+        self._cache: dict[tuple[frozenset[str], bool], Statements] = {}
         # As a URL, a path with "?", "#" or "%" would open, and make, another file.
-        self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
-
-    @property
-    def name(self) -> str:
-        """The schema's name."""
-        return self._schema.name
+        self._engine = create_engine(
+            "sqlite://", creator=lambda: open_readonly(self._path, self._busy_limit), poolclass=NullPool
+        )
 
     @property
     def location(self) -> str:
         """The absolute path, as configured: symbolic links are not followed."""
         return self._path
 
-    def canonical(self, text: str) -> str | None:
-        """The canonical workspace id, or None if this can't be one."""
-        return self._schema.canonical(text)
-
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
-        """Read the ids and the anchors. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
+    def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
         try:
-            return self._read(ids, anchors)
-        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, Misplaced, Unfit, WrongValue) as error:
+            return work()
+        except (Unfit, WrongValue) as error:
+            return self._unknown(self._words(error))
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, Misplaced) as error:
             # UnicodeDecodeError: a garbled schema, quoted in SQLite's own message.
-            return Unknown(Source.REGISTRY, in_words(error, self._path, self._schema.name, self._busy_limit))
+            return self._unknown(in_words(error, self._path, self.name, self._busy_limit))
 
-    def _open(self) -> sqlite3.Connection:
-        # isolation_level None: BEGIN is ours, or each statement would read in a transaction of its own.
-        uri = f"file://{quote(os.fsencode(self._path))}?mode=ro"
-        return sqlite3.connect(uri, uri=True, timeout=self._busy_limit, isolation_level=None)
-
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows:
-        place = identity(self._path)
-        possible = {text for text in {*ids, *anchors} if self._schema.canonical(text) == text}
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         # In journal_mode=DELETE a reader's transaction keeps the host from committing. Leaving this block ends it.
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
-            read = self._statements_for(connection)
-            matching = _by_ids(connection, read, possible)
-            oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
-            total, rows = connection.execute(read.total).one()
-        known = {row[0]: workspace(row) for row in matching}
+            yield connection
+
+    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows:
+        place = identity(self._path)
+        possible = self._possible(ids, anchors)
+        with self._transaction() as connection:
+            fetched = fetch(connection, statements_in(connection, self._schema, self._cache), _chunks(possible))
         if identity(self._path) != place:
             raise Misplaced("was replaced by another file while it was read: the next look-up reads the new one")
-        return Rows(
-            found={asked: known[asked] for asked in ids if asked in known},
-            place=place,
-            schema=self._schema.name,
-            total=min(total, TOTAL_BOUND),
-            capped=rows > TOTAL_BOUND,
-            oldest=tuple(islice(oldest, OLDEST)),
-            anchors=frozenset(anchors) & known.keys(),
-        )
+        return fetched.rows_of(self._schema, place, ids, anchors)
 
-    def _statements_for(self, connection: Connection) -> Statements:
-        absent = _absent(connection, self._schema)
-        if absent not in self._statements:
-            self._statements[absent] = statements(self._schema.facts(absent))
-        return self._statements[absent]
+    def _examined(self) -> tuple[Finding, ...]:
+        identity(self._path)
+        with self._transaction() as connection:
+            read = statements_in(connection, self._schema, self._cache)
+            fetch(connection, read, [])
+            try_some_rows(connection, read)
+            facts = self._schema.facts(frozenset())
+            if facts.unique and _scans(connection, read):
+                return (no_index(self._schema.tables[0].fullname, str(facts.id.key)),)
+        return ()
+
+
+def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
+    """A connection to the file at ``path`` that can't write, and waits at most ``busy_limit`` seconds for a lock."""
+    # isolation_level None: BEGIN is ours, or each statement would read in a transaction of its own.
+    uri = f"file://{quote(os.fsencode(path))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_limit, isolation_level=None)
+    if sys.version_info >= (3, 12):
+        # Else a quoted name of no column is a text, and an expression with a slip of the pen is always false.
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
+    return connection
+
+
+def statements_in(
+    connection: Connection, schema: Schema, cache: dict[tuple[frozenset[str], bool], Statements] | None = None
+) -> Statements:
+    """The statements for this database as it is now; ``Unfit`` if it is not one of this schema. A ``cache`` of the caller's
+    spares building them again."""
+    cache = {} if cache is None else cache
+    absent = _absent(connection, schema)
+    facts = schema.facts(absent)
+    by_rowid = _has_rowid(connection, schema)
+    read = cache.get((absent, by_rowid))
+    if read is None:
+        read = cache[absent, by_rowid] = statements(facts, by_rowid=by_rowid)
+    probed(connection, facts, read.probe)
+    return read
 
 
 def _absent(connection: Connection, schema: Schema) -> frozenset[str]:
-    """The optional columns that this database lacks; ``Unfit`` if it lacks any other."""
-    missing: set[str] = set()
-    for table in schema.tables:
-        there = set(connection.exec_driver_sql("SELECT name FROM pragma_table_info(?)", (table.name,)).scalars())
-        if not there:
-            raise Unfit(f"has no table {table.name!r}")
-        missing |= {f"{table.name}.{column}" for column in table.columns.keys() if column not in there}  # noqa: SIM118
-    if needed := sorted(missing - schema.optional):
-        raise Unfit(f"lacks {', '.join(needed)}")
-    return frozenset(missing)
+    return absent_columns(
+        schema,
+        {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables},
+        lambda: connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+        ).scalars(),
+    )
 
 
-def _by_ids(connection: Connection, read: Statements, ids: Iterable[str]) -> list[Row[Any]]:
+def _columns(connection: Connection, name: str, schema: str | None) -> set[str]:
+    try:
+        return set(connection.exec_driver_sql("SELECT name FROM pragma_table_info(?, ?)", (name, schema)).scalars())
+    except DBAPIError as error:
+        if schema is not None and "unknown database" in str(error.orig):
+            return set()
+        raise
+
+
+def _has_rowid(connection: Connection, schema: Schema) -> bool:
+    """Whether the first table has one: a view has none, and a table need not."""
+    try:
+        connection.execute(select(literal_column("rowid")).select_from(schema.tables[0]).limit(literal_column("0"))).close()
+    except DBAPIError as error:
+        if "rowid" in str(error.orig):
+            return False
+        raise
+    return True
+
+
+def _scans(connection: Connection, read: Statements) -> bool:
+    """Whether a look-up of one id reads the whole table."""
+    compiled = read.by_ids.params(ids=["0"]).compile(connection, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    unbound = (None,) * len(compiled.positiontup or ())
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", unbound)
+    return any(parent == 0 and detail.startswith("SCAN") for _, parent, _, detail in plan)
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     remaining = iter(ids)
-    rows: list[Row[Any]] = []
     while chunk := list(islice(remaining, _CHUNK)):
-        rows += connection.execute(read.by_ids, {"ids": chunk}).all()
-    return rows
+        yield chunk

@@ -11,10 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import Table, Text, cast, select
 from sqlalchemy.orm import registry
-from sqlalchemy.sql.elements import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Field, SQLModel
 
 from workspace_reaper.errors import ConfigurationError
@@ -79,13 +77,13 @@ class VibeKanban(Schema):
 
     def facts(self, absent: frozenset[str]) -> Facts:
         workspaces, sessions, processes = (_TABLES[name].c for name in ("workspaces", "sessions", "execution_processes"))
-        # The plus keeps SQLite from its index on status, which it else prefers, and with which every workspace asked for
-        # costs a pass over all running processes.
-        status: ColumnElement[str] = UnaryExpression(processes.status, operator=custom_op("+"))
+        # As text, SQLite does not take its index on status, which it else prefers, and with which every workspace asked for
+        # costs a pass over all running processes; and PostgreSQL may have an enumeration there.
+        status, run_reason = cast(processes.status, Text), cast(processes.run_reason, Text)
         running = (
             select(processes.id)
             .where(sessions.workspace_id == workspaces.id, processes.session_id == sessions.id)
-            .where(status == "running", processes.run_reason.is_distinct_from("devserver"))
+            .where(status == "running", run_reason.is_distinct_from("devserver"))
             .correlate(_TABLES["workspaces"])
             .exists()
         )
@@ -119,6 +117,12 @@ class VibeKanban(Schema):
         raise ConfigurationError(
             f"database_url: not set, and the {self.name} host has no database in {looked}. Set database_url."
         )
+
+    def places(self, environ: Mapping[str, str]) -> Sequence[str]:
+        """Under ``BC_DATA_DIR`` if that is set, then bettercoding's and vibe-kanban's."""
+        directory = environ.get("BC_DATA_DIR")
+        named = [str(Path(directory) / _DATABASE)] if directory else []
+        return list(dict.fromkeys([*named, *map(str, _places(environ, sys.platform))]))
 
     def canonical(self, text: str) -> str | None:
         """The hyphenated lower-case UUID, from 32 hex digits with or without hyphens."""

@@ -1,19 +1,13 @@
-"""Why a database could not be read, in words that say what to do."""
+"""Why an SQLite database could not be read, in words that say what to do."""
 
 from __future__ import annotations
 
 import pwd
 from pathlib import Path
 
-from workspace_reaper.registry.columns import WrongValue
 from workspace_reaper.registry.place import Misplaced
 
-__all__ = ["Unfit", "in_words"]
-
-
-class Unfit(Exception):
-    """The database can be read, and its tables are not those of the schema. The text says which are missing."""
-
+__all__ = ["in_words"]
 
 _DAMAGED = "is damaged: check it with sqlite3's 'pragma integrity_check'"
 _ADVICE = (
@@ -39,10 +33,6 @@ def in_words(error: Exception, path: str, schema: str, busy_limit: float) -> str
     text = str(cause) or type(cause).__name__
     if isinstance(error, Misplaced):
         return f"{path} {text}."
-    if isinstance(error, WrongValue):
-        return f"{path} can't be trusted: {text}. If it is the database of another kind of host, set registry or database_url."
-    if isinstance(error, Unfit):
-        return f"{path} {text}: it is not the database of a {schema} host that we know. Set database_url or registry."
     known = next((advice for sign, advice in _ADVICE if sign in text.lower()), None)
     if known is not None:
         return f"{path} {known.format(limit=busy_limit, schema=schema, owner=_owner(path))} ({text})."

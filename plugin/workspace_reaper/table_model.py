@@ -1,0 +1,60 @@
+"""A table of a host that we have no schema for, as its operator describes it in the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["HostTable", "IdInSession", "IdType"]
+
+IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
+IdInSession = Literal["text", "hex"]
+
+_TRUTH = "A column, or an SQL expression over the table's columns, that gives true, false or NULL: whether"
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """The table, and what its columns tell. Every field is text that is not blank; ``ValueError`` if one is.
+
+    What is a plain name (letters, digits and ``_``) is a column's; anything else is the operator's own SQL, evaluated in a
+    read-only session. The metadata of a field has its ``description``, a sentence.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  pydantic's own name, by which settings refuse other fields
+
+    name: str = field(
+        metadata={"description": "The table that has a row for each workspace: its name, or `schema.name`, exactly as it is."}
+    )
+    id: str = field(metadata={"description": "The column that holds the workspace's id. It should have an index."})
+    id_type: IdType = field(
+        metadata={
+            "description": "What the ids are: `text`; `uuid`, a UUID of the database's own kind or as text with hyphens; "
+            "`uuid-hex`, a UUID as text of 32 hex digits; `uuid-blob`, a UUID as 16 bytes; or `integer`."
+        }
+    )
+    id_in_session: IdInSession = field(
+        default="text",
+        metadata={
+            "description": "How the group `id` of `session_patterns` shows the id: `text`, a number in decimal and a UUID with "
+            "hyphens; or `hex`, a UUID as 32 hex digits."
+        },
+    )
+    archived: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is archived."})
+    deleted: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace counts as deleted."})
+    pinned: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is never idle."})
+    running: str | None = field(default=None, metadata={"description": f"{_TRUTH} work goes on in the workspace."})
+    worktree_deleted: str | None = field(
+        default=None, metadata={"description": f"{_TRUTH} nothing is left of the workspace's directory."}
+    )
+    worktree: str | None = field(
+        default=None, metadata={"description": "A column or an expression that gives the workspace's directory, or NULL."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if value is not None and (not value.strip() or "\0" in value):
+                raise ValueError(f"{name} is {value!r}")
+        if self.id_in_session == "hex" and not self.id_type.startswith("uuid"):
+            raise ValueError(f"id_in_session is 'hex', which is for UUIDs, and id_type is {self.id_type!r}")

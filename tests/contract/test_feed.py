@@ -1,0 +1,493 @@
+"""What a feed owes: it notices each commit, tells one census from another, and is never in the writer's way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
+from tests.tools.waiting import wait_until
+from tests.tools.writer import Writer
+
+from workspace_reaper.model import Census, Source, Unknown
+from workspace_reaper.registry import load_schema
+from workspace_reaper.registry.feed import FileEvents
+from workspace_reaper.registry.sqlite_feed import SqliteFeed
+
+PATIENCE = 20.0
+LONGER_THAN_A_TEST = 600.0
+
+Watch = Callable[..., SqliteFeed]
+
+
+@pytest.fixture(scope="module")
+def writer() -> Iterator[Writer]:
+    with Writer() as process:
+        yield process
+
+
+@pytest.fixture(params=["DELETE", "WAL"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def host(tmp_path: Path, mode: str) -> VibeKanbanHost:
+    return make(tmp_path / "data" / "db.v2.sqlite", mode)
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Makes feeds, and closes them."""
+    feeds = []
+
+    def make_feed(path: Path, schema: str = "vibe-kanban", busy_limit: float = 0.1) -> SqliteFeed:
+        feeds.append(SqliteFeed(load_schema(schema), str(path), busy_limit=busy_limit))
+        return feeds[-1]
+
+    yield make_feed
+    for feed in feeds:
+        feed.close()
+
+
+def make(path: Path, mode: str, count: int = 5) -> VibeKanbanHost:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    host = VibeKanbanHost(path)
+    host.create()
+    with connected(path) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    host.insert([host.new_id(number) for number in range(count)])
+    return host
+
+
+def census(feed: SqliteFeed) -> Census:
+    answer = feed.read()
+    assert isinstance(answer, Census), answer
+    return answer
+
+
+def settled(feed: SqliteFeed) -> Census:
+    """A census after which the feed is at rest: writes that came right before it make it look twice."""
+    found = census(feed)
+    while feed.wait(0.5):
+        found = census(feed)
+    return found
+
+
+def why_unknown(feed: SqliteFeed) -> str:
+    answer = feed.read()
+    assert isinstance(answer, Unknown), answer
+    assert answer.source is Source.REGISTRY
+    return answer.reason
+
+
+def delete(workspace_id: str) -> str:
+    return f"DELETE FROM workspaces WHERE id = x'{workspace_id.replace('-', '')}'"
+
+
+def archive(workspace_id: str) -> str:
+    return f"UPDATE workspaces SET archived = 1 WHERE id = x'{workspace_id.replace('-', '')}'"
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A copy by SQLite's means, so that it holds what is still in a log."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
+    return target
+
+
+def test_a_commit_is_noticed(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    feed = watch(host.path)
+    before = settled(feed)
+    one, two, *_ = sorted(before.workspaces)
+    writer.commit(host.path, archive(one), delete(two))
+    assert feed.wait(PATIENCE)
+    after = census(feed)
+    assert (after.workspaces, after.archived) == (before.workspaces - {two}, {one})
+    assert (after.place, after.schema, after.epoch) == (before.place, before.schema, before.epoch)
+    assert before.clock is not None
+    assert after.clock is not None
+    assert after.clock >= before.clock
+
+
+def test_without_a_commit_there_is_nothing(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    writer.commit(host.path)
+    feed = watch(host.path)
+    before = settled(feed)
+    writer.roll_back(host.path, delete(min(before.workspaces)))
+    assert not feed.wait(1.0)
+    assert not feed.wait(0)
+
+
+def test_before_the_first_read_it_cannot_be_told(host: VibeKanbanHost, watch: Watch) -> None:
+    assert watch(host.path).wait(0)
+
+
+def test_the_writer_finds_no_lock(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    feed = watch(host.path)
+    free = ("BEGIN EXCLUSIVE", "ROLLBACK")
+    writer.run(host.path, *free)
+    for _ in range(5):
+        feed.read()
+        writer.run(host.path, *free)
+        feed.wait(0.01)
+        writer.run(host.path, *free)
+    writer.run(host.path, "PRAGMA journal_mode = TRUNCATE", *free)
+
+
+def test_a_server_that_stops_leaves_no_log(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    """Else whoever copies the one file of a stopped server lacks what is in the log."""
+    host = make(tmp_path / "db.v2.sqlite", "WAL")
+    writer.commit(host.path, delete(host.new_id(0)))
+    feed = watch(host.path)
+    settled(feed)
+    writer.close(host.path)
+    assert list(tmp_path.iterdir()) == [host.path]
+    assert census(feed).workspaces == {host.new_id(number) for number in range(1, 5)}
+
+
+def test_a_server_that_changes_to_wal(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    host = make(tmp_path / "db.v2.sqlite", "DELETE")
+    feed = watch(host.path)
+    settled(feed)
+    writer.run(host.path, "PRAGMA journal_mode = WAL")
+    assert feed.wait(PATIENCE)
+    writer.run(host.path, "PRAGMA journal_mode = DELETE")
+    settled(feed)
+    writer.commit(host.path, delete(host.new_id(0)))
+    assert feed.wait(PATIENCE)
+    assert host.new_id(0) not in census(feed).workspaces
+
+
+def test_locks_of_this_process_stay(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    """Closing any descriptor of a file drops the POSIX locks that the process holds on it."""
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(delete(host.new_id(0)))
+        feed = watch(host.path)
+        feed.read()
+        feed.close()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            writer.run(host.path, "BEGIN IMMEDIATE")
+
+
+def test_a_missing_file(tmp_path: Path, watch: Watch) -> None:
+    path = tmp_path / "later" / "db.v2.sqlite"
+    feed = watch(path)
+    assert "does not exist" in why_unknown(feed)
+    assert feed.wait(PATIENCE)
+    assert not path.parent.exists()
+    path.parent.mkdir()
+    why_unknown(feed)
+    assert list(path.parent.iterdir()) == []
+    host = make(path, "DELETE")
+    wait_until(lambda: feed.wait(PATIENCE) and isinstance(feed.read(), Census))
+    assert len(census(feed).workspaces) == 5
+    assert host.new_id(1) in census(feed).workspaces
+
+
+def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKanbanHost) -> None:
+    class Vanishing(SqliteFeed):
+        def _open(self) -> sqlite3.Connection:
+            host.path.unlink()
+            return super()._open()
+
+    feed = Vanishing(load_schema("vibe-kanban"), str(host.path), busy_limit=0.1)
+    assert "can't be opened" in why_unknown(feed)
+    assert not host.path.exists()
+    feed.close()
+
+
+def test_replaced_by_rename(host: VibeKanbanHost, watch: Watch, tmp_path: Path) -> None:
+    other = make(tmp_path / "other.sqlite", "DELETE", count=3)
+    feed = watch(host.path)
+    before = settled(feed)
+    other.path.replace(host.path)
+    assert feed.wait(PATIENCE)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    assert after.place != before.place
+    assert len(after.workspaces) == 3
+
+
+def test_a_link_that_is_switched(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    one, two = (make(tmp_path / name / "db.sqlite", "DELETE", count) for name, count in (("one", 1), ("two", 2)))
+    link = tmp_path / "link" / "db.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(one.path)
+    feed = watch(link)
+    before = settled(feed)
+    writer.commit(one.path, archive(one.new_id(0)))
+    assert feed.wait(PATIENCE)
+    assert census(feed).archived == {one.new_id(0)}
+    (tmp_path / "new").symlink_to(two.path)
+    (tmp_path / "new").replace(link)
+    assert feed.wait(PATIENCE)
+    after = census(feed)
+    assert after.place != before.place
+    assert len(after.workspaces) == 2
+
+
+def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: Watch, tmp_path: Path) -> None:
+    """Although the file system may give the same inode again."""
+    feed = watch(host.path)
+    before = settled(feed)
+    shutil.rmtree(host.path.parent)
+    assert feed.wait(PATIENCE)
+    assert "does not exist" in why_unknown(feed)
+    make(host.path, mode)
+    assert feed.wait(PATIENCE)
+    assert census(feed).place != before.place
+
+
+def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanbanHost, watch: Watch) -> None:
+    feed = watch(host.path)
+    before = settled(feed)
+    content = host.path.read_bytes()
+    for _ in range(20):
+        host.path.unlink()
+        host.path.write_bytes(content)
+    assert feed.wait(PATIENCE)
+    assert census(feed).place != before.place
+
+
+@pytest.mark.parametrize("how", ["vacuum", "backup API", "shell", "tables"])
+def test_content_put_there_as_a_whole_is_another_epoch(
+    host: VibeKanbanHost, how: str, watch: Watch, writer: Writer, tmp_path: Path
+) -> None:
+    backup = copy(host.path, tmp_path / "backup")
+    feed = watch(host.path)
+    before = settled(feed)
+    if how == "vacuum":
+        writer.run(host.path, "VACUUM")
+    elif how == "backup API":
+        writer.restore(host.path, backup)
+    elif how == "shell":
+        subprocess.run(["sqlite3", host.path, f".restore {backup}"], check=True)
+    else:
+        writer.commit(host.path, "ALTER TABLE workspaces ADD COLUMN more TEXT")
+    assert feed.wait(PATIENCE)
+    after = census(feed)
+    assert after.epoch != before.epoch
+    assert (after.place, after.workspaces) == (before.place, before.workspaces)
+
+
+def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: Watch, writer: Writer, tmp_path: Path) -> None:
+    backup = copy(host.path, tmp_path / "backup")
+    feed = watch(host.path)
+    census(feed)
+    host.insert([host.new_id(number) for number in range(100, 400)])
+    before = settled(feed)
+    # Content in the same file, as cp does it.
+    with backup.open("rb") as source, host.path.open("r+b") as target:
+        target.truncate()
+        shutil.copyfileobj(source, target)
+    assert feed.wait(PATIENCE)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    assert after.place == before.place
+    assert len(after.workspaces) == 5
+    assert before.clock is not None
+    assert after.clock is not None
+    assert after.clock < before.clock
+
+
+def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    host = make(tmp_path / "db.v2.sqlite", "WAL")
+    feed = watch(host.path)
+    writer.commit(host.path, archive(host.new_id(0)))
+    before = settled(feed)
+    assert before.archived
+    (tmp_path / "db.v2.sqlite-wal").unlink()
+    (tmp_path / "db.v2.sqlite-shm").unlink()
+    assert feed.wait(PATIENCE)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    assert after.epoch != before.epoch
+
+
+def test_a_database_that_gives_pages_back(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    path = tmp_path / "db.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA auto_vacuum = FULL")
+    host = make(path, "WAL", count=400)
+    feed = watch(path)
+    before = settled(feed)
+    writer.commit(path, *(delete(host.new_id(number)) for number in range(300)))
+    assert feed.wait(PATIENCE)
+    after = census(feed)
+    assert before.clock is not None
+    assert after.clock is not None
+    assert after.clock >= before.clock
+
+
+def test_many_rows(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    ids = [host.new_id(number) for number in range(5, 10_000)]
+    host.insert(ids)
+    feed = watch(host.path)
+    before = settled(feed)
+    assert before.workspaces == {*ids, *(host.new_id(number) for number in range(5))}
+    writer.commit(host.path, delete(host.new_id(3)), archive(host.new_id(9_999)))
+    assert feed.wait(PATIENCE)
+    after = census(feed)
+    assert before.workspaces - after.workspaces == {host.new_id(3)}
+    assert after.archived == {host.new_id(9_999)}
+
+
+class Interrupted(SqliteFeed):
+    """Something happens to it after the first transaction of a read."""
+
+    def __init__(self, path: Path, *happenings: Callable[[], object]) -> None:
+        super().__init__(load_schema("vibe-kanban"), str(path), busy_limit=1.0)
+        self.happenings = list(happenings)
+
+    def _rows(self, *arguments: Any) -> tuple[frozenset[str], frozenset[str]]:
+        if self.happenings:
+            self.happenings.pop(0)()
+        return super()._rows(*arguments)
+
+
+def test_a_vacuum_between_two_chunks(host: VibeKanbanHost, writer: Writer) -> None:
+    """Rows may have other numbers after it, so that a scan that goes on would miss some."""
+    feed = Interrupted(host.path, lambda: writer.run(host.path, "VACUUM"))
+    assert len(census(feed).workspaces) == 5
+    feed.happenings = [lambda: writer.run(host.path, "VACUUM")] * 9
+    assert "again and again" in why_unknown(feed)
+    feed.close()
+
+
+def test_a_swap_between_two_chunks(host: VibeKanbanHost, tmp_path: Path) -> None:
+    other = make(tmp_path / "other.sqlite", "DELETE", count=3)
+    feed = Interrupted(host.path, lambda: other.path.replace(host.path))
+    assert "replaced by another file" in why_unknown(feed)
+    feed.close()
+
+
+def test_close_ends_a_read_with_its_chunk(host: VibeKanbanHost) -> None:
+    host.insert([host.new_id(number) for number in range(5, 2_100)])
+    feed = Interrupted(host.path)
+    feed.happenings = [feed._closed.set]
+    assert "closed" in why_unknown(feed)
+    feed.close()
+
+
+def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: Watch) -> None:
+    host = StandardHost(tmp_path / "workspaces.sqlite")
+    host.create()
+    host.insert(["a", "b"])
+    host.flag_deleted("a")
+    found = census(watch(host.path, "standard"))
+    assert found.workspaces == {"b"}
+    assert found.oldest == ("a", "b")
+
+
+@pytest.mark.parametrize("change", ["CREATE VIEW workspaces AS SELECT * FROM kept", "no row numbers"])
+def test_tables_without_row_numbers(tmp_path: Path, change: str, watch: Watch, writer: Writer) -> None:
+    host = StandardHost(tmp_path / "workspaces.sqlite")
+    host.create()
+    host.insert([f"w{number}" for number in range(3_000)])
+    columns = "id TEXT PRIMARY KEY, archived, pinned, running, deleted_at, worktree, worktree_deleted"
+    second = change if change.startswith("CREATE") else f"CREATE TABLE workspaces ({columns}) WITHOUT ROWID"
+    writer.commit(host.path, "ALTER TABLE workspaces RENAME TO kept", second)
+    if "TABLE" in second:
+        names = "id, archived, pinned, running, deleted_at, worktree, worktree_deleted"
+        writer.commit(host.path, f"INSERT INTO workspaces SELECT {names} FROM kept")
+    assert len(census(watch(host.path, "standard")).workspaces) == 3_000
+
+
+def test_a_value_of_a_wrong_kind(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    feed = watch(host.path)
+    settled(feed)
+    writer.commit(host.path, "UPDATE workspaces SET archived = 'yes'")
+    assert feed.wait(PATIENCE)
+    assert "neither 0 nor 1" in why_unknown(feed)
+
+
+def test_locked(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    host = make(tmp_path / "db.v2.sqlite", "DELETE")
+    feed = watch(host.path)
+    settled(feed)
+    writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(0)))
+    assert feed.wait(PATIENCE)
+    assert "is locked" in why_unknown(feed)
+    writer.run(host.path, "COMMIT")
+    assert feed.wait(PATIENCE)
+    assert len(census(feed).workspaces) == 4
+
+
+def test_an_event_ends_the_wait_for_the_next_poll(host: VibeKanbanHost, writer: Writer) -> None:
+    events = FileEvents(threading.Event())
+    soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
+    soon.start()
+    assert events.wait({str(host.path)}, LONGER_THAN_A_TEST)
+    soon.join()
+    events.close()
+
+
+def test_events_of_other_files_do_not(host: VibeKanbanHost) -> None:
+    events = FileEvents(threading.Event())
+    soon = threading.Timer(0.2, (host.path.parent / "other").touch)
+    soon.start()
+    assert not events.wait({str(host.path), "/nowhere/at/all"}, 0.7)
+    soon.join()
+    events.close()
+
+
+def test_where_no_watcher_can_start(tmp_path: Path, mode: str, watch: Watch, writer: Writer) -> None:
+    """A link whose directory has a name that is no text, at which watchfiles gives up: the polls notice it."""
+    host = make(tmp_path / "data" / "db.v2.sqlite", mode)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    (odd / "db").symlink_to(host.path)
+    feed = watch(odd / "db")
+    settled(feed)
+    assert feed._events._watcher is None
+    soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
+    soon.start()
+    assert feed.wait(LONGER_THAN_A_TEST)
+    soon.join()
+    assert len(census(feed).workspaces) == 4
+
+
+def test_a_watcher_that_stops(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+    """Also at the name of a file that comes later."""
+    feed = watch(host.path)
+    settled(feed)
+    assert feed._events._watcher is not None
+    Path(os.fsdecode(os.fsencode(host.path.parent) + b"/\xff")).touch()
+    while feed.wait(0.5):
+        feed.read()
+    assert feed._events._watcher is None
+    soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
+    soon.start()
+    assert feed.wait(LONGER_THAN_A_TEST)
+    soon.join()
+    assert len(census(feed).workspaces) == 4
+
+
+def test_close_ends_a_wait(host: VibeKanbanHost, watch: Watch) -> None:
+    feed = watch(host.path)
+    settled(feed)
+    answers: list[bool] = []
+    waiting = threading.Thread(target=lambda: answers.append(feed.wait(LONGER_THAN_A_TEST)))
+    waiting.start()
+    feed.close()
+    waiting.join(PATIENCE)
+    assert answers == [False]
+    assert "closed" in why_unknown(feed)
+
+
+def test_an_interrupt_is_not_swallowed(host: VibeKanbanHost, watch: Watch) -> None:
+    feed = watch(host.path)
+    settled(feed)
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        feed.wait(PATIENCE)
+    timer.join()

@@ -1,0 +1,227 @@
+"""The feed over a real PostgreSQL: it notices commits and nothing else, and what it reads is one moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+from tests.tools.hosts import EVERY_HOST, Host, StandardHost
+from tests.tools.waiting import wait_until
+
+from workspace_reaper.model import Census, Unknown
+from workspace_reaper.registry import load_schema, open_feed
+from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of
+from workspace_reaper.registry.postgres_feed import PostgresFeed
+
+if TYPE_CHECKING:
+    from tests.tools.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+LONG = 60.0
+
+
+@pytest.fixture(params=list(EVERY_HOST.values()), ids=list(EVERY_HOST))
+def host(request: pytest.FixtureRequest, postgres: PostgresServer, tmp_path: Path) -> Host:
+    made: Host = request.param(tmp_path, postgres.url(postgres.new_database()))
+    made.create()
+    return made
+
+
+@pytest.fixture
+def standard(postgres: PostgresServer, tmp_path: Path) -> StandardHost:
+    made = StandardHost(tmp_path, postgres.url(postgres.new_database()))
+    made.create()
+    made.insert(["a", "b"])
+    return made
+
+
+@pytest.fixture
+def feeds() -> Iterator[Any]:
+    """Makes quick feeds, which are closed at the end."""
+    made: list[PostgresFeed] = []
+
+    def make(host: Host, limits: Limits | None = None) -> PostgresFeed:
+        assert host.server
+        schema = load_schema(host.schema, getattr(host, "table", None))
+        made.append(PostgresFeed(PostgresRegistry(schema, server_of(host.server), limits or Limits()), interval=0.01))
+        return made[-1]
+
+    yield make
+    for feed in made:
+        feed.close()
+
+
+def census(feed: PostgresFeed) -> Census:
+    answer = feed.read()
+    assert isinstance(answer, Census), answer
+    return answer
+
+
+def test_all_there_is(host: Host, feeds: Any) -> None:
+    ids = [host.new_id(number) for number in range(40)]
+    host.insert(ids)
+    told = census(feeds(host))
+    assert told.workspaces == set(ids)
+    assert told.archived == set()
+    assert told.oldest == tuple(sorted(ids)[:32])
+    assert told.schema.partition(" ")[0] == host.schema
+    if host.schema != "cao":
+        host.archive(ids[0])  # type: ignore[attr-defined]
+        assert census(feeds(host)).archived == {ids[0]}
+
+
+def test_it_is_the_one_that_the_factory_makes(standard: StandardHost) -> None:
+    feed = open_feed(load_schema("standard"), standard.server, {})
+    assert isinstance(feed, PostgresFeed)
+    assert census(feed).workspaces == {"a", "b"}
+    feed.close()
+
+
+def test_what_is_flagged_as_deleted_is_not_there(standard: StandardHost, feeds: Any) -> None:
+    standard.flag_deleted("a")
+    assert census(feeds(standard)).workspaces == {"b"}
+
+
+def test_a_commit_is_noticed_and_a_rollback_changes_nothing(standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    before = census(feed)
+    assert not feed.wait(0)
+    assert not feed.wait(0.05)
+    standard.delete("a")
+    assert feed.wait(LONG)
+    after = census(feed)
+    assert after.workspaces == {"b"}
+    assert before.clock is not None
+    assert after.clock is not None
+    assert after.clock > before.clock
+    assert (after.place, after.epoch) == (before.place, before.epoch)
+    assert not feed.wait(0.05)
+
+
+def test_a_transaction_that_is_open_while_it_reads_is_noticed_when_it_commits(standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    with standard.writing() as server:
+        server.execute("DELETE FROM workspaces WHERE id = 'a'")
+        assert census(feed).workspaces == {"a", "b"}
+        assert not feed.wait(0.05)
+    assert feed.wait(LONG)
+    assert census(feed).workspaces == {"b"}
+
+
+def test_a_commit_while_it_reads_is_noticed_afterwards(standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+
+    def delete(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "deleted_at" in statement and "coalesce" in statement:
+            standard.delete("a")
+
+    event.listen(feed._registry._engine, "before_cursor_execute", delete)
+    assert census(feed).workspaces == {"a", "b"}
+    assert feed.wait(LONG)
+    assert census(feed).workspaces == {"b"}
+
+
+def test_before_the_first_read_nothing_is_known(standard: StandardHost, feeds: Any) -> None:
+    assert feeds(standard).wait(LONG)
+
+
+def test_no_transaction_is_open_while_it_waits(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    census(feed)
+    assert not feed.wait(0.05)
+    ours = "SELECT state FROM pg_stat_activity WHERE application_name = 'workspace-reaper' AND state IS NOT NULL"
+    assert set(postgres.execute(ours)) == {("idle",)}
+
+
+@pytest.mark.parametrize("made_anew", ["dropped", "truncated", "rewritten"])
+def test_the_epoch_changes_when_the_table_was_made_anew(
+    postgres: PostgresServer, standard: StandardHost, feeds: Any, made_anew: str
+) -> None:
+    feed = feeds(standard)
+    before = census(feed).epoch
+    with standard.writing() as server:
+        if made_anew == "truncated":
+            server.execute("TRUNCATE workspaces")
+        elif made_anew == "rewritten":
+            server.execute("ALTER TABLE workspaces ADD COLUMN made double precision DEFAULT random()")
+        else:
+            server.execute("DROP TABLE workspaces")
+    if made_anew == "dropped":
+        standard.create()
+    assert feed.wait(LONG)
+    assert census(feed).epoch != before
+
+
+def test_an_archived_flag_that_is_no_truth(standard: StandardHost, feeds: Any) -> None:
+    with standard.writing() as server:
+        server.execute("ALTER TABLE workspaces ALTER archived TYPE int USING 7")
+    answer = feeds(standard).read()
+    assert isinstance(answer, Unknown)
+    assert "neither 0 nor 1" in answer.reason
+
+
+def test_a_server_that_restarts(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    before = census(feed)
+    postgres.stop()
+    try:
+        assert feed.wait(LONG)
+        assert isinstance(feed.read(), Unknown)
+        pause = feed._pause
+        assert feed.wait(LONG)
+        assert feed._pause == min(2 * pause, 5)  # it asks less and less often
+    finally:
+        postgres.start()
+    assert feed.wait(LONG)
+    after = census(feed)
+    assert replace(after, clock=before.clock) == before
+    assert not feed.wait(0.05)
+
+
+def test_a_connection_that_the_server_ends(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    census(feed)
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'workspace-reaper'")
+    assert feed.wait(LONG)
+    assert census(feed).workspaces == {"a", "b"}
+
+
+def test_closing_ends_a_wait(standard: StandardHost, feeds: Any) -> None:
+    feed = feeds(standard)
+    census(feed)
+    answers: list[bool] = []
+    waiter = threading.Thread(target=lambda: answers.append(feed.wait(LONG)))
+    waiter.start()
+    feed.close()
+    waiter.join(LONG)
+    assert answers == [False]
+    assert not feed.wait(LONG)
+    assert isinstance(feed.read(), Unknown)
+
+
+@pytest.mark.parametrize("ended_by", ["the limit", "close"])
+def test_a_server_that_stands_still(standard: StandardHost, feeds: Any, ended_by: str) -> None:
+    feed = feeds(standard, Limits(whole=0.3 if ended_by == "the limit" else 1000))
+    census(feed)
+    assert feed._kept is not None
+    backend = feed._kept[0].connection.driver_connection.info.backend_pid
+    answers: list[bool] = []
+    waiter = threading.Thread(target=lambda: answers.append(feed.wait(LONG)))
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        waiter.start()
+        if ended_by == "close":
+            wait_until(feed._using.locked, 60)
+            feed.close()
+        waiter.join(LONG)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert answers == [ended_by != "close"]

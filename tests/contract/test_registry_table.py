@@ -1,0 +1,329 @@
+"""A table that only the configuration describes: what it tells, and what is said where the description does not fit."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tools.hosts import Host, TableHost
+from tests.tools.registries import reason, rows
+
+from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.model import Workspace
+from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.registry.database import DatabaseRegistry
+from workspace_reaper.table_model import HostTable
+
+SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
+UUID = "0123abcd-89ab-cdef-0123-456789abcdef"
+HEX = UUID.replace("-", "")
+BLOB = uuid.UUID(UUID).bytes
+
+
+@pytest.fixture(params=SERVERS)
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    """A host with an empty database."""
+    server = None
+    if request.param is not None:
+        postgres = request.getfixturevalue("postgres")
+        server = postgres.url(postgres.new_database())
+    return TableHost(tmp_path / "host.sqlite", server)
+
+
+def described(host: Host, **told: Any) -> DatabaseRegistry:
+    table = HostTable(**{"name": "tasks", "id": "id", "id_type": "text", **told})
+    return open_registry(load_schema("table", table), host.place, {})
+
+
+def tasks(host: Host, id_column: str = "TEXT PRIMARY KEY", *ids: object, columns: str = "status TEXT, flag INTEGER") -> None:
+    with host.writing() as connection:
+        connection.execute(f"CREATE TABLE tasks (id {id_column}, {columns})")
+        connection.executemany("INSERT INTO tasks (id) VALUES (?)", [(one,) for one in ids])
+
+
+def change(host: Host, sql: str) -> None:
+    with host.writing() as connection:
+        connection.execute(sql)
+
+
+# What it tells
+
+
+@pytest.mark.parametrize(
+    ("id_type", "column", "stored", "canonical"),
+    [
+        pytest.param("text", "TEXT PRIMARY KEY", "a b", "a b", id="text"),
+        pytest.param("text", "VARCHAR(20) PRIMARY KEY", "ö", "ö", id="varchar"),
+        pytest.param("uuid", "TEXT PRIMARY KEY", UUID, UUID, id="uuid as text"),
+        pytest.param("uuid", "UUID PRIMARY KEY", UUID, UUID, id="uuid of its own kind"),
+        pytest.param("uuid", "CHAR(36) PRIMARY KEY", UUID, UUID, id="uuid as char"),
+        pytest.param("uuid-hex", "CHAR(32) PRIMARY KEY", HEX, UUID, id="uuid-hex"),
+        pytest.param("uuid-hex", "TEXT PRIMARY KEY", HEX, UUID, id="uuid-hex as text"),
+        pytest.param("uuid-blob", "BLOB PRIMARY KEY", BLOB, UUID, id="uuid-blob"),
+        pytest.param("integer", "INTEGER PRIMARY KEY", 7, "7", id="integer"),
+        pytest.param("integer", "BIGINT PRIMARY KEY", -(1 << 63), str(-(1 << 63)), id="bigint"),
+        pytest.param("integer", "SMALLINT PRIMARY KEY", 0, "0", id="smallint"),
+    ],
+)
+def test_ids(host: Host, id_type: str, column: str, stored: object, canonical: str) -> None:
+    tasks(host, column, stored)
+    registry = described(host, id_type=id_type)
+    assert registry.canonical(canonical) == canonical
+    other = {"text": "x", "integer": str((1 << 63) - 1)}.get(id_type, str(uuid.UUID(int=1)))
+    answer = rows(registry.look_up([canonical, other, "a\0b"], [canonical]))
+    assert (answer.found, answer.anchors) == ({canonical: Workspace(canonical)}, {canonical})
+    assert (answer.oldest, answer.total) == ((canonical,), 1)
+    assert registry.examine() == ()
+
+
+@pytest.mark.parametrize(
+    ("expression", "flagged"),
+    [
+        ("flag", {"b"}),
+        ("flag = 1", {"b"}),
+        ("status = 'archived'", {"a"}),
+        ("status IS NULL", {"c"}),
+        ("id IN (SELECT id FROM tasks WHERE status = 'archived')", {"a"}),
+        ("status LIKE 'arch%'", {"a"}),
+        ("status = ':x' OR status LIKE '100%'", set()),
+        ("NULL", set()),
+    ],
+)
+@pytest.mark.parametrize("fact", ["archived", "deleted", "pinned", "running", "worktree_deleted"])
+def test_flags(host: Host, fact: str, expression: str, flagged: set[str]) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b", "c")
+    change(host, "UPDATE tasks SET status = 'archived' WHERE id = 'a'")
+    change(host, "UPDATE tasks SET flag = 1, status = 'open' WHERE id = 'b'")
+    # A bare NULL has the type text in PostgreSQL.
+    expression = "CAST(NULL AS INTEGER)" if expression == "NULL" else expression
+    registry = described(host, **{fact: expression})
+    found = rows(registry.look_up(["a", "b", "c"], [])).found
+    assert {one for one, workspace in found.items() if getattr(workspace, fact)} == flagged
+    assert registry.examine() == ()
+
+
+def test_the_worktree(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    change(host, "UPDATE tasks SET status = 'x' WHERE id = 'a'")
+    found = rows(described(host, worktree="'/srv/' || status").look_up(["a", "b"], [])).found
+    assert (found["a"].worktree, found["b"].worktree) == ("/srv/x", None)
+
+
+def test_a_column_that_tells_two_things(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    registry = described(host, archived="flag", pinned="flag", worktree="id")
+    assert rows(registry.look_up(["a"], [])).found == {"a": Workspace("a", worktree="a")}
+
+
+def test_names_that_need_quotes(host: Host) -> None:
+    with host.writing() as connection:
+        connection.execute('CREATE TABLE "Order" ("select" TEXT PRIMARY KEY, "isArchived" INTEGER, "a b" INTEGER)')
+        connection.execute("""INSERT INTO "Order" VALUES ('x', 1, 1)""")
+    registry = described(host, name="Order", id="select", archived="isArchived", pinned='"a b" = 1')
+    assert rows(registry.look_up(["x"], [])).found == {"x": Workspace("x", archived=True, pinned=True)}
+
+
+def test_another_table_of_the_same_database_is_another_registry(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY")
+    change(host, "CREATE TABLE others (id TEXT PRIMARY KEY, flag INTEGER)")
+    registry, other = described(host), described(host, name="others")
+    assert (registry.name, registry.location) == (other.name, other.location) == ("table", registry.location)
+    assert rows(registry.look_up([], [])).schema != rows(other.look_up([], [])).schema
+    same = described(host, archived="flag = 1")
+    assert rows(registry.look_up([], [])).schema == rows(same.look_up([], [])).schema
+
+
+@pytest.mark.parametrize("name", ["main.tasks", "public.tasks"])
+def test_a_table_with_its_schema(host: Host, name: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    registry = described(host, name=name, archived="flag")
+    if name.startswith("main") == (host.server is None):
+        assert rows(registry.look_up(["a"], [])).total == 1
+        assert registry.examine() == ()
+    else:
+        assert f"has no table {name!r} (there are: tasks)" in reason(registry.look_up([], []))
+
+
+# Where it does not fit
+
+
+def told_by_both(registry: DatabaseRegistry, *ids: str) -> str:
+    """What a look-up and the examination say, which is the same."""
+    text = reason(registry.look_up(ids, []))
+    (finding,) = registry.examine()
+    assert (finding.text, finding.fatal) == (text, True)
+    assert registry.location in text
+    assert "mend [table] in the configuration" in text
+    return text
+
+
+def test_no_such_table(host: Host) -> None:
+    change(host, "CREATE TABLE zebras (id TEXT)")
+    change(host, "DROP TABLE zebras")
+    assert "has no table 'tasks' (it has none that this user may see)" in told_by_both(described(host))
+    change(host, "CREATE TABLE zebras (id TEXT)")
+    change(host, "CREATE TABLE task (id TEXT)")
+    change(host, "CREATE TABLE accounts (id TEXT)")
+    assert "has no table 'tasks' (there are: task, accounts, zebras)" in told_by_both(described(host))
+
+
+def test_many_other_tables(host: Host) -> None:
+    with host.writing() as connection:
+        for number in range(25):
+            connection.execute(f"CREATE TABLE t{number:02} (id TEXT)")
+    assert "t19 and 5 more)" in told_by_both(described(host))
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        pytest.param({"id": "Id_"}, "lacks tasks.Id_ (did you mean id?)", id="id"),
+        pytest.param({"archived": "statsu"}, "lacks tasks.statsu (did you mean status?)", id="flag"),
+        pytest.param({"pinned": "Flag"}, "lacks tasks.Flag (did you mean flag?)", id="case"),
+        pytest.param({"pinned": "nothing_like_it"}, "lacks tasks.nothing_like_it: ", id="unlike any"),
+        pytest.param({"archived": "statsu = 'x'"}, "can't tell archived (", id="expression"),
+        pytest.param({"running": "status = ("}, "can't tell running (", id="syntax"),
+        pytest.param({"worktree": "nope(status)"}, "can't tell worktree (", id="function"),
+    ],
+)
+def test_columns_and_expressions_that_are_not_there(host: Host, told: dict[str, str], says: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY")
+    assert says in told_by_both(described(host, **told))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python can't tell SQLite so")
+def test_a_quoted_name_that_is_no_column_is_no_text(host: Host) -> None:
+    """SQLite would take it for a text, and what is running would be so no more."""
+    tasks(host, "TEXT PRIMARY KEY")
+    assert "can't tell running" in told_by_both(described(host, running="\"statsu\" = 'busy'"))
+
+
+def test_the_expression_that_fails_is_named(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY")
+    text = told_by_both(described(host, archived="flag = 1", pinned="flag = 2", running="gone = 3"))
+    assert "can't tell running" in text
+    assert "gone" in text
+
+
+@pytest.mark.parametrize("fact", ["archived", "deleted", "pinned", "running", "worktree_deleted"])
+def test_an_expression_that_gives_no_truth(host: Host, fact: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    change(host, "UPDATE tasks SET status = 'yes', flag = 2")
+    text = told_by_both(described(host, **{fact: "status || '!'"}), "a")
+    sqlite, postgres = (
+        f"{fact} of workspace a is 'yes!', neither 0 nor 1",
+        f"can't tell {fact}: it gives text, not true or false",
+    )
+    assert (postgres if host.server else sqlite) in text
+    assert f"{fact} of workspace a is 2, neither 0 nor 1" in told_by_both(described(host, **{fact: "flag"}), "a")
+
+
+@pytest.mark.parametrize("expression", ["max(flag)", "count(*) > 1", "flag), (flag", "flag = 1) OR (1 = 1", "1 -- one"])
+def test_an_expression_that_is_not_one_value_for_each_row(host: Host, expression: str) -> None:
+    """Of an aggregate SQLite gives one row for all workspaces: the others would seem to be gone."""
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    registry = described(host, pinned=expression)
+    if " OR " in expression:
+        assert set(rows(registry.look_up(["a", "b"], [])).found) == {"a", "b"}
+    else:
+        assert "can't tell pinned" in told_by_both(registry, "a", "b")
+
+
+def test_a_worktree_that_is_no_text(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    change(host, "UPDATE tasks SET flag = 2")
+    assert "worktree" in told_by_both(described(host, worktree="flag"), "a")
+
+
+@pytest.mark.parametrize(
+    ("id_type", "column", "stored"),
+    [
+        pytest.param("text", "INTEGER PRIMARY KEY", 7, id="text that is a number"),
+        pytest.param("text", "BLOB PRIMARY KEY", b"x", id="text that is bytes"),
+        pytest.param("integer", "TEXT PRIMARY KEY", "7", id="number that is text"),
+        pytest.param("uuid", "BLOB PRIMARY KEY", BLOB, id="uuid that is bytes"),
+        pytest.param("uuid", "TEXT PRIMARY KEY", UUID.upper(), id="uuid in upper case"),
+        pytest.param("uuid", "TEXT PRIMARY KEY", HEX, id="uuid without hyphens"),
+        pytest.param("uuid-hex", "TEXT PRIMARY KEY", UUID, id="hex with hyphens"),
+        pytest.param("uuid-hex", "TEXT PRIMARY KEY", HEX.upper(), id="hex in upper case"),
+        pytest.param("uuid-blob", "TEXT PRIMARY KEY", UUID, id="bytes that are text"),
+    ],
+)
+def test_ids_of_another_kind(host: Host, id_type: str, column: str, stored: object) -> None:
+    """Else the look-ups would find none, and each workspace would seem to be gone."""
+    tasks(host, column, stored)
+    text = told_by_both(described(host, id_type=id_type))
+    assert "has ids that are" in text or "a workspace id is" in text
+
+
+def test_no_index(host: Host) -> None:
+    tasks(host, "TEXT", "a")
+    registry = described(host)
+    (finding,) = registry.examine()
+    assert not finding.fatal
+    assert finding.text.startswith("tasks.id has no index: every look-up reads the whole table. ")
+    assert rows(registry.look_up(["a"], [])).total == 1
+    change(host, "CREATE INDEX by_id ON tasks (id, flag)")
+    assert registry.examine() == ()
+
+
+def test_a_table_that_changes_under_it(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    registry = described(host, archived="flag = 1")
+    rows(registry.look_up(["a"], []))
+    change(host, "ALTER TABLE tasks RENAME COLUMN flag TO flags")
+    assert "can't tell archived" in told_by_both(registry, "a")
+    change(host, "ALTER TABLE tasks RENAME COLUMN flags TO flag")
+    rows(registry.look_up(["a"], []))
+
+
+def test_a_missing_file_is_an_examination_s_finding(tmp_path: Path) -> None:
+    (finding,) = described(TableHost(tmp_path / "gone.sqlite")).examine()
+    assert finding.fatal
+    assert "does not exist" in finding.text
+
+
+# What the schema alone says
+
+
+def test_it_has_no_defaults() -> None:
+    schema = load_schema("table", HostTable("tasks", "id", "text"))
+    assert schema.homes({}) == ()
+    with pytest.raises(ConfigurationError, match=r"^database_url: not set"):
+        open_registry(schema, None, {})
+    with pytest.raises(ConfigurationError, match=r"^table: not set, .* Describe the table in \[table\]"):
+        load_schema("table")
+
+
+@pytest.mark.parametrize(
+    ("id_type", "in_session", "text", "canonical"),
+    [
+        ("text", "text", "A.b", "A.b"),
+        ("text", "text", "", None),
+        ("text", "text", "\udc80", None),
+        ("uuid", "text", UUID.upper(), UUID),
+        ("uuid", "text", HEX, None),
+        ("uuid", "hex", HEX.upper(), UUID),
+        ("uuid", "hex", UUID, UUID),
+        ("uuid-blob", "hex", HEX, UUID),
+        ("uuid-hex", "hex", HEX + "0", None),
+        ("uuid-hex", "text", "{" + UUID + "}", None),
+        ("integer", "text", "70", "70"),
+        ("integer", "text", "-7", "-7"),
+        ("integer", "text", "0", "0"),
+        ("integer", "text", "007", None),
+        ("integer", "text", "-0", None),
+        ("integer", "text", "+7", None),
+        ("integer", "text", "\u0667", None),
+        ("integer", "text", "7\n", None),
+        ("integer", "text", str(1 << 63), None),
+        ("integer", "text", "9" * 5000, None),
+    ],
+)
+def test_canonical(id_type: Any, in_session: Any, text: str, canonical: str | None) -> None:
+    schema = load_schema("table", HostTable("t", "id", id_type, in_session))
+    assert schema.canonical(text) == canonical
+    assert canonical is None or schema.canonical(canonical) == canonical
