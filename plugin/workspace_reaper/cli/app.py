@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from workspace_reaper.cli import reaped
+from workspace_reaper.cli import hosting, init, reaped
 from workspace_reaper.errors import (
     AmbiguousSession,
     ConfigurationError,
@@ -64,7 +64,7 @@ def _show_version(value: bool) -> None:
 def _options(
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The configuration file [default: the user's own, if there is one]."),
+        typer.Option("--config", metavar="FILE", help="The configuration file (default: the user's own, if there is one)."),
     ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
@@ -223,6 +223,8 @@ def history(
 
 
 reaped.add_to(app)
+hosting.add_to(app)
+init.add_to(app)
 
 
 @app.command()

@@ -1,0 +1,428 @@
+"""Deletions and archivings, written to a real database by another process, become hooks: these, once, and no others."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
+from tests.tools.tmux import TmuxServer
+from tests.tools.waiting import wait_until
+from tests.tools.writer import Writer
+
+from workspace_reaper.daemon.living import LivingSessions
+from workspace_reaper.daemon.noticing import Noticing
+from workspace_reaper.model import Census, Source, Unknown
+from workspace_reaper.names import Names
+from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.registry.sqlite_feed import SqliteFeed
+
+PATIENCE = 30.0
+COUNT = 12
+
+
+@dataclass
+class Told:
+    """The hooks that were fired, in order."""
+
+    deleted: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
+    refuse: bool = False
+
+    def workspace_deleted(self, workspace_id: str) -> None:
+        self.deleted.append(workspace_id)
+        if self.refuse:
+            raise RuntimeError("a plugin that raises")
+
+    def workspace_archived(self, workspace_id: str) -> None:
+        self.archived.append(workspace_id)
+
+
+class Bench:
+    """A host, its server in another process, and a noticing that has its baseline."""
+
+    def __init__(
+        self,
+        host: VibeKanbanHost | StandardHost,
+        writer: Writer,
+        log: pytest.LogCaptureFixture,
+        sessions: Collection[str] | None,
+    ) -> None:
+        self.host, self.writer, self.log, self.told = host, writer, log, Told()
+        self.sessions = sessions
+        schema = load_schema(host.schema)
+        self.feed = SqliteFeed(schema, str(host.path), busy_limit=0.2)
+        registry = open_registry(schema, str(host.path), {}, busy_limit=0.2)
+        self.noticing = Noticing(self.feed, self.told, registry, lambda: self.sessions)
+
+    def __enter__(self) -> Bench:
+        self.noticing.start()
+        wait_until(lambda: self.noticing._past is not None or self.events(), PATIENCE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.noticing.stop(PATIENCE)
+
+    @property
+    def path(self) -> Path:
+        return self.host.path
+
+    def id(self, number: int) -> str:
+        return self.host.new_id(number)
+
+    def delete(self, *numbers: int) -> list[str]:
+        return [f"DELETE FROM workspaces WHERE id = {self._literal(number)}" for number in numbers]
+
+    def archive(self, number: int) -> str:
+        return f"UPDATE workspaces SET archived = 1 WHERE id = {self._literal(number)}"
+
+    def _literal(self, number: int) -> str:
+        text = self.id(number)
+        return f"x'{text.replace('-', '')}'" if isinstance(self.host, VibeKanbanHost) else f"'{text}'"
+
+    def events(self) -> list[str]:
+        """What was logged."""
+        return [record.fields["event"] for record in self.log.records if hasattr(record, "fields")]
+
+    def await_event(self, event: str, times: int = 1) -> str:
+        """Wait until this was logged; the text."""
+        wait_until(lambda: self.events().count(event) >= times, PATIENCE)
+        return next(r.getMessage() for r in reversed(self.log.records) if getattr(r, "fields", {}).get("event") == event)
+
+    def await_deleted(self, *numbers: int) -> None:
+        """Wait until just these were told as deleted."""
+        expected = {self.id(number) for number in numbers}
+        wait_until(lambda: expected <= set(self.told.deleted), PATIENCE)
+        assert sorted(self.told.deleted) == sorted(expected)
+
+    def is_well(self) -> None:
+        """It goes on as before: the next deletion is told, and nothing else has been."""
+        self.host.insert([self.id(number) for number in range(800, 810)])
+        so_far = list(self.told.deleted)
+        wait_until(lambda: self.id(809) in (past.census.workspaces if (past := self.noticing._past) else ()), PATIENCE)
+        self.writer.commit(self.path, *self.delete(800))
+        wait_until(lambda: self.told.deleted != so_far, PATIENCE)
+        assert self.told.deleted == [*so_far, self.id(800)]
+
+
+@pytest.fixture(scope="module")
+def writer() -> Iterator[Writer]:
+    with Writer() as process:
+        yield process
+
+
+@pytest.fixture(params=["DELETE", "WAL"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+Benches = Callable[..., Bench]
+
+
+def vibe(path: Path, mode: str = "DELETE", count: int = COUNT) -> VibeKanbanHost:
+    path.parent.mkdir(exist_ok=True)
+    host = VibeKanbanHost(path)
+    host.create()
+    with connected(path) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    host.insert([host.new_id(number) for number in range(count)])
+    return host
+
+
+@pytest.fixture
+def benches(writer: Writer, caplog: pytest.LogCaptureFixture) -> Iterator[Benches]:
+    caplog.set_level(logging.INFO, "workspace_reaper.daemon")
+    made: list[Bench] = []
+
+    def make(host: VibeKanbanHost | StandardHost, sessions: Collection[str] | None = ()) -> Bench:
+        made.append(Bench(host, writer, caplog, sessions))
+        return made[-1].__enter__()
+
+    yield make
+    for bench in made:
+        bench.__exit__()
+
+
+@pytest.fixture
+def bench(benches: Benches, tmp_path: Path, mode: str) -> Bench:
+    return benches(vibe(tmp_path / "data" / "db.v2.sqlite", mode))
+
+
+def backup_of(bench: Bench, tmp_path: Path) -> Path:
+    target = tmp_path / "backup.sqlite"
+    with closing(sqlite3.connect(bench.path)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
+    return target
+
+
+def test_each_change_is_told_once(bench: Bench) -> None:
+    bench.writer.commit(bench.path, *bench.delete(0))
+    bench.await_deleted(0)
+    bench.writer.commit(bench.path, bench.archive(1))
+    wait_until(lambda: bench.told.archived, PATIENCE)
+    bench.writer.roll_back(bench.path, *bench.delete(2), bench.archive(3))
+    bench.writer.commit(bench.path, bench.archive(4), *bench.delete(5))
+    wait_until(lambda: len(bench.told.archived) == 2, PATIENCE)
+    bench.await_deleted(0, 5)
+    bench.writer.commit(bench.path, bench.archive(6), *bench.delete(6))
+    bench.await_deleted(0, 5, 6)
+    assert bench.told.archived == [bench.id(1), bench.id(4)]
+    assert "deletions withheld" not in bench.events()
+
+
+def test_the_writer_is_never_in_the_way_of_a_lock(bench: Bench) -> None:
+    for number in range(3):
+        bench.writer.commit(bench.path, *bench.delete(number))
+        bench.await_deleted(*range(number + 1))
+        bench.writer.run(bench.path, "BEGIN EXCLUSIVE", "ROLLBACK")
+
+
+def test_the_first_census_tells_nothing(benches: Benches, tmp_path: Path) -> None:
+    host = vibe(tmp_path / "db.v2.sqlite")
+    host.archive(host.new_id(1))
+    bench = benches(host)
+    bench.is_well()
+    assert bench.told.archived == []
+
+
+def test_rows_flagged_as_deleted(benches: Benches, tmp_path: Path) -> None:
+    host = StandardHost(tmp_path / "workspaces.sqlite")
+    host.create()
+    host.insert([host.new_id(number) for number in range(5)])
+    bench = benches(host)
+    bench.writer.commit(bench.path, "UPDATE workspaces SET deleted_at = '2026-11-22' WHERE id = 'w3'")
+    bench.await_deleted(3)
+
+
+@pytest.mark.parametrize("commits", [1, COUNT])
+def test_too_many_at_once(bench: Bench, commits: int) -> None:
+    """In one commit none is told; in a commit for each, at most half of them."""
+    everything = bench.delete(*range(COUNT))
+    if commits == 1:
+        bench.writer.commit(bench.path, *everything)
+    else:
+        for one in everything:
+            bench.writer.commit(bench.path, one)
+    assert "vanished" in bench.await_event("deletions withheld")
+    wait_until(lambda: (past := bench.noticing._past) and not past.census.workspaces, PATIENCE)
+    assert len(bench.told.deleted) <= (0 if commits == 1 else COUNT // 2)
+
+
+def test_too_many_of_those_with_a_session(bench: Bench) -> None:
+    bench.sessions = {bench.id(number) for number in range(5)}
+    bench.writer.commit(bench.path, *bench.delete(0, 1, 2, 9))
+    assert "3 of 5 workspaces with a session vanished" in bench.await_event("deletions withheld")
+    assert bench.told.deleted == []
+
+
+def swap_by_rename(bench: Bench, tmp_path: Path) -> None:
+    vibe(tmp_path / "other.sqlite", count=3).path.replace(bench.path)
+
+
+def swap_by_link(bench: Bench, tmp_path: Path) -> None:
+    other = vibe(tmp_path / "other.sqlite", count=3).path
+    (tmp_path / "link").symlink_to(other)
+    (tmp_path / "link").replace(bench.path)
+
+
+def remove_and_make_anew(bench: Bench, tmp_path: Path) -> None:
+    shutil.rmtree(bench.path.parent)
+    vibe(bench.path, count=COUNT - 1)
+
+
+def restore_by_rename(bench: Bench, tmp_path: Path) -> None:
+    bench.path.with_name(bench.path.name + "-wal").unlink(missing_ok=True)
+    (tmp_path / "backup.sqlite").replace(bench.path)
+
+
+def restore_by_shell(bench: Bench, tmp_path: Path) -> None:
+    subprocess.run(["sqlite3", bench.path, f".restore {tmp_path / 'backup.sqlite'}"], check=True)
+
+
+def restore_by_backup(bench: Bench, tmp_path: Path) -> None:
+    bench.writer.restore(bench.path, tmp_path / "backup.sqlite")
+    bench.writer.close(bench.path)
+
+
+def restore_by_copy(bench: Bench, tmp_path: Path) -> None:
+    shutil.copyfile(tmp_path / "backup.sqlite", bench.path)
+
+
+def vacuum_and_delete(bench: Bench, tmp_path: Path) -> None:
+    """In the time of one look: which of the two took the row can't be told."""
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN; ALTER TABLE workspaces ADD COLUMN more TEXT; {bench.delete(COUNT)[0]}; COMMIT")
+
+
+def empty(bench: Bench, tmp_path: Path) -> None:
+    bench.writer.commit(bench.path, "DELETE FROM workspaces")
+    bench.writer.close(bench.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        swap_by_rename,
+        swap_by_link,
+        remove_and_make_anew,
+        restore_by_rename,
+        restore_by_shell,
+        restore_by_backup,
+        restore_by_copy,
+        vacuum_and_delete,
+        empty,
+    ],
+)
+def test_a_database_that_is_no_longer_the_same(
+    bench: Bench, mode: str, change: Callable[[Bench, Path], None], tmp_path: Path
+) -> None:
+    """An older copy lacks the workspaces that were made since: that is no deletion."""
+    backup_of(bench, tmp_path)
+    bench.host.insert([bench.id(COUNT)])
+    wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.census.workspaces, PATIENCE)
+    change(bench, tmp_path)
+    if (mode, change) != ("WAL", restore_by_copy):
+        bench.await_event("deletions withheld")
+        assert bench.told.deleted == []
+        bench.is_well()
+
+
+def test_a_vacuum_alone(bench: Bench) -> None:
+    bench.writer.run(bench.path, "VACUUM")
+    bench.await_event("new baseline")
+    bench.is_well()
+
+
+def test_a_database_that_is_locked(bench: Bench, mode: str) -> None:
+    bench.writer.run(bench.path, "BEGIN EXCLUSIVE", *bench.delete(0))
+    if mode == "DELETE":
+        bench.await_event("database unknown")
+    bench.writer.run(bench.path, "COMMIT")
+    bench.await_deleted(0)
+    assert bench.events().count("database unknown") == bench.events().count("database known") == (mode == "DELETE")
+
+
+def test_a_database_that_is_missing_at_first(benches: Benches, tmp_path: Path) -> None:
+    bench = benches(VibeKanbanHost(tmp_path / "db.v2.sqlite"))
+    assert "does not exist" in bench.await_event("database unknown")
+    bench.host.create()
+    bench.await_event("database known")
+    bench.is_well()
+    assert bench.events().count("database unknown") == 1
+
+
+def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writer: Writer) -> None:
+    """A census in several transactions may miss a row that is there."""
+    bench = benches(vibe(tmp_path / "db.v2.sqlite"))
+    assert bench.noticing.stop(PATIENCE)
+    registry = open_registry(load_schema("vibe-kanban"), str(bench.path), {})
+    feed = SqliteFeed(load_schema("vibe-kanban"), str(bench.path), busy_limit=1.0)
+
+    class Missing(SqliteFeed):
+        looks = 0
+
+        def __init__(self) -> None:
+            """It reads as the feed does, and misses a row at the second look."""
+
+        def wait(self, timeout: float) -> bool:
+            return feed.wait(0) or self.looks < 2
+
+        def read(self) -> Census | Unknown:
+            self.looks += 1
+            answer = feed.read()
+            if self.looks == 2 and isinstance(answer, Census):
+                fewer = answer.workspaces - {bench.id(1)}
+                return Census(answer.place, answer.schema, answer.oldest, answer.epoch, answer.clock, fewer, answer.archived)
+            return answer
+
+        def close(self) -> None:
+            feed.close()
+
+    missing, told = Missing(), Told()
+    noticing = Noticing(missing, told, registry, frozenset)
+    noticing.start()
+    wait_until(lambda: missing.looks >= 2, PATIENCE)
+    writer.commit(bench.path, *bench.delete(2))
+    wait_until(lambda: told.deleted, PATIENCE)
+    assert noticing.stop(PATIENCE)
+    assert told.deleted == [bench.id(2)]
+
+
+class Faulty:
+    """A feed that goes wrong in ways in which ours should not."""
+
+    def __init__(self, *answers: Census | Unknown | Exception) -> None:
+        self.answers = list(answers)
+        self.closed = False
+
+    def wait(self, timeout: float) -> bool:
+        return not self.closed
+
+    def read(self) -> Census | Unknown:
+        if not self.answers:
+            return Unknown(Source.REGISTRY, "no more")
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_nothing_ends_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    noticing = Noticing(Faulty(RuntimeError("odd")), Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {}))
+    before = noticing.beat
+    noticing.start()
+    wait_until(lambda: "noticing failed" in caplog.text, PATIENCE)
+    assert noticing.beat > before
+    assert noticing.stop(PATIENCE)
+
+
+def test_a_look_up_that_is_unknown_is_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    host = vibe(tmp_path / "db.v2.sqlite")
+    feed = SqliteFeed(load_schema("vibe-kanban"), str(host.path), busy_limit=1.0)
+    before = feed.read()
+    host.delete(host.new_id(1))
+    now = feed.read()
+    feed.close()
+    told = Told()
+    registry = open_registry(load_schema("vibe-kanban"), str(host.path), {})
+    host.path.rename(tmp_path / "moved")
+    noticing = Noticing(Faulty(before, *[now] * 100), told, registry, frozenset)
+    noticing.start()
+    wait_until(lambda: "does not exist" in caplog.text, PATIENCE)
+    (tmp_path / "moved").rename(host.path)
+    wait_until(lambda: told.deleted, PATIENCE)
+    assert noticing.stop(PATIENCE)
+    assert told.deleted == [host.new_id(1)]
+
+
+def test_a_plugin_that_raises(bench: Bench) -> None:
+    bench.told.refuse = True
+    bench.writer.commit(bench.path, *bench.delete(0, 1))
+    bench.await_deleted(0, 1)
+    bench.await_event("hook failed", times=2)
+
+
+def test_a_noticing_that_was_never_started(tmp_path: Path) -> None:
+    feed = Faulty()
+    assert Noticing(feed, Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})).stop(PATIENCE)
+    assert feed.closed
+
+
+def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path) -> None:
+    tmux_server.new_session("ws-one")
+    tmux_server.new_session("other")
+    nobody = str(short_tmp / "nobody")
+    names = Names({tmux_server.path: ("ws-(?P<id>.+)",), nobody: ("(?P<id>.+)",)}, lambda text: text)
+    assert LivingSessions([tmux_server.path, nobody], names)() == {"one"}
+    (short_tmp / "file").touch()
+    assert LivingSessions([str(short_tmp / "file"), tmux_server.path], names)() is None
