@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import imports, processes, survivors, sweeps
+from tests.benchmarks import daemon, imports, processes, survivors, sweeps
 from tests.benchmarks.measuring import Result
 from tests.tools.tmux import real_tmux
 
@@ -22,6 +22,7 @@ def main() -> None:
     """Run them, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="pairs of timings [15]")
+    parser.add_argument("--seconds", type=float, default=60, metavar="S", help="how long the daemon is watched idle [60]")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which of them, by name [all]")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
@@ -34,6 +35,9 @@ def main() -> None:
             "stubborn": lambda: survivors.stubborn(_made(tmp / "stubborn"), max(3, rounds // 5)),
             "many": lambda: survivors.among_many(_made(tmp / "many"), rounds),
             "sizes": lambda: sweeps.sizes(_made(tmp / "sizes"), rounds),
+            "noticing": lambda: daemon.noticing(_made(tmp / "noticing"), rounds),
+            "writing": lambda: daemon.writing(_made(tmp / "writing"), rounds),
+            "resident": lambda: daemon.resident(_made(tmp / "resident"), chosen.seconds),
         }
         unknown = set(chosen.names) - set(suites)
         if unknown:
@@ -52,11 +56,16 @@ def _print(results: list[Result]) -> None:
     sys.stdout.write(
         json.dumps({"machine": machine, "results": [dict(result.as_json()) for result in results]}, indent=2) + "\n"
     )
-    table = Table("WHAT", "MS", "FLOOR", "MS", "RATIO", "BOUND", box=None)
+    table = Table("WHAT", "MEDIAN", "FLOOR", "MEDIAN", "RATIO", "BOUND", box=None)
     for result in results:
         bound = "-" if result.bound is None else f"{result.bound} {'ok' if result.ratio <= result.bound else 'OVER'}"
         table.add_row(
-            result.name, f"{result.median_ms:.1f}", result.floor, f"{result.floor_ms:.1f}", f"{result.ratio:.2f}", bound
+            result.name,
+            f"{result.median:.1f} {result.unit}",
+            result.floor,
+            f"{result.floor_median:.1f} {result.unit}",
+            f"{result.ratio:.2f}",
+            bound,
         )
     Console(stderr=True, width=150).print(table)
 

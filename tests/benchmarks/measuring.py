@@ -15,19 +15,21 @@ class Result:
     """One line of the report. ``ratio`` is the median of the ratios pair by pair; ``bound`` None where none is promised."""
 
     name: str
-    median_ms: float
+    median: float
     floor: str
-    floor_ms: float
+    floor_median: float
     ratio: float
     bound: float | None = None
+    unit: str = "ms"
 
     def as_json(self) -> Mapping[str, object]:
-        """Plain values; times in milliseconds."""
+        """Plain values."""
         return {
             "name": self.name,
-            "median_ms": round(self.median_ms, 2),
+            "unit": self.unit,
+            "median": round(self.median, 2),
             "floor": self.floor,
-            "floor_ms": round(self.floor_ms, 2),
+            "floor_median": round(self.floor_median, 2),
             "ratio": round(self.ratio, 3),
             "bound": self.bound,
             "within": None if self.bound is None else self.ratio <= self.bound,
