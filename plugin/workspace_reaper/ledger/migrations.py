@@ -203,7 +203,7 @@ _REAPS_WITH_PROCESSES = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REAPS_WITH_PROCESSES)
-"""Each migration is the statements of one transaction; its number is its place, from 1."""
+"""Each migration is its statements; its number is its place, from 1."""
 
 
 def version_of(raw: sqlite3.Connection, place: str, newest: int = len(MIGRATIONS)) -> int:
@@ -228,20 +228,21 @@ def version_of(raw: sqlite3.Connection, place: str, newest: int = len(MIGRATIONS
 
 
 def migrate(raw: sqlite3.Connection, place: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Do the migrations that are missing, each in one transaction. ``raw`` must be in autocommit mode.
+    """Do the migrations that are missing, all in one transaction: a reader sees the ledger before them or after them.
+    ``raw`` must be in autocommit mode.
 
     Two processes may do this at once: the version is asked again under the write lock.
     """
-    for number, statements in enumerate(migrations, start=1):
-        if version_of(raw, place, len(migrations)) >= number:
-            continue
-        raw.execute("BEGIN IMMEDIATE")
-        try:
-            if version_of(raw, place, len(migrations)) < number:
-                for statement in statements:
-                    raw.execute(statement)
-                raw.execute(f"PRAGMA user_version = {number}")
-            raw.execute("COMMIT")
-        except BaseException:
-            raw.rollback()
-            raise
+    if version_of(raw, place, len(migrations)) == len(migrations):
+        return
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        done = version_of(raw, place, len(migrations))
+        for number, statements in enumerate(migrations[done:], start=done + 1):
+            for statement in statements:
+                raw.execute(statement)
+            raw.execute(f"PRAGMA user_version = {number}")
+        raw.execute("COMMIT")
+    except BaseException:
+        raw.rollback()
+        raise
