@@ -27,6 +27,15 @@ import workspace_hookspecs
 from workspace_hookspecs import WorkspacePlugins
 from workspace_hookspecs.testing import HostConformance
 
+MADE = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_what_wrong_hosts_leave():
+    yield
+    for plugins in MADE:
+        plugins.close()
+
 
 class Server:
     """A small host that does everything right, in pieces that others get wrong."""
@@ -40,7 +49,8 @@ class Server:
         self.tick()
 
     def load(self):
-        return WorkspacePlugins.load()
+        MADE.append(WorkspacePlugins.load())
+        return MADE[-1]
 
     def tick(self):
         self.plugins.ticking(every=60).__enter__()
@@ -247,7 +257,8 @@ class Loadless(Server):
     patience = 0.3
 
     def load(self):
-        return WorkspacePlugins()
+        MADE.append(WorkspacePlugins())
+        return MADE[-1]
 
 
 class Tickless(Server):
