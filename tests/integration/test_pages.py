@@ -101,12 +101,12 @@ def test_bettercoding(machine: Machine) -> None:
         PAGES / "bettercoding.md",
         machine.run,
         instead={
-            "pip install workspace-reaper": installed,
+            "pipx install workspace-reaper": installed,
             "systemctl --user daemon-reload": installed,
             "systemctl --user enable --now workspace-reaper.service": machine.start,
             "workspace-reaper history": once(lambda: host.delete(ids[0]), lambda: machine.run("workspace-reaper history")),
             "systemctl --user disable --now workspace-reaper.service": machine.stop,
-            "pip uninstall -y workspace-reaper workspace-hookspecs": installed,
+            "pipx uninstall workspace-reaper": installed,
         },
         patiently=["workspace-reaper history", "workspace-reaper status"],
         patience=LONG,
@@ -134,13 +134,13 @@ def test_any_other_server(machine: Machine) -> None:
         PAGES / "table.md",
         machine.run,
         instead={
-            "pip install workspace-reaper": installed,
+            "pipx install workspace-reaper": installed,
             "workspace-reaper run": machine.start,
             "workspace-reaper history": once(delete, lambda: machine.run("workspace-reaper history")),
             "rm -r ~/.config/workspace-reaper ~/.local/state/workspace-reaper": lambda: (
                 machine.stop() + machine.run("rm -r ~/.config/workspace-reaper ~/.local/state/workspace-reaper")
             ),
-            "pip uninstall -y workspace-reaper workspace-hookspecs": installed,
+            "pipx uninstall workspace-reaper": installed,
         },
         patiently=["workspace-reaper history"],
         patience=LONG,
