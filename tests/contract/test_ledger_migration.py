@@ -240,3 +240,13 @@ def test_processes_that_migrate_at_once_do_it_once(older: Path, tmp_path: Path) 
         assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
         with closing(opened(state_dir, read_only=True)) as ledger:
             assert_all_is_told(ledger)
+
+
+def test_all_that_are_missing_are_done_or_none(tmp_path: Path) -> None:
+    """A reader of a new ledger must never find one that looks as if an older version had made it."""
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as raw:
+        with pytest.raises(sqlite3.OperationalError):
+            migrate(raw, "here", (MIGRATIONS[0], ("no SQL",)))
+        assert version_of(raw, "here") == 0
+        migrate(raw, "here")
+        assert version_of(raw, "here") == len(MIGRATIONS)
