@@ -22,6 +22,11 @@ class Result:
     bound: float | None = None
     unit: str = "ms"
 
+    @property
+    def exceeds(self) -> bool:
+        """It is beyond what is promised."""
+        return self.bound is not None and self.ratio > self.bound
+
     def as_json(self) -> Mapping[str, object]:
         """Plain values."""
         return {
@@ -32,7 +37,7 @@ class Result:
             "floor_median": round(self.floor_median, 2),
             "ratio": round(self.ratio, 3),
             "bound": self.bound,
-            "within": None if self.bound is None else self.ratio <= self.bound,
+            "within": None if self.bound is None else not self.exceeds,
         }
 
 
