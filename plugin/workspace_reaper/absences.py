@@ -43,13 +43,15 @@ class Past:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """``deleted`` and ``archived`` may be told, sorted; ``withheld`` are those that vanished and may not, ``why`` in words.
-    ``past`` is for the next comparison."""
+    ``past`` is for the next comparison. ``doubtful``: what vanished did so with a change of identity, so that its absence
+    proves nothing either."""
 
     past: Past
     deleted: tuple[str, ...] = ()
     archived: tuple[str, ...] = ()
     withheld: frozenset[str] = field(default_factory=frozenset)
     why: str | None = None
+    doubtful: bool = False
 
 
 def vanished(past: Past | None, now: Census) -> frozenset[str]:
@@ -68,7 +70,7 @@ def compare(past: Past | None, now: Census, sessions: Collection[str] | None, at
     missing = vanished(past, now)
     changed = _change_of_identity(past.census, now) or _restored(past, now, missing)
     if changed is not None:
-        return Comparison(Past(now), withheld=missing, why=changed)
+        return Comparison(Past(now), withheld=missing, why=changed, doubtful=bool(missing))
     archived = tuple(sorted(now.archived - past.census.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     if missing and too_many:
@@ -82,19 +84,18 @@ def confirm(comparison: Comparison, before: Census, rows: Rows) -> Comparison:
     now = comparison.past.census
     if (rows.place, rows.schema) != (now.place, now.schema):
         why: str | None = f"the database was {now.place} and is {rows.place}"
-    elif len(before.oldest) >= AT_LEAST and not rows.anchors.union(rows.oldest).intersection(before.oldest):
-        why = _none_left(before)
     else:
-        why = None
+        why = _none_left(before, rows.oldest, rows.anchors)
     there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
-    deleted = () if why else tuple(one for one in comparison.deleted if one not in there)
+    absent = tuple(one for one in comparison.deleted if one not in there)
     return replace(
         comparison,
         past=_known_again(comparison.past, there.intersection(comparison.deleted)),
-        deleted=deleted,
+        deleted=() if why else absent,
         archived=() if why else comparison.archived,
-        withheld=frozenset(comparison.deleted).difference(there) if why else comparison.withheld,
+        withheld=frozenset(absent) if why else comparison.withheld,
         why=why or comparison.why,
+        doubtful=bool(why and absent) or comparison.doubtful,
     )
 
 
@@ -117,13 +118,16 @@ def _change_of_identity(before: Census, now: Census) -> str | None:
         return f"its tables were changed, or its content was replaced as a whole ({before.epoch}, now {now.epoch})"
     if before.clock is not None and now.clock is not None and now.clock < before.clock:
         return "its count of changes went back: an older copy was put in its place"
-    # Of fewer rows, that all are gone is an everyday matter.
-    if len(before.oldest) >= AT_LEAST and not now.workspaces.union(now.oldest).intersection(before.oldest):
-        return _none_left(before)
-    return None
+    return _none_left(before, now.oldest, now.workspaces)
 
 
-def _none_left(before: Census) -> str:
+def _none_left(before: Census, oldest: Collection[str], others: frozenset[str]) -> str | None:
+    """That none of the oldest rows is among these, in words. A database that is empty now and had few rows is an everyday
+    matter; one that has other rows instead is not."""
+    if not before.oldest or not others.union(oldest).isdisjoint(before.oldest):
+        return None
+    if not oldest and len(before.oldest) < AT_LEAST:
+        return None
     return f"none of its {len(before.oldest)} oldest rows is left"
 
 

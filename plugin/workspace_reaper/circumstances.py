@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from math import floor
 
 from workspace_reaper.confirmations import Sightings, has_left
 from workspace_reaper.memory import UNDONE, BreakerState, CpuMemory, Memory, Sight, Sighting
@@ -48,7 +49,13 @@ class Circumstances:
         said, at = self.testimony.get(workspace_id), self.memory.testimony.get(workspace_id)
         if said is not Testimony.DELETED:
             return said
-        return None if self._is_another(session) or (at is not None and session.key.created > at) else said
+        return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
+
+    def _is_newer(self, session: Session, at: float) -> bool:
+        """Whether it was made after that moment. tmux tells whole seconds: one of the same second may have been, which counts
+        where it may belong to another workspace."""
+        created = session.key.created
+        return created >= floor(at) if self.reuses_ids else created > at
 
     def _is_another(self, session: Session) -> bool:
         """Whether it may belong to a later workspace with the same id: the host makes the session before the row."""

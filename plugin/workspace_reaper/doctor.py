@@ -14,7 +14,7 @@ from workspace_reaper.model import Session, Stamp, Unknown
 from workspace_reaper.operations import own_stamp, status
 from workspace_reaper.registry import GROUP as REGISTRIES
 from workspace_reaper.tmux import MINIMUM_VERSION, TmuxTerminal, tmux_version
-from workspace_reaper.wiring import Reaper
+from workspace_reaper.wiring import Reaper, how_to_configure
 
 __all__ = ["Check", "examine"]
 
@@ -58,7 +58,7 @@ def _entry_point(_reaper: Reaper) -> Iterator[Check]:
 
 def _switch(reaper: Reaper) -> Iterator[Check]:
     if not reaper.settings.configured:
-        yield Check("configuration", WARN, "not configured, so nothing is reaped", "set database_url or registry")
+        yield Check("configuration", WARN, "not configured, so nothing is reaped", how_to_configure())
     elif not reaper.settings.enabled:
         yield Check("configuration", WARN, "switched off", "set enabled = true, and unset WORKSPACE_REAPER_ENABLED")
     else:

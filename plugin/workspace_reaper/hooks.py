@@ -103,10 +103,13 @@ class ReaperPlugin:
         self._config = config
 
     def use(self, reaper: Reaper) -> None:
-        """Sweep with this one from now on. Those that are on go on with the one before, which is closed when they have ended.
-        No wake-up is lost."""
+        """Sweep with this one from now on. One that is on stops before its next kill; the reaper before is closed when it has
+        ended. No wake-up is lost, unless this one asks another registry: what hooks said is not said of that."""
         with self._building:
-            before, self._reaper = self._reaper, reaper
+            before = self._reaper
+            if before is not None and not before.asks_same_registry(reaper):
+                self._worker.forget()  # first: whoever gets the new reaper must know what is forgotten
+            self._reaper = reaper
             if self._joined is not None:
                 reaper.join(self._joined)
         self._said.clear()
@@ -133,8 +136,8 @@ class ReaperPlugin:
         """
         from workspace_reaper.parts import Request  # noqa: PLC0415  late: the plugin stays light
 
-        approved = frozenset(approve or ())
-        report = self.reaper().sweep(Request(dry_run=dry_run, approve=approved, stopping=lambda: self._worker.stopping))
+        reaper, approved = self.reaper(), frozenset(approve or ())
+        report = reaper.sweep(Request(dry_run=dry_run, approve=approved, stopping=lambda: self._stops(reaper)))
         self._sweep_log.tell(report)
         return report
 
@@ -176,7 +179,7 @@ class ReaperPlugin:
     def look_at(self, suspects: Mapping[str, Testimony], final: Collection[str]) -> Collection[str]:
         """See ``worker.Work``."""
         reaper = self._usable()
-        if reaper is None:
+        if reaper is None or self._worker.forgotten:
             return ()
         from workspace_reaper.parts import Request  # noqa: PLC0415  late: the plugin stays light
 
@@ -196,11 +199,12 @@ class ReaperPlugin:
             reaper.testify(canonicals)
         except (LedgerError, SweepLocked) as error:
             tell(logging.WARNING, str(error))
-        report = reaper.sweep(Request(suspects=canonicals, stopping=lambda: self._worker.stopping))
+        report = reaper.sweep(Request(suspects=canonicals, stopping=lambda: self._stops(reaper)))
         self._sweep_log.tell(report)
-        if report.abstained is not None:
+        is_replaced = self._reaper is not reaper
+        if report.abstained is not None and not is_replaced:
             return ()
-        unsettled = report.contradicted if report.complete else frozenset(canonicals)
+        unsettled = report.contradicted if report.complete and not is_replaced else frozenset(canonicals)
         given_up = frozenset(c for w, c in named.items() if w in final and c in report.contradicted)
         for workspace_id in sorted(given_up):
             text = f"a hook called {workspace_id} {canonicals[workspace_id].value}, its row does not: left to the tick"
@@ -211,6 +215,10 @@ class ReaperPlugin:
             tell(logging.WARNING, str(error))
         return [workspace_id for workspace_id, canonical in named.items() if canonical in unsettled]
 
+    def _stops(self, reaper: Reaper) -> bool:
+        """Whether a sweep of this reaper is to start no kill any more."""
+        return self._worker.stopping or self._reaper is not reaper
+
     def _usable(self) -> Reaper | None:
         """The reaper, or None where there is nothing to do, which is said once."""
         try:
@@ -219,11 +227,9 @@ class ReaperPlugin:
             self._once(logging.ERROR, f"the configuration can't be used, so nothing is reaped: {error}")
             return None
         if not reaper.settings.configured:
-            self._once(
-                logging.WARNING,
-                "not configured, so nothing is reaped: set database_url or registry in the configuration file, or "
-                "WORKSPACE_REAPER_DATABASE_URL in the environment",
-            )
+            from workspace_reaper.wiring import how_to_configure  # noqa: PLC0415  late: the plugin stays light
+
+            self._once(logging.WARNING, f"not configured, so nothing is reaped: {how_to_configure(self._config)}")
             return None
         return reaper
 

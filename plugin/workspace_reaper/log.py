@@ -18,6 +18,8 @@ _log = logging.getLogger("workspace_reaper")
 _LOUD = frozenset({"alarm", "breaker latched", "registry changed"})
 """Events that an operator should see without asking."""
 
+_ALARMS = frozenset({"alarm", "alarm over"})
+
 _LEVELS = {"reaped": logging.INFO, "spared": logging.INFO, "failed": logging.ERROR}
 """Outcomes that are told."""
 
@@ -45,7 +47,9 @@ class SweepLog:
                 tell(_LEVELS[entry.outcome], _sentence(entry), **_fields(entry))
         for event in report.events:
             level = logging.WARNING if event.kind in _LOUD else logging.INFO
-            tell(level, f"{event.kind}: {event.detail}", event=event.kind, detail=event.detail)
+            # The detail of an alarm begins with its name.
+            alarm = {"alarm": event.detail.partition(":")[0]} if event.kind in _ALARMS else {}
+            tell(level, f"{event.kind}: {event.detail}", event=event.kind, **alarm, detail=event.detail)
         for text in report.vetoes:
             tell(logging.WARNING, text)
         self._tell_unknown(report)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from ulid import ULID
 
@@ -16,7 +18,7 @@ from workspace_reaper.errors import LedgerError, SweepLocked
 from workspace_reaper.journal import Journal
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.locking import FileSweepLock
-from workspace_reaper.memory import Changes
+from workspace_reaper.memory import Changes, Event
 from workspace_reaper.model import Source, Testimony, Unknown
 from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
@@ -26,12 +28,12 @@ from workspace_reaper.ports import Plugins
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.registry import Schema, load_schema, open_registry
 from workspace_reaper.report import SweepReport
-from workspace_reaper.settings import Settings
+from workspace_reaper.settings import Settings, configuration_file
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep import Sweep
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
-__all__ = ["Reaper", "homes", "rules"]
+__all__ = ["Reaper", "homes", "how_to_configure", "rules"]
 
 
 class SystemClock:
@@ -71,6 +73,17 @@ def rules(settings: Settings) -> Rules:
         confirmation_gap=settings.confirmation_gap,
         orphan_confirmations=settings.orphan_confirmations,
         undo_window=settings.undo_window,
+    )
+
+
+def how_to_configure(config: Path | None = None) -> str:
+    """What to do where nothing is configured; ``config`` is the file that ``load_settings`` was given."""
+    file = str(configuration_file(config, os.environ))
+    is_own = file == str(configuration_file(None, {}))
+    init = "workspace-reaper init" if is_own else f"workspace-reaper --config {shlex.quote(file)} init"
+    return (
+        "set database_url or registry in the configuration file, or WORKSPACE_REAPER_DATABASE_URL in the environment; "
+        f"'{init}' looks at this machine and makes that file, {file}"
     )
 
 
@@ -117,6 +130,11 @@ class Reaper:
         """Ask these before a kill, and tell them afterwards. A sweep that is on goes on with those it began with."""
         self.parts = replace(self.parts, plugins=plugins)
 
+    def asks_same_registry(self, other: Reaper) -> bool:
+        """Whether what is said of the registry of one is said of the other's."""
+        mine, theirs = self.registry, other.registry
+        return (mine.location, self.schema.identity) == (theirs.location, other.schema.identity)
+
     def sweep(self, request: Request) -> SweepReport:
         """One sweep, alone on this state directory. What could not be seen or written is in the report."""
         if not self.settings.configured:
@@ -154,6 +172,15 @@ class Reaper:
         if workspace_ids:
             with self.writing() as ledger:
                 ledger.remember(Changes(settled=workspace_ids))
+
+    def doubt(self, why: str) -> None:
+        """The content of the database was put there as a whole, although its place is the same: what was known before proves
+        nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``, ``SweepLocked``."""
+        with self.writing() as ledger:
+            before = ledger.registry()
+            if before.generation:
+                event = Event(self.parts.clock.now(), "registry changed", why)
+                ledger.remember(Changes(registry=replace(before, generation=before.generation + 1), events=(event,)))
 
     def _abstained(self, request: Request, why: str | None) -> SweepReport:
         report = SweepReport(str(ULID()), self.parts.clock.now(), dry_run=request.dry_run, full=request.full)

@@ -65,6 +65,7 @@ class Worker:
         self._tick: int | None = None
         self._suspects: dict[str, _Suspect] = {}
         self._working_on: set[int] = set()
+        self._forgotten = False
 
     @property
     def stopping(self) -> bool:
@@ -104,6 +105,18 @@ class Worker:
         if overflows:
             # Not under the lock: a slow log handler must not stop the other hooks.
             _log.warning("more than %d workspaces wait to be looked at: a full sweep does", MOST_SUSPECTS)
+
+    @property
+    def forgotten(self) -> bool:
+        """``forget`` was called since the suspects that are being looked at were taken."""
+        return self._forgotten
+
+    def forget(self) -> None:
+        """What hooks said so far is not said of the registry that is asked from now on: no look follows for it."""
+        with self._changed:
+            self._suspects.clear()
+            self._forgotten = True
+            self._changed.notify_all()
 
     def drain(self, timeout: float) -> bool:
         """Wait until every wake-up so far, its later looks included, is worked off; False after ``timeout`` seconds."""
@@ -162,12 +175,14 @@ class Worker:
                     self._changed.notify_all()
                     return
                 tick, self._tick = self._tick, None
+                self._forgotten = False
                 self._working_on = {suspect.ticket for suspect in due.values()} | ({tick} if tick is not None else set())
             unsettled = self._look(due) if due else set()
             if tick is not None and not self.stopping:
                 self._guarded(self._work.sweep_all)
             with self._changed:
-                self._later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})
+                if not self._forgotten:
+                    self._later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})
                 self._working_on = set()
                 self._changed.notify_all()
 

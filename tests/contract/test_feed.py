@@ -299,6 +299,63 @@ def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: Watch, 
     assert after.clock < before.clock
 
 
+def put_back(backup: Path, path: Path) -> None:
+    """Into the same file, as ``cp`` does it."""
+    with backup.open("rb") as source, path.open("r+b") as target:
+        target.truncate()
+        shutil.copyfileobj(source, target)
+
+
+def test_an_older_copy_is_another_epoch_whatever_is_written_then(
+    host: VibeKanbanHost, mode: str, watch: Watch, tmp_path: Path
+) -> None:
+    """By then the count of changes is what it was."""
+    backup = Path(shutil.copyfile(host.path, tmp_path / "backup"))
+    feed = watch(host.path)
+    lost = [host.new_id(number) for number in (100, 101)]
+    for one in lost if mode == "DELETE" else lost[:1]:
+        host.insert([one])
+    before = settled(feed)
+    put_back(backup, host.path)
+    for number in range(10):
+        host.insert([host.new_id(number)]) if number > 4 else host.archive(host.new_id(number))
+    after = census(feed)
+    assert before.clock is not None
+    assert after.clock is not None
+    assert after.clock >= before.clock
+    assert (after.place, after.workspaces & set(lost)) == (before.place, set())
+    assert after.epoch != before.epoch
+    assert census(feed).epoch == after.epoch
+
+
+def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: Watch, writer: Writer) -> None:
+    """One, and one that is not the newest, in the same epoch; the two newest at once in another, if that wrote to the file."""
+    newest = [host.new_id(number) for number in (4, 3, 2, 1)]
+    feed = watch(host.path)
+    writer.commit(host.path, archive(newest[3]))
+    before = census(feed)
+    writer.commit(host.path, delete(newest[0]))
+    assert census(feed).epoch == before.epoch
+    writer.commit(host.path, delete(newest[2]))
+    assert census(feed).epoch == before.epoch
+    writer.commit(host.path, delete(newest[1]), delete(newest[3]))
+    after = census(feed)
+    assert len(after.workspaces) == 1
+    assert (after.epoch == before.epoch) == (mode == "WAL")
+    writer.close(host.path)
+
+
+def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+    """As many writes as one likes may have been made in between."""
+    host = make(tmp_path / "db.v2.sqlite", "DELETE")
+    feed = watch(host.path)
+    before = settled(feed)
+    writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(4)))
+    assert "is locked" in why_unknown(feed)
+    writer.run(host.path, "COMMIT")
+    assert census(feed).epoch != before.epoch
+
+
 def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Watch, writer: Writer) -> None:
     host = make(tmp_path / "db.v2.sqlite", "WAL")
     feed = watch(host.path)

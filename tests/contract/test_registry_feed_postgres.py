@@ -160,6 +160,80 @@ def test_the_epoch_changes_when_the_table_was_made_anew(
     assert census(feed).epoch != before
 
 
+@pytest.mark.parametrize(
+    ("prepare", "hide"),
+    [
+        pytest.param(
+            "ALTER TABLE workspaces RENAME TO every; CREATE VIEW workspaces AS SELECT * FROM every",
+            "CREATE OR REPLACE VIEW workspaces AS SELECT * FROM every WHERE id <> 'a'",
+            id="view",
+        ),
+        pytest.param(
+            "ALTER TABLE workspaces RENAME TO every; CREATE VIEW most AS SELECT * FROM every;"
+            "CREATE VIEW workspaces AS SELECT * FROM most",
+            "CREATE OR REPLACE VIEW most AS SELECT * FROM every WHERE id <> 'a'",
+            id="view of a view",
+        ),
+        pytest.param(
+            "ALTER TABLE workspaces RENAME TO every; CREATE VIEW workspaces AS SELECT * FROM every",
+            "TRUNCATE every",
+            id="table of a view",
+        ),
+        pytest.param(
+            "ALTER TABLE workspaces RENAME TO old; CREATE TABLE workspaces (LIKE old) PARTITION BY LIST (id);"
+            "ALTER TABLE workspaces ATTACH PARTITION old FOR VALUES IN ('a', 'b')",
+            "ALTER TABLE workspaces DETACH PARTITION old",
+            id="partition",
+        ),
+        pytest.param(
+            "CREATE TABLE one (CHECK (id = 'c')) INHERITS (workspaces); INSERT INTO one SELECT 'c', name, archived, pinned,"
+            " running, deleted_at, worktree, worktree_deleted, created_at FROM workspaces WHERE id = 'a'",
+            "ALTER TABLE one NO INHERIT workspaces",
+            id="child",
+        ),
+        pytest.param("SELECT", "ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY", id="row-level security"),
+    ],
+)
+def test_the_epoch_changes_when_rows_were_hidden(
+    postgres: PostgresServer, standard: StandardHost, feeds: Any, prepare: str, hide: str
+) -> None:
+    """Else they would be told as deletions."""
+    with standard.writing() as server:
+        server.executescript(prepare)
+    feed = feeds(standard)
+    before = census(feed)
+    assert {"a", "b"} <= before.workspaces
+    assert census(feed).epoch == before.epoch
+    with standard.writing() as server:
+        server.execute(hide)
+    assert feed.wait(LONG)
+    assert census(feed).epoch != before.epoch
+
+
+def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any) -> None:
+    """PostgreSQL reads a view as it is now, also in a transaction that has begun before."""
+    with standard.writing() as server:
+        server.executescript("ALTER TABLE workspaces RENAME TO every; CREATE VIEW workspaces AS SELECT * FROM every")
+    feed = feeds(standard)
+    before = census(feed)
+    hidden: list[str] = []
+
+    def hide(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "pg_database" in statement and not hidden:
+            hidden.append("a")
+            with standard.writing() as server:
+                server.execute("CREATE OR REPLACE VIEW workspaces AS SELECT * FROM every WHERE id <> 'a'")
+
+    event.listen(feed._registry._engine, "before_cursor_execute", hide)
+    answer = feed.read()
+    assert isinstance(answer, Unknown)
+    assert "was made anew while it was read" in answer.reason
+    assert feed.wait(LONG)
+    after = census(feed)
+    assert after.workspaces == {"b"}
+    assert after.epoch != before.epoch
+
+
 def test_an_archived_flag_that_is_no_truth(standard: StandardHost, feeds: Any) -> None:
     with standard.writing() as server:
         server.execute("ALTER TABLE workspaces ALTER archived TYPE int USING 7")

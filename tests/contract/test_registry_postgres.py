@@ -147,6 +147,7 @@ def test_it_leaves_nothing_open_and_says_who_it_is(postgres: PostgresServer, sta
         ("transaction_isolation", "repeatable read"),
         ("statement_timeout", "300ms"),
         ("lock_timeout", "100ms"),
+        ("row_security", "off"),
         ("idle_in_transaction_session_timeout", "600ms"),
     ],
 )
@@ -280,6 +281,46 @@ def test_no_permission(postgres: PostgresServer, standard: StandardHost) -> None
     text = reason(hasty(url).look_up(["a"], []))
     assert "may not be read by this role: GRANT SELECT" in text
     assert "secret" not in text
+
+
+def test_rows_that_are_hidden_from_this_role(postgres: PostgresServer, standard: StandardHost) -> None:
+    """Without an error they would seem to be gone."""
+    name = database(standard)
+    postgres.execute("GRANT SELECT ON workspaces TO locked", name)
+    registry = hasty(postgres.url(name, user="locked", password="secret"))
+    assert rows(registry.look_up(["a"], [])).total == 2
+    postgres.execute("ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY", name)
+    text = reason(registry.look_up(["a"], []))
+    assert "hides rows from this role: ALTER ROLE" in text
+    assert registry.examine()[0].text == text
+
+
+def test_a_standby(postgres: PostgresServer, standard: StandardHost) -> None:
+    """It has its primary's identifier, and perhaps not its latest rows."""
+    registry = registry_of(standard)
+    before = rows(registry.look_up(["a"], []))
+    signal_file = postgres.socket_directory / "standby.signal"
+    postgres.stop()
+    try:
+        signal_file.touch()
+        postgres.start()
+        text = reason(registry.look_up(["a"], []))
+        assert "is a standby, which may lag: name the primary, or add target_session_attrs=primary to the URL" in text
+        (finding,) = registry.examine()
+        assert (finding.text, finding.fatal, finding.misfit) == (text, True, False)
+        assert "is a standby" in reason(hasty(f"{standard.server}&target_session_attrs=primary").look_up([], []))
+    finally:
+        postgres.stop()
+        signal_file.unlink()
+        postgres.start()
+    assert rows(registry.look_up(["a"], [])) == before
+    assert rows(hasty(f"{standard.server}&target_session_attrs=primary").look_up([], [])).total == 2
+
+
+def test_a_url_that_wants_to_write(standard: StandardHost) -> None:
+    """libpq asks whether a session is read-only, and ours always is."""
+    text = reason(hasty(f"{standard.server}&target_session_attrs=read-write").look_up([], []))
+    assert "write target_session_attrs=primary in database_url" in text
 
 
 def test_a_missing_table(postgres: PostgresServer) -> None:

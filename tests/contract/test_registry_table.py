@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from tests.tools.hosts import Host, TableHost
 from tests.tools.registries import reason, rows
 
 from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.model import Workspace
-from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.model import Unknown, Workspace
+from workspace_reaper.registry import load_schema, open_feed, open_registry
 from workspace_reaper.registry.database import DatabaseRegistry
 from workspace_reaper.table_model import HostTable
 
@@ -194,11 +193,43 @@ def test_columns_and_expressions_that_are_not_there(host: Host, told: dict[str, 
     assert says in told_by_both(described(host, **told))
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python can't tell SQLite so")
-def test_a_quoted_name_that_is_no_column_is_no_text(host: Host) -> None:
+@pytest.mark.parametrize(
+    "expression",
+    ["\"statsu\" = 'busy'", 'status = "qq""`qq"', "coalesce(\"statsu\", 'it''s') = '\"' -- \"flag\""],
+    ids=["name", "quotes", "among texts"],
+)
+@pytest.mark.parametrize("fact", ["deleted", "running", "worktree"])
+def test_a_quoted_name_that_is_no_column_is_no_text(host: Host, fact: str, expression: str) -> None:
     """SQLite would take it for a text, and what is running would be so no more."""
     tasks(host, "TEXT PRIMARY KEY")
-    assert "can't tell running" in told_by_both(described(host, running="\"statsu\" = 'busy'"))
+    expression = expression.replace(" --", "\n--") + "\n"
+    text = told_by_both(described(host, **{fact: expression}))
+    assert f"can't tell {fact} (" in text
+    if host.server is None:
+        assert "no such column: " in text
+        assert ("did you mean status?" in text) is ("statsu" in expression)
+
+
+def test_a_quoted_name_of_another_table(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    with host.writing() as connection:
+        connection.execute('CREATE TABLE "All Runs" ("Task" TEXT, "is `on`" INTEGER, "say ""on""" INTEGER)')
+        connection.execute("""INSERT INTO "All Runs" VALUES ('a', 1, 1)""")
+    told = 'EXISTS (SELECT 1 FROM "All Runs" AS r WHERE r."Task" = tasks.id AND "is `on`" = 1 AND "say ""on""" = 1)'
+    registry = described(host, running=told + """ AND '"' = '"' /* "x" */""")
+    found = rows(registry.look_up(["a", "b"], [])).found
+    assert (found["a"].running, found["b"].running) == (True, False)
+    assert registry.examine() == ()
+
+
+def test_the_feed_takes_no_quoted_name_for_a_text(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    table = HostTable("tasks", "id", "text", deleted="\"statsu\" = 'statsu'")
+    feed = open_feed(load_schema("table", table), host.place, {})
+    answer = feed.read()
+    feed.close()
+    assert isinstance(answer, Unknown), answer
+    assert "can't tell deleted" in answer.reason
 
 
 def test_the_expression_that_fails_is_named(host: Host) -> None:
@@ -287,6 +318,14 @@ def test_a_missing_file_is_an_examination_s_finding(tmp_path: Path) -> None:
 
 
 # What the schema alone says
+
+
+@pytest.mark.parametrize(
+    ("id_type", "reused"), [("text", True), ("integer", True), ("uuid", False), ("uuid-hex", False), ("uuid-blob", False)]
+)
+def test_ids_that_may_be_given_out_again(id_type: Any, reused: bool) -> None:
+    """SQLite's next row may have the number of the last one that was deleted, and a text can be any."""
+    assert load_schema("table", HostTable("tasks", "id", id_type)).reuses_ids is reused
 
 
 def test_it_has_no_defaults() -> None:

@@ -111,6 +111,13 @@ def restored_into_the_file(world: World, ids: list[str]) -> Callable[[], None]:
     return lambda: world.host.insert(ids[-2:])
 
 
+def restored_by_copy(world: World, ids: list[str]) -> Callable[[], None]:
+    """As ``cp backup FILE`` does it; then the server writes on, so that the count of changes is soon what it was."""
+    shutil.copyfile(older_copy(world, ids), world.host.path)
+    world.workspaces(1, sessions=False)
+    return lambda: world.host.insert(ids[-2:])
+
+
 def vacuumed(world: World, ids: list[str]) -> Callable[[], None]:
     with closing(sqlite3.connect(world.host.path, isolation_level=None)) as connection:
         connection.execute("VACUUM")
@@ -138,14 +145,6 @@ def emptied(world: World, ids: list[str]) -> Callable[[], None]:
     return lambda: world.host.insert(ids)
 
 
-def emptied_row_by_row(world: World, ids: list[str]) -> Callable[[], None]:
-    """Each commit alone is a deletion like any other; what is known to be wrong is only that there is no end to it."""
-    for one in ids[:-2]:
-        world.host.delete(one)
-        time.sleep(0.3)
-    return lambda: world.host.insert(ids[:-2])
-
-
 def swapped(world: World, ids: list[str]) -> Callable[[], None]:
     """For the database of another server."""
     other = HOSTS[world.schema](world.tmp / "stranger.sqlite")
@@ -167,6 +166,7 @@ def swapped(world: World, ids: list[str]) -> Callable[[], None]:
         replaced_by_rename,
         restored_by_rename,
         restored_into_the_file,
+        restored_by_copy,
         vacuumed,
         locked,
         deleted_and_made_again,
@@ -175,10 +175,14 @@ def swapped(world: World, ids: list[str]) -> Callable[[], None]:
     ],
 )
 def test_nobody_dies_of_what_becomes_of_the_database(world: World, fault: Fault) -> None:
+    """Neither by what is told as a deletion nor by an absence that is confirmed: no grace holds that back."""
+    world.configure(activity_grace=0, confirmation_gap=1)
     with Daemon(world) as daemon:
         ids = known(world, 6)
+        two_sweeps(world)  # it looks at the database more often than it sweeps: it has noticed them by then
         mend = fault(world, ids)
-        two_sweeps(world)
+        for _ in range(3):  # absences are confirmed by then
+            two_sweeps(world)
         assert [one for one in ids if not world.lives(one)] == []
         mend()
         two_sweeps(world)
@@ -241,23 +245,38 @@ def test_a_full_disk(world: World) -> None:
 # Its own end
 
 
+def reaps_begun(world: World) -> int:
+    """How many intents were ever written: each is committed before its kill is tried."""
+    uri = f"file:{world.state_dir / 'ledger.sqlite'}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE)) as connection:
+        return int(connection.execute("SELECT count(*) FROM reap").fetchone()[0])
+
+
 def test_its_own_kill_at_any_moment(world: World) -> None:
-    """Again and again, while there is something to reap; those that must live do, and the last one finishes the work."""
+    """Again and again, while there is something to reap; those that must live do, and the last one finishes the work. Every
+    other time it is killed as soon as it has begun with that."""
     chance = random.Random(20261122)
     world.configure(activity_grace=0, snapshots=True)
     living, doomed = world.workspaces(14), world.workspaces(12)
     with Daemon(world):
         wait_until(lambda: all(stamped(world, one) for one in [*living, *doomed]), PATIENCE)
     left = iter(doomed)
-    for _ in range(6):
+    at_work = 0
+    for turn in range(6):
+        begun = reaps_begun(world)
         daemon = Daemon(world, ready=False)
         with daemon:
             for number, one in enumerate(itertools.islice(left, 2)):
                 world.host.archive(one) if number else world.host.delete(one)
             wait_until((world.state_dir / "daemon.lock").exists, PATIENCE)
-            time.sleep(chance.uniform(0, 1.5))
+            if turn % 2:
+                wait_until(lambda: reaps_begun(world) > begun, PATIENCE, every=0.001)  # noqa: B023
+            else:
+                time.sleep(chance.uniform(0, 1.5))
             daemon.kill()
+            at_work += begun < reaps_begun(world)
         assert [one for one in living if not world.lives(one)] == []
+    assert at_work >= 3
     with Daemon(world) as daemon:
         wait_until(lambda: not any(world.lives(one) for one in doomed), PATIENCE)
         two_sweeps(world)

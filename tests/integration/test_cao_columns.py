@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 from tests.tools.distributions import install
-from tests.tools.hosts import CaoHost, connected
+from tests.tools.hosts import CaoHost, StandardHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
@@ -149,6 +151,9 @@ def test_unconfigured_it_serves_the_server_that_it_is_in(served: tuple[CaoHost, 
     embedded = Embedded("cao")
     try:
         wait_until(lambda: is_stamped(tmux, gone) and is_stamped(tmux, stays))
+        # tmux tells whole seconds: a session of the second in which its name was deleted may be the next of that name.
+        made = int(tmux.run("display-message", "-p", "-t", f"{gone}:", "#{session_created}"))
+        wait_until(lambda: int(time.time()) > made)
         host.delete("cao-gone")
         embedded.deleted("cao-gone")
         assert embedded.drain(30)
@@ -186,6 +191,25 @@ def test_the_users_own_configuration_wins(
     assert tmux.session_ids() == {session}
     assert not is_stamped(tmux, session)
     assert ("names the registry standard, and not cao" in caplog.text) is warned
+
+
+def test_what_this_server_deletes_is_not_said_of_another_registry(served: tuple[CaoHost, TmuxServer], short_tmp: Path) -> None:
+    """Its sessions may have the ids of this server's; it is swept all the same."""
+    _, tmux = served
+    session, known = tmux.new_session("ws-cao-a"), tmux.new_session("ws-b")
+    other = StandardHost(short_tmp / "other.sqlite")
+    other.create()
+    other.insert(["b"])
+    socket = json.dumps([tmux.path])
+    configured(f'registry = "standard"\ndatabase_url = "sqlite:///{other.path}"\ntmux_sockets = {socket}\n', short_tmp)
+    embedded = Embedded("cao")
+    try:
+        embedded.deleted("cao-a")
+        assert embedded.drain(30)
+        assert tmux.session_ids() == {session, known}
+        wait_until(lambda: is_stamped(tmux, known))
+    finally:
+        embedded.stop()
 
 
 def test_a_bad_configuration_is_an_error_in_the_log_and_reaps_nothing(

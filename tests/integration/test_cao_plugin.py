@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,6 +48,9 @@ class Place:
         for name in names:
             self.tmux.new_session(name)
         self.host.insert(names)
+        # tmux tells whole seconds: a session of the second in which its name was deleted may be the next of that name.
+        made = int(time.time())
+        wait_until(lambda: int(time.time()) > made)
 
     def sessions(self) -> set[str]:
         return set(self.tmux.run("list-sessions", "-F", "#{session_name}").split("\n"))

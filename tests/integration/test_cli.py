@@ -256,15 +256,18 @@ def test_switched_off_is_0_and_not_configured_is_2(
     empty.write_text(f'state_dir = "{tmp_path}/state"\n')
     done = reaper.bare("--config", str(empty), "sweep")
     assert (done.code, "set database_url or registry" in done.err) == (2, True)
+    leads_on = f"workspace-reaper --config {empty} init' looks at this machine and makes that file, {empty}"
+    assert leads_on in done.err
     status = reaper.bare("--config", str(empty), "status")
     assert (status.code, status.out.split("\n")[0]) == (
         0,
         "not configured: nothing is reaped; set database_url or registry",
     )
+    assert leads_on in status.out
     [line] = [
         check for check in reaper.bare("--config", str(empty), "doctor", "--json").json if check["check"] == "configuration"
     ]
-    assert (line["state"], "not configured" in line["detail"]) == ("WARN", True)
+    assert (line["state"], "not configured" in line["detail"], leads_on in line["do"]) == ("WARN", True, True)
 
 
 # sweep --approve, breaker
@@ -516,10 +519,25 @@ def test_every_command_has_a_help(reaper: CommandLine, command: str) -> None:
     assert done.out == reaper.bare(command, "-h").out
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        pytest.param("init", "Write this file (default: the one that is read).", id="init --output"),
+        pytest.param("init", "else it asks on a terminal", id="init --write"),
+        pytest.param("restore", "Call the session so (default: its old name).", id="restore --as"),
+        pytest.param("run", "makes it start at each login", id="run"),
+    ],
+)
+def test_the_help_is_whole(reaper: CommandLine, command: str, words: str) -> None:
+    """Nothing in it is taken for markup, and it does not say more than is so."""
+    assert words in " ".join(reaper.bare(command, "--help").out.replace("│", " ").split())
+
+
 def test_the_help_lists_every_command_and_the_version_is_told(reaper: CommandLine) -> None:
     done = reaper.bare("--help")
     assert done.code == 0
     assert all(command in done.out for command in COMMANDS)
+    assert "Start with 'demo', then 'init', 'doctor', and 'sweep --dry-run'." in done.out
     assert re.fullmatch(r"workspace-reaper \d+\.\d+\.\d+\n", reaper.bare("--version").out)
 
 

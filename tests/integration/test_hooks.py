@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.tools.world import World
 
-from workspace_hookspecs import WorkspacePlugins
+from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
 from workspace_reaper.hooks import ReaperPlugin
 from workspace_reaper.settings import load_settings
@@ -160,6 +160,7 @@ def test_without_configuration_it_does_nothing_and_says_so_once(
             plugins.workspace_deleted("a")
             assert plugins.drain(30)
     assert caplog.text.count("not configured, so nothing is reaped") == 1
+    assert f"workspace-reaper --config {empty} init" in caplog.text
     assert plugin.sweep().as_dict()["abstained"] == "not configured"
     assert not (tmp_path / "state").exists()
 
@@ -231,6 +232,8 @@ def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins,
     told = [record.getMessage() for record in caplog.records if record.name == "workspace_reaper"]
     assert len([text for text in told if text.startswith("breaker latched: 3 of 3")]) == 1
     assert len([text for text in told if text.startswith("alarm: breaker")]) == 1
+    fields = [record.fields for record in caplog.records if record.name == "workspace_reaper"]  # type: ignore[attr-defined]
+    assert {one.get("alarm") for one in fields if one["event"] == "alarm"} >= {"breaker"}
 
 
 def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
@@ -296,6 +299,34 @@ def test_a_sweep_that_is_idle_says_nothing(world: World, caplog: pytest.LogCaptu
     assert told(caplog) == []
 
 
+# Another content in the same place
+
+
+def test_what_was_known_before_a_doubt_proves_nothing(world: World) -> None:
+    lost, present, *_ = world.workspaces(6)
+    world.sweep()
+    world.plugin.reaper().doubt("its file was replaced")
+    world.host.delete(lost)
+
+    for _ in range(3):
+        entry = world.entry(world.sweep(), lost)
+        assert (entry.reason, entry.outcome) == ("orphan", "none")
+        assert "unproven" in str(entry.protected_by)
+
+    world.host.delete(present)
+    assert world.entry(world.sweep(), present).protected_by == "unconfirmed", "the sweep after the doubt has known it"
+    assert world.entry(world.sweep(), present).outcome == "reaped"
+    assert world.lives(lost)
+    with world.plugin.reaper().reading() as ledger:
+        assert [one.detail for one in ledger.events(9) if one.kind == "registry changed"] == ["its file was replaced"]
+
+
+def test_nothing_is_doubted_before_the_first_sweep(world: World) -> None:
+    world.plugin.reaper().doubt("its file was replaced")
+    with world.plugin.reaper().reading() as ledger:
+        assert (ledger.registry().generation, ledger.events(9)) == (0, [])
+
+
 # Another configuration
 
 
@@ -321,6 +352,76 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
     assert not world.lives(archived)
     assert plugin.reaper().parts.plugins is before.parts.plugins, "the other plugins are asked as before"
     plugin.close()
+
+
+class During:
+    """Does something in the middle of the first sweep that would reap: when the plugins are asked."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act: Callable[[], object] | None = act
+
+    @hookimpl
+    def reaper_veto(self) -> None:
+        act, self._act = self._act, None
+        if act is not None:
+            act()
+
+
+def another(world: World, **settings: object) -> Reaper:
+    """The reaper after a change of the configuration."""
+    plugin = world.plugin
+    world.configure(**settings)
+    world._plugin = plugin
+    return Reaper(load_settings(world.write_config()))
+
+
+@pytest.mark.parametrize("by_hook", [False, True])
+def test_one_that_is_switched_off_stops_the_sweep_that_is_on(world: World, host: WorkspacePlugins, by_hook: bool) -> None:
+    (archived,) = world.workspaces(1, archived=True)
+    host.register(During(lambda: world.plugin.use(another(world, enabled=False))), "during")
+
+    host.workspace_archived(archived) if by_hook else host.tick()
+
+    assert host.drain(30)
+    assert not world.plugin.reaper().settings.enabled
+    assert world.lives(archived)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_what_a_hook_said_outlives_the_sweep_that_another_reaper_stops(world: World, host: WorkspacePlugins) -> None:
+    world.configure(archived_ttl=3600)
+    host.manager.unregister(name="reaper")
+    host.register(world.plugin, "reaper")
+    (archived,) = world.workspaces(1, archived=True)
+    host.register(During(lambda: world.plugin.use(another(world, archived_ttl=7200))), "during")
+
+    host.workspace_archived(archived)
+
+    assert host.drain(30)
+    assert world.plugin.reaper().settings.archived_ttl == 7200
+    assert not world.lives(archived)
+
+
+def test_a_deletion_in_the_registry_before_is_not_judged_by_the_next(
+    world: World, host: WorkspacePlugins, worlds: Callable[..., World]
+) -> None:
+    gone, archived = world.workspaces(2)
+    world.host.archive(archived)
+    world.host.delete(gone)
+
+    def turn_away() -> None:
+        host.workspace_deleted(gone)
+        world.plugin.use(another(world, database_url=f"sqlite:///{worlds(servers=0).host.path}"))
+
+    host.register(During(turn_away), "during")
+    host.workspace_archived(archived)
+
+    assert host.drain(30)
+    assert world.lives(gone)
+    assert world.lives(archived)
+    host.workspace_deleted(gone)
+    assert host.drain(30)
+    assert not world.lives(gone), "what is said of the new one counts"
 
 
 def test_a_tick_is_remembered(world: World, host: WorkspacePlugins) -> None:

@@ -155,6 +155,7 @@ def test_the_written_file_is_what_the_other_commands_read(machine: Machine, init
     done = init("--write")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{machine.config} is written. Next:" in done.stdout
+    assert "'workspace-reaper service systemd' for a unit that starts it at each login" in done.stdout
     assert machine.config.stat().st_mode & 0o777 == 0o600
     settings = load_settings()
     assert (settings.registry, settings.database_url) == ("vibe-kanban", f"sqlite:///{host.path}")

@@ -19,6 +19,7 @@ from tests.tools.writer import Writer
 
 from workspace_reaper.daemon.living import LivingSessions
 from workspace_reaper.daemon.noticing import Noticing
+from workspace_reaper.errors import LedgerError, SweepLocked
 from workspace_reaper.model import Census, Source, Unknown
 from workspace_reaper.names import Names
 from workspace_reaper.registry import load_schema, open_registry
@@ -35,8 +36,18 @@ class Told:
     deleted: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     refuse: bool = False
+    doubts: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    def doubt(self, why: str) -> None:
+        self.order.append("doubt")
+        if self.failures:
+            raise self.failures.pop()
+        self.doubts.append(why)
 
     def workspace_deleted(self, workspace_id: str) -> None:
+        self.order.append("deleted")
         self.deleted.append(workspace_id)
         if self.refuse:
             raise RuntimeError("a plugin that raises")
@@ -60,7 +71,7 @@ class Bench:
         schema = load_schema(host.schema)
         self.feed = SqliteFeed(schema, str(host.path), busy_limit=0.2)
         registry = open_registry(schema, str(host.path), {}, busy_limit=0.2)
-        self.noticing = Noticing(self.feed, self.told, registry, lambda: self.sessions)
+        self.noticing = Noticing(self.feed, self.told, registry, lambda: self.sessions, self.told.doubt)
 
     def __enter__(self) -> Bench:
         self.noticing.start()
@@ -252,6 +263,9 @@ def restore_by_backup(bench: Bench, tmp_path: Path) -> None:
 
 
 def restore_by_copy(bench: Bench, tmp_path: Path) -> None:
+    """As it is done while the server is stopped, which has folded its log."""
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as connection:
+        wait_until(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, PATIENCE)
     shutil.copyfile(tmp_path / "backup.sqlite", bench.path)
 
 
@@ -288,10 +302,37 @@ def test_a_database_that_is_no_longer_the_same(
     bench.host.insert([bench.id(COUNT)])
     wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.census.workspaces, PATIENCE)
     change(bench, tmp_path)
-    if (mode, change) != ("WAL", restore_by_copy):
-        bench.await_event("deletions withheld")
-        assert bench.told.deleted == []
-        bench.is_well()
+    bench.await_event("deletions withheld")
+    assert bench.told.deleted == []
+    bench.is_well()
+    assert len(bench.told.doubts) >= 1
+
+
+def test_a_doubt_is_told_before_anything_else(bench: Bench) -> None:
+    """However often that fails; and it is said once."""
+    errors = [SweepLocked("another one sweeps"), LedgerError("the disk is full")]
+    bench.told.failures = list(errors)
+    bench.writer.commit(bench.path, "ALTER TABLE workspaces ADD COLUMN more TEXT", *bench.delete(0))
+    assert str(errors[-1]) in bench.await_event("doubt not noted")
+    bench.writer.commit(bench.path, *bench.delete(1))
+    bench.await_deleted(1)
+    assert bench.told.order == ["doubt", "doubt", "doubt", "deleted"]
+    assert len(bench.told.doubts) == bench.events().count("doubt not noted") == 1
+
+
+def test_no_doubt_where_there_were_merely_too_many(bench: Bench) -> None:
+    bench.writer.commit(bench.path, *bench.delete(*range(COUNT - 3)))
+    bench.await_event("deletions withheld")
+    bench.is_well()
+    assert bench.told.doubts == []
+
+
+def test_who_fell_silent_goes_on_and_tells_nothing(bench: Bench) -> None:
+    bench.noticing.fall_silent()
+    bench.writer.commit(bench.path, *bench.delete(0))
+    wait_until(lambda: (past := bench.noticing._past) and bench.id(0) not in past.census.workspaces, PATIENCE)
+    assert bench.noticing.stop(PATIENCE)
+    assert bench.told.deleted == []
 
 
 def test_a_vacuum_alone(bench: Bench) -> None:

@@ -121,6 +121,31 @@ def test_the_last_workspaces_of_a_small_server_may_go(count: int) -> None:
     assert after(census(ids(count)), census(())).deleted == tuple(sorted(ids(count)))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
+    before = census(ids(count))
+    for now in (census(ids(3, first=7)), census((), oldest=("flagged",))):
+        comparison = after(before, now)
+        assert (comparison.deleted, comparison.withheld) == ((), ids(count))
+        assert comparison.doubtful
+    emptied = after(before, census(()))
+    comparison = confirm(emptied, before, rows(census(ids(3, first=7)), anchors=()))
+    assert (comparison.deleted, comparison.withheld, comparison.doubtful) == ((), ids(count), True)
+
+
+def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
+    before = census(ids(9))
+    assert after(before, census(ids(8), epoch="2")).doubtful
+    assert not after(before, census(ids(9), epoch="2")).doubtful
+    assert not after(before, census(ids(8))).doubtful
+    too_many = after(before, census(ids(2)))
+    assert (too_many.withheld, too_many.doubtful) == (ids(7, first=2), False)
+    swapped = confirm(
+        after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], place="x")
+    )
+    assert (swapped.withheld, swapped.doubtful) == (NOBODY, False)
+
+
 @pytest.mark.parametrize(
     ("lost", "of", "told"), [(2, 2, True), (3, 5, False), (3, 6, True), (4, 8, True), (5, 9, False), (3, 3, False)]
 )

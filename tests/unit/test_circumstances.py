@@ -125,3 +125,14 @@ def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:
     scene = circumstances(memory(testimony={"w1": NOW - HOUR}))
     assert scene.facts(session(age=HOUR), "w1", None, NOW).testimony is Said.DELETED
     assert scene.facts(session(age=HOUR - 1), "w1", None, NOW).testimony is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
+def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_again(fraction: float) -> None:
+    """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
+    told = circumstances(memory(testimony={"w1": NOW - HOUR + fraction}))
+    reused = replace(told, reuses_ids=True)
+    known, older = session(age=HOUR, stamp=Stamp.OURS), session(age=HOUR + 1, stamp=Stamp.OURS)
+    assert reused.facts(known, "w1", None, NOW).testimony is None
+    assert reused.facts(older, "w1", None, NOW).testimony is Said.DELETED
+    assert told.facts(known, "w1", None, NOW).testimony is Said.DELETED

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from workspace_reaper.daemon import process
 from workspace_reaper.daemon.baseline import Baseline
 from workspace_reaper.daemon.health import Part, stuck
 from workspace_reaper.daemon.manager import ServiceManager
+from workspace_reaper.daemon.setup import set_up
 from workspace_reaper.daemon.signals import Signals
 from workspace_reaper.model import Source, Unknown
+from workspace_reaper.settings import Settings
 
 # What it tells systemd
 
@@ -188,6 +194,54 @@ def test_a_baseline_is_taken_when_the_feed_was_read() -> None:
     assert baseline.is_taken(20)
     reading.join(20)
     assert (baseline.wait(2), baseline.wait(0)) == (True, False)
+
+
+class Calls:
+    """Plugins, a plugin, a manager and an old duty in one, which use up each timeout that they are given."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.timeouts: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: object, **_: object) -> object:
+            self.names.append(name)
+            if name in {"stop", "drain", "close"} and isinstance(arguments[0], float):
+                self.timeouts.append(arguments[0])
+                time.sleep(max(0.0, arguments[0]))
+            return nullcontext()
+
+        return call
+
+
+def test_stopping_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hangs: what is handed on to the parts is one time, not one for each."""
+    monkeypatch.setattr(process, "STOPPING", 0.4)
+    calls: Any = Calls()
+    process.Daemon(calls, calls, calls, Settings, {})._stop(calls, signal.SIGTERM)
+    assert len(calls.timeouts) == 4
+    assert sum(max(0.0, timeout) for timeout in calls.timeouts) <= 0.4
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in (None, "workspace_reaper", "workspace_hookspecs")]
+    levels, handlers, hook = [logger.level for logger in loggers], list(loggers[0].handlers), threading.excepthook
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    loggers[0].handlers[:] = handlers
+    logging.captureWarnings(capture=False)
+    threading.excepthook = hook
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
+def test_the_old_noticing_falls_silent_before_the_new_reaper_is_used(tmp_path: Path) -> None:
+    calls: Any = Calls()
+    setup = set_up(Settings(database_url=str(tmp_path / "no"), state_dir=tmp_path, enabled=False), {})
+    process.Daemon(calls, calls, calls, Settings, {})._relieve(calls, setup)
+    order = [name for name in calls.names if name in {"fall_silent", "use", "stop"}]
+    assert order == ["fall_silent", "use", "stop"]
 
 
 def test_nobody_waits_for_the_baseline_of_a_feed_that_is_closed() -> None:

@@ -92,6 +92,12 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, directory: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_it_is_started_again_whatever_it_failed_of() -> None:
+    """The database of a server that has not run yet is a configuration error, and not for ever."""
+    lines = [line for line in systemd.unit(PLAIN).splitlines() if line.startswith(("Restart", "StartLimit"))]
+    assert lines == ["StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=10"]
+
+
 def test_what_it_needs_so_that_tmux_servers_live_on() -> None:
     """I26, I66: no limit of this unit, and no end of it, may meet a tmux server; and it must see the sockets."""
     lines = [line for line in systemd.unit(PLAIN).splitlines() if not line.startswith("#")]

@@ -221,6 +221,22 @@ def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> 
     assert "workspace-reaper" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_what_is_forgotten_is_looked_at_no_more(worker: Worker, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    recorder.disagree = {"a": 1}
+    worker.suspect("a", Testimony.DELETED)
+    assert recorder.entered.wait(20)
+    worker.suspect("b", Testimony.DELETED)
+    assert not worker.forgotten
+    worker.forget()
+    assert worker.forgotten
+    worker.suspect("c", Testimony.DELETED)
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert [sorted(suspects) for suspects, _ in recorder.looks] == [["a"], ["c"]]
+    assert not worker.forgotten
+
+
 def test_it_tells_since_when_it_works(worker: Worker, recorder: Recorder) -> None:
     assert worker.busy_since is None
     recorder.gate.clear()

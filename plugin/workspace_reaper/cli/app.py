@@ -31,7 +31,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="workspace-reaper",
     help="Reaps the tmux sessions that deleted, archived and forgotten workspaces leave behind, and nothing else.\n\n"
-    "Start with 'demo', then 'doctor', then 'sweep --dry-run'.",
+    "Start with 'demo', then 'init', 'doctor', and 'sweep --dry-run'.",
     epilog="Exit codes: 0 done; 1 something failed; 2 usage or configuration; 3 could not see everything, or the breaker "
     "holds, so held back. Switch it off with WORKSPACE_REAPER_ENABLED=0.",
     no_args_is_help=True,
@@ -95,6 +95,7 @@ def sweep(
     from workspace_reaper.cli.loading import load_plugin  # noqa: PLC0415
     from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
+    from workspace_reaper.wiring import how_to_configure  # noqa: PLC0415
 
     if yes and not approve:
         _stop("--yes answers the question of --approve, and is nothing without it", 2)
@@ -111,7 +112,7 @@ def sweep(
     else:
         show_sweep(report)
     if report.abstained == "not configured":
-        _stop("set database_url or registry, in the configuration file or as WORKSPACE_REAPER_DATABASE_URL", 2)
+        _stop(how_to_configure(_Chosen.config), 2)
     raise typer.Exit(report.exit_code)
 
 

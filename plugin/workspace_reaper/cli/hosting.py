@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workspace_reaper.cli.chosen import chosen_config
+
 if TYPE_CHECKING:
     from workspace_hookspecs import WorkspacePlugins
     from workspace_reaper.hooks import ReaperPlugin
@@ -44,12 +46,13 @@ def run(context: typer.Context) -> None:
     configuration; a bad one is refused, and the old one stays. There is one
     for each 'state_dir'; all other commands work beside it.
 
-    'service' prints what makes it start with the machine.
+    'service' prints what makes it start at each login, and tells how it can
+    start with the machine.
     """
     from workspace_reaper.cli.loading import find_reaper  # noqa: PLC0415
     from workspace_reaper.daemon.process import run_daemon  # noqa: PLC0415
 
-    config = _config(context)
+    config = chosen_config(context)
 
     def find(plugins: WorkspacePlugins) -> ReaperPlugin:
         return find_reaper(plugins, config)
@@ -70,7 +73,7 @@ def service(
     """
     from workspace_reaper.service import Program, launchd, systemd  # noqa: PLC0415
 
-    config = _config(context)
+    config = chosen_config(context)
     tmux = shutil.which("tmux")
     program = Program(
         command=_own_command(),
@@ -80,12 +83,6 @@ def service(
     )
     text = systemd.unit(program) if manager is _Manager.SYSTEMD else launchd.property_list(program, Path.home())
     sys.stdout.buffer.write(text.encode("utf-8"))
-
-
-def _config(context: typer.Context) -> Path | None:
-    # Older versions of Typer keep the text here, and give the path to the callback only.
-    config: str | Path | None = context.find_root().params["config"]
-    return None if config is None else Path(config)
 
 
 def _own_command() -> str:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from workspace_reaper.cli.chosen import chosen_config
+
 __all__ = ["add_to"]
 
 
@@ -21,16 +23,19 @@ def add_to(app: typer.Typer) -> None:
 def init(
     context: typer.Context,
     *,
-    write: Annotated[bool, typer.Option("--write", help="Write the file; else it is only shown.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the file; else it asks on a terminal, and elsewhere only shows it.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write this file [default: the one that is read].")
+        Path | None, typer.Option("--output", metavar="FILE", help="Write this file (default: the one that is read).")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there, and keep it beside.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")] = False,
 ) -> None:
     """Look at this machine, and make a configuration file for it: databases, tmux sockets, session names.
 
-    It shows what it found and the file, and writes it with --write, or when it has asked you. The file says
+    It shows what it found, and the file. With --write it writes that; else
+    it asks first on a terminal, and writes nothing elsewhere. The file says
     'enabled = false': nothing is reaped until you change that.
     """
     from workspace_reaper import discovery  # noqa: PLC0415
@@ -56,11 +61,9 @@ def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
     """What ``--output`` names, else the file that all commands read; and whether they do so without being told."""
     from workspace_reaper.settings import configuration_file  # noqa: PLC0415
 
-    # Older versions of Typer keep the text here, and give the path to the callback only.
-    config: str | Path | None = context.find_root().params["config"]
     default = configuration_file(None, os.environ).absolute()
-    named = output if output is not None else config
-    file = default if named is None else configuration_file(Path(named), os.environ).absolute()
+    named = output if output is not None else chosen_config(context)
+    file = default if named is None else configuration_file(named, os.environ).absolute()
     return file, file == default
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from workspace_reaper.cli.chosen import chosen_config
 
 if TYPE_CHECKING:
     from workspace_reaper.reap_model import Reap
@@ -23,7 +24,7 @@ _Id = Annotated[
     str, typer.Argument(metavar="ID", help="The id of a reap, as in 'history', or 6 or more of its first characters.")
 ]
 _As = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="Call the session so [default: its old name].", show_default=False)
+    str | None, typer.Option("--as", metavar="NAME", help="Call the session so (default: its old name).", show_default=False)
 ]
 _Run = Annotated[bool, typer.Option("--run", help="Start again what ran in the panes; else it is only shown.")]
 _Force = Annotated[bool, typer.Option("--force", help="Where a working directory is gone, start in the home directory.")]
@@ -105,9 +106,7 @@ def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: 
 def _load(context: typer.Context) -> Reaper:
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
 
-    # Older versions of Typer keep the text here, and give the path to the callback only.
-    config: str | Path | None = context.find_root().params["config"]
-    return load_reaper(None if config is None else Path(config))
+    return load_reaper(chosen_config(context))
 
 
 def _check_new_name(name: str | None) -> None:

@@ -13,6 +13,7 @@ from workspace_reaper.explain import Explanation, seconds_text
 from workspace_reaper.reap_model import Reap
 from workspace_reaper.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.status import Status
+from workspace_reaper.wiring import how_to_configure
 
 __all__ = ["show_checks", "show_explanation", "show_history", "show_sessions", "show_status", "show_sweep", "show_unknown"]
 
@@ -102,6 +103,7 @@ def show_status(status: Status) -> None:
     told = status.as_dict()
     if not status.configured:
         say("not configured: nothing is reaped; set database_url or registry")
+        say_whole(printable(how_to_configure()))
     elif not status.enabled:
         say("switched off: nothing is reaped")
     if status.report is None:

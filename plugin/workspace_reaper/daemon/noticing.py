@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from workspace_reaper.absences import Comparison, Past, compare, confirm, vanished
+from workspace_reaper.errors import LedgerError, SweepLocked
 from workspace_reaper.model import Census, Unknown
 from workspace_reaper.ports import Feed, Registry
 
@@ -37,12 +38,20 @@ def _nobody_knows() -> None:
     return None
 
 
+def _nobody_doubts(why: str) -> None:  # noqa: ARG001
+    return None
+
+
 class Noticing:
     """Fires ``workspace_deleted`` and ``workspace_archived`` from a thread of its own.
 
     The first census is a baseline: what was deleted while nobody watched is left to the ticks, and so is each deletion that
     ``absences`` withholds. ``sessions`` gives the ids that living sessions are named for, None where that can't be told; it
     is asked only after something vanished. The feed is the noticing's, and is closed with it.
+
+    ``doubt`` is told why the database is no longer the one that was known, where that took workspaces away: their absence must
+    not make orphans of their sessions. It is tried until it raises neither ``LedgerError`` nor ``SweepLocked``, and nothing is
+    noticed before.
     """
 
     def __init__(
@@ -51,15 +60,20 @@ class Noticing:
         plugins: Hooks,
         registry: Registry,
         sessions: Callable[[], Collection[str] | None] = _nobody_knows,
+        doubt: Callable[[str], object] = _nobody_doubts,
     ) -> None:
         self._feed = feed
         self._plugins = plugins
         self._registry = registry
         self._sessions = sessions
+        self._doubt = doubt
+        self._doubted: str | None = None  # why, until somebody was told
+        self._said_doubt_failed = False
         self._past: Past | None = None
         self._pending = True  # a look that is still to be had, whether or not anything changes
         self._unknown = False
         self._beat = time.monotonic()
+        self._silent = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="workspace-reaper noticing", daemon=True)
 
@@ -72,10 +86,15 @@ class Noticing:
         """Begin, once. The thread takes the baseline."""
         self._thread.start()
 
+    def fall_silent(self) -> None:
+        """Fire no hook any more: another one does. Returns at once; a hook that is being fired may still go on."""
+        self._silent.set()
+
     def stop(self, timeout: float) -> bool:
         """End, and close the feed; whether the thread has ended within so many seconds. No hook is fired afterwards by a
         thread that has."""
         deadline = time.monotonic() + timeout
+        self._silent.set()
         self._stopping.set()
         # Its close waits for a read that is on.
         closing = threading.Thread(target=self._feed.close, name="workspace-reaper noticing ends", daemon=True)
@@ -97,6 +116,9 @@ class Noticing:
                 self._stopping.wait(_AFTER_FAILURE)
 
     def _look(self) -> None:
+        if not self._doubt_is_told():
+            self._stopping.wait(_AFTER_UNKNOWN)
+            return
         now = self._feed.read()
         comparison = now if isinstance(now, Unknown) else self._compare(now)
         if self._stopping.is_set():
@@ -107,10 +129,26 @@ class Noticing:
             self._stopping.wait(_AFTER_UNKNOWN)
             return
         self._say_known()
-        self._past, self._pending = comparison.past, False
+        self._doubted = comparison.why if comparison.doubtful else None
+        self._past, self._pending = comparison.past, self._doubted is not None
         self._tell(comparison)
         self._fire(self._plugins.workspace_deleted, comparison.deleted, "deleted")
         self._fire(self._plugins.workspace_archived, comparison.archived, "archived")
+
+    def _doubt_is_told(self) -> bool:
+        """Whether nobody need be told any more."""
+        if self._doubted is None:
+            return True
+        try:
+            self._doubt(self._doubted)
+        except (LedgerError, SweepLocked) as error:
+            if not self._said_doubt_failed:
+                self._said_doubt_failed = True
+                fields = {"event": "doubt not noted", "why": str(error)}
+                _log.warning("can't note that the database is another one, and try on: %s", error, extra={"fields": fields})
+            return False
+        self._doubted, self._said_doubt_failed = None, False
+        return True
 
     def _compare(self, now: Census) -> Comparison | Unknown:
         past = self._past
@@ -123,7 +161,7 @@ class Noticing:
 
     def _fire(self, hook: Callable[[str], object], ids: Iterable[str], what: str) -> None:
         for workspace_id in ids:
-            if self._stopping.is_set():
+            if self._silent.is_set():
                 return
             _log.info("workspace %s", what, extra={"fields": {"event": what, "workspace": workspace_id}})
             try:

@@ -82,16 +82,25 @@ class Duty:
         reaper = setup.reaper
         living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.parts.names)
         self._baseline = None if setup.feed is None else Baseline(setup.feed)
-        self._noticing = None if self._baseline is None else Noticing(self._baseline, plugins, reaper.registry, living)
+        self._noticing = (
+            None if self._baseline is None else Noticing(self._baseline, plugins, reaper.registry, living, reaper.doubt)
+        )
 
-    def start(self, patience: float) -> None:
-        """Fire the first tick now. What is committed afterwards is noticed, if the database answers within ``patience``."""
-        self.begun_at = time.monotonic()
-        if self._noticing is not None:
+    def watch(self, patience: float) -> None:
+        """Begin to notice: what is committed afterwards, if the database answers within so many seconds."""
+        if self._baseline is not None and self._noticing is not None:
             self._noticing.start()
-        self._clock.__enter__()
-        if self._baseline is not None:
             self._baseline.is_taken(patience)
+
+    def tick(self) -> None:
+        """Fire the first tick now, and the others in time."""
+        self.begun_at = time.monotonic()
+        self._clock.__enter__()
+
+    def fall_silent(self) -> None:
+        """Tell nothing more of what is noticed. Returns at once."""
+        if self._noticing is not None:
+            self._noticing.fall_silent()
 
     def stop(self, timeout: float) -> None:
         """No tick and no event comes from here any more, unless the noticing hangs for longer than ``timeout`` seconds."""
@@ -127,7 +136,8 @@ class Daemon:
         """Until TERM or INT."""
         self._plugin.use(setup.reaper)
         duty = Duty(setup, self._plugins)
-        duty.start(BASELINE)
+        duty.tick()
+        duty.watch(BASELINE)
         tell(
             logging.WARNING if setup.feed is None else logging.INFO,
             f"workspace-reaper {version('workspace-reaper')} {setup}",
@@ -165,11 +175,14 @@ class Daemon:
         return set_up(settings, self._environ)
 
     def _relieve(self, duty: Duty, setup: Setup) -> Duty:
-        """The new one begins before the old one ends, so that nothing is missed in between."""
+        """The new one watches before the old one falls silent, so that nothing is missed in between; and what the old one
+        notices of its database is not told to the reaper of the new one."""
         log_to_stderr(setup.settings.log_format)
-        self._plugin.use(setup.reaper)
         new = Duty(setup, self._plugins)
-        new.start(BASELINE_AGAIN)
+        new.watch(BASELINE_AGAIN)
+        duty.fall_silent()
+        self._plugin.use(setup.reaper)
+        new.tick()
         duty.stop(STOPPING / 8)
         return new
 

@@ -12,7 +12,7 @@ from workspace_reaper.log import tell
 from workspace_reaper.ports import Feed
 from workspace_reaper.registry import open_feed
 from workspace_reaper.settings import Settings, load_settings
-from workspace_reaper.wiring import Reaper
+from workspace_reaper.wiring import Reaper, how_to_configure
 
 __all__ = ["Setup", "read_settings", "set_up"]
 
@@ -37,10 +37,7 @@ def read_settings(config: Path | None) -> Settings:
     nothing is a mistake."""
     settings = load_settings(config)
     if not settings.configured:
-        raise ConfigurationError(
-            "not configured: set database_url or registry in the configuration file, or WORKSPACE_REAPER_DATABASE_URL in the "
-            "environment"
-        )
+        raise ConfigurationError(f"not configured: {how_to_configure(config)}")
     return settings
 
 

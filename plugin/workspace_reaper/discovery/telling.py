@@ -29,7 +29,7 @@ def next_steps(file: Path, *, is_default: bool) -> list[str]:
         f"3. WORKSPACE_REAPER_ENABLED=1 {command} sweep --dry-run   (a preview: nothing is reaped, nothing is written)",
         "4. write enabled = true in the file",
         "5. a Python server that loads plugins reaps from its next start on; for any other:",
-        f"   {command} run, or '{command} service systemd' for a unit that starts it with the machine",
+        f"   {command} run, or '{command} service systemd' for a unit that starts it at each login",
     ]
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.errors import ConfigurationError
 from workspace_reaper.hooks import ReaperPlugin
+
+if TYPE_CHECKING:
+    from workspace_reaper.settings import Settings
 
 __all__ = ["Embedded"]
 
@@ -34,19 +38,21 @@ class Embedded:
     def __init__(self, registry: str) -> None:
         self._plugins: WorkspacePlugins | None = None
         self._clock = ExitStack()
+        self._is_asked = False
         reaper = ReaperPlugin()
         try:
-            every = _configure(reaper, registry)
+            settings = _configure(reaper, registry)
         except ConfigurationError as error:
             text = "the configuration can't be used, so nothing is reaped until it is mended and the server restarted: %s"
             _log.error(text, error)
             return
+        self._is_asked = settings.registry == registry
         self._plugins = _loaded(reaper)
-        self._clock.enter_context(self._plugins.ticking(every))
+        self._clock.enter_context(self._plugins.ticking(settings.tick))
 
     def deleted(self, workspace_id: str) -> None:
-        """The server has deleted this workspace, and committed that."""
-        if self._plugins is not None:
+        """The server has deleted this workspace, and committed that. It says nothing of those of another registry."""
+        if self._plugins is not None and self._is_asked:
             self._plugins.workspace_deleted(workspace_id)
 
     def look(self) -> None:
@@ -66,8 +72,8 @@ class Embedded:
             self._plugins.close(_CLOSING)
 
 
-def _configure(reaper: ReaperPlugin, registry: str) -> float:
-    """Give it its configuration; the seconds between two ticks. Raises ``ConfigurationError``."""
+def _configure(reaper: ReaperPlugin, registry: str) -> Settings:
+    """Give it its configuration, and return that. Raises ``ConfigurationError``."""
     from workspace_reaper.settings import load_settings  # noqa: PLC0415  late: a server may load this and never start it
     from workspace_reaper.wiring import Reaper  # noqa: PLC0415
 
@@ -78,7 +84,7 @@ def _configure(reaper: ReaperPlugin, registry: str) -> float:
         text = "the configuration names the registry %s, and not %s, so the sessions of this server are not looked at"
         _log.warning(text, settings.registry, registry)
     reaper.use(Reaper(settings))
-    return settings.tick
+    return settings
 
 
 def _loaded(reaper: ReaperPlugin) -> WorkspacePlugins:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from workspace_reaper.registry.place import Misplaced
 
-__all__ = ["Pin", "Stamp", "Stamps", "change_counter", "stamps"]
+__all__ = ["Pin", "Stamp", "Stamps", "change_counter", "lost_its_log", "stamps"]
 
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
 
@@ -79,6 +79,12 @@ def stamps(path: str) -> Stamps:
     """Of the database at this path and of its write-ahead log, None where there is none. ``Misplaced`` if they can't be
     looked at."""
     return _stamp(path), _stamp(os.path.realpath(path) + "-wal")
+
+
+def lost_its_log(before: Stamps, now: Stamps) -> bool:
+    """Whether a write-ahead log is gone without having been folded into the file: then the last commits are gone with it."""
+    (file, log), (file_now, log_now) = before, now
+    return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
 
 
 def _stamp(path: str) -> Stamp | None:

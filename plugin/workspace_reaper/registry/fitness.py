@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from workspace_reaper.registry.schema import Facts, Schema
 __all__ = ["Finding", "Unfit", "absent_columns", "no_index", "probed"]
 
 _SHOWN = 20
+_NO_COLUMN = re.compile(r"no such column: (?:.*\.)?(.+)")
 
 
 class Unfit(Exception):
@@ -50,17 +52,19 @@ def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables:
     return frozenset(missing)
 
 
-def probed(connection: Connection, facts: Facts, probe: Executable) -> Sequence[Any]:
+def probed(
+    connection: Connection, facts: Facts, probe: Executable, there: Mapping[str, Collection[str]] | None = None
+) -> Sequence[Any]:
     """What the database says of each column that ``probe`` selects of these facts, as the DB-API describes it. ``Unfit`` if
     an expression can't be evaluated, or does not give one value for each row; the database's own error where it is not the
-    expressions."""
+    expressions. ``there``: the columns of each table, for a database that names no nearest one itself."""
     try:
         described, strange = _tried(connection, probe, 2 + len(FLAGS))
     except DBAPIError as error:
         connection.rollback()  # of the transaction that the error has ended
-        raise (_failing_expression(connection, facts) or error) from error
+        raise (_failing_expression(connection, facts, there or {}) or error) from error
     if strange:
-        raise _failing_expression(connection, facts) or Unfit("can't be asked with these expressions")
+        raise _failing_expression(connection, facts, {}) or Unfit("can't be asked with these expressions")
     return described
 
 
@@ -75,7 +79,7 @@ def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Seq
     return described, strange
 
 
-def _failing_expression(connection: Connection, facts: Facts) -> Unfit | None:
+def _failing_expression(connection: Connection, facts: Facts, there: Mapping[str, Collection[str]]) -> Unfit | None:
     """The expression that fails alone as well; None if the ids do, which the lock or the permission explains."""
     for name in (None, *FLAGS, "worktree"):
         expression = facts.id if name is None else getattr(facts, name)
@@ -84,7 +88,8 @@ def _failing_expression(connection: Connection, facts: Facts) -> Unfit | None:
         try:
             _, strange = _tried(connection, select(expression).select_from(*_tables(facts)).where(NO_ROW), 1)
         except DBAPIError as error:
-            return None if name is None else Unfit(f"can't tell {name} ({str(error.orig).splitlines()[0]})")
+            said = str(error.orig).splitlines()[0]
+            return None if name is None else Unfit(f"can't tell {name} ({said}{_nearest_in(said, there)})")
         if strange:
             return Unfit(f"can't tell {name}: it does not give one value for each row")
     return None
@@ -114,7 +119,18 @@ def _existing(table: Table, names: Iterable[str]) -> str:
 
 def _with_nearest(name: str, schema: Schema, there: Mapping[str, Collection[str]]) -> str:
     table, _, column = name.rpartition(".")
-    columns = next(there[one.fullname] for one in schema.tables if one.name == table)
-    near = difflib.get_close_matches(column.lower(), {one.lower(): one for one in columns}, n=1)
-    exact = [one for one in columns if near and one.lower() == near[0]]
-    return f"{name} (did you mean {exact[0]}?)" if exact else name
+    near = _nearest(column, next(there[one.fullname] for one in schema.tables if one.name == table))
+    return f"{name} (did you mean {near}?)" if near else name
+
+
+def _nearest_in(said: str, there: Mapping[str, Collection[str]]) -> str:
+    """The nearest to the column that SQLite says is not there."""
+    missing = _NO_COLUMN.match(said)
+    near = missing and _nearest(missing[1], {column for columns in there.values() for column in columns})
+    return f"; did you mean {near}?" if near else ""
+
+
+def _nearest(name: str, columns: Collection[str]) -> str | None:
+    by_lower = {one.lower(): one for one in columns}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None

@@ -128,6 +128,10 @@ class PostgresFeed:
         oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
         told = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.census)]
         connection.rollback()
+        # Tables are read as they are defined now, even by a transaction that does not see so yet.
+        if epoch_of(connection, schema.tables) != epoch:
+            raise Ended("was made anew while it was read: the next look reads the new one")
+        connection.rollback()
         self._seen = snapshot
         return Census(
             place=place,

@@ -22,6 +22,7 @@ from workspace_reaper.registry.database import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.fitness import Finding, Unfit, absent_columns, no_index, probed
 from workspace_reaper.registry.place import Misplaced, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
+from workspace_reaper.registry.quoting import strict
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.wording import in_words
 
@@ -95,7 +96,7 @@ def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
     uri = f"file://{quote(os.fsencode(path))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_limit, isolation_level=None)
     if sys.version_info >= (3, 12):
-        # Else a quoted name of no column is a text, and an expression with a slip of the pen is always false.
+        # Else a quoted name of no column is a text. Of expressions that are text alone, `strict` sees to it in every version.
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
     return connection
 
@@ -106,24 +107,21 @@ def statements_in(
     """The statements for this database as it is now; ``Unfit`` if it is not one of this schema. A ``cache`` of the caller's
     spares building them again."""
     cache = {} if cache is None else cache
-    absent = _absent(connection, schema)
-    facts = schema.facts(absent)
+    there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
+    absent = absent_columns(schema, there, lambda: _table_names(connection))
+    facts = strict(schema.facts(absent))
     by_rowid = _has_rowid(connection, schema)
     read = cache.get((absent, by_rowid))
     if read is None:
         read = cache[absent, by_rowid] = statements(facts, by_rowid=by_rowid)
-    probed(connection, facts, read.probe)
+    probed(connection, facts, read.probe, there)
     return read
 
 
-def _absent(connection: Connection, schema: Schema) -> frozenset[str]:
-    return absent_columns(
-        schema,
-        {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables},
-        lambda: connection.exec_driver_sql(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
-        ).scalars(),
-    )
+def _table_names(connection: Connection) -> Iterable[str]:
+    return connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+    ).scalars()
 
 
 def _columns(connection: Connection, name: str, schema: str | None) -> set[str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model import Census, Unknown
 from workspace_reaper.registry.feed import FileEvents
-from workspace_reaper.registry.files import Pin, Stamps, change_counter, stamps
+from workspace_reaper.registry.files import Pin, Stamps, change_counter, lost_its_log, stamps
 from workspace_reaper.registry.place import Misplaced, identity
 from workspace_reaper.registry.queries import OLDEST, Statements, flag
 from workspace_reaper.registry.schema import Schema
@@ -65,16 +65,26 @@ class _Plan:
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What the last read saw. Whether there was a commit since is told by ``version`` of the connection that was kept, or by
-    the ``stamps`` of the files where none is; not ``settled``: another write may leave these as they are."""
+    the ``stamps`` of the files where none is; not ``settled``: another write may leave these as they are. ``newest``: the ids
+    of the last two rows, the last one first; none where rows have no number."""
 
     place: str
     version: int
     stamps: Stamps
     settled: bool
+    newest: tuple[str, ...]
 
 
 class SqliteFeed:
     """The port ``Feed`` over one file.
+
+    An older copy that is written into the same file leaves no certain mark: the change counter hardly moves in WAL mode, and in
+    a rollback mode the writes that follow may have made up for it by the next look. But what it lacks are the rows with the
+    highest numbers. So the epoch changes where the file was written to and the newest row is gone; in a rollback mode, where
+    each commit writes to the file, only if the two newest are, or the look before failed. What is taken for it: that the
+    newest workspace is deleted and the log folded into the file, or the two newest are deleted, between two looks. What is
+    not found out: in a rollback mode a copy that lacks one workspace, if as many writes follow before the next look as there
+    were since it was made; and one of a table whose rows have no numbers, or none that grow.
 
     In a rollback mode it keeps a connection, for ``PRAGMA data_version`` means something only to one that stays. In WAL mode
     it does not: a connection that is open keeps the host from folding its log back into the file when it stops, and from
@@ -98,6 +108,7 @@ class SqliteFeed:
         self._seen: _Seen | None = None
         self._failed = True
         self._lost_logs = 0
+        self._set_back = 0
         self._rest_until = 0.0
 
     def wait(self, timeout: float) -> bool:
@@ -191,15 +202,18 @@ class SqliteFeed:
         self._rest_until = now + _REST * (time.thread_time() - cpu)
         if wal:
             self._disconnect()
-        if self._seen is not None and self._seen.place == place and _lost_its_log(self._seen.stamps, stamped):
-            self._lost_logs += 1
+        if self._seen is not None and self._seen.place == place:
+            self._lost_logs += lost_its_log(self._seen.stamps, stamped)
+            if stamps(self._path)[0] != self._seen.stamps[0]:  # by the end of the scan, lest it happened after its beginning
+                missing = sum(1 for _ in takewhile(lambda one: one not in workspaces, self._seen.newest))
+                self._set_back += missing >= (1 if wal or self._failed else 2)
         settled = all(abs(began - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
-        self._seen = _Seen(place, version, stamped, settled)
+        self._seen = _Seen(place, version, stamped, settled, tuple(islice(reversed(self._texts.values()), 2 * plan.paged)))
         return Census(
             place=place,
             schema=self._schema.identity,
             oldest=tuple(islice(oldest, OLDEST)),
-            epoch=f"schema version {plan.version}, {self._lost_logs} logs lost",
+            epoch=f"schema version {plan.version}, {self._lost_logs} logs lost, {self._set_back} times set back",
             clock=clock,
             workspaces=workspaces,
             archived=archived,
@@ -299,12 +313,6 @@ def _is_table(raw: sqlite3.Connection, name: str) -> bool:
     """Whether it is no view: some versions of SQLite give each row of one the number NULL."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
     return raw.execute(query, (name,)).fetchone() is not None
-
-
-def _lost_its_log(before: Stamps, now: Stamps) -> bool:
-    """Whether a write-ahead log is gone without having been folded into the file: then the last commits are gone with it."""
-    (file, log), (file_now, log_now) = before, now
-    return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
 
 
 def _as_it_is(value: Any) -> Any:

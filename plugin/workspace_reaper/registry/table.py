@@ -39,6 +39,8 @@ class TableSchema(Schema):
 
     def __init__(self, described: HostTable) -> None:
         self._described = described
+        # SQLite gives out the number of its last row again when that is deleted; a text may be whatever the host likes.
+        self.reuses_ids = described.id_type in ("integer", "text")
         self._canonical = _canonical(described.id_type, described.id_in_session)
         schema, _, name = described.name.rpartition(".")
         named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}

@@ -28,6 +28,7 @@ Take it out again:
 
 KeepAlive: it is started anew when it fails, not when it was stopped.
 AbandonProcessGroup: when it ends, nothing that it has started is taken down with it. It starts no tmux server itself.
+No limit of its memory is set: launchd has none that counts what is resident.
 LC_ALL: tmux writes the separators of its listings as "_" outside a UTF-8 locale.
 {secret}-->
 """

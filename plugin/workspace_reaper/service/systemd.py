@@ -40,6 +40,9 @@ _LEFT_OUT = """\
 _UNIT = """\
 [Unit]
 Description=Ends the tmux sessions that deleted, archived and forgotten workspaces leave behind
+# However often it fails, it is started again: what it needs may not be there yet, such as a home that is mounted late, or the
+# database of a server that has never run.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -47,8 +50,6 @@ ExecStart={command}
 ExecReload=kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=10
-# A configuration that is wrong (2) does not mend itself.
-RestartPreventExitStatus=2
 # Each half of this it says that all its parts live.
 WatchdogSec=2min
 TimeoutStopSec=10

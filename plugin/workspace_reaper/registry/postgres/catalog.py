@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from workspace_reaper.registry.columns import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
 from workspace_reaper.registry.fitness import Unfit
+from workspace_reaper.registry.postgres.wording import Ended
 from workspace_reaper.registry.queries import FLAGS
 from workspace_reaper.registry.schema import Facts
 
@@ -26,14 +28,38 @@ _STORED: dict[type[IdColumn], dict[int, type[IdColumn]]] = {
     WholeNumber: dict.fromkeys({_INT2, _INT4, _INT8}, WholeNumber),
 }
 
+_SHOWN = 4
+
+_BELOW = """
+WITH RECURSIVE below(oid) AS (
+    SELECT pg_catalog.to_regclass(name)::oid FROM pg_catalog.unnest(%(names)s::text[]) AS name
+    UNION
+    SELECT part.oid FROM below, LATERAL (
+        SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = below.oid
+        UNION ALL
+        SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
+        WHERE r.ev_class = below.oid AND r.ev_type = '1' AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    ) AS part(oid)
+)
+SELECT c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid)::bigint, c.relrowsecurity, c.relforcerowsecurity,
+    ARRAY(SELECT i::text FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhparent),
+    CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END
+FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid ORDER BY c.oid
+"""
+"""The tables, their partitions and children, and what views select from. A row of pg_inherits is taken as a whole: of a
+partition that is being detached concurrently only a flag in it tells."""
+
 
 def identity_of(connection: Connection) -> str:
     """Which database of which cluster this is, whatever address it has: its oid, and the identifier that ``initdb`` gave the
-    cluster, where this role may know it."""
-    oid, readable = connection.exec_driver_sql(
-        "SELECT oid::bigint, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
-        " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
+    cluster, where this role may know it. ``Ended`` of a standby: it has both of its primary, and perhaps not all rows."""
+    oid, readable, is_standby = connection.exec_driver_sql(
+        "SELECT oid::bigint, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),"
+        " pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
     ).one()
+    if is_standby:
+        raise Ended("is a standby, which may lag: name the primary, or add target_session_attrs=primary to the URL")
     if not readable:
         return f"database {oid}"
     cluster = connection.exec_driver_sql("SELECT system_identifier FROM pg_catalog.pg_control_system()").scalar_one()
@@ -41,16 +67,13 @@ def identity_of(connection: Connection) -> str:
 
 
 def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
-    """What changes when a table was made anew or rewritten (restored from a dump, truncated, ``VACUUM FULL``), or when the
-    cluster left the history that it had (recovered to a moment, promoted)."""
+    """What changes when rows may have come or gone otherwise than one by one: a table, or what is below it, was made anew or
+    rewritten (restored from a dump, truncated, ``VACUUM FULL``), a view was defined anew, a partition attached or detached,
+    row-level security switched; or the cluster left the history that it had (recovered to a moment, promoted)."""
     prepared = connection.dialect.identifier_preparer
-    rows = connection.exec_driver_sql(
-        "SELECT c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid)::bigint"
-        " FROM pg_catalog.unnest(%(names)s::text[]) WITH ORDINALITY AS t(name, place)"
-        " JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(name) ORDER BY place",
-        {"names": [prepared.format_table(table) for table in tables]},
-    )
-    parts = [f"{oid}/{filenode}" for oid, filenode in rows]
+    rows = connection.exec_driver_sql(_BELOW, {"names": [prepared.format_table(table) for table in tables]}).all()
+    digest = hashlib.sha256(repr([tuple(row) for row in rows]).encode()).hexdigest()
+    parts = [f"relations {', '.join(f'{row[0]}/{row[1]}' for row in rows[:_SHOWN])} ({digest[:16]})"]
     readable = connection.exec_driver_sql(
         "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE')"
     ).scalar_one()

@@ -80,7 +80,7 @@ class PostgresRegistry(DatabaseRegistry):
         return connection, connection.info[_LIFELINE]
 
     def place_in(self, connection: Connection) -> str:
-        """The very database at the other end."""
+        """The very database at the other end. ``Ended`` if it is not the one that is written to."""
         return f"{self.location} ({identity_of(connection)})"
 
     def statements_in(self, connection: Connection) -> Statements:
@@ -115,6 +115,7 @@ class PostgresRegistry(DatabaseRegistry):
 
     def _examined(self) -> tuple[Finding, ...]:
         with self.session() as connection:
+            self.place_in(connection)
             read = self.statements_in(connection)
             fetch(connection, read, [])
             try_some_rows(connection, read)

@@ -46,6 +46,7 @@ class Server:
 
         options = (
             "-c default_transaction_read_only=on",
+            "-c row_security=off",  # rows that a policy hides are an error, and not gone
             f"-c statement_timeout={limits.statement * 1000:.0f}",
             f"-c lock_timeout={limits.lock * 1000:.0f}",
             f"-c idle_in_transaction_session_timeout={limits.whole * 1000:.0f}",

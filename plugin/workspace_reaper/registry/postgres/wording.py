@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from workspace_reaper.registry.postgres.server import Limits, Server
 
 __all__ = ["Ended", "in_words"]
@@ -11,12 +13,20 @@ class Ended(Exception):
     """We have ended the conversation ourselves. The text says why."""
 
 
+# Some by their texts: of a connection that was refused psycopg has no code.
+_BEFORE_CODES = (
+    (
+        "row-level security",
+        "hides rows from this role: ALTER ROLE … BYPASSRLS, or name a role without policies in database_url",
+    ),
+    ("hot standby", "is a standby, and no primary: name the primary in database_url, or start it"),
+    ("session is read-only", "is asked for a session that may write: write target_session_attrs=primary in database_url"),
+)
 _BY_CODE = {
     "42501": "may not be read by this role: GRANT SELECT on the host's tables, and USAGE on their schema, to it",
     "57014": "took longer than {limits.statement:g} s: look for its load, or for a missing index",
     "55P03": "is locked, and was so for {limits.lock:g} s: if this lasts, find the transaction that keeps it (pg_locks)",
 }
-# By their texts: of a connection that was refused psycopg has no code.
 _BY_TEXT = (
     ("password", "refuses the password: mend it in database_url, PGPASSWORD or ~/.pgpass"),
     ("authentication failed", "refuses this role: mend the user in database_url, or pg_hba.conf"),
@@ -45,7 +55,10 @@ def in_words(error: Exception, server: Server, limits: Limits) -> str:
         return f"{server.location} {error}."
     cause = getattr(error, "orig", None) or error
     text = server.without_password(" ".join((str(cause) or type(cause).__name__).split()))
-    advice = _BY_CODE.get(getattr(cause, "sqlstate", None) or "")
-    if advice is None:
-        advice = next((words for sign, words in _BY_TEXT if sign in text.lower()), "can't be read")
+    by_code = _BY_CODE.get(getattr(cause, "sqlstate", None) or "")
+    advice = _by_text(_BEFORE_CODES, text) or by_code or _by_text(_BY_TEXT, text) or "can't be read"
     return f"{server.location} {advice.format(limits=limits)} ({text})."
+
+
+def _by_text(known: Iterable[tuple[str, str]], text: str) -> str | None:
+    return next((words for sign, words in known if sign in text.lower()), None)
