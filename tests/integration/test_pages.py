@@ -51,8 +51,10 @@ class Machine:
         )
         self._stack.callback(self.stop)
         assert self._daemon.stderr is not None
-        assert "event=started" in self._daemon.stderr.readline()
-        return ""
+        for line in self._daemon.stderr:
+            if "event=started" in line:
+                return ""
+        raise AssertionError("it ended before it was ready")
 
     def stop(self) -> str:
         """As a service manager does it."""

@@ -129,6 +129,9 @@ class Noticing:
             self._stopping.wait(_AFTER_UNKNOWN)
             return
         self._say_known()
+        if self._past is None and not self._silent.is_set():
+            number = len(comparison.past.census.workspaces)
+            _log.info("%d workspaces are watched", number, extra={"fields": {"event": "watching", "workspaces": number}})
         self._doubted = comparison.why if comparison.doubtful else None
         self._past, self._pending = comparison.past, self._doubted is not None
         self._tell(comparison)
