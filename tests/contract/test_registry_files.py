@@ -22,13 +22,6 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
     return made
 
 
-@pytest.fixture
-def standard(tmp_path: Path) -> StandardHost:
-    made = StandardHost(tmp_path / "workspaces.sqlite")
-    made.create()
-    return made
-
-
 def test_more_ids_than_one_statement_takes(standard: StandardHost) -> None:
     """Also with SQLite's own default limit, which some systems raise."""
     ids = [standard.new_id(number) for number in range(40_000)]

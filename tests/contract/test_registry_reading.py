@@ -23,20 +23,6 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
     return made
 
 
-@pytest.fixture
-def vibe(tmp_path: Path) -> VibeKanbanHost:
-    made = VibeKanbanHost(tmp_path / "db.v2.sqlite")
-    made.create()
-    return made
-
-
-@pytest.fixture
-def standard(tmp_path: Path) -> StandardHost:
-    made = StandardHost(tmp_path / "workspaces.sqlite")
-    made.create()
-    return made
-
-
 def counting(registry: SqliteRegistry) -> list[None]:
     """A list that grows by one for every step of SQLite from now on."""
     steps: list[None] = []

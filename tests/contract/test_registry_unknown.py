@@ -29,20 +29,6 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
     return made
 
 
-@pytest.fixture
-def vibe(tmp_path: Path) -> VibeKanbanHost:
-    made = VibeKanbanHost(tmp_path / "db.v2.sqlite")
-    made.create()
-    return made
-
-
-@pytest.fixture
-def standard(tmp_path: Path) -> StandardHost:
-    made = StandardHost(tmp_path / "workspaces.sqlite")
-    made.create()
-    return made
-
-
 @pytest.fixture(params=["vibe-kanban", "standard"])
 def flagged(request: pytest.FixtureRequest, tmp_path: Path) -> VibeKanbanHost | StandardHost:
     kind = VibeKanbanHost if request.param == "vibe-kanban" else StandardHost
