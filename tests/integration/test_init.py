@@ -17,10 +17,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.tools.distributions import install
 from tests.tools.hosts import CaoHost, StandardHost, VibeKanbanHost
 from tests.tools.tmux import TmuxServer
+from tests.tools.waiting import wait_until
 
 from workspace_reaper.cli import main
 from workspace_reaper.settings import load_settings
@@ -325,25 +327,37 @@ def test_what_can_not_be_written_is_exit_code_1(machine: Machine, init: Command)
     assert (done.returncode, "can't be written" in done.stderr) == (1, True)
 
 
+@contextlib.contextmanager
+def on_a_terminal(machine: Machine, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The program on a terminal of its own, and the terminal's other side. It does not outlive the block."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    with subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=machine.environment, start_new_session=True
+    ) as process:
+        os.close(slave)
+        try:
+            yield process, master
+        finally:
+            process.kill()
+            os.close(master)
+
+
 @pytest.mark.parametrize(("answer", "code", "written"), [("y\n", 0, True), ("\x03", 1, False)])
 def test_on_a_terminal_it_asks(machine: Machine, answer: str, code: int, written: bool) -> None:
-    master, slave = pty.openpty()
-    command = [sys.executable, "-c", PROGRAM, "init"]
-    process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=machine.environment, start_new_session=True
-    )
-    os.close(slave)
-    shown = b""
-    while b"? [y/N]" not in shown.replace(b"\r\n", b""):
-        shown += os.read(master, 65536)
-    if answer == "\x03":
-        os.kill(process.pid, signal.SIGINT)
-    else:
-        os.write(master, answer.encode())
-    with contextlib.suppress(OSError):  # how Linux tells that the other side is closed
-        while part := os.read(master, 65536):
-            shown += part
-    os.close(master)
-    assert process.wait(LIMIT) == code
+    with on_a_terminal(machine, "init") as (process, master):
+        shown = b""
+        while not shown.replace(b"\r\n", b"").endswith(b"? [y/N]: "):
+            shown += os.read(master, 65536)
+        # A signal right before the program sleeps in its read would be noticed after an answer only.
+        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING, LIMIT)
+        if answer == "\x03":
+            os.kill(process.pid, signal.SIGINT)
+        else:
+            os.write(master, answer.encode())
+        with contextlib.suppress(OSError):  # how Linux tells that the other side is closed
+            while part := os.read(master, 65536):
+                shown += part
+        assert process.wait(LIMIT) == code
     assert machine.config.exists() is written
     assert (b"is written. Next:" in shown.replace(b"\r\n", b" ")) is written

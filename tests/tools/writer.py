@@ -74,7 +74,8 @@ class _Server:
             self._connections.pop(path).close()
             return
         if path not in self._connections:
-            self._connections[path] = sqlite3.connect(path, timeout=0, isolation_level=None)
+            # A log that somebody is just setting up is locked for that moment.
+            self._connections[path] = sqlite3.connect(path, timeout=20, isolation_level=None)
             self._connections[path].execute("PRAGMA foreign_keys = ON")
             self._connections[path].execute("PRAGMA synchronous = OFF")
         connection = self._connections[path]
