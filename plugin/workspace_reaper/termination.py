@@ -143,9 +143,7 @@ class Termination:
     def _discover_new(self, estates: Sequence[Estate], table: ProcessTable) -> None:
         """What the session's processes have started since they were recorded."""
         members = {key.pid: heir for key, heir in self._heirs.items() if _same(table, key)}
-        by_server: dict[int, list[Estate]] = defaultdict(list)
-        for estate in estates:
-            by_server[estate.key.server_pid].append(estate)
+        origins = _Origins(estates)
         for process in sorted(table.processes.values(), key=lambda process: process.key.started):
             if process.key in self._heirs or process.zombie:
                 continue
@@ -153,7 +151,7 @@ class Termination:
             if parent is not None and parent.left is None:
                 estate, descendant, pane = parent.estate, parent.relative.descendant, parent.relative.pane
             else:
-                found = _came_from(process, by_server)
+                found = origins.estate_of(process)
                 if found is None:
                     continue
                 # Its parent is gone. Where none of the session's processes was left alone, it comes from one that was ended.
@@ -233,17 +231,31 @@ def _same(table: ProcessTable, key: ProcessKey) -> Process | None:
     return process if process is not None and process.key == key and not process.zombie else None
 
 
-def _came_from(process: Process, by_server: Mapping[int, Sequence[Estate]]) -> Estate | None:
-    origin = process.origin
-    if origin is None:
-        return None
-    for estate in by_server.get(origin.server_pid, ()):
-        since = estate.since
-        if since is None or process.key.started < since:
-            continue
-        if origin.pane in estate.panes or origin.session == int(estate.key.session_id[1:]):
-            return estate
-    return None
+class _Origins:
+    """Which estate a process comes from, by what its environment says. One for each pass: with 500 sessions and as many
+    processes, to ask every estate about every process would take longer than the pass."""
+
+    def __init__(self, estates: Sequence[Estate]) -> None:
+        self._by_pane: dict[tuple[int, str], list[tuple[float, Estate]]] = defaultdict(list)
+        self._by_session: dict[tuple[int, int], list[tuple[float, Estate]]] = defaultdict(list)
+        for estate in estates:
+            server, since = estate.key.server_pid, estate.since
+            if since is None:
+                continue
+            self._by_session[server, int(estate.key.session_id[1:])].append((since, estate))
+            for pane in estate.panes:
+                self._by_pane[server, pane].append((since, estate))
+
+    def estate_of(self, process: Process) -> Estate | None:
+        """None where it came from none of them, or from what had the same numbers before."""
+        origin = process.origin
+        if origin is None:
+            return None
+        named = [
+            *self._by_pane.get((origin.server_pid, origin.pane), ()),
+            *self._by_session.get((origin.server_pid, origin.session), ()),
+        ]
+        return next((estate for since, estate in named if process.key.started >= since), None)
 
 
 def _memory(estate: Estate, key: ProcessKey) -> int:
