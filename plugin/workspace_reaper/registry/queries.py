@@ -149,5 +149,8 @@ def workspace(row: Sequence[Any]) -> Workspace:
     workspace_id, *flags, worktree = row
     if worktree is not None and not isinstance(worktree, str):
         raise WrongValue(f"the worktree of workspace {workspace_id} is not text")
-    told = {name: flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)}
-    return Workspace(workspace_id, worktree=worktree, **told)
+    try:
+        told = [_TRUTHS[value] for value in flags]
+    except (KeyError, TypeError):
+        told = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # names the bad one
+    return Workspace(workspace_id, **dict(zip(FLAGS, told, strict=True)), worktree=worktree)
