@@ -153,4 +153,5 @@ def workspace(row: Sequence[Any]) -> Workspace:
         told = [_TRUTHS[value] for value in flags]
     except (KeyError, TypeError):
         told = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # names the bad one
-    return Workspace(workspace_id, **dict(zip(FLAGS, told, strict=True)), worktree=worktree)
+    archived, pinned, running, deleted, worktree_deleted = told
+    return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree)
