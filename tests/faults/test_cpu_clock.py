@@ -71,7 +71,7 @@ def test_i42_an_idle_terminal_ui_with_idle_helpers_is_idle(world: World, cast: C
     [(COMPUTE, "escaped"), (BUILD, "below its pane")],
     ids=["computes, escaped", "builds with short-lived children"],
 )
-def test_i33_a_silent_process_that_computes_is_at_work(world: World, cast: Cast, code: str, how: str) -> None:
+def test_i32_i33_a_silent_process_that_computes_is_at_work(world: World, cast: Cast, code: str, how: str) -> None:
     archived = world.workspace(archived=True)
     started = cast.escaping("work", code) if how == "escaped" else f"{cast.command('work', code)} >/dev/null 2>&1 &"
     session_id = world.session(archived, command=f"{started}\nexec sleep 100000")

@@ -98,8 +98,8 @@ def test_it_is_started_again_whatever_it_failed_of() -> None:
     assert lines == ["StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=10"]
 
 
-def test_what_it_needs_so_that_tmux_servers_live_on() -> None:
-    """I26, I66: no limit of this unit, and no end of it, may meet a tmux server; and it must see the sockets."""
+def test_i66_the_unit_and_its_end_meet_no_tmux_server() -> None:
+    """Runs died at a logout, with their cgroup: no limit of this unit, and no end of it, may meet a tmux server."""
     lines = [line for line in systemd.unit(PLAIN).splitlines() if not line.startswith("#")]
     assert "KillMode=process" in lines
     hidden = ("PrivateTmp", "ProtectHome", "ProtectSystem", "ProtectProc", "PrivateUsers", "PrivatePIDs", "Delegate")

@@ -1,0 +1,20 @@
+"""Every public incident has a test that names it, and the page of the documentation says which."""
+
+from __future__ import annotations
+
+from tests.tools.incidents import ROOT, incidents, named_tests, page
+
+
+def test_every_incident_has_a_test() -> None:
+    tests = named_tests()
+    assert len(incidents()) == 66
+    assert [incident.number for incident in incidents() if not tests[incident.number]] == []
+
+
+def test_a_test_names_no_incident_that_is_not_known() -> None:
+    assert set(named_tests()) == {incident.number for incident in incidents()}
+
+
+def test_the_page_is_what_the_tests_say() -> None:
+    """``python -m tests.tools.incidents > docs/incidents.md`` writes it anew."""
+    assert (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8") == page()
