@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,9 +12,27 @@ from typing import Any
 
 import pytest
 
+from tests.tools import debian_tmux
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World
+
+
+def pytest_report_header() -> str:
+    """Which tmux all of this runs on."""
+    return f"tmux: {_tmux_found() or 'none on PATH'}"
+
+
+def pytest_configure() -> None:
+    """Refuse to test another tmux than the one that was promised."""
+    wanted, found = os.environ.get(debian_tmux.VARIABLE), _tmux_found()
+    if wanted is not None and found != wanted:
+        raise pytest.UsageError(f"{debian_tmux.VARIABLE} promises tmux {wanted}, and the one on PATH is {found or 'none'}")
+
+
+def _tmux_found() -> str | None:
+    program = shutil.which("tmux")
+    return debian_tmux.version_of(program) if program else None
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ __all__ = ["Pace"]
 class Pace:
     """The batch size at which tmux is busy for about 100 ms, learned from the last batch.
 
-    Measured on tmux 3.3a to 3.8: one kill costs between 0.4 and 27 ms.
+    Measured on tmux 3.3a to 3.8: one kill costs between 0.4 and 27 ms. It begins with so few that a kill would have to take a
+    second before a command comes near its time limit.
     """
 
     TARGET_SECONDS = 0.1
     MOST = 500
 
-    def __init__(self, size: int = 25) -> None:
+    def __init__(self, size: int = 5) -> None:
         self.size = size
 
     def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:

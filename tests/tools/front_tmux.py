@@ -33,6 +33,7 @@ __all__ = ["FrontTmux", "Rule"]
 def Rule(  # noqa: N802 - it reads as the thing that it makes
     command: str | None = None,
     *,
+    said: str | None = None,
     skip: int = 0,
     times: int | None = None,
     replace: Mapping[str, str] | None = None,
@@ -47,12 +48,14 @@ def Rule(  # noqa: N802 - it reads as the thing that it makes
     exit_code: int | None = None,
     signal_number: int | None = None,
     delay: float = 0.0,
+    each: float = 0.0,
     real: bool = True,
     hold: str | None = None,
 ) -> dict[str, object]:
     """One way to err.
 
-    ``command``: only for calls with this tmux command among their arguments, or on their standard input. ``skip``: the first
+    ``command``: only for calls with this tmux command among their arguments, or on their standard input. ``said``: only for
+    those with this text on their standard input. ``skip``: the first
     so many fitting calls are left alone; ``times``: only so many after these.
 
     The output of a listing is edited row by row, by the format (``-F``) that the caller asked for: ``replace`` puts another
@@ -61,8 +64,9 @@ def Rule(  # noqa: N802 - it reads as the thing that it makes
     their session; ``kind`` narrows all this to the rows whose first field is that text. ``keep_lines`` and ``keep_bytes``
     (negative: counted from the end) then cut it. ``stdout`` and ``stderr`` are printed after that.
 
-    ``exit_code`` and ``signal_number`` are how the call ends. ``delay`` seconds go by first. ``real=False``: the real tmux
-    is not asked at all. ``hold``: ``"before"`` or ``"after"`` the real tmux the call waits for ``FrontTmux.release``.
+    ``exit_code`` and ``signal_number`` are how the call ends. ``delay`` seconds go by first; ``each`` seconds before each line
+    of its standard input, which then go to the real tmux one by one (``FrontTmux.lines``). ``real=False``: the real tmux is
+    not asked at all. ``hold``: ``"before"`` or ``"after"`` the real tmux the call waits for ``FrontTmux.release``.
     """
     rule = dict(locals())
     return {name: value if not isinstance(value, tuple) else list(value) for name, value in rule.items()}
@@ -101,6 +105,11 @@ class FrontTmux:
         log = self.directory / "calls"
         return [json.loads(line) for line in log.read_text().split("\n") if line] if log.exists() else []
 
+    def lines(self) -> list[str]:
+        """The lines of standard input that went to the real tmux one by one."""
+        log = self.directory / "lines"
+        return log.read_text().splitlines() if log.exists() else []
+
     def is_held(self) -> bool:
         """A call waits for ``release``."""
         return (self.directory / "held").exists()
@@ -129,13 +138,18 @@ class _locked:  # noqa: N801 - a context manager
 def _take_rule(directory: str, arguments: list[str], said: bytes) -> tuple[str, dict | None]:
     """The real tmux, and the rule for this call, which is counted as used. Several calls may run at once."""
     with _locked(directory):
-        with open(f"{directory}/calls", "a") as log:
-            log.write(json.dumps([*arguments, *(word for word in _TOLD if word.encode() in said)]) + "\n")
         with open(f"{directory}/rules.json") as rules:
             state = json.load(rules)
+        # The version is asked once for each reaper, and is no call unless a rule names it.
+        if arguments == ["-V"] and all(rule["command"] != "-V" for rule in state["rules"]):
+            return state["real"], None
+        with open(f"{directory}/calls", "a") as log:
+            log.write(json.dumps([*arguments, *(word for word in _TOLD if word.encode() in said)]) + "\n")
         for at, rule in enumerate(state["rules"]):
             command = rule["command"]
             if command is not None and command not in arguments and command.encode() not in said:
+                continue
+            if rule["said"] is not None and rule["said"].encode() not in said:
                 continue
             fitted = state["fitted"][at] = state["fitted"][at] + 1
             with open(f"{directory}/rules.json", "w") as rules:
@@ -217,6 +231,8 @@ def _main(directory: str, arguments: list[str]) -> int:
         os.execv(real, [real, *arguments])
     time.sleep(rule["delay"])
     _hold(directory, rule, "before")
+    if rule["each"]:
+        return _one_by_one(directory, real, arguments, said, rule["each"])
     ends_by_itself = rule["exit_code"] is None and rule["signal_number"] is None and rule["hold"] != "after"
     if rule["real"] and ends_by_itself:
         if _edits(rule):
@@ -233,6 +249,18 @@ def _main(directory: str, arguments: list[str]) -> int:
     if rule["signal_number"] is not None:
         os.kill(os.getpid(), rule["signal_number"])
     return code if rule["exit_code"] is None else rule["exit_code"]
+
+
+def _one_by_one(directory: str, real: str, arguments: list[str], said: bytes, seconds: float) -> int:
+    """As a tmux that takes so long for each line: a caller that gives up finds done what was done until then."""
+    import subprocess
+
+    for line in said.splitlines(keepends=True):
+        time.sleep(seconds)
+        with open(f"{directory}/lines", "ab") as log:
+            log.write(line)
+        subprocess.run([real, *arguments], input=line, check=False)
+    return 0
 
 
 def _filter(rule: dict, arguments: list[str]) -> None:

@@ -14,13 +14,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
 from tests.tools.waiting import wait_until
 
-__all__ = ["Client", "TmuxServer", "clean_environment", "real_tmux"]
+__all__ = ["Client", "TmuxServer", "clean_environment", "real_tmux", "takes_name"]
 
 FOREVER = "exec sleep 100000"
 """What runs in a pane unless a test says otherwise: cheap, silent, and ended by the hangup."""
@@ -31,6 +32,16 @@ def real_tmux() -> str:
     found = shutil.which("tmux")
     assert found, "the tests need tmux"
     return found
+
+
+@lru_cache
+def takes_name(name: str) -> bool:
+    """Whether this tmux lets a session or a window have the name: from 3.8 on it refuses control characters."""
+    if name.isprintable():
+        return True
+    with TmuxServer() as server:
+        server.new_session("other")
+        return server.run("new-session", "-d", "-P", "-s", name.replace("#", "##"), FOREVER, check=False) != ""
 
 
 def clean_environment() -> dict[str, str]:

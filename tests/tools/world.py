@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.tools import commands
 from tests.tools.hosts import HOSTS, Host
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.hooks import ReaperPlugin
@@ -147,6 +147,7 @@ class World:
         """The configuration file, as JSON's scalars and lists happen to be TOML."""
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in self.settings.items()]
         self.config.write_text("".join(lines))
+        self.config.chmod(0o600)  # whatever the umask: one that others may write is refused
         return self.config
 
     def sweep(self, **options: Any) -> SweepReport:
@@ -167,15 +168,8 @@ class World:
     def cli(self, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run ``workspace-reaper`` in an environment that has almost nothing."""
         self.write_config()
-        command = [sys.executable, "-c", "from workspace_reaper.cli import main; main()", "--config", str(self.config)]
-        return subprocess.run(
-            [*command, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.environment(**environ),
-            timeout=60,
-            cwd=self.tmp,
+        return commands.run(
+            ["--config", str(self.config), *arguments], env=self.environment(**environ), cwd=self.tmp, stdin=stdin
         )
 
     def cli_json(self, *arguments: str, expect: int = 0) -> Any:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
+from workspace_reaper.errors import UnfitTmux
 from workspace_reaper.tmux.client import LIMIT, run
 
-__all__ = ["MINIMUM_VERSION", "ClientVersion", "parse_version", "tmux_version"]
+__all__ = ["MINIMUM", "MINIMUM_VERSION", "ClientVersion", "is_old", "parse_version", "require_tmux", "tmux_version"]
 
 MINIMUM_VERSION = (3, 2, "a")
 """The oldest tmux on which the listing and the guarded kill were measured."""
 
-_NUMBER = re.compile(r"([0-9]+)\.([0-9]+)([a-z]?)")
+MINIMUM = "tmux {}.{}{}".format(*MINIMUM_VERSION)
+
+_NUMBER = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})([a-z]?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,18 @@ def tmux_version(*, limit: float = LIMIT) -> ClientVersion | None:
     """The client's version; None where there is no tmux on PATH, or it does not tell. ``limit`` is in seconds."""
     completed = run(["-V"], limit=limit)
     return parse_version(completed.stdout) if completed.failure is None and completed.exit_code == 0 else None
+
+
+def require_tmux() -> bool:
+    """Raises ``UnfitTmux`` if the client is too old. False: there is none, or it does not tell, which each listing will say."""
+    version = tmux_version()
+    if version is not None and not version.is_supported:
+        raise UnfitTmux(f"the tmux on PATH is {version.text}, which is too old: install {MINIMUM} or later")
+    return version is not None
+
+
+@lru_cache
+def is_old(version: str) -> bool:
+    """Whether a server that calls itself this is older than ``MINIMUM_VERSION``."""
+    read = parse_version(f"tmux {version}")
+    return read is not None and not read.is_supported

@@ -1,0 +1,160 @@
+"""Runs a command with a certain version of tmux first on PATH: the machine's own if it is that, else Debian's, beside it.
+
+    python -m tests.tools.debian_tmux 3.5a DIRECTORY -- pytest tests/integration tests/faults
+
+Nothing is installed: apt fetches tmux and the libraries that it needs from the Debian mirror that this machine's apt is
+configured for (else deb.debian.org), and verifies them as always; the binary runs under its own suite's loader. DIRECTORY keeps
+it for the next time. Where it can't be had that is said aloud, and the exit code is 0; a suite that has another version than
+it should have is an error. The command finds the version in ``REAPER_TEST_TMUX``, and the tests refuse any other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workspace_reaper.tmux.version import parse_version
+
+__all__ = ["VARIABLE", "CannotBeHad", "main", "provide", "version_of"]
+
+VARIABLE = "REAPER_TEST_TMUX"
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
+"""Not over TLS: that needs certificates, and the signature of the suite is what counts."""
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+class CannotBeHad(Exception):
+    """There is no such tmux on this machine, and none can be brought: the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version, and the suite that has it. Debian's newest moves: of that any later one will do."""
+
+    suite: str
+    or_later: bool = False
+
+
+WANTED = {"3.3a": Wanted("bookworm"), "3.5a": Wanted("trixie"), "3.8": Wanted("sid", or_later=True)}
+
+
+def fits(found: str, version: str) -> bool:
+    """Whether the tmux that calls itself ``found`` is the wanted ``version``."""
+    if not WANTED[version].or_later:
+        return found == version
+    have, want = parse_version(f"tmux {found}"), parse_version(f"tmux {version}")
+    return have is not None and want is not None and have.number is not None and have.number >= (want.number or ())
+
+
+def version_of(program: str | Path) -> str | None:
+    """What this tmux calls itself, such as ``3.5a``; None if it does not run."""
+    try:
+        done = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        return None
+    version = parse_version(done.stdout)
+    return version.text if version and done.returncode == 0 else None
+
+
+def provide(version: str, directory: Path) -> tuple[str, Path | None]:
+    """The version found, and the directory for PATH that has it; None: the machine's own will do.
+
+    Raises ``CannotBeHad``, and ``AssertionError`` where the suite has another version.
+    """
+    own = shutil.which("tmux")
+    found = version_of(own) if own else None
+    if found is not None and fits(found, version):
+        return found, None
+    place = directory / version
+    program = place / "bin" / "tmux"
+    if version_of(program) is None:
+        _bring(WANTED[version].suite, place)
+    found = version_of(program)
+    assert found is not None, f"Debian's {WANTED[version].suite} has a tmux that does not run here: {program}"
+    assert fits(found, version), f"Debian's {WANTED[version].suite} has tmux {found}, and {version} was wanted"
+    return found, program.parent
+
+
+def _bring(suite: str, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    for name in ("lists/partial", "archives/partial", "root", "bin"):
+        (place / name).mkdir(parents=True)
+    # As if nothing were installed: then tmux needs each of its libraries.
+    (place / "status").touch()
+    trust = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
+    (place / "sources.list").write_text(f"deb {trust}{_mirror()} {suite} main\n")
+    options = {
+        "Dir::Etc::sourcelist": place / "sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": place / "lists",
+        "Dir::State::status": place / "status",
+        "Dir::Cache::archives": place / "archives",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+        "APT::Sandbox::User": "",
+        "Debug::NoLocking": "true",
+    }
+    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
+    # A mirror that does not answer is only a warning otherwise.
+    _run([*apt, "-oAPT::Update::Error-Mode=any", "update"])
+    _run([*apt, "install", "--yes", "--download-only", "--no-install-recommends", "tmux"])
+    for package in sorted((place / "archives").glob("*.deb")):
+        _run(["dpkg-deb", "--extract", str(package), str(place / "root")])
+    loaders = sorted((place / "root").glob("**/ld-linux*.so.*"))
+    if not loaders:
+        raise CannotBeHad("its packages have no loader for Linux")
+    libraries = os.pathsep.join(sorted(str(one) for one in (place / "root").glob("**/lib/*-linux-gnu*")))
+    program = place / "bin" / "tmux"
+    program.write_text(f'#!/bin/sh\nexec "{loaders[0]}" --library-path "{libraries}" "{place}/root/usr/bin/tmux" "$@"\n')
+    program.chmod(0o755)
+    for name in ("archives", "lists"):
+        shutil.rmtree(place / name)
+
+
+def _mirror() -> str:
+    """The mirror of Debian that this machine's apt is configured for."""
+    told = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"], check=False)
+    found = re.search(r"^Debian (\S+/debian)/?$", told, re.MULTILINE)
+    # What was never updated has no origin yet.
+    found = found or re.search(r"(\S+://\S+/debian)/?$", told, re.MULTILINE)
+    return found[1] if found else DEFAULT_MIRROR
+
+
+def _run(command: Sequence[str], *, check: bool = True) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotBeHad(f"{command[0]}: {error}") from None
+    if check and done.returncode:
+        raise CannotBeHad(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[:600]}")
+    return done.stdout
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Become what follows ``--``, with that tmux; an exit code where it comes to nothing."""
+    version, directory, dashes, *command = arguments
+    if version not in WANTED or dashes != "--" or not command:
+        sys.stderr.write(f"{__doc__}\nVersions: {', '.join(WANTED)}\n")
+        return 2
+    try:
+        found, place = provide(version, Path(directory).absolute())
+    except CannotBeHad as reason:
+        line = "!" * 100
+        sys.stdout.write(f"{line}\nSKIPPED: no tmux {version} on this machine, so nothing was tested on it: {reason}\n{line}\n")
+        return 0
+    path = os.environ["PATH"] if place is None else f"{place}{os.pathsep}{os.environ['PATH']}"
+    print(f"tmux {found}, {'the one of this machine' if place is None else f'in {place}'}", flush=True)
+    return os.execvpe(command[0], command, {**os.environ, "PATH": path, VARIABLE: found})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
