@@ -1,0 +1,333 @@
+"""Random lives of a machine on a real tmux, and beside the reaper an oracle that shares nothing with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, currently_in_test_context, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.tools.effort import seeds
+from tests.tools.hosts import StandardHost
+from tests.tools.machine_facts import Fate, Key
+from tests.tools.machine_oracle import Oracle
+from tests.tools.machine_world import FOREIGN_STAMP, LIMITS, MachineWorld, name_of
+from workspace_reaper.report import SessionReport, SweepReport
+
+T = TypeVar("T")
+
+WORKSPACES = ("w1", "w2", "w3", "w4", "w5")
+WHICH = st.integers(0, 5)
+"""Of those that are there."""
+
+NAME = st.sampled_from([*map(name_of, WORKSPACES), "mine", "my-own"])
+"""The last two are foreign to the reaper."""
+
+AFTERWARDS = st.sampled_from(
+    [None] * 4
+    + [{"seconds": 1000 * many} for many in (0, 1, 1, 1, 2, 2, 3, 3, 5, 11, 21, 21, 41)]
+    + [{"seconds": 2000, "dry": True}, {"asleep": 3000}, {"asleep": 50_000}, {"set_ahead": 3000}, {"set_ahead": 50_000}]
+)
+"""The sweep that follows a step: after so many seconds, or a machine's sleep, or somebody who set the clock. See `LIMITS`."""
+
+CHANGES: Mapping[str, Callable[[StandardHost, str], None]] = {
+    "delete": lambda host, one: host.delete(one),
+    "archive": lambda host, one: host.archive(one),
+    "unarchive": lambda host, one: host.archive(one, on=False),
+    "pin": lambda host, one: host.pin(one),
+    "unpin": lambda host, one: host.pin(one, on=False),
+    "run": lambda host, one: host.run(one),
+    "stop": lambda host, one: host.run(one, on=False),
+    "delete the worktree": lambda host, one: host.delete_worktree(one),
+    "flag as deleted": lambda host, one: host.flag_deleted(one),
+}
+
+
+def happens(**given: st.SearchStrategy[Any]) -> Callable[[Callable[..., Collection[Key] | None]], Any]:
+    """A rule: what happens, which returns the sessions that it ends, and maybe a sweep afterwards."""
+
+    def decorate(act: Callable[..., Collection[Key] | None]) -> Any:
+        def step(self: MachineLife, then: Mapping[str, int] | None, **drawn: Any) -> None:
+            self.world.clock.go_on()
+            self.check_ended(act(self, **drawn) or ())
+            if then is not None:
+                self.sweep(**then)
+
+        step.__name__ = act.__name__
+        return rule(then=AFTERWARDS, **given)(step)
+
+    return decorate
+
+
+class MachineLife(RuleBasedStateMachine):
+    """What happens on a machine, in any order. After each step only those have died that it ended; after each sweep exactly
+    those that the oracle condemned, and tmux, the report and the ledger tell the same of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = MachineWorld()
+        self.oracle = Oracle(LIMITS)
+        self.reaped: set[Key] = set()
+        self.seen = self.world.look()
+
+    def teardown(self) -> None:
+        try:
+            self.check_ledger()
+        finally:
+            self.world.close()
+
+    @initialize(
+        known=st.integers(2, 5),
+        pinned=st.integers(0, 2),
+        strange=st.integers(0, 2),
+        rest=st.integers(0, 2),
+        swept=st.booleans(),
+    )
+    def begin(self, known: int, pinned: int, strange: int, rest: int, swept: bool) -> None:
+        """A host with workspaces, some of which have a session, and with sessions that it does not know."""
+        self.world.clock.go_on()
+        self.world.host.insert(WORKSPACES[:pinned], pinned=True)
+        self.world.host.insert([*WORKSPACES[pinned:known], *(f"rest{number}" for number in range(rest))])
+        names = [*WORKSPACES[:known], *(f"strange{number}" for number in range(strange))]
+        if names:
+            self.world.server.new_sessions([name_of(one) for one in names])
+        self.check_ended(())
+        if swept:
+            self.sweep(seconds=1000)
+
+    # The users
+
+    @happens(names=st.sets(NAME, min_size=1, max_size=3), known=st.booleans(), foreign=st.sampled_from((False, False, True)))
+    def start(self, names: Collection[str], known: bool, foreign: bool) -> None:
+        for name in sorted(names - self.seen.names):
+            workspace = name.removeprefix("ws-")
+            if known and workspace not in self.world.rows():
+                self.world.host.insert([workspace])
+            self.world.start(name, FOREIGN_STAMP if foreign else "")
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, name=NAME)
+    def group(self, which: int, name: str) -> None:
+        if name not in self.seen.names:
+            self.world.join(self._session(which), name)
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH)
+    def kill(self, which: int) -> Collection[Key]:
+        session_id = self._session(which)
+        self.world.kill(session_id)
+        return [self.seen.sessions[session_id].key]
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, name=NAME)
+    def rename(self, which: int, name: str) -> None:
+        if name not in self.seen.names:
+            self.world.rename(self._session(which), name)
+
+    @precondition(lambda self: self.seen.sessions and len(self.world.clients) < 3)
+    @happens(which=WHICH, suspended=st.booleans())
+    def attach(self, which: int, suspended: bool) -> None:
+        session_id = self._session(which)
+        client = self.world.attach(session_id, self.seen.sessions[session_id].key)
+        if suspended:
+            self.world.leave(client, "suspend")
+
+    @precondition(lambda self: self.world.clients)
+    @happens(which=WHICH, how=st.sampled_from(("detach", "kill", "suspend")))
+    def leave(self, which: int, how: str) -> None:
+        self.world.leave(_one(self.world.clients, which), how)
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, window=WHICH)
+    def output(self, which: int, window: int) -> None:
+        pane = _one(self.seen.panes[self._session(which)], window)
+        if not pane.dead:
+            self.world.print_in(pane)
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH)
+    def open_window(self, which: int) -> None:
+        self.world.open_window(self._session(which))
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH)
+    def programs_end(self, which: int) -> None:
+        session_id = self._session(which)
+        self.world.end_panes(session_id, [pane for pane in self.seen.panes[session_id] if not pane.dead])
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, on=st.booleans())
+    def keep(self, which: int, on: bool) -> None:
+        self.world.keep(self._session(which), on=on)
+
+    # The host
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, change=st.sampled_from([*CHANGES, "archive", "archive"]))
+    def change_row(self, which: int, change: str) -> None:
+        """The row of a session's workspace becomes another one, or one is there at last."""
+        workspace = self._workspace(which)
+        if workspace in self.world.rows():
+            CHANGES[change](self.world.host, workspace)
+        else:
+            self.world.host.insert([workspace])
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH)
+    def forget(self, which: int) -> None:
+        """The workspace of a session is deleted, and no hook tells."""
+        self.world.host.delete(self._workspace(which))
+
+    @precondition(lambda self: self.seen.sessions)
+    @happens(which=WHICH, said=st.sampled_from(("deleted", "archived")), true=st.booleans())
+    def hook(self, which: int, said: str, true: bool) -> None:
+        """A hook names the workspace of a session, and the host may have done what it says."""
+        workspace = self._workspace(which)
+        if true:
+            change = self.world.host.delete if said == "deleted" else self.world.host.archive
+            change(workspace)
+        sessions = list(self.seen.sessions.values())
+        fates = self.oracle.hook(self.world.clock.lived, said, workspace, sessions, self.world.rows())
+        self.check_sweep(fates, self.world.hook(workspace, said))
+
+    # The reaper and its operator
+
+    @happens(what=st.sampled_from(("reaper", "reaper", "rows", "rows", "tmux")), kept=st.integers(0, 2))
+    def goes_down(self, what: str, kept: int) -> Collection[Key]:
+        """The reaper or tmux starts anew, or most of the table is gone."""
+        if what == "tmux":
+            self.world.restart_tmux()
+            return self.seen.keys
+        if what == "rows":
+            self.world.host.delete(*sorted(self.world.rows())[kept:])
+        else:
+            self.world.restart_reaper()
+        return ()
+
+    @precondition(lambda self: self.oracle.breaker.latched)
+    @happens(less=st.integers(0, 2))
+    def approve(self, less: int) -> None:
+        self.sweep(seconds=1000, approve=sorted(self.oracle.breaker.culprits)[less:])
+
+    @precondition(lambda self: self.oracle.breaker.latched)
+    @happens()
+    def reset_breaker(self) -> None:
+        self.world.reset_breaker()
+        self.oracle.breaker.reset()
+
+    # How it is done, and what must be true
+
+    def sweep(
+        self, seconds: int = 0, asleep: int = 0, set_ahead: int = 0, *, dry: bool = False, approve: Sequence[Key] = ()
+    ) -> None:
+        """Let time pass and sweep. What became of the clocks before the first sweep nobody can know."""
+        if self.oracle.has_swept:
+            self.world.clock.go_on(seconds, asleep=asleep, set_ahead=set_ahead)
+            if set_ahead:
+                self.oracle.clock_was_set()
+        else:
+            self.world.clock.go_on(seconds)
+        ask = self.oracle.foresee if dry else self.oracle.sweep
+        fates = ask(self.world.clock.lived, list(self.seen.sessions.values()), self.world.rows(), approve)
+        self.check_sweep(fates, self.world.sweep(dry_run=dry, approve=approve), dry=dry)
+        if not dry:
+            self.oracle.stamp = self.oracle.stamp or self.world.stamp
+
+    def check_ended(self, ended: Collection[Key]) -> None:
+        """Only these are gone since the last look."""
+        after = self.world.look()
+        assert self.seen.keys - after.keys == set(ended)
+        self.seen = after
+
+    def check_sweep(self, fates: Mapping[Key, Fate], report: SweepReport, *, dry: bool = False) -> None:
+        """The oracle, tmux, the report and the ledger agree on who died, and for what."""
+        told = {Key(*entry.key[1:]): entry for entry in report.sessions if entry.key}
+        self.tell(fates, told)
+        assert report.complete, report.unknown
+        assert set(told) == set(fates), "not those that are ours to judge"
+        assert {key: _reasons(entry) for key, entry in told.items()} == {key: fate.reasons for key, fate in fates.items()}
+        condemned = {key: fate.dies_for for key, fate in fates.items() if fate.dies_for}
+        assert {key: entry.reason for key, entry in told.items() if entry.verdict.value == "reap"} == condemned
+        died = set() if dry else set(condemned)
+        assert {key for key, entry in told.items() if entry.outcome == "reaped"} == died
+        self.check_ended(died)
+        self.reaped |= died
+        if died:
+            self.check_ledger()
+
+    def tell(self, fates: Mapping[Key, Fate], told: Mapping[Key, SessionReport]) -> None:
+        """For whoever reads a life that went wrong."""
+        if not currently_in_test_context():
+            return
+        for one in self.seen.sessions.values():
+            note(f"  {one}")
+            note(f"    {self.world.rows().get(one.name.removeprefix('ws-'))}, by the oracle {fates.get(one.key)}")
+            if entry := told.get(one.key):
+                note(f"    by the reaper {entry.verdict.value} {entry.reason} {entry.outcome} {entry.protected_by}")
+        note(f"  {self.oracle.breaker}")
+
+    def check_ledger(self) -> None:
+        """Each reap is recorded, once, and no other."""
+        recorded = [(Key(*reap.intent.key[1:]), reap.outcome) for reap in self.world.history()]
+        assert sorted(recorded) == sorted((key, "reaped") for key in self.reaped)
+
+    def _session(self, which: int) -> str:
+        return _one(list(self.seen.sessions), which)
+
+    def _workspace(self, which: int) -> str:
+        return self.seen.sessions[self._session(which)].name.removeprefix("ws-")
+
+
+def _reasons(entry: SessionReport) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Each reason that the reaper found, with what protects the session from it."""
+    held = entry.judgement.held if entry.judgement else ()
+    return tuple((one.reason.public, frozenset(by.value for by in one.by)) for one in held)
+
+
+def _one(of: Sequence[T], which: int) -> T:
+    return of[which % len(of)]
+
+
+def live(lives: int, steps: int, number: int) -> None:
+    """So many lives of so many steps each."""
+    run_state_machine_as_test(
+        seed(number)(MachineLife),
+        settings=settings(
+            max_examples=lives,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+@pytest.mark.storm
+@pytest.mark.timeout(1800)  # what fails is made smaller first
+@pytest.mark.parametrize("number", [pytest.param(number, id=f"seed{number}") for number in seeds(8, 800)])
+def test_whatever_happens_exactly_those_die_that_must(number: int) -> None:
+    live(7, 30, number)
+
+
+def test_in_short_lives_exactly_those_die_that_must() -> None:
+    live(3, 15, 0)
+
+
+def test_two_looks_that_find_two_rows_missing_are_no_two_confirmations() -> None:
+    life, soon = MachineLife(), {"seconds": 3000}
+    try:
+        life.begin(known=3, pinned=0, strange=0, rest=0, swept=True)
+        life.forget(which=0, then=soon)
+        life.forget(which=1, then=None)
+        life.kill(which=1, then=None)
+        life.rename(which=0, name=name_of("w2"), then=soon)
+        assert name_of("w2") in life.seen.names
+        life.keep(which=1, on=True, then=soon)
+        assert name_of("w2") not in life.seen.names
+    finally:
+        life.teardown()

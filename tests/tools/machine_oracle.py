@@ -1,0 +1,279 @@
+"""What must become of each session, sweep after sweep: written from the table and the paragraphs of the design, for the state
+machine. It remembers for itself what a reaper has to remember, and knows nothing of the product: not one import of it.
+
+It is asked with what tmux and the database say at that moment. All times are in seconds that the machine has lived: it neither
+slept in them, nor did anybody set its clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from tests.tools.machine_facts import Fate, Key, Limits, Row, Seen
+
+__all__ = ["Oracle"]
+
+OF_A_WORKSPACE = re.compile("ws-([A-Za-z0-9][A-Za-z0-9_-]*)")
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """Of one session. ``looks`` found no row for the workspace ``missing``, the last one that counted at ``looked_at``."""
+
+    missing: str = ""
+    looks: int = 0
+    looked_at: float = 0.0
+    archived: str = ""
+    archived_since: float | None = None
+    dead_since: float | None = None
+    watched: bool = False
+    left_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Breaker:
+    """``culprits`` tripped it, ``forgiven`` were let go by an operator and trip it no more."""
+
+    latched: bool = False
+    culprits: set[Key] = field(default_factory=set)
+    forgiven: set[Key] = field(default_factory=set)
+    calm: int = 0
+
+    def look(self, orphans: set[Key], managed: int, *, rows_lost: bool) -> None:
+        suspects = orphans - self.forgiven
+        self.forgiven &= orphans
+        if rows_lost or (len(suspects) >= 3 and len(suspects) > managed / 2):
+            self.latched, self.calm = True, 0
+            self.culprits |= suspects
+        elif self.latched:
+            self.calm = 0 if self.culprits & orphans else self.calm + 1
+            if self.calm == 3:
+                self.open()
+
+    def open(self) -> None:
+        self.latched, self.calm, self.culprits = False, 0, set()
+
+    def reset(self) -> None:
+        if self.latched:
+            self.forgiven |= self.culprits
+            self.open()
+
+    def approve(self, shown: Collection[Key]) -> None:
+        if self.latched:
+            self.forgiven |= set(shown)
+            had, self.culprits = bool(self.culprits), self.culprits - set(shown)
+            if had and not self.culprits:
+                self.open()
+
+
+class Oracle:
+    """``stamp`` is what our sessions carry, None until there is one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.stamp: str | None = None
+        self.breaker = _Breaker()
+        self._registry = 0
+        self._rows: set[str] = set()
+        self._known: dict[str, int] = {}
+        self._named: dict[str, int] = {}
+        self._deleted: dict[str, float] = {}
+        self._of: dict[Key, _Remembered] = {}
+        self._last_sweep: float | None = None
+        self._clock_set = False
+
+    @property
+    def has_swept(self) -> bool:
+        """There was a full sweep."""
+        return self._last_sweep is not None
+
+    def clock_was_set(self) -> None:
+        """Somebody has set the wall clock: for the next sweep nobody knows how long anything was idle."""
+        self._clock_set = True
+
+    def managed(self, sessions: Iterable[Seen]) -> dict[Key, str]:
+        """The sessions that are ours to judge, with their workspaces."""
+        found = {one.key: OF_A_WORKSPACE.fullmatch(one.name) for one in sessions if one.owner in ("", self.stamp)}
+        return {key: match[1] for key, match in found.items() if match}
+
+    def foresee(
+        self, now: float, sessions: Sequence[Seen], rows: Mapping[str, Row], approved: Collection[Key] = ()
+    ) -> dict[Key, Fate]:
+        """What a full sweep would do now. Nothing of it is remembered."""
+        return deepcopy(self).sweep(now, sessions, rows, approved)
+
+    def sweep(
+        self, now: float, sessions: Sequence[Seen], rows: Mapping[str, Row], approved: Collection[Key] = ()
+    ) -> dict[Key, Fate]:
+        """What a full sweep has to do, for each managed session."""
+        ours = self.managed(sessions)
+        before, self._registry = self._registry, self._recognised(rows)
+        if before not in (0, self._registry):
+            self.breaker.forgiven = set()
+            for memory in self._of.values():
+                memory.looks = 0
+        said = {one: at for one, at in self._deleted.items() if self._named.get(one) == self._registry}
+        orphans = set()
+        for one in sessions:
+            if one.key in ours:
+                self._look(one, ours[one.key], rows.get(ours[one.key]), now)
+                if self._gone(ours[one.key], rows) and not _older(one, said.get(ours[one.key])):
+                    orphans.add(one.key)
+        self._of = {one.key: self._of[one.key] for one in sessions if one.key in self._of}
+        lost = len(self._rows) - len(rows)
+        self.breaker.look(orphans, len(ours), rows_lost=lost >= 3 and lost > len(self._rows) / 2)
+        was_latched = self.breaker.latched
+        if before == self._registry:
+            self.breaker.approve({key for key in approved if self._gone(ours.get(key, ""), rows)})
+        recognised = {one for one in ours.values() if not self._gone(one, rows)}
+        scene = _Scene(now, rows, self._registry, recognised, was_latched, {one: ("deleted", at) for one, at in said.items()})
+        fates = self._judge(sessions, ours, scene)
+        self._rows, self._last_sweep, self._clock_set = set(rows), now, False
+        self._known |= dict.fromkeys(recognised, self._registry)
+        left = set(ours.values())
+        self._deleted = {one: at for one, at in self._deleted.items() if one in left and one not in recognised}
+        return fates
+
+    def hook(self, now: float, said: str, workspace: str, sessions: Sequence[Seen], rows: Mapping[str, Row]) -> dict[Key, Fate]:
+        """What a hook has to bring about, for each managed session of its workspace."""
+        self._named[workspace] = max(1, self._registry)
+        if said == "deleted":
+            self._deleted[workspace] = now
+        row = rows.get(workspace)
+        ours = {key: one for key, one in self.managed(sessions).items() if one == workspace}
+        there = set() if self._gone(workspace, rows) else {workspace}
+        scene = _Scene(now, rows, self._recognised(rows), there, self.breaker.latched, {workspace: (said, now)})
+        fates = self._judge(sessions, ours, scene)
+        contradicted = row is not None and not (row.deleted if said == "deleted" else row.archived)
+        if contradicted or all(fate.dies_for for fate in fates.values()):
+            self._deleted.pop(workspace, None)
+        return fates
+
+    def _gone(self, workspace: str, rows: Mapping[str, Row]) -> bool:
+        row = rows.get(workspace)
+        return row is None or row.deleted
+
+    def _recognised(self, rows: Mapping[str, Row]) -> int:
+        """Which registry in turn this is. Another one than last time proves nothing by what was known before. In a small table
+        all rows are its oldest."""
+        is_another = self._registry == 0 or (self._rows and self._rows.isdisjoint(rows))
+        return self._registry + 1 if is_another else self._registry
+
+    def _look(self, one: Seen, workspace: str, row: Row | None, now: float) -> None:
+        """Remember what a full sweep sees of a session."""
+        memory = self._of.setdefault(one.key, _Remembered())
+        if one.clients:
+            memory.left_at = None
+        elif self._has_left(one, memory):
+            memory.left_at = now
+        memory.watched = one.clients
+        memory.dead_since = (memory.dead_since or now) if one.dead else None
+        if row is None or not row.archived:
+            memory.archived_since = None
+        elif memory.archived_since is None or memory.archived != workspace:
+            memory.archived, memory.archived_since = workspace, now
+        if row is not None and not row.deleted:
+            memory.looks = 0
+        elif memory.looks == 0 or memory.missing != workspace:
+            memory.missing, memory.looks, memory.looked_at = workspace, 1, now
+        elif now - memory.looked_at >= self._limits.confirmation_gap:
+            memory.looks, memory.looked_at = memory.looks + 1, now
+
+    def _has_left(self, one: Seen, memory: _Remembered) -> bool:
+        """tmux dates an attach and no detach. A client is seen to be gone, or came and went since the last sweep began."""
+        if memory.watched:
+            return True
+        if one.came is None or (memory.left_at is not None and memory.left_at >= one.came):
+            return False
+        return self._last_sweep is None or one.came >= int(self._last_sweep)
+
+    def _judge(self, sessions: Sequence[Seen], ours: Mapping[Key, str], scene: _Scene) -> dict[Key, Fate]:
+        fates = {}
+        for one in sessions:
+            if one.key in ours:
+                fate = Fate(tuple(self._holding(one, ours[one.key], scene)))
+                fates[one.key] = fate.saved_by("kept") if one.kept else fate
+        # The windows of a group live as long as one of its sessions does: it goes as a whole or not at all.
+        stays = {one.group for one in sessions if one.group and not (one.key in fates and fates[one.key].dies_for)}
+        for one in sessions:
+            if one.group in stays and one.key in fates and fates[one.key].dies_for:
+                fates[one.key] = fates[one.key].saved_by("group")
+        return fates
+
+    def _holding(self, one: Seen, workspace: str, scene: _Scene) -> Iterable[tuple[str, frozenset[str]]]:
+        """The table, row by row."""
+        limits, now, memory = self._limits, scene.now, self._of.get(one.key, _Remembered())
+        row = scene.rows.get(workspace)
+        said, at = scene.said.get(workspace, (None, None))
+        idle = self._idle(one, memory, now)
+        attached, active, clock = one.clients, idle < limits.activity_grace, self._clock_set
+        if row is None or row.deleted:
+            if said == "deleted" and _older(one, at):
+                yield "deleted", frozenset()
+            yield "orphan", self._saves_orphan(one, workspace, scene, idle, memory)
+            return
+        if said == "archived" and row.archived:
+            yield "archived", _those(attached=attached, running=row.running)
+        if row.worktree_deleted:
+            yield "worktree-deleted", _those(attached=attached, active=active, clock=clock)
+        if row.archived:
+            since = memory.archived_since if memory.archived == workspace else None
+            long = since is not None and now - since >= limits.archived_ttl
+            yield (
+                "archived",
+                _those(attached=attached, running=row.running, active=active and not long, clock=clock and not long),
+            )
+        if idle > limits.idle_ttl:
+            yield "idle", _those(attached=attached, running=row.running, pinned=row.pinned, clock=clock)
+        died = memory.dead_since if one.died is None else one.died
+        if one.dead and died is not None and now - died > limits.dead_ttl:
+            yield "dead", _those(attached=attached)
+
+    def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: _Remembered) -> frozenset[str]:
+        limits = self._limits
+        proven = scene.registry in (self._known.get(workspace), self._named.get(workspace))
+        # A row that is flagged as deleted was known; a stamp does not say which registry it was that knew the session.
+        proven = proven or workspace in scene.rows or (scene.registry == 1 and bool(one.owner))
+        stranger = not proven and not (idle >= limits.stranger_ttl and scene.recognised - {workspace})
+        looks = memory.looks if memory.missing == workspace else 0
+        return _those(
+            attached=one.clients,
+            young=scene.now - one.born < limits.min_age,
+            active=idle < limits.activity_grace,
+            clock=self._clock_set,
+            unproven=stranger,
+            breaker=scene.latched and one.key not in self.breaker.forgiven,
+            unconfirmed=looks < limits.orphan_confirmations,
+        )
+
+    def _idle(self, one: Seen, memory: _Remembered, now: float) -> float:
+        moments = [one.activity, *one.outputs]
+        if one.came is not None:
+            moments.append(one.came)
+        if not one.clients and self._has_left(one, memory):
+            return 0.0
+        return now - max([*moments, memory.left_at or 0.0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is the same for all sessions of a sweep. ``said``: what a hook said of a workspace, and when."""
+
+    now: float
+    rows: Mapping[str, Row]
+    registry: int
+    recognised: set[str]
+    latched: bool
+    said: Mapping[str, tuple[str, float]]
+
+
+def _older(one: Seen, at: float | None) -> bool:
+    """A deletion says nothing of a session that was made after it."""
+    return at is not None and one.born <= at
+
+
+def _those(**saviours: bool) -> frozenset[str]:
+    return frozenset(name for name, saves in saviours.items() if saves)

@@ -1,0 +1,290 @@
+"""A machine in small for the state machine: tmux, a host's database, users with their clients, and a reaper, all real.
+
+It does what happens on a machine, and tells what is there by tmux commands and SQL of its own. What is right is for the
+oracle to say.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from tests.tools.hosts import StandardHost, connected
+from tests.tools.machine_facts import Key, Limits, Row, Seen
+from tests.tools.machine_time import Carried, MachineClock, Moment, TimedTerminal
+from tests.tools.tmux import FOREVER, Client, TmuxServer
+from tests.tools.waiting import wait_until
+from workspace_reaper import operations
+from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.model import SessionKey
+from workspace_reaper.model import Testimony as Said  # a name that pytest does not take for a test
+from workspace_reaper.parts import Request
+from workspace_reaper.reap_model import Reap
+from workspace_reaper.report import SweepReport
+from workspace_reaper.settings import Settings
+from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.wiring import Reaper
+
+__all__ = ["FOREIGN_STAMP", "LIMITS", "Listing", "MachineWorld", "name_of"]
+
+LIMITS = Limits(
+    idle_ttl=40_500,
+    min_age=2500,
+    activity_grace=1500,
+    archived_ttl=3500,
+    stranger_ttl=10_500,
+    dead_ttl=4500,
+    confirmation_gap=500,
+    orphan_confirmations=2,
+)
+"""The clock is moved on by thousands; what the steps of a life take comes on top, and is less than 500: no age is ever so near
+one of these that a slow machine would decide."""
+
+FOREIGN_STAMP = "f0e1d2c3"
+"""What the sessions of another registry carry."""
+
+_FORMAT = "|".join(
+    (
+        "#{pid}|#{start_time}|#{session_id}|#{session_created}|#{session_activity}|#{session_last_attached}",
+        "#{session_attached}#{session_attached_list}#{session_group_attached_list}|#{session_group}|#{@reaper_keep}",
+        "#{@workspace_owner}|#{W:#{P:#{window_id} #{window_activity} #{pane_tty} #{pane_pid} #{pane_dead} #{pane_dead_time};}}",
+        "#{session_name}",
+    )
+)
+
+
+def name_of(workspace: str) -> str:
+    """The name that the host gives the session of a workspace."""
+    return f"ws-{workspace}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pane:
+    """The one pane of a window; ``output`` is when the window last had any."""
+
+    window: tuple[int, int, str]
+    output: Moment
+    tty: str
+    pid: int
+    dead: bool
+    died: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The sessions at one moment, by their ids: a server gives none out twice."""
+
+    sessions: Mapping[str, Seen]
+    panes: Mapping[str, Sequence[_Pane]]
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """Which sessions these are."""
+        return frozenset(one.key for one in self.sessions.values())
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Those that are taken."""
+        return frozenset(one.name for one in self.sessions.values())
+
+
+class _Reaper(Reaper):
+    """``last`` is what its last sweep told."""
+
+    last: SweepReport
+
+    def sweep(self, request: Request) -> SweepReport:
+        self.last = super().sweep(request)
+        return self.last
+
+
+class MachineWorld:
+    """Close it at the end. Its clock stands still until ``clock.go_on``."""
+
+    def __init__(self) -> None:
+        self._carried = Carried()
+        self.clock = MachineClock(self._carried)
+        self.server = TmuxServer()
+        self.host = StandardHost(self.server.directory / "host.sqlite")
+        self.host.create()
+        self.clients: list[Client] = []
+        self._suspended: list[Client] = []
+        self.start_reaper()
+
+    def close(self) -> None:
+        """All that was started is ended, and gone from the disk."""
+        self._plugin.close()
+        self.server.close()
+
+    # What is there
+
+    def look(self) -> Listing:
+        """The sessions as tmux lists them now, in the time that the machine has lived."""
+        lines = self.server.run("list-sessions", "-F", _FORMAT, check=False).splitlines()
+        if not lines:
+            # A server ends with its last session, and answers nobody while it does.
+            wait_until(lambda: not self.server.is_alive())
+        rows = [line.split("|") for line in lines]
+        panes = {fields[2]: self._panes(fields) for fields in rows}
+        return Listing({fields[2]: self._seen(fields, panes[fields[2]]) for fields in rows}, panes)
+
+    def _seen(self, fields: Sequence[str], panes: Sequence[_Pane]) -> Seen:
+        pid, start, session_id, created, activity, came, clients, group, kept, owner, _, name = fields
+        who, moment = (int(pid), int(start), session_id), self._carried.moment
+        deaths = [pane.died for pane in panes]
+        born = moment((*who, "created"), int(created))
+        return Seen(
+            key=Key(*who, born.wall),
+            name=name,
+            born=born.lived,
+            activity=moment((*who, "activity"), int(activity)).lived,
+            came=moment((*who, "came"), int(came)).lived if came else None,
+            clients=clients != "0",
+            group=group,
+            kept=bool(kept),
+            owner=owner,
+            outputs=tuple(pane.output.lived for pane in panes),
+            dead=all(pane.dead for pane in panes),
+            died=None if None in deaths else max(death for death in deaths if death is not None),
+        )
+
+    def _panes(self, fields: Sequence[str]) -> list[_Pane]:
+        server, found = (int(fields[0]), int(fields[1])), []
+        for pane in fields[10].split(";")[:-1]:
+            window_id, told, tty, pid, dead, died = pane.split(" ")
+            window = (*server, window_id)
+            output = self._carried.moment(window, int(told))
+            died_at = self._carried.moment((*window, "died"), int(died)).lived if died else None
+            found.append(_Pane(window, output, tty, int(pid or 0), dead == "1", died_at))
+        return found
+
+    def rows(self) -> dict[str, Row]:
+        """The host's table as it is now."""
+        columns = "id, archived, pinned, running, deleted_at IS NOT NULL, worktree_deleted"
+        with connected(self.host.path) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM workspaces").fetchall()
+        return {one: Row(*map(bool, flags)) for one, *flags in rows}
+
+    # The users and the host
+
+    def start(self, name: str, owner: str = "") -> str:
+        """A new session; its id."""
+        session_id = self.server.new_session(name)
+        if owner:
+            self.server.set_option(session_id, "@workspace_owner", owner)
+        return session_id
+
+    def join(self, session_id: str, name: str) -> None:
+        """A new session that shows the windows of another one."""
+        self.server.run("new-session", "-d", "-t", session_id, "-s", name)
+
+    def kill(self, session_id: str) -> None:
+        """The user ends a session."""
+        self.server.run("kill-session", "-t", session_id)
+
+    def rename(self, session_id: str, name: str) -> None:
+        """The user renames a session."""
+        self.server.run("rename-session", "-t", f"{session_id}:", name)
+
+    def keep(self, session_id: str, *, on: bool) -> None:
+        """Set the option that keeps a session, or unset it."""
+        option = ["@reaper_keep", "1"] if on else ["-u", "@reaper_keep"]
+        self.server.run("set-option", "-t", f"{session_id}:", *option)
+
+    def attach(self, session_id: str, key: Key) -> Client:
+        """A user attaches a client."""
+        who = (key.server, key.server_start, key.session_id)
+        self._carried.wait_for_another((*who, "activity"), (*who, "came"))
+        client = self.server.attach(session_id)
+        self.clients.append(client)
+        return client
+
+    def leave(self, client: Client, how: str) -> None:
+        """A client goes away (``detach``, ``kill``) or is suspended (``suspend``). It may be gone, with its session."""
+        if client.tty in client.attached():
+            # One that is suspended hears nothing.
+            getattr(client, "kill" if client in self._suspended else how)()
+        if how == "suspend" and client not in self._suspended:
+            self._suspended.append(client)
+            return
+        self.clients.remove(client)
+        self.server.clients.remove(client)
+        client.close()
+
+    def open_window(self, session_id: str) -> None:
+        """One more window, which is not the current one."""
+        self.server.run("new-window", "-d", "-t", f"{session_id}:", FOREVER)
+
+    def print_in(self, pane: _Pane) -> None:
+        """A program of this pane prints something; tmux has read it when this returns."""
+        self._carried.wait_for_another(pane.window)
+        since = int(time.time())
+        terminal = os.open(pane.tty, os.O_WRONLY | os.O_NOCTTY)
+        try:
+            os.write(terminal, b"hello\r\n")
+        finally:
+            os.close(terminal)
+        wait_until(lambda: int(self.server.run("display-message", "-p", "-t", pane.window[2], "#{window_activity}")) >= since)
+
+    def end_panes(self, session_id: str, panes: Sequence[_Pane]) -> None:
+        """The programs of these panes end, and the panes remain."""
+        for pane in panes:
+            self.server.run("set-option", "-w", "-t", pane.window[2], "remain-on-exit", "on")
+            os.kill(pane.pid, signal.SIGKILL)
+        # Now and then tmux misses the end of a child: since when a pane is dead it then tells when another one has ended.
+        undated = ["display-message", "-p", "-t", f"{session_id}:", "#{W:#{P:#{?pane_dead_time,,1}}}"]
+        wait_until(lambda: not self.server.run("run-shell", "true", ";", *undated))
+
+    def restart_tmux(self) -> None:
+        """The server ends, and with it its sessions and clients."""
+        self.server.kill()
+        for client in list(self.clients):
+            self.leave(client, "kill")
+
+    # The reaper
+
+    def start_reaper(self) -> None:
+        """Another process of the reaper, with the same state directory: it has no memory but that."""
+        settings = Settings(
+            registry="standard",
+            database_url=f"sqlite:///{self.host.path}",
+            tmux_sockets=[self.server.path],
+            state_dir=self.server.directory / "state",
+            snapshots=False,
+            **asdict(LIMITS),
+        )
+        self._reaper = reaper = _Reaper(settings)
+        reaper.terminals = [TimedTerminal(TmuxTerminal(self.server.path), self._carried)]
+        reaper.parts = replace(reaper.parts, terminals=reaper.terminals, clock=self.clock)
+        self._plugin = ReaperPlugin()
+        self._plugin.use(reaper)
+
+    def restart_reaper(self) -> None:
+        """The reaper's process ends, and another one starts."""
+        self._plugin.close()
+        self.start_reaper()
+
+    def sweep(self, *, dry_run: bool = False, approve: Collection[Key] = ()) -> SweepReport:
+        """A full sweep."""
+        return self._plugin.sweep(dry_run=dry_run, approve=[SessionKey(self.server.path, *key) for key in approve])
+
+    def hook(self, workspace: str, said: str) -> SweepReport:
+        """What a hook brings about: its last look."""
+        self._plugin.look_at({workspace: Said(said)}, {workspace})
+        return self._reaper.last
+
+    def reset_breaker(self) -> None:
+        """An operator frees the breaker."""
+        operations.reset_breaker(self._reaper)
+
+    @property
+    def stamp(self) -> str:
+        """What our sessions carry. To be asked after a full sweep."""
+        return operations.own_stamp(self._reaper)
+
+    def history(self) -> list[Reap]:
+        """All that was ever tried, by the ledger."""
+        return operations.history(self._reaper, 1000)
