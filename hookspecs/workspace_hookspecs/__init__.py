@@ -1,6 +1,6 @@
 """The contract between a workspace server and the plugins that listen to it.
 
-A server (the host) fires three hooks through :class:`WorkspacePlugins`, and a plugin that ends sessions, the reaper, two more.
+A server (the host) fires three hooks through :class:`WorkspacePlugins`; a plugin that ends sessions, the reaper, three others.
 A plugin implements any of them, marked with :data:`hookimpl`, and registers under the entry-point group ``workspace_server``.
 The module itself is a namespace of hook specifications for bare pluggy:
 ``pm = pluggy.PluginManager("workspace_server"); pm.add_hookspecs(workspace_hookspecs)``.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from workspace_hookspecs._markers import hookimpl, hookspec
 from workspace_hookspecs._specs import (
+    on_reaper_alarm,
     on_session_reaped,
     on_tick,
     on_workspace_archived,
@@ -21,15 +22,17 @@ from workspace_hookspecs._specs import (
 
 if TYPE_CHECKING:
     from workspace_hookspecs._plugins import WorkspacePlugins
-    from workspace_hookspecs._values import Candidate, Reaped, Veto
+    from workspace_hookspecs._values import Candidate, Reaped, ReaperAlarm, Veto
 
 __all__ = [
     "Candidate",
     "Reaped",
+    "ReaperAlarm",
     "Veto",
     "WorkspacePlugins",
     "hookimpl",
     "hookspec",
+    "on_reaper_alarm",
     "on_session_reaped",
     "on_tick",
     "on_workspace_archived",
@@ -44,7 +47,7 @@ def __getattr__(name: str) -> object:
         from workspace_hookspecs._plugins import WorkspacePlugins  # noqa: PLC0415
 
         return WorkspacePlugins
-    if name in {"Candidate", "Reaped", "Veto"}:
+    if name in {"Candidate", "Reaped", "ReaperAlarm", "Veto"}:
         from workspace_hookspecs import _values  # noqa: PLC0415
 
         return getattr(_values, name)

@@ -15,7 +15,7 @@ from workspace_hookspecs._markers import PROJECT
 
 
 def new_manager() -> PluginManager:
-    """A manager that knows the five hooks and has no plugin."""
+    """A manager that knows the six hooks and has no plugin."""
     manager = PluginManager(PROJECT)
     manager.add_hookspecs(_specs)
     return manager
@@ -44,7 +44,7 @@ def check(plugin: object, name: str, shared: PluginManager) -> bool:
 
 
 def unspecified(manager: PluginManager) -> list[str]:
-    """Which of the five hooks a manager of the host's own does not know."""
+    """Which of the six hooks a manager of the host's own does not know."""
     known = {name for name, caller in vars(manager.hook).items() if caller.has_spec()}
     return sorted(set(vars(new_manager().hook)) - known)
 

@@ -27,7 +27,7 @@ from workspace_hookspecs._joining import join
 from workspace_hookspecs._markers import PROJECT
 from workspace_hookspecs._reporting import report
 from workspace_hookspecs._ticking import Ticking
-from workspace_hookspecs._values import Candidate, Reaped, Veto
+from workspace_hookspecs._values import Candidate, Reaped, ReaperAlarm, Veto
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _NO_ID: Final = "%s() takes the workspace's id, text that is not blank, and not %s: nothing is fired"
 _NO_MOMENT: Final = "tick() takes an aware datetime, and not %s: the tick is fired with this moment instead"
 _NO_REAP: Final = "session_reaped() takes a Reaped, and not %s: nothing is fired"
+_NO_ALARM: Final = "reaper_alarm() takes a ReaperAlarm, and not %s: nothing is fired"
 _NO_HOOK: Final = (
     "plugin %r implements no hook and is never called: are its functions marked with workspace_hookspecs.hookimpl?"
 )
@@ -47,16 +48,17 @@ GRACE: Final = 0.5
 class WorkspacePlugins:
     """All plugins of a host. Make one for each process with :meth:`load`, fire events, and :meth:`close` it at the end.
 
-    Firing (:meth:`workspace_deleted`, :meth:`workspace_archived`, :meth:`tick`, :meth:`session_reaped`) is possible from any
-    thread, returns at once, waits for no plugin and never raises. Each plugin is called on a daemon thread of its own, which
-    starts at its first event, through a queue of ``queue_limit`` events. What a plugin raises is logged, under
-    ``workspace_hookspecs``. Logging is never configured here and no signal handler is installed.
+    Firing (:meth:`workspace_deleted`, :meth:`workspace_archived`, :meth:`tick`, :meth:`session_reaped`, :meth:`reaper_alarm`)
+    is possible from any thread, returns at once, waits for no plugin and never raises. Each plugin is called on a daemon
+    thread of its own, which starts at its first event, through a queue of ``queue_limit`` events. What a plugin raises is
+    logged, under ``workspace_hookspecs``. Logging is never configured here and no signal handler is installed.
 
     A forked child has the same plugins and begins with empty queues. At the interpreter's exit nothing is waited for and
     an event that still waits is lost: a host that ends right after an event calls :meth:`drain` first.
 
     A plugin that has a method ``join(plugins)`` gets this object once all are loaded: with it the reaper asks the others
-    before a kill (:meth:`ask_vetoes`) and tells them afterwards (:meth:`session_reaped`).
+    before a kill (:meth:`ask_vetoes`) and tells them afterwards (:meth:`session_reaped`), and of what it can't do
+    (:meth:`reaper_alarm`).
 
     As a context manager it closes itself.
     """
@@ -189,6 +191,16 @@ class WorkspacePlugins:
             self._fire("on_session_reaped", {"reap": reap})
         else:
             report(logging.ERROR, _NO_REAP, short(reap), mistake=True)
+
+    def reaper_alarm(self, alarm: ReaperAlarm) -> None:
+        """Tell the plugins that an alarm of the reaper has begun, or is over. Returns at once and never raises.
+
+        Anything but a ``ReaperAlarm`` is an error in the log with the caller's stack, and nothing is fired.
+        """
+        if isinstance(alarm, ReaperAlarm):
+            self._fire("on_reaper_alarm", {"alarm": alarm})
+        else:
+            report(logging.ERROR, _NO_ALARM, short(alarm), mistake=True)
 
     def ticking(self, every: float = 60) -> Ticking:
         """``with`` (or ``async with``) ``plugins.ticking(every=60):`` fires a tick now and then every ``every`` seconds.

@@ -1,7 +1,7 @@
-"""The five hooks. Nobody calls these functions: they are the specification that implementations are checked against.
+"""The six hooks. Nobody calls these functions: they are the specification that implementations are checked against.
 
 A host fires ``on_workspace_deleted``, ``on_workspace_archived`` and ``on_tick``. A plugin that ends tmux sessions, the reaper,
-asks ``reaper_veto`` and fires ``on_session_reaped``.
+asks ``reaper_veto`` and fires ``on_session_reaped`` and ``on_reaper_alarm``.
 
 None is *historic*: replaying an old "deleted" at a plugin that is registered later is a way to act on the wrong thing.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from workspace_hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
-    from workspace_hookspecs._values import Candidate, Reaped
+    from workspace_hookspecs._values import Candidate, Reaped, ReaperAlarm
 
 
 @hookspec
@@ -108,4 +108,23 @@ def on_session_reaped(reap: Reaped) -> None:
     makes that good: the reaper's history, under ``reap.id``, is what is complete.
 
     :param reap: the reap; the same object for all plugins.
+    """
+
+
+@hookspec
+def on_reaper_alarm(alarm: ReaperAlarm) -> None:
+    """A reaper can't do its work, or has seen what somebody should know: an alarm has begun, or is over.
+
+    **When a reaper fires it:** once when an alarm begins and once when it is over (``alarm.ended_at``), each after it is
+    in the reaper's history; an alarm that says that the history can't be written, without that. It is not fired again while
+    the alarm is on, and a dry run fires none.
+
+    **Threads:** as for :func:`on_workspace_deleted`: :meth:`WorkspacePlugins.reaper_alarm` returns at once, and each plugin is
+    called on its own thread, in the order of firing.
+
+    **What may be relied on:** the beginning is fired before the end. Either may be lost (the process ended, a queue was full),
+    and comes from the process that saw it, which may be the reaper's command line: to learn whether all is well now, ask the
+    reaper, and do not count.
+
+    :param alarm: the alarm; the same object for all plugins.
     """

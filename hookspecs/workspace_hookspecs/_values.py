@@ -56,6 +56,23 @@ class Reaped:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaperAlarm:
+    """Something that keeps a reaper from its work, or that somebody should know: it begins, and it is over once its cause is.
+
+    ``name`` is the reaper's own word for it, fit for a program, such as ``blind``, ``breaker`` or ``overdue``; at most one
+    alarm of a name is on at a time. ``since`` is when it began: aware, in UTC. ``detail`` is what is wrong and ``clears_when``
+    what ends it, both for a person; ``detail`` is as it was when it is told. ``ended_at`` is aware, in UTC, and None while
+    the alarm is on.
+    """
+
+    name: str
+    since: datetime
+    detail: str
+    clears_when: str
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Veto:
     """What :meth:`WorkspacePlugins.ask_vetoes` returns: a plugin's word against a candidate, and its reason.
 

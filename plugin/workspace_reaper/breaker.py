@@ -10,7 +10,7 @@ from workspace_reaper.memory import BreakerState, RegistryMemory
 from workspace_reaper.model import Rows, SessionKey
 from workspace_reaper.report import iso
 
-__all__ = ["AT_LEAST", "CLEAR_SWEEPS", "as_json", "clears_when", "excuse", "rows_lost", "step"]
+__all__ = ["AT_LEAST", "CLEAR_SWEEPS", "as_json", "clears_when", "excuse", "inexcusable", "rows_lost", "step"]
 
 AT_LEAST = 3
 """Fewer orphans, or fewer lost rows, never trip it."""
@@ -66,6 +66,12 @@ def excuse(state: BreakerState, approved: Set[SessionKey] | None = None) -> Brea
     excused, left = state.excused | granted, state.tripped - granted
     opens = approved is None or (state.tripped and not left)
     return BreakerState(excused=excused) if opens else replace(state, excused=excused, tripped=left)
+
+
+def inexcusable(state: BreakerState, known: Set[SessionKey] | None = None) -> BreakerState:
+    """The breaker once the registry has these sessions' workspaces, or (``known`` None) is another one than an operator was
+    shown: what was said of them was said of another absence."""
+    return replace(state, excused=frozenset() if known is None else state.excused - known) if state.excused else state
 
 
 def clears_when(state: BreakerState) -> str | None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.facts import Facts
 from workspace_reaper.lineage import Kin
 from workspace_reaper.memory import RegistryMemory
 from workspace_reaper.model import Answer, Reason, SessionKey
 from workspace_reaper.parts import Parts
-from workspace_reaper.policy import Facts
 from workspace_reaper.ports import Ledger
 from workspace_reaper.process_model import Details, ProcessKey
 from workspace_reaper.reap_model import Aftermath, Intent, Relative
@@ -31,6 +31,11 @@ class Context:
     scene: Circumstances
     registry: RegistryMemory
     report: SweepReport
+
+    def anew(self) -> tuple[Circumstances, float]:
+        """The circumstances at this moment, and the moment (Unix seconds): the clock may have been set since the first look."""
+        reading = self.parts.clock.read()
+        return self.scene.at(self.scene.clock.boot, reading, self.parts.rules.longest), reading.wall
 
 
 @dataclass(slots=True, eq=False)

@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["checked_directory", "checked_patterns", "checked_sockets", "expand_user"]
+__all__ = ["checked_clocks", "checked_directory", "checked_patterns", "checked_sockets", "expand_user"]
+
+
+_Text = TypeVar("_Text", bound=str)
 
 
 def expand_user(path: str) -> str:
@@ -21,6 +25,13 @@ def checked_sockets(sockets: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if sockets == ():
         raise ValueError("an empty list would watch nothing")
     return None if sockets is None else tuple(dict.fromkeys(_socket(socket) for socket in sockets))
+
+
+def checked_clocks(clocks: tuple[_Text, ...]) -> tuple[_Text, ...]:
+    """Each once. An empty tuple is refused: every session would be idle as soon as it is old enough."""
+    if not clocks:
+        raise ValueError("an empty list would leave nothing that counts as activity")
+    return tuple(dict.fromkeys(clocks))
 
 
 def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor
 
-from workspace_reaper.confirmations import Sightings, has_left
-from workspace_reaper.memory import UNDONE, BreakerState, CpuMemory, Memory, Sight, Sighting
-from workspace_reaper.model import Session, Stamp, Testimony, Workspace
-from workspace_reaper.policy import Facts
+from workspace_reaper.clocks import Times, notice
+from workspace_reaper.confirmations import Sightings, has_left, retry_at
+from workspace_reaper.facts import Facts
+from workspace_reaper.memory import UNDONE, BreakerState, ClockMemory, CpuMemory, Memory, Sight, Sighting
+from workspace_reaper.model import ClockReading, Session, SessionKey, Stamp, Testimony, Workspace
 from workspace_reaper.ports import Whereabouts
-from workspace_reaper.proof import is_proven
+from workspace_reaper.proof import is_proven, known_under
 
 __all__ = ["Circumstances", "lives_in"]
 
@@ -31,7 +32,9 @@ def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
 class Circumstances:
     """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
     the sessions' that the registry has, ``cpu`` what the process trees have used. ``reuses_ids``: an id may name another
-    workspace than it did, so only our stamp tells that a session belongs to the one that is known."""
+    workspace than it did, so only our stamp tells that a session belongs to the one that is known. ``retry_after`` seconds is
+    the first wait after kills that failed (see ``confirmations.retry_at``); ``insisted`` are sessions that an operator wants
+    to be tried at once. ``clock`` is how the clocks are in this sweep, and ``times`` how it tells ages."""
 
     memory: Memory
     sightings: Sightings
@@ -42,6 +45,20 @@ class Circumstances:
     whereabouts: Whereabouts
     cpu: CpuMemory = field(default_factory=CpuMemory)
     reuses_ids: bool = False
+    retry_after: float = 0.0
+    insisted: Set[SessionKey] = frozenset()
+    clock: ClockMemory = field(default_factory=ClockMemory)
+    times: Times = field(default_factory=Times)
+
+    def at(self, boot: str, reading: ClockReading, keep: float) -> Circumstances:
+        """The same with the clocks as they are at this moment, since the start ``boot`` of the machine. ``keep``: see
+        ``clocks.notice``."""
+        noticed = notice(self.clock, boot, reading, keep)
+        if noticed.memory is self.clock:
+            return self
+        # A clock that was set since the last full sweep stays so for this sweep.
+        times = replace(self.times, lapses=noticed.memory.lapses, jumped=noticed.jumped or self.times.jumped)
+        return replace(self, clock=noticed.memory, times=times)
 
     def said(self, session: Session, workspace_id: str) -> Testimony | None:
         """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
@@ -68,7 +85,7 @@ class Circumstances:
         """All that is known of this session at this moment (Unix seconds)."""
         key = session.key
         seen = self.sightings.of(key)
-        orphan = seen.get(Sight.ORPHAN)
+        orphan, failed = seen.get(Sight.ORPHAN), seen.get(Sight.FAILED)
         return Facts(
             session=session,
             workspace_id=workspace_id,
@@ -83,10 +100,15 @@ class Circumstances:
             recognises_others=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.excused,
+            generation=self.generation,
+            known_under=None if row is not None else known_under(workspace_id, self.memory),
             home=lives_in(session, self.whereabouts),
+            times=self.times,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
             announced_at=_first(seen, Sight.ANNOUNCED),
             undone=frozenset(cause for cause, sight in UNDONE.items() if sight in seen) if seen else frozenset(),
+            failures=failed.count if failed else 0,
+            retry_at=None if failed is None or key in self.insisted else retry_at(failed, now, self.retry_after),
         )
 
 

@@ -48,12 +48,15 @@ class Closing:
 
     def run(self, cases: Sequence[Case]) -> None:
         """Verify, terminate, record. The outcomes are in the cases' entries, and in the ledger."""
-        for terminal in self._context.parts.terminals:
-            self._verify(terminal, [case for case in cases if case.key.socket == terminal.socket])
-        dead = [case for case in cases if case.entry.outcome == "reaped"]
-        if dead:
-            self._terminate(dead)
-        self._conclude(cases)
+        seconds = self._context.report.seconds
+        with seconds.step("terminate"):
+            for terminal in self._context.parts.terminals:
+                self._verify(terminal, [case for case in cases if case.key.socket == terminal.socket])
+            dead = [case for case in cases if case.entry.outcome == "reaped"]
+            if dead:
+                self._terminate(dead)
+        with seconds.step("record"):
+            self._conclude(cases)
 
     def _verify(self, terminal: Terminal, cases: Sequence[Case]) -> None:
         """Are the dead dead, and what saved the spared?"""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
-from workspace_reaper.memory import Sight, Sighting, SightKey
+from workspace_reaper.memory import OF_A_WORKSPACE, Sight, Sighting, SightKey
 from workspace_reaper.model import Session, SessionKey
 
-__all__ = ["Sightings", "confirm", "has_left"]
+__all__ = ["LONGEST_WAIT", "RETRIES", "Sightings", "confirm", "has_left", "retry_at"]
 
+RETRIES = 3
+"""A kill that failed so often in a row is an alarm, and waits before it is tried again."""
+
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds between two tries of a kill, at most."""
 
 _NONE: Mapping[Sight, Sighting] = {}
 
@@ -42,11 +48,31 @@ def has_left(session: Session, seen: Mapping[Sight, Sighting], last_complete: fl
     return last_complete is None or came >= int(last_complete)
 
 
-class Sightings:
-    """The sightings as they were, and what this sweep changes in them: ``changed`` and ``forgotten``."""
+def retry_at(failed: Sighting | None, now: float, first_wait: float) -> float | None:
+    """Until when a kill that failed again and again is not tried (Unix seconds); None if it may be tried now.
 
-    def __init__(self, previous: Mapping[SightKey, Sighting], now: float) -> None:
+    The wait begins with ``first_wait`` seconds after ``RETRIES`` failures, and doubles with each further one. A failure in the
+    future, as the clock tells it now, holds nothing back.
+    """
+    if failed is None or failed.count < RETRIES:
+        return None
+    doubled = min(failed.count - RETRIES, 64)  # more would not fit into a float
+    at = failed.last_at + min(LONGEST_WAIT, first_wait * 2.0**doubled)
+    return at if failed.last_at <= now < at else None
+
+
+class Sightings:
+    """The sightings as they were, and what this sweep changes in them: ``changed`` and ``forgotten``.
+
+    ``workspaces`` are those of the managed sessions now. A session that was renamed to another workspace's name begins anew:
+    two looks that each found another row missing are no two confirmations.
+    """
+
+    def __init__(
+        self, previous: Mapping[SightKey, Sighting], now: float, workspaces: Mapping[SessionKey, str] | None = None
+    ) -> None:
         self._now = now
+        self._workspaces = workspaces or {}
         # By session: most have none, and are asked about several times in each sweep.
         self._known: dict[SessionKey, dict[Sight, Sighting]] = {}
         self._stored = set(previous)
@@ -54,6 +80,9 @@ class Sightings:
             self._known.setdefault(key, {})[sight] = sighting
         self.changed: dict[SightKey, Sighting] = {}
         self.forgotten: set[SightKey] = set()
+        for (key, sight), sighting in previous.items():
+            if sighting.workspace_id not in (None, self._workspaces.get(key, sighting.workspace_id)):
+                self._forget(key, sight)
 
     def of(self, key: SessionKey) -> Mapping[Sight, Sighting]:
         """All sightings of one session as they are after the changes so far."""
@@ -62,6 +91,10 @@ class Sightings:
     def has_any(self, *sights: Sight) -> bool:
         """Whether any session has one of these."""
         return any(sight in seen for seen in self._known.values() for sight in sights)
+
+    def having(self, sight: Sight) -> Iterator[tuple[SessionKey, Sighting]]:
+        """The sessions of which that was seen."""
+        return ((key, seen[sight]) for key, seen in self._known.items() if sight in seen)
 
     def since(self, key: SessionKey, sight: Sight) -> float | None:
         """When it was first seen so, or None."""
@@ -123,6 +156,8 @@ class Sightings:
         self.changed, self.forgotten = {}, set()
 
     def _put(self, key: SessionKey, sight: Sight, sighting: Sighting) -> None:
+        if sight in OF_A_WORKSPACE:
+            sighting = replace(sighting, workspace_id=self._workspaces.get(key))
         self._known.setdefault(key, {})[sight] = sighting
         self.forgotten.discard((key, sight))
         self.changed[key, sight] = sighting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from workspace_reaper.clocks import Times
 from workspace_reaper.lineage import Kin
 from workspace_reaper.memory import CpuMemory, CpuSample
 from workspace_reaper.model import SessionKey
@@ -15,6 +16,9 @@ SHARE = 0.01
 
 TICK = 0.01
 """Seconds: the least CPU time that Linux tells (100 ticks a second on every architecture in use). One tick more may be none."""
+
+
+_PLAIN = Times()
 
 
 class Sampling:
@@ -44,9 +48,11 @@ def is_busy(before: float, after: float, seconds: float) -> bool:
     return abs(after - before) > max(SHARE * seconds, TICK) + 1e-6
 
 
-def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterable[Kin]]) -> CpuMemory:
+def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterable[Kin]], times: Times = _PLAIN) -> CpuMemory:
     """The memory with the samples of these sessions as they are now; those of all others are dropped. A session that is seen
-    for the first time has not been busy as far as anybody knows."""
+    for the first time has not been busy as far as anybody knows. ``times`` tells how long the machine was awake since the last
+    samples: while it sleeps nothing can be busy."""
+    passed = 0.0 if memory.at is None else times.since(memory.at, now)
     samples: dict[SessionKey, CpuSample] = {}
     for key, family in families.items():
         seconds, before = used(family), memory.samples.get(key)
@@ -55,6 +61,6 @@ def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterabl
         elif seconds == before.seconds:
             samples[key] = before
         else:
-            busy = is_busy(before.seconds, seconds, now - memory.at)
+            busy = is_busy(before.seconds, seconds, passed)
             samples[key] = CpuSample(seconds, now if busy else before.busy_at)
     return CpuMemory(now, samples)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import locale
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -13,10 +12,11 @@ from workspace_reaper.errors import LedgerError
 from workspace_reaper.model import Session, Stamp, Unknown
 from workspace_reaper.operations import own_stamp, status
 from workspace_reaper.registry import GROUP as REGISTRIES
-from workspace_reaper.tmux import MINIMUM_VERSION, TmuxTerminal, tmux_version
+from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
+from workspace_reaper.trust import distrust
 from workspace_reaper.wiring import Reaper, how_to_configure
 
-__all__ = ["Check", "examine"]
+__all__ = ["FAIL", "OK", "WARN", "Check", "examine"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 
@@ -66,14 +66,13 @@ def _switch(reaper: Reaper) -> Iterator[Check]:
 
 
 def _tmux(_reaper: Reaper) -> Iterator[Check]:
-    minimum = "tmux {}.{}{}".format(*MINIMUM_VERSION)
     version = tmux_version()
     if version is None:
-        yield Check("tmux", FAIL, "there is no tmux on PATH that tells its version", f"install {minimum} or later")
+        yield Check("tmux", FAIL, "there is no tmux on PATH that tells its version", f"install {MINIMUM} or later")
     elif not version.is_supported:
-        yield Check("tmux", FAIL, f"{version.text} is older than {minimum}", f"install {minimum} or later")
+        yield Check("tmux", FAIL, f"{version.text} is older than {MINIMUM}", f"install {MINIMUM} or later")
     else:
-        yield Check("tmux", OK, f"{version.text} (needed: {minimum} or later)")
+        yield Check("tmux", OK, f"{version.text} (needed: {MINIMUM} or later)")
 
 
 def _locale(_reaper: Reaper) -> Iterator[Check]:
@@ -117,11 +116,9 @@ def _strangers(name: str, foreign: Sequence[Session]) -> Check:
     """Sessions that match by name and carry the stamp of another registry."""
     first = foreign[0]
     detail = f"{len(foreign)} sessions match by name and carry another registry's stamp, such as {first.name!r}"
-    command = ["tmux", "-S", first.key.socket, "set-option", "-u", "-t"]
-    others = ", ".join(shlex.quote(one.key.session_id) for one in foreign[1:6]) + (", …" if len(foreign) > 6 else "")
-    # shlex leaves alone what needs no quotes; an id always needs them, for its dollar.
-    run = f"{shlex.join(command)} {shlex.quote(first.key.session_id)} @workspace_owner"
-    do = f"only if nobody serves that registry any more: {run}" + (f" (and so for {others})" if len(foreign) > 1 else "")
+    do = (
+        "only if nobody serves that registry any more: 'workspace-reaper adopt' shows these sessions, asks, and takes them over"
+    )
     return Check(name, WARN, detail, do)
 
 
@@ -149,14 +146,14 @@ def _state_dir(reaper: Reaper) -> Iterator[Check]:
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         writable = os.access(nearest, os.W_OK | os.X_OK)
         is_there = nearest == folder
-        is_open = is_there and bool(folder.stat().st_mode & 0o022)
     except OSError as error:  # It lies below a directory that can't be entered, or its name is too long.
         yield Check("state_dir", FAIL, f"{folder} can't be looked at: {error.strerror}", do)
         return
-    if not writable:
+    if distrusted := distrust(folder):
+        about = "" if distrusted.place == str(folder) else f"{folder} is not safe: "
+        yield Check("state_dir", FAIL, f"{about}{distrusted.why}", distrusted.do)
+    elif not writable:
         yield Check("state_dir", FAIL, f"{folder}: {nearest} can't be written", do)
-    elif is_open:
-        yield Check("state_dir", WARN, f"{folder} may be written by others", f"chmod go-w {shlex.quote(str(folder))}")
     else:
         yield Check("state_dir", OK, f"{folder}{'' if is_there else ' (made at the first sweep)'}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["parse_duration", "render_duration"]
+__all__ = ["parse_duration", "render_duration", "seconds_text"]
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WRITTEN = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS))
@@ -51,3 +51,8 @@ def _from_text(text: str) -> float:
     if not text or match is None:
         raise ValueError(f"{text!r} is no duration")
     return sum(float(number) * _UNITS[unit] for unit, number in match.groupdict().items() if number is not None)
+
+
+def seconds_text(value: float) -> str:
+    """Seconds for a person: ``90 s``; from an hour on as a duration is configured, such as ``48h`` or ``1h30m``."""
+    return render_duration(round(value)) if value >= 3600 else f"{value:.0f} s"

@@ -13,6 +13,7 @@ __all__ = [
     "ReaperError",
     "SnapshotError",
     "SweepLocked",
+    "UnfitTmux",
     "UnreadableSocket",
 ]
 
@@ -23,6 +24,10 @@ class ReaperError(Exception):
 
 class ConfigurationError(ReaperError):
     """A setting is missing or wrong: the text names the field, the place it came from, and what to write instead."""
+
+
+class UnfitTmux(ConfigurationError):
+    """The tmux on PATH is too old: the text says which it is, and which is needed."""
 
 
 class LedgerError(ReaperError):

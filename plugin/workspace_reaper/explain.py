@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.durations import render_duration
+from workspace_reaper.clocks import how_set
+from workspace_reaper.durations import seconds_text
+from workspace_reaper.facts import Facts, Rules
 from workspace_reaper.model import Reason, Session, Testimony, Unknown, Verdict
-from workspace_reaper.policy import Facts, Held, Judgement, Protection, Rules, deadline
+from workspace_reaper.policy import Held, Judgement, Protection, deadline
 from workspace_reaper.report import SessionReport, SweepReport, evidence, iso, printable
 
-__all__ = ["Explanation", "Rule", "explain", "explain_unmanaged", "seconds_text"]
+__all__ = ["Explanation", "Rule", "explain", "explain_unmanaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,13 @@ class Explanation:
         return {**self.entry, "facts": dict(self.facts), "rules": rules, "decided": self.decided, "unknown": unknown}
 
 
-def seconds_text(value: float) -> str:
-    """Seconds for a person: ``90 s``; from an hour on as a duration is configured, such as ``48h`` or ``1h30m``."""
-    return render_duration(round(value)) if value >= 3600 else f"{value:.0f} s"
+def _not_proven(facts: Facts) -> str:
+    if facts.known_under is None:
+        return f"this registry has never known its workspace (generation {facts.generation} of what is read there)"
+    return (
+        "the registry that knew its workspace was another one"
+        f" (generation {facts.known_under} of what is read there, and this is generation {facts.generation})"
+    )
 
 
 _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
@@ -71,7 +77,7 @@ _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
         f"it is idle for {seconds_text(facts.idle_seconds)}, activity_grace is {seconds_text(rules.activity_grace)}"
     ),
     Protection.UNPROVEN: lambda facts, rules: (
-        "this registry has never known its workspace: it goes only when idle for stranger_ttl"
+        f"{_not_proven(facts)}: it goes only when idle for stranger_ttl"
         f" ({seconds_text(rules.stranger_ttl)}; it is {seconds_text(facts.idle_seconds)}) and while the registry recognises"
         f" another session (it {'does' if facts.recognises_others else 'does not'})"
     ),
@@ -85,6 +91,11 @@ _HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
         "another session of its group stays, so killing it would end nothing: a group goes as a whole"
     ),
     Protection.UNDONE: lambda _facts, _rules: "an operator took its announcement back, and the cause has gone on ever since",
+    Protection.CLOCK: lambda facts, _rules: how_set(facts.times.jumped),
+    Protection.RETRYING: lambda facts, _rules: (
+        f"its kill has failed {facts.failures} times, and is tried again at {iso(facts.retry_at)} ('sweep --approve' asks"
+        " whether to try it now)"
+    ),
     Protection.ANNOUNCED: lambda facts, rules: (
         f"it is announced, and goes at {iso(deadline(facts, rules) or facts.now + rules.undo_window)} ('undo' takes that back)"
     ),
@@ -102,7 +113,7 @@ def _testimony(facts: Facts, said: Testimony) -> str:
 def _died(facts: Facts, rules: Rules) -> str:
     if facts.died_at is None:
         return "a pane lives" if not facts.session.all_panes_dead else "all panes are dead; since when is not known yet"
-    return f"its last pane died {seconds_text(facts.now - facts.died_at)} ago, dead_ttl is {seconds_text(rules.dead_ttl)}"
+    return f"its last pane died {seconds_text(facts.since(facts.died_at))} ago, dead_ttl is {seconds_text(rules.dead_ttl)}"
 
 
 def _of_a_row(facts: Facts, text: str) -> str:
@@ -130,13 +141,16 @@ _BECAUSE: Mapping[Reason, Callable[[Facts, Rules], str]] = {
 }
 
 
-def _rule(reason: Reason, facts: Facts, rules: Rules, held: Mapping[Reason, Held]) -> Rule:
+def _rule(reason: Reason, facts: Facts, rules: Rules, held: Mapping[Reason, Held], released_when: Mapping[str, str]) -> Rule:
     because = _BECAUSE[reason](facts, rules)
     found = held.get(reason)
     if found is None:
         return Rule(reason.value, False, (), because)
     protections = [_HELD[protection](facts, rules) for protection in found.by]
     text = "; held: " + "; ".join(protections) if protections else ""
+    until = [released_when[protection] for protection in found.by if protection in released_when]
+    if until:
+        text += "; held until " + ", and until ".join(until)
     return Rule(reason.value, True, tuple(protection.value for protection in found.by), because + text)
 
 
@@ -167,6 +181,20 @@ def _session_facts(session: Session) -> dict[str, Any]:
     }
 
 
+def _idle_clocks(facts: Facts) -> list[dict[str, Any]]:
+    """Each idle clock: when it last moved, how long ago by the time that counts, whether it is on, and whether it decides."""
+    return [
+        {
+            "clock": clock.value,
+            "at": iso(moment),
+            "age_seconds": None if moment is None else int(facts.since(moment)),
+            "on": clock in facts.times.counted,
+            "decides": clock is facts.idle_by,
+        }
+        for clock, moment in facts.idle_clocks.items()
+    ]
+
+
 def explain(entry: SessionReport, rules: Rules, session: Session | None = None, unknown: Sequence[Unknown] = ()) -> Explanation:
     """Explain a managed session from its line in a (dry) sweep.
 
@@ -185,6 +213,8 @@ def explain(entry: SessionReport, rules: Rules, session: Session | None = None, 
             "detached_seen": iso(facts.detached_at),
             "archived_seen": iso(facts.archived_since),
             "busy_seen": iso(facts.busy_at),
+            "idle_clocks": _idle_clocks(facts),
+            "uncounted_seconds": int(facts.uncounted_seconds),
             "recognises_others": facts.recognises_others,
             "breaker_latched": facts.latched,
             "approved": facts.approved,
@@ -192,7 +222,7 @@ def explain(entry: SessionReport, rules: Rules, session: Session | None = None, 
             "now": iso(facts.now),
         }
     )
-    lines = tuple(_rule(reason, facts, rules, held) for reason in Reason)
+    lines = tuple(_rule(reason, facts, rules, held, entry.released_when or {}) for reason in Reason)
     return Explanation(entry.as_json(), told, lines, _decided(judgement))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import hookimpl
-from workspace_reaper.errors import ConfigurationError, LedgerError, SweepLocked
+from workspace_reaper.errors import ConfigurationError, LedgerError, SweepLocked, UnfitTmux
 from workspace_reaper.log import SweepLog, tell
 from workspace_reaper.testimony import Testimony
 from workspace_reaper.worker import Worker
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from workspace_hookspecs import WorkspacePlugins
+    from workspace_reaper.memory import Alarm
     from workspace_reaper.model import SessionKey
     from workspace_reaper.report import SweepReport
     from workspace_reaper.vetoes import JoinedPlugins
@@ -63,6 +64,7 @@ class ReaperPlugin:
     def _reset(self) -> None:
         self._building = threading.Lock()
         self._reaper: Reaper | None = None
+        self._unusable: Alarm | None = None
 
     # The contract
 
@@ -85,8 +87,8 @@ class ReaperPlugin:
     # The public face
 
     def join(self, plugins: WorkspacePlugins | PluginManager) -> None:
-        """Ask these plugins before a kill (``reaper_veto``), and tell them after it (``on_session_reaped``). The last call
-        counts; before the first one there is nobody to ask.
+        """Ask these plugins before a kill (``reaper_veto``), tell them after it (``on_session_reaped``), and tell them of
+        alarms (``on_reaper_alarm``). The last call counts; before the first one there is nobody to ask.
 
         ``TypeError``: it is neither of the two. ``ValueError``: the manager does not know the hooks of ``workspace_hookspecs``.
         """
@@ -112,6 +114,9 @@ class ReaperPlugin:
             self._reaper = reaper
             if self._joined is not None:
                 reaper.join(self._joined)
+            if before is not None:
+                reaper.go_on_from(before)
+            self._mended(reaper)
         self._said.clear()
         self._sweep_log = SweepLog()
         if before is not None:
@@ -128,16 +133,20 @@ class ReaperPlugin:
         rests."""
         return self._worker.busy_since
 
-    def sweep(self, *, dry_run: bool = False, approve: Iterable[SessionKey] | None = None) -> SweepReport:
+    def sweep(
+        self, *, dry_run: bool = False, approve: Iterable[SessionKey] | None = None, shown: SweepReport | None = None
+    ) -> SweepReport:
         """One full sweep, in the caller's thread: what ``on_tick`` runs in its own.
 
-        ``dry_run`` decides everything and does nothing. ``approve`` lets exactly these sessions pass the breaker. Raises
+        ``dry_run`` decides everything and does nothing. ``approve`` lets exactly these sessions pass the breaker; with
+        ``shown``, the report that showed them, only while the registry is still the one that it names. Raises
         ``ConfigurationError``; what could not be seen or done is in the report.
         """
         from workspace_reaper.parts import Request  # noqa: PLC0415  late: the plugin stays light
 
-        reaper, approved = self.reaper(), frozenset(approve or ())
-        report = reaper.sweep(Request(dry_run=dry_run, approve=approved, stopping=lambda: self._stops(reaper)))
+        reaper, registry = self.reaper(), shown.registry if shown else None
+        approved = frozenset(approve or ())
+        report = reaper.sweep(Request(dry_run=dry_run, approve=approved, shown=registry, stopping=lambda: self._stops(reaper)))
         self._sweep_log.tell(report)
         return report
 
@@ -167,6 +176,7 @@ class ReaperPlugin:
                 self._reaper = Reaper(load_settings(self._config))
                 if self._joined is not None:
                     self._reaper.join(self._joined)
+                self._mended(self._reaper)
             return self._reaper
 
     # What the worker's thread does
@@ -223,15 +233,36 @@ class ReaperPlugin:
         """The reaper, or None where there is nothing to do, which is said once."""
         try:
             reaper = self.reaper()
+            if reaper.settings.configured and reaper.settings.enabled:
+                reaper.require_tmux()
         except ConfigurationError as error:
-            self._once(logging.ERROR, f"the configuration can't be used, so nothing is reaped: {error}")
+            what = "tmux" if isinstance(error, UnfitTmux) else "the configuration"
+            self._once(logging.ERROR, f"{what} can't be used, so nothing is reaped: {error}")
+            self._raise_alarm(error)
             return None
+        self._mended(reaper)
         if not reaper.settings.configured:
             from workspace_reaper.wiring import how_to_configure  # noqa: PLC0415  late: the plugin stays light
 
             self._once(logging.WARNING, f"not configured, so nothing is reaped: {how_to_configure(self._config)}")
             return None
         return reaper
+
+    def _raise_alarm(self, error: ConfigurationError) -> None:
+        """Once for as long as the configuration can't be used. The first sweep under another one records it, and ends it."""
+        from workspace_reaper.alarms import misconfigured  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.vetoes import tell_alarms  # noqa: PLC0415
+
+        if self._unusable is None:
+            now = time.time()
+            self._unusable = misconfigured(str(error), now)
+            if self._joined is not None:
+                tell_alarms(self._joined, [self._unusable], (), now)
+
+    def _mended(self, reaper: Reaper) -> None:
+        if self._unusable is not None:
+            reaper.parts.watch.told(self._unusable)
+            self._unusable = None
 
     def _once(self, level: int, text: str) -> None:
         if text not in self._said:

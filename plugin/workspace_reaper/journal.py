@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workspace_reaper.errors import LedgerError
 from workspace_reaper.ports import Ledger
 from workspace_reaper.report import SessionReport, SweepReport
 
@@ -23,7 +24,10 @@ class Journal:
 
     def save(self, ledger: Ledger, report: SweepReport) -> None:
         """Keep this report. Raises ``LedgerError``."""
-        facts, at, complete = [_facts(entry) for entry in report.sessions], report.started_at, report.complete
+        # What is left out of all ages is the same for all of them.
+        times = next((entry.facts.times for entry in report.sessions if entry.facts), None)
+        facts: list[tuple[object, ...]] = [(times,), *map(_facts, report.sessions)]
+        at, complete = report.started_at, report.complete
         head = json.dumps(report.head() | {"at": at}, separators=(",", ":"))
         if facts == self._written and ledger.touch_report(head, same=self._sweep, at=at, complete=complete):
             return
@@ -40,7 +44,7 @@ def _facts(entry: SessionReport) -> tuple[object, ...]:
     if facts is None:
         return (*about, entry.outcome, entry.reap_id)
     told: tuple[object, ...] = (facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at)
-    told += (facts.busy_at, facts.announced_at)
+    told += (facts.busy_at, facts.announced_at, facts.generation, facts.known_under, entry.released_when)
     return (*about, entry.outcome, entry.reap_id, *told)
 
 
@@ -49,9 +53,28 @@ def read_report(ledger: Ledger) -> dict[str, Any] | None:
     saved = ledger.last_report()
     if saved is None:
         return None
-    head, written = (json.loads(text) for text in saved)
-    at = head.pop("at")
-    return {**head, "sessions": _aged(written["sessions"], at - written["at"])}
+    try:
+        head, written = (json.loads(text) for text in saved)
+        at = head.pop("at")
+        report = {**head, "sessions": _aged(written["sessions"], at - written["at"])}
+        _check(report)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise LedgerError(
+            f"The last report in the ledger can't be understood ({error!r}): the next sweep writes another"
+        ) from error
+    return report
+
+
+def _check(report: Mapping[str, Any]) -> None:
+    """Of what is shown of it, all that must not be anything else. ``TypeError`` or ``KeyError``: it is."""
+    totals, registry = report["totals"], report["registry"]
+    rows = registry.get("rows")
+    numbers = [totals[name] for name in ("managed", "condemned", "reaped")] + ([] if rows is None else [rows])
+    texts = [report["started_at"], *(entry[name] for entry in report["sessions"] for name in ("socket", "session"))]
+    ids = [entry["session_id"] for entry in report["sessions"] if entry["session_id"] is not None]
+    for kind, values in ((int, numbers), (str, [*texts, *ids]), (bool, [report["complete"]])):
+        if {type(value) for value in values} - {kind}:
+            raise TypeError(f"it holds {values[:3]!r}")
 
 
 def _aged(sessions: Sequence[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:

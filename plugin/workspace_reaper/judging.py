@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.facts import Facts, Rules
 from workspace_reaper.groups import held_by_their_group
 from workspace_reaper.memory import UNDONE, Sight
 from workspace_reaper.model import Listing, Reason, Rows, Session, SessionKey, Verdict
 from workspace_reaper.observation import Observation
-from workspace_reaper.policy import Facts, Judgement, Rules, deadline, is_to_be_announced, judge
+from workspace_reaper.policy import Judgement, deadline, is_condemned, is_to_be_announced, judge
+from workspace_reaper.release import released_when
 from workspace_reaper.report import SessionReport
 
 __all__ = ["Announcements", "Judging"]
@@ -44,7 +46,7 @@ class Judging:
                     facts = replace(facts, over_budget=True)
                     judgement = judge(facts, self._rules)
                 budget = max(0, budget - 1)
-            self.entries.append(_entry(session, workspace_id, facts, judgement))
+            self.entries.append(self._entry(session, workspace_id, facts, judgement))
 
     @property
     def condemned(self) -> list[SessionReport]:
@@ -82,7 +84,7 @@ class Judging:
             if entry.key in waiting and not told:
                 found.made[entry.key] = self._now + self._rules.undo_window
                 self._again([entry], lambda facts: replace(facts, announced_at=self._now))
-            elif told and entry.key not in waiting and entry.verdict is not Verdict.REAP:
+            elif told and entry.key not in waiting and not is_condemned(entry.judgement):
                 found.withdrawn.add(entry.key)
                 self._again([entry], lambda facts: replace(facts, announced_at=None))
             entry.deadline = deadline(entry.facts, self._rules) if entry.key in waiting else None
@@ -104,25 +106,25 @@ class Judging:
             if entry.facts is None:
                 continue
             entry.facts = change(entry.facts)
-            _decide(entry, judge(entry.facts, self._rules))
+            self._decide(entry, entry.facts, judge(entry.facts, self._rules))
 
+    def _entry(self, session: Session, workspace_id: str, facts: Facts, judgement: Judgement) -> SessionReport:
+        entry = SessionReport(
+            socket=session.key.socket,
+            session=session.name,
+            session_id=session.key.session_id,
+            workspace_id=workspace_id,
+            verdict=judgement.verdict,
+            key=session.key,
+            facts=facts,
+        )
+        self._decide(entry, facts, judgement)
+        return entry
 
-def _entry(session: Session, workspace_id: str, facts: Facts, judgement: Judgement) -> SessionReport:
-    entry = SessionReport(
-        socket=session.key.socket,
-        session=session.name,
-        session_id=session.key.session_id,
-        workspace_id=workspace_id,
-        verdict=judgement.verdict,
-        key=session.key,
-        facts=facts,
-    )
-    _decide(entry, judgement)
-    return entry
-
-
-def _decide(entry: SessionReport, judgement: Judgement) -> None:
-    entry.judgement = judgement
-    entry.verdict = judgement.verdict
-    entry.reason = judgement.reason.public if judgement.reason else None
-    entry.protected_by = judgement.protected_by[0].value if judgement.protected_by else None
+    def _decide(self, entry: SessionReport, facts: Facts, judgement: Judgement) -> None:
+        by = judgement.protected_by
+        entry.judgement = judgement
+        entry.verdict = judgement.verdict
+        entry.reason = judgement.reason.public if judgement.reason else None
+        entry.protected_by = by[0].value if by else None
+        entry.released_when = released_when(facts, self._rules, self._scene.breaker, by) if by else None

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from workspace_reaper.errors import AlreadyRunning, LedgerError, SweepLocked
+from workspace_reaper.trust import distrust, make_private
 
 __all__ = ["FileSweepLock", "Holder", "InstanceLock"]
 
@@ -126,7 +127,9 @@ def _locked(path: Path, wait: float) -> Iterator[bool]:
     lock = FileLock(path, timeout=wait, mode=0o600, thread_local=False, fallback_to_soft=False)
     is_held = True
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_shared(path.parent)
+        make_private(path.parent)
+        _refuse_shared(path.parent)  # in a directory such as /tmp somebody else may have made it meanwhile
         lock.acquire()
     except Timeout:
         is_held = False
@@ -140,3 +143,8 @@ def _locked(path: Path, wait: float) -> Iterator[bool]:
     finally:
         if is_held:
             lock.release()
+
+
+def _refuse_shared(directory: Path) -> None:
+    if distrusted := distrust(directory):
+        raise LedgerError(distrusted.told_of("The state directory", directory))

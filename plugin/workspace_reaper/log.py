@@ -15,7 +15,7 @@ __all__ = ["SweepLog", "tell"]
 
 _log = logging.getLogger("workspace_reaper")
 
-_LOUD = frozenset({"alarm", "breaker latched", "registry changed"})
+_LOUD = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
 """Events that an operator should see without asking."""
 
 _ALARMS = frozenset({"alarm", "alarm over"})
@@ -58,7 +58,9 @@ class SweepLog:
         before, now = self._unknown, frozenset(report.unknown)
         for unknown in _in_order(now - before):
             text = f"unknown {unknown.source.value}, so nothing of it is reaped: {unknown.reason}"
-            tell(logging.WARNING, text, event="unknown", **_place(unknown), why=unknown.reason)
+            # Without a ledger nothing is reaped at all.
+            level = logging.ERROR if unknown.source.value == "ledger" else logging.WARNING
+            tell(level, text, event="unknown", **_place(unknown), why=unknown.reason)
         if not report.full or report.dry_run:
             self._unknown = before | now
             return

@@ -13,13 +13,16 @@ from workspace_reaper.model import SessionKey
 from workspace_reaper.reap_model import Intent
 
 __all__ = [
+    "OF_A_WORKSPACE",
     "UNDONE",
     "Alarm",
     "BreakerState",
     "Changes",
+    "ClockMemory",
     "CpuMemory",
     "CpuSample",
     "Event",
+    "Lapse",
     "Memory",
     "RegistryMemory",
     "ServerMemory",
@@ -51,6 +54,9 @@ class Sight(str, Enum):
     """The same of being idle."""
 
 
+OF_A_WORKSPACE = frozenset({Sight.ORPHAN, Sight.ARCHIVED})
+"""What was seen of the session as that of one workspace, and says nothing of it under another one's name."""
+
 UNDONE: Mapping[str, Sight] = {"archived": Sight.UNDONE_ARCHIVED, "idle": Sight.UNDONE_IDLE}
 """By the public name of the reason."""
 
@@ -59,11 +65,13 @@ SightKey = tuple[SessionKey, Sight]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """First and last time that counted, and how often."""
+    """First and last time that counted, and how often. ``workspace_id`` is the workspace of which it was seen, where that
+    matters and is known."""
 
     first_at: float
     last_at: float
     count: int = 1
+    workspace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class RegistryMemory:
     """What is remembered of the configured registry itself.
 
     ``stamp`` is minted once by the ledger for each configured registry. ``generation`` is 0 until the registry was first
-    read in a full sweep and grows by one whenever its identity (place, schema, oldest rows) changes.
+    read in a full sweep and grows by one whenever its identity (place, schema, oldest rows, epoch, clock: see `Rows`) changes.
     """
 
     stamp: str
@@ -81,6 +89,8 @@ class RegistryMemory:
     oldest: frozenset[str] = frozenset()
     total: int = 0
     capped: bool = False
+    epoch: str | None = None
+    clock: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,30 @@ class CpuMemory:
 
     at: float | None = None
     samples: Mapping[SessionKey, CpuSample] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """Until ``at`` (Unix seconds) the wall clock went so many ``seconds`` further than the machine was awake: it slept, or the
+    clock was set. What is dated before ``at`` happened so much later than it seems, yet not after ``at``."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMemory:
+    """The machine's clocks as the last full sweep that noted them saw them, since the start ``boot`` of the machine (empty
+    where the system does not tell).
+
+    ``offset`` is the wall clock less the time since that start, in seconds; None: nobody has looked yet. ``slept`` is how much
+    of that time the machine slept. ``lapses`` are the oldest first.
+    """
+
+    boot: str = ""
+    offset: float | None = None
+    slept: float = 0.0
+    lapses: tuple[Lapse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +199,7 @@ class Memory:
     last_complete: float | None = None
     cpu: CpuMemory = field(default_factory=CpuMemory)
     worktrees: Mapping[str, str] = field(default_factory=dict)
+    clock: ClockMemory = field(default_factory=ClockMemory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +208,8 @@ class Changes:
 
     ``seen`` are ids recognised under the registry's present generation. ``servers`` maps a socket to its server, or to None
     where there is none any more. ``alarms`` is the whole new set where it is not None. ``cpu`` is the whole new state of the
-    samples. ``worktrees`` are directories that a workspace's row names, where they are new or changed.
+    samples. ``worktrees`` are directories that a workspace's row names, where they are new or changed. ``clock`` is the whole
+    new state of the clocks.
     """
 
     registry: RegistryMemory | None = None
@@ -187,6 +223,7 @@ class Changes:
     events: tuple[Event, ...] = ()
     cpu: CpuMemory | None = None
     worktrees: Mapping[str, str] = field(default_factory=dict)
+    clock: ClockMemory | None = None
 
     def __bool__(self) -> bool:
         return any(
@@ -202,5 +239,6 @@ class Changes:
                 self.events,
                 self.cpu,
                 self.worktrees,
+                self.clock,
             )
         )

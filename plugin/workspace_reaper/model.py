@@ -15,7 +15,9 @@ from workspace_reaper.testimony import Testimony
 __all__ = [
     "Answer",
     "Census",
+    "ClockReading",
     "Guard",
+    "IdleClock",
     "KillAnswers",
     "Listing",
     "Pane",
@@ -49,6 +51,26 @@ class Reason(str, Enum):
     def public(self) -> str:
         """The name in reports and in the ledger: both kinds of archived are ``archived``."""
         return "archived" if self is Reason.ARCHIVED_BY_HOOK else self.value
+
+
+class IdleClock(str, Enum):
+    """What counts as activity; each may be switched off. tmux moves its clock of input at an attach, too."""
+
+    INPUT = "input"
+    ATTACH = "attach"
+    DETACH = "detach"
+    OUTPUT = "output"
+    CPU = "cpu"
+
+
+class ClockReading(NamedTuple):
+    """The clocks of this machine at one moment, in seconds: ``wall`` is Unix time; ``elapsed`` counts since the machine's start
+    (on some systems since another moment that stays the same), and nobody sets it; ``awake`` does not count while the machine
+    sleeps."""
+
+    wall: float
+    elapsed: float
+    awake: float
 
 
 class Verdict(str, Enum):
@@ -216,7 +238,9 @@ class Rows:
 
     ``place`` names the very file or server (a file replaced by another one has another place). ``total`` counts rows up to
     a bound; ``capped`` says that the bound was reached. ``oldest`` are the ids of its oldest rows, at most 32, and
-    ``anchors`` those of the ids remembered from last time that it still has.
+    ``anchors`` those of the ids remembered from last time that it still has. ``epoch`` is a text that stays the same while the
+    database is only written to, and ``clock`` a number that commits make larger, or leave alone: an older copy that was put
+    into the very same file has another epoch, or an earlier clock. None: that is not told.
     """
 
     found: Mapping[str, Workspace]
@@ -226,6 +250,8 @@ class Rows:
     capped: bool
     oldest: tuple[str, ...]
     anchors: frozenset[str]
+    epoch: str | None = None
+    clock: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

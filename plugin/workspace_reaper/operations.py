@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from workspace_reaper import breaker
+from workspace_reaper.alarming import tell
+from workspace_reaper.alarms import changes
 from workspace_reaper.errors import AmbiguousSession, ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.explain import Explanation, explain, explain_unmanaged
 from workspace_reaper.memory import BreakerState, Changes, Event
@@ -26,6 +28,7 @@ __all__ = [
     "keep_session",
     "own_stamp",
     "reset_breaker",
+    "sockets_meant",
     "status",
 ]
 
@@ -138,11 +141,14 @@ def reset_breaker(reaper: Reaper) -> BreakerState:
     """Free the breaker, and let go the sessions that tripped it; the state before. Raises ``LedgerError``, ``SweepLocked``."""
     now = reaper.parts.clock.now()
     with reaper.writing() as ledger:
-        before = ledger.recall((), now).breaker
-        if before.latched:
-            event = Event(now, "breaker released", f"by an operator; {before.cause}")
-            ledger.remember(Changes(breaker=breaker.excuse(before), events=(event,)))
-        return before
+        memory = ledger.recall((), now)
+        if memory.breaker.latched:
+            event = Event(now, "breaker released", f"by an operator; {memory.breaker.cause}")
+            left, over = changes(memory.alarms, {name: one for name, one in memory.alarms.items() if name != "breaker"}, now)
+            freed = Changes(breaker=breaker.excuse(memory.breaker), alarms=left, events=(event, *over))
+            ledger.remember(freed)
+            tell(reaper.parts, memory, freed)
+        return memory.breaker
 
 
 def _dry_sweep(reaper: Reaper) -> SweepReport:
@@ -159,7 +165,7 @@ def _why_unmanaged(session: Session) -> str:
 def _look(reaper: Reaper, name: str, socket: str | None) -> _Look:
     """Look for a session on one configured socket, or on all."""
     look, stamp = _Look(name), own_stamp(reaper)
-    for terminal in _terminals(reaper, socket):
+    for terminal in sockets_meant(reaper, socket):
         listing = terminal.observe(stamp)
         if isinstance(listing, Unknown):
             look.unknown.append(listing)
@@ -194,7 +200,7 @@ def _reasons(unknown: Sequence[Unknown]) -> str:
     return "; ".join(printable(one.reason) for one in unknown)
 
 
-def _terminals(reaper: Reaper, socket: str | None) -> Sequence[Terminal]:
+def sockets_meant(reaper: Reaper, socket: str | None) -> Sequence[Terminal]:
     """All, or the one that ``socket`` means: by its path, by its name as for ``tmux -L``, or by its file's name alone."""
     if socket is None:
         return reaper.terminals

@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from workspace_reaper.model import Guard, Reason, Session, Stamp, Testimony, Verdict, Workspace
+from workspace_reaper.facts import Facts, Rules
+from workspace_reaper.model import Guard, IdleClock, Reason, Stamp, Testimony, Verdict
 
 __all__ = [
     "ALWAYS",
     "ANNOUNCED",
     "PROTECTIONS",
-    "Facts",
     "Held",
     "Judgement",
     "Protection",
-    "Rules",
     "deadline",
     "guard",
+    "is_condemned",
     "is_to_be_announced",
     "judge",
     "reasons",
@@ -48,80 +48,8 @@ class Protection(str, Enum):
     BUDGET = "budget"
     UNDONE = "undone"
     ANNOUNCED = "announced"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The thresholds, all in seconds but the number of confirmations. Their meaning is in the settings of the same name."""
-
-    idle_ttl: float
-    min_age: float
-    activity_grace: float
-    archived_ttl: float
-    stranger_ttl: float
-    dead_ttl: float
-    confirmation_gap: float
-    orphan_confirmations: int
-    undo_window: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that is known of one managed session at one moment. Times are Unix seconds.
-
-    ``detached_at`` is when an earlier sweep first saw its last client gone; ``archived_since`` and ``dead_since`` when it
-    was first seen so; ``confirmations`` how many sweeps have confirmed that it has no row. ``proven``: the registry is known
-    to have known this workspace. ``recognises_others``: it knows at least one other session now. ``home``: the reaper runs
-    in it. ``approved``: an operator let exactly this session pass the breaker. ``busy_at`` is when its process tree was last
-    seen to use the CPU. ``shared``: a session of its group does not go with it. ``announced_at`` is when it was told that it
-    will go; ``undone`` are the causes (``archived``, ``idle``) of which an operator took that back,
-    and that have gone on ever since.
-    """
-
-    session: Session
-    workspace_id: str
-    row: Workspace | None
-    now: float
-    testimony: Testimony | None = None
-    detached_at: float | None = None
-    archived_since: float | None = None
-    dead_since: float | None = None
-    confirmations: int = 0
-    proven: bool = False
-    recognises_others: bool = False
-    latched: bool = False
-    approved: bool = False
-    over_budget: bool = False
-    home: bool = False
-    veto: str | None = None
-    busy_at: float | None = None
-    shared: bool = False
-    announced_at: float | None = None
-    undone: frozenset[str] = frozenset()
-
-    @property
-    def idle_seconds(self) -> float:
-        """Since the latest of client input, attach, output of any window, the detach as seen by us, and CPU use of its process
-        tree; never below 0."""
-        return max(0.0, self.now - max(self.session.last_activity, self.detached_at or 0.0, self.busy_at or 0.0))
-
-    @property
-    def age_seconds(self) -> float:
-        """Since the session was created; never below 0."""
-        return max(0.0, self.now - self.session.key.created)
-
-    @property
-    def gone(self) -> bool:
-        """The registry has no such workspace, or says itself that it was deleted."""
-        return self.row is None or self.row.deleted
-
-    @property
-    def died_at(self) -> float | None:
-        """When its last pane died: by tmux's word, else when a sweep first saw it so; None if a pane lives."""
-        if not self.session.all_panes_dead:
-            return None
-        told = self.session.dead_since
-        return self.dead_since if told is None else told
+    RETRYING = "retrying"
+    CLOCK = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +80,19 @@ _LATER = (Protection.UNDONE, Protection.ANNOUNCED)
 PROTECTIONS: Mapping[Reason, tuple[Protection, ...]] = {
     Reason.DELETED: (),
     Reason.ARCHIVED_BY_HOOK: (Protection.ATTACHED, Protection.RUNNING, *_LATER),
-    Reason.WORKTREE_DELETED: (Protection.ATTACHED, Protection.ACTIVE),
+    Reason.WORKTREE_DELETED: (Protection.ATTACHED, Protection.ACTIVE, Protection.CLOCK),
     Reason.ORPHAN: (
         Protection.ATTACHED,
         Protection.YOUNG,
         Protection.ACTIVE,
+        Protection.CLOCK,
         Protection.UNPROVEN,
         Protection.BREAKER,
         Protection.UNCONFIRMED,
         Protection.BUDGET,
     ),
-    Reason.ARCHIVED: (Protection.ATTACHED, Protection.RUNNING, Protection.ACTIVE, *_LATER),
-    Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED, *_LATER),
+    Reason.ARCHIVED: (Protection.ATTACHED, Protection.RUNNING, Protection.ACTIVE, Protection.CLOCK, *_LATER),
+    Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED, Protection.CLOCK, *_LATER),
     Reason.DEAD: (Protection.ATTACHED,),
 }
 """The table's third column."""
@@ -187,7 +116,7 @@ def reasons(facts: Facts, rules: Rules) -> list[Reason]:
     if facts.idle_seconds > rules.idle_ttl:
         found.append(Reason.IDLE)
     died_at = facts.died_at
-    if died_at is not None and facts.now - died_at > rules.dead_ttl:
+    if died_at is not None and facts.since(died_at) > rules.dead_ttl:
         found.append(Reason.DEAD)
     return found
 
@@ -211,7 +140,7 @@ def rests_on_idleness(reason: Reason, facts: Facts, rules: Rules) -> bool:
 
 
 def _archived_long(facts: Facts, rules: Rules) -> bool:
-    return facts.archived_since is not None and facts.now - facts.archived_since >= rules.archived_ttl
+    return facts.archived_since is not None and facts.since(facts.archived_since) >= rules.archived_ttl
 
 
 def _active(reason: Reason, facts: Facts, rules: Rules) -> bool:
@@ -247,12 +176,14 @@ _CHECKS: Mapping[Protection, Callable[[Reason, Facts, Rules], bool]] = {
     Protection.GROUP: lambda _reason, facts, _rules: facts.shared,
     Protection.UNDONE: lambda reason, facts, _rules: reason.public in facts.undone,
     Protection.ANNOUNCED: lambda _reason, facts, rules: rules.undo_window > 0 and not _due(facts, rules),
+    Protection.RETRYING: lambda _reason, facts, _rules: facts.retry_at is not None and facts.now < facts.retry_at,
+    Protection.CLOCK: lambda reason, facts, rules: facts.times.jumped != 0 and rests_on_idleness(reason, facts, rules),
 }
 
 
 def deadline(facts: Facts, rules: Rules) -> float | None:
     """When an announced session goes (Unix seconds); None if it was not announced."""
-    return None if facts.announced_at is None else facts.announced_at + rules.undo_window
+    return None if facts.announced_at is None else facts.times.moved(facts.announced_at) + rules.undo_window
 
 
 def _due(facts: Facts, rules: Rules) -> bool:
@@ -265,8 +196,14 @@ def is_to_be_announced(judgement: Judgement) -> bool:
     return judgement.verdict is Verdict.HOLD and any(held.by == (Protection.ANNOUNCED,) for held in judgement.held)
 
 
+def is_condemned(judgement: Judgement) -> bool:
+    """It goes, or would go but for the wait for the next try of a kill that failed."""
+    return judgement.verdict is Verdict.REAP or any(held.by == (Protection.RETRYING,) for held in judgement.held)
+
+
 def _protections(reason: Reason, facts: Facts, rules: Rules) -> tuple[Protection, ...]:
-    return tuple(check for check in ALWAYS + PROTECTIONS[reason] if _CHECKS[check](reason, facts, rules))
+    checks = (*ALWAYS, *PROTECTIONS[reason], Protection.RETRYING)
+    return tuple(check for check in checks if _CHECKS[check](reason, facts, rules))
 
 
 def judge(facts: Facts, rules: Rules) -> Judgement:
@@ -281,6 +218,13 @@ def judge(facts: Facts, rules: Rules) -> Judgement:
     return Judgement(Verdict.HOLD, held[0].reason, held[0].by, tuple(held))
 
 
+def _quiet_since(facts: Facts, required: float) -> int | None:
+    """The last second of which output in a window leaves the session idle for so long; None where no output counts."""
+    if required <= 0 or IdleClock.OUTPUT not in facts.times.counted:
+        return None
+    return max(0, math.floor(facts.times.before(facts.now, required)))
+
+
 def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
     """What tmux itself must still find true when it kills the session for this reason."""
     required = required_idleness(reason, facts, rules)
@@ -290,7 +234,7 @@ def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
         # A user who types must not keep a deleted workspace's session alive for ever.
         activity=None if deleted else facts.session.activity,
         unattached=not deleted,
-        quiet_since=math.floor(facts.now - required) if required > 0 else None,
+        quiet_since=_quiet_since(facts, required),
         all_panes_dead=reason is Reason.DEAD,
         # Once stamped as ours it stays ours: nobody overwrites a stamp.
         unowned=facts.session.stamp is Stamp.NONE,

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.memory import Changes, Event, Memory, RegistryMemory
-from workspace_reaper.model import Census, Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
+from workspace_reaper.model import Census, ClockReading, Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
 from workspace_reaper.process_model import Details, Port, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.reap_model import Intent, Outcome, Reap
 from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
 
 if TYPE_CHECKING:
-    from workspace_hookspecs import Candidate, Reaped
+    from workspace_hookspecs import Candidate, Reaped, ReaperAlarm
     from workspace_reaper.vetoes import Vetoes
 
 __all__ = ["Clock", "Feed", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
@@ -51,6 +51,13 @@ class Terminal(Protocol):
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
         """Mark the sessions that still have that identity with when they go (Unix seconds), or take that mark off. Best
         effort: nothing rests on it."""
+
+    def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
+        """The stamps that these sessions carry, None for what is no stamp; one that is gone is missing."""
+
+    def adopt(self, seen: Mapping[SessionKey, str], stamp: str | None) -> frozenset[SessionKey]:
+        """Set our stamp, or take the stamp off (None), where the session still has that identity and the stamp is still the one
+        that was ``seen``; those that now are so."""
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         """Set or unset ``@reaper_keep`` on the session if it still has that identity; whether it now is so."""
@@ -160,10 +167,13 @@ class Snapshots(Protocol):
 
 
 class Clock(Protocol):
-    """The wall clock."""
+    """The clocks of this machine."""
 
     def now(self) -> float:
-        """Unix seconds."""
+        """The wall clock, in Unix seconds."""
+
+    def read(self) -> ClockReading:
+        """All of them, as they are at one moment; ``wall`` is what ``now`` gives."""
 
 
 class Whereabouts(Protocol):
@@ -219,7 +229,7 @@ class Processes(Protocol):
 
 
 class Plugins(Protocol):
-    """The other plugins of the host. Neither method raises for what they do."""
+    """The other plugins of the host. No method raises for what they do."""
 
     def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
         """Ask them all which of these sessions must stay, once for all condemned of a sweep; it takes at most a second. One
@@ -227,3 +237,6 @@ class Plugins(Protocol):
 
     def reaped(self, reap: Reaped) -> None:
         """Tell them all that a session was reaped. Returns at once."""
+
+    def alarm(self, alarm: ReaperAlarm) -> None:
+        """Tell them all that an alarm has begun, or is over. Returns at once."""

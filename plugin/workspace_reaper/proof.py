@@ -7,7 +7,7 @@ from dataclasses import replace
 from workspace_reaper.memory import Memory, RegistryMemory
 from workspace_reaper.model import Rows, Session, Stamp
 
-__all__ = ["change_of_identity", "is_proven", "recognise"]
+__all__ = ["change_of_identity", "is_proven", "known_under", "recognise"]
 
 
 def change_of_identity(before: RegistryMemory, now: Rows) -> str | None:
@@ -20,6 +20,16 @@ def change_of_identity(before: RegistryMemory, now: Rows) -> str | None:
         return f"it was {before.place} and is {now.place}"
     if before.oldest and not now.anchors:
         return f"none of its {len(before.oldest)} oldest rows is left"
+    return _put_there_as_a_whole(before, now)
+
+
+def _put_there_as_a_whole(before: RegistryMemory, now: Rows) -> str | None:
+    """What an older copy lacks was not deleted. Where a host changes its tables, or vacuums, this is said as well: then what
+    vanished before it must prove itself anew, which costs a delay."""
+    if None not in (before.epoch, now.epoch) and before.epoch != now.epoch:
+        return f"its tables were changed, or its content was put there as a whole ({before.epoch}, now {now.epoch})"
+    if before.clock is not None and now.clock is not None and now.clock < before.clock:
+        return "its count of changes went back: an older copy was put in its place"
     return None
 
 
@@ -35,6 +45,8 @@ def recognise(before: RegistryMemory, now: Rows) -> RegistryMemory:
         oldest=frozenset(now.oldest),
         total=now.total,
         capped=now.capped,
+        epoch=now.epoch,
+        clock=now.clock,
     )
 
 
@@ -46,3 +58,8 @@ def is_proven(workspace_id: str, session: Session, memory: Memory, generation: i
     if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
         return True
     return session.stamp is Stamp.OURS and generation == 1
+
+
+def known_under(workspace_id: str, memory: Memory) -> int | None:
+    """The last generation of the registry that is remembered to have known this workspace; None if none is."""
+    return max((some[workspace_id] for some in (memory.seen, memory.named) if workspace_id in some), default=None)

@@ -13,6 +13,7 @@ from time import perf_counter
 
 from workspace_reaper import proof
 from workspace_reaper.case import Case, Context
+from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.lineage import foreground
 from workspace_reaper.model import (
@@ -41,6 +42,9 @@ __all__ = ["ATTEMPTS", "Reaping"]
 ATTEMPTS = 3
 """So often a kill without an answer is tried, each time after a new recheck; and so often panes are kept that change."""
 
+PATIENCE = 60.0
+"""Seconds that kills without an answer may take on one socket: then a sweep tries none again of those that gave none."""
+
 
 class Reaping:
     """The kills of one sweep."""
@@ -57,34 +61,54 @@ class Reaping:
             terminal.stand_down()
 
     def _run(self, terminal: Terminal, cases: Sequence[Case], stopping: Callable[[], bool]) -> None:
-        # In the order of their ids, so that a batch is narrow.
-        queue = deque(sorted(cases, key=lambda case: int(case.key.session_id[1:])))
+        # In the order of their ids, so that a batch is narrow. Those that failed before come last, and alone.
+        queue = deque(sorted(cases, key=lambda case: (self._is_doubtful(case), int(case.key.session_id[1:]))))
+        unanswered = 0.0
         while queue:
             if stopping():
                 _give_up(queue, "stopping")
                 return
-            batch = [queue.popleft() for _ in range(min(self._context.parts.pace.size, len(queue)))]
+            if self._is_doubtful(queue[0]) and unanswered > PATIENCE:
+                _give_up(queue, "unanswered")
+                return
+            batch, began = self._next(queue), perf_counter()
             blocked = self._batch(terminal, batch)
+            if any(case.answer is Answer.NONE for case in batch):
+                unanswered += perf_counter() - began
             queue.extend(case for case in batch if case.answer is Answer.NONE and not case.ended)
             if blocked is not None:
                 self._context.report.unknown.append(blocked)
                 _give_up([*batch, *queue], blocked.source.value)
                 return
 
+    def _is_doubtful(self, case: Case) -> bool:
+        """A kill of it got no answer, now or in an earlier sweep: in a batch it could take the others' answers with it."""
+        return case.attempts > 0 or case.facts.failures > 0
+
+    def _next(self, queue: deque[Case]) -> list[Case]:
+        batch = [queue.popleft()]
+        while queue and len(batch) < self._context.parts.pace.size and not any(map(self._is_doubtful, (batch[0], queue[0]))):
+            batch.append(queue.popleft())
+        return batch
+
     def _batch(self, terminal: Terminal, batch: Sequence[Case]) -> Unknown | None:
         """Prepare, recheck and kill one batch; what stood in the way, if anything did."""
-        blocked = self._prepare(terminal, [case for case in batch if case.intent is None])
+        seconds = self._context.report.seconds
+        with seconds.step("prepare"):
+            blocked = self._prepare(terminal, [case for case in batch if case.intent is None])
         if blocked is not None:
             return blocked
         batch = [case for case in batch if not case.ended]
         if not batch:
             return None
         terminal.get_ready()
-        guards = self._recheck(terminal, batch)
+        with seconds.step("recheck"):
+            guards = self._recheck(terminal, batch)
         if isinstance(guards, Unknown):
             return guards
         if guards:
-            answers = terminal.kill(list(guards.values()))
+            with seconds.step("kill"):
+                answers = terminal.kill(list(guards.values()))
             self._context.parts.pace.learn(len(guards), answers.seconds, nothing=self._asking)
             for case in batch:
                 if case.key in guards:
@@ -165,6 +189,7 @@ class Reaping:
         changed = proof.change_of_identity(self._context.registry, rows)
         if changed:
             return Unknown(Source.REGISTRY, f"the registry changed during the sweep: {changed}")
+        moment = self._context.anew()
         present = {session.key: session for session in listing.sessions}
         guards = {}
         for case in batch:
@@ -175,14 +200,14 @@ class Reaping:
                 # Renamed, or marked by another registry's reaper, since the first listing: no longer ours to judge.
                 case.spare("unmanaged")
             else:
-                accepted = self._ask_again(case, session, rows)
+                accepted = self._ask_again(case, session, rows, *moment)
                 if accepted is not None:
                     guards[case.key] = accepted
         return guards
 
-    def _ask_again(self, case: Case, session: Session, rows: Rows) -> Guard | None:
+    def _ask_again(self, case: Case, session: Session, rows: Rows, scene: Circumstances, now: float) -> Guard | None:
         workspace_id, rules = case.entry.workspace_id, self._context.parts.rules
-        facts = self._context.scene.facts(session, workspace_id, rows.found.get(workspace_id), self._context.parts.clock.now())
+        facts = scene.facts(session, workspace_id, rows.found.get(workspace_id), now)
         # Where the reaper lives was seen in the first listing, which has the panes.
         facts = replace(facts, home=facts.home or case.facts.home)
         judgement = judge(facts, rules)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from workspace_reaper.facts import Facts
 from workspace_reaper.model import Listing, Reason, Unknown
-from workspace_reaper.policy import Facts, Judgement, Protection
+from workspace_reaper.policy import Judgement, Protection
 from workspace_reaper.ports import Terminal
 from workspace_reaper.report import SweepReport
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from workspace_reaper import alarms, breaker, cpu, proof
+from workspace_reaper.alarms import Limits
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.clocks import Times, how_set
 from workspace_reaper.confirmations import Sightings
+from workspace_reaper.facts import Rules
 from workspace_reaper.lineage import families
-from workspace_reaper.memory import Alarm, BreakerState, Changes, CpuMemory, Event, Memory, ServerMemory, Sight
-from workspace_reaper.model import Rows, SessionKey, Source, Testimony, Verdict
+from workspace_reaper.memory import Alarm, Changes, CpuMemory, Event, Memory, ServerMemory, Sight
+from workspace_reaper.model import Rows, SessionKey, Testimony, Verdict
 from workspace_reaper.observation import Observation
-from workspace_reaper.policy import Rules
+from workspace_reaper.policy import is_condemned
 from workspace_reaper.process_model import ProcessTable
-from workspace_reaper.report import SweepReport
+from workspace_reaper.report import SessionReport, SweepReport
 
 __all__ = ["after_kills", "before_kills", "confirm", "measure", "when_blind"]
 
@@ -26,7 +28,9 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
     sightings = scene.sightings
     if proof.change_of_identity(scene.memory.registry, rows):
         sightings.forget_all(Sight.ORPHAN)
+        scene = replace(scene, breaker=breaker.inexcusable(scene.breaker))
     orphans: set[SessionKey] = set()
+    gap = rules.confirmation_gap
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
         sightings.note_clients(session, scene.memory.last_complete)
@@ -36,13 +40,13 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
             sightings.set(key, Sight.ORPHAN, holds=False)
             continue
         if observation.everything:
-            sightings.confirm(key, Sight.ORPHAN, gap=rules.confirmation_gap, enough=max(2, rules.orphan_confirmations))
+            sightings.confirm(key, Sight.ORPHAN, gap=gap + _left_out(scene, key), enough=max(2, rules.orphan_confirmations))
         if scene.said(session, workspace_id) is not Testimony.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
         sightings.forget_gone(socket, alive)
     if not observation.everything:
-        return scene
+        return _seen_in_part(scene, observation, rows)
     loss = breaker.rows_lost(scene.memory.registry, rows)
     after = breaker.step(scene.breaker, orphans, len(observation.sessions), loss, now)
     freer = not after.latched or after.clear_sweeps > scene.breaker.clear_sweeps
@@ -52,14 +56,31 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
     return replace(scene, breaker=after)
 
 
-def measure(memory: Memory, observation: Observation) -> CpuMemory:
+def _left_out(scene: Circumstances, key: SessionKey) -> float:
+    """Seconds since the last confirmation that do not count: one before the machine slept and one right after are no two."""
+    if not scene.times.lapses:
+        return 0.0
+    last = scene.sightings.of(key).get(Sight.ORPHAN)
+    return scene.times.moved(last.last_at) - last.last_at if last else 0.0
+
+
+def _seen_in_part(scene: Circumstances, observation: Observation, rows: Rows) -> Circumstances:
+    """The breaker does not step; but what is known again was let go as another orphan."""
+    if not scene.breaker.excused:
+        return scene
+    there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
+    known = {session.key for session, workspace_id in observation.sessions if workspace_id in there}
+    return replace(scene, breaker=breaker.inexcusable(scene.breaker, known))
+
+
+def measure(memory: Memory, observation: Observation, times: Times) -> CpuMemory:
     """The CPU clock with this sweep's table of processes; as it was where there is none."""
     table = observation.table
     if not isinstance(table, ProcessTable):
         return memory.cpu
     sessions = [session for listing in observation.listings for session in listing.sessions]
     ours = families(table, sessions)
-    after = cpu.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions})
+    after = cpu.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions}, times)
     if observation.everything and not observation.unknown:
         return after
     # What could not be seen in this sweep is not gone.
@@ -77,8 +98,10 @@ def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
     )
 
 
-def _events(memory: Memory, rows: Rows, after: BreakerState, now: float) -> tuple[Event, ...]:
-    events = []
+def _events(scene: Circumstances, rows: Rows, now: float) -> tuple[Event, ...]:
+    events, memory, after = [], scene.memory, scene.breaker
+    if scene.times.jumped:
+        events.append(Event(now, "clock set", how_set(scene.times.jumped)))
     changed = proof.change_of_identity(memory.registry, rows)
     if changed:
         events.append(Event(now, "registry changed", changed))
@@ -113,8 +136,9 @@ def before_kills(
         servers=servers,
         breaker=scene.breaker if scene.breaker != memory.breaker else None,
         settled=_settled(scene, observation),
-        events=_events(memory, rows, scene.breaker, now),
+        events=_events(scene, rows, now),
         cpu=scene.cpu if scene.cpu != memory.cpu else None,
+        clock=scene.clock if scene.clock != memory.clock else None,
         worktrees=_new_worktrees(memory, rows),
     )
 
@@ -125,36 +149,37 @@ def _new_worktrees(memory: Memory, rows: Rows) -> dict[str, str]:
     return {workspace_id: path for workspace_id, path in named.items() if memory.worktrees.get(workspace_id) != path}
 
 
-def after_kills(scene: Circumstances, report: SweepReport, limit: float, now: float) -> Changes:
-    """What the kills changed, and the alarms. ``limit`` is ``abstain_alarm`` in seconds."""
+def after_kills(scene: Circumstances, report: SweepReport, limits: Limits, now: float) -> Changes:
+    """What the kills changed, and the alarms."""
     sessions, unknown = report.sessions, report.unknown
     sightings, memory = scene.sightings, scene.memory
     for entry in sessions:
-        if entry.key is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
+        # What could not be judged in this sweep is as it was.
+        if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
-        lives = entry.verdict is Verdict.REAP and entry.outcome != "reaped"
+        # Not by the verdict of the entry: it is held, too, where something could not be seen, and is condemned all the same.
+        lives = is_condemned(entry.judgement) and entry.outcome != "reaped"
         sightings.set(entry.key, Sight.CONDEMNED, holds=lives)
         if entry.outcome == "failed":
             sightings.bump(entry.key, Sight.FAILED)
-        else:
+        elif not lives:
             sightings.set(entry.key, Sight.FAILED, holds=False)
-    found = alarms.raised(
-        sessions, unknown, sightings, scene.breaker, memory.reaped_lately, limit=limit, now=now, vetoes=report.vetoes
-    )
-    if any(part.source is Source.SOCKET for part in unknown):
-        # What an earlier alarm is about may be on the socket that did not answer.
-        found = {**memory.alarms, **found}
+    found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory, limits=limits, now=now, vetoes=report.vetoes)
     return _alarm_changes(memory.alarms, found, sightings, now)
 
 
-def when_blind(memory: Memory, observation: Observation, now: float) -> Changes:
-    """Without the registry nothing is known of the sessions but who looks at them: earlier alarms stand, and being blind joins
-    them."""
+def when_blind(
+    memory: Memory, observation: Observation, sessions: Sequence[SessionReport], limits: Limits, now: float
+) -> Changes:
+    """Without the registry nothing is known of the sessions but who looks at them, and who is gone. What was condemned is, as
+    far as anybody knows. ``sessions`` are their entries in the report."""
     sightings = Sightings(memory.sightings, now)
     for session, _ in observation.sessions:
         sightings.note_clients(session, memory.last_complete)
-    found = alarms.raised((), observation.unknown, sightings, memory.breaker, {}, limit=math.inf, now=now)
-    return _alarm_changes(memory.alarms, {**memory.alarms, **found}, sightings, now)
+    for socket, alive in observation.clear.items():
+        sightings.forget_gone(socket, alive)
+    found = alarms.raised(sessions, observation.unknown, sightings, memory.breaker, memory, limits=limits, now=now)
+    return _alarm_changes(memory.alarms, found, sightings, now)
 
 
 def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Sightings, now: float) -> Changes:

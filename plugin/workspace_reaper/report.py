@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from time import perf_counter
 from typing import Any
 
+from workspace_reaper.facts import Facts
 from workspace_reaper.memory import Event
 from workspace_reaper.model import SessionKey, Unknown, Verdict, Workspace
-from workspace_reaper.policy import Facts, Judgement
+from workspace_reaper.policy import Judgement
 from workspace_reaper.reap_model import Aftermath, Reap
+from workspace_reaper.screen_text import printable
 
 __all__ = ["Seconds", "SessionReport", "SweepReport", "evidence", "iso", "printable", "reap_as_json"]
 
@@ -21,15 +25,6 @@ def iso(moment: float | None) -> str | None:
     if moment is None:
         return None
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def printable(text: str) -> str:
-    """Text as it may be shown on a terminal and written as UTF-8: control characters and undecodable bytes escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
-    )
 
 
 def _row(row: Workspace | None) -> dict[str, Any] | None:
@@ -50,6 +45,7 @@ def evidence(facts: Facts) -> dict[str, Any]:
     return {
         "attached": max(session.attached, int(session.is_attached)),
         "idle_seconds": int(facts.idle_seconds),
+        "idle_by": facts.idle_by.value if facts.idle_by else None,
         "age_seconds": int(facts.age_seconds),
         "row": _row(facts.row),
         "confirmations": facts.confirmations,
@@ -57,9 +53,22 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "kept": session.kept,
         "panes_dead": session.all_panes_dead,
         "testimony": facts.testimony.value if facts.testimony else None,
-        "cpu_idle_seconds": None if facts.busy_at is None else int(max(0.0, facts.now - facts.busy_at)),
+        "cpu_idle_seconds": None if facts.busy_at is None else int(facts.since(facts.busy_at)),
         "announced": iso(facts.announced_at),
         "veto": None if facts.veto is None else printable(facts.veto),
+        **(_absence(facts) if facts.row is None else {}),
+    }
+
+
+def _absence(facts: Facts) -> dict[str, Any]:
+    """What decides besides, where nothing but the absence of a row speaks against a session."""
+    return {
+        "generation": facts.generation,
+        "known_under": facts.known_under,
+        "stamp": facts.session.stamp.value,
+        "recognises_others": facts.recognises_others,
+        "breaker": "latched" if facts.latched else "closed",
+        "approved": facts.approved,
     }
 
 
@@ -79,7 +88,7 @@ class SessionReport:
     """One managed session in a report. ``facts`` is None for a session that could not be read.
 
     ``outcome``: ``none``, ``would-reap``, ``reaped``, ``spared`` or ``failed``; ``protected_by`` says what protects or spared
-    it, or what failed.
+    it, or what failed; ``released_when`` tells of each protection from an absence when it holds no longer.
     """
 
     socket: str
@@ -97,6 +106,7 @@ class SessionReport:
     aftermath: Aftermath | None = None
     restorable: bool = False
     deadline: float | None = None
+    released_when: Mapping[str, str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The entry of ``sweep --json``."""
@@ -111,6 +121,7 @@ class SessionReport:
             "outcome": self.outcome,
             "reap_id": self.reap_id,
             "deadline": iso(self.deadline),
+            "released_when": dict(self.released_when) if self.released_when else None,
             "evidence": evidence(self.facts) if self.facts else None,
             **({**aftermath_as_json(self.aftermath), "restorable": self.restorable} if self.aftermath else {}),
         }
@@ -118,13 +129,23 @@ class SessionReport:
 
 @dataclass(slots=True)
 class Seconds:
-    """How long each part of a sweep took."""
+    """How long each part of a sweep took. ``steps`` are those of ``kill``: prepare, recheck, kill, terminate, record."""
 
     observe: float = 0.0
     look_up: float = 0.0
     judge: float = 0.0
     kill: float = 0.0
     total: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time of the block to one of the steps that ``kill`` is made of."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.steps[name] = self.steps.get(name, 0.0) + perf_counter() - started
 
     def as_json(self) -> dict[str, float]:
         """The ``seconds`` of a report, to a tenth of a millisecond."""
@@ -138,8 +159,10 @@ class SweepReport:
 
     ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
     configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
-    ``events`` are what the ledger notes of the reaper itself, such as an alarm that began. ``vetoes`` are sentences about
-    plugins that could not be asked, and so have vetoed everything.
+    ``refused`` says why nothing of what an operator approved was let go. ``events`` are what the ledger notes of the reaper
+    itself, such as an alarm that began. ``vetoes`` are sentences about plugins that could not be asked, and so have vetoed
+    everything. ``jumped`` is by how many seconds the wall clock was set
+    since the last full sweep: then nothing goes for being idle.
     """
 
     sweep: str
@@ -154,8 +177,10 @@ class SweepReport:
     latched: bool = False
     registry: Mapping[str, Any] = field(default_factory=dict)
     contradicted: frozenset[str] = frozenset()
+    refused: str | None = None
     events: list[Event] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
+    jumped: float = 0.0
     seconds: Seconds = field(default_factory=Seconds)
 
     @property
@@ -214,6 +239,7 @@ class SweepReport:
                 "freed_bytes": self.freed_bytes,
             },
             "vetoes": [printable(text) for text in self.vetoes],
+            "clock": {"jumped_seconds": round(self.jumped)},
             "breaker": {"state": "latched" if self.latched else "closed"},
             "registry": dict(self.registry),
             "seconds": self.seconds.as_json(),

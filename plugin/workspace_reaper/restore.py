@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +25,12 @@ __all__ = ["Restored", "command_line", "find_reap", "is_restorable", "kept_panes
 
 SHORTEST = 6
 """So many characters of an id may stand for it."""
+LONGEST = 26
+"""An id is a ULID."""
 LATEST = 1000
 """Among so many of the latest reaps an id may be shortened, and ``undo`` looks for one."""
 
+_ID = re.compile(rf"[0-9A-Za-z]{{1,{LONGEST}}}")
 _SHELLS = frozenset({"ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "sh", "tcsh", "xonsh", "yash", "zsh"})
 
 
@@ -46,20 +51,21 @@ class Restored:
 
 def find_reap(reaper: Reaper, text: str) -> Reap:
     """The reap with that id, or with the one id among the latest 1,000 that begins so (6 characters at least), whatever the
-    case. Raises ``NoSuchReap``, ``LedgerError``."""
+    case. Raises ``NoSuchReap``, also for what can't be an id, and ``LedgerError``."""
     with reaper.reading() as ledger:
         found = ledger.find(text) or ledger.find(text.upper())
         latest = [] if found else ledger.history(LATEST)
     if found:
         return found
-    shown = printable(text)
+    if not _ID.fullmatch(text):
+        raise NoSuchReap(f"{reprlib.repr(text)} is no id: one has {LONGEST} letters and digits. {_candidates(latest)}")
     if len(text) < SHORTEST:
-        raise NoSuchReap(f"{shown} is too short for an id: give {SHORTEST} characters or more. {_candidates(latest)}")
+        raise NoSuchReap(f"{text} is too short for an id: give {SHORTEST} characters or more. {_candidates(latest)}")
     matching = [reap for reap in latest if reap.intent.reap_id.upper().startswith(text.upper())]
     if not matching:
-        raise NoSuchReap(f"no reap has the id {shown}. {_candidates(latest)}")
+        raise NoSuchReap(f"no reap has the id {text}. {_candidates(latest)}")
     if len(matching) > 1:
-        raise NoSuchReap(f"{len(matching)} reaps begin with {shown}. {_candidates(matching)}")
+        raise NoSuchReap(f"{len(matching)} reaps begin with {text}. {_candidates(matching)}")
     return matching[0]
 
 

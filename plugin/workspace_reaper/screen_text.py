@@ -1,14 +1,14 @@
-"""Lines of a pane's scrollback, as tmux tells them, made fit to be printed: colours stay, nothing else acts on the terminal."""
+"""What others have written, made fit to be printed: nothing in it acts on a terminal. Of scrollback the colours stay."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["readable_lines", "without_empty_end"]
+__all__ = ["printable", "readable_lines", "without_empty_end"]
 
 _TOKEN = re.compile(
-    r"\x1b\[(?P<colours>[0-9;:]*)m"
+    r"\x1b\[(?P<colours>(?:[0-9]{0,9}[;:])*[0-9]{0,9})m"
     r"|(?P<shift>[\x0e\x0f])"
     r"|\x1b\[[0-?]*[ -/]*[@-~]"  # any other control sequence
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # hyperlinks, titles and other strings
@@ -21,6 +21,15 @@ _LINE_DRAWING = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌�
 _ENDED_BY = {22: (1, 2), 23: (3,), 24: (4, 21), 25: (5, 6), 27: (7,), 28: (8,), 29: (9,), 55: (53,)}
 _DEFAULTS = {39: "fore", 49: "back", 59: "line"}
 _EXTENDED = {38: "fore", 48: "back", 58: "line"}
+
+
+def printable(text: str) -> str:
+    """Text as it may be shown on a terminal and written as UTF-8: control characters and undecodable bytes escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
+    )
 
 
 def readable_lines(lines: Iterable[bytes], *, colours: bool) -> Iterator[str]:

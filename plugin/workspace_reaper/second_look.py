@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from workspace_reaper import cpu
 from workspace_reaper.case import Case
 from workspace_reaper.lineage import Kin, families
-from workspace_reaper.model import SessionKey, Unknown
+from workspace_reaper.model import IdleClock, SessionKey, Unknown
 from workspace_reaper.observation import Observation
 from workspace_reaper.parts import Parts
 from workspace_reaper.policy import rests_on_idleness
@@ -24,7 +24,11 @@ that is seen for the first time would have no clock but those of its terminal.""
 def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) -> Unknown | None:
     """Give each case its processes, with what is to be known of them: afterwards there is nothing left to measure. Spare those
     that are at work although they go for being idle. What stood in the way, if anything did: then nothing may die."""
-    resting = [case for case in cases if rests_on_idleness(case.reason, case.facts, parts.rules)]
+    resting = [
+        case
+        for case in cases
+        if IdleClock.CPU in parts.rules.idle_clocks and rests_on_idleness(case.reason, case.facts, parts.rules)
+    ]
     first = seen.table
     if resting and first is None:
         first = parts.processes.table()

@@ -8,13 +8,18 @@ from typing import Any
 
 from workspace_reaper import breaker
 from workspace_reaper.alarms import blind
+from workspace_reaper.clocks import Times
 from workspace_reaper.journal import read_report
-from workspace_reaper.memory import Alarm, BreakerState, Memory, Sight
+from workspace_reaper.memory import Alarm, BreakerState, Event, Memory, Sight
 from workspace_reaper.model import Reason
 from workspace_reaper.ports import Ledger
+from workspace_reaper.release import PROVEN_WHEN
 from workspace_reaper.report import SweepReport, iso
 
 __all__ = ["Status", "read_status"]
+
+_EVENTS = 1000
+"""So many of the latest events are looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class Status:
     """``report`` is the last full report as JSON, None if there never was one. ``last_complete`` is in Unix seconds.
 
     ``configured`` False: there is no database to ask, so nothing is ever swept. ``announced`` are the sessions that go later,
-    as ``status --json`` tells them.
+    as ``status --json`` tells them. ``generation`` grows whenever what is read as the registry becomes another one; ``changed``
+    tells of the last time.
     """
 
     report: dict[str, Any] | None
@@ -32,10 +38,15 @@ class Status:
     enabled: bool
     configured: bool = True
     announced: Sequence[Mapping[str, Any]] = ()
+    generation: int = 0
+    changed: Event | None = None
 
     @property
     def check_code(self) -> int:
-        """For monitoring: 0 fine (or switched off), 1 an alarm, 3 there is nothing to see yet."""
+        """For monitoring: 0 fine (or switched off), 1 an alarm, 3 nothing can be seen: nothing is configured, or nothing was
+        ever swept. A ledger that can't be read raises before there is a status; it is 3 as well."""
+        if not self.configured:
+            return 3
         if not self.enabled:
             return 0
         if self.report is None:
@@ -61,6 +72,10 @@ class Status:
                 "identity": registry.get("identity"),
                 "rows": registry.get("rows"),
                 "rows_capped": registry.get("rows_capped", False),
+                "generation": self.generation,
+                "changed_at": iso(self.changed.at) if self.changed else None,
+                "changed": self.changed.detail if self.changed else None,
+                "proven_when": PROVEN_WHEN if self.changed else None,
             },
         }
 
@@ -74,7 +89,11 @@ def read_status(
     memory = ledger.recall((), now)
     last_complete = memory.last_complete
     alarms = list(memory.alarms.values())
-    late = blind(last_complete, tick, now) if enabled else None
+    # While nobody sweeps nobody records that, either.
+    first = memory.alarms.get("unreadable")
+    late = blind(last_complete, tick, now, began=first.since if first else None) if enabled else None
+    if "blind" in memory.alarms:
+        late = None
     return Status(
         report=report,
         alarms=[late, *alarms] if late else alarms,
@@ -83,13 +102,20 @@ def read_status(
         enabled=enabled,
         configured=configured,
         announced=_announced(memory, report["sessions"] if report else (), undo_window),
+        generation=memory.registry.generation,
+        changed=_changed(ledger) if memory.registry.generation > 1 else None,
     )
+
+
+def _changed(ledger: Ledger) -> Event | None:
+    """The last time that what is read as the registry became another one, if that is not too long ago."""
+    return next((event for event in ledger.events(_EVENTS) if event.kind == "registry changed"), None)
 
 
 def _announced(memory: Memory, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
     """Who goes later, by what is remembered: a hook, or ``undo``, may have changed it since the last full sweep."""
     known = {(entry["socket"], entry["session_id"]): entry for entry in entries}
-    found = []
+    found, times = [], Times(memory.clock.lapses)
     for (key, sight), sighting in sorted(memory.sightings.items()):
         entry = known.get((key.socket, key.session_id), {})
         if sight is Sight.ANNOUNCED and entry.get("outcome") != "reaped":
@@ -99,7 +125,7 @@ def _announced(memory: Memory, entries: Sequence[Mapping[str, Any]], undo_window
                     "session": entry.get("session") or key.session_id,
                     # Between two full sweeps only a hook announces, and that an archived workspace's.
                     "reason": entry.get("reason") or Reason.ARCHIVED.public,
-                    "deadline": iso(sighting.first_at + undo_window),
+                    "deadline": iso(times.moved(sighting.first_at) + undo_window),
                 }
             )
     return found

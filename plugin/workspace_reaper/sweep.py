@@ -8,15 +8,16 @@ from time import perf_counter
 
 from ulid import ULID
 
-from workspace_reaper import breaker, proof, record
+from workspace_reaper import alarming, breaker, proof, record
 from workspace_reaper.case import Case, Context
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.clocks import Times, notice
 from workspace_reaper.closing import Closing
 from workspace_reaper.confirmations import Sightings
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.judging import Announcements, Judging
 from workspace_reaper.memory import Changes, Memory, RegistryMemory
-from workspace_reaper.model import Rows, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
+from workspace_reaper.model import IdleClock, Rows, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
 from workspace_reaper.observation import Observation, doubt_empty_sockets, observe, server_changes
 from workspace_reaper.parts import Parts, Request
 from workspace_reaper.ports import Ledger
@@ -30,6 +31,9 @@ __all__ = ["Sweep"]
 
 PRUNE_EVERY = 3600.0
 """Seconds."""
+
+RETRY_AFTER = 3
+"""Ticks that a kill that failed again and again waits before it is tried once more."""
 
 
 class Sweep:
@@ -61,10 +65,13 @@ class Sweep:
     def _run(self) -> None:
         remembered = self._ledger.registry()
         memory = self._observe(remembered)
+        if self._full and self._writes:
+            memory = alarming.catch_up(self._parts, self._ledger, memory)
         rows = self._look_up(remembered, memory)
         if rows is None:
             if self._full and self._writes:
-                self._remember(record.when_blind(memory, self._seen, self._parts.clock.now()))
+                limits, now = alarming.limits(self._parts), self._parts.clock.now()
+                self._remember(record.when_blind(memory, self._seen, self.report.sessions, limits, now), memory)
             return
         if self._writes and memory.open_intents:
             outcomes = recover(self._parts, memory.open_intents, self._seen, rows)
@@ -83,16 +90,19 @@ class Sweep:
             self._tell_sessions(scene, announcements)
         self._reap(scene, rows)
         if self._full and self._writes:
-            limit, now = self._parts.abstain_alarm, self._parts.clock.now()
-            self._remember(record.after_kills(scene, self.report, limit, now))
+            limits, now = alarming.limits(self._parts), self._parts.clock.now()
+            self._remember(record.after_kills(scene, self.report, limits, now), memory)
             self._prune(memory, now)
         elif self._writes and self.report.complete:
             self._remember(Changes(settled=self._done(memory)))
 
-    def _remember(self, changes: Changes) -> None:
+    def _remember(self, changes: Changes, before: Memory | None = None) -> None:
+        """``before``: these changes may begin or end alarms that were so."""
         if changes:
             self._ledger.remember(changes)
             self.report.events.extend(changes.events)
+        if before is not None:
+            alarming.tell(self._parts, before, changes)
 
     def _done(self, memory: Memory) -> frozenset[str]:
         """What hooks said of these workspaces has been carried out: nothing of them is left."""
@@ -104,7 +114,8 @@ class Sweep:
     def _observe(self, remembered: RegistryMemory) -> Memory:
         started = perf_counter()
         parts = self._parts
-        table = parts.processes.glance if self._full and parts.sampling.is_due(started) else None
+        counts = self._full and IdleClock.CPU in parts.rules.idle_clocks
+        table = parts.processes.glance if counts and parts.sampling.is_due(started) else None
         self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects, table)
         self.report.unmanaged = seen.unmanaged
         self.report.unknown = seen.unknown
@@ -129,6 +140,7 @@ class Sweep:
             return None
         self.report.registry = {
             "identity": f"{rows.schema} {rows.place}",
+            "generation": proof.recognise(remembered, rows).generation,
             "rows": rows.total,
             "rows_capped": rows.capped,
         }
@@ -143,27 +155,35 @@ class Sweep:
 
     def _judge(self, memory: Memory, rows: Rows) -> tuple[Circumstances, Judging]:
         started = perf_counter()
-        now = self._parts.clock.now()
+        reading = self._parts.clock.read()
+        now, rules = reading.wall, self._parts.rules
+        noticed = notice(memory.clock, self._parts.processes.boot, reading, rules.longest)
+        times = Times(noticed.memory.lapses, noticed.jumped, rules.idle_clocks)
+        self.report.jumped = noticed.jumped
         generation = proof.recognise(memory.registry, rows).generation
         # What a hook said under another registry is remembered, and convicts nobody under this one.
         remembered = (one for one in memory.testimony if memory.named.get(one) == generation)
         known = {*self._seen.workspace_ids, *(self._request.suspects or {})}
         scene = Circumstances(
             memory=memory,
-            sightings=Sightings(memory.sightings, now),
+            sightings=Sightings(memory.sightings, now, {session.key: one for session, one in self._seen.sessions}),
             generation=generation,
             testimony=self._request.suspects or dict.fromkeys(remembered, Testimony.DELETED),
             recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
             breaker=memory.breaker,
             whereabouts=self._parts.processes.whereabouts(),
-            cpu=record.measure(memory, self._seen),
+            cpu=record.measure(memory, self._seen, times),
+            clock=noticed.memory,
+            times=times,
             reuses_ids=self._parts.reuses_ids,
+            retry_after=RETRY_AFTER * self._parts.tick,
+            insisted=self._request.approve,
         )
         if self._full:
             scene = record.confirm(scene, self._seen, rows, self._parts.rules, now)
         looking = scene
-        if self._full and self._request.approve:
-            scene = replace(scene, breaker=breaker.excuse(scene.breaker, self._request.approve))
+        if approved := self._approved(memory, rows):
+            scene = replace(scene, breaker=breaker.excuse(scene.breaker, approved))
             # It may open the breaker; what became an orphan since the operator looked must not go in the same sweep.
             looking = replace(scene, breaker=replace(scene.breaker, latched=looking.breaker.latched))
         self.report.latched = scene.breaker.latched
@@ -175,6 +195,19 @@ class Sweep:
         self.report.sessions.extend(judging.entries)
         self.report.seconds.judge = perf_counter() - started
         return scene, judging
+
+    def _approved(self, memory: Memory, rows: Rows) -> frozenset[SessionKey]:
+        """What an operator lets go: nothing, where the registry is not the one of which that was shown."""
+        if not self._full or not self._request.approve:
+            return frozenset()
+        shown, registry = self._request.shown, self.report.registry
+        same = shown is None or all(shown.get(part) == registry[part] for part in ("identity", "generation"))
+        if same and proof.change_of_identity(memory.registry, rows) is None:
+            # One that the registry has again would else be let go when it vanishes the next time.
+            there = {one for one, row in rows.found.items() if not row.deleted}
+            return self._request.approve & {session.key for session, one in self._seen.sessions if one not in there}
+        self.report.refused = "nothing was let go: the registry is another one than when the sessions were shown"
+        return frozenset()
 
     def _ask_plugins(self, judging: Judging) -> None:
         for entry in judging.condemned:
@@ -235,7 +268,8 @@ class Sweep:
         for case in cases:
             row = case.facts.row
             case.worktree = row.worktree if row and row.worktree else scene.memory.worktrees.get(case.entry.workspace_id)
-        blind = look_at_processes(self._parts, self._seen, cases)
+        with self.report.seconds.step("prepare"):
+            blind = look_at_processes(self._parts, self._seen, cases)
         if blind is not None:
             self._blind(blind)
             return

@@ -1,4 +1,4 @@
-"""The other plugins of the host: asked before a kill, told after it.
+"""The other plugins of the host: asked before a kill, told after it, and told of alarms.
 
 Importing this loads nothing but the standard library; the conversions and ``JoinedPlugins`` load ``workspace_hookspecs``.
 """
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-    from workspace_hookspecs import Candidate, Reaped, Veto, WorkspacePlugins
+    from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins
+    from workspace_reaper.memory import Alarm
     from workspace_reaper.ports import Plugins
     from workspace_reaper.reap_model import Intent, Outcome
     from workspace_reaper.report import SessionReport
 
-__all__ = ["JoinedPlugins", "NoPlugins", "Vetoes", "candidate", "gather", "reaped", "tell_plugins"]
+__all__ = ["JoinedPlugins", "NoPlugins", "Vetoes", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class NoPlugins:
         return Vetoes()
 
     def reaped(self, reap: Reaped) -> None:
+        """Nobody listens."""
+
+    def alarm(self, alarm: ReaperAlarm) -> None:
         """Nobody listens."""
 
 
@@ -72,6 +76,10 @@ class JoinedPlugins:
     def reaped(self, reap: Reaped) -> None:
         """Tell them all. Returns at once."""
         self._plugins.session_reaped(reap)
+
+    def alarm(self, alarm: ReaperAlarm) -> None:
+        """Tell them all. Returns at once."""
+        self._plugins.reaper_alarm(alarm)
 
     def drain(self, timeout: float) -> bool:
         """With bare pluggy, wait until they were told; else that is what the host drains its ``WorkspacePlugins`` for."""
@@ -121,6 +129,23 @@ def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence
     for outcome in outcomes:
         if outcome.outcome == "reaped":
             plugins.reaped(reaped(known[outcome.reap_id], outcome))
+
+
+def tell_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm], now: float) -> None:
+    """Tell them of the alarms that have begun, and of those that are over ``now`` (Unix seconds). Both are in the ledger
+    already, so that each is told once."""
+    for one in begun:
+        plugins.alarm(alarm(one, None))
+    for one in ended:
+        plugins.alarm(alarm(one, now))
+
+
+def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
+    """An alarm for the plugins, with the moment at which it ended (Unix seconds) if it has."""
+    from workspace_hookspecs import ReaperAlarm  # noqa: PLC0415
+
+    ended = None if ended_at is None else _moment(ended_at)
+    return ReaperAlarm(one.name, _moment(one.since), one.detail, one.clears_when, ended)
 
 
 def reaped(intent: Intent, outcome: Outcome) -> Reaped:

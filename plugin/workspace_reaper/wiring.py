@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,17 +12,19 @@ from pathlib import Path
 
 from ulid import ULID
 
+from workspace_reaper.alarms import begins
+from workspace_reaper.breaker import inexcusable
 from workspace_reaper.cpu import Sampling
 from workspace_reaper.errors import LedgerError, SweepLocked
+from workspace_reaper.facts import Rules
 from workspace_reaper.journal import Journal
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.locking import FileSweepLock
-from workspace_reaper.memory import Changes, Event
-from workspace_reaper.model import Source, Testimony, Unknown
+from workspace_reaper.memory import Changes, Event, Memory, Sight
+from workspace_reaper.model import IdleClock, Source, Testimony, Unknown
 from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
 from workspace_reaper.parts import Parts, Request
-from workspace_reaper.policy import Rules
 from workspace_reaper.ports import Plugins
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.registry import Schema, load_schema, open_registry
@@ -31,17 +32,11 @@ from workspace_reaper.report import SweepReport
 from workspace_reaper.settings import Settings, configuration_file
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep import Sweep
-from workspace_reaper.tmux import TmuxTerminal, socket_path
+from workspace_reaper.system_clock import SystemClock
+from workspace_reaper.tmux import TmuxTerminal, require_tmux, socket_path
+from workspace_reaper.vetoes import tell_alarms
 
 __all__ = ["Reaper", "homes", "how_to_configure", "rules"]
-
-
-class SystemClock:
-    """The wall clock of this machine."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return time.time()
 
 
 def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -73,6 +68,7 @@ def rules(settings: Settings) -> Rules:
         confirmation_gap=settings.confirmation_gap,
         orphan_confirmations=settings.orphan_confirmations,
         undo_window=settings.undo_window,
+        idle_clocks=frozenset(map(IdleClock, settings.idle_clocks)),
     )
 
 
@@ -115,6 +111,7 @@ class Reaper:
             max_orphans_per_hour=settings.max_orphans_per_hour,
             abstain_alarm=settings.abstain_alarm,
             sampling=Sampling(settings.tick),
+            tick=settings.tick,
             kill_grace=settings.kill_grace,
             end_everywhere=settings.survivors == "all",
             snapshots=self.snapshots if settings.snapshots else None,
@@ -125,22 +122,38 @@ class Reaper:
         self._ledger: SqliteLedger | None = None
         self._writing = False
         self._closed = False
+        self._has_tmux = False
 
     def join(self, plugins: Plugins) -> None:
         """Ask these before a kill, and tell them afterwards. A sweep that is on goes on with those it began with."""
         self.parts = replace(self.parts, plugins=plugins)
+
+    def go_on_from(self, before: Reaper) -> None:
+        """What the reaper before has told of alarms is not told again."""
+        self.parts.watch.go_on_from(before.parts.watch)
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether what is said of the registry of one is said of the other's."""
         mine, theirs = self.registry, other.registry
         return (mine.location, self.schema.identity) == (theirs.location, other.schema.identity)
 
+    def require_tmux(self) -> None:
+        """Raises ``UnfitTmux`` if the tmux on PATH is too old. It is asked until it has answered well, once."""
+        self._has_tmux = self._has_tmux or require_tmux()
+
     def sweep(self, request: Request) -> SweepReport:
-        """One sweep, alone on this state directory. What could not be seen or written is in the report."""
+        """One sweep, alone on this state directory. Raises ``UnfitTmux``; what could not be seen is in the report."""
         if not self.settings.configured:
             return self._abstained(request, "not configured")
         if not self.settings.enabled:
             return self._abstained(request, "disabled")
+        self.require_tmux()
+        report = self._sweep(request)
+        if request.full and not request.dry_run:
+            self._watch(report)
+        return report
+
+    def _sweep(self, request: Request) -> SweepReport:
         try:
             if request.dry_run:
                 with self.reading() as ledger:
@@ -151,6 +164,28 @@ class Reaper:
             report = self._abstained(request, None)
             report.unknown.append(Unknown(Source.LEDGER, str(error)))
             return report
+
+    def _watch(self, report: SweepReport) -> None:
+        """Raise the alarm that nothing is seen any more also where no ledger can have it."""
+        watch, now = self.parts.watch, self.parts.clock.now()
+        if report.complete:
+            watch.completed(report.started_at)
+            return
+        unwritten = next((one.reason for one in report.unknown if one.source is Source.LEDGER), None)
+        if unwritten is None:
+            return
+        alarm = watch.blind(self._recall(), unwritten, self.settings.tick, now)
+        if alarm is not None:
+            report.events.append(begins(alarm, now))
+            tell_alarms(self.parts.plugins, [alarm], (), now)
+
+    def _recall(self) -> Memory | None:
+        """What can be read where nothing can be written."""
+        try:
+            with self.reading() as ledger:
+                return ledger.recall((), self.parts.clock.now())
+        except LedgerError:
+            return None
 
     def run(self, request: Request, ledger: SqliteLedger) -> SweepReport:
         """One sweep with this ledger, whatever the switch says."""
@@ -177,10 +212,17 @@ class Reaper:
         """The content of the database was put there as a whole, although its place is the same: what was known before proves
         nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``, ``SweepLocked``."""
         with self.writing() as ledger:
-            before = ledger.registry()
+            now = self.parts.clock.now()
+            known = ledger.recall((), now)
+            before = known.registry
             if before.generation:
-                event = Event(self.parts.clock.now(), "registry changed", why)
-                ledger.remember(Changes(registry=replace(before, generation=before.generation + 1), events=(event,)))
+                changes = Changes(
+                    registry=replace(before, generation=before.generation + 1),
+                    forgotten=frozenset(one for one in known.sightings if one[1] is Sight.ORPHAN),
+                    breaker=inexcusable(known.breaker) if known.breaker.excused else None,
+                    events=(Event(now, "registry changed", why),),
+                )
+                ledger.remember(changes)
 
     def _abstained(self, request: Request, why: str | None) -> SweepReport:
         report = SweepReport(str(ULID()), self.parts.clock.now(), dry_run=request.dry_run, full=request.full)

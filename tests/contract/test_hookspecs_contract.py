@@ -22,7 +22,7 @@ import pytest
 from tests.tools.distributions import install
 
 import workspace_hookspecs
-from workspace_hookspecs import Candidate, Reaped, Veto, WorkspacePlugins, hookimpl
+from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
 
 README = Path(__file__).parents[2] / "hookspecs" / "README.md"
 HOOKS = sorted(
@@ -44,7 +44,8 @@ REAPED = Reaped(
     ended=({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
     restorable=True,
 )
-VALUES = {"Candidate": Candidate, "Reaped": Reaped}
+ALARM = ReaperAlarm("blind", MOMENT, "no complete sweep yet", "a full sweep reads everything")
+VALUES = {"Candidate": Candidate, "Reaped": Reaped, "ReaperAlarm": ReaperAlarm}
 
 RECORDER = """
 import os, sqlite3
@@ -99,6 +100,10 @@ class Recorder:
     def on_session_reaped(self, reap: Reaped) -> None:
         self.calls.append(("on_session_reaped", reap))
 
+    @hookimpl
+    def on_reaper_alarm(self, alarm: ReaperAlarm) -> None:
+        self.calls.append(("on_reaper_alarm", alarm))
+
 
 def fired(fire: Callable[[WorkspacePlugins], None]) -> list[tuple[str, object]]:
     recorder = Recorder()
@@ -120,8 +125,15 @@ def readme_blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_the_hooks_are_these_five() -> None:
-    assert HOOKS == ["on_session_reaped", "on_tick", "on_workspace_archived", "on_workspace_deleted", "reaper_veto"]
+def test_the_hooks_are_these_six() -> None:
+    assert HOOKS == [
+        "on_reaper_alarm",
+        "on_session_reaped",
+        "on_tick",
+        "on_workspace_archived",
+        "on_workspace_deleted",
+        "reaper_veto",
+    ]
     assert set(HOOKS) <= set(workspace_hookspecs.__all__)
 
 
@@ -156,7 +168,7 @@ def test_no_hook_is_historic_or_has_a_default_and_only_the_veto_has_a_result(hoo
     assert function.workspace_server_spec["firstresult"] is False
     hints = typing.get_type_hints(function, localns=VALUES)
     assert hints.pop("return") == (Mapping[str, str] if hook == "reaper_veto" else type(None))
-    assert set(hints.values()) <= {str, datetime, Sequence[Candidate], Reaped}
+    assert set(hints.values()) <= {str, datetime, Sequence[Candidate], Reaped, ReaperAlarm}
     assert all(parameter.default is parameter.empty for parameter in inspect.signature(function).parameters.values())
 
 
@@ -183,10 +195,16 @@ def test_hook_on_session_reaped() -> None:
     assert fired(lambda plugins: plugins.session_reaped(REAPED)) == [("on_session_reaped", REAPED)]
 
 
+def test_hook_on_reaper_alarm() -> None:
+    over = dataclasses.replace(ALARM, ended_at=MOMENT)
+    told = fired(lambda plugins: [plugins.reaper_alarm(one) for one in (ALARM, over)] and None)
+    assert told == [("on_reaper_alarm", ALARM), ("on_reaper_alarm", over)]
+
+
 def test_the_values_are_frozen_and_slotted_and_are_json_but_for_their_times() -> None:
-    for value in (CANDIDATE, REAPED, Veto("p", None, "why")):
+    for value in (CANDIDATE, REAPED, ALARM, Veto("p", None, "why")):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            value.session = "other"  # type: ignore[union-attr, misc]
+            setattr(value, dataclasses.fields(value)[0].name, "other")
         assert not hasattr(value, "__dict__")
         json.dumps(dataclasses.asdict(value), default=datetime.isoformat)
 
@@ -205,7 +223,12 @@ def test_bare_pluggy_works_with_the_module_as_the_specification() -> None:
     moment = datetime.now(timezone.utc)
     assert manager.hook.reaper_veto(candidates=[CANDIDATE]) == [{"vk_w": "busy"}]
     assert manager.hook.on_session_reaped(reap=REAPED) == []
-    assert recorder.calls == [("reaper_veto", [CANDIDATE]), ("on_session_reaped", REAPED)]
+    assert manager.hook.on_reaper_alarm(alarm=ALARM) == []
+    assert recorder.calls == [
+        ("reaper_veto", [CANDIDATE]),
+        ("on_session_reaped", REAPED),
+        ("on_reaper_alarm", ALARM),
+    ]
     recorder.calls.clear()
     assert manager.hook.on_workspace_deleted(workspace_id="d") == []
     assert manager.hook.on_workspace_archived(workspace_id="a") == []

@@ -16,9 +16,11 @@ from workspace_reaper.memory import (
     Alarm,
     BreakerState,
     Changes,
+    ClockMemory,
     CpuMemory,
     CpuSample,
     Event,
+    Lapse,
     Memory,
     RegistryMemory,
     ServerMemory,
@@ -97,6 +99,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
             events=(Event(NOW, "k", "d"),),
             cpu=CpuMemory(NOW, {key(1): CpuSample(1.5)}),
             worktrees={"a": "/w/a"},
+            clock=ClockMemory("boot", NOW),
         )
     )
     ledger.testify("a", NOW)
@@ -110,6 +113,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
             other.conclude([Outcome("R2", NOW, "reaped")])
         other.remember(Changes(forgotten=frozenset({(key(1), Sight.ORPHAN)}), servers={"/s": None}, settled=frozenset({"a"})))
         other.remember(Changes(alarms={}, breaker=BreakerState(), cpu=CpuMemory(), worktrees={"a": "/w/other"}))
+        other.remember(Changes(clock=ClockMemory("other", 0.0)))
     memory = ledger.recall(["a"], NOW)
     assert memory.sightings
     assert memory.servers
@@ -118,6 +122,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     assert memory.breaker.latched
     assert memory.cpu == CpuMemory(NOW, {key(1): CpuSample(1.5)})
     assert memory.worktrees == {"a": "/w/a"}
+    assert memory.clock == ClockMemory("boot", NOW)
 
 
 # Workspaces.
@@ -202,6 +207,14 @@ def test_cpu_samples_are_replaced_as_a_whole(ledger: Ledger) -> None:
         assert ledger.recall([], NOW).cpu == CpuMemory(NOW, samples)
     ledger.remember(Changes(cpu=CpuMemory(None, odd)))
     assert ledger.recall([], NOW).cpu == CpuMemory(None, odd)
+
+
+def test_the_clocks_are_replaced_as_a_whole(ledger: Ledger) -> None:
+    assert ledger.recall([], NOW).clock == ClockMemory()
+    lapses = (Lapse(NOW - 0.5, 1e10), Lapse(NOW, 0.1 + 0.2))
+    for clock in (ClockMemory("one", NOW / 3, 0.25, lapses), ClockMemory(ODD_NAME, -1.5), ClockMemory()):
+        ledger.remember(Changes(clock=clock))
+        assert ledger.recall([], NOW).clock == clock
 
 
 def test_cpu_samples_that_another_process_wrote_count_over_those_known_here(state_dir: Path, ledger: Ledger) -> None:

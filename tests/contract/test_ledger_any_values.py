@@ -15,9 +15,11 @@ from workspace_reaper.memory import (
     Alarm,
     BreakerState,
     Changes,
+    ClockMemory,
     CpuMemory,
     CpuSample,
     Event,
+    Lapse,
     Memory,
     RegistryMemory,
     ServerMemory,
@@ -78,6 +80,10 @@ changes = st.builds(
         CpuMemory, st.none() | moments, st.dictionaries(keys, st.builds(CpuSample, moments, st.none() | moments), max_size=4)
     ),
     worktrees=st.dictionaries(few | text, text, max_size=3),
+    clock=st.none()
+    | st.builds(
+        ClockMemory, text, st.none() | moments, moments, st.lists(st.builds(Lapse, moments, moments), max_size=3).map(tuple)
+    ),
 )
 processes = st.builds(Relative, st.builds(ProcessKey, numbers, moments), text, text, st.booleans())
 intents = st.builds(
@@ -120,6 +126,7 @@ def after(memory: Memory, change: Changes) -> Memory:
         alarms=memory.alarms if change.alarms is None else change.alarms,
         cpu=change.cpu or memory.cpu,
         worktrees={**memory.worktrees, **change.worktrees},
+        clock=change.clock or memory.clock,
     )
 
 

@@ -307,7 +307,7 @@ columns = ("registry_id, sweep_id, at, socket, server_pid, server_start, session
 insert = f"INSERT INTO reap (reap_id, {columns}) VALUES ({', '.join('?' * 16)})"
 older.execute("BEGIN")
 older.executemany(insert, ((f"R{n}", *row) for n in range(200)))
-older.execute("INSERT INTO registry VALUES (1, 'standard', '/db', 'stamp', 1, '', '', '[]', 0, 0)")
+older.execute("INSERT INTO registry VALUES (1, 'standard', '/db', '0123456789abcdef', 1, '', '', '[]', 0, 0)")
 older.execute("COMMIT")
 fill()
 result["open"] = error_of(opened)

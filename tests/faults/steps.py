@@ -55,7 +55,7 @@ def sweep_during(front: FrontTmux, action: Callable[[], object], sweep: Callable
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(sweep)
         try:
-            wait_until(lambda: front.is_held() or running.done())
+            wait_until(lambda: front.is_held() or running.done(), 60)
             assert front.is_held(), "the sweep ended before it came to the call that was to wait"
             action()
         finally:

@@ -15,7 +15,7 @@ from tests.faults.conftest import Erring
 from tests.faults.steps import alarms, confirmations, history, sweep_during
 from tests.tools.front_tmux import Rule
 from tests.tools.hosts import VibeKanbanHost, connected
-from tests.tools.tmux import TmuxServer
+from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model import Source, Verdict
@@ -197,7 +197,9 @@ def test_i10_a_directory_whose_name_holds_newlines_and_tabs_breaks_nothing(world
     odd.mkdir()
     odd_one, archived = world.workspace(), world.workspace(archived=True)
     name = session_name(world.schema, odd_one)
-    session_id = world.server.new_session(name, "exec sleep 100000", "-c", str(odd), "-n", "win\tdow")
+    session_id = world.server.new_session(
+        name, "exec sleep 100000", "-c", str(odd), "-n", "win\tdow" if takes_name("win\tdow") else "window"
+    )
     world.server.run("set-option", "-t", f"{session_id}:", "@note", "a\tb\nc")
     world.session(archived)
 

@@ -284,7 +284,10 @@ def test_a_reaper_that_condemns_and_does_not_reap_raises_the_alarm(world: World,
     assert world.lives(archived)
     assert "reaped" not in {outcome for _, outcome, _ in history(world)}
 
-    assert outcomes(world.sweep()) == {archived: "reaped"}
+    report = world.sweep()
+    assert world.entry(report, archived).protected_by == "retrying"
+    assert alarms(world) == {"overdue", "kill-failing"}
+    assert outcomes(world.sweep(approve=[world.entry(report, archived).key])) == {archived: "reaped"}
     assert alarms(world) == set()
     assert check_code(world) == 0
 

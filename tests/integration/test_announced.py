@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 from tests.faults.steps import events, history, sweep_during
+from tests.tools.clocks import Later
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
@@ -24,16 +25,6 @@ TIMEOUT = 300
 """Seconds; no test takes so long."""
 HOUR = 3600
 MARK = "#{@reaper_deadline}"
-
-
-@dataclass
-class Later:
-    """The clock of this machine, so many seconds ahead."""
-
-    seconds: float = 0.0
-
-    def now(self) -> float:
-        return datetime.now(timezone.utc).timestamp() + self.seconds
 
 
 class Scene:

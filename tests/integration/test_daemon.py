@@ -166,6 +166,7 @@ def test_what_is_deleted_or_archived_goes_and_a_signal_ends_it(world: World, ser
         assert InstanceLock(world.state_dir).holder() is not None
         world.host.delete(deleted)
         wait_until(lambda: not world.lives(deleted), PATIENCE)
+        wait_until(lambda: here.events("reaped"), PATIENCE)
         world.host.archive(archived)
         wait_until(lambda: not world.lives(archived), PATIENCE)
         assert world.new_plugin().sweep().complete, "a sweep from the command line goes on beside it"
@@ -316,6 +317,20 @@ def test_a_database_that_is_not_there_yet_is_said_once(world: World, serve: Serv
 
     here = serve(world, script)
     assert len([line for line in here.events("unknown") if line["source"] == "registry"]) == 1
+
+
+def test_canaries_are_sent_by_the_setting_and_no_longer_without_it(world: World, serve: Serve) -> None:
+    world.workspaces(1)
+    world.configure(canary_every="24h")
+
+    def script(here: Here) -> None:
+        here.wait_for_event("canary")
+        here.reload()  # one was sent today
+        here.reload(canary_every=0)
+
+    here = serve(world, script)
+    assert here.code == 0
+    assert [line["state"] for line in here.events("canary")] == ["OK"]
 
 
 def last_sweep(world: World) -> str | None:

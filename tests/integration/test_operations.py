@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,29 +181,12 @@ def found(world: World) -> list[doctor.Check]:
     return list(doctor.examine(world.plugin.reaper()))
 
 
-def test_the_doctors_advice_takes_exactly_the_foreign_stamp_away(one: tuple[World, str]) -> None:
+def test_the_doctor_leads_to_adopt(one: tuple[World, str]) -> None:
     world, name = one
-    other = world.server.new_session("other")
-    session_id = world.server.run("list-sessions", "-F", "#{session_id}", "-f", f"#{{==:#{{session_name}},{name}}}")
-    for one_id in (session_id, other):
-        world.server.set_option(one_id, "@workspace_owner", "abc")
+    world.server.set_option(world.server.run("list-sessions", "-F", "#{session_id}"), "@workspace_owner", "abc")
     [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
-    command = check.do.partition(": ")[2]
-    assert command == f"tmux -S {shlex.quote(world.server.path)} set-option -u -t '{session_id}' @workspace_owner"
-    subprocess.run(["sh", "-c", command], check=True, timeout=10)
-    stamps = world.server.run("list-sessions", "-F", "#{session_name}=#{@workspace_owner}").split("\n")
-    assert sorted(stamps) == sorted([f"{name}=", "other=abc"])
-    assert not [check for check in found(world) if "stamp" in check.detail]
-
-
-def test_the_doctor_names_some_of_many_foreign_sessions(world: World) -> None:
-    world.workspaces(8)
-    ids = world.server.run("list-sessions", "-F", "#{session_id}").split()
-    for session_id in ids:
-        world.server.set_option(session_id, "@workspace_owner", "abc")
-    [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
-    assert "8 sessions" in check.detail
-    assert check.do.endswith("…)")
+    assert name in check.detail
+    assert "'workspace-reaper adopt'" in check.do
 
 
 def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, str]) -> None:

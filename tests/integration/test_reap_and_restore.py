@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from tests.faults.steps import alarms, history
+from tests.tools.clocks import Later
 from tests.tools.real_processes import LINUX, ROOT, in_namespaces
 from tests.tools.reaped import all_text, look, start
 from tests.tools.waiting import wait_until
@@ -155,16 +155,6 @@ def test_switched_off_it_goes_and_the_history_says_why_it_is_not_restorable(worl
     assert row["restorable"] is False
     assert world.cli_json("show", row["id"])["not_restorable"] == "switched off"
     assert not (world.state_dir / "snapshots").exists()
-
-
-@dataclass
-class Later:
-    """The clock of this machine, so many seconds ahead."""
-
-    seconds: float
-
-    def now(self) -> float:
-        return time.time() + self.seconds
 
 
 def sweep_later(world: World, seconds: float) -> None:

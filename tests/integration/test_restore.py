@@ -465,7 +465,7 @@ def interrupted(world: World, front: FrontTmux, gone: Reap, moment: str, number:
         text=True,
         env=world.environment(PATH=front.environment()["PATH"]),
     )
-    wait_until(front.is_held)
+    wait_until(front.is_held, 60)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
     return process.returncode, err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable
@@ -28,8 +29,11 @@ def observe(path: str, *, panes: bool = True, limit: float = 5.0) -> Listing | U
 
 def clients_of(path: str) -> list[int]:
     """Processes of ours that talk to the tmux server at this socket."""
-    children = psutil.Process().children()
-    return [child.pid for child in children if path in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # another child has just ended
+            found += [child.pid] if path in child.cmdline() else []
+    return found
 
 
 def reason(answer: Listing | Unknown) -> str:

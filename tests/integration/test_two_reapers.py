@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.tools import commands
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
@@ -22,6 +21,12 @@ from workspace_reaper.report import SweepReport
 def at_once(*sweeps: Callable[[], SweepReport]) -> list[SweepReport]:
     with ThreadPoolExecutor(len(sweeps)) as pool:
         return [running.result(60) for running in [pool.submit(sweep) for sweep in sweeps]]
+
+
+def in_one_batch(*worlds: World) -> None:
+    """What goes while a later batch waits has no panes left to keep, which is told as well."""
+    for world in worlds:
+        world.plugin.reaper().parts.pace.size = 25
 
 
 def lines(*worlds: World) -> Counter[tuple[str, str, str | None]]:
@@ -64,13 +69,12 @@ def test_processes_with_one_state_directory(world: World) -> None:
     world.workspaces(1)
     archived = world.workspaces(20, archived=True)
     world.write_config()
-    command = [sys.executable, "-c", "from workspace_reaper.cli import main; main()", "--config", str(world.config)]
-    processes = [
-        subprocess.Popen([*command, "sweep", "--json"], stdout=subprocess.PIPE, env=world.environment(), cwd=world.tmp)
-        for _ in range(2)
-    ]
-    answers = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    command = ["--config", str(world.config), "sweep", "--json"]
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(commands.run, command, env=world.environment(), cwd=world.tmp) for _ in range(2)]
+        ended = [one.result() for one in both]
+    assert [one.returncode for one in ended] == [0, 0]
+    answers = [json.loads(one.stdout) for one in ended]
     assert sum(answer["totals"]["reaped"] for answer in answers) == 20
     assert sum(answer["totals"]["spared"] + answer["totals"]["failed"] for answer in answers) == 0
     assert lines(world) == each_once(archived)
@@ -95,6 +99,7 @@ def test_two_state_directories_that_list_before_either_has_marked(world: World, 
     """Both take the sessions for theirs. One kills; the other finds them gone, and says no more."""
     archived = world.workspaces(20, archived=True)
     other = world.second("b")
+    in_one_batch(world, other)
     # The second listing is the recheck.
     front_tmux.rules(Rule("list-sessions", skip=1, times=1, hold="before"))
     with ThreadPoolExecutor(1) as pool:
@@ -112,6 +117,7 @@ def test_two_state_directories_that_list_before_either_has_marked(world: World, 
 def test_two_state_directories_at_once_reap_each_session_once(world: World) -> None:
     archived = world.workspaces(20, archived=True)
     other = world.second("b")
+    in_one_batch(world, other)
     at_once(world.sweep, other.sweep)
     at_once(world.sweep, other.sweep)
     assert survivors(world) == set()

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, settings
 
 from workspace_reaper.circumstances import Circumstances
 from workspace_reaper.confirmations import Sightings
+from workspace_reaper.facts import Facts, Rules
 from workspace_reaper.memory import BreakerState, Memory, RegistryMemory
 from workspace_reaper.model import (
     Listing,
     Pane,
+    Reason,
     Rows,
     Server,
     Session,
@@ -31,7 +33,7 @@ from workspace_reaper.model import (
 )
 from workspace_reaper.names import Names
 from workspace_reaper.observation import Observation
-from workspace_reaper.policy import Facts, Rules
+from workspace_reaper.policy import Held, Judgement, Protection
 from workspace_reaper.process_model import Origin, Process, ProcessKey, ProcessTable
 from workspace_reaper.reap_model import Intent
 from workspace_reaper.report import SessionReport
@@ -225,7 +227,10 @@ def circumstances(
 
 
 def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none", **changes: Any) -> SessionReport:
-    """The line of session ``$number`` in a report."""
+    """The line of session ``$number`` in a report. What is held is held by a client."""
+    by = (Protection.ATTACHED,) if verdict is Verdict.HOLD else ()
+    held = () if verdict is Verdict.KEEP else (Held(Reason.ORPHAN, by),)
+    judgement = Judgement(verdict, Reason.ORPHAN if held else None, by, held)
     line = SessionReport(
         socket=SOCKET,
         session=f"ws_w{number}",
@@ -235,6 +240,7 @@ def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none
         reason=None if verdict is Verdict.KEEP else "orphan",
         outcome=outcome,
         key=session_key(number),
+        judgement=judgement,
     )
     return replace(line, **changes)
 

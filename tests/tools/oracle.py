@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from workspace_reaper.facts import Facts, Rules
 from workspace_reaper.model import Guard, Session
-from workspace_reaper.policy import Facts, Rules
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,40 @@ def attended(session: Session) -> bool:
     return bool(session.attached) or session.has_client or session.group_has_client
 
 
+def counted(facts: Facts, moment: float) -> float:
+    """Seconds since then that count: neither those in which the machine slept, nor those by which its wall clock was set ahead.
+    Each of these ended at a moment of its own, and what is dated before that moment may have been at any time before it."""
+    return _counted(moment, facts.now, [(lapse.at, lapse.seconds) for lapse in facts.times.lapses])
+
+
+def _counted(moment: float, until: float, lapses: list[tuple[float, float]]) -> float:
+    if moment >= until:
+        return 0.0
+    if not lapses or moment >= lapses[-1][0]:
+        return until - moment
+    ended, seconds = lapses[-1]
+    before = _counted(moment, ended, lapses[:-1]) - seconds
+    total = until - ended + (before if before > 0 else 0.0)
+    return total if total > 0 else 0.0
+
+
 def idle(facts: Facts) -> float:
-    """Seconds since the latest of input, attach, detach, and output in any window, work of the processes."""
-    moments: list[float] = [facts.session.activity]
-    moments += [window.activity for window in facts.session.windows]
-    if facts.session.last_attached is not None:
+    """Seconds since the latest of input, attach, detach, and output in any window, work of the processes; of those that are
+    switched on. A session without any of these is as idle as it is old."""
+    on = {clock.value for clock in facts.times.counted}
+    moments: list[float | None] = []
+    if "input" in on:
+        moments.append(facts.session.activity)
+    if "attach" in on:
         moments.append(facts.session.last_attached)
-    moments += [moment for moment in (facts.detached_at, facts.busy_at) if moment is not None]
-    moments.sort()
-    return facts.now - moments[-1] if moments[-1] < facts.now else 0.0
+    if "detach" in on:
+        moments.append(facts.detached_at)
+    if "output" in on:
+        moments += [window.activity for window in facts.session.windows]
+    if "cpu" in on:
+        moments.append(facts.busy_at)
+    known = sorted(moment for moment in moments if moment is not None) or [facts.session.key.created]
+    return counted(facts, known[-1])
 
 
 def dead_for(facts: Facts) -> float | None:
@@ -56,7 +81,7 @@ def dead_for(facts: Facts) -> float | None:
             break
         last = pane.dead_at if last is None or pane.dead_at > last else last
     since = facts.dead_since if last is None else last
-    return None if since is None else facts.now - since
+    return None if since is None else counted(facts, since)
 
 
 def opinion(facts: Facts, rules: Rules) -> Opinion:
@@ -78,7 +103,9 @@ def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ..
     quiet = idle(facts)
     # With a window to undo it, such a session goes only so long after it was told.
     told, window = facts.announced_at, rules.undo_window
-    waits = {"announced": window > 0 and (told is None or facts.now - told < window)}
+    waits = {"announced": window > 0 and (told is None or counted(facts, told) < window)}
+    # Where the wall clock was set nobody knows how long anything was idle.
+    set_anew = facts.times.jumped != 0
     archived, rested = ({**waits, "undone": cause in facts.undone} for cause in ("archived", "idle"))
     if row is None or row.deleted:
         # There is no row, or none that counts: nothing can be said of such a session but that.
@@ -89,22 +116,33 @@ def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ..
         if said == "archived" and row.archived:
             found.append(("archived by hook", {"attached": looked_at, "running": row.running, **archived}))
         if row.worktree_deleted:
-            found.append(("worktree-deleted", {"attached": looked_at, "active": quiet < rules.activity_grace}))
+            saves = {"attached": looked_at, "active": quiet < rules.activity_grace}
+            found.append(("worktree-deleted", {**saves, "clock": set_anew and rules.activity_grace > 0}))
         if row.archived:
-            long = facts.archived_since is not None and facts.archived_since + rules.archived_ttl <= facts.now
+            long = facts.archived_since is not None and counted(facts, facts.archived_since) >= rules.archived_ttl
             fresh = quiet < rules.activity_grace and not long
-            found.append(("archived", {"attached": looked_at, "running": row.running, "active": fresh, **archived}))
+            doubtful = set_anew and rules.activity_grace > 0 and not long
+            saves = {"attached": looked_at, "running": row.running, "active": fresh, "clock": doubtful}
+            found.append(("archived", {**saves, **archived}))
         if quiet > rules.idle_ttl:
-            found.append(("idle", {"attached": looked_at, "running": row.running, "pinned": row.pinned, **rested}))
+            saves = {"attached": looked_at, "running": row.running, "pinned": row.pinned}
+            found.append(("idle", {**saves, "clock": set_anew and rules.idle_ttl > 0, **rested}))
         dead = dead_for(facts)
         if dead is not None and dead > rules.dead_ttl:
             found.append(("dead", {"attached": looked_at}))
-    always = {"kept": facts.session.kept, "veto": facts.veto is not None, "home": facts.home, "group": facts.shared}
+    waits_for_a_try = facts.retry_at is not None and not facts.now >= facts.retry_at
+    always = {
+        "retrying": waits_for_a_try,
+        "kept": facts.session.kept,
+        "veto": facts.veto is not None,
+        "home": facts.home,
+        "group": facts.shared,
+    }
     return tuple((name, frozenset(by for by, does in {**always, **saves}.items() if does)) for name, saves in found)
 
 
 def _saves_an_orphan(facts: Facts, rules: Rules, *, looked_at: bool, quiet: float) -> dict[str, bool]:
-    age = facts.now - facts.session.key.created
+    age = counted(facts, facts.session.key.created)
     if facts.proven:
         doubtful, looks = False, rules.orphan_confirmations
     else:
@@ -113,8 +151,9 @@ def _saves_an_orphan(facts: Facts, rules: Rules, *, looked_at: bool, quiet: floa
         looks = rules.orphan_confirmations if rules.orphan_confirmations > 2 else 2
     return {
         "attached": looked_at,
-        "young": (age if age > 0 else 0) < rules.min_age,
+        "young": age < rules.min_age,
         "active": quiet < rules.activity_grace,
+        "clock": facts.times.jumped != 0 and (rules.activity_grace > 0 or (not facts.proven and rules.stranger_ttl > 0)),
         "unproven": doubtful,
         "breaker": facts.latched and not facts.approved,
         "unconfirmed": not facts.confirmations >= looks,
@@ -133,17 +172,25 @@ def terms(reason: str, facts: Facts, rules: Rules) -> Guard:
         "idle": rules.idle_ttl,
         "dead": None,
     }[reason]
-    if reason == "archived" and facts.archived_since is not None and facts.now - facts.archived_since >= rules.archived_ttl:
+    if reason == "archived" and facts.archived_since is not None and counted(facts, facts.archived_since) >= rules.archived_ttl:
         idleness = None
-    by_clock = bool(idleness)
+    by_clock = bool(idleness) and "output" in {clock.value for clock in facts.times.counted}
     return Guard(
         key=facts.session.key,
         activity=None if reason == "deleted" else facts.session.activity,
         unattached=reason != "deleted",
-        quiet_since=math.floor(facts.now - idleness) if by_clock and idleness is not None else None,
+        quiet_since=_last_second(facts, idleness) if by_clock and idleness is not None else None,
         all_panes_dead=reason == "dead",
         unowned=facts.session.stamp.value == "none",
     )
+
+
+def _last_second(facts: Facts, idleness: float) -> int:
+    """The last one since which so much time counts; found by trying one after the other."""
+    second = math.floor(facts.now)
+    while second > 0 and counted(facts, second) < idleness:
+        second -= 1
+    return second
 
 
 def passes(guard: Guard, session: Session) -> bool:

@@ -6,26 +6,44 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from tests.tools.builders import HOUR, MINUTE, NOW, OTHER_SOCKET, SOCKET, blind_socket, entry, session_key, unreadable
+from tests.tools.builders import (
+    HOUR,
+    MINUTE,
+    NOW,
+    OTHER_SOCKET,
+    SOCKET,
+    blind_socket,
+    entry,
+    memory,
+    session_key,
+    unreadable,
+)
 
-from workspace_reaper.alarms import BLIND_TICKS, RETRIES, blind, changes, raised
+from workspace_reaper.alarms import BLIND_TICKS, RETRIES, Limits, blind, changes, misconfigured, raised, turns
 from workspace_reaper.confirmations import Sightings
 from workspace_reaper.memory import Alarm, BreakerState, Event, Sight, Sighting
-from workspace_reaper.model import Unknown, Verdict
+from workspace_reaper.model import Source, Unknown, Verdict
 from workspace_reaper.report import SessionReport
 
 LIMIT = 30 * MINUTE
+TICK = 60
 
 
 def alarms(
     sessions: Sequence[SessionReport] = (),
     unknown: Sequence[Unknown] = (),
     sightings: Mapping[Any, Sighting] | None = None,
+    *,
     breaker: BreakerState | None = None,
     lately: Mapping[tuple[str, str], float] | None = None,
+    before: Mapping[str, Alarm] | None = None,
+    last_complete: float | None = NOW - TICK,
+    vetoes: Sequence[str] = (),
 ) -> dict[str, Alarm]:
-    state = breaker or BreakerState()
-    return raised(sessions, unknown, Sightings(sightings or {}, NOW), state, lately or {}, limit=LIMIT, now=NOW)
+    known = memory(reaped_lately=lately or {}, alarms=before or {}, last_complete=last_complete)
+    limits = Limits(abstain=LIMIT, tick=TICK)
+    after = Sightings(sightings or {}, NOW)
+    return raised(sessions, unknown, after, breaker or BreakerState(), known, limits=limits, now=NOW, vetoes=vetoes)
 
 
 def seen(sight: Sight, ago: float, count: int = 1, *numbers: int) -> dict[Any, Sighting]:
@@ -34,6 +52,11 @@ def seen(sight: Sight, ago: float, count: int = 1, *numbers: int) -> dict[Any, S
 
 def test_where_all_is_well_there_is_none() -> None:
     assert alarms([entry(1, Verdict.KEEP), entry(2, Verdict.HOLD), entry(3, outcome="reaped")]) == {}
+
+
+def test_a_sweep_ends_no_alarm_that_it_can_not_raise() -> None:
+    canary = Alarm("canary", NOW - HOUR, "it lived", "one is reaped")
+    assert alarms(before={"canary": canary, "overdue": canary}) == {"canary": canary}
 
 
 def test_what_cannot_be_read_is_an_alarm() -> None:
@@ -121,14 +144,11 @@ def test_several_at_once() -> None:
         [entry(1, outcome="failed")],
         [blind_socket()],
         seen(Sight.CONDEMNED, LIMIT + 1) | seen(Sight.FAILED, 100, 3),
-        BreakerState(latched=True, since=NOW),
-        LATELY,
+        breaker=BreakerState(latched=True, since=NOW),
+        lately=LATELY,
     )
     assert found.keys() == {"unreadable", "overdue", "kill-failing", "came-back", "breaker"}
     assert all(alarm.name == name and alarm.detail and alarm.clears_when for name, alarm in found.items() if name != "breaker")
-
-
-TICK = 60
 
 
 @pytest.mark.parametrize(
@@ -144,6 +164,69 @@ def test_no_complete_sweep_for_three_ticks(ago: int, is_blind: bool) -> None:
         assert alarm.detail == "no complete sweep since 2026-09-21T14:10:19Z"
 
 
+@pytest.mark.parametrize(
+    ("last_complete", "ago", "since"),
+    [
+        pytest.param(NOW - 181, None, NOW - 181, id="it is long ago"),
+        pytest.param(NOW - 180, HOUR, None, id="three ticks ago"),
+        pytest.param(None, 181, NOW - 181, id="there never was one, and it has tried for long"),
+        pytest.param(None, 180, None, id="there never was one in three ticks"),
+        pytest.param(None, None, None, id="the first one is not complete"),
+    ],
+)
+def test_a_sweep_that_sees_not_all_knows_since_when(last_complete: float | None, ago: int | None, since: float | None) -> None:
+    before = {} if ago is None else {"unreadable": Alarm("unreadable", NOW - ago, "", "")}
+    found = alarms(unknown=[blind_socket()], before=before, last_complete=last_complete).get("blind")
+    assert (found and found.since) == since
+
+
+def test_a_complete_sweep_is_not_blind_whenever_the_last_one_was() -> None:
+    assert alarms(last_complete=NOW - HOUR) == {}
+
+
+BEFORE = {name: Alarm(name, NOW - HOUR, "before", "…") for name in ("came-back", "veto-failing", "unreadable", "configuration")}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "standing"),
+    [
+        pytest.param([], set(), id="nothing"),
+        pytest.param([blind_socket()], {"came-back", "veto-failing", "unreadable"}, id="a socket"),
+        pytest.param([unreadable()], {"came-back", "veto-failing", "unreadable"}, id="a session"),
+        pytest.param([Unknown(Source.REGISTRY, "gone")], {"came-back", "veto-failing", "unreadable"}, id="the registry"),
+        pytest.param([Unknown(Source.SNAPSHOT, "full", SOCKET, "ws_w1")], {"unreadable"}, id="only a snapshot"),
+    ],
+)
+def test_where_sessions_could_not_be_seen_what_rests_on_them_is_not_over(unknown: list[Unknown], standing: set[str]) -> None:
+    assert alarms(unknown=unknown, before=BEFORE).keys() == standing
+
+
+@pytest.mark.parametrize(
+    ("unknown", "told"),
+    [
+        pytest.param([], None, id="its socket is configured no longer"),
+        pytest.param([blind_socket(OTHER_SOCKET)], None, id="another socket did not answer"),
+        pytest.param([blind_socket(SOCKET)], f"$1 on {SOCKET}", id="its socket did not answer"),
+        pytest.param([unreadable()], f"$1 on {SOCKET}", id="a row of its socket can't be read"),
+    ],
+)
+def test_a_session_that_could_not_be_seen_is_overdue_all_the_same(unknown: list[Unknown], told: str | None) -> None:
+    found = alarms(unknown=unknown, sightings=seen(Sight.CONDEMNED, LIMIT + 1) | seen(Sight.FAILED, 9, 3))
+    assert [found[name].detail.partition(": ")[2] for name in ("overdue", "kill-failing") if name in found] == [told] * (
+        2 if told else 0
+    )
+
+
+def test_a_plugin_that_gives_no_answer() -> None:
+    found = alarms(vetoes=["a is silent", "b is silent", "c is silent", "d is silent"])
+    assert found["veto-failing"].detail == "a is silent; b is silent; c is silent"
+
+
+def test_a_configuration_that_can_not_be_used() -> None:
+    alarm = misconfigured("tick: 'x' is no duration", NOW)
+    assert (alarm.name, alarm.since, alarm.detail) == ("configuration", NOW, "tick: 'x' is no duration")
+
+
 def test_no_complete_sweep_ever() -> None:
     alarm = blind(None, TICK, NOW)
     assert alarm is not None
@@ -156,6 +239,7 @@ def test_an_alarm_keeps_the_time_at_which_it_began() -> None:
     kept, events = changes(before, after, NOW)
     assert kept == {"overdue": Alarm("overdue", NOW - HOUR, "two sessions", "…"), "unreadable": after["unreadable"]}
     assert events == (Event(NOW, "alarm", "unreadable: a row"), Event(NOW, "alarm over", "breaker"))
+    assert turns(before, kept) == ((after["unreadable"],), (before["breaker"],))
 
 
 def test_no_news_is_no_event() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tools.builders import NOW, property_settings, registry, rows, session_key
 
-from workspace_reaper.breaker import as_json, clears_when, excuse, rows_lost, step
+from workspace_reaper.breaker import as_json, clears_when, excuse, inexcusable, rows_lost, step
 from workspace_reaper.memory import BreakerState
 from workspace_reaper.model import SessionKey
 
@@ -243,6 +243,15 @@ def test_a_session_that_is_known_again_is_excused_no_longer() -> None:
     assert state.excused == keys([0])
     state = swept(state, [], 3)
     assert swept(state, range(3), 3).latched
+
+
+def test_what_an_operator_said_of_another_absence_is_forgotten() -> None:
+    """Of a workspace that is known again, and under another registry of all."""
+    state = excuse(latched(range(3), 3), keys([0, 1]))
+    assert inexcusable(state, keys([1, 7])) == replace(state, excused=keys([0]))
+    assert inexcusable(state) == replace(state, excused=frozenset())
+    closed = BreakerState()
+    assert inexcusable(closed) is closed
 
 
 def test_the_excused_are_remembered_while_it_is_latched() -> None:

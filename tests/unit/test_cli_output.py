@@ -18,9 +18,9 @@ import pytest
 from workspace_reaper.cli import output, tables
 from workspace_reaper.doctor import Check
 from workspace_reaper.explain import Explanation, Rule
+from workspace_reaper.facts import Facts
 from workspace_reaper.memory import Alarm, BreakerState
 from workspace_reaper.model import Session, SessionKey, Source, Stamp, Unknown, Verdict, Window
-from workspace_reaper.policy import Facts
 from workspace_reaper.reap_model import Aftermath, Intent, Reap, Survivor
 from workspace_reaper.report import SessionReport, SweepReport
 from workspace_reaper.status import Status
@@ -304,6 +304,44 @@ def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
         "ALARM SINCE WHAT CLEARS WHEN",
         "blind 1970-01-01T00:00:00Z no sweep one is complete",
     ]
+
+
+def check(report: dict[str, object] | None, *alarms: Alarm, **changes: bool) -> Status:
+    return Status(report, alarms, BreakerState(), 60.0, **{"enabled": True, **changes})
+
+
+SWEPT = json.loads(SweepReport("01J", 60.0).to_json())
+BLIND = Alarm("blind", 0.0, "no sweep", "one is complete")
+STRANGE = Alarm("overdue", 60.0, "condemned: vk_\n\x1b[2J", "it is reaped")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "line"),
+    [
+        (check(SWEPT), 0, "OK: the last complete sweep began 1970-01-01T00:01:00Z; 0 managed sessions, no alarm"),
+        (check(None, enabled=False), 0, "OK: switched off (enabled = false): nothing is looked at, and nothing is reaped"),
+        (
+            check(SWEPT, BLIND, enabled=False),
+            0,
+            "OK: switched off (enabled = false): nothing is looked at, and nothing is reaped",
+        ),
+        (check(None, BLIND), 3, "UNKNOWN: no full sweep yet"),
+        (check(None, BLIND, configured=False, enabled=False), 3, "UNKNOWN: not configured, so nothing is reaped: "),
+        (check(SWEPT, BLIND), 1, "ALARM: blind since 1970-01-01T00:00:00Z: no sweep"),
+        (
+            check(SWEPT, BLIND, STRANGE),
+            1,
+            "ALARM: blind since 1970-01-01T00:00:00Z: no sweep; "
+            r"overdue since 1970-01-01T00:01:00Z: condemned: vk_\n\x1b[2J",
+        ),
+    ],
+    ids=["fine", "switched off", "off with an alarm", "never swept", "not configured", "an alarm", "two, and a strange name"],
+)
+def test_status_for_a_monitoring(capsys: pytest.CaptureFixture[str], status: Status, code: int, line: str) -> None:
+    tables.show_check(status)
+    [told] = capsys.readouterr().out.splitlines()
+    assert told.startswith(line)
+    assert status.check_code == code
 
 
 def test_the_status_before_anything_happened(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.tools.builders import NOW, OTHER_SOCKET, property_settings, session, session_key
 
-from workspace_reaper.confirmations import Sightings, confirm
+from workspace_reaper.confirmations import LONGEST_WAIT, RETRIES, Sightings, confirm, retry_at
 from workspace_reaper.memory import Sight, Sighting, SightKey
 from workspace_reaper.model import SessionKey
 
@@ -352,3 +352,87 @@ class SweepAfterSweep(RuleBasedStateMachine):
 
 TestSweepAfterSweep = SweepAfterSweep.TestCase
 TestSweepAfterSweep.settings = property_settings(40)
+
+
+# Kills that fail
+
+
+@pytest.mark.parametrize(
+    ("times", "wait"),
+    [(1, None), (2, None), (3, 180), (4, 360), (5, 720), (9, 11_520), (10, LONGEST_WAIT), (1067, LONGEST_WAIT)],
+)
+def test_a_kill_that_failed_three_times_waits_longer_each_time(times: int, wait: float | None) -> None:
+    assert retry_at(Sighting(THEN, NOW, times), NOW, 180) == (None if wait is None else NOW + wait)
+
+
+def test_what_never_failed_waits_for_nothing() -> None:
+    assert retry_at(None, NOW, 180) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "waits"),
+    [(NOW, True), (NOW + 179.9, True), (NOW + 180, False), (NOW + 9e9, False), (NOW - 1, False)],
+    ids=["at once", "before its time", "in time", "long after", "the clock went back"],
+)
+def test_until_when_it_waits(now: float, waits: bool) -> None:
+    assert (retry_at(Sighting(THEN, NOW, 3), now, 180) is not None) is waits
+
+
+FAILED = st.builds(Sighting, st.just(THEN), st.floats(0, 4e9), st.integers(1, 10_000))
+
+
+@property_settings(300)
+@given(FAILED, st.floats(0, 4e9), st.floats(0, 7 * 86_400))
+def test_no_failure_is_for_ever(failed: Sighting, now: float, first_wait: float) -> None:
+    """Whatever is remembered and whatever the clocks say, the next try is hours away at most; and one who fails once more
+    waits no shorter."""
+    at = retry_at(failed, now, first_wait)
+    assert at is None or now < at <= failed.last_at + LONGEST_WAIT
+    assert at is None or failed.count >= RETRIES
+    again = retry_at(Sighting(THEN, failed.last_at, failed.count + 1), now, first_wait)
+    assert at is None or (again is not None and again >= at)
+
+
+@property_settings(200)
+@given(st.integers(1, 3600), st.lists(st.integers(1, 600), min_size=1, max_size=150))
+def test_one_that_always_fails_is_tried_ever_less_often(first_wait: int, steps: list[int]) -> None:
+    """One sweep after each step; the tries, by their times, as a sweep makes them and remembers them."""
+    tries: list[float] = []
+    sightings, now = after({}), float(NOW)
+    for step in steps:
+        now += step
+        sightings = Sightings({(KEY, sight): seen for sight, seen in sightings.of(KEY).items()}, now)
+        if retry_at(sightings.of(KEY).get(Sight.FAILED), now, first_wait) is None:
+            sightings.bump(KEY, Sight.FAILED)
+            tries.append(now)
+    waits = [later - earlier for earlier, later in pairwise(tries)]
+    for number, wait in enumerate(waits, 1):
+        least = 0 if number < RETRIES else min(LONGEST_WAIT, first_wait * 2 ** (number - RETRIES))
+        assert least <= wait <= least + max(steps)
+
+
+def test_what_was_seen_of_another_workspace_says_nothing_of_this_one() -> None:
+    before = {(KEY, sight): Sighting(THEN, THEN, 2, "w1") for sight in (Sight.ORPHAN, Sight.ARCHIVED)}
+    sightings = Sightings(before, NOW, {KEY: "w2"})
+    sightings.confirm(KEY, Sight.ORPHAN, gap=GAP, enough=2)
+    assert changes(sightings) == ({(KEY, Sight.ORPHAN): Sighting(NOW, NOW, 1, "w2")}, {(KEY, Sight.ARCHIVED)})
+
+
+@pytest.mark.parametrize(
+    ("seen_as", "now"),
+    [
+        pytest.param("w1", {KEY: "w1"}, id="the same"),
+        pytest.param(None, {KEY: "w1"}, id="by a version that did not say"),
+        pytest.param("w1", {}, id="not managed at the moment"),
+    ],
+)
+def test_what_was_seen_stands_where_no_other_workspace_is_known(seen_as: str | None, now: Mapping[SessionKey, str]) -> None:
+    sightings = Sightings({(KEY, Sight.ORPHAN): Sighting(THEN, THEN, 1, seen_as)}, NOW, now)
+    sightings.confirm(KEY, Sight.ORPHAN, gap=GAP, enough=2)
+    assert sightings.count(KEY, Sight.ORPHAN) == 2
+
+
+def test_of_a_client_it_does_not_matter_whose_workspace_it_is() -> None:
+    sightings = Sightings({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)}, NOW, {KEY: "w2"})
+    sightings.set(KEY, Sight.ATTACHED, holds=True)
+    assert changes(sightings) == ({}, set())

@@ -21,12 +21,12 @@ from workspace_reaper.demo.client import Client
 from workspace_reaper.demo.comeback import ending_of_comeback
 from workspace_reaper.demo.crew import Crew, ending_of_helper
 from workspace_reaper.demo.errors import DemoFailed
-from workspace_reaper.demo.interrupts import Interrupted, Interrupts
 from workspace_reaper.demo.outcome import Outcome, ending
 from workspace_reaper.demo.processes import Started, end_all
 from workspace_reaper.demo.run import show
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.explain import Explanation
+from workspace_reaper.interrupts import Interrupted, Interrupts
 from workspace_reaper.model import SessionKey
 from workspace_reaper.reap_model import Aftermath, Ended, Intent, Reap, Survivor
 

@@ -500,7 +500,10 @@ class WithDefault(Recorder):
 
 WRONG_PLUGINS = [
     pytest.param(
-        Misspelt(), "on_workspace_delete", "there is no such hook; there are on_session_reaped, on_tick, on_w", id="misspelt"
+        Misspelt(),
+        "on_workspace_delete",
+        "there is no such hook; there are on_reaper_alarm, on_session_reaped, ",
+        id="misspelt",
     ),
     pytest.param(WrongArgument(), "on_workspace_deleted", "'workspace'", id="wrong argument"),
     pytest.param(Asynchronous(), "on_tick", "never be awaited", id="coroutine"),

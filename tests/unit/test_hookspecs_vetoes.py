@@ -19,7 +19,7 @@ from tests.tools.distributions import install
 from tests.tools.waiting import wait_until
 
 import workspace_hookspecs
-from workspace_hookspecs import Candidate, Reaped, Veto, WorkspacePlugins, hookimpl
+from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
 
 LIMIT = 20.0
 """Seconds after which something that should have happened did not."""
@@ -32,6 +32,7 @@ ELSEWHERE = replace(ONE, socket="/tmp/b")
 BOTH = (ONE, TWO)
 MOMENT = datetime(2026, 11, 22, 10, tzinfo=timezone.utc)
 REAP = Reaped("01J", MOMENT, "/tmp/a", "vk_one", "one", "idle", "reaped", 4096, (), (), True)
+ALARM = ReaperAlarm("blind", MOMENT, "no complete sweep yet", "a full sweep reads everything")
 FAILED = "plugin {!r} has vetoed every session in reaper_veto(): {}"
 
 
@@ -468,11 +469,18 @@ def test_a_joined_plugin_that_is_not_drained_keeps_nobody_else_from_it(plugins: 
 class Listener:
     def __init__(self, error: BaseException | None = None) -> None:
         self.reaps: list[Reaped] = []
+        self.alarms: list[ReaperAlarm] = []
         self.error = error
 
     @hookimpl
     def on_session_reaped(self, reap: Reaped) -> None:
         self.reaps.append(reap)
+        if self.error:
+            raise self.error
+
+    @hookimpl
+    def on_reaper_alarm(self, alarm: ReaperAlarm) -> None:
+        self.alarms.append(alarm)
         if self.error:
             raise self.error
 
@@ -498,6 +506,33 @@ def test_what_is_no_reap_is_an_error_that_shows_the_caller(plugins: WorkspacePlu
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == "session_reaped() takes a Reaped, and not {'id': '01J'}: nothing is fired"
+    assert record.pathname == __file__
+
+
+def test_an_alarm_reaches_all_though_one_raises(plugins: WorkspacePlugins, caplog: pytest.LogCaptureFixture) -> None:
+    listeners = {"a": Listener(), "wrong": Listener(ValueError("no")), "z": Listener()}
+    for name, listener in listeners.items():
+        plugins.register(listener, name)
+    told = [ALARM, replace(ALARM, ended_at=MOMENT)]
+    for alarm in told:
+        plugins.reaper_alarm(alarm)
+    assert plugins.drain(LIMIT)
+    assert [listener.alarms for listener in listeners.values()] == [told] * 3
+    errors = texts(caplog, logging.ERROR)
+    assert len(errors) == 2
+    assert all(error.startswith("plugin 'wrong' raised in on_reaper_alarm(alarm=ReaperAlarm(name='blind'") for error in errors)
+
+
+def test_what_is_no_alarm_is_an_error_that_shows_the_caller(
+    plugins: WorkspacePlugins, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugins.register(listener := Listener(), "listener")
+    plugins.reaper_alarm("blind")  # type: ignore[arg-type]
+    assert plugins.drain(LIMIT)
+    assert listener.alarms == []
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "reaper_alarm() takes a ReaperAlarm, and not 'blind': nothing is fired"
     assert record.pathname == __file__
 
 
@@ -537,7 +572,9 @@ def test_around_a_manager_its_plugins_are_asked_and_told_in_isolation(
         manager.register(later := Own(), "later")
         assert set(ask(around)) == {Veto("own", "vk_one", "busy"), Veto("wrong", None, "it raised ValueError: no")}
         around.session_reaped(REAP)
+        around.reaper_alarm(ALARM)
         assert around.drain(LIMIT)
+        assert own.alarms == later.alarms == [ALARM]
         assert own.reaps == later.reaps == [REAP]
     assert own.called == later.called == []
     assert not manager.is_blocked("own")
@@ -550,6 +587,6 @@ def test_a_manager_that_does_not_know_the_hooks_is_refused() -> None:
     manager = pluggy.PluginManager("workspace_server")
     manager.add_hookspecs(Old)
     manager.register(Guard(), "guard")
-    missing = "on_session_reaped, on_workspace_archived, on_workspace_deleted, reaper_veto"
+    missing = "on_reaper_alarm, on_session_reaped, on_workspace_archived, on_workspace_deleted, reaper_veto"
     with pytest.raises(ValueError, match=rf"the manager has no {missing}: call its add_hookspecs\(workspace_hookspecs\) first"):
         WorkspacePlugins(manager=manager)

@@ -59,7 +59,7 @@ def test_the_migrations_make_the_tables_of_the_models(raw: sqlite3.Connection, t
     Base.metadata.create_all(engine)
     with closing(sqlite3.connect(path)) as modelled:
         assert schema(raw) == schema(modelled)
-    assert len(schema(raw)) == len(Base.metadata.tables) == 11
+    assert len(schema(raw)) == len(Base.metadata.tables) == 12
 
 
 def test_a_migrated_file_says_whose_it_is_and_how_far_it_got(raw: sqlite3.Connection) -> None:

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from tests.tools.builders import property_settings
 from tests.tools.oracle import opinion, passes, terms
 
-from workspace_reaper.model import Pane, Reason, Session, SessionKey, Stamp, Verdict, Window, Workspace
+from workspace_reaper.clocks import Times
+from workspace_reaper.facts import Facts, Rules
+from workspace_reaper.memory import Lapse
+from workspace_reaper.model import IdleClock, Pane, Reason, Session, SessionKey, Stamp, Verdict, Window, Workspace
 from workspace_reaper.model import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.policy import Facts, Rules, guard, judge
+from workspace_reaper.policy import guard, judge
 
 NOW = 100
 T = TypeVar("T")
@@ -83,6 +86,17 @@ def some_row(dice: Dice) -> Workspace:
     )
 
 
+def some_times(dice: Dice) -> Times:
+    """Hardly ever more than one lapse, and mostly none. They follow each other, and none is in the future."""
+    ends = sorted(dice.moment() for _ in range(dice.of((0, 0, 0, 0, 1, 2)))) if dice.either() else []
+    clocks = frozenset(clock for clock in IdleClock if not dice.rarely()) or frozenset({IdleClock.OUTPUT})
+    return Times(
+        lapses=tuple(Lapse(float(min(end, NOW)), float(dice.of((1, 2, 4, 7, 1000)))) for end in ends),
+        jumped=dice.of((0.0,) * 15 + (8.0, -8.0)),
+        counted=clocks,
+    )
+
+
 def some_facts(dice: Dice) -> Facts:
     return Facts(
         session=some_session(dice),
@@ -104,6 +118,8 @@ def some_facts(dice: Dice) -> Facts:
         busy_at=dice.maybe() if dice.rarely() else None,
         shared=dice.rarely(),
         announced_at=dice.maybe(),
+        times=some_times(dice),
+        retry_at=dice.maybe() if dice.rarely() else None,
         undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
     )
 
@@ -123,7 +139,7 @@ def some_rules(dice: Dice) -> Rules:
 
 
 # A fixed size: what varies is what was thrown, not how often.
-THROWS = st.binary(min_size=96, max_size=96).map(Dice)
+THROWS = st.binary(min_size=112, max_size=112).map(Dice)
 
 
 @property_settings(2000)

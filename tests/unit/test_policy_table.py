@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
 
+from workspace_reaper.clocks import Times
+from workspace_reaper.facts import Facts, Rules
 from workspace_reaper.model import Reason, Verdict, Window, Workspace
 from workspace_reaper.model import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.policy import ALWAYS, ANNOUNCED, PROTECTIONS, Facts, Protection, Rules, guard, is_to_be_announced, judge
+from workspace_reaper.policy import ALWAYS, ANNOUNCED, PROTECTIONS, Protection, guard, is_condemned, is_to_be_announced, judge
 
 DELETED = Reason.DELETED
 BY_HOOK = Reason.ARCHIVED_BY_HOOK
@@ -23,10 +25,10 @@ DEAD = Reason.DEAD
 PROTECTS = {
     DELETED: "kept veto home group",
     BY_HOOK: "kept veto home group attached running undone announced",
-    WORKTREE: "kept veto home group attached active",
-    ORPHAN: "kept veto home group attached young active unproven breaker unconfirmed budget",
-    ARCHIVED: "kept veto home group attached running active undone announced",
-    IDLE: "kept veto home group attached running pinned undone announced",
+    WORKTREE: "kept veto home group attached active clock",
+    ORPHAN: "kept veto home group attached young active clock unproven breaker unconfirmed budget",
+    ARCHIVED: "kept veto home group attached running active clock undone announced",
+    IDLE: "kept veto home group attached running pinned clock undone announced",
     DEAD: "kept veto home group attached",
 }
 """The table's third column, and what spares always."""
@@ -84,10 +86,12 @@ CIRCUMSTANCES = {
     "group": lambda before: replace(before, shared=True),
     "undone": lambda before: replace(before, undone=frozenset({"archived", "idle"})),
     "announced": lambda before: before,
+    "clock": lambda before: replace(before, times=Times(jumped=28_800.0)),
+    "retrying": lambda before: replace(before, failures=3, retry_at=NOW + 1),
 }
 
 CELLS = [
-    pytest.param(reason, name, name in PROTECTS[reason].split(), id=f"{reason.value}-{name}")
+    pytest.param(reason, name, name in [*PROTECTS[reason].split(), "retrying"], id=f"{reason.value}-{name}")
     for reason in Reason
     for name in CIRCUMSTANCES
     if (reason, name) != (IDLE, "active")  # of an active session it does not even hold: see the boundaries
@@ -413,6 +417,15 @@ def test_what_is_announced_goes_at_its_deadline(reason: Reason, told: int | None
     judgement = judge(replace(CONDEMNED[reason], announced_at=announced_at), replace(DEFAULTS, undo_window=600))
     assert judgement.verdict is verdict
     assert is_to_be_announced(judgement) is (verdict is Verdict.HOLD)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_what_waits_for_the_next_try_of_its_kill_is_condemned_all_the_same(reason: Reason) -> None:
+    waits = CIRCUMSTANCES["retrying"](CONDEMNED[reason])
+    assert is_condemned(judge(CONDEMNED[reason], DEFAULTS))
+    assert is_condemned(judge(waits, DEFAULTS))
+    assert not is_condemned(judge(of_session(waits, kept=True), DEFAULTS))
+    assert judge(replace(waits, retry_at=NOW), DEFAULTS).verdict is Verdict.REAP
 
 
 def test_what_something_else_protects_is_not_to_be_announced() -> None:

@@ -10,9 +10,9 @@ from tests.tools.builders import OURS, memory, registry, row, rows, session
 
 from workspace_reaper.memory import RegistryMemory
 from workspace_reaper.model import Stamp
-from workspace_reaper.proof import change_of_identity, is_proven, recognise
+from workspace_reaper.proof import change_of_identity, is_proven, known_under, recognise
 
-KNOWN = registry("w1", "w2")
+KNOWN = registry("w1", "w2", epoch="schema version 7", clock=40)
 THE_SAME = rows(row(1), row(2))
 
 
@@ -25,6 +25,19 @@ THE_SAME = rows(row(1), row(2))
         pytest.param(replace(THE_SAME, place="file 2"), "it was file 1 and is file 2", id="another file"),
         pytest.param(replace(THE_SAME, schema="cao"), "its schema was standard and is cao", id="another schema"),
         pytest.param(rows(), "none of its 2 oldest rows is left", id="emptied"),
+        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=41), None, id="written to"),
+        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=40), None, id="not written to"),
+        pytest.param(replace(THE_SAME, clock=None), None, id="nothing is told of its content"),
+        pytest.param(
+            replace(THE_SAME, epoch="schema version 8", clock=41),
+            "its tables were changed, or its content was put there as a whole (schema version 7, now schema version 8)",
+            id="restored with SQLite's backup",
+        ),
+        pytest.param(
+            replace(THE_SAME, epoch="schema version 7", clock=39),
+            "its count of changes went back: an older copy was put in its place",
+            id="restored by a copy into the file",
+        ),
         pytest.param(
             rows(row(8), anchors=frozenset()), "none of its 2 oldest rows is left", id="a stranger's, in the same place"
         ),
@@ -38,19 +51,19 @@ def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
 def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
     unread = RegistryMemory(OURS)
     assert change_of_identity(unread, THE_SAME) is None
-    assert recognise(unread, THE_SAME) == replace(KNOWN, total=2)
+    assert recognise(unread, THE_SAME) == registry(*THE_SAME.oldest)
 
 
 def test_an_empty_registry_that_fills_is_the_same() -> None:
     empty = recognise(RegistryMemory(OURS), rows())
     filled = replace(THE_SAME, anchors=frozenset())
     assert change_of_identity(empty, filled) is None
-    assert recognise(empty, filled) == replace(KNOWN, total=2)
+    assert recognise(empty, filled) == registry("w1", "w2")
 
 
 def test_what_is_remembered_is_the_latest_answer_and_the_stamp_stays() -> None:
-    after = recognise(KNOWN, replace(THE_SAME, oldest=("w2", "w3"), total=10_000, capped=True))
-    assert after == RegistryMemory(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True)
+    after = recognise(KNOWN, replace(THE_SAME, oldest=("w2", "w3"), total=10_000, capped=True, clock=44))
+    assert after == RegistryMemory(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True, clock=44)
 
 
 def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
@@ -82,3 +95,16 @@ OWN = replace(STRANGER, stamp=Stamp.OURS)
 )
 def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:
     assert is_proven("w1", of, memory(**known), generation) is proven
+
+
+@pytest.mark.parametrize(
+    ("known", "generation"),
+    [
+        pytest.param({}, None, id="never"),
+        pytest.param({"seen": {"w1": 2, "w2": 9}}, 2, id="by its row"),
+        pytest.param({"named": {"w1": 3}}, 3, id="by a hook"),
+        pytest.param({"seen": {"w1": 2}, "named": {"w1": 1}}, 2, id="the later of both"),
+    ],
+)
+def test_under_which_generation_it_was_known(known: dict[str, Any], generation: int | None) -> None:
+    assert known_under("w1", memory(**known)) == generation

@@ -30,7 +30,9 @@ from tests.tools.builders import (
     unreadable,
 )
 
+from workspace_reaper.alarms import Limits
 from workspace_reaper.circumstances import Circumstances
+from workspace_reaper.facts import Rules
 from workspace_reaper.memory import (
     Alarm,
     BreakerState,
@@ -41,15 +43,16 @@ from workspace_reaper.memory import (
     Sight,
     Sighting,
 )
-from workspace_reaper.model import Listing, Rows, SessionKey, Unknown, Verdict
+from workspace_reaper.model import Listing, Reason, Rows, SessionKey, Source, Unknown, Verdict
 from workspace_reaper.observation import Observation
-from workspace_reaper.policy import Rules
+from workspace_reaper.policy import Held, Judgement, Protection
 from workspace_reaper.record import after_kills, before_kills, confirm, when_blind
 from workspace_reaper.report import SweepReport
 
 KEY = session_key()
 ONCE = Sighting(NOW - 30, NOW - 30)
 LIMIT = 30 * MINUTE
+LIMITS = Limits(abstain=LIMIT, tick=MINUTE)
 
 
 def known(*numbers: int, **changes: Any) -> Memory:
@@ -303,7 +306,7 @@ def test_when_testimony_is_done_with(answers: list[Listing | Unknown], answer: R
 
 def concluded(before: Memory, *entries: Any, unknown: tuple[Unknown, ...] = ()) -> Changes:
     report = SweepReport("sweep", NOW, sessions=list(entries), unknown=list(unknown))
-    return after_kills(circumstances(before), report, LIMIT, NOW)
+    return after_kills(circumstances(before), report, LIMITS, NOW)
 
 
 @pytest.mark.parametrize("outcome", ["none", "spared", "failed"])
@@ -330,14 +333,43 @@ def test_failures_are_counted_while_they_come_in_a_row() -> None:
     assert changes.sightings[KEY, Sight.FAILED] == Sighting(NOW - 60, NOW, 3)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"kill-failing"}
-    assert concluded(before, entry(1, outcome="spared")).forgotten == {(KEY, Sight.FAILED)}
     assert concluded(before, entry(1, outcome="reaped")).forgotten == {(KEY, Sight.FAILED)}
+    assert concluded(before, entry(1, Verdict.HOLD)).forgotten == {(KEY, Sight.FAILED)}, "a client is attached"
+    assert concluded(before, entry(1, Verdict.KEEP)).forgotten == {(KEY, Sight.FAILED)}
+
+
+WAITS = Judgement(Verdict.HOLD, Reason.ORPHAN, (Protection.RETRYING,), (Held(Reason.ORPHAN, (Protection.RETRYING,)),))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(entry(1, outcome="spared"), id="the host stopped, or something was in the way"),
+        pytest.param(entry(1, Verdict.HOLD, judgement=WAITS), id="it waits for the next try"),
+        pytest.param(entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement), id="no process was seen"),
+        pytest.param(entry(1, Verdict.HOLD, protected_by="unknown", judgement=None), id="it could not be read"),
+    ],
+)
+def test_while_no_kill_is_tried_it_stays_condemned_and_failed(after: Any) -> None:
+    """I44, I50: neither alarm is over because nothing was done."""
+    since = Sighting(NOW - LIMIT - 1, NOW - LIMIT, 3)
+    before = memory(sightings={(KEY, Sight.FAILED): since, (KEY, Sight.CONDEMNED): since})
+    changes = concluded(before, after)
+    assert (changes.sightings, changes.forgotten) == ({}, frozenset())
+    assert changes.alarms is not None
+    assert changes.alarms.keys() == {"overdue", "kill-failing"}
+
+
+def test_what_is_condemned_where_no_process_can_be_seen_is_dated() -> None:
+    changes = concluded(memory(), entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement))
+    assert changes.sightings == {(KEY, Sight.CONDEMNED): Sighting(NOW, NOW)}
 
 
 def test_an_entry_without_identity_changes_nothing() -> None:
     assert concluded(memory(), entry(1, key=None)) == Changes()
 
 
+CAME_BACK = Alarm("came-back", NOW - HOUR, "something starts reaped sessions again", "…")
 OVERDUE = Alarm("overdue", NOW - HOUR, "condemned for more than 1800 s and not reaped: ws_w1", "…")
 
 
@@ -357,36 +389,64 @@ def test_an_alarm_that_is_over_is_written_once() -> None:
 
 
 def test_a_session_on_a_socket_that_did_not_answer_stays_overdue() -> None:
-    """Nobody has seen it reaped: a sweep that was not complete ends no alarm."""
-    changes = concluded(memory(alarms={"overdue": OVERDUE}), unknown=(blind_socket(SOCKET),))
+    """Nobody has seen it reaped; and nobody who saw all other sockets says that those there are overdue."""
+    late = {(KEY, Sight.CONDEMNED): Sighting(NOW - LIMIT - 1, NOW)}
+    before = memory(alarms={"overdue": OVERDUE}, sightings=late)
+    changes = concluded(before, unknown=(blind_socket(SOCKET),))
     assert changes.alarms is not None
-    assert changes.alarms["overdue"] == OVERDUE
+    assert changes.alarms["overdue"].since == OVERDUE.since
+    assert "$1" in changes.alarms["overdue"].detail
+    over = concluded(before, unknown=(blind_socket(OTHER_SOCKET),)).alarms
+    assert over is not None
+    assert over.keys() == {"unreadable"}
 
 
 # Without the registry
 
-NO_DATABASE = observation(listing(), blind_socket(SOCKET))
+NO_DATABASE = observation(blind_socket(SOCKET))
+
+
+def seen_blindly(before: Memory, seen: Observation, *entries: Any, now: float = NOW) -> Changes:
+    return when_blind(before, seen, entries, LIMITS, now)
 
 
 def test_without_the_registry_it_still_notes_who_looks_at_the_sessions() -> None:
     """Or a client that stays for days of that, and leaves, would never have been there."""
     watched = observation(listing(session(1, attached=1)))
-    assert when_blind(memory(), watched, NOW).sightings == {(KEY, Sight.ATTACHED): Sighting(NOW, NOW)}
+    assert seen_blindly(memory(), watched).sightings == {(KEY, Sight.ATTACHED): Sighting(NOW, NOW)}
 
 
 def test_a_sweep_without_the_registry_raises_an_alarm_and_ends_none() -> None:
-    changes = when_blind(memory(alarms={"overdue": OVERDUE}), NO_DATABASE, NOW)
+    late = {(KEY, Sight.CONDEMNED): Sighting(NOW - LIMIT - 1, NOW)}
+    before = memory(alarms={"overdue": OVERDUE, "came-back": CAME_BACK}, sightings=late)
+    changes = seen_blindly(before, NO_DATABASE)
     assert changes.alarms is not None
-    assert changes.alarms["overdue"] == OVERDUE
+    assert changes.alarms.keys() == {"overdue", "came-back", "unreadable"}
+    assert changes.alarms["overdue"].since == OVERDUE.since
     assert changes.alarms["unreadable"].since == NOW
     assert changes == Changes(
         alarms=changes.alarms, events=(Event(NOW, "alarm", f"unreadable: {changes.alarms['unreadable'].detail}"),)
     )
-    assert when_blind(memory(alarms=changes.alarms), NO_DATABASE, NOW + 60) == Changes()
+    assert seen_blindly(replace(before, alarms=changes.alarms), NO_DATABASE, now=NOW + 60) == Changes()
+
+
+def test_without_the_registry_what_was_condemned_becomes_overdue_until_it_is_gone() -> None:
+    """I50: a registry that can't be read for ever must not hide what waits for it."""
+    known = memory(sightings={(KEY, Sight.CONDEMNED): Sighting(NOW - LIMIT, NOW - LIMIT)})
+    there, nowhere = observation(listing(session())), observation(listing())
+    for seen in (there, nowhere):
+        seen.unknown.append(Unknown(Source.REGISTRY, "the database is gone"))
+    unjudged = entry(1, Verdict.HOLD, judgement=None, reason=None, protected_by="unknown")
+    assert "overdue" not in (seen_blindly(known, there, unjudged).alarms or {})
+    late = seen_blindly(known, there, unjudged, now=NOW + 1)
+    assert "ws_w1" in (late.alarms or {})["overdue"].detail
+    over = seen_blindly(replace(known, alarms=late.alarms or {}), nowhere, now=NOW + 2)
+    assert over.forgotten == {(KEY, Sight.CONDEMNED)}
+    assert (over.alarms or {}).keys() == {"unreadable"}
 
 
 def test_a_latched_breaker_stays_an_alarm_without_the_registry() -> None:
     latched = BreakerState(latched=True, since=NOW - HOUR, cause="3 of 3")
-    changes = when_blind(memory(breaker=latched), NO_DATABASE, NOW)
+    changes = seen_blindly(memory(breaker=latched), NO_DATABASE)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"unreadable", "breaker"}

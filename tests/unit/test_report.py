@@ -94,6 +94,7 @@ def test_the_object_that_programs_read() -> None:
             "freed_bytes": 812_433_408,
         },
         "vetoes": [],
+        "clock": {"jumped_seconds": 0},
         "breaker": {"state": "latched"},
         "registry": {"identity": "standard file 1", "rows": 8},
         "seconds": {"observe": 0.0123, "look_up": 0.002, "judge": 0.001, "kill": 0.5, "total": 0.6},
@@ -109,9 +110,11 @@ def test_the_object_that_programs_read() -> None:
         "outcome": "reaped",
         "reap_id": "01JDR",
         "deadline": None,
+        "released_when": None,
         "evidence": {
             "attached": 0,
             "idle_seconds": 79_200,
+            "idle_by": "output",
             "age_seconds": 604_800,
             "row": None,
             "confirmations": 2,
@@ -122,6 +125,12 @@ def test_the_object_that_programs_read() -> None:
             "cpu_idle_seconds": None,
             "announced": None,
             "veto": None,
+            "generation": 0,
+            "known_under": None,
+            "stamp": "none",
+            "recognises_others": False,
+            "breaker": "closed",
+            "approved": False,
         },
     }
     brief = [[line[name] for name in ("verdict", "reason", "protected_by", "outcome", "session_id")] for line in sessions]

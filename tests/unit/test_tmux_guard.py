@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from workspace_reaper.model import Answer, Guard, SessionKey
-from workspace_reaper.tmux.guard import check_stamp, keep_line, kill_line, mark_line, read_answers, read_kept
+from workspace_reaper.tmux.guard import (
+    check_stamp,
+    keep_line,
+    kill_line,
+    mark_line,
+    owner_line,
+    read_answers,
+    read_kept,
+    read_owners,
+    read_taken,
+    take_line,
+)
 
 KEY = SessionKey("/tmp/s", 77, 1000, "$5", 1001)
 BARE = Guard(KEY, activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
@@ -98,6 +109,32 @@ def test_marking_and_keeping_ask_for_the_identity() -> None:
     assert "'set-option -t $5: @workspace_owner 0ab'" in mark_line(KEY, "0ab")
     for on in (True, False):
         assert terms_of(keep_line(KEY, on=on)) == IDENTITY[:3]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "change", "so"),
+    [
+        ("0ab", "set-option -t $5: @workspace_owner 0ab", "#{==:#{@workspace_owner},0ab}"),
+        (None, "set-option -u -t $5: @workspace_owner", "#{==:#{@workspace_owner},}"),
+    ],
+    ids=["ours", "none"],
+)
+def test_taking_over_asks_for_the_stamp_that_was_seen(stamp: str | None, change: str, so: str) -> None:
+    line = take_line(KEY, "feed", stamp)
+    assert terms_of(line) == [*IDENTITY[:3], "#{==:#{@workspace_owner},feed}"]
+    assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{so},1,0}}\"'" in line
+    assert terms_of(owner_line(KEY)) == IDENTITY[:3]
+    for bad in ("", "a b", "}"):
+        with pytest.raises(ValueError, match="is no stamp"):
+            take_line(KEY, bad, stamp)
+        with pytest.raises(ValueError, match="is no stamp"):
+            take_line(KEY, "feed", bad)
+
+
+def test_what_is_no_stamp_is_not_read_as_one() -> None:
+    told = "owner $5 0ab\nowner $6 .........\nowner $7 \nowner $8 0ab cd\nowner $9"
+    assert read_owners(told) == {"$5": "0ab", "$6": None, "$7": None, "$8": None}
+    assert read_taken("taken $5 1\ntaken $6 0\ntaken $7 \n") == {"$5"}
 
 
 ANSWERS = {

@@ -285,3 +285,15 @@ def test_the_formats_are_the_measured_ones() -> None:
     ]
     assert SERVER_FORMAT == "E\t#{pid}\t#{start_time}\t#{version}"
     assert PANE_FORMAT == "P\t#{session_id}\t#{pane_id}\t#{window_id}\t#{pane_pid}\t#{pane_dead}\t#{pane_dead_time}"
+
+
+@pytest.mark.parametrize("version", ["2.9a", "3.1c", "3.2"])
+def test_a_server_that_is_too_old_loses_the_socket(version: str) -> None:
+    answer = read(session_row(version=version), SERVER.replace("3.3a", version), pane_row())
+    reason = f"The server of {SOCKET} is tmux {version}, which is too old: it needs tmux 3.2a or later."
+    assert answer == Unknown(Source.SOCKET, reason, SOCKET)
+
+
+@pytest.mark.parametrize("version", ["3.2a", "3.10", "next-3.9", "master", "openbsd-7.4"])
+def test_a_server_that_is_new_enough(version: str) -> None:
+    assert listing(session_row(version=version), SERVER.replace("3.3a", version), pane_row()).sessions

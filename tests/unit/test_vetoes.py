@@ -5,17 +5,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pluggy
 import pytest
 from tests.tools.builders import NOW, entry, intent
 
 import workspace_hookspecs
-from workspace_hookspecs import Candidate, Reaped, Veto, WorkspacePlugins, hookimpl
+from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
 from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.memory import Alarm
 from workspace_reaper.reap_model import Aftermath, Ended, Outcome, Survivor
-from workspace_reaper.vetoes import JoinedPlugins, NoPlugins, Vetoes, candidate, gather, reaped, tell_plugins
+from workspace_reaper.vetoes import (
+    JoinedPlugins,
+    NoPlugins,
+    Vetoes,
+    candidate,
+    gather,
+    reaped,
+    tell_alarms,
+    tell_plugins,
+)
 
 LIMIT = 20.0
 AT = 1_795_341_600
@@ -32,6 +42,7 @@ class Plugin:
     def __init__(self, answer: Mapping[str, str] | Exception | None = None) -> None:
         self.answer = answer
         self.reaps: list[Reaped] = []
+        self.alarms: list[ReaperAlarm] = []
         self.told = threading.Event()
 
     @hookimpl
@@ -44,6 +55,10 @@ class Plugin:
     def on_session_reaped(self, reap: Reaped) -> None:
         self.reaps.append(reap)
         self.told.set()
+
+    @hookimpl
+    def on_reaper_alarm(self, alarm: ReaperAlarm) -> None:
+        self.alarms.append(alarm)
 
 
 # What they said
@@ -126,6 +141,22 @@ def test_only_what_was_reaped_is_told() -> None:
     assert told == ["reap 2"]
 
 
+def test_alarms_are_told_when_they_begin_and_when_they_are_over() -> None:
+    told: list[ReaperAlarm] = []
+
+    class Listener(NoPlugins):
+        def alarm(self, alarm: ReaperAlarm) -> None:
+            told.append(alarm)
+
+    one, other = Alarm("blind", float(AT), "no sweep", "one is complete"), Alarm("overdue", AT - 60.0, "late", "it goes")
+    tell_alarms(Listener(), [one], [other], AT + 60.0)
+    tell_alarms(NoPlugins(), [one], [other], AT + 60.0)
+    assert told == [
+        ReaperAlarm("blind", MOMENT, "no sweep", "one is complete", None),
+        ReaperAlarm("overdue", MOMENT - timedelta(minutes=1), "late", "it goes", MOMENT + timedelta(minutes=1)),
+    ]
+
+
 # How the reaper gets at them
 
 
@@ -155,9 +186,12 @@ def test_joined_plugins_are_asked_and_told_but_not_who_asks(
     joined = JoinedPlugins(way(plugin, reaper), but=reaper)
     vetoes = joined.vetoes(ALL)
     assert [vetoes.of(each.socket, each.session) for each in ALL] == [None, None, "veto of plugin: busy"]
+    alarm = ReaperAlarm("blind", MOMENT, "no sweep", "one is complete")
+    joined.alarm(alarm)
     joined.reaped(REAP)
     assert plugin.told.wait(LIMIT)
     assert plugin.reaps == [REAP]
+    assert plugin.alarms == [alarm]
 
 
 @BOTH_WAYS

@@ -6,11 +6,11 @@ import logging
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from workspace_reaper.cli import hosting, init, reaped
+from workspace_reaper.cli import adopting, checking, hosting, init, reaped
 from workspace_reaper.errors import (
     AmbiguousSession,
     ConfigurationError,
@@ -21,10 +21,6 @@ from workspace_reaper.errors import (
     SweepLocked,
     UnreadableSocket,
 )
-
-if TYPE_CHECKING:
-    from workspace_reaper.hooks import ReaperPlugin
-    from workspace_reaper.model import SessionKey
 
 __all__ = ["app", "main"]
 
@@ -87,7 +83,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide everything, do and write nothing.")] = False,
     as_json: _Json = False,
     approve: Annotated[
-        bool, typer.Option("--approve", help="Show what the breaker holds back, ask, and let exactly these sessions go.")
+        bool, typer.Option("--approve", help="Show what only the breaker holds back, ask, and let exactly these sessions go.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
 ) -> None:
@@ -104,9 +100,15 @@ def sweep(
     if approve and as_json and not yes:
         _stop("--approve asks, which --json can't: add --yes, after you have seen 'sweep --dry-run --json'", 2)
     plugin = load_plugin(_Chosen.config)
-    approved = _ask(plugin, yes=yes, quiet=as_json) if approve else None
+    shown = None
+    if approve:
+        from workspace_reaper.cli.asking import ask_to_let_go  # noqa: PLC0415
+
+        approved, shown = ask_to_let_go(plugin, yes=yes, quiet=as_json)
     with progress("sweeping"):
-        report = plugin.sweep(dry_run=dry_run, approve=approved)
+        report = plugin.sweep(dry_run=dry_run, approve=approved if approve else None, shown=shown)
+    if report.refused:
+        _complain(report.refused)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -116,48 +118,31 @@ def sweep(
     raise typer.Exit(report.exit_code)
 
 
-def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> frozenset[SessionKey]:
-    """The sessions that only the breaker, or a missing confirmation beside it, holds back, once the operator said yes."""
-    from workspace_reaper.cli.output import progress, say  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_sessions, show_unknown  # noqa: PLC0415
-    from workspace_reaper.policy import Protection  # noqa: PLC0415
-
-    with progress("looking"):
-        report = plugin.sweep(dry_run=True)
-    waiting = {Protection.BREAKER, Protection.UNCONFIRMED, Protection.BUDGET}
-    held = [
-        entry
-        for entry in report.sessions
-        if entry.key and entry.judgement and Protection.BREAKER in (by := set(entry.judgement.protected_by)) and by <= waiting
-    ]
-    if not quiet:
-        show_unknown(report)
-    if not held:
-        if not quiet:
-            say("the breaker holds nothing back that could go")
-        return frozenset()
-    if not quiet:
-        show_sessions(held)
-    if not yes:
-        typer.confirm(f"Let exactly these {len(held)} sessions go?", abort=True)
-    return frozenset(entry.key for entry in held if entry.key)
-
-
 @app.command()
 def status(
     *,
     as_json: _Json = False,
-    check: Annotated[bool, typer.Option("--check", help="For monitoring: exit 0 fine, 1 an alarm, 3 nothing to see.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="For monitoring: one line, and exit 0 fine, 1 an alarm, 3 nothing can be seen.")
+    ] = False,
 ) -> None:
     """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
     from workspace_reaper.cli.output import print_json  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_status  # noqa: PLC0415
+    from workspace_reaper.cli.tables import show_check, show_no_check, show_status  # noqa: PLC0415
 
-    found = operations.status(load_reaper(_Chosen.config))
+    try:
+        found = operations.status(load_reaper(_Chosen.config))
+    except LedgerError as error:
+        if as_json or not check:
+            raise
+        show_no_check(str(error))
+        raise typer.Exit(3) from None
     if as_json:
         print_json(found.as_dict())
+    elif check:
+        show_check(found)
     else:
         show_status(found)
     raise typer.Exit(found.check_code if check else 0)
@@ -226,6 +211,7 @@ def history(
 reaped.add_to(app)
 hosting.add_to(app)
 init.add_to(app)
+adopting.add_to(app)
 
 
 @app.command()
@@ -252,32 +238,22 @@ def breaker(
         say(f"freed; {len(before.tripped)} sessions that tripped it may go now")
     else:
         told = state_as_json(before)
-        say(f"latched since {told['since']}: {told['cause']}\nit is freed when {told['clears_when']}")
+        say(f"latched since {told['since']}: {told['cause']}")
+        say(f"it is freed when {told['clears_when']}")
 
 
-@app.command()
-def doctor(*, as_json: _Json = False) -> None:
-    """Check tmux, the sockets, the database, the ledger and the configuration; each line says what to do."""
-    from dataclasses import asdict  # noqa: PLC0415
-
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_checks  # noqa: PLC0415
-    from workspace_reaper.doctor import examine  # noqa: PLC0415
-
-    reaper = load_reaper(_Chosen.config)
-    with progress("checking"):
-        checks = list(examine(reaper))
-    if as_json:
-        print_json([asdict(check) for check in checks])
-    else:
-        show_checks(checks)
-    raise typer.Exit(1 if any(check.state == "FAIL" for check in checks) else 0)
+checking.add_to(app)
 
 
 def _stop(text: str, code: int) -> NoReturn:
-    sys.stderr.write(f"workspace-reaper: {text}\n")
+    _complain(text)
     raise typer.Exit(code)
+
+
+def _complain(text: str) -> None:
+    from workspace_reaper.report import printable  # noqa: PLC0415  late: it loads the rules
+
+    sys.stderr.write(f"workspace-reaper: {printable(text)}\n")
 
 
 _CODES: tuple[tuple[type[ReaperError], int], ...] = (
@@ -298,7 +274,7 @@ def main() -> None:
     try:
         app()
     except ReaperError as error:
-        sys.stderr.write(f"workspace-reaper: {error}\n")
+        _complain(str(error))
         sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), 1))
     finally:
         # Not left to the interpreter's exit: a plugin that needs a thread to end could not have one by then.

@@ -1,4 +1,8 @@
-"""What the command line prints: tables for people, JSON for programs, and signs of life on long work."""
+"""What the command line prints: tables for people, JSON for programs, and signs of life on long work.
+
+Nothing that is said here acts on a terminal, wherever it comes from: control characters are escaped where text is printed, so
+that no caller can forget it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+
+from workspace_reaper.screen_text import printable
 
 __all__ = ["STYLES", "console", "errors", "print_json", "print_table", "progress", "say", "say_marked", "say_whole"]
 
@@ -53,17 +59,17 @@ def errors() -> Console:
 
 def say(text: str) -> None:
     """One line of plain text; nothing in it is taken for markup or for the name of an emoji."""
-    console().print(Text(text))
+    console().print(_plain(text))
 
 
 def say_marked(word: str, text: str) -> None:
     """One line of plain text behind a word that has a colour."""
-    console().print(_cell(word), Text(" " * max(0, 4 - len(word)) + text))
+    console().print(_cell(word), _plain(" " * max(0, 4 - len(word)) + text))
 
 
 def say_whole(text: str) -> None:
     """One line of plain text that is never broken, also on a terminal: it may hold a command, to be copied."""
-    console().print(Text(text), soft_wrap=True)
+    console().print(_plain(text), soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -88,8 +94,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty:
             console().print(line)
 
 
+def _plain(text: str) -> Text:
+    return Text(printable(text))
+
+
 def _cell(value: object) -> Text:
-    text = "-" if value is None else str(value)
+    # What would break a line is a space.
+    text = "-" if value is None else printable(" ".join(str(value).splitlines()))
     return Text(text, style=STYLES.get(text, ""))
 
 
@@ -101,10 +112,7 @@ def _folded(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
 
 
 def _lines(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Columns two spaces apart, and no space at the end of a line. What would break a line is a space."""
-    for row in rows:
-        for cell in row:
-            cell.plain = " ".join(cell.plain.splitlines())
+    """Columns two spaces apart, and no space at the end of a line."""
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         line = Text()

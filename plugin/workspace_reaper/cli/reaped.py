@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -188,7 +189,7 @@ def _show_facts(reap: Reap, why_not: str | None) -> None:
 
 def _in_words(evidence: Mapping[str, Any]) -> Iterator[str]:
     """One phrase for each fact that the reap rested on."""
-    from workspace_reaper.explain import seconds_text  # noqa: PLC0415
+    from workspace_reaper.durations import seconds_text  # noqa: PLC0415
 
     for name, value in evidence.items():
         label = name.removesuffix("_seconds").replace("_", " ")
@@ -199,7 +200,8 @@ def _in_words(evidence: Mapping[str, Any]) -> Iterator[str]:
         elif isinstance(value, bool):
             yield f"{label}: {'yes' if value else 'no'}"
         else:
-            yield f"{label}: {seconds_text(value) if name.endswith('_seconds') else value}"
+            is_time = name.endswith("_seconds") and isinstance(value, int | float) and isfinite(value)
+            yield f"{label}: {seconds_text(value) if is_time else value}"
 
 
 def _freed_memory(freed: int | None) -> list[str]:

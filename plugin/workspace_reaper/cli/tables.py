@@ -8,14 +8,27 @@ from pathlib import PurePath
 from typing import Any
 
 from workspace_reaper.cli.output import print_table, say, say_marked, say_whole
+from workspace_reaper.clocks import how_set
 from workspace_reaper.doctor import Check
-from workspace_reaper.explain import Explanation, seconds_text
+from workspace_reaper.durations import seconds_text
+from workspace_reaper.explain import Explanation
 from workspace_reaper.reap_model import Reap
+from workspace_reaper.release import PROVEN_WHEN
 from workspace_reaper.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.status import Status
 from workspace_reaper.wiring import how_to_configure
 
-__all__ = ["show_checks", "show_explanation", "show_history", "show_sessions", "show_status", "show_sweep", "show_unknown"]
+__all__ = [
+    "show_check",
+    "show_checks",
+    "show_explanation",
+    "show_history",
+    "show_no_check",
+    "show_sessions",
+    "show_status",
+    "show_sweep",
+    "show_unknown",
+]
 
 
 def _age(seconds: float) -> str:
@@ -69,6 +82,8 @@ def show_sweep(report: SweepReport) -> None:
     for text in report.vetoes:
         say(f"VETO {printable(text)}")
     _show_survivors(report)
+    if report.jumped:
+        say(f"CLOCK {how_set(report.jumped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
     done = "would be reaped" if report.dry_run else "reaped"
@@ -113,6 +128,9 @@ def show_status(status: Status) -> None:
         say(f"last full sweep   {told['started_at']}, {'complete' if told['complete'] else 'NOT complete'}")
         say(f"last complete     {told['last_complete_sweep'] or 'never'}")
         say(f"registry          {told['registry']['identity'] or 'unknown'}, rows: {_rows(told['registry'])}")
+        if status.changed is not None:
+            say(f"registry changed  {iso(status.changed.at)}: {printable(status.changed.detail)}")
+            say(f"                  a workspace that was known before counts as known when {PROVEN_WHEN}")
         say(f"sessions          {totals['managed']} managed, {totals['condemned']} condemned, {totals['reaped']} reaped")
     breaker = told["breaker"]
     say(
@@ -122,6 +140,33 @@ def show_status(status: Status) -> None:
     for one in told["announced"]:
         say(f"announced         {one['session']} ({one['reason']}) goes {_until(one['deadline'])}; 'undo' takes that back")
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
+
+
+_STATES = {0: "OK", 1: "ALARM", 3: "UNKNOWN"}
+"""By exit code of ``status --check``."""
+
+
+def show_check(status: Status) -> None:
+    """One line for a monitoring."""
+    say_whole(f"{_STATES[status.check_code]}: {printable(_check_text(status))}")
+
+
+def show_no_check(why: str) -> None:
+    """The same where there is no status."""
+    say_whole(f"{_STATES[3]}: {printable(why)}")
+
+
+def _check_text(status: Status) -> str:
+    if not status.configured:
+        return f"not configured, so nothing is reaped: {how_to_configure()}"
+    if not status.enabled:
+        return "switched off (enabled = false): nothing is looked at, and nothing is reaped"
+    if status.report is None:
+        return "no full sweep yet"
+    if status.alarms:
+        return "; ".join(f"{alarm.name} since {iso(alarm.since)}: {alarm.detail}" for alarm in status.alarms)
+    totals = status.report["totals"]
+    return f"the last complete sweep began {iso(status.last_complete)}; {totals['managed']} managed sessions, no alarm"
 
 
 def _until(deadline: str) -> str:
@@ -144,12 +189,21 @@ def show_explanation(explanation: Explanation) -> None:
 def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """One line for each fact, also of those that have parts. A number of seconds is shown with its unit."""
     for name, value in facts.items():
-        if isinstance(value, Mapping):
+        if name == "idle_clocks":
+            yield from ((f"idle clock {one['clock']}", _idle_clock(one)) for one in value)
+        elif isinstance(value, Mapping):
             yield from ((f"{name} {part}", inner) for part, inner in value.items())
         elif name.endswith("_seconds") and value is not None:
             yield name.removesuffix("_seconds"), seconds_text(value)
         else:
             yield name, value
+
+
+def _idle_clock(clock: Mapping[str, Any]) -> str:
+    told = "never, as far as is known" if clock["at"] is None else f"{clock['at']}, {seconds_text(clock['age_seconds'])} ago"
+    if not clock["on"]:
+        return f"{told}; switched off"
+    return f"{told}; it decides" if clock["decides"] else told
 
 
 def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:

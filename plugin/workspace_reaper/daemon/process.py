@@ -21,6 +21,7 @@ from workspace_reaper.daemon.living import LivingSessions
 from workspace_reaper.daemon.logs import log_to_stderr
 from workspace_reaper.daemon.manager import ServiceManager
 from workspace_reaper.daemon.noticing import Noticing
+from workspace_reaper.daemon.patrol import Patrol
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
 from workspace_reaper.errors import ConfigurationError
@@ -73,7 +74,7 @@ class Waiting(Protocol):
 
 
 class Duty:
-    """What goes on under one configuration: the ticks, and the noticing."""
+    """What goes on under one configuration: the ticks, the noticing, and the canaries."""
 
     def __init__(self, setup: Setup, plugins: WorkspacePlugins) -> None:
         self.setup = setup
@@ -81,6 +82,8 @@ class Duty:
         self._clock = plugins.ticking(every=setup.settings.tick)
         reaper = setup.reaper
         living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.parts.names)
+        is_sent = setup.feed is not None and setup.settings.canary_every > 0
+        self._patrol = Patrol(reaper, setup.settings.canary_every) if is_sent else None
         self._baseline = None if setup.feed is None else Baseline(setup.feed)
         self._noticing = (
             None if self._baseline is None else Noticing(self._baseline, plugins, reaper.registry, living, reaper.doubt)
@@ -96,17 +99,26 @@ class Duty:
         """Fire the first tick now, and the others in time."""
         self.begun_at = time.monotonic()
         self._clock.__enter__()
+        if self._patrol is not None:
+            self._patrol.start()
 
     def fall_silent(self) -> None:
-        """Tell nothing more of what is noticed. Returns at once."""
+        """Tell nothing more of what is noticed, and send no more canaries. Returns at once."""
+        if self._patrol is not None:
+            self._patrol.fall_silent()
         if self._noticing is not None:
             self._noticing.fall_silent()
 
     def stop(self, timeout: float) -> None:
-        """No tick and no event comes from here any more, unless the noticing hangs for longer than ``timeout`` seconds."""
+        """No tick and no event comes from here any more, unless the noticing hangs for longer than ``timeout`` seconds; nor any
+        canary, unless one hangs for longer than twice that."""
+        if self._patrol is not None:
+            self._patrol.fall_silent()
         self._clock.stop()
         if self._noticing is not None and not self._noticing.stop(timeout):
             tell(logging.WARNING, "the noticing did not end in time: it is left behind")
+        if self._patrol is not None and not self._patrol.stop(2 * timeout):
+            tell(logging.WARNING, "the canary did not end in time: its session ends by itself")
 
     @property
     def noticed_at(self) -> float | None:

@@ -43,10 +43,11 @@ def read_settings(config: Path | None) -> Settings:
 
 def set_up(settings: Settings, environ: Mapping[str, str]) -> Setup:
     """Put the parts together, and begin to listen to the database. ``ConfigurationError`` if a setting can't be, or does not
-    fit the database that is there; one that can't be read is none."""
+    fit the database that is there, or tmux is too old; a database that can't be read is none."""
     reaper = Reaper(settings, environ)
     if not settings.enabled:
         return Setup(settings, reaper, None)
+    reaper.require_tmux()
     if settings.table is not None:
         _check_table(reaper)
     return Setup(settings, reaper, open_feed(reaper.schema, settings.database_url, environ))

@@ -14,9 +14,9 @@ from workspace_reaper.demo.comeback import Comeback, bring_back
 from workspace_reaper.demo.crew import Crew
 from workspace_reaper.demo.errors import DemoFailed
 from workspace_reaper.demo.host import Host
-from workspace_reaper.demo.interrupts import Interrupts
 from workspace_reaper.demo.outcome import last_reap
 from workspace_reaper.demo.private_tmux import Made, PrivateTmux
+from workspace_reaper.interrupts import Interrupts
 from workspace_reaper.reap_model import Reap
 
 __all__ = ["Play"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from workspace_reaper.demo.agents import TALKER, TALKER_SAYS, starts_of_talker
 from workspace_reaper.demo.cast import Ending, Expectation
 from workspace_reaper.demo.host import Host
-from workspace_reaper.demo.interrupts import Interrupts
 from workspace_reaper.demo.private_tmux import PrivateTmux
 from workspace_reaper.errors import ReaperError
+from workspace_reaper.interrupts import Interrupts
 from workspace_reaper.reap_model import Reap
 
 __all__ = ["COMEBACK", "Comeback", "bring_back", "ending_of_comeback"]

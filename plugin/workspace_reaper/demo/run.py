@@ -15,12 +15,12 @@ from workspace_reaper.demo.cast import RULES
 from workspace_reaper.demo.comeback import COMEBACK
 from workspace_reaper.demo.crew import Crew
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
-from workspace_reaper.demo.interrupts import Interrupted, Interrupts
 from workspace_reaper.demo.outcome import Outcome, look_after_accident, look_at_all, look_at_crew
 from workspace_reaper.demo.private_tmux import PrivateTmux
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.errors import ReaperError
-from workspace_reaper.tmux import MINIMUM_VERSION, tmux_version
+from workspace_reaper.interrupts import Interrupted, Interrupts
+from workspace_reaper.tmux import MINIMUM, tmux_version
 
 __all__ = ["run_demo", "show"]
 
@@ -78,7 +78,7 @@ def _run(interrupts: Interrupts, load: Load) -> int:
 
 
 def _unfit_tmux() -> str | None:
-    minimum = "tmux {}.{}{} or later".format(*MINIMUM_VERSION)
+    minimum = f"{MINIMUM} or later"
     version = tmux_version()
     if version is None:
         return f"the demo needs {minimum}, and there is none on PATH: install tmux"

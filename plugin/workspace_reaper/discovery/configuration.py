@@ -42,11 +42,12 @@ def configuration(machine: Machine, choice: Choice) -> str:
 
 
 def toml_text(text: str) -> str:
-    """A basic string of TOML. ``ValueError`` for what no UTF-8 file can hold: a path may have any bytes."""
+    """A basic string of TOML, of printable characters. ``ValueError`` for what no UTF-8 file can hold: a path may have any
+    bytes."""
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
         raise ValueError(f"{printable(text)} is no text")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char >= " " and char != "\x7f" else f"\\u{ord(char):04x}" for char in escaped) + '"'
+    return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped) + '"'
 
 
 def _is_of_table(setting: SettingDescription) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workspace_reaper.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import load_settings
+from workspace_reaper.trust import make_private
 
 __all__ = ["save"]
 
@@ -25,7 +26,7 @@ def save(text: str, file: Path, *, force: bool) -> Path | None:
     if os.path.lexists(file) and not force:
         raise _exists(file)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private(target.parent)
         return _put(text, target, force=force)
     except _Taken as error:
         raise _exists(file) from error

@@ -18,8 +18,8 @@ def open_ledger(state_dir: Path, *, registry_name: str, location: str, read_only
 
     With ``read_only`` nothing is made and nothing written: a missing ledger reads as an empty one, and each method that
     writes raises. Raises ``LedgerError`` where the file can't be used: it can't be read or made, is locked for longer than
-    5 s, is damaged, belongs to another program, or was written by a newer version of this package. A damaged file is
-    never overwritten.
+    5 s, is damaged, belongs to another program, or was written by a newer version of this package; and where another user
+    can write it, or put another one in its place. A damaged file is never overwritten.
     """
     return SqliteLedger(
         Path(state_dir).absolute() / "ledger.sqlite",

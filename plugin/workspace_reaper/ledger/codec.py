@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from workspace_reaper.ledger.json_text import as_json, json_list
 from workspace_reaper.ledger.text import escape
-from workspace_reaper.memory import Alarm, BreakerState, RegistryMemory, ServerMemory, Sight, Sighting, SightKey
+from workspace_reaper.memory import (
+    Alarm,
+    BreakerState,
+    ClockMemory,
+    Lapse,
+    RegistryMemory,
+    ServerMemory,
+    Sight,
+    Sighting,
+    SightKey,
+)
 from workspace_reaper.model import SessionKey
 
 __all__ = [
     "alarm_row",
     "breaker",
     "breaker_row",
+    "clock",
+    "clock_row",
     "ids_parameter",
     "registry",
     "registry_row",
@@ -26,6 +39,7 @@ __all__ = [
 
 Row = dict[str, Any]
 
+_STAMP = re.compile("[0-9a-f]+")
 _SIGHTS = {sight.value: sight for sight in Sight}
 
 
@@ -35,9 +49,11 @@ def ids_parameter(ids: Iterable[str]) -> str:
 
 
 def registry(row: Any) -> RegistryMemory:
-    """From (stamp, generation, place, schema, oldest, total, capped)."""
-    stamp, generation, place, schema, oldest, total, capped = row
-    return RegistryMemory(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped)
+    """From (stamp, generation, place, schema, oldest, total, capped, epoch, clock)."""
+    stamp, generation, place, schema, oldest, total, capped, epoch, clock = row
+    if not _STAMP.fullmatch(stamp):
+        raise ValueError(f"{stamp!r} is no stamp")
+    return RegistryMemory(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped, epoch, clock)
 
 
 def registry_row(memory: RegistryMemory) -> Row:
@@ -49,14 +65,17 @@ def registry_row(memory: RegistryMemory) -> Row:
         "oldest": as_json(sorted(memory.oldest)),
         "total": memory.total,
         "capped": memory.capped,
+        "epoch": memory.epoch,
+        "clock": memory.clock,
     }
 
 
 def sightings(rows: Iterable[Any]) -> dict[SightKey, Sighting]:
-    """From (the five of a session's key, sight, first, last, count). Raises ``KeyError`` for a sight of a later version."""
+    """From (the five of a session's key, sight, first, last, count, workspace). Raises ``KeyError`` for a sight of a later
+    version."""
     return {
-        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Sighting(first_at, last_at, count)
-        for socket, server_pid, server_start, session_id, created, sight, first_at, last_at, count in rows
+        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Sighting(*seen)
+        for socket, server_pid, server_start, session_id, created, sight, *seen in rows
     }
 
 
@@ -78,7 +97,8 @@ def sight_key_row(key: SightKey) -> Row:
 
 def sighting_row(key: SightKey, seen: Sighting) -> Row:
     """All columns of a sighting."""
-    return {**sight_key_row(key), "first_at": seen.first_at, "last_at": seen.last_at, "count": seen.count}
+    row = {"first_at": seen.first_at, "last_at": seen.last_at, "count": seen.count, "workspace_id": seen.workspace_id}
+    return {**sight_key_row(key), **row}
 
 
 def server_row(socket: str, server: ServerMemory) -> Row:
@@ -104,6 +124,20 @@ def breaker_row(state: BreakerState) -> Row:
         "clear_sweeps": state.clear_sweeps,
         "excused": _keys_text(state.excused),
     }
+
+
+def clock(row: Any) -> ClockMemory:
+    """From (boot, started, slept, lapses); None is that of a ledger without any."""
+    if row is None:
+        return ClockMemory()
+    boot, started, slept, lapses = row
+    return ClockMemory(boot, started, slept, tuple(Lapse(at, seconds) for at, seconds in json_list(lapses)))
+
+
+def clock_row(memory: ClockMemory) -> Row:
+    """All columns of the clocks."""
+    lapses = as_json([[lapse.at, lapse.seconds] for lapse in memory.lapses])
+    return {"boot": memory.boot, "started": memory.offset, "slept": memory.slept, "lapses": lapses}
 
 
 def _keys(text: str) -> frozenset[SessionKey]:

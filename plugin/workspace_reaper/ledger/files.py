@@ -13,6 +13,7 @@ from urllib.parse import quote
 from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger.faults import shown
 from workspace_reaper.ledger.migrations import MIGRATIONS, migrate, version_of
+from workspace_reaper.trust import distrust, make_private
 
 __all__ = ["Identity", "identity", "open_for_reading", "open_for_writing"]
 
@@ -33,7 +34,9 @@ def identity(path: Path) -> Identity | None:
 
 def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """Open the ledger, made and migrated where needed, in WAL mode and in autocommit mode."""
+    _refuse_shared("state directory", path.parent)
     _make(path)
+    _refuse_shared("ledger", path)
     raw = _connect(path, "rw", busy_seconds)
     try:
         version_of(raw, shown(path))  # before anything is written: a file that is not ours stays as it is
@@ -49,7 +52,9 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
 
 def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """Open the ledger so that nothing can be written; where there is none yet, an empty one in memory."""
+    _refuse_shared("state directory", path.parent)
     if identity(path) is not None:
+        _refuse_shared("ledger", path)
         raw = _connect(path, _mode_for_reading(path), busy_seconds)
         try:
             raw.execute("PRAGMA query_only = 1")
@@ -77,13 +82,15 @@ def _mode_for_reading(path: Path) -> str:
     return "rw" if is_closed and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 
+def _refuse_shared(what: str, path: Path) -> None:
+    """Whoever can write what we remember can have any session killed."""
+    if distrusted := distrust(path):
+        raise LedgerError(distrusted.told_of(f"The {what}", path))
+
+
 def _make(path: Path) -> None:
     """Make the directory and an empty file, for this user alone whatever the umask. What is there is left as it is."""
-    directory = path.parent
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(exist_ok=True)
-        directory.chmod(0o700)
+    make_private(path.parent)
     # Closing any descriptor of a database drops all locks that this process has on it, other connections' included.
     # So the file is opened by hand only to make it, and nobody here connects to it before that is done.
     with _making:

@@ -16,7 +16,7 @@ def as_json(value: object) -> str:
 
 def json_list(text: str) -> list[Any]:
     """The list that ``text`` is. Raises ``ValueError`` for anything else: what is empty in another way is not understood."""
-    value = json.loads(text)
+    value = _loaded(text)
     if not isinstance(value, list):
         raise ValueError(f"{text[:40]!r} is no list")
     return value
@@ -24,7 +24,14 @@ def json_list(text: str) -> list[Any]:
 
 def json_object(text: str) -> dict[str, Any]:
     """The object that ``text`` is. Raises ``ValueError`` for anything else."""
-    value = json.loads(text)
+    value = _loaded(text)
     if not isinstance(value, dict):
         raise ValueError(f"{text[:40]!r} is no object")
     return value
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{text[:40]!r} is nested too deeply") from error

@@ -202,7 +202,26 @@ _REAPS_WITH_PROCESSES = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REAPS_WITH_PROCESSES)
+_CLOCKS = (
+    """CREATE TABLE clock (
+        registry_id INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        started FLOAT,
+        slept FLOAT NOT NULL,
+        lapses TEXT NOT NULL,
+        PRIMARY KEY (registry_id)
+    )""",
+)
+
+_EPOCHS = (
+    # What tells that an older copy was put into the same file.
+    "ALTER TABLE registry ADD COLUMN epoch TEXT",
+    "ALTER TABLE registry ADD COLUMN clock INTEGER",
+)
+
+_SIGHTINGS_OF_A_WORKSPACE = ("ALTER TABLE sighting ADD COLUMN workspace_id TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REAPS_WITH_PROCESSES, _CLOCKS, _EPOCHS, _SIGHTINGS_OF_A_WORKSPACE)
 """Each migration is its statements; its number is its place, from 1."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workspace_reaper.ledger.json_text import as_json, json_list
+from workspace_reaper.ledger.soundness import sound_samples
 from workspace_reaper.memory import CpuSample
 from workspace_reaper.model import SessionKey
 
@@ -37,5 +38,5 @@ class SamplesText:
         last, known = self._last
         if text != last:
             known = {SessionKey(*key): CpuSample(seconds, busy_at) for *key, seconds, busy_at in json_list(text)}
-            self._last = text, known
+            self._last = text, sound_samples(known)
         return dict(known)

@@ -14,6 +14,7 @@ from workspace_reaper.ledger import codec, reap_codec
 from workspace_reaper.ledger import statements as sql
 from workspace_reaper.ledger.faults import shown
 from workspace_reaper.ledger.samples import SamplesText
+from workspace_reaper.ledger.soundness import sound, sound_memory
 from workspace_reaper.ledger.store import Store
 from workspace_reaper.ledger.writing import write_changes
 from workspace_reaper.memory import Alarm, Changes, CpuMemory, Event, Memory, RegistryMemory, ServerMemory
@@ -59,7 +60,7 @@ class SqliteLedger:
     def recall(self, ids: Collection[str], now: float) -> Memory:
         """All that a sweep over these workspaces needs, as it was at one moment. ``now`` in Unix seconds: the last hour and
         the last day end with it, and a reap counts from the time of its outcome."""
-        return self._read(lambda connection: self._memory(connection, ids, now))
+        return self._read(lambda connection: sound_memory(self._memory(connection, ids, now)))
 
     def remember(self, changes: Changes) -> None:
         """Write the changes in one transaction; where there are none the file is not touched."""
@@ -127,8 +128,12 @@ class SqliteLedger:
 
     def last_report(self) -> tuple[str, str] | None:
         """The last full report as it was saved: its head, and its sessions."""
-        rows = self._read(lambda connection: self._rows(connection, sql.LAST_REPORT))
-        return (bytes(rows[0].head).decode(), bytes(rows[0].sessions).decode()) if rows else None
+
+        def decoded(connection: Connection) -> tuple[str, str] | None:
+            rows = self._rows(connection, sql.LAST_REPORT)
+            return (rows[0].head.decode(), rows[0].sessions.decode()) if rows else None
+
+        return self._read(decoded)
 
     def history(self, limit: int) -> list[Reap]:
         """The latest reaps of this registry in the order of their intents, newest first."""
@@ -140,7 +145,7 @@ class SqliteLedger:
 
     def events(self, limit: int) -> list[Event]:
         """The latest events of this registry, newest first."""
-        return self._read(lambda connection: [Event(*row) for row in self._rows(connection, sql.EVENTS, limit=limit)])
+        return self._read(lambda connection: [sound(Event(*row)) for row in self._rows(connection, sql.EVENTS, limit=limit)])
 
     def _enrol(self, connection: Connection) -> None:
         """Give the registry its row, once."""
@@ -155,7 +160,7 @@ class SqliteLedger:
         row = connection.execute(sql.FIND_REGISTRY, self._who).one_or_none()
         if row is None:
             return _NO_ROW, RegistryMemory(self._fresh_stamp)
-        return row[0], codec.registry(row[1:])
+        return row[0], sound(codec.registry(row[1:]))
 
     def _memory(self, connection: Connection, ids: Collection[str], now: float) -> Memory:
         registry_id, registry = self._registry(connection)
@@ -166,7 +171,7 @@ class SqliteLedger:
         known = rows(sql.WORKSPACES, ids=codec.ids_parameter(ids)) if ids else ()
         reaped = rows(sql.REAPED_SINCE, since=now - _DAY)
         breaker = rows(sql.BREAKER)
-        cpu = rows(sql.CPU)
+        cpu, clock = rows(sql.CPU), rows(sql.CLOCK)
         return Memory(
             registry=registry,
             seen={workspace_id: generation for workspace_id, generation, _, _ in known if generation is not None},
@@ -181,6 +186,7 @@ class SqliteLedger:
             alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
             last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),
             cpu=CpuMemory(cpu[0].at, self._samples.decode(cpu[0].samples)) if cpu else CpuMemory(),
+            clock=codec.clock(clock[0] if clock else None),
             worktrees={workspace_id: worktree for workspace_id, _, _, worktree in known if worktree is not None},
         )
 
@@ -206,7 +212,9 @@ class SqliteLedger:
         return connection.execute(statement, {"registry_id": self._registry(connection)[0], **parameters}).all()
 
     def _reaps(self, statement: Any, **parameters: Any) -> list[Reap]:
-        return self._read(lambda connection: [reap_codec.reap(row) for row in self._rows(connection, statement, **parameters)])
+        return self._read(
+            lambda connection: [sound(reap_codec.reap(row)) for row in self._rows(connection, statement, **parameters)]
+        )
 
     def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes:

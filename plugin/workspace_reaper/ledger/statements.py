@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Float, Text, bindparam, delete, func, select, update
+from sqlalchemy import Float, LargeBinary, Text, bindparam, cast, delete, func, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -17,7 +17,7 @@ from workspace_reaper.ledger.tables import Base
 _tables = Base.metadata.tables
 registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]
 sighting, server, breaker = _tables["sighting"], _tables["server"], _tables["breaker"]
-alarm, event, cpu = _tables["alarm"], _tables["event"], _tables["cpu"]
+alarm, event, cpu, clock = _tables["alarm"], _tables["event"], _tables["cpu"], _tables["clock"]
 reap, report = _tables["reap"], _tables["report"]
 
 
@@ -46,6 +46,8 @@ FIND_REGISTRY = select(
     registry.c.oldest,
     registry.c.total,
     registry.c.capped,
+    registry.c.epoch,
+    registry.c.clock,
 ).where(registry.c.name == bindparam("name"), registry.c.location == bindparam("location"))
 GENERATION = select(registry.c.generation).where(registry.c.id == bindparam("registry_id"))
 UPDATE_REGISTRY = update(registry).where(registry.c.id == bindparam("of_registry"))
@@ -65,15 +67,18 @@ SETTLE = delete(testimony).where(_of(testimony), testimony.c.workspace_id == bin
 # What was seen of sessions and servers.
 _key = ("socket", "server_pid", "server_start", "session_id", "created")
 SIGHTINGS = select(
-    *(sighting.c[column] for column in (*_key, "sight", "first_at", "last_at", "count")),
+    *(sighting.c[column] for column in (*_key, "sight", "first_at", "last_at", "count", "workspace_id")),
 ).where(_of(sighting))
-SIGHT = _upsert(sighting, "first_at", "last_at", "count")
+SIGHT = _upsert(sighting, "first_at", "last_at", "count", "workspace_id")
 FORGET = delete(sighting).where(_of(sighting), *(sighting.c[column] == bindparam(column) for column in (*_key, "sight")))
 SERVERS = select(server.c.socket, server.c.pid, server.c.start, server.c.process_start).where(_of(server))
 SERVE = _upsert(server, "pid", "start", "process_start")
 UNSERVE = delete(server).where(_of(server), server.c.socket == bindparam("socket"))
 CPU = select(cpu.c.at, cpu.c.samples).where(_of(cpu))
 SET_CPU = _upsert(cpu, "at", "samples")
+_read = ("boot", "started", "slept", "lapses")
+CLOCK = select(*(clock.c[column] for column in _read)).where(_of(clock))
+SET_CLOCK = _upsert(clock, *_read)
 
 # The reaper's own state.
 _state = ("latched", "since", "cause", "tripped", "clear_sweeps", "excused")
@@ -131,5 +136,8 @@ TOUCH_REPORT = (
         head=bindparam("new_head"),
     )
 )
-LAST_REPORT = select(report.c.head, report.c.sessions_of, report.c.sessions).where(_of(report))
+# Of a number Python would make as many bytes as it says.
+LAST_REPORT = select(
+    cast(report.c.head, LargeBinary).label("head"), cast(report.c.sessions, LargeBinary).label("sessions")
+).where(_of(report))
 LAST_COMPLETE = select(report.c.complete_at).where(_of(report))

@@ -15,6 +15,7 @@ __all__ = [
     "AlarmRow",
     "Base",
     "BreakerRow",
+    "ClockRow",
     "CpuRow",
     "EventRow",
     "ReapRow",
@@ -49,6 +50,8 @@ class RegistryRow(Base, table=True):
     oldest: str = Field(sa_type=SafeText)
     total: int
     capped: bool
+    epoch: str | None = Field(sa_type=SafeText)
+    clock: int | None
 
 
 class WorkspaceRow(Base, table=True):
@@ -93,6 +96,7 @@ class SightingRow(Base, table=True):
     first_at: float
     last_at: float
     count: int
+    workspace_id: str | None = Field(sa_type=SafeText)
 
 
 class ServerRow(Base, table=True):
@@ -133,6 +137,19 @@ class AlarmRow(Base, table=True):
     since: float
     detail: str = Field(sa_type=SafeText)
     clears_when: str = Field(sa_type=SafeText)
+
+
+class ClockRow(Base, table=True):
+    """The machine's clocks, by the last full sweep that found them changed. ``started`` is the wall clock less the time since
+    the machine's start, ``slept`` how much of that it slept; ``lapses`` is a JSON list of [at, seconds]."""
+
+    __tablename__ = "clock"
+
+    registry_id: int = Field(primary_key=True)
+    boot: str = Field(sa_type=SafeText)
+    started: float | None
+    slept: float
+    lapses: str = Field(sa_type=SafeText)
 
 
 class CpuRow(Base, table=True):

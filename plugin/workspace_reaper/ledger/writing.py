@@ -36,6 +36,8 @@ def write_changes(connection: Connection, registry_id: int, changes: Changes, sa
     write(sql.SERVE, (codec.server_row(socket, server) for socket, server in changes.servers.items() if server is not None))
     if changes.cpu is not None:
         write(sql.SET_CPU, [{"at": changes.cpu.at, "samples": samples.encode(changes.cpu.samples)}])
+    if changes.clock is not None:
+        write(sql.SET_CLOCK, [codec.clock_row(changes.clock)])
     if changes.breaker is not None:
         write(sql.SET_BREAKER, [codec.breaker_row(changes.breaker)])
     write(sql.SETTLE, ({"workspace_id": settled} for settled in changes.settled))

@@ -18,6 +18,7 @@ from workspace_reaper.registry.schema import Facts, Schema
 __all__ = ["Finding", "Unfit", "absent_columns", "no_index", "probed"]
 
 _SHOWN = 20
+_NOT_ALLOWED = "42501"  # PostgreSQL's insufficient_privilege
 _NO_COLUMN = re.compile(r"no such column: (?:.*\.)?(.+)")
 
 
@@ -80,7 +81,7 @@ def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Seq
 
 
 def _failing_expression(connection: Connection, facts: Facts, there: Mapping[str, Collection[str]]) -> Unfit | None:
-    """The expression that fails alone as well; None if the ids do, which the lock or the permission explains."""
+    """The expression that fails alone as well; None if the ids do, or this user may not, which the error explains."""
     for name in (None, *FLAGS, "worktree"):
         expression = facts.id if name is None else getattr(facts, name)
         if expression is None:
@@ -88,6 +89,8 @@ def _failing_expression(connection: Connection, facts: Facts, there: Mapping[str
         try:
             _, strange = _tried(connection, select(expression).select_from(*_tables(facts)).where(NO_ROW), 1)
         except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+                return None
             said = str(error.orig).splitlines()[0]
             return None if name is None else Unfit(f"can't tell {name} ({said}{_nearest_in(said, there)})")
         if strange:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from workspace_reaper.model import Rows, Unknown
 from workspace_reaper.registry.columns import WrongValue
 from workspace_reaper.registry.database import DatabaseRegistry, try_some_rows
+from workspace_reaper.registry.files import change_counter
 from workspace_reaper.registry.fitness import Finding, Unfit, absent_columns, no_index, probed
 from workspace_reaper.registry.place import Misplaced, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
@@ -74,9 +76,12 @@ class SqliteRegistry(DatabaseRegistry):
         possible = self._possible(ids, anchors)
         with self._transaction() as connection:
             fetched = fetch(connection, statements_in(connection, self._schema, self._cache), _chunks(possible))
+            version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+            clock = change_counter(self._path)
         if identity(self._path) != place:
             raise Misplaced("was replaced by another file while it was read: the next look-up reads the new one")
-        return fetched.rows_of(self._schema, place, ids, anchors)
+        rows = fetched.rows_of(self._schema, place, ids, anchors)
+        return replace(rows, epoch=f"schema version {version}", clock=clock)
 
     def _examined(self) -> tuple[Finding, ...]:
         identity(self._path)

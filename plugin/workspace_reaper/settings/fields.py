@@ -12,6 +12,7 @@ from workspace_reaper.settings.kinds import (
     Count,
     Directory,
     Duration,
+    IdleClocks,
     Interval,
     LogFormat,
     Name,
@@ -93,6 +94,12 @@ class Settings(BaseSettings):
     confirmation_gap: Duration = Field(
         default=30, description="The least time between two sweeps that count as two confirmations."
     )
+    idle_clocks: IdleClocks = Field(
+        default=("input", "attach", "detach", "output", "cpu"),
+        description="What counts as activity, wherever a setting says idle: a client's `input`, its `attach` (which tmux takes "
+        "for input, too), its `detach`, `output` in any window, `cpu` use above 1 % of a core.",
+        json_schema_extra={"default_text": '["input", "attach", "detach", "output", "cpu"]'},
+    )
     stranger_ttl: Duration = Field(
         default=12 * 3600,
         description="How long a session that the registry has never known must be idle before it may be reaped.",
@@ -122,6 +129,10 @@ class Settings(BaseSettings):
     )
     abstain_alarm: Duration = Field(
         default=1800, description="A session that has been condemned but not reaped for longer than this raises an alarm."
+    )
+    canary_every: Duration = Field(
+        default=0,
+        description="How often `run` proves that it reaps, as `doctor --canary` does: `24h` is once a day. With 0 never.",
     )
     max_orphans_per_hour: Count = Field(default=50, description="At most this many orphans are reaped in an hour.")
     log_format: LogFormat = Field(default="keyvalue", description="How `run` writes its log lines: `keyvalue` or `json`.")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from workspace_reaper.checks import checked_directory, checked_patterns, checked_sockets
+from workspace_reaper.checks import checked_clocks, checked_directory, checked_patterns, checked_sockets
 from workspace_reaper.durations import parse_duration
 from workspace_reaper.table_model import HostTable
 
@@ -17,6 +17,7 @@ __all__ = [
     "Count",
     "Directory",
     "Duration",
+    "IdleClocks",
     "Interval",
     "Kind",
     "LogFormat",
@@ -50,11 +51,16 @@ _INTERVAL = Kind("duration", "more than zero seconds, or text such as 90s, 10m o
 _SOCKETS = Kind("list of text", 'socket names or absolute paths, such as ["default", "~/tmux.sock"]', json=True)
 _PATTERNS = Kind("list of text", "regular expressions with a group 'id', such as [\"ws_(?P<id>[0-9a-f]{32})\"]", json=True)
 
+_CLOCKS = Kind("list of words", 'some of ["input", "attach", "detach", "output", "cpu"]', json=True)
+
 Name = Annotated[str, Field(min_length=1), Kind("text", "a name")]
 Url = Annotated[Annotated[str, Field(min_length=1)] | None, Kind("text", "a URL")]
 Duration = Annotated[float, BeforeValidator(parse_duration), _DURATION]
 Interval = Annotated[float, BeforeValidator(parse_duration), Field(gt=0), _INTERVAL]
 Sockets = Annotated[tuple[str, ...] | None, AfterValidator(checked_sockets), _SOCKETS]
+IdleClocks = Annotated[
+    tuple[Literal["input", "attach", "detach", "output", "cpu"], ...], AfterValidator(checked_clocks), _CLOCKS
+]
 Patterns = Annotated[tuple[str, ...] | None, AfterValidator(checked_patterns), _PATTERNS]
 Directory = Annotated[Path, AfterValidator(checked_directory), Kind("path", "an absolute path, or one that begins with ~")]
 Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1), Kind("whole number", "a whole number of at least 1")]

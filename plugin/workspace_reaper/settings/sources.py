@@ -15,9 +15,11 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.checks import expand_user
 from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.screen_text import printable
 from workspace_reaper.settings.description import PREFIX, kind_of, variable_of
 from workspace_reaper.settings.fields import APPLICATION, Settings
 from workspace_reaper.settings.words import bad_values, nearest, not_together, problem
+from workspace_reaper.trust import distrust
 
 __all__ = ["configuration_file", "load_settings"]
 
@@ -31,7 +33,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     The file is ``config``, else what ``WORKSPACE_REAPER_CONFIG`` names, else ``workspace-reaper.toml`` in the user's
     configuration directory if it exists. ``environ`` is the process's own unless given; the user's directories always come
     from the process's own. Raises ``ConfigurationError``, which names every bad field, where it stands and what to write
-    instead; a file that was named and is not there, or cannot be read, is an error too.
+    instead; a file that was named and is not there, cannot be read, or can be written by another user, is an error too.
     """
     environ = os.environ if environ is None else environ
     file = _file(config, environ)
@@ -46,7 +48,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
         places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
         problems += bad_values(error, places)
     if problems:
-        raise ConfigurationError("; ".join(problems))
+        raise ConfigurationError(printable("; ".join(problems)))  # a key may be any text
     return settings
 
 
@@ -86,12 +88,16 @@ def _read_file(file: Path) -> dict[str, Any]:
         # pydantic-settings takes what is missing, or is no file, for an empty file.
         if not stat.S_ISREG(file.stat().st_mode):
             raise _cannot_read(file, "it is no regular file")
+        if distrusted := distrust(file):
+            raise ConfigurationError(distrusted.told_of("the configuration file", file))
         return dict(TomlConfigSettingsSource(Settings, toml_file=file).toml_data)
     except OSError as error:
         raise _cannot_read(file, error.strerror) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{file}, line {line}: not UTF-8 text: write the file in UTF-8") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{file} is no TOML that can be read: it is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, of tomllib or of tomli, whose text tells line and column
         raise ConfigurationError(f"{file} is no TOML: {error}") from error
 

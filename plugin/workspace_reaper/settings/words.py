@@ -23,7 +23,7 @@ def problem(field: str, place: str, text: str) -> str:
     kind = kind_of(field)
     as_json = ""
     if kind.json and place.startswith(PREFIX):
-        as_json = " as a JSON list" if kind.name == "list of text" else " as JSON"
+        as_json = " as a JSON list" if kind.name.startswith("list of ") else " as JSON"
     return f"{field} ({place}): {text}: write {kind.write}{as_json}"
 
 

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from workspace_reaper.trust import make_private
+
 __all__ = [
     "SESSION_FILE",
     "create_file",
@@ -46,17 +48,16 @@ def pane_file(pane_id: str) -> str:
 
 
 def make_root(root: Path) -> None:
-    """The directory of all snapshots, and the one above, where they are missing. Raises ``OSError``, also for a symbolic
-    link: whoever made it may lead us anywhere."""
-    if not root.parent.is_dir():
-        root.parent.parent.mkdir(parents=True, exist_ok=True)
-        root.parent.mkdir(exist_ok=True)
-        root.parent.chmod(0o700)
+    """The directory of all snapshots, and those above, where they are missing. Raises ``OSError``, also for a symbolic link,
+    and for another user's directory: whoever made it may lead us anywhere."""
+    make_private(root.parent)
     with contextlib.suppress(FileExistsError):
         root.mkdir(0o700)
     info = root.lstat()
     if not stat.S_ISDIR(info.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
+    if info.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"it belongs to the user with uid {info.st_uid}", str(root))
     if stat.S_IMODE(info.st_mode) != 0o700:
         root.chmod(0o700)
 

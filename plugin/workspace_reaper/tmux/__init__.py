@@ -4,6 +4,15 @@ from workspace_reaper.tmux.pane_feeds import PaneFeeds
 from workspace_reaper.tmux.rebuild import PaneStart
 from workspace_reaper.tmux.sockets import socket_path
 from workspace_reaper.tmux.terminal import TmuxTerminal
-from workspace_reaper.tmux.version import MINIMUM_VERSION, ClientVersion, tmux_version
+from workspace_reaper.tmux.version import MINIMUM, ClientVersion, require_tmux, tmux_version
 
-__all__ = ["MINIMUM_VERSION", "ClientVersion", "PaneFeeds", "PaneStart", "TmuxTerminal", "socket_path", "tmux_version"]
+__all__ = [
+    "MINIMUM",
+    "ClientVersion",
+    "PaneFeeds",
+    "PaneStart",
+    "TmuxTerminal",
+    "require_tmux",
+    "socket_path",
+    "tmux_version",
+]

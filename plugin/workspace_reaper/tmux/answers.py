@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workspace_reaper.tmux.client import Completed
 from workspace_reaper.tmux.sockets import own_directory_name
+from workspace_reaper.trust import distrust_of_way
 
 __all__ = ["Meaning", "advice", "certainly_absent", "certainly_refused", "meaning", "not_ours"]
 
@@ -78,7 +79,9 @@ def advice(completed: Completed) -> str:
 def not_ours(path: str) -> str | None:
     """Why this socket must not even be connected to: a sentence, or None.
 
-    tmux makes the same test of its own ``tmux-UID`` directories, but only for ``-L``; we always give the whole path.
+    tmux makes the same test of its own ``tmux-UID`` directories, but only for ``-L``; we always give the whole path. A server
+    may have its client read and write files, and run a program, so another user's is never spoken to, nor one at a place where
+    another user could put his.
     """
     directory = Path(path).parent
     if re.fullmatch(r"tmux-[0-9]+", directory.name):
@@ -90,7 +93,10 @@ def not_ours(path: str) -> str | None:
         if info is not None and info.st_mode & stat.S_IRWXO:
             return f"The directory {directory} has unsafe permissions: chmod o-rwx {directory}."
     info = _look(Path(path), follow=True)
-    return None if info is None or info.st_uid == os.getuid() else _foreign(Path(path), info.st_uid)
+    if info is not None and info.st_uid != os.getuid():
+        return _foreign(Path(path), info.st_uid)
+    distrusted = distrust_of_way(path)
+    return None if distrusted is None else distrusted.told_of("The socket", path)
 
 
 def _foreign(path: Path, uid: int) -> str:

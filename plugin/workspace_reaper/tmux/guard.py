@@ -14,7 +14,20 @@ from collections.abc import Sequence
 
 from workspace_reaper.model import Answer, Guard, SessionKey
 
-__all__ = ["check_stamp", "deadline_line", "keep_line", "kill_line", "mark_line", "read_answers", "read_kept"]
+__all__ = [
+    "check_stamp",
+    "deadline_line",
+    "end_line",
+    "keep_line",
+    "kill_line",
+    "mark_line",
+    "owner_line",
+    "read_answers",
+    "read_kept",
+    "read_owners",
+    "read_taken",
+    "take_line",
+]
 
 _SESSION_ID = re.compile(r"\$[0-9]+")
 _STAMP = re.compile(r"[0-9a-f]+")
@@ -51,6 +64,29 @@ def mark_line(key: SessionKey, stamp: str) -> str:
     return _line(session_id, terms, f"set-option -t {session_id}: @workspace_owner {check_stamp(stamp)}")
 
 
+def owner_line(key: SessionKey) -> str:
+    """Print ``@workspace_owner``, each character that no stamp has as a dot: a value may hold newlines. Raises ``ValueError``
+    where a value may not enter a command."""
+    session_id = _checked_id(key)
+    tell = f'display-message -p -t {session_id}: "owner {session_id} #{{s/[^0-9a-f]/./:@workspace_owner}}"'
+    return _line(session_id, _identity(key), tell)
+
+
+def take_line(key: SessionKey, seen: str, stamp: str | None) -> str:
+    """Where ``@workspace_owner`` is still the stamp ``seen``, set it to ``stamp``, or take it off; then print whether tmux
+    finds it so. The comparison and the change are one command: an owner that marks the session in between loses nothing.
+
+    Raises ``ValueError`` where a value may not enter a command.
+    """
+    session_id = _checked_id(key)
+    terms = [*_identity(key), f"#{{==:#{{@workspace_owner}},{check_stamp(seen)}}}"]
+    change = f"-u -t {session_id}: @workspace_owner"
+    if stamp is not None:
+        change = f"-t {session_id}: @workspace_owner {check_stamp(stamp)}"
+    is_so = f"#{{?#{{==:#{{@workspace_owner}},{stamp or ''}}},1,0}}"
+    return _line(session_id, terms, f'set-option {change} ; display-message -p -t {session_id}: "taken {session_id} {is_so}"')
+
+
 def keep_line(key: SessionKey, *, on: bool) -> str:
     """Set or unset ``@reaper_keep``, then print what it is. Raises ``ValueError`` where a value may not enter a command."""
     session_id = _checked_id(key)
@@ -75,6 +111,12 @@ def check_stamp(stamp: str) -> str:
     return stamp
 
 
+def end_line(key: SessionKey) -> str:
+    """End a session of our own making, whatever it has become. Raises ``ValueError`` where a value may not enter a command."""
+    session_id = _checked_id(key)
+    return _line(session_id, _identity(key), f"kill-session -t {session_id}")
+
+
 def read_answers(text: str) -> dict[str, Answer]:
     """The answers in what a batch of ``kill_line`` printed, by session id. A line that is not complete is none."""
     answers: dict[str, Answer] = {}
@@ -85,6 +127,18 @@ def read_answers(text: str) -> dict[str, Answer]:
             # A target that is gone falls back to another session while a client is attached anywhere.
             answers[spared[1]] = Answer.SPARED if spared[1] == spared[2] else Answer.GONE
     return answers
+
+
+def read_owners(text: str) -> dict[str, str | None]:
+    """The stamps in what a batch of ``owner_line`` printed, by session id; None for what is no stamp. Each is only what
+    ``take_line`` compares: a line that a strange value has made harms nobody."""
+    told = re.findall(r"^owner (\$[0-9]+) (.*)$", text, re.MULTILINE)
+    return {session_id: owner if _STAMP.fullmatch(owner) else None for session_id, owner in told}
+
+
+def read_taken(text: str) -> frozenset[str]:
+    """The sessions that a batch of ``take_line`` has taken, by tmux's own word."""
+    return frozenset(re.findall(r"^taken (\$[0-9]+) 1$", text, re.MULTILINE))
 
 
 def read_kept(text: str, key: SessionKey) -> bool | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["Layout", "read_layout"]
 
-_TEXT = re.compile(r"[0-9a-f]{4},([0-9]+)x([0-9]+),[0-9x,\[\]{}]+")
+_TEXT = re.compile(r"[0-9a-f]{4},([0-9]{1,9})x([0-9]{1,9}),[0-9x,\[\]{}]+")
 _LEAF = re.compile(r"[0-9]+x[0-9]+,[0-9]+,[0-9]+,([0-9]+)(?=[,\]}]|$)")
 
 
@@ -34,5 +34,5 @@ def read_layout(text: str) -> Layout | None:
     try:
         root = json.loads(text)["L"]
         return Layout(int(root["w"]), int(root["h"]), None)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -49,7 +49,7 @@ class _Field:
 _TIME = _PID = r"[1-9][0-9]{0,17}"
 _COUNT = r"[0-9]{1,18}"
 _FLAG = r"[01]"
-_ID = re.compile(r"\$[0-9]+")
+_ID = re.compile(r"\$(?:0|[1-9][0-9]{0,9})")  # tmux counts them in 32 bits
 
 # Options are compared inside tmux and never printed: their values may hold TABs and newlines. Up to tmux 3.5a "#{!:x}" does
 # not exist and "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". The name comes last.

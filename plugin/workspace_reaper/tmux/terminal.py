@@ -13,7 +13,19 @@ from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, Captu
 from workspace_reaper.tmux.answers import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
 from workspace_reaper.tmux.capture import FIRST_BATCH, Capturing
 from workspace_reaper.tmux.client import LIMIT, Client, Completed
-from workspace_reaper.tmux.guard import check_stamp, deadline_line, keep_line, kill_line, mark_line, read_answers, read_kept
+from workspace_reaper.tmux.guard import (
+    check_stamp,
+    deadline_line,
+    keep_line,
+    kill_line,
+    mark_line,
+    owner_line,
+    read_answers,
+    read_kept,
+    read_owners,
+    read_taken,
+    take_line,
+)
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import check_session_id
 from workspace_reaper.tmux.rebuild import PaneStart, Rebuilding, rebuilding
@@ -106,6 +118,32 @@ class TmuxTerminal:
             self._check_socket(key)
         if keys:
             self._source([mark_line(key, stamp) for key in keys])
+
+    def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
+        """The stamps that these sessions carry, in one invocation; None where the owner is no stamp (made of lower-case
+        hexadecimal digits). One that is gone is missing. Raises ``ValueError`` for a key that may not enter a command."""
+        for key in keys:
+            self._check_socket(key)
+        if not keys:
+            return {}
+        completed = self._source([owner_line(key) for key in keys]).completed
+        if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
+            return self._unknown(advice(completed))
+        found = read_owners(completed.stdout)
+        return {key: found[key.session_id] for key in keys if key.session_id in found}
+
+    def adopt(self, seen: Mapping[SessionKey, str], stamp: str | None) -> frozenset[SessionKey]:
+        """Set ``@workspace_owner`` to ``stamp``, or take it off (None), where the identity still holds and the owner is still
+        the one that was ``seen``, in one invocation; those of which tmux says that it now is so.
+
+        Moves no clock of tmux. Raises ``ValueError`` for a stamp or a key that may not enter a command.
+        """
+        for key in seen:
+            self._check_socket(key)
+        if not seen:
+            return frozenset()
+        taken = read_taken(self._source([take_line(key, owner, stamp) for key, owner in seen.items()]).completed.stdout)
+        return frozenset(key for key in seen if key.session_id in taken)
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         """Set or unset ``@reaper_keep`` if the identity still holds; whether it now is so, by tmux's own word.

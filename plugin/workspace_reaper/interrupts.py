@@ -16,7 +16,7 @@ _GLANCE = 0.05
 
 
 class Interrupted(Exception):
-    """Somebody wants the demo to end now."""
+    """Somebody wants this program to end now."""
 
 
 class Interrupts:

@@ -1,0 +1,333 @@
+"""What an absence rests on, attacked from every side: the database replaced, restored, emptied, swapped or shrunk under sweeps,
+ticks, hooks and the daemon's watching. Nobody dies of it, and it is told what holds each one back, and until when."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.faults.steps import events, history
+from tests.tools.clocks import Later
+from tests.tools.hosts import VibeKanbanHost
+from tests.tools.waiting import wait_until
+from tests.tools.world import World, outcomes, session_name
+from workspace_reaper import operations
+from workspace_reaper.daemon.living import LivingSessions
+from workspace_reaper.daemon.noticing import Noticing
+from workspace_reaper.registry import open_feed
+from workspace_reaper.release import PROVEN_WHEN
+from workspace_reaper.report import SweepReport
+
+Worlds = Callable[..., World]
+
+GAP = 40
+"""Seconds from one full sweep to the next: each of them confirms."""
+HOUR = 3600
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    """As it is configured by default: only the time is ours."""
+    return worlds(activity_grace=60, min_age=120, confirmation_gap=30, snapshots=False)
+
+
+def at(world: World, clock: Later) -> None:
+    """Let this clock be the reaper's."""
+    reaper = world.plugin.reaper()
+    reaper.parts = replace(reaper.parts, clock=clock)
+
+
+def sweeps(world: World, clock: Later, count: int) -> list[SweepReport]:
+    """Full sweeps, each with time enough before it to confirm what the one before has seen."""
+    reports = []
+    for _ in range(count):
+        clock.seconds += GAP
+        reports.append(world.sweep())
+    return reports
+
+
+def tick(world: World, clock: Later) -> None:
+    clock.seconds += GAP
+    world.plugin.on_tick(datetime.now(timezone.utc))
+    assert world.plugin.drain(60)
+
+
+# What becomes of the database. Each says whose rows it takes: those of the last two workspaces, or of all.
+
+Attack = Callable[[World, Path], None]
+
+
+def older_copy_is_moved_there(world: World, backup: Path) -> None:
+    """A server has written to it since, so that its count of changes is higher: nothing but its place tells."""
+    copied = VibeKanbanHost(backup)
+    for number in range(800, 810):
+        copied.insert([copied.new_id(number)])
+    backup.replace(world.host.path)
+
+
+def older_copy_is_written_into_it(world: World, backup: Path) -> None:
+    """As ``cp backup FILE`` does it while the server is stopped."""
+    shutil.copyfile(backup, world.host.path)
+
+
+def older_copy_is_restored_into_it(world: World, backup: Path) -> None:
+    """As ``sqlite3 FILE '.restore backup'`` does it under a server's feet."""
+    with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(world.host.path)) as target:
+        source.backup(target)
+
+
+def emptied(world: World, backup: Path) -> None:
+    with closing(sqlite3.connect(world.host.path)) as connection:
+        connection.execute("DELETE FROM workspaces")
+        connection.commit()
+
+
+def _stranger(world: World) -> Path:
+    host = VibeKanbanHost(world.tmp / "stranger.sqlite")
+    host.create()
+    host.insert([host.new_id(number) for number in range(900, 930)])
+    return host.path
+
+
+def stranger_is_moved_there(world: World, backup: Path) -> None:
+    _stranger(world).replace(world.host.path)
+
+
+def stranger_is_written_into_it(world: World, backup: Path) -> None:
+    shutil.copyfile(_stranger(world), world.host.path)
+
+
+ATTACKS = [
+    older_copy_is_moved_there,
+    older_copy_is_written_into_it,
+    older_copy_is_restored_into_it,
+    emptied,
+    stranger_is_moved_there,
+    stranger_is_written_into_it,
+]
+TAKES_TWO = ATTACKS[:3]
+
+
+@pytest.fixture
+def known(world: World) -> tuple[list[str], Path, Later]:
+    """Eight workspaces with sessions that the registry has known for a while, a backup from before the last two, and the
+    clock. Rows beside them have no session, so that two are far below each threshold."""
+    ids = world.workspaces(6)
+    world.workspaces(10, sessions=False)
+    clock = Later(HOUR)
+    at(world, clock)
+    world.sweep()
+    backup = Path(shutil.copy(world.host.path, world.tmp / "backup.sqlite"))
+    ids += world.workspaces(2)
+    sweeps(world, clock, 2)
+    return ids, backup, clock
+
+
+@contextmanager
+def watched(world: World) -> Iterator[Noticing]:
+    """The daemon's watching of the database, with the hooks and the doubt of this world's plugin."""
+    reaper = world.plugin.reaper()
+    feed = open_feed(reaper.schema, reaper.settings.database_url, {})
+
+    class Hooks:
+        workspace_deleted = staticmethod(world.plugin.on_workspace_deleted)
+        workspace_archived = staticmethod(world.plugin.on_workspace_archived)
+
+    living = LivingSessions([world.server.path], reaper.parts.names)
+    noticing = Noticing(feed, Hooks(), reaper.registry, living, reaper.doubt)
+    noticing.start()
+    try:
+        wait_until(lambda: noticing._past is not None, 30)
+        yield noticing
+    finally:
+        assert noticing.stop(30)
+
+
+def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
+    """What holds it back, and until when: in the report, in ``explain``, and in the status."""
+    entry = world.entry(report, workspace_id)
+    told = entry.as_json()
+    assert told["verdict"] == "hold"
+    assert PROVEN_WHEN in told["released_when"]["unproven"]
+    evidence = told["evidence"]
+    assert (evidence["row"], evidence["proven"]) == (None, False)
+    assert evidence["known_under"] < evidence["generation"] == report.registry["generation"]
+    explanation = operations.explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
+    [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
+    assert f"(generation {evidence['known_under']} of what is read there, and this is generation" in because
+    assert f"held until {PROVEN_WHEN}; or it is idle for stranger_ttl (12h)" in because
+    registry = operations.status(world.plugin.reaper()).as_dict()["registry"]
+    assert registry["generation"] == evidence["generation"]
+    assert registry["changed_at"]
+    assert registry["changed"]
+    assert registry["proven_when"] == PROVEN_WHEN
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_by_hook_tick_and_sweep(world: World, known: tuple[list[str], Path, Later], attack: Attack) -> None:
+    ids, backup, clock = known
+    takes = ids[-2:] if attack in TAKES_TWO else ids
+    attack(world, backup)
+
+    # A hook that came under the registry before proves nothing under this one.
+    world.plugin.on_workspace_archived(ids[-1])
+    assert world.plugin.drain(60)
+    tick(world, clock)
+    tick(world, clock)
+    reports = sweeps(world, clock, 4)
+
+    assert all(map(world.lives, ids))
+    assert history(world) == []
+    assert {one for one in ids if world.entry(reports[-1], one).verdict.value == "hold"} == set(takes)
+    assert events(world).count("registry changed") == 1
+    is_told(world, takes[-1], reports[-1])
+
+    # What the registry has is proven again, and what is deleted in it from then on goes.
+    with closing(sqlite3.connect(world.host.path)) as connection:
+        there = {str(number) for (number,) in connection.execute("SELECT hex(id) FROM workspaces")}
+    world.host.insert([one for one in ids if one.replace("-", "").upper() not in there])
+    assert {entry.verdict.value for entry in sweeps(world, clock, 3)[-1].sessions} == {"keep"}
+    world.host.delete(ids[-1])
+    assert [outcomes(report)[ids[-1]] for report in sweeps(world, clock, 2)] == ["none", "reaped"]
+    assert all(map(world.lives, ids[:-1]))
+
+
+@pytest.mark.parametrize("attack", [older_copy_is_written_into_it, older_copy_is_restored_into_it, emptied])
+def test_by_the_daemons_watching(world: World, known: tuple[list[str], Path, Later], attack: Attack) -> None:
+    """It derives deletions from the same absence, and a deletion is held back by nothing: here the doubt must come first."""
+    ids, backup, clock = known
+    with watched(world) as noticing:
+        past = noticing._past
+        assert past is not None
+        attack(world, backup)
+        wait_until(lambda: (now := noticing._past) is not None and now.census.workspaces != past.census.workspaces, 30)
+        assert world.plugin.drain(60)
+        reports = sweeps(world, clock, 4)
+    assert all(map(world.lives, ids))
+    assert history(world) == []
+    is_told(world, ids[-1], reports[-1])
+
+
+def test_an_absence_that_was_confirmed_before_a_doubt_is_confirmed_anew(world: World) -> None:
+    """Here no time protects a stranger: what is left of the old confirmations would."""
+    world.configure(stranger_ttl=0)
+    clock = Later(HOUR)
+    orphan, _other, _third = world.workspaces(3)
+    at(world, clock)
+    world.sweep()
+    world.host.delete(orphan)
+    assert outcomes(sweeps(world, clock, 1)[0])[orphan] == "none"
+    world.plugin.reaper().doubt("its content was put there as a whole")
+    assert outcomes(sweeps(world, clock, 1)[0])[orphan] == "none"
+    assert outcomes(sweeps(world, clock, 1)[0])[orphan] == "reaped"
+
+
+# Row by row
+
+
+def test_rows_that_go_one_by_one_trip_the_breaker_before_the_first_is_confirmed(world: World) -> None:
+    """No step loses so much that it counts, and all together do."""
+    ids, clock = world.workspaces(6), Later(HOUR)
+    world.workspaces(30, sessions=False)
+    at(world, clock)
+    world.sweep()
+    reports = []
+    for one in ids[:4]:
+        world.host.delete(one)
+        clock.seconds += 10
+        reports.append(world.sweep())
+    assert [report.latched for report in reports] == [False, False, False, True]
+    # Others that are known make it a small share; it stays as it is.
+    world.workspaces(20)
+    reports = sweeps(world, clock, 4)
+    assert all(map(world.lives, ids))
+    assert {world.entry(reports[-1], one).protected_by for one in ids[:4]} == {"breaker"}
+    told = world.entry(reports[-1], ids[0]).as_json()
+    assert told["evidence"]["breaker"] == "latched"
+    assert "none of the 4 sessions that tripped it is an orphan any more" in told["released_when"]["breaker"]
+    assert "'sweep --approve'" in told["released_when"]["breaker"]
+    explanation = operations.explain_session(world.plugin.reaper(), session_name(world.schema, ids[0]))
+    [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
+    assert "held until none of the 4 sessions that tripped it" in because
+    assert "(0 so far)" in because
+    status = operations.status(world.plugin.reaper()).as_dict()
+    assert status["breaker"]["clears_when"] == told["released_when"]["breaker"]
+    assert [alarm["name"] for alarm in status["alarms"]] == ["breaker"]
+
+
+def test_rows_that_go_slowly_are_deletions_and_bounded(worlds: Worlds) -> None:
+    """Each vanishes alone, long after the one before: so a deletion looks. What has a row lives, and the budget bounds it."""
+    world = worlds(max_orphans_per_hour=3, snapshots=False)
+    ids, clock = world.workspaces(8), Later(HOUR)
+    world.workspaces(10, sessions=False)
+    at(world, clock)
+    world.sweep()
+    for one in ids[:5]:
+        world.host.delete(one)
+        [*_, report] = sweeps(world, clock, 2)
+        assert all(map(world.lives, [other for other in ids[5:] if other != one]))
+    assert [world.lives(one) for one in ids] == [False] * 3 + [True] * 5
+    told = world.entry(report, ids[3]).as_json()
+    assert (told["protected_by"], list(told["released_when"])) == ("budget", ["budget"])
+    assert not report.latched
+
+
+def test_the_last_row_of_all_is_no_proof(world: World) -> None:
+    """An empty table is what a registry looks like that knows nothing."""
+    [only], clock = world.workspaces(1), Later(HOUR)
+    at(world, clock)
+    world.sweep()
+    world.host.delete(only)
+    reports = sweeps(world, clock, 5)
+    assert world.lives(only)
+    is_told(world, only, reports[-1])
+
+
+# Two reapers with two databases on one socket
+
+
+def test_before_the_other_has_swept_its_sessions_are_strangers_and_afterwards_none_of_ours(world: World) -> None:
+    theirs = VibeKanbanHost(world.tmp / "theirs.sqlite")
+    theirs.create()
+    other = world.second("other", theirs)
+    other._numbers = iter(range(5000, 6000))
+    mine, yours = world.workspaces(2), other.workspaces(2)
+    clock = Later()
+    at(other, clock)
+    at(world, clock)
+    for _ in range(11):
+        clock.seconds += HOUR
+        report = other.sweep()
+        assert {other.entry(report, one).protected_by for one in mine} == {"unproven"}
+    told = other.entry(report, mine[0]).as_json()
+    assert (told["evidence"]["known_under"], told["evidence"]["stamp"]) == (None, "none")
+    assert PROVEN_WHEN in told["released_when"]["unproven"]
+
+    assert set(outcomes(world.sweep())) == set(mine)
+    clock.seconds += 10 * HOUR
+    for one in (other, world):
+        reports = sweeps(one, clock, 3)
+        assert {outcome for report in reports for outcome in outcomes(report).values()} == {"none"}
+        assert {report.unmanaged for report in reports} == {2}
+    assert all(map(world.lives, [*mine, *yours]))
+
+
+def test_a_session_of_a_registry_that_never_sweeps_goes_only_after_stranger_ttl(world: World) -> None:
+    """The backlog from before us. A registry that recognises nobody else has not even shown that it is one."""
+    stranger, clock = world.workspace(), Later()
+    world.session(stranger)
+    world.host.delete(stranger)
+    at(world, clock)
+    clock.seconds += 13 * HOUR
+    assert {outcomes(report)[stranger] for report in sweeps(world, clock, 3)} == {"none"}
+    told = world.entry(world.sweep(dry_run=True), stranger).as_json()
+    assert told["released_when"]["unproven"].endswith("and the registry has the workspace of another session")
+    world.workspaces(1)
+    assert outcomes(sweeps(world, clock, 1)[0])[stranger] == "reaped"
