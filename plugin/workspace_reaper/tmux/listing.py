@@ -39,6 +39,8 @@ class ListingReader:
     socket: str
     _server: Server | None = None
     _known: Mapping[str, _Read] = field(default_factory=dict)
+    _owners: Mapping[str, str] = field(default_factory=dict)
+    """The session id of each pane's row of the last answer that had panes."""
 
     def read(self, text: str, *, panes: bool) -> Listing | Unknown:
         """Read what tmux printed. ``panes``: a row for each pane was asked for, so each session must have one."""
@@ -49,7 +51,7 @@ class ListingReader:
             if server != self._server:
                 self._server, self._known = server, {}
             rows = self._identified(lines[:end])
-            pane_lines = _by_session(lines[end + 1 :], rows, panes=panes)
+            pane_lines = self._by_session(lines[end + 1 :], rows, panes=panes)
         except NoRow as error:
             return Unknown(Source.SOCKET, f"The listing of {self.socket} can't be believed: {error}.", self.socket)
         return self._listing(server, rows, pane_lines, panes=panes)
@@ -65,6 +67,26 @@ class ListingReader:
                 raise NoRow(f"the session {session_id} is listed twice")
             rows[session_id] = line
         return rows
+
+    def _by_session(self, lines: Sequence[str], rows: Mapping[str, str], *, panes: bool) -> Mapping[str, Sequence[str]]:
+        """The panes' rows by session id. A pane of a session that is not listed proves that the answer is not whole."""
+        if lines and not panes:
+            raise NoRow("something follows the server's own row")
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        owners: dict[str, str] = {}
+        for line in lines:
+            session_id = self._owners.get(line)
+            if session_id is None:
+                if not line.startswith(PANE_KIND):
+                    raise NoRow(f"a pane's row begins with {line[:2]!r}")
+                session_id = session_id_of(line)
+            if session_id not in rows:
+                raise NoRow(f"a pane of the session {session_id} is listed, and that session is not")
+            owners[line] = session_id
+            found[session_id].append(line)
+        if panes:
+            self._owners = owners
+        return found
 
     def _listing(
         self, server: Server, rows: Mapping[str, str], pane_lines: Mapping[str, Sequence[str]], *, panes: bool
@@ -107,18 +129,3 @@ def _end_of_sessions(lines: Sequence[str]) -> int:
         if line.startswith(SERVER_KIND):
             return at
     raise NoRow("the server's own row is missing, so it is cut")
-
-
-def _by_session(lines: Sequence[str], rows: Mapping[str, str], *, panes: bool) -> Mapping[str, Sequence[str]]:
-    """The panes' rows by session id. A pane of a session that is not listed proves that the answer is not whole."""
-    if lines and not panes:
-        raise NoRow("something follows the server's own row")
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for line in lines:
-        if not line.startswith(PANE_KIND):
-            raise NoRow(f"a pane's row begins with {line[:2]!r}")
-        session_id = session_id_of(line)
-        if session_id not in rows:
-            raise NoRow(f"a pane of the session {session_id} is listed, and that session is not")
-        found[session_id].append(line)
-    return found
