@@ -88,6 +88,11 @@ class Sightings:
         """All sightings of one session as they are after the changes so far."""
         return self._known.get(key, _NONE)
 
+    def is_unremarkable(self, session: Session, last_complete: float | None) -> bool:
+        """Nothing was seen of it, and nothing is to be noted of its panes and clients: so it is with most, in most sweeps."""
+        unseen = session.key not in self._known
+        return unseen and not session.all_panes_dead and not session.is_attached and not has_left(session, _NONE, last_complete)
+
     def has_any(self, *sights: Sight) -> bool:
         """Whether any session has one of these."""
         return any(sight in seen for seen in self._known.values() for sight in sights)

@@ -180,8 +180,10 @@ class Session:
     @property
     def last_activity(self) -> int:
         """The latest of client input, attach, and output in any window (Unix seconds)."""
-        latest = max((window.activity for window in self.windows), default=0)
-        return max(self.activity, self.last_attached or 0, latest)
+        latest = max(self.activity, self.last_attached or 0)
+        for window in self.windows:
+            latest = max(latest, window.activity)
+        return latest
 
     @property
     def dead_since(self) -> int | None:

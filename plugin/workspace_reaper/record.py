@@ -33,6 +33,9 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
     gap = rules.confirmation_gap
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
+        lives_on = row is not None and not row.deleted and not row.archived
+        if lives_on and sightings.is_unremarkable(session, scene.memory.last_complete):
+            continue
         sightings.note_clients(session, scene.memory.last_complete)
         sightings.set(key, Sight.DEAD, holds=session.all_panes_dead)
         sightings.set(key, Sight.ARCHIVED, holds=row is not None and row.archived)

@@ -24,7 +24,7 @@ _QUIET = {"activity_grace": 3600, "idle_ttl": 86400}
 def idle(tmp: Path, rounds: int) -> Iterator[Result]:
     """A full sweep with nothing to do."""
     with World(tmp, **_QUIET) as world:
-        ids = world.workspaces(SESSIONS)
+        ids = _settled(world, SESSIONS)
         for _ in range(3):
             assert world.sweep().complete
         ours, floor, seed, objects = [], [], [], []
@@ -73,21 +73,21 @@ def _reaping(world: World, rounds: int) -> tuple[list[float], list[float]]:
     assert world.sweep().complete, "a reaper that runs has its ledger open"
     ours, floor = [], []
     for _ in range(rounds):
-        ids = _settled(world)
+        ids = _settled(world, REAPED, archived=True)
         lines = floors.guarded_lines(world.server, _session_ids(world, ids))
         # The last one comes after the kills, as ours does: until then tmux is busy with what they left it to do.
         floor.append(seconds(lambda: _bare(world, lines)))  # noqa: B023  called at once
         world.host.delete(*ids)
-        _settled(world)
+        _settled(world, REAPED, archived=True)
         reports = []
         ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023
         assert reports[0].count("reaped") == REAPED
     return ours, floor
 
 
-def _settled(world: World) -> list[str]:
-    """Archived workspaces whose sessions have done with starting: or their start is measured as well."""
-    ids = world.workspaces(REAPED, archived=True)
+def _settled(world: World, count: int, **flags: bool) -> list[str]:
+    """Workspaces whose sessions have done with starting: or their start is measured as well."""
+    ids = world.workspaces(count, **flags)
     time.sleep(2)
     return ids
 

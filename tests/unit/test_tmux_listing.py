@@ -245,8 +245,10 @@ def test_what_did_not_change_is_not_read_again() -> None:
         [session_row(), SERVER, pane_row(), pane_row(pane_id="%9")],
         [session_row(), SERVER.replace("77", "78"), pane_row()],
         [session_row(), SERVER],
+        [OTHER, SERVER, pane_row()],
+        [session_row(), SERVER, pane_row(), session_row()],
     ],
-    ids=["another pid in its pane", "another pane", "another server", "no pane"],
+    ids=["another pid in its pane", "another pane", "another server", "no pane", "a pane without its session", "no pane's row"],
 )
 def test_what_was_remembered_does_not_hide_a_change(lines: list[str]) -> None:
     reader = ListingReader(SOCKET)
