@@ -44,7 +44,8 @@ def without(*names: str) -> dict[str, Any]:
 
 @pytest.fixture
 def terminal(tmux_server: TmuxServer) -> TmuxTerminal:
-    return TmuxTerminal(tmux_server.path)
+    # On a busy machine some hundred kills in one command take longer than a command may: a sweep asks for fewer.
+    return TmuxTerminal(tmux_server.path, limit=60)
 
 
 @pytest.fixture
