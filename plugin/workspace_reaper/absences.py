@@ -70,7 +70,7 @@ def compare(past: Past | None, now: Census, sessions: Collection[str] | None, at
     missing = vanished(past, now)
     changed = _change_of_identity(past.census, now) or _restored(past, now, missing)
     if changed is not None:
-        return Comparison(Past(now), withheld=missing, why=changed, doubtful=bool(missing))
+        return Comparison(Past(now), withheld=missing, why=changed, doubtful=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.census.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     if missing and too_many:
@@ -155,6 +155,12 @@ def _count(past: Past, now: Census, missing: Set[str], sessions: Collection[str]
         of = "an unknown number of" if sessions is None else f"{len(living)}"
         return following, f"{len(with_session)} of {of} workspaces with a session vanished within {WINDOW:g} s"
     return following, None
+
+
+def _lost_much(past: Past, at: float) -> bool:
+    """Too much had vanished a moment ago: a census of several transactions may see the rows go before their order."""
+    lost = {absent.workspace_id for absent in past.recent if at - absent.at < WINDOW}
+    return _too_many(len(lost), len(past.census.workspaces | lost))
 
 
 def _too_many(lost: int, of: int) -> bool:

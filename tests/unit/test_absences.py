@@ -133,6 +133,16 @@ def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
     assert (comparison.deleted, comparison.withheld, comparison.doubtful) == ((), ids(count), True)
 
 
+@pytest.mark.parametrize(("gone", "later", "doubtful"), [(5, 1.0, True), (2, 1.0, False), (5, WINDOW, False)])
+def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(gone: int, later: float, doubtful: bool) -> None:
+    """A census of several transactions may see the rows go before their order."""
+    before = census(ids(5))
+    emptied = census(ids(5) - ids(gone), oldest=before.oldest)
+    first = compare(Past(before), emptied, NOBODY, 100.0)
+    second = compare(first.past, replace(emptied, oldest=(), epoch="2"), NOBODY, 100.0 + later)
+    assert (second.withheld, second.why is not None, second.doubtful) == (NOBODY, True, doubtful)
+
+
 def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
     before = census(ids(9))
     assert after(before, census(ids(8), epoch="2")).doubtful
