@@ -1,0 +1,38 @@
+"""Of what the steps of the state machine are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hypothesis import strategies as st
+
+from tests.tools.hosts import StandardHost
+from tests.tools.machine_world import name_of
+
+__all__ = ["AFTERWARDS", "CHANGES", "NAME", "WHICH", "WORKSPACES"]
+
+WORKSPACES = ("w1", "w2", "w3", "w4", "w5")
+WHICH = st.integers(0, 5)
+"""Of those that are there."""
+
+NAME = st.sampled_from([*map(name_of, WORKSPACES), "mine", "my-own"])
+"""The last two are foreign to the reaper."""
+
+AFTERWARDS = st.sampled_from(
+    [None] * 4
+    + [{"seconds": 1000 * many} for many in (0, 1, 1, 1, 2, 2, 3, 3, 5, 11, 21, 21, 41)]
+    + [{"seconds": 2000, "dry": True}, {"asleep": 3000}, {"asleep": 50_000}, {"set_ahead": 3000}, {"set_ahead": 50_000}]
+)
+"""The sweep that follows a step: after so many seconds, or a machine's sleep, or somebody who set the clock. See `LIMITS`."""
+
+CHANGES: Mapping[str, Callable[[StandardHost, str], None]] = {
+    "delete": lambda host, one: host.delete(one),
+    "archive": lambda host, one: host.archive(one),
+    "unarchive": lambda host, one: host.archive(one, on=False),
+    "pin": lambda host, one: host.pin(one),
+    "unpin": lambda host, one: host.pin(one, on=False),
+    "run": lambda host, one: host.run(one),
+    "stop": lambda host, one: host.run(one, on=False),
+    "delete the worktree": lambda host, one: host.delete_worktree(one),
+    "flag as deleted": lambda host, one: host.flag_deleted(one),
+}
