@@ -121,7 +121,7 @@ def test_i54_a_session_in_the_middle_of_its_creation(cao: CaoServer) -> None:
 def test_i36_i49_what_is_idle_goes_for_good_but_not_what_is_being_set_up_or_somebody_elses(
     cao: CaoServer,
 ) -> None:
-    start(cao, idle_ttl="4")
+    start(cao, idle_ttl="8")
     terminals = cao.create_all("cao-idle", "cao-busy", "cao-owned")
     cao.update("cao-owned", "deferred_init_external_owner", 1)
     hold = cao.home / "hold"

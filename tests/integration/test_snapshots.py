@@ -202,6 +202,7 @@ def test_a_dead_pane(tmux_server: TmuxServer, store: SnapshotStore, tmp_path: Pa
         "set-option", "-g", "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", "%0", "echo last words; exit 3"
     )
     wait_until(lambda: tmux_server.run("list-panes", "-F", "#{pane_dead}") == "1")
+    wait_until(lambda: "last words" in tmux_server.run("capture-pane", "-p", "-t", "%0"))
     kept = keep(store, tmux_server)
     (pane,) = panes_of(kept)
     assert pane.dead

@@ -173,7 +173,7 @@ def test_a_server_that_dies_while_it_is_asked(tmux_server: TmuxServer) -> None:
     tmux_server.new_session("work")
     tmux_server.stop()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(observe, tmux_server.path)
+        asked = pool.submit(observe, tmux_server.path, limit=60)
         wait_until(lambda: clients_of(tmux_server.path))
         tmux_server.kill_hard()
         reason(asked.result())
