@@ -198,11 +198,13 @@ def test_a_directory_that_was_removed_keeps_its_name(tmux_server: TmuxServer, st
 
 def test_a_dead_pane(tmux_server: TmuxServer, store: SnapshotStore, tmp_path: Path) -> None:
     tmux_server.new_session("work", FOREVER, "-c", str(tmp_path))
-    tmux_server.run(
-        "set-option", "-g", "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", "%0", "echo last words; exit 3"
-    )
+    over = tmp_path / "over"
+    # tmux may notice the end of a program before it has read what that wrote last.
+    command = f"echo last words; while [ ! -e {over} ]; do sleep 0.1; done; exit 3"
+    tmux_server.run("set-option", "-g", "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", "%0", command)
+    wait_until(lambda: "last words" in screen(tmux_server))
+    over.touch()
     wait_until(lambda: tmux_server.run("list-panes", "-F", "#{pane_dead}") == "1")
-    wait_until(lambda: "last words" in tmux_server.run("capture-pane", "-p", "-t", "%0"))
     kept = keep(store, tmux_server)
     (pane,) = panes_of(kept)
     assert pane.dead
