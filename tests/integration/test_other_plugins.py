@@ -234,7 +234,7 @@ assert status == 0, status
 @pytest.mark.parametrize("when", ["unbuilt", "built"])
 def test_a_forked_host_asks_too(world: World, when: str) -> None:
     (saved,) = archived(world, 1)
-    arguments = ["-W", "ignore::DeprecationWarning", "-c", FORKED, str(world.write_config()), when]
+    arguments = ["-W", "ignore:This process:DeprecationWarning", "-c", FORKED, str(world.write_config()), when]
     ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=LIMIT, env=world.environment())
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "reaped" not in ended.stdout
