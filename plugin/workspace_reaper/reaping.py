@@ -147,7 +147,7 @@ class Reaping:
         )
 
     def _keep_panes(self, terminal: Terminal, cases: Sequence[Case]) -> None:
-        """Without a snapshot only what was deleted goes: nobody will ask for it again."""
+        """Why a session has no snapshot is weighed at the recheck: it may be gone."""
         snapshots = self._context.parts.snapshots
         if snapshots is None:
             for case in cases:
@@ -161,12 +161,6 @@ class Reaping:
                 failures = snapshots.take(terminal, [order for order in orders if order.reap_id in failures])
         for case in cases:
             case.snapshot = failures.get(case.reap_id)
-            if case.snapshot is None:
-                continue
-            unknown = Unknown(Source.SNAPSHOT, case.snapshot, case.key.socket, case.entry.session)
-            self._context.report.unknown.append(unknown)
-            if case.reason is not Reason.DELETED:
-                case.spare("snapshot")
 
     # 6 recheck
 
@@ -199,11 +193,23 @@ class Reaping:
             elif self._context.parts.names.manages(session) != case.entry.workspace_id:
                 # Renamed, or marked by another registry's reaper, since the first listing: no longer ours to judge.
                 case.spare("unmanaged")
-            else:
+            elif self._may_go_without_panes(case):
                 accepted = self._ask_again(case, session, rows, *moment)
                 if accepted is not None:
                     guards[case.key] = accepted
         return guards
+
+    def _may_go_without_panes(self, case: Case) -> bool:
+        """Without a snapshot only what was deleted goes: nobody will ask for it again. That there is none is said of all."""
+        if case.snapshot is None or self._context.parts.snapshots is None:
+            return True
+        unknown = Unknown(Source.SNAPSHOT, case.snapshot, case.key.socket, case.entry.session)
+        if unknown not in self._context.report.unknown:
+            self._context.report.unknown.append(unknown)
+        if case.reason is Reason.DELETED:
+            return True
+        case.spare("snapshot")
+        return False
 
     def _ask_again(self, case: Case, session: Session, rows: Rows, scene: Circumstances, now: float) -> Guard | None:
         workspace_id, rules = case.entry.workspace_id, self._context.parts.rules

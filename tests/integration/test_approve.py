@@ -100,7 +100,7 @@ def test_it_lets_go_exactly_what_it_showed(
     reaper("sweep", "--approve", "--yes")
     assert not any(map(world.lives, latched))
     assert [reaper("sweep").code for _ in range(3)][-1] == 0
-    assert "the breaker holds nothing back that could go" in reaper("sweep", "--approve").out
+    assert "nothing waits for a word of yours" in reaper("sweep", "--approve").out
     assert reaper("sweep", "--approve", "--yes", "--json").json["totals"]["managed"] == 1
 
 

@@ -37,7 +37,7 @@ def ask_to_let_go(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[froz
         if held:
             _show_held(held)
         else:
-            say("the breaker holds nothing back that could go")
+            say("nothing waits for a word of yours: neither the breaker nor failed kills hold back what could go")
     if held and not yes:
         agree(f"Let exactly these {len(held)} sessions go?", before="workspace-reaper sweep --dry-run")
     return frozenset(entry.key for entry in held if entry.key), report
