@@ -16,7 +16,6 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
-import workspace_hookspecs
 from workspace_hookspecs import Candidate, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper import operations
 from workspace_reaper.memory import Alarm
@@ -254,8 +253,8 @@ def begun_text(alarm: Alarm) -> str:
 
 
 def test_the_contract_tells_other_plugins_each_name() -> None:
-    text = (Path(workspace_hookspecs.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    for name in {name for name, *_ in CAUSES.values()} | {"configuration"}:
+    text = (Path(__file__).parents[2] / "hookspecs" / "README.md").read_text(encoding="utf-8")
+    for name in {name for name, *_ in CAUSES.values()} | {"configuration", "canary"}:
         assert f"`{name}` (" in text
 
 
