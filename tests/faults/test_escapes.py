@@ -120,9 +120,10 @@ def test_i62_whatever_it_is_called_nothing_is_run_and_nothing_acts_on_a_terminal
     world: World, screen: Screen, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the first look to the restored session, in text and in JSON, in the log, and in every file's name."""
-    name, _ = start(world, "a")
+    name, session_id = start(world, "a")
     kept, _ = start(world, "b")
     worktree = str(world.tmp / f"work {BAD}")
+    is_found_again = world.server.show(session_id, "#{pane_current_path}") == worktree
     with TmuxServer(name="s" + BAD.replace("/", "")[:40]) as other:
         start(world, "c", server=other)
         world.configure(tmux_sockets=[world.server.path, other.path])
@@ -142,7 +143,9 @@ def test_i62_whatever_it_is_called_nothing_is_run_and_nothing_acts_on_a_terminal
         assert (reap["outcome"], reap["workspace_id"]) == ("reaped", name[3:])
         for option in ([], ["--full"], ["--json"]):
             assert "shown" in screen("show", *option, reap["id"]) or option == ["--json"]
-        screen("restore", reap["id"])
+        if not is_found_again:
+            assert "these directories are gone" in screen("restore", reap["id"], expect=(1,))
+        screen("restore", *([] if is_found_again else ["--force"]), reap["id"])
         assert len(world.server.session_ids()) == 2, "it is back, beside the one that was kept"
         screen("status")
         on_terminal(world, "explain", "--socket", world.server.path, "--", kept)

@@ -49,7 +49,9 @@ _FIELDS = (
     ("pane_active", _FLAG),
     ("pane_dead", _FLAG),
     ("pane_title", _TEXT),
-    ("?pane_dead,#{pane_start_path},#{pane_current_path}", _TEXT),  # a dead pane has no process to ask
+    # A dead pane has no process to ask. tmux 3.5a alone writes control characters of a path as escapes, which can't be read
+    # back: a session in such a directory is restored with --force.
+    ("?pane_dead,#{pane_start_path},#{pane_current_path}", _TEXT),
     ("pane_width", _NUMBER),
     ("pane_height", _NUMBER),
     ("history_size", _NUMBER),
