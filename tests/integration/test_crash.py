@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -228,9 +229,12 @@ def scene(worlds: Callable[..., World]) -> Iterator[Scene]:
         yield made
     finally:
         for process in made.processes:
-            if process.is_running():  # psutil itself sees to it that the pid is still the same process
-                for each in [*process.children(), process]:
-                    each.kill()
+            # psutil itself sees to it that a pid is still the same process; any of them may end by itself meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for each in process.children():
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
+                process.kill()
 
 
 def at_observe(scene: Scene) -> None:
