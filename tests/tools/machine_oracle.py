@@ -127,7 +127,8 @@ class Oracle:
         self.breaker.look(orphans, len(ours), rows_lost=lost >= 3 and lost > len(self._rows) / 2)
         was_latched = self.breaker.latched
         if before == self._registry:
-            self.breaker.approve({key for key in approved if self._gone(ours.get(key, ""), rows)})
+            # Only what is there can be let go; those that are gone free it by staying away.
+            self.breaker.approve({key for key in approved if key in ours and self._gone(ours[key], rows)})
         recognised = {one for one in ours.values() if not self._gone(one, rows)}
         scene = _Scene(now, rows, self._registry, recognised, was_latched, {one: ("deleted", at) for one, at in said.items()})
         fates = self._judge(sessions, ours, scene)
