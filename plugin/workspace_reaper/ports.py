@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.memory import Changes, Event, Memory, RegistryMemory
@@ -35,8 +35,10 @@ class Terminal(Protocol):
     def stand_down(self) -> None:
         """No kill follows any more."""
 
-    def kill(self, guards: Sequence[Guard]) -> KillAnswers:
-        """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``."""
+    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillAnswers:
+        """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``.
+
+        ``meanwhile`` may be called while it works; it raises nothing, and of this terminal calls ``get_ready`` alone."""
 
     def capture(
         self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from time import perf_counter
 
 from workspace_reaper import proof
@@ -35,6 +36,7 @@ from workspace_reaper.ports import Terminal
 from workspace_reaper.reap_model import Intent
 from workspace_reaper.recheck import look_again, saving
 from workspace_reaper.report import evidence
+from workspace_reaper.second_look import describe
 from workspace_reaper.snapshot_model import SnapshotOrder
 
 __all__ = ["ATTEMPTS", "Reaping"]
@@ -64,6 +66,7 @@ class Reaping:
         # In the order of their ids, so that a batch is narrow. Those that failed before come last, and alone.
         queue = deque(sorted(cases, key=lambda case: (self._is_doubtful(case), int(case.key.session_id[1:]))))
         unanswered = 0.0
+        terminal.get_ready()
         while queue:
             if stopping():
                 _give_up(queue, "stopping")
@@ -72,7 +75,7 @@ class Reaping:
                 _give_up(queue, "unanswered")
                 return
             batch, began = self._next(queue), perf_counter()
-            blocked = self._batch(terminal, batch)
+            blocked = self._batch(terminal, batch, queue)
             if any(case.answer is Answer.NONE for case in batch):
                 unanswered += perf_counter() - began
             queue.extend(case for case in batch if case.answer is Answer.NONE and not case.ended)
@@ -91,24 +94,20 @@ class Reaping:
             batch.append(queue.popleft())
         return batch
 
-    def _batch(self, terminal: Terminal, batch: Sequence[Case]) -> Unknown | None:
+    def _batch(self, terminal: Terminal, batch: Sequence[Case], later: Sequence[Case]) -> Unknown | None:
         """Prepare, recheck and kill one batch; what stood in the way, if anything did."""
         seconds = self._context.report.seconds
         with seconds.step("prepare"):
-            blocked = self._prepare(terminal, [case for case in batch if case.intent is None])
+            blocked = self._prepare(terminal, batch)
         if blocked is not None:
             return blocked
-        batch = [case for case in batch if not case.ended]
-        if not batch:
-            return None
-        terminal.get_ready()
         with seconds.step("recheck"):
             guards = self._recheck(terminal, batch)
         if isinstance(guards, Unknown):
             return guards
         if guards:
             with seconds.step("kill"):
-                answers = terminal.kill(list(guards.values()))
+                answers = terminal.kill(list(guards.values()), lambda: self._look_ahead(terminal, later))
             self._context.parts.pace.learn(len(guards), answers.seconds, nothing=self._asking)
             for case in batch:
                 if case.key in guards:
@@ -117,10 +116,12 @@ class Reaping:
 
     # 5 prepare. What the plugins say of it, and which processes are its own, is known already.
 
-    def _prepare(self, terminal: Terminal, cases: Sequence[Case]) -> Unknown | None:
+    def _prepare(self, terminal: Terminal, batch: Sequence[Case]) -> Unknown | None:
         """Commit the intents, and keep the panes. Without the intents nothing dies."""
+        cases = [case for case in batch if case.intent is None]
         if not cases:
             return None
+        describe(self._context.parts, cases)
         intents = [self._intent(case) for case in cases]
         try:
             self._context.ledger.intend(intents)
@@ -130,6 +131,12 @@ class Reaping:
             case.intent, case.entry.reap_id = intent, case.reap_id
         self._keep_panes(terminal, cases)
         return None
+
+    def _look_ahead(self, terminal: Terminal, later: Sequence[Case]) -> None:
+        """What the next batch needs and tmux has no part in, while tmux works off this one."""
+        if later:
+            terminal.get_ready()
+            describe(self._context.parts, list(islice(later, self._context.parts.pace.size)))
 
     def _intent(self, case: Case) -> Intent:
         return Intent(

@@ -14,7 +14,7 @@ from workspace_reaper.parts import Parts
 from workspace_reaper.policy import rests_on_idleness
 from workspace_reaper.process_model import Details, ProcessKey, ProcessTable
 
-__all__ = ["look_at_processes"]
+__all__ = ["describe", "look_at_processes"]
 
 WINDOW = 0.2
 """Seconds, the least between two looks at the CPU time: a program that computes uses ten ticks in them. Without it a session
@@ -22,8 +22,8 @@ that is seen for the first time would have no clock but those of its terminal.""
 
 
 def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) -> Unknown | None:
-    """Give each case its processes, with what is to be known of them: afterwards there is nothing left to measure. Spare those
-    that are at work although they go for being idle. What stood in the way, if anything did: then nothing may die."""
+    """Give each case its processes. Spare those that are at work although they go for being idle. What stood in the way, if
+    anything did: then nothing may die."""
     resting = [
         case
         for case in cases
@@ -34,28 +34,37 @@ def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) ->
         first = parts.processes.table()
     if isinstance(first, Unknown):
         return first
-    details: dict[ProcessKey, Details] = {}
+    details: Mapping[ProcessKey, Details] = {}
     before = None
     if resting and first is not None:
         before = _families(first, seen)
         # Reading what there is to read takes up the time between the two looks, or a part of it.
-        details.update(parts.processes.details(_keys(before, cases)))
+        details = parts.processes.details([kin.process.key for case in cases for kin in before[case.key]])
         time.sleep(min(WINDOW, max(0.0, first.at + WINDOW - time.time())))
     second = parts.processes.table()
     if isinstance(second, Unknown):
         return second
     now = _families(second, seen)
-    details.update(parts.processes.details([key for key in _keys(now, cases) if key not in details]))
     for case in cases:
         case.family = now[case.key]
-        case.details = {kin.process.key: details[kin.process.key] for kin in case.family if kin.process.key in details}
+        _learn(case, details)
     if first is not None and before is not None:
         _spare_the_busy(resting, before, now, second.at - first.at)
     return None
 
 
-def _keys(family_of: Mapping[SessionKey, Sequence[Kin]], cases: Sequence[Case]) -> list[ProcessKey]:
-    return [kin.process.key for case in cases for kin in family_of[case.key]]
+def describe(parts: Parts, cases: Sequence[Case]) -> None:
+    """What is to be known of their processes: afterwards, when they are dead, there is nothing left to measure."""
+    missing = [kin.process.key for case in cases for kin in case.family if kin.process.key not in case.details]
+    if missing:
+        details = parts.processes.details(missing)
+        for case in cases:
+            _learn(case, details)
+
+
+def _learn(case: Case, details: Mapping[ProcessKey, Details]) -> None:
+    found = {kin.process.key: details[kin.process.key] for kin in case.family if kin.process.key in details}
+    case.details = {**case.details, **found}
 
 
 def _spare_the_busy(

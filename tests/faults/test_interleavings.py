@@ -7,9 +7,11 @@ recheck is). While it waits the world changes, for real. Then the sweep goes on,
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -438,6 +440,21 @@ def test_each_batch_has_a_recheck_of_its_own(world: World, erring: Erring, joint
     assert scene.living() == {first, late, last}
     assert report.count("reaped") == 8
     assert (report.exit_code, report.unknown) == (0, []), "no panes to keep where there is no session"
+
+
+def test_a_ledger_that_fails_between_two_batches_stops_those_that_follow(world: World, erring: Erring) -> None:
+    scene = condemned(world, Reason.ARCHIVED, *"abcdef")
+    small_batches(world, 2)
+
+    def fill() -> None:
+        with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
+            ledger.execute("CREATE TRIGGER full BEFORE INSERT ON reap BEGIN SELECT RAISE(FAIL, 'no room'); END")
+
+    with erring(RECHECK) as front:
+        report = sweep_during(front, fill, scene.sweep)
+    assert sorted(told for told in scene.told(report).values()) == [("reaped", None)] * 2 + [("spared", "ledger")] * 4
+    assert len(scene.living()) == 4
+    assert (report.exit_code, [unknown.source for unknown in report.unknown]) == (3, [Source.LEDGER])
 
 
 def test_sixty_sessions_and_clients_that_come_in_the_middle(world: World, erring: Erring) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 __all__ = ["as_json", "json_list", "json_object"]
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 
 def as_json(value: object) -> str:
     """``value`` as compact JSON. Lone surrogates stay as they are, for ``SafeText`` to escape: JSON's own escapes would join
     two that follow one another. Raises ``TypeError`` for what is no JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def json_list(text: str) -> list[Any]:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -63,8 +63,30 @@ class Client:
         """It runs, and it is this process that started it."""
         return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
 
-    def finish(self, stdin: str | None, limit: float) -> Completed:
-        """Give it its input and wait at most ``limit`` seconds, then end it with SIGKILL."""
+    def finish(self, stdin: str | None, limit: float, meanwhile: Callable[[], None] | None = None) -> Completed:
+        """Give it its input and wait at most ``limit`` seconds, then end it with SIGKILL.
+
+        ``meanwhile`` is called in this thread while the client works, if a thread can be had; what it raises ends the client.
+        """
+        if meanwhile is None:
+            return self._finish(stdin, limit)
+        try:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only a kill needs it
+
+            beside = ThreadPoolExecutor(1, "workspace-reaper-tmux")
+            ended = beside.submit(self._finish, stdin, limit)
+        except RuntimeError:  # the interpreter is about to end, or the machine is full
+            return self._finish(stdin, limit)
+        with beside:
+            try:
+                meanwhile()
+                return ended.result()
+            except BaseException:
+                if self._process is not None:
+                    self._process.kill()
+                raise
+
+    def _finish(self, stdin: str | None, limit: float) -> Completed:
         started = time.monotonic()
         process = self._process
         if process is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import libtmux
@@ -59,10 +60,14 @@ class ReaperServer(libtmux.Server):
         ``-u`` goes first: without a UTF-8 locale tmux prints ``_`` for each TAB and each non-ASCII byte, with exit code 0.
         """
         if (cmd, *args) == _FEED and target is None and stdin is not None:
-            return TmuxCommand(self._take_ready().finish(stdin, self._limit))
+            return self.feed(stdin)
         options = [] if target is None else ["-t", str(target)]
         arguments = ["-u", "-S", self._path, cmd, *options, *map(str, args)]
         return TmuxCommand(run(arguments, stdin=stdin, limit=self._limit))
+
+    def feed(self, stdin: str, meanwhile: Callable[[], None] | None = None) -> TmuxCommand:
+        """``source-file -`` with these lines. ``meanwhile`` is called while tmux works them off."""
+        return TmuxCommand(self._take_ready().finish(stdin, self._limit, meanwhile))
 
     def get_ready(self) -> None:
         """Start the client of the next ``source-file -`` ahead: it waits for its input, and holds nobody up."""

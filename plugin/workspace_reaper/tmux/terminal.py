@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -84,8 +84,10 @@ class TmuxTerminal:
             return Listing(self._socket, (), answered=False)
         return self._unknown(advice(completed))
 
-    def kill(self, guards: Sequence[Guard]) -> KillAnswers:
+    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillAnswers:
         """Kill each session whose guard still holds, in one invocation; see ``guard.kill_line``.
+
+        ``meanwhile`` is called while tmux works, and may call ``get_ready`` and nothing else of this terminal.
 
         A guard of another socket, or with a value that may not enter a command, is not sent and gets no answer.
         ``seconds`` is the wall time of the tmux client.
@@ -101,8 +103,7 @@ class TmuxTerminal:
                 errors.append(str(error))
         if not lines:
             return KillAnswers(answers, 0.0, " ".join(errors) or None)
-        command = self._source(lines)
-        completed = command.completed
+        completed = self._tmux().feed("".join(lines), meanwhile).completed
         answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
