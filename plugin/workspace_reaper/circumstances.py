@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from math import floor
+from typing import Any
 
 from workspace_reaper.clocks import Times, notice
 from workspace_reaper.confirmations import Sightings, has_left, retry_at
@@ -85,17 +86,16 @@ class Circumstances:
         """All that is known of this session at this moment (Unix seconds)."""
         key = session.key
         seen = self.sightings.of(key)
-        orphan, failed = seen.get(Sight.ORPHAN), seen.get(Sight.FAILED)
+        # Of most sessions nothing is remembered: for them this is what a sweep spends most of its own time on.
+        remembered: dict[str, Any] = self._remembered(key, seen, now) if seen else {}
+        if has_left(session, seen, self.memory.last_complete):
+            remembered["detached_at"] = now
         return Facts(
             session=session,
             workspace_id=workspace_id,
             row=row,
             now=now,
             testimony=self.said(session, workspace_id),
-            detached_at=now if has_left(session, seen, self.memory.last_complete) else _first(seen, Sight.DETACHED),
-            archived_since=_first(seen, Sight.ARCHIVED),
-            dead_since=_first(seen, Sight.DEAD),
-            confirmations=orphan.count if orphan else 0,
             proven=row is not None or self._is_proven(session, workspace_id),
             recognises_others=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
@@ -105,11 +105,22 @@ class Circumstances:
             home=lives_in(session, self.whereabouts),
             times=self.times,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
-            announced_at=_first(seen, Sight.ANNOUNCED),
-            undone=frozenset(cause for cause, sight in UNDONE.items() if sight in seen) if seen else frozenset(),
-            failures=failed.count if failed else 0,
-            retry_at=None if failed is None or key in self.insisted else retry_at(failed, now, self.retry_after),
+            **remembered,
         )
+
+    def _remembered(self, key: SessionKey, seen: Mapping[Sight, Sighting], now: float) -> dict[str, Any]:
+        """The facts that rest on what earlier sweeps have seen."""
+        orphan, failed = seen.get(Sight.ORPHAN), seen.get(Sight.FAILED)
+        return {
+            "detached_at": _first(seen, Sight.DETACHED),
+            "archived_since": _first(seen, Sight.ARCHIVED),
+            "dead_since": _first(seen, Sight.DEAD),
+            "confirmations": orphan.count if orphan else 0,
+            "announced_at": _first(seen, Sight.ANNOUNCED),
+            "undone": frozenset(cause for cause, sight in UNDONE.items() if sight in seen),
+            "failures": failed.count if failed else 0,
+            "retry_at": None if failed is None or key in self.insisted else retry_at(failed, now, self.retry_after),
+        }
 
 
 def _first(seen: Mapping[Sight, Sighting], sight: Sight) -> float | None:

@@ -6,7 +6,7 @@ Times are Unix seconds (UTC). tmux's own clocks have a resolution of one second;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -171,19 +171,18 @@ class Session:
     version: str
     windows: tuple[Window, ...]
     panes: tuple[Pane, ...] = ()
+    last_activity: int = field(init=False, repr=False, compare=False)
+    """The latest of client input, attach, and output in any window (Unix seconds)."""
+
+    def __post_init__(self) -> None:
+        # Once: a session that has not changed since the last listing is the same object, and asked for it in every sweep.
+        latest = max(self.activity, self.last_attached or 0, *(window.activity for window in self.windows))
+        object.__setattr__(self, "last_activity", latest)
 
     @property
     def is_attached(self) -> bool:
         """A client of any kind looks at it, or at a peer in its group."""
         return self.attached > 0 or self.has_client or self.group_has_client
-
-    @property
-    def last_activity(self) -> int:
-        """The latest of client input, attach, and output in any window (Unix seconds)."""
-        latest = max(self.activity, self.last_attached or 0)
-        for window in self.windows:
-            latest = max(latest, window.activity)
-        return latest
 
     @property
     def dead_since(self) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workspace_reaper.beside import Beside
 from workspace_reaper.memory import ServerMemory
 from workspace_reaper.model import Listing, Session, SessionKey, Source, Unknown
 from workspace_reaper.names import Names
@@ -30,9 +30,9 @@ class Observation:
     table: ProcessTable | Unknown | None = None
 
     @property
-    def workspace_ids(self) -> list[str]:
-        """Of all managed sessions, each once."""
-        return sorted({workspace_id for _, workspace_id in self.sessions})
+    def workspace_ids(self) -> frozenset[str]:
+        """Of all managed sessions."""
+        return frozenset([workspace_id for _, workspace_id in self.sessions])
 
     @property
     def clear(self) -> dict[str, frozenset[SessionKey]]:
@@ -70,7 +70,7 @@ def observe(
     """One listing for each socket, and meanwhile one pass over the processes. A socket that can't be read is Unknown, and the
     others go on."""
     observation = Observation()
-    passing = _Meanwhile(table) if table else None
+    passing = Beside(table, "workspace-reaper processes") if table else None
     for terminal in terminals:
         answer = terminal.observe(stamp)
         if isinstance(answer, Unknown):
@@ -81,27 +81,6 @@ def observe(
     if passing is not None:
         observation.table = passing.result()
     return observation
-
-
-class _Meanwhile:
-    """Runs in a thread while tmux works: it costs its time only once."""
-
-    def __init__(self, work: Callable[[], ProcessTable | Unknown]) -> None:
-        self._work = work
-        self._done: ProcessTable | Unknown | None = None
-        self._thread = threading.Thread(target=self._run, name="workspace-reaper processes", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # no thread can be started any more: the interpreter ends, or a limit is reached
-            self._run()
-
-    def result(self) -> ProcessTable | Unknown:
-        if self._thread.ident is not None:
-            self._thread.join()
-        return self._done if self._done is not None else self._work()
-
-    def _run(self) -> None:
-        self._done = self._work()
 
 
 def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerMemory], processes: Processes) -> None:

@@ -13,6 +13,7 @@ from workspace_reaper.model import SessionKey, Testimony
 from workspace_reaper.names import Names
 from workspace_reaper.pace import Pace
 from workspace_reaper.ports import Clock, Plugins, Processes, Registry, Snapshots, Terminal
+from workspace_reaper.recollection import Recollection
 from workspace_reaper.vetoes import NoPlugins
 from workspace_reaper.watch import Watch
 
@@ -42,6 +43,7 @@ class Parts:
     reuses_ids: bool = False
     plugins: Plugins = field(default_factory=NoPlugins)
     watch: Watch = field(default_factory=Watch)
+    recollection: Recollection = field(default_factory=Recollection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,13 +116,15 @@ class Sweep:
         parts = self._parts
         counts = self._full and IdleClock.CPU in parts.rules.idle_clocks
         table = parts.processes.glance if counts and parts.sampling.is_due(started) else None
+        recall = parts.recollection.ahead(self._ledger, parts.clock.now()) if self._full else None
         self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects, table)
         self.report.unmanaged = seen.unmanaged
         self.report.unknown = seen.unknown
         self.report.seconds.observe = perf_counter() - started
         for socket, name, workspace_id in seen.unreadable:
             self._hold_unknown(socket, name, None, workspace_id)
-        memory = self._ledger.recall(seen.workspace_ids, parts.clock.now())
+        ids = seen.workspace_ids
+        memory = recall(ids) if recall else self._ledger.recall(ids, parts.clock.now())
         doubt_empty_sockets(seen, memory.servers, parts.processes)
         return memory
 

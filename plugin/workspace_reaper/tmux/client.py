@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from workspace_reaper.beside import Beside
+
 __all__ = ["LIMIT", "Client", "Completed", "run"]
 
 LIMIT = 5.0
@@ -66,25 +68,19 @@ class Client:
     def finish(self, stdin: str | None, limit: float, meanwhile: Callable[[], None] | None = None) -> Completed:
         """Give it its input and wait at most ``limit`` seconds, then end it with SIGKILL.
 
-        ``meanwhile`` is called in this thread while the client works, if a thread can be had; what it raises ends the client.
+        ``meanwhile`` is called while the client works, or after that where no thread can be had; what it raises ends it.
         """
         if meanwhile is None:
             return self._finish(stdin, limit)
+        finishing = Beside(lambda: self._finish(stdin, limit), "workspace-reaper tmux")
         try:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only a kill needs it
-
-            beside = ThreadPoolExecutor(1, "workspace-reaper-tmux")
-            ended = beside.submit(self._finish, stdin, limit)
-        except RuntimeError:  # the interpreter is about to end, or the machine is full
-            return self._finish(stdin, limit)
-        with beside:
-            try:
-                meanwhile()
-                return ended.result()
-            except BaseException:
-                if self._process is not None:
-                    self._process.kill()
-                raise
+            meanwhile()
+            return finishing.result()
+        except BaseException:
+            if self._process is not None:
+                self._process.kill()
+            finishing.result()
+            raise
 
     def _finish(self, stdin: str | None, limit: float) -> Completed:
         started = time.monotonic()
