@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
@@ -27,13 +25,11 @@ def observe(path: str, *, panes: bool = True, limit: float = 5.0) -> Listing | U
     return TmuxTerminal(path, limit=limit).observe(STAMP, panes=panes)
 
 
-def clients_of(path: str) -> list[int]:
-    """Processes of ours that talk to the tmux server at this socket."""
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):  # another child has just ended
-            found += [child.pid] if path in child.cmdline() else []
-    return found
+def is_asked(path: str) -> bool:
+    """A client has connected to the socket, and the server has not taken it in yet. Before that, a server's end is no end of an
+    answer."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return any(line.endswith(f" {path}") and line.split()[5] == "02" for line in lines)
 
 
 def reason(answer: Listing | Unknown) -> str:
@@ -174,7 +170,7 @@ def test_a_server_that_dies_while_it_is_asked(tmux_server: TmuxServer) -> None:
     tmux_server.stop()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(observe, tmux_server.path, limit=60)
-        wait_until(lambda: clients_of(tmux_server.path))
+        wait_until(lambda: is_asked(tmux_server.path))
         tmux_server.kill_hard()
         reason(asked.result())
 
