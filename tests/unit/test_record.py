@@ -43,7 +43,7 @@ from workspace_reaper.memory import (
     Sight,
     Sighting,
 )
-from workspace_reaper.model import Listing, Reason, Rows, SessionKey, Source, Unknown, Verdict
+from workspace_reaper.model import Listing, Reason, Rows, Session, SessionKey, Source, Unknown, Verdict
 from workspace_reaper.observation import Observation
 from workspace_reaper.policy import Held, Judgement, Protection
 from workspace_reaper.record import after_kills, before_kills, confirm, when_blind
@@ -450,3 +450,27 @@ def test_a_latched_breaker_stays_an_alarm_without_the_registry() -> None:
     changes = seen_blindly(memory(breaker=latched), NO_DATABASE)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"unreadable", "breaker"}
+
+
+# Of most sessions there is nothing to note, and that is seen at once
+
+
+@pytest.mark.parametrize(
+    ("seen", "sight"),
+    [
+        pytest.param(session(all_panes_dead=True, panes=(pane(dead=True),)), Sight.DEAD, id="dead"),
+        pytest.param(session(attached=1), Sight.ATTACHED, id="attached"),
+        pytest.param(session(has_client=True), Sight.ATTACHED, id="a suspended client"),
+        pytest.param(session(last_attached=NOW - 5), Sight.DETACHED, id="came and went since the last sweep"),
+        pytest.param(session(last_attached=NOW - 500), None, id="came and went before it"),
+        pytest.param(session(), None, id="nothing"),
+    ],
+)
+def test_what_is_to_be_noted_of_a_session_with_a_living_row(seen: Session, sight: Sight | None) -> None:
+    scene = confirmed(known(1, last_complete=NOW - 60), observation(listing(seen)), rows(row()))
+    assert set(sights(scene)) == ({sight} if sight else set())
+
+
+def test_since_when_it_is_archived_is_noted() -> None:
+    scene = confirmed(known(1, last_complete=NOW - 60), observation(listing(session())), rows(row(archived=True)))
+    assert set(sights(scene)) == {Sight.ARCHIVED}
