@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from workspace_reaper.memory import Changes, Event, Memory, RegistryMemory
 from workspace_reaper.model import Census, ClockReading, Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
 from workspace_reaper.process_model import Details, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.reap_model import Intent, Outcome, Reap
+from workspace_reaper.reap_model import Intent, Outcome, Reap, Vetoes
 from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
 
 if TYPE_CHECKING:
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm
-    from workspace_reaper.vetoes import Vetoes
 
 __all__ = ["Clock", "Feed", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
 

@@ -1,4 +1,4 @@
-"""One reap, from its intent to what became of the session and of its processes: plain, frozen values.
+"""One reap, from what the other plugins say of it to what became of the session and of its processes: plain, frozen values.
 
 Times are Unix seconds (UTC).
 """
@@ -12,7 +12,21 @@ from typing import Any
 from workspace_reaper.model import SessionKey
 from workspace_reaper.process_model import ProcessKey
 
-__all__ = ["Aftermath", "Ended", "Intent", "Outcome", "Reap", "Relative", "Survivor"]
+__all__ = ["Aftermath", "Ended", "Intent", "Outcome", "Reap", "Relative", "Survivor", "Vetoes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vetoes:
+    """What the plugins said. ``failures`` are sentences about those that gave no usable answer, which held everything."""
+
+    held: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    of_all: str | None = None
+    failures: tuple[str, ...] = ()
+
+    def of(self, socket: str, session: str) -> str | None:
+        """Who vetoed the session of that name, and why ("veto of release-guard: deploying"); None if nobody did. Where a
+        plugin gave no usable answer that holds a session of which nobody was asked, too."""
+        return self.held.get((socket, session), self.of_all)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """The other plugins of the host: asked before a kill, told after it, and told of alarms.
 
-Importing this loads nothing but the standard library; the conversions and ``JoinedPlugins`` load ``workspace_hookspecs``.
+Importing this loads values and the standard library alone; the conversions and ``JoinedPlugins`` load ``workspace_hookspecs``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
+
+from workspace_reaper.reap_model import Vetoes
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -19,21 +21,7 @@ if TYPE_CHECKING:
     from workspace_reaper.reap_model import Intent, Outcome
     from workspace_reaper.report import SessionReport
 
-__all__ = ["JoinedPlugins", "NoPlugins", "Vetoes", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
-
-
-@dataclass(frozen=True, slots=True)
-class Vetoes:
-    """What the plugins said. ``failures`` are sentences about those that gave no usable answer, which held everything."""
-
-    held: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    of_all: str | None = None
-    failures: tuple[str, ...] = ()
-
-    def of(self, socket: str, session: str) -> str | None:
-        """Who vetoed the session of that name, and why ("veto of release-guard: deploying"); None if nobody did. Where a
-        plugin gave no usable answer that holds a session of which nobody was asked, too."""
-        return self.held.get((socket, session), self.of_all)
+__all__ = ["JoinedPlugins", "NoPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
 
 
 class NoPlugins:

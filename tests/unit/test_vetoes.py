@@ -15,11 +15,10 @@ import workspace_hookspecs
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
 from workspace_reaper.hooks import ReaperPlugin
 from workspace_reaper.memory import Alarm
-from workspace_reaper.reap_model import Aftermath, Ended, Outcome, Survivor
+from workspace_reaper.reap_model import Aftermath, Ended, Outcome, Survivor, Vetoes
 from workspace_reaper.vetoes import (
     JoinedPlugins,
     NoPlugins,
-    Vetoes,
     candidate,
     gather,
     reaped,
