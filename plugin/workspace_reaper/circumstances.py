@@ -17,6 +17,8 @@ from workspace_reaper.proof import is_proven, known_under
 
 __all__ = ["Circumstances", "lives_in"]
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
     """Whether the reaper runs in this session: below one of its panes, or started from one (as its environment tells)."""
@@ -87,9 +89,9 @@ class Circumstances:
         key = session.key
         seen = self.sightings.of(key)
         # Of most sessions nothing is remembered: for them this is what a sweep spends most of its own time on.
-        remembered: dict[str, Any] = self._remembered(key, seen, now) if seen else {}
+        remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
         if has_left(session, seen, self.memory.last_complete):
-            remembered["detached_at"] = now
+            remembered = {**remembered, "detached_at": now}
         return Facts(
             session=session,
             workspace_id=workspace_id,

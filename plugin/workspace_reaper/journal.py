@@ -40,12 +40,12 @@ class Journal:
 def _facts(entry: SessionReport) -> tuple[object, ...]:
     """All that an entry tells but the ages."""
     facts = entry.facts
-    about = (entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by)
+    told = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
     if facts is None:
-        return (*about, entry.outcome, entry.reap_id)
-    told: tuple[object, ...] = (facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at)
-    told += (facts.busy_at, facts.announced_at, facts.generation, facts.known_under, entry.released_when)
-    return (*about, entry.outcome, entry.reap_id, *told)
+        return (told, entry.reap_id)
+    seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at, facts.busy_at
+    rest = facts.announced_at, facts.generation, facts.known_under, entry.released_when
+    return (told, entry.reap_id, seen, rest)
 
 
 def read_report(ledger: Ledger) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from time import perf_counter
 
 from ulid import ULID
@@ -56,7 +57,7 @@ class Sweep:
             self._run()
         except LedgerError as error:
             self._blind(Unknown(Source.LEDGER, str(error)))
-        self.report.sessions.sort(key=lambda entry: (entry.socket, entry.session))
+        self.report.sessions.sort(key=attrgetter("socket", "session"))
         self.report.seconds.total = perf_counter() - started
         if self._full and self._writes:
             self._save()
