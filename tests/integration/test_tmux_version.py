@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,25 @@ def test_what_can_not_be_had_is_skipped_aloud(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done
     assert "\nSKIPPED: no tmux 3.5a on this machine, so nothing was tested on it: apt-get: " in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt here, and so no configuration of it")
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({}, "apt is configured for no mirror of Debian here: DEBIAN_MIRROR=URL names one"),
+        ({"DEBIAN_MIRROR": "file:/nowhere/debian/"}, "file:/nowhere/debian"),
+    ],
+    ids=["none", "one that is not there"],
+)
+def test_the_mirror_is_the_one_of_this_machine_or_the_one_that_is_named(
+    tmp_path: Path, named: dict[str, str], why: str
+) -> None:
+    (tmp_path / "apt-get").symlink_to(shutil.which("apt-get") or "")
+    (tmp_path / "apt.conf").write_text('Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "/dev/null";')
+    environment = {"PATH": str(tmp_path), "APT_CONFIG": str(tmp_path / "apt.conf"), **named}
+    command = [sys.executable, "-m", "tests.tools.debian_tmux", "3.5a", str(tmp_path / "kept"), "--", "false"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done
+    assert "\nSKIPPED: no tmux 3.5a on this machine" in done.stdout
+    assert why in done.stdout

@@ -3,9 +3,10 @@
     python -m tests.tools.debian_tmux 3.5a DIRECTORY -- pytest tests/integration tests/faults
 
 Nothing is installed: apt fetches tmux and the libraries that it needs from the Debian mirror that this machine's apt is
-configured for (else deb.debian.org), and verifies them as always; the binary runs under its own suite's loader. DIRECTORY keeps
-it for the next time. Where it can't be had that is said aloud, and the exit code is 0; a suite that has another version than
-it should have is an error. The command finds the version in ``REAPER_TEST_TMUX``, and the tests refuse any other.
+configured for, or the one that ``DEBIAN_MIRROR`` names, and verifies them as always; the binary runs under its own suite's
+loader. DIRECTORY keeps it for the next time. Where it can't be had that is said aloud, and the exit code is 0; a suite that has
+another version than it should have is an error. The command finds the version in ``REAPER_TEST_TMUX``, and the tests refuse any
+other.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from workspace_reaper.tmux.version import parse_version
 __all__ = ["VARIABLE", "CannotBeHad", "main", "provide", "version_of"]
 
 VARIABLE = "REAPER_TEST_TMUX"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-"""Not over TLS: that needs certificates, and the signature of the suite is what counts."""
-
+MIRROR = "DEBIAN_MIRROR"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -121,12 +120,16 @@ def _bring(suite: str, place: Path) -> None:
 
 
 def _mirror() -> str:
-    """The mirror of Debian that this machine's apt is configured for."""
+    """The mirror of Debian that this machine's apt is configured for, unless the environment names one."""
+    if named := os.environ.get(MIRROR):
+        return named.rstrip("/")
     told = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"], check=False)
     found = re.search(r"^Debian (\S+/debian)/?$", told, re.MULTILINE)
     # What was never updated has no origin yet.
     found = found or re.search(r"(\S+://\S+/debian)/?$", told, re.MULTILINE)
-    return found[1] if found else DEFAULT_MIRROR
+    if not found:
+        raise CannotBeHad(f"apt is configured for no mirror of Debian here: {MIRROR}=URL names one")
+    return found[1]
 
 
 def _run(command: Sequence[str], *, check: bool = True) -> str:
