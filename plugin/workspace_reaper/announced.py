@@ -67,4 +67,6 @@ def _names(terminal: Terminal, stamp: str, keys: Collection[SessionKey]) -> dict
     if not isinstance(listing, Listing):
         return names
     there = {session.key: printable(session.name) for session in listing.sessions}
-    return {key: there.get(key, name) for key, name in names.items() if key in there or listing.unreadable}
+    return {
+        key: there.get(key, name) for key, name in names.items() if key in there or key.session_id in listing.unreadable_ids
+    }

@@ -67,20 +67,20 @@ class Closing:
         if isinstance(listing, Unknown):
             self._context.report.unknown.append(listing)
             present: dict[SessionKey, Session] = {}
-            whole = False
         else:
             present = {session.key: session for session in listing.sessions}
-            whole = not listing.unreadable
         for server in {case.key.server_pid for case in pending}:
             self._shown[server] = shown_panes(listing, server, self._context.parts.processes)
         for case in pending:
             session = present.get(case.key)
+            unread = isinstance(listing, Listing) and case.key.session_id in listing.unreadable_ids
             if case.answer is Answer.SPARED:
-                case.spare(self._saved_by(case, session, whole=whole))
-            elif session is None:
-                case.entry.outcome = "reaped"
-            else:
+                case.spare("unknown" if unread or isinstance(listing, Unknown) else self._saved_by(case, session))
+            elif session is not None or unread:
                 case.fail("tmux said that it was killed, and still lists it")
+            else:
+                # Where nothing can be read, the guard's own word is believed: it is given by the server, after the kill.
+                case.entry.outcome = "reaped"
 
     def _list(self, terminal: Terminal) -> Listing | Unknown:
         """A server that ends with its last session answers nobody for a moment ("server exited unexpectedly")."""
@@ -91,11 +91,10 @@ class Closing:
                 return listing
             time.sleep(POLL)
 
-    def _saved_by(self, case: Case, session: Session | None, *, whole: bool) -> str:
-        """The guard gives no reason: ask the predicate once more. Where it sees none, what saved it is over already. It is
-        gone only if the ``whole`` listing could be read."""
+    def _saved_by(self, case: Case, session: Session | None) -> str:
+        """The guard gives no reason: ask the predicate once more. Where it sees none, what saved it is over already."""
         if session is None:
-            return "gone" if whole else "unknown"
+            return "gone"
         if self._context.parts.names.manages(session) != case.entry.workspace_id:
             return "unmanaged"
         facts = self._context.scene.facts(session, case.entry.workspace_id, case.facts.row, self._context.parts.clock.now())

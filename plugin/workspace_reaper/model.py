@@ -206,13 +206,15 @@ class Server:
 class Listing:
     """A valid answer of one socket. Without a server (``server`` None) there is certainly no session on it.
 
-    ``unreadable`` are sessions that are there, with a field that can't be read: they are never missing. ``answered`` is
-    False where nobody listens on the socket: then the emptiness rests on the socket alone, which may have been unlinked.
+    ``unreadable`` are sessions that are there, with a field that can't be read, and ``unreadable_ids`` their ids: they are
+    never missing. ``answered`` is False where nobody listens on the socket: then the emptiness rests on the socket alone,
+    which may have been unlinked.
     """
 
     socket: str
     sessions: tuple[Session, ...]
     unreadable: tuple[Unknown, ...] = ()
+    unreadable_ids: frozenset[str] = frozenset()
     server: Server | None = None
     answered: bool = True
 

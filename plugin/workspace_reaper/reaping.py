@@ -246,8 +246,8 @@ def _order(case: Case) -> SnapshotOrder:
 
 
 def _missing(case: Case, listing: Listing) -> None:
-    """It is not in the listing: gone, unless a row can't be read, which then may be its own."""
-    if listing.unreadable:
+    """It is not among the sessions: gone, unless its row is there and can't be read."""
+    if case.key.session_id in listing.unreadable_ids:
         case.spare("unknown")
     elif case.attempts:
         case.answer = Answer.KILLED

@@ -43,7 +43,9 @@ def stamp_of(world: World) -> str:
         return ledger.registry().stamp
 
 
-def emptied(world: World, *victims: str, token: str = "#{session_activity}", kind: str | None = None, **when: int) -> object:
+def emptied(
+    world: World, *victims: str, token: str = "#{session_activity}", kind: str | None = None, **when: int | str
+) -> object:
     """A rule that empties this field in the rows of the victims' sessions."""
     names = [session_name(world.schema, victim) for victim in victims]
     replace = {token.replace("STAMP", stamp_of(world)): ""}
@@ -210,6 +212,31 @@ def test_a_row_that_only_the_last_look_can_not_read_is_loud(world: World, erring
     assert outcomes(report) == {archived: "reaped", bystander: "none"}
     assert history(world) == [(archived, "reaped", None)]
     assert_loud(world, report, bystander)
+
+
+def test_a_kill_is_not_believed_of_a_session_whose_row_the_last_look_can_not_read(world: World, erring: Erring) -> None:
+    """Seed 8243 of the storm: whoever has a row is there."""
+    archived = world.workspace(archived=True)
+    claim = Rule("kill-session", real=False, stdout=f"killed {world.session(archived)}\n")
+
+    with erring(claim, emptied(world, archived, skip=2, times=1)):
+        report = world.sweep()
+
+    assert history(world) == [(archived, "failed", "tmux said that it was killed, and still lists it")]
+    assert (report.exit_code, len(report.unknown)) == (1, 1)
+    assert world.lives(archived)
+    assert outcomes(world.sweep()) == {archived: "reaped"}
+
+
+def test_what_is_gone_at_the_recheck_is_gone_also_where_another_row_can_not_be_read(world: World, erring: Erring) -> None:
+    victim, ended = (world.workspace(archived=True) for _ in range(2))
+    sessions = [world.session(one) for one in (victim, ended)]
+
+    with erring(emptied(world, victim, skip=1, times=1, hold="before")) as front:
+        report = sweep_during(front, lambda: world.server.run("kill-session", "-t", sessions[1]), world.sweep)
+
+    assert sorted(history(world)) == sorted([(victim, "spared", "unknown"), (ended, "spared", "gone")])
+    assert_loud(world, report, victim)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["its row", "the whole listing"])

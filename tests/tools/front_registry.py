@@ -39,7 +39,7 @@ class RegistryFault:
 
 
 class FrontRegistry:
-    """The port, over the real one. Each look-up takes the next of ``plan``, which may be None; ``met`` are those that were.
+    """The port, over the real one. Each look-up takes the next of ``plan``, which may be None; ``met`` is what each had.
 
     ``asking`` is called before each look-up with its ids, ``answered`` after it.
     """
@@ -47,7 +47,7 @@ class FrontRegistry:
     def __init__(self, real: Registry) -> None:
         self._real = real
         self.plan: list[RegistryFault | None] = []
-        self.met: list[RegistryFault] = []
+        self.met: list[RegistryFault | None] = []
         self.asking: Callable[[Collection[str]], object] = lambda _ids: None
         self.answered: Callable[[], object] = lambda: None
 
@@ -64,8 +64,7 @@ class FrontRegistry:
 
     def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
         fault = self.plan.pop(0) if self.plan else None
-        if fault is not None:
-            self.met.append(fault)
+        self.met.append(fault)
         self.asking(ids)
         with fault.happens() if fault is not None else nullcontext():
             answer = self._real.look_up(ids, anchors)

@@ -97,7 +97,7 @@ class ListingReader:
     ) -> Listing:
         read: dict[str, _Read] = {}
         sessions: list[Session] = []
-        unreadable: list[Unknown] = []
+        unreadable: dict[str, Unknown] = {}
         for session_id, line in rows.items():
             lines = pane_lines.get(session_id, ())
             known = self._known.get(line)
@@ -107,12 +107,12 @@ class ListingReader:
                 except BadField as error:
                     name = line.rpartition("\t")[2] or session_id
                     reason = f"The session {name} on {self.socket} can't be read: {error}."
-                    unreadable.append(Unknown(Source.SESSION, reason, self.socket, name))
+                    unreadable[session_id] = Unknown(Source.SESSION, reason, self.socket, name)
                     continue
             read[line] = known
             sessions.append(known.session)
         self._known = read
-        return Listing(self.socket, tuple(sessions), tuple(unreadable), server)
+        return Listing(self.socket, tuple(sessions), tuple(unreadable.values()), frozenset(unreadable), server)
 
     def _read_session(self, line: str, server: Server, pane_lines: Sequence[str], *, panes: bool) -> Session:
         if panes and not pane_lines:
