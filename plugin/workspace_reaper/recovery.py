@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workspace_reaper.closing import terminate
-from workspace_reaper.model import Reason, Rows, Workspace
+from workspace_reaper.model import Listing, Reason, Rows, Unknown, Workspace
 from workspace_reaper.observation import Observation, shown_panes
 from workspace_reaper.parts import Parts
 from workspace_reaper.reap_model import Aftermath, Intent, Outcome, Survivor
+from workspace_reaper.recheck import look_again
+from workspace_reaper.report import SweepReport
 from workspace_reaper.termination import Estate
 
 __all__ = ["by_presence", "recover"]
 
 
-def recover(parts: Parts, intents: Sequence[Intent], seen: Observation, rows: Rows) -> list[Outcome]:
-    """How these intents ended. What can't be seen stays open."""
-    spared, gone = by_presence(intents, seen)
+def recover(
+    parts: Parts, intents: Sequence[Intent], seen: Observation, rows: Rows, *, stamp: str, report: SweepReport
+) -> list[Outcome]:
+    """How these intents ended. What can't be seen stays open, and so does what only a second look finds: like any other that
+    was reaped, it must be missing from two listings. What can't be read in the second one is in the ``report``."""
+    spared, missing = by_presence(intents, seen.listings)
+    _, gone = by_presence(missing, _look_again(parts, missing, stamp, report))
     aftermaths = _aftermaths(parts, gone, seen, rows)
     if parts.snapshots is not None:
         parts.snapshots.discard([intent.reap_id for intent in spared])
@@ -30,12 +36,25 @@ def recover(parts: Parts, intents: Sequence[Intent], seen: Observation, rows: Ro
     return outcomes
 
 
-def by_presence(intents: Sequence[Intent], seen: Observation) -> tuple[list[Intent], list[Intent]]:
+def _look_again(parts: Parts, missing: Sequence[Intent], stamp: str, report: SweepReport) -> list[Listing]:
+    listings = []
+    for terminal in parts.terminals:
+        only = [intent.key.session_id for intent in missing if intent.key.socket == terminal.socket]
+        listing = look_again(terminal, stamp, report, panes=False, only=only) if only else None
+        if isinstance(listing, Unknown):
+            report.unknown.append(listing)
+        elif listing is not None:
+            listings.append(listing)
+    return listings
+
+
+def by_presence(intents: Sequence[Intent], listings: Sequence[Listing]) -> tuple[list[Intent], list[Intent]]:
     """Those whose sessions live, and those whose sessions are gone. What can't be seen is neither."""
-    clear = seen.clear
-    told = [intent for intent in intents if intent.key.socket in clear]
-    spared = [intent for intent in told if intent.key in clear[intent.key.socket]]
-    return spared, [intent for intent in told if intent.key not in clear[intent.key.socket]]
+    alive = {session.key for listing in listings for session in listing.sessions}
+    unread = {listing.socket: listing.unreadable_ids for listing in listings}
+    spared = [intent for intent in intents if intent.key in alive]
+    absent = [intent for intent in intents if intent.key not in alive and intent.key.socket in unread]
+    return spared, [intent for intent in absent if intent.key.session_id not in unread[intent.key.socket]]
 
 
 def _aftermaths(parts: Parts, gone: Sequence[Intent], seen: Observation, rows: Rows) -> dict[str, Aftermath]:

@@ -75,7 +75,8 @@ class Sweep:
                 self._remember(record.when_blind(memory, self._seen, self.report.sessions, limits, now), memory)
             return
         if self._writes and memory.open_intents:
-            outcomes = recover(self._parts, memory.open_intents, self._seen, rows)
+            stamp = remembered.stamp
+            outcomes = recover(self._parts, memory.open_intents, self._seen, rows, stamp=stamp, report=self.report)
             self._ledger.conclude(outcomes)
             tell_plugins(self._parts.plugins, memory.open_intents, outcomes)
         scene, judging = self._judge(memory, rows)

@@ -366,6 +366,43 @@ def test_a_kill_that_never_comes_to_tmux_has_failed_after_three_attempts(world: 
     assert history(world) == [(a, "spared", "interrupted before the kill"), (a, "reaped", None)]
 
 
+@pytest.mark.parametrize("lost", ["alone", "not its panes", "with all others"])
+def test_a_kill_of_which_nobody_knows_is_no_reap_because_one_listing_lacks_the_session(
+    world: World, erring: Erring, lost: str
+) -> None:
+    """Seed 3535 of the storm."""
+    scene = condemned(world, Reason.ARCHIVED, "a")
+    name = session_name(world.schema, scene.workspaces["a"])
+    names = world.server.run("list-sessions", "-F", "#{session_name}").split() if lost == "with all others" else [name]
+    with erring(Rule("kill-session", real=False)):
+        scene.sweep()
+    with erring(Rule("list-sessions", times=1, drop=names, kind="S" if lost == "not its panes" else None)):
+        scene.sweep()
+    assert scene.living() == {"a"}
+    assert "reaped" not in [outcome for _, outcome, _ in history(world)]
+    scene.sweep()
+    a = scene.workspaces["a"]
+    assert history(world) == [(a, "spared", "interrupted before the kill"), (a, "reaped", None)]
+
+
+def test_a_kill_of_which_nobody_knows_is_settled_before_the_next_whoever_else_can_not_be_read(
+    world: World, erring: Erring
+) -> None:
+    """Seed 6835 of the storm: of two reaps of one session only one can be true."""
+    scene = condemned(world, Reason.ARCHIVED, "a")
+    bystander = world.workspace()
+    world.session(bystander)
+    with erring(Rule("kill-session", real=False)):
+        scene.sweep()
+    unreadable = {"sessions": [session_name(world.schema, bystander)], "replace": {"#{session_activity}": ""}}
+    with erring(Rule("list-sessions", **unreadable)):  # type: ignore[arg-type]
+        report = scene.sweep()
+    scene.sweep()
+    a = scene.workspaces["a"]
+    assert scene.told(report)["a"] == ("reaped", None)
+    assert history(world) == [(a, "spared", "interrupted before the kill"), (a, "reaped", None)]
+
+
 def test_whoever_attaches_while_the_answer_is_awaited_is_spared(world: World, erring: Erring) -> None:
     """The kill did not happen; before it is tried again, somebody is there."""
     scene = condemned(world, Reason.ARCHIVED, "a", "b")

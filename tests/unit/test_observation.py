@@ -120,22 +120,27 @@ def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
 
 
 def test_intents_are_parted_by_what_is_there_now() -> None:
-    assert by_presence([intent(1), intent(2)], observation(listing(session(1)))) == ([intent(1)], [intent(2)])
+    assert by_presence([intent(1), intent(2)], [listing(session(1))]) == ([intent(1)], [intent(2)])
 
 
 def test_a_session_that_took_the_name_of_the_reaped_one_is_another() -> None:
-    assert by_presence([intent(1)], observation(listing(session(1, age=5)))) == ([], [intent(1)])
+    assert by_presence([intent(1)], [listing(session(1, age=5))]) == ([], [intent(1)])
 
 
 def test_an_intent_on_a_socket_that_cannot_be_read_stays_open() -> None:
-    seen = observation(blind_socket(), listing(unreadable=(unreadable("ws_w7"),)))
-    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen) == ([], [])
+    seen = observation(blind_socket(), listing())
+    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen.listings) == ([], [intent(1)])
+
+
+def test_an_intent_whose_session_cannot_be_read_stays_open_and_the_others_are_closed() -> None:
+    told = listing(session(2), unreadable=(unreadable("ws_w1"),), unreadable_ids=frozenset({"$1"}))
+    assert by_presence([intent(1), intent(2), intent(3)], [told]) == ([intent(2)], [intent(3)])
 
 
 def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
     seen = Observation()
     seen.add(listing(session(1)), NAMES, {"w9"})
-    assert by_presence([intent(1)], seen) == ([intent(1)], [])
+    assert by_presence([intent(1)], seen.listings) == ([intent(1)], [])
 
 
 # The servers
