@@ -26,8 +26,8 @@ from tests.tools.world import World
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper import operations
 from workspace_reaper.cli import main
-from workspace_reaper.cli.output import print_table, say, say_marked, say_whole
 from workspace_reaper.cli.tables import show_explanation, show_sweep
+from workspace_reaper.console import print_table, say, say_marked, say_whole
 from workspace_reaper.daemon.logs import formatter
 from workspace_reaper.discovery.configuration import toml_text
 from workspace_reaper.explain import explain

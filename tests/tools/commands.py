@@ -28,7 +28,7 @@ from pathlib import Path
 __all__ = ["run", "serve", "start_anew"]
 
 MODULES = (
-    *("app", "loading", "output", "tables"),
+    *("cli.app", "cli.loading", "cli.tables", "console"),
     *("announced", "doctor", "hooks", "operations", "restore", "settings", "sweep", "wiring", "tmux.server"),
     *("ledger.sqlite", "registry.vibe_kanban", "processes.system", "snapshots"),
 )
@@ -158,7 +158,7 @@ def serve(descriptor: int) -> bool:
     """Fork for each request that comes through this socket. True: this is a child, all set to run its command. False: the
     socket was closed, and it is all over."""
     for name in MODULES:
-        importlib.import_module(f"workspace_reaper.{'cli.' if name in MODULES[:4] else ''}{name}")
+        importlib.import_module(f"workspace_reaper.{name}")
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)

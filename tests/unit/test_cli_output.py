@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from workspace_reaper.cli import output, tables
+from workspace_reaper import console
+from workspace_reaper.cli import tables
 from workspace_reaper.doctor import Check
 from workspace_reaper.explain import Explanation, Rule
 from workspace_reaper.facts import Facts
@@ -33,15 +34,15 @@ Run = Callable[[Work], str]
 
 def table() -> None:
     rows = [(LONG, "reap", "some words " * 8), ("ws-é漢", None, "[b]x[/b]")]
-    output.print_table(("SESSION", "VERDICT", "WHY"), rows, empty="")
+    console.print_table(("SESSION", "VERDICT", "WHY"), rows, empty="")
 
 
 def line() -> None:
-    output.say("[red]" + " words" * 30)
+    console.say("[red]" + " words" * 30)
 
 
 def progress() -> None:
-    with output.progress("counting [sheep]"):
+    with console.progress("counting [sheep]"):
         time.sleep(0.2)
 
 
@@ -125,7 +126,7 @@ def test_forced_colours_do_not_change_the_lines(in_pipe: Run, monkeypatch: pytes
 
 
 def test_what_would_break_a_line_is_a_space(in_pipe: Run) -> None:
-    assert in_pipe(lambda: output.print_table(("A", "B"), [("one\ntwo", 1)], empty="")) == "A        B\none two  1\n"
+    assert in_pipe(lambda: console.print_table(("A", "B"), [("one\ntwo", 1)], empty="")) == "A        B\none two  1\n"
 
 
 def test_on_a_terminal_a_long_name_is_folded_and_nothing_is_cut(on_terminal: Run) -> None:
@@ -145,7 +146,7 @@ def test_colours_on_a_terminal(on_terminal: Run, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_empty_table_says_so(in_pipe: Run) -> None:
-    assert in_pipe(lambda: output.print_table(("A",), [], empty="nothing [here]")) == "nothing [here]\n"
+    assert in_pipe(lambda: console.print_table(("A",), [], empty="nothing [here]")) == "nothing [here]\n"
 
 
 def test_a_line_is_never_wrapped_in_a_pipe(in_pipe: Run, on_terminal: Run) -> None:
@@ -155,11 +156,11 @@ def test_a_line_is_never_wrapped_in_a_pipe(in_pipe: Run, on_terminal: Run) -> No
 
 def test_nothing_is_taken_for_markup(in_pipe: Run, on_terminal: Run) -> None:
     for run in (in_pipe, on_terminal):
-        assert run(lambda: output.say(":warning: [b]x[/b] \\[/] \\")) == ":warning: [b]x[/b] \\[/] \\\n"
+        assert run(lambda: console.say(":warning: [b]x[/b] \\[/] \\")) == ":warning: [b]x[/b] \\[/] \\\n"
 
 
 def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    output.print_json({"name": "é\udcff"})
+    console.print_json({"name": "é\udcff"})
     text = capsys.readouterr().out
     assert text.isascii()
     assert json.loads(text) == {"name": "é\udcff"}
@@ -169,7 +170,7 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
 def test_long_work_says_that_it_goes_on(
     on_terminal: Run, in_pipe: Run, monkeypatch: pytest.MonkeyPatch, after: float, shown: bool
 ) -> None:
-    monkeypatch.setattr(output, "PROGRESS_AFTER", after)
+    monkeypatch.setattr(console, "PROGRESS_AFTER", after)
     assert ("counting" in on_terminal(progress)) is shown
     assert in_pipe(progress) == ""
 
@@ -403,6 +404,7 @@ def test_a_command_of_the_doctor_is_not_broken_on_a_terminal(on_terminal: Run) -
     )
 
 
-def test_output_is_the_only_place_that_prints() -> None:
-    package = Path(output.__file__).parent
-    assert [path.name for path in package.glob("*.py") if re.search(r"\bprint\(|rich\.", path.read_text())] == ["output.py"]
+def test_the_console_is_the_only_place_that_prints() -> None:
+    package = Path(console.__file__).parent
+    prints = re.compile(r"^ *print\(|\brich\.", re.MULTILINE)
+    assert [path.name for path in package.rglob("*.py") if prints.search(path.read_text())] == ["console.py"]

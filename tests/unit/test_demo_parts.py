@@ -67,7 +67,7 @@ def test_a_process_that_will_not_hear_is_killed() -> None:
         started = Started.now(deaf.pid)
         assert started is not None
         assert started.runs
-        assert end_all([started], patience=0.1) == []
+        assert end_all([started], patience=1.0) == []
         assert deaf.wait() == -signal.SIGKILL
 
 
@@ -96,7 +96,7 @@ def test_helpers_that_leave_their_parent_are_ended(tmp_path: Path) -> None:
         assert all(end.word == "overlooked" for end in crew.endings(None).values())
         assert all(text.endswith(": the reaper says nothing of it; it still runs") for text in crew.tell(None))
     finally:
-        assert crew.close(patience=0.1) == []
+        assert crew.close(patience=1.0) == []
     assert all(text.endswith("; it is gone") for text in crew.tell(None))
 
 

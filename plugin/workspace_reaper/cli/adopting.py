@@ -50,7 +50,7 @@ def adopt(
     """
     from workspace_reaper import adoption  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
+    from workspace_reaper.console import print_json  # noqa: PLC0415
 
     reaper = load_reaper(chosen_config(context))
     found = adoption.find(reaper, sessions or (), socket)
@@ -69,7 +69,7 @@ def adopt(
 
 
 def _show(reaper: Reaper, found: Found) -> None:
-    from workspace_reaper.cli.output import print_table, say  # noqa: PLC0415
+    from workspace_reaper.console import print_table, say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     for unknown in found.unknown:
@@ -104,14 +104,14 @@ def _then(reaper: Reaper, one: Adoptable) -> str:
 
 def _ask(count: int) -> None:
     from workspace_reaper.cli.asking import agree  # noqa: PLC0415
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
 
     say("Whether a reaper still serves one of these stamps can't be seen from here. If one does, say no: they are its own.")
     agree(f"Take over exactly these {count} sessions?", before="workspace-reaper adopt --json")
 
 
 def _tell(able: list[Adoptable], taken: Set[SessionKey]) -> None:
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     managed = sum(one.key in taken and one.has_row for one in able)

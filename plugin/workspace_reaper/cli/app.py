@@ -89,8 +89,8 @@ def sweep(
 ) -> None:
     """Sweep once, now: look at every managed session, and reap what should go."""
     from workspace_reaper.cli.loading import load_plugin  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
+    from workspace_reaper.console import print_json, progress  # noqa: PLC0415
     from workspace_reaper.wiring import how_to_configure  # noqa: PLC0415
 
     if yes and not approve:
@@ -129,8 +129,8 @@ def status(
     """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_check, show_no_check, show_status  # noqa: PLC0415
+    from workspace_reaper.console import print_json  # noqa: PLC0415
 
     try:
         found = operations.status(load_reaper(_Chosen.config))
@@ -153,8 +153,8 @@ def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False
     """Why a session lives or goes: every fact, each rule, and the one that decided."""
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_explanation  # noqa: PLC0415
+    from workspace_reaper.console import print_json  # noqa: PLC0415
 
     explanation = operations.explain_session(load_reaper(_Chosen.config), session, socket)
     if as_json:
@@ -179,7 +179,7 @@ def unkeep(session: _Session, *, socket: _Socket = None) -> None:
 def _keep(name: str, socket: str | None, *, on: bool) -> None:
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     found = operations.keep_session(load_reaper(_Chosen.config), name, socket, on=on)
@@ -195,8 +195,8 @@ def history(
     """What was reaped, and why; newest first."""
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_history  # noqa: PLC0415
+    from workspace_reaper.console import print_json  # noqa: PLC0415
     from workspace_reaper.report import reap_as_json  # noqa: PLC0415
     from workspace_reaper.restore import is_restorable  # noqa: PLC0415
 
@@ -224,7 +224,7 @@ def breaker(
     from workspace_reaper import operations  # noqa: PLC0415
     from workspace_reaper.breaker import as_json as state_as_json  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json, say  # noqa: PLC0415
+    from workspace_reaper.console import print_json, say  # noqa: PLC0415
 
     if action not in (None, "reset"):
         _stop(f"{action!r} is no action of 'breaker': leave it out, or write 'reset'", 2)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workspace_reaper.cli.output import print_table, progress, say
 from workspace_reaper.cli.tables import show_unknown
+from workspace_reaper.console import print_table, progress, say
 from workspace_reaper.durations import seconds_text
 from workspace_reaper.policy import Protection
 from workspace_reaper.report import SessionReport, SweepReport, printable

@@ -33,8 +33,8 @@ def doctor(
 
     from workspace_reaper.canary import run_canary  # noqa: PLC0415
     from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_checks  # noqa: PLC0415
+    from workspace_reaper.console import print_json, progress  # noqa: PLC0415
     from workspace_reaper.doctor import examine  # noqa: PLC0415
     from workspace_reaper.interrupts import Interrupts  # noqa: PLC0415
 

@@ -39,7 +39,7 @@ def init(
     'enabled = false': nothing is reaped until you change that.
     """
     from workspace_reaper import discovery  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json, progress  # noqa: PLC0415
+    from workspace_reaper.console import print_json, progress  # noqa: PLC0415
 
     file, is_default = _file(context, output)
     with progress("looking"):
@@ -68,7 +68,7 @@ def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
 
 
 def _show(found: Sequence[str], text: str) -> None:
-    from workspace_reaper.cli.output import say, say_whole  # noqa: PLC0415
+    from workspace_reaper.console import say, say_whole  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     for line in found:
@@ -81,7 +81,7 @@ def _show(found: Sequence[str], text: str) -> None:
 
 def _agrees(file: Path, steps: Sequence[str], *, force: bool) -> bool:
     """Whether a person says yes; without one nothing is written."""
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     name = printable(str(file))
@@ -96,7 +96,7 @@ def _agrees(file: Path, steps: Sequence[str], *, force: bool) -> bool:
 
 
 def _tell_written(file: Path, old: Path | None, steps: Sequence[str]) -> None:
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     kept = "" if old is None else f"; the old one is {printable(str(old))}"
@@ -105,7 +105,7 @@ def _tell_written(file: Path, old: Path | None, steps: Sequence[str]) -> None:
 
 
 def _say_steps(steps: Sequence[str]) -> None:
-    from workspace_reaper.cli.output import say_whole  # noqa: PLC0415
+    from workspace_reaper.console import say_whole  # noqa: PLC0415
 
     for line in steps:
         say_whole(line)

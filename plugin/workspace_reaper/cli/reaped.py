@@ -46,7 +46,7 @@ def show(
 ) -> None:
     """What was reaped, why, what became of its processes, and what its panes showed last."""
     from workspace_reaper import restore as reaps  # noqa: PLC0415
-    from workspace_reaper.cli.output import print_json  # noqa: PLC0415
+    from workspace_reaper.console import print_json  # noqa: PLC0415
     from workspace_reaper.errors import CannotRestore, SnapshotError  # noqa: PLC0415
 
     reaper = _load(context)
@@ -73,7 +73,7 @@ def show(
 def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Bring a reaped session back: windows, panes, layout, directories, and the old text above each new prompt."""
     from workspace_reaper import restore as reaps  # noqa: PLC0415
-    from workspace_reaper.cli.output import progress  # noqa: PLC0415
+    from workspace_reaper.console import progress  # noqa: PLC0415
 
     _check_new_name(name)
     reaper = _load(context)
@@ -87,7 +87,7 @@ def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: 
     """Take back what was announced last; where nothing is announced, bring back what was reaped last."""
     from workspace_reaper import restore as reaps  # noqa: PLC0415
     from workspace_reaper.announced import take_back  # noqa: PLC0415
-    from workspace_reaper.cli.output import progress, say  # noqa: PLC0415
+    from workspace_reaper.console import progress, say  # noqa: PLC0415
 
     _check_new_name(name)
     reaper = _load(context)
@@ -116,7 +116,7 @@ def _check_new_name(name: str | None) -> None:
 
 
 def _tell_restored(restored: Restored) -> None:
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import printable  # noqa: PLC0415
 
     name, socket = printable(restored.session), printable(restored.socket)
@@ -162,7 +162,7 @@ def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) 
 
 
 def _show_facts(reap: Reap, why_not: str | None) -> None:
-    from workspace_reaper.cli.output import say  # noqa: PLC0415
+    from workspace_reaper.console import say  # noqa: PLC0415
     from workspace_reaper.report import iso, printable  # noqa: PLC0415
 
     intent, after = reap.intent, reap.aftermath

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import Any
 
-from workspace_reaper.cli.output import print_table, say, say_marked, say_whole
 from workspace_reaper.clocks import how_set
+from workspace_reaper.console import print_table, say, say_marked, say_whole
 from workspace_reaper.doctor import Check
 from workspace_reaper.durations import seconds_text
 from workspace_reaper.explain import Explanation

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from workspace_reaper.cli.output import print_table, progress, say
+from workspace_reaper.console import print_table, progress, say
 from workspace_reaper.demo.acts import Play
 from workspace_reaper.demo.cast import RULES
 from workspace_reaper.demo.comeback import COMEBACK

@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for programs, and signs of life on long work.
+"""What the command line and the demo print: tables for people, JSON for programs, and signs of life on long work.
 
 Nothing that is said here acts on a terminal, wherever it comes from: control characters are escaped where text is printed, so
 that no caller can forget it.
