@@ -201,7 +201,7 @@ def _listing(random: Random, socket: str) -> Fault:
 
 
 def _recheck(random: Random, socket: str) -> Fault:
-    """Of one row or more: those of the condemned, and of what has its id between theirs."""
+    """Of the server's own row, behind those of the condemned that are there and of what has its id between theirs."""
     loud = Loudness.SOCKET
     said, say = _say(random, socket)
     return random.choice(
@@ -210,7 +210,7 @@ def _recheck(random: Random, socket: str) -> Fault:
             lambda: Fault("hangs", HANG, loud),
             lambda: Fault("is killed", END, loud),
             lambda: Fault("is slow", f"sleep 0.0{random.randint(1, 9)}"),
-            lambda: _answered("is cut in a row", f"head -c {random.randint(1, 100)}", loud),
+            lambda: _answered("is cut in a row", f"head -c -{random.randint(1, 100)}", loud),
             lambda: _answered("doubles a session", "sed 1p", loud),
             lambda: _answered("forgets a session", "sed 1d", Loudness.QUIET),
             lambda: _answered("empties a field", _empty_field(random), Loudness.QUIET),
