@@ -182,8 +182,9 @@ class Memory:
     """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
     under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
     workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
-    session name) of sessions reaped in the last 24 hours, with the time. ``last_complete`` is when the last full sweep began
-    that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had one in their row."""
+    session name) of sessions reaped in the last 24 hours, of the workspaces asked for, with the time. ``last_complete`` is
+    when the last full sweep began that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had
+    one in their row."""
 
     registry: RegistryMemory
     seen: Mapping[str, int] = field(default_factory=dict)

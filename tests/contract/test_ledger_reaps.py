@@ -176,15 +176,29 @@ def test_the_last_hour_counts_orphans_and_the_last_day_names_all_reaped(ledger: 
         "idle-23h": ("idle", NOW - 23 * HOUR, "reaped"),
         "idle-24h": ("idle", NOW - 24 * HOUR, "reaped"),
     }
-    ledger.intend([intent(name, at=NOW - 48 * HOUR, session=name, reason=reason) for name, (reason, _, _) in moments.items()])
+    begun = NOW - 48 * HOUR
+    ledger.intend(
+        [intent(name, at=begun, session=name, workspace_id=f"of {name}", reason=how) for name, (how, *_) in moments.items()]
+    )
     ledger.conclude([Outcome(name, at, outcome) for name, (_, at, outcome) in moments.items()])
-    memory = ledger.recall([], NOW)
+    memory = ledger.recall([f"of {name}" for name in moments], NOW)
     assert memory.orphans_last_hour == 2
     lately = ["orphan-now", "orphan-59m", "orphan-60m", "idle-now", "idle-23h"]
     assert memory.reaped_lately == {("/tmp/tmux-0/x", name): moments[name][1] for name in lately}
 
 
+def test_of_the_last_day_only_what_is_asked_for_is_read(ledger: Ledger) -> None:
+    """A day may have many thousands of reaps, and a sweep asks for what is there now."""
+    ids = ["w1", ODD_TEXT, "w2"]
+    ledger.intend([intent(f"R{at}", session=f"s{at}", workspace_id=one, reason="orphan") for at, one in enumerate(ids)])
+    ledger.conclude([Outcome(f"R{at}", NOW, "reaped") for at, _ in enumerate(ids)])
+    memory = ledger.recall(["w1", ODD_TEXT, "w3"], NOW)
+    assert set(memory.reaped_lately) == {("/tmp/tmux-0/x", "s0"), ("/tmp/tmux-0/x", "s1")}
+    assert memory.orphans_last_hour == 3
+    assert ledger.recall([], NOW).reaped_lately == {}
+
+
 def test_a_name_reaped_twice_tells_the_latest_time(ledger: Ledger) -> None:
     ledger.intend([intent("R1", session="same"), intent("R2", session="same")])
     ledger.conclude([Outcome("R1", NOW - 5, "reaped"), Outcome("R2", NOW - 50, "reaped")])
-    assert ledger.recall([], NOW).reaped_lately == {("/tmp/tmux-0/x", "same"): NOW - 5}
+    assert ledger.recall(["some-id"], NOW).reaped_lately == {("/tmp/tmux-0/x", "same"): NOW - 5}

@@ -18,7 +18,6 @@ from workspace_reaper.ledger.soundness import sound, sound_memory
 from workspace_reaper.ledger.store import Store
 from workspace_reaper.ledger.writing import write_changes
 from workspace_reaper.memory import Alarm, Changes, CpuMemory, Event, Memory, RegistryMemory, ServerMemory
-from workspace_reaper.model import Reason
 from workspace_reaper.reap_model import Intent, Outcome, Reap
 
 __all__ = ["SqliteLedger"]
@@ -168,8 +167,9 @@ class SqliteLedger:
         def rows(statement: Any, **parameters: Any) -> Any:
             return connection.execute(statement, {"registry_id": registry_id, **parameters}).all()
 
-        known = rows(sql.WORKSPACES, ids=codec.ids_parameter(ids)) if ids else ()
-        reaped = rows(sql.REAPED_SINCE, since=now - _DAY)
+        asked = codec.ids_parameter(ids)
+        known = rows(sql.WORKSPACES, ids=asked) if ids else ()
+        reaped = rows(sql.REAPED_SINCE, ids=asked, since=now - _DAY) if ids else ()
         breaker = rows(sql.BREAKER)
         cpu, clock = rows(sql.CPU), rows(sql.CLOCK)
         return Memory(
@@ -180,8 +180,8 @@ class SqliteLedger:
             breaker=codec.breaker(breaker[0] if breaker else None),
             testimony={row[0]: row[1] for row in rows(sql.TESTIMONY)},
             named={workspace_id: generation for workspace_id, _, generation, _ in known if generation is not None},
-            orphans_last_hour=sum(reason == Reason.ORPHAN.value and at > now - _HOUR for _, _, reason, at in reaped),
-            reaped_lately={(socket, session): at for socket, session, _, at in reaped},
+            orphans_last_hour=rows(sql.ORPHANS_SINCE, since=now - _HOUR)[0][0],
+            reaped_lately={(socket, session): at for socket, session, at in reaped},
             open_intents=tuple(reap_codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
             alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
             last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.elements import ColumnElement
 
 from workspace_reaper.ledger.tables import Base
+from workspace_reaper.model import Reason
 
 _tables = Base.metadata.tables
 registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]
@@ -109,11 +110,13 @@ CONCLUDE = (
 )
 OUTCOME = select(reap.c.outcome).where(_of(reap), reap.c.reap_id == bindparam("reap_id"))
 OPEN_INTENTS = select(*_intent).where(_of(reap), reap.c.outcome == "open").order_by(reap.c.seq)
+_reaped_since = (_of(reap), reap.c.outcome == "reaped", reap.c.concluded_at > bindparam("since"))
 REAPED_SINCE = (
-    select(reap.c.socket, reap.c.session, reap.c.reason, reap.c.concluded_at)
-    .where(_of(reap), reap.c.outcome == "reaped", reap.c.concluded_at > bindparam("since"))
+    select(reap.c.socket, reap.c.session, reap.c.concluded_at)
+    .where(*_reaped_since, reap.c.workspace_id.in_(select(_asked.c.value)))
     .order_by(reap.c.concluded_at)
 )
+ORPHANS_SINCE = select(func.count()).where(*_reaped_since, reap.c.reason == Reason.ORPHAN.value)
 HISTORY = _told.order_by(reap.c.seq.desc()).limit(bindparam("limit"))
 FIND = _told.where(reap.c.reap_id == bindparam("reap_id"))
 
