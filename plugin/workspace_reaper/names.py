@@ -9,6 +9,9 @@ from workspace_reaper.model import Session, Stamp
 
 __all__ = ["Names"]
 
+_KNOWN = 10_000
+"""So many names are remembered with what they yield, which takes 4 MB: of those that come and go nobody asks again."""
+
 
 class Names:
     """The configured sockets with their session patterns (regular expressions with a group ``id``).
@@ -25,7 +28,7 @@ class Names:
         """The workspace that a session of this name on this socket belongs to, or None."""
         at = (socket, name)
         if at not in self._known:
-            if len(self._known) > 100_000:
+            if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[at] = self._match(socket, name)
         return self._known[at]
