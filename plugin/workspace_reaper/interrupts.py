@@ -25,10 +25,14 @@ class Interrupts:
     A handler that raised would do so anywhere: between making a process or a directory and noting that it was made, or in
     the middle of the cleaning up. A signal that is ignored (by ``nohup``, for example) stays ignored. Outside the main
     thread, which alone may set handlers, nothing is noted.
+
+    ``final``: the program ends when this is left because of a signal. From then on these signals are ignored: one more
+    Ctrl-C, while Python ends, would take the exit code and print a traceback below the last word.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, final: bool = False) -> None:
         self.signal: signal.Signals | None = None
+        self._final = final
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -40,7 +44,7 @@ class Interrupts:
 
     def __exit__(self, *_: object) -> None:
         for number, previous in self._previous.items():
-            signal.signal(number, previous)
+            signal.signal(number, signal.SIG_IGN if self._final and self.signal else previous)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.signal = self.signal or signal.Signals(number)

@@ -10,7 +10,7 @@ from workspace_reaper.model import Session, Stamp
 __all__ = ["Names"]
 
 _KNOWN = 10_000
-"""So many names are remembered with what they yield, which takes 4 MB: of those that come and go nobody asks again."""
+"""So many names are remembered with what they yield, which takes 3 MB: of those that come and go nobody asks again."""
 
 
 class Names:

@@ -188,6 +188,21 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize("noted", [True, False])
+def test_only_a_program_that_ends_because_of_a_signal_is_deaf_to_the_next(*, final: bool, noted: bool) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with Interrupts(final=final) as interrupts:
+            if noted:
+                os.kill(os.getpid(), signal.SIGTERM)
+                wait_until(lambda: interrupts.signal)
+        assert signal.getsignal(signal.SIGTERM) is (signal.SIG_IGN if final and noted else before[signal.SIGTERM])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_interrupts_in_another_thread() -> None:
     found: list[bool] = []
 

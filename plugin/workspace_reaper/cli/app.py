@@ -74,7 +74,7 @@ def demo() -> None:
     """Show all of it in a sandbox: a private tmux server, a database, a host, ten sessions. Leaves nothing behind."""
     from workspace_reaper.demo import run_demo  # noqa: PLC0415
 
-    raise typer.Exit(run_demo())
+    raise typer.Exit(run_demo(final=True))
 
 
 @app.command()

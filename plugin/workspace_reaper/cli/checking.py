@@ -41,7 +41,7 @@ def doctor(
     reaper = load_reaper(chosen_config(context))
     with progress("checking"):
         checks = list(examine(reaper))
-    interrupts = Interrupts()
+    interrupts = Interrupts(final=True)
     if canary:
         # It lives for a second or two, and waits for other sweeps: Ctrl-C, TERM and HUP end it at the next step.
         with progress("waiting for the canary to be reaped"), interrupts:

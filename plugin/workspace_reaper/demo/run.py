@@ -25,13 +25,14 @@ from workspace_reaper.tmux import MINIMUM, tmux_version
 __all__ = ["run_demo", "show"]
 
 
-def run_demo(load: Load = load_reaper_alone) -> int:
-    """Show all of the reaper in a sandbox, and check it; about ten seconds. ``load`` makes the host's plugins.
+def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
+    """Show all of the reaper in a sandbox, and check it; about ten seconds. ``load`` makes the host's plugins. ``final``: the
+    program ends after it.
 
     The exit code: 0 if everything happened as it should; 1 if not, if tmux or the plugin is missing, or if something could
     not be cleaned up; 128 and the signal's number after Ctrl-C, SIGTERM or SIGHUP. No process and no file is left in any case.
     """
-    with Interrupts() as interrupts:
+    with Interrupts(final=final) as interrupts:
         code = _run(interrupts, load)
     if interrupts.signal is not None and code != 1:
         return 128 + interrupts.signal

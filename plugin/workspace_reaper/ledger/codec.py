@@ -44,7 +44,7 @@ _SIGHTS = {sight.value: sight for sight in Sight}
 
 
 def ids_parameter(ids: Iterable[str]) -> str:
-    """Workspace ids as the JSON list that ``statements.WORKSPACES`` takes."""
+    """Workspace ids as the JSON list that ``statements`` take as ``ids``."""
     return as_json([escape(text) for text in ids])
 
 
