@@ -3,7 +3,7 @@
 ``plugin`` is what the entry point ``workspace_server: reaper`` names. Importing this package stays light.
 """
 
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.plugin import ReaperPlugin
 
 __all__ = ["ReaperPlugin", "plugin"]
 

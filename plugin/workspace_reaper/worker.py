@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
 
 __all__ = ["LOOKS", "Work", "Worker"]
 

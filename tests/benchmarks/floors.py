@@ -13,9 +13,9 @@ import libtmux
 
 from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.world import World
-from workspace_reaper.model import Guard, SessionKey
-from workspace_reaper.tmux.guard import kill_line
-from workspace_reaper.tmux.rows import PANE_FORMAT, SERVER_FORMAT, session_format
+from workspace_reaper.model.session import Guard, SessionKey
+from workspace_reaper.tmux.commands import kill_line
+from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_format
 
 __all__ = ["feed", "guarded_lines", "libtmux_kills", "libtmux_listing", "listing", "query", "seed_kills", "seed_look"]
 

@@ -18,10 +18,10 @@ from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer
 
-from workspace_reaper.model import Census, Source, Unknown
+from workspace_reaper.model.session import Census, Source, Unknown
 from workspace_reaper.registry import load_schema
-from workspace_reaper.registry.feed import FileEvents
-from workspace_reaper.registry.sqlite_feed import SqliteFeed
+from workspace_reaper.registry.sqlite.feed import FileEvents
+from workspace_reaper.registry.sqlite.watch import SqliteFeed
 
 PATIENCE = 20.0
 LONGER_THAN_A_TEST = 600.0

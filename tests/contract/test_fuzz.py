@@ -26,30 +26,40 @@ from tests.tools.hosts import StandardHost
 from tests.tools.tmux import TmuxServer
 
 import workspace_reaper
-from workspace_reaper import operations
-from workspace_reaper.checks import expand_user
 from workspace_reaper.cli import main
 from workspace_reaper.cli.tables import show_history, show_status
-from workspace_reaper.errors import ConfigurationError, LedgerError
-from workspace_reaper.hooks import ReaperPlugin
 from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.ledger.tables import Base
-from workspace_reaper.memory import Alarm, BreakerState, Changes, CpuMemory, CpuSample, Event, ServerMemory, Sight, Sighting
-from workspace_reaper.model import Answer, Listing, Session, SessionKey, Stamp, Unknown
-from workspace_reaper.parts import Request
-from workspace_reaper.process_model import ProcessKey
-from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Relative, Survivor
-from workspace_reaper.report import printable, reap_as_json
-from workspace_reaper.screen_text import readable_lines
+from workspace_reaper.model.errors import ConfigurationError, LedgerError
+from workspace_reaper.model.process import ProcessKey
+from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Relative, Survivor
+from workspace_reaper.model.session import Answer, Listing, Session, SessionKey, Stamp, Unknown
+from workspace_reaper.model.state import (
+    Alarm,
+    BreakerState,
+    Changes,
+    CpuMemory,
+    CpuSample,
+    Event,
+    ServerMemory,
+    Sight,
+    Sighting,
+)
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings, load_settings
+from workspace_reaper.settings.checks import expand_user
+from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.report import printable, reap_as_json
 from workspace_reaper.tmux import TmuxTerminal
-from workspace_reaper.tmux.guard import read_answers, read_kept
+from workspace_reaper.tmux.commands import read_answers, read_kept
+from workspace_reaper.tmux.formats import range_filter
 from workspace_reaper.tmux.layouts import read_layout
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import BadRows, read_rows
-from workspace_reaper.tmux.rows import range_filter
 from workspace_reaper.tmux.version import is_old, parse_version
-from workspace_reaper.wiring import Reaper
+from workspace_reaper.util.text import readable_lines
 
 EFFORT = int(os.environ.get("HYPOTHESIS_EFFORT", "1"))
 NOW = 1_790_000_000.0

@@ -16,7 +16,7 @@ import pytest
 from tests.tools.hosts import EVERY_HOST, Host, connected
 from tests.tools.registries import reason, rows
 
-from workspace_reaper.model import Census, Unknown
+from workspace_reaper.model.session import Census, Unknown
 from workspace_reaper.registry import load_schema, open_feed, open_registry
 from workspace_reaper.registry.schema import Schema
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import (
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
     Changes,
@@ -27,9 +30,6 @@ from workspace_reaper.memory import (
     Sight,
     Sighting,
 )
-from workspace_reaper.model import SessionKey
-from workspace_reaper.ports import Ledger
-from workspace_reaper.reap_model import Intent, Outcome
 
 NOW = 1_763_800_000.5
 HOUR = 3600.0

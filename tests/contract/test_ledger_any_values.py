@@ -11,7 +11,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import (
+from workspace_reaper.model.process import ProcessKey
+from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
     Changes,
@@ -26,9 +29,6 @@ from workspace_reaper.memory import (
     Sight,
     Sighting,
 )
-from workspace_reaper.model import SessionKey
-from workspace_reaper.process_model import ProcessKey
-from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
 
 NOW = 1_763_800_000.5
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from tests.tools.disks import small_disk
 
-from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import BreakerState, Changes, CpuMemory, Sight, Sighting
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reap_model import Intent, Outcome
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import BreakerState, Changes, CpuMemory, Sight, Sighting
 
 NOW = 1_763_800_000.5
 
@@ -219,10 +219,10 @@ def test_an_error_of_the_caller_undoes_its_transaction(tmp_path: Path) -> None:
 IN_NAMESPACE = """
 import json, os, shutil, sqlite3, subprocess, sys
 from pathlib import Path
-from workspace_reaper.errors import LedgerError
+from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reap_model import Intent, Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.reap import Intent, Outcome
 disk = Path(sys.argv[1])
 state_dir = disk / "state"
 result = {}

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import Changes, CpuMemory, Event, Memory, RegistryMemory
-from workspace_reaper.model import SessionKey
-from workspace_reaper.ports import Ledger
-from workspace_reaper.reap_model import Intent, Outcome
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Changes, CpuMemory, Event, Memory, RegistryMemory
 
 NOW = 1_763_800_000.5
 INTENT = Intent("R1", "01SWEEP", NOW, SessionKey("/s", 1, 2, "$3", 4), "bc_x", "x", "orphan", {})

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.ledger.migrations import MIGRATIONS, migrate, version_of
-from workspace_reaper.memory import (
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.process import ProcessKey
+from workspace_reaper.model.reap import Aftermath, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
     Changes,
@@ -30,9 +33,6 @@ from workspace_reaper.memory import (
     Sight,
     Sighting,
 )
-from workspace_reaper.model import SessionKey
-from workspace_reaper.process_model import ProcessKey
-from workspace_reaper.reap_model import Aftermath, Intent, Outcome, Reap, Relative, Survivor
 
 NOW = 1_763_800_000.5
 KEY = SessionKey("/s", 1, 2, "$3", 4)

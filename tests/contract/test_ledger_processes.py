@@ -17,18 +17,18 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.memory import Changes
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reap_model import Intent, Outcome
+from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Changes
 
 NOW = 1_763_800_000.5
 PRELUDE = """
 import os, sqlite3, sys
 from pathlib import Path
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.memory import Alarm, BreakerState, Changes, RegistryMemory, ServerMemory
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reap_model import Intent, Outcome
+from workspace_reaper.model.state import Alarm, BreakerState, Changes, RegistryMemory, ServerMemory
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.reap import Intent, Outcome
 def opened(state_dir): return open_ledger(Path(state_dir), registry_name="standard", location="/db")
 def intent(reap_id): return Intent(reap_id, "01S", 1.5, SessionKey("/s", 1, 2, "$3", 4), "bc_x", "x", "orphan", {})
 def say(text): print(text, flush=True)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from workspace_reaper.errors import LedgerError
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.memory import Changes, Event
-from workspace_reaper.model import SessionKey
-from workspace_reaper.ports import Ledger
-from workspace_reaper.process_model import ProcessKey
-from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.process import ProcessKey
+from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Changes, Event
 
 NOW = 1_763_800_000.5
 HOUR = 3600.0

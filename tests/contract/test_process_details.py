@@ -9,7 +9,7 @@ import socket
 import pytest
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces, rows
 
-from workspace_reaper.process_model import Details, Port
+from workspace_reaper.model.process import Details, Port
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces
 
-from workspace_reaper.process_model import ProcessKey, SignalResult
+from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.processes import SystemProcesses
 
 PROBE = 0

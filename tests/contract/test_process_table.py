@@ -12,8 +12,8 @@ import pytest
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_namespaces, rows
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model import Unknown
-from workspace_reaper.process_model import Origin, ProcessKey
+from workspace_reaper.model.process import Origin, ProcessKey
+from workspace_reaper.model.session import Unknown
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -238,8 +238,8 @@ def test_too_many_open_files_of_our_own_make_nobody_gone(processes: SystemProces
         "import os, resource\n"
         "from workspace_reaper.processes import linux\n"
         f"from {reader.__module__} import {reader.__name__}\n"
-        "from workspace_reaper.model import Source, Unknown\n"
-        "from workspace_reaper.process_model import ProcessKey\n"
+        "from workspace_reaper.model.session import Source, Unknown\n"
+        "from workspace_reaper.model.process import ProcessKey\n"
         "from workspace_reaper.processes import SystemProcesses\n"
         f"processes = SystemProcesses(reader={reader.__name__}())\n"
         "processes.table()\n"

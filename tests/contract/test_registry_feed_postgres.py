@@ -15,10 +15,10 @@ from sqlalchemy import event
 from tests.tools.hosts import EVERY_HOST, Host, StandardHost
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model import Census, Unknown
+from workspace_reaper.model.session import Census, Unknown
 from workspace_reaper.registry import load_schema, open_feed
 from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of
-from workspace_reaper.registry.postgres_feed import PostgresFeed
+from workspace_reaper.registry.postgres.watch import PostgresFeed
 
 if TYPE_CHECKING:
     from tests.tools.postgres import PostgresServer

@@ -17,12 +17,12 @@ from sqlalchemy import event
 from tests.tools.hosts import StandardHost, VibeKanbanHost
 from tests.tools.registries import reason, registry_of, rows
 
-from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.model import Workspace
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.session import Workspace
+from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of
-from workspace_reaper.registry.postgres.wording import in_words
-from workspace_reaper.table_model import HostTable
+from workspace_reaper.registry.postgres.errors import in_words
 
 if TYPE_CHECKING:
     from tests.tools.postgres import PostgresServer

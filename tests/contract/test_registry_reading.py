@@ -13,7 +13,7 @@ import pytest
 from tests.tools.hosts import HOSTS, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.registries import TABLE, listen, opened, reason, rows
 
-from workspace_reaper.registry.sqlite import SqliteRegistry
+from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
 
 @pytest.fixture(params=list(HOSTS.values()), ids=list(HOSTS))

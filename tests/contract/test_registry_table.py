@@ -10,11 +10,11 @@ import pytest
 from tests.tools.hosts import Host, TableHost
 from tests.tools.registries import reason, rows
 
-from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.model import Unknown, Workspace
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.session import Unknown, Workspace
+from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.registry import load_schema, open_feed, open_registry
-from workspace_reaper.registry.database import DatabaseRegistry
-from workspace_reaper.table_model import HostTable
+from workspace_reaper.registry.base import DatabaseRegistry
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 UUID = "0123abcd-89ab-cdef-0123-456789abcdef"

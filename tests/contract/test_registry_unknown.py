@@ -16,8 +16,8 @@ import pytest
 from tests.tools.hosts import HOSTS, CaoHost, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.registries import TABLE, opened, reason, rows
 
-from workspace_reaper.model import Rows, Unknown, Workspace
-from workspace_reaper.registry.wording import in_words
+from workspace_reaper.model.session import Rows, Unknown, Workspace
+from workspace_reaper.registry.sqlite.errors import in_words
 
 NOBODY = 65534
 

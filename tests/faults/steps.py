@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper import operations
-from workspace_reaper.memory import Memory, Sight
-from workspace_reaper.report import SweepReport
+from workspace_reaper.model.state import Memory, Sight
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["alarms", "check_code", "confirmations", "events", "history", "recalled", "sweep_during"]
 

@@ -15,7 +15,7 @@ from tests.tools.effort import effort
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper import operations
+from workspace_reaper.operations import sessions as operations
 
 SECONDS = effort(60.0, 3600.0)
 EVERY = effort(0.5, 5.0)

@@ -22,11 +22,11 @@ from tests.tools.clocks import Later
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper import operations
-from workspace_reaper.model import IdleClock, Listing, Session
-from workspace_reaper.report import SweepReport
-from workspace_reaper.snapshot_model import SnapshotOrder
+from workspace_reaper.model.session import IdleClock, Listing, Session
+from workspace_reaper.model.snapshot import SnapshotOrder
+from workspace_reaper.operations import sessions as operations
 from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
 HOUR = 3600
@@ -219,9 +219,9 @@ DAYS = """
 import os, time
 from dataclasses import replace
 from tests.tools.builders import DEFAULTS, facts, row, session
-from workspace_reaper.model import Window
-from workspace_reaper.policy import judge
-from workspace_reaper.report import iso
+from workspace_reaper.model.session import Window
+from workspace_reaper.policy.verdict import judge
+from workspace_reaper.sweep.report import iso
 for zone in {zones!r}:
     os.environ["TZ"] = zone
     time.tzset()

@@ -10,7 +10,7 @@ import pytest
 from tests.tools.cast import Cast
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.report import SweepReport
+from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
 

@@ -17,7 +17,7 @@ from tests.tools.effort import seeds
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-from workspace_reaper import operations
+from workspace_reaper.operations import sessions as operations
 
 pytestmark = [pytest.mark.storm, pytest.mark.timeout(300)]
 

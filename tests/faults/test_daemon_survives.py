@@ -20,7 +20,7 @@ from tests.tools.disks import small_disk
 from tests.tools.hosts import HOSTS, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-from workspace_reaper import operations
+from workspace_reaper.operations import sessions as operations
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(300)]
 

@@ -24,14 +24,14 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
-from workspace_reaper import operations
 from workspace_reaper.cli import main
 from workspace_reaper.cli.tables import show_explanation, show_sweep
-from workspace_reaper.console import print_table, say, say_marked, say_whole
-from workspace_reaper.daemon.logs import formatter
-from workspace_reaper.discovery.configuration import toml_text
-from workspace_reaper.explain import explain
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.daemon.logging import formatter
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.plugin import ReaperPlugin
+from workspace_reaper.setup.config_file import toml_text
+from workspace_reaper.sweep.explain import explain
+from workspace_reaper.util.console import print_table, say, say_marked, say_whole
 
 TITLE = "\x1b]0;owned\x07"
 CLIPBOARD = "\x1b]52;c;eA==\x07"

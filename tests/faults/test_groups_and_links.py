@@ -11,7 +11,7 @@ import pytest
 from tests.tools.cast import Cast
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper import operations
+from workspace_reaper.operations import sessions as operations
 
 Worlds = Callable[..., World]
 

@@ -24,11 +24,11 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import FOREVER
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model import Reason, Source, Testimony
-from workspace_reaper.pace import Pace
-from workspace_reaper.parts import Request
-from workspace_reaper.report import SweepReport
+from workspace_reaper.model.session import Reason, Source, Testimony
+from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.util.batch_size import Pace
 
 Worlds = Callable[..., World]
 

@@ -21,9 +21,9 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_reaper.ledger import SqliteLedger
-from workspace_reaper.model import Source, Verdict
-from workspace_reaper.parts import Request
-from workspace_reaper.report import SweepReport
+from workspace_reaper.model.session import Source, Verdict
+from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.report import SweepReport
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,7 +104,7 @@ ON_A_SMALL_DISK = """
 import json, shutil, subprocess, sys
 from pathlib import Path
 from tests.tools.hosts import VibeKanbanHost
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.plugin import ReaperPlugin
 
 config, disk, host, first, second = sys.argv[1:]
 disk, host = Path(disk), VibeKanbanHost(Path(host))

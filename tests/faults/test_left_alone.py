@@ -19,11 +19,11 @@ from tests.tools.real_processes import LINUX, ROOT, in_namespaces
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model import Source, Unknown
-from workspace_reaper.process_model import ProcessTable
+from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.reap import Aftermath
+from workspace_reaper.model.session import Source, Unknown
 from workspace_reaper.processes import SystemProcesses
-from workspace_reaper.reap_model import Aftermath
-from workspace_reaper.report import SweepReport
+from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
 
@@ -246,10 +246,10 @@ def test_i30_a_reaper_that_is_in_its_own_blast_radius(world: World, cast: Cast, 
 
 
 STAGE = """
-from workspace_reaper.model import SessionKey
-from workspace_reaper.process_model import Process, ProcessKey
-from workspace_reaper.reap_model import Relative
-from workspace_reaper.termination import Estate, Termination
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.process import Process, ProcessKey
+from workspace_reaper.model.reap import Relative
+from workspace_reaper.sweep.terminate import Estate, Termination
 
 last_pid = Path("/proc/sys/kernel/ns_last_pid")
 

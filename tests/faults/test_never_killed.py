@@ -19,8 +19,8 @@ from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper import operations
-from workspace_reaper.report import SweepReport, reap_as_json
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.sweep.report import SweepReport, reap_as_json
 
 Worlds = Callable[..., World]
 

@@ -12,13 +12,13 @@ from tests.faults.steps import alarms, check_code, events, recalled
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper import operations
-from workspace_reaper.confirmations import LONGEST_WAIT
-from workspace_reaper.memory import Changes, Sight, Sighting
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reaping import ATTEMPTS
-from workspace_reaper.report import SweepReport
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Changes, Sight, Sighting
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.policy.confirmations import LONGEST_WAIT
+from workspace_reaper.sweep.kill import ATTEMPTS
+from workspace_reaper.sweep.report import SweepReport
 
 FIRST_WAIT = 180
 """Seconds: three ticks."""

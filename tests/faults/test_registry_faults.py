@@ -16,7 +16,7 @@ from tests.tools.front_tmux import Rule
 from tests.tools.hosts import VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.model import Source, Verdict
+from workspace_reaper.model.session import Source, Verdict
 
 Worlds = Callable[..., World]
 

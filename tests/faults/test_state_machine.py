@@ -15,7 +15,7 @@ from tests.tools.machine_facts import Fate, Key
 from tests.tools.machine_oracle import Oracle
 from tests.tools.machine_steps import AFTERWARDS, CHANGES, NAME, WHICH, WORKSPACES
 from tests.tools.machine_world import FOREIGN_STAMP, LIMITS, MachineWorld, name_of
-from workspace_reaper.report import SessionReport, SweepReport
+from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ from tests.tools.cast import LISTEN, STUBBORN, Cast
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
+from workspace_reaper.model.reap import Aftermath
 from workspace_reaper.processes import linux
-from workspace_reaper.processes.files import names
-from workspace_reaper.reap_model import Aftermath
-from workspace_reaper.report import SweepReport
+from workspace_reaper.processes.proc_files import names
+from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
 

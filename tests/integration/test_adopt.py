@@ -14,8 +14,8 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.world import World, outcomes, session_name
 
-from workspace_reaper import adoption
-from workspace_reaper.errors import AmbiguousSession, NoSuchSession, UnreadableSocket
+from workspace_reaper.model.errors import AmbiguousSession, NoSuchSession, UnreadableSocket
+from workspace_reaper.operations import adopt as adoption
 
 Worlds = Callable[..., World]
 LOST = "0123456789abcdef"

@@ -17,9 +17,9 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
 from workspace_hookspecs import Candidate, ReaperAlarm, WorkspacePlugins, hookimpl
-from workspace_reaper import operations
-from workspace_reaper.memory import Alarm
-from workspace_reaper.report import SessionReport
+from workspace_reaper.model.state import Alarm
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.sweep.report import SessionReport
 
 LIMIT = 60.0
 Worlds = Callable[..., World]

@@ -14,11 +14,11 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
-from workspace_reaper import operations
-from workspace_reaper.announced import announced, take_back
-from workspace_reaper.model import Testimony
-from workspace_reaper.parts import Request
-from workspace_reaper.report import SessionReport, SweepReport, iso
+from workspace_reaper.model.session import Testimony
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.undo import announced, take_back
+from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.report import SessionReport, SweepReport, iso
 
 WINDOW = 600
 TIMEOUT = 300

@@ -11,7 +11,7 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, outcomes, session_name
 
-from workspace_reaper import operations
+from workspace_reaper.operations import sessions as operations
 
 QUESTION = "Let exactly these 4 sessions go?"
 

@@ -25,15 +25,15 @@ from tests.tools.world import World
 
 import workspace_reaper
 from workspace_hookspecs import ReaperAlarm, WorkspacePlugins, hookimpl
-from workspace_reaper.canary import last_run, run_canary
-from workspace_reaper.canary import runs as canary_runs
 from workspace_reaper.cli import main
-from workspace_reaper.daemon.patrol import Patrol
-from workspace_reaper.doctor import Check
-from workspace_reaper.hooks import ReaperPlugin
-from workspace_reaper.locking import FileSweepLock
-from workspace_reaper.memory import Alarm
-from workspace_reaper.model import Rows, Unknown, Workspace
+from workspace_reaper.ledger.locks import FileSweepLock
+from workspace_reaper.model.session import Rows, Unknown, Workspace
+from workspace_reaper.model.state import Alarm
+from workspace_reaper.operations.canary import last_run, run_canary
+from workspace_reaper.operations.canary import run as canary_runs
+from workspace_reaper.operations.canary.schedule import Patrol
+from workspace_reaper.operations.doctor import Check
+from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.tmux.canary import PREFIX
 
 PATIENCE = 60.0

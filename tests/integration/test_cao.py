@@ -13,7 +13,7 @@ from tests.tools.cao import QUICK, CaoServer
 from tests.tools.pages import bash, follow
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.locking import FileSweepLock
+from workspace_reaper.ledger.locks import FileSweepLock
 
 pytest.importorskip("cli_agent_orchestrator")
 

@@ -20,9 +20,9 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
 from workspace_reaper.hosts.embedded import Embedded
-from workspace_reaper.model import Rows, Workspace
+from workspace_reaper.model.session import Rows, Workspace
 from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.cao import CAO
+from workspace_reaper.registry.schemas.cao import CAO
 
 OWNER, FAILURE = "deferred_init_external_owner", "deferred_init_failure"
 RECLAIMED, DELIVERY = "deferred_init_runtime_reclaimed", "initial_delivery"

@@ -21,9 +21,9 @@ from tests.tools.world import World
 
 import workspace_reaper
 from workspace_reaper.cli import main
-from workspace_reaper.hooks import ReaperPlugin
-from workspace_reaper.model import SessionKey
-from workspace_reaper.reap_model import Aftermath, Ended, Reap, Survivor
+from workspace_reaper.model.reap import Aftermath, Ended, Reap, Survivor
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.plugin import ReaperPlugin
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 NAME = "vk_a"

@@ -24,9 +24,9 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 
 from workspace_hookspecs import Reaped, WorkspacePlugins, hookimpl
-from workspace_reaper import operations
-from workspace_reaper.report import reap_as_json
-from workspace_reaper.restore import is_restorable
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.restore import is_restorable
+from workspace_reaper.sweep.report import reap_as_json
 
 BEFORE_KILL = Rule("kill-session", times=1, hold="before")
 AFTER_KILL = Rule("kill-session", times=1, hold="after")

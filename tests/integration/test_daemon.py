@@ -29,13 +29,13 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
 import workspace_reaper
-from workspace_reaper import operations
 from workspace_reaper.cli import main
-from workspace_reaper.daemon import process as daemon_process
+from workspace_reaper.daemon import daemon as daemon_process
 from workspace_reaper.daemon.signals import SIGNALS
-from workspace_reaper.errors import LedgerError
-from workspace_reaper.hooks import ReaperPlugin
-from workspace_reaper.locking import FileSweepLock, Holder, InstanceLock
+from workspace_reaper.ledger.locks import FileSweepLock, Holder, InstanceLock
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.plugin import ReaperPlugin
 
 Worlds = Callable[..., World]
 PATIENCE = 60.0

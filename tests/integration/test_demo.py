@@ -28,13 +28,13 @@ from tests.tools.waiting import wait_until
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.demo import run_demo
-from workspace_reaper.demo.cast import ACCIDENT, CAST
 from workspace_reaper.demo.comeback import COMEBACK
-from workspace_reaper.demo.crew import CREW
 from workspace_reaper.demo.errors import DemoFailed
+from workspace_reaper.demo.helpers import CREW
 from workspace_reaper.demo.host import Host
-from workspace_reaper.demo.private_tmux import PrivateTmux
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.demo.scenario import ACCIDENT, CAST
+from workspace_reaper.demo.tmux import PrivateTmux
+from workspace_reaper.plugin import ReaperPlugin
 
 SCRIPT = str(Path(sys.executable).with_name("workspace-reaper"))
 MARK = "WORKSPACE_DEMO_TEST"
@@ -52,23 +52,23 @@ EVERYTHING = (*CAST, *CREW, ACCIDENT, COMEBACK)
 FACTS = "#{session_id} #{session_name} #{session_activity} #{session_attached} #{@workspace_owner} #{@reaper_keep}"
 
 PINNED_COUNTS_NO_MORE = """
-import workspace_reaper.policy as policy
-from workspace_reaper.policy import Protection
+import workspace_reaper.policy.verdict as policy
+from workspace_reaper.policy.verdict import Protection
 policy._CHECKS = {**policy._CHECKS, Protection.PINNED: lambda reason, facts, rules: False}
 from workspace_reaper.demo import run_demo
 raise SystemExit(run_demo())
 """
 
 BREAKER_NEVER_LATCHES = """
-import workspace_reaper.breaker as breaker
+import workspace_reaper.policy.breaker as breaker
 breaker.AT_LEAST = 1000
 from workspace_reaper.demo import run_demo
 raise SystemExit(run_demo())
 """
 
 SURVIVORS_ARE_LEFT_AND_RESTORED_ONES_RUN = """
-import workspace_reaper.restore as restoring
-import workspace_reaper.termination as termination
+import workspace_reaper.operations.restore as restoring
+import workspace_reaper.sweep.terminate as termination
 termination.spared_because = lambda *args, **kwargs: "they let everything live"
 restore = restoring.restore
 restoring.restore = lambda reaper, reap: restore(reaper, reap, run=True)
@@ -77,7 +77,7 @@ raise SystemExit(run_demo())
 """
 
 NOBODY_IS_SPARED_AND_NOTHING_IS_KEPT = """
-import workspace_reaper.termination as termination
+import workspace_reaper.sweep.terminate as termination
 from workspace_reaper.snapshots import SnapshotStore
 termination.spared_because = lambda *args, **kwargs: None
 SnapshotStore.has = lambda self, reap_id: False

@@ -11,10 +11,10 @@ from tests.tools.world import World
 
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.model.events import Testimony
+from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
-from workspace_reaper.testimony import Testimony
-from workspace_reaper.wiring import Reaper
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_a_tmux_directory_that_can_not_be_found_out_is_told(machine: Machine, in
 
 
 THIRD_PARTY = """
-from workspace_reaper.registry.standard import Standard
+from workspace_reaper.registry.schemas.standard import Standard
 
 class Other(Standard):
     def default_database(self, environ):

@@ -18,12 +18,12 @@ from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer
 
 from workspace_reaper.daemon.living import LivingSessions
-from workspace_reaper.daemon.noticing import Noticing
-from workspace_reaper.errors import LedgerError, SweepLocked
-from workspace_reaper.model import Census, Source, Unknown
-from workspace_reaper.names import Names
+from workspace_reaper.daemon.watcher import Noticing
+from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.model.session import Census, Source, Unknown
+from workspace_reaper.policy.session_names import Names
 from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.sqlite_feed import SqliteFeed
+from workspace_reaper.registry.sqlite.watch import SqliteFeed
 
 PATIENCE = 30.0
 COUNT = 12

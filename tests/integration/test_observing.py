@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from tests.tools.tmux import TmuxServer
 
-from workspace_reaper.model import Unknown
-from workspace_reaper.names import Names
-from workspace_reaper.observation import Observation, observe
+from workspace_reaper.model.session import Unknown
+from workspace_reaper.policy.session_names import Names
+from workspace_reaper.sweep.observe import Observation, observe
 from workspace_reaper.tmux import TmuxTerminal
 
 TOO_LONG = "/tmp/" + "x" * 200

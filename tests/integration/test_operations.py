@@ -12,13 +12,14 @@ from tests.tools.hosts import connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, session_name
 
-from workspace_reaper import doctor, operations
-from workspace_reaper.errors import ConfigurationError, NoSuchSession, UnreadableSocket
-from workspace_reaper.model import Source
-from workspace_reaper.report import printable
+from workspace_reaper.model.errors import ConfigurationError, NoSuchSession, UnreadableSocket
+from workspace_reaper.model.session import Source
+from workspace_reaper.operations import doctor
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.settings import Settings
+from workspace_reaper.sweep.report import printable
 from workspace_reaper.tmux import socket_path
-from workspace_reaper.wiring import Reaper
 
 UNREADABLE = Rule("list-sessions", exit_code=1, stderr="lost server\n")
 BAD_ROW = {"#{session_created}": ""}

@@ -18,8 +18,8 @@ from tests.tools.world import World, session_name
 
 import workspace_hookspecs
 from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
-from workspace_reaper.cli.loading import close_plugins, load_plugin
-from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.cli.bootstrap import close_plugins, load_plugin
+from workspace_reaper.model.errors import ConfigurationError
 
 LIMIT = 30.0
 
@@ -207,7 +207,7 @@ FORKED = """
 import os, sys
 from pathlib import Path
 from workspace_hookspecs import WorkspacePlugins, hookimpl
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.plugin import ReaperPlugin
 
 class Guard:
     @hookimpl

@@ -21,7 +21,7 @@ from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 
-from workspace_reaper.pace import Pace
+from workspace_reaper.util.batch_size import Pace
 
 ROUNDS = 20
 SESSIONS = 200

@@ -16,10 +16,10 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
-from workspace_reaper import operations
-from workspace_reaper.model import Testimony
-from workspace_reaper.parts import Request
-from workspace_reaper.restore import is_restorable
+from workspace_reaper.model.session import Testimony
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.restore import is_restorable
+from workspace_reaper.sweep.context import Request
 
 Worlds = Callable[..., World]
 HOUR = 3600

@@ -21,9 +21,9 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
-from workspace_reaper.errors import CannotRestore, ReaperError, UnreadableSocket
-from workspace_reaper.reap_model import Reap
-from workspace_reaper.restore import Restored, command_line, restore, undo
+from workspace_reaper.model.errors import CannotRestore, ReaperError, UnreadableSocket
+from workspace_reaper.model.reap import Reap
+from workspace_reaper.operations.restore import Restored, command_line, restore, undo
 from workspace_reaper.tmux import PaneFeeds
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks at another process through /proc")

@@ -15,13 +15,13 @@ from tests.tools.tmux import FOREVER, TmuxServer
 from tests.tools.waiting import wait_until
 from ulid import ULID
 
-from workspace_reaper.model import Listing
-from workspace_reaper.pace import Pace
-from workspace_reaper.snapshot_model import CapturedPane, PaneSnapshot, SessionSnapshot, SnapshotOrder
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.snapshot import CapturedPane, PaneSnapshot, SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.capture import Capturing
 from workspace_reaper.tmux.client import Client, Completed
+from workspace_reaper.util.batch_size import Pace
 
 
 @pytest.fixture

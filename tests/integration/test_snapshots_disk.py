@@ -17,9 +17,9 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from ulid import ULID
 
-from workspace_reaper.errors import SnapshotError
-from workspace_reaper.model import Listing
-from workspace_reaper.snapshot_model import SessionSnapshot, SnapshotOrder
+from workspace_reaper.model.errors import SnapshotError
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 
@@ -146,8 +146,8 @@ def test_a_link_in_the_place_of_the_directory(state: Path, terminal: TmuxTermina
 MOUNTED = """
 import json, os, subprocess, sys
 from pathlib import Path
-from workspace_reaper.model import Listing
-from workspace_reaper.snapshot_model import SnapshotOrder
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 
@@ -213,7 +213,7 @@ def test_a_read_only_disk(state: Path, tmux_server: TmuxServer) -> None:
 CRASH = """
 import sys
 from pathlib import Path
-from workspace_reaper.snapshot_model import SnapshotOrder
+from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 

@@ -6,9 +6,9 @@ import pytest
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 
-from workspace_reaper.model import Listing, Source, Unknown
+from workspace_reaper.model.session import Listing, Source, Unknown
 from workspace_reaper.tmux import TmuxTerminal
-from workspace_reaper.tmux.rows import session_format
+from workspace_reaper.tmux.formats import session_format
 
 STAMP = "0123abcd"
 TOKENS = session_format(STAMP).split("\t")[1:]

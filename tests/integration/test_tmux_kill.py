@@ -12,7 +12,7 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model import Answer, Guard, KillAnswers, Listing, Session
+from workspace_reaper.model.session import Answer, Guard, KillAnswers, Listing, Session
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "0123abcd"

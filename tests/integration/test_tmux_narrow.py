@@ -9,7 +9,7 @@ import pytest
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model import Answer, Guard, Listing
+from workspace_reaper.model.session import Answer, Guard, Listing
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "ab"

@@ -14,7 +14,7 @@ from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model import Listing, Server, Session, Stamp, Unknown
+from workspace_reaper.model.session import Listing, Server, Session, Stamp, Unknown
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "0123abcd"

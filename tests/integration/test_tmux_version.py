@@ -16,7 +16,7 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import real_tmux
 from tests.tools.world import World, outcomes
 
-from workspace_reaper.errors import UnfitTmux
+from workspace_reaper.model.errors import UnfitTmux
 
 ROOT = Path(__file__).parents[2]
 REFUSAL = "the tmux on PATH is 3.1c, which is too old: install tmux 3.2a or later"

@@ -19,16 +19,16 @@ import pytest
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.world import World
 
-from workspace_reaper import doctor
-from workspace_reaper.errors import ConfigurationError, LedgerError
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.locking import FileSweepLock, Holder, InstanceLock
-from workspace_reaper.model import Listing, Unknown
+from workspace_reaper.ledger.locks import FileSweepLock, Holder, InstanceLock
+from workspace_reaper.model.errors import ConfigurationError, LedgerError
+from workspace_reaper.model.session import Listing, Unknown
+from workspace_reaper.operations import doctor
 from workspace_reaper.settings import load_settings
-from workspace_reaper.snapshots.places import make_root
+from workspace_reaper.snapshots.files import make_root
 from workspace_reaper.tmux import TmuxTerminal
-from workspace_reaper.tmux.answers import not_ours
-from workspace_reaper.trust import Distrust, distrust, distrust_of_way, make_private
+from workspace_reaper.tmux.responses import not_ours
+from workspace_reaper.util.permissions import Distrust, distrust, distrust_of_way, make_private
 
 NOBODY = 65534
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -249,7 +249,7 @@ def test_inside_a_user_namespace_those_outside_are_no_other_users(short_tmp: Pat
         pytest.skip("no user namespace can be made here")
     short_tmp.chmod(0o755)
     assert fault(short_tmp).place == str(short_tmp)
-    code = "import sys; from workspace_reaper.trust import distrust; print(distrust(sys.argv[1]))"
+    code = "import sys; from workspace_reaper.util.permissions import distrust; print(distrust(sys.argv[1]))"
     done = subprocess.run([*unshare, sys.executable, "-c", code, str(short_tmp)], capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"
 

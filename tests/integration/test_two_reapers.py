@@ -14,8 +14,8 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
-from workspace_reaper import operations
-from workspace_reaper.report import SweepReport
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.sweep.report import SweepReport
 
 
 def at_once(*sweeps: Callable[[], SweepReport]) -> list[SweepReport]:

@@ -11,11 +11,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from workspace_reaper.circumstances import Circumstances
-from workspace_reaper.confirmations import Sightings
-from workspace_reaper.facts import Facts, Rules
-from workspace_reaper.memory import BreakerState, Memory, RegistryMemory
-from workspace_reaper.model import (
+from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
+from workspace_reaper.model.reap import Intent
+from workspace_reaper.model.session import (
     Listing,
     Pane,
     Reason,
@@ -31,12 +29,14 @@ from workspace_reaper.model import (
     Window,
     Workspace,
 )
-from workspace_reaper.names import Names
-from workspace_reaper.observation import Observation
-from workspace_reaper.policy import Held, Judgement, Protection
-from workspace_reaper.process_model import Origin, Process, ProcessKey, ProcessTable
-from workspace_reaper.reap_model import Intent
-from workspace_reaper.report import SessionReport
+from workspace_reaper.model.state import BreakerState, Memory, RegistryMemory
+from workspace_reaper.policy.confirmations import Sightings
+from workspace_reaper.policy.facts import Facts, Rules
+from workspace_reaper.policy.facts_builder import Circumstances
+from workspace_reaper.policy.session_names import Names
+from workspace_reaper.policy.verdict import Held, Judgement, Protection
+from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.report import SessionReport
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 NOW = 1_790_000_000

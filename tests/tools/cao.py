@@ -24,8 +24,8 @@ from typing import Any
 from tests.tools.hosts import connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-from workspace_reaper.journal import read_report
 from workspace_reaper.ledger import open_ledger
+from workspace_reaper.sweep.last_report import read_report
 
 __all__ = ["QUICK", "CaoServer", "free_port", "stand_in"]
 

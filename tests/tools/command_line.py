@@ -15,7 +15,7 @@ import pytest
 import workspace_reaper
 from tests.tools.world import World
 from workspace_reaper.cli import main
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.plugin import ReaperPlugin
 
 __all__ = ["CommandLine", "Done", "Operator"]
 

@@ -112,7 +112,7 @@ def _reap(asked: dict[str, Any]) -> NoReturn:
     # Whatever becomes of the test: no reaper sweeps for ever.
     signal.alarm(120)
     os.environ["PATH"] = asked["path"]
-    from workspace_reaper.hooks import ReaperPlugin
+    from workspace_reaper.plugin import ReaperPlugin
 
     plugin = ReaperPlugin()
     plugin.configure(Path(asked["config"]))

@@ -14,8 +14,8 @@ from enum import Enum
 from pathlib import Path
 
 from tests.tools.hosts import VibeKanbanHost, connected
-from workspace_reaper.model import Rows, Unknown
-from workspace_reaper.ports import Registry
+from workspace_reaper.model.ports import Registry
+from workspace_reaper.model.session import Rows, Unknown
 
 __all__ = ["Effect", "FrontRegistry", "RegistryFault", "faults_of"]
 

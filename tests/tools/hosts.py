@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workspace_reaper.table_model import HostTable
+from workspace_reaper.model.workspace import HostTable
 
 __all__ = ["EVERY_HOST", "HOSTS", "CaoHost", "Host", "StandardHost", "TableHost", "VibeKanbanHost", "connected"]
 

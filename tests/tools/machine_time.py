@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from workspace_reaper.model import ClockReading, Guard, KillAnswers, Listing, Session, SessionKey, Unknown
+from workspace_reaper.model.session import ClockReading, Guard, KillAnswers, Listing, Session, SessionKey, Unknown
 from workspace_reaper.tmux import TmuxTerminal
 
 __all__ = ["Carried", "MachineClock", "Moment", "TimedTerminal"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from workspace_reaper.facts import Facts, Rules
-from workspace_reaper.model import Guard, Session
+from workspace_reaper.model.session import Guard, Session
+from workspace_reaper.policy.facts import Facts, Rules
 
 
 @dataclass(frozen=True)

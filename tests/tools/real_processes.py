@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.tools.waiting import wait_until
-from workspace_reaper.process_model import Process, ProcessKey, ProcessTable
+from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -116,8 +116,8 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from tests.tools.real_processes import Started, rows
 from tests.tools.waiting import wait_until
-from workspace_reaper.model import Source, Unknown
-from workspace_reaper.process_model import ProcessKey, SignalResult
+from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader

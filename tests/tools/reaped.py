@@ -16,10 +16,10 @@ from ulid import ULID
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper.model import Listing, SessionKey
-from workspace_reaper.reap_model import Aftermath, Intent, Outcome, Reap
-from workspace_reaper.restore import find_reap
-from workspace_reaper.snapshot_model import SnapshotOrder
+from workspace_reaper.model.reap import Aftermath, Intent, Outcome, Reap
+from workspace_reaper.model.session import Listing, SessionKey
+from workspace_reaper.model.snapshot import SnapshotOrder
+from workspace_reaper.operations.restore import find_reap
 
 __all__ = ["Picture", "all_text", "look", "reap", "record", "shown", "start"]
 

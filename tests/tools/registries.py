@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import event
 
 from tests.tools.hosts import Host
-from workspace_reaper.model import Rows, Source, Unknown
+from workspace_reaper.model.session import Rows, Source, Unknown
 from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.database import DatabaseRegistry
-from workspace_reaper.registry.sqlite import SqliteRegistry
+from workspace_reaper.registry.base import DatabaseRegistry
+from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
 __all__ = ["TABLE", "listen", "opened", "reason", "registry_of", "rows"]
 

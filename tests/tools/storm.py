@@ -12,10 +12,10 @@ from tests.tools.storm_faults import erring_ledger, erring_registry, erring_tmux
 from tests.tools.storm_stage import Scene, Stage
 from tests.tools.storm_table import CONDEMNED, DEAD, GAP, IDLE, KINDS, MIN_AGE, NEEDS_PROOF, STRANGER
 from tests.tools.storm_tmux import Call, Fault, Loudness
-from workspace_reaper import operations
-from workspace_reaper.errors import LedgerError
-from workspace_reaper.parts import Request
-from workspace_reaper.report import SweepReport
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.operations import sessions as operations
+from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["Storm"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.tools.tmux import FOREVER
-from workspace_reaper.model import Testimony
+from workspace_reaper.model.session import Testimony
 
 __all__ = ["CONDEMNED", "DEAD", "GAP", "IDLE", "KINDS", "MIN_AGE", "NEEDS_PROOF", "STRANGER", "Kind", "Looks", "Member"]
 

@@ -13,8 +13,8 @@ from typing import Any
 from tests.tools import commands
 from tests.tools.hosts import HOSTS, Host
 from tests.tools.tmux import TmuxServer
-from workspace_reaper.hooks import ReaperPlugin
-from workspace_reaper.report import SessionReport, SweepReport
+from workspace_reaper.plugin import ReaperPlugin
+from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["World", "outcomes", "session_name"]
 

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.tools.waiting import wait_until
 
+from tests.tools.waiting import wait_until
 from workspace_reaper import worker as worker_module
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
 from workspace_reaper.worker import Worker
 
 ROOT = Path(__file__).parents[2]
@@ -271,7 +271,7 @@ def test_close_before_anything_and_twice(recorder: Recorder) -> None:
 
 EXHAUSTED = """
 import resource
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
 from workspace_reaper.worker import Worker
 
 class Work:
@@ -295,7 +295,7 @@ worker.close()
 FORKING = """
 import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
 from workspace_reaper.worker import Worker
 
 class Work:
@@ -327,7 +327,7 @@ class Work:
 worker = Worker(Work())
 worker.wake()
 assert worker.drain(20)
-from workspace_reaper.testimony import Testimony
+from workspace_reaper.model.events import Testimony
 worker.suspect("a", Testimony.DELETED)  # its later looks are due in seconds
 """
 

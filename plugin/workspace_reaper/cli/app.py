@@ -10,8 +10,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workspace_reaper.cli import adopting, checking, hosting, init, reaped
-from workspace_reaper.errors import (
+from workspace_reaper.cli import adopt as adopting
+from workspace_reaper.cli import doctor as checking
+from workspace_reaper.cli import init
+from workspace_reaper.cli import restore as reaped
+from workspace_reaper.cli import run as hosting
+from workspace_reaper.model.errors import (
     AmbiguousSession,
     ConfigurationError,
     LedgerError,
@@ -88,10 +92,10 @@ def sweep(
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
 ) -> None:
     """Sweep once, now: look at every managed session, and reap what should go."""
-    from workspace_reaper.cli.loading import load_plugin  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_plugin  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
-    from workspace_reaper.console import print_json, progress  # noqa: PLC0415
-    from workspace_reaper.wiring import how_to_configure  # noqa: PLC0415
+    from workspace_reaper.operations.wiring import how_to_configure  # noqa: PLC0415
+    from workspace_reaper.util.console import print_json, progress  # noqa: PLC0415
 
     if yes and not approve:
         _stop("--yes answers the question of --approve, and is nothing without it", 2)
@@ -102,7 +106,7 @@ def sweep(
     plugin = load_plugin(_Chosen.config)
     shown = None
     if approve:
-        from workspace_reaper.cli.asking import ask_to_let_go  # noqa: PLC0415
+        from workspace_reaper.cli.prompts import ask_to_let_go  # noqa: PLC0415
 
         approved, shown = ask_to_let_go(plugin, yes=yes, quiet=as_json)
     with progress("sweeping"):
@@ -127,10 +131,10 @@ def status(
     ] = False,
 ) -> None:
     """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
-    from workspace_reaper import operations  # noqa: PLC0415
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_check, show_no_check, show_status  # noqa: PLC0415
-    from workspace_reaper.console import print_json  # noqa: PLC0415
+    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
+    from workspace_reaper.util.console import print_json  # noqa: PLC0415
 
     try:
         found = operations.status(load_reaper(_Chosen.config))
@@ -151,10 +155,10 @@ def status(
 @app.command()
 def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False) -> None:
     """Why a session lives or goes: every fact, each rule, and the one that decided."""
-    from workspace_reaper import operations  # noqa: PLC0415
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_explanation  # noqa: PLC0415
-    from workspace_reaper.console import print_json  # noqa: PLC0415
+    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
+    from workspace_reaper.util.console import print_json  # noqa: PLC0415
 
     explanation = operations.explain_session(load_reaper(_Chosen.config), session, socket)
     if as_json:
@@ -177,10 +181,10 @@ def unkeep(session: _Session, *, socket: _Socket = None) -> None:
 
 
 def _keep(name: str, socket: str | None, *, on: bool) -> None:
-    from workspace_reaper import operations  # noqa: PLC0415
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.console import say  # noqa: PLC0415
-    from workspace_reaper.report import printable  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
+    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
+    from workspace_reaper.util.console import say  # noqa: PLC0415
 
     found = operations.keep_session(load_reaper(_Chosen.config), name, socket, on=on)
     say(f"{printable(found.name)} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'kept no longer'}")
@@ -193,12 +197,12 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")] = 20,
 ) -> None:
     """What was reaped, and why; newest first."""
-    from workspace_reaper import operations  # noqa: PLC0415
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
     from workspace_reaper.cli.tables import show_history  # noqa: PLC0415
-    from workspace_reaper.console import print_json  # noqa: PLC0415
-    from workspace_reaper.report import reap_as_json  # noqa: PLC0415
-    from workspace_reaper.restore import is_restorable  # noqa: PLC0415
+    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
+    from workspace_reaper.operations.restore import is_restorable  # noqa: PLC0415
+    from workspace_reaper.sweep.report import reap_as_json  # noqa: PLC0415
+    from workspace_reaper.util.console import print_json  # noqa: PLC0415
 
     reaper = load_reaper(_Chosen.config)
     reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, limit)]
@@ -221,10 +225,10 @@ def breaker(
     as_json: _Json = False,
 ) -> None:
     """The breaker stops the reaping of orphans when too many workspaces vanish at once: its state, why, and what frees it."""
-    from workspace_reaper import operations  # noqa: PLC0415
-    from workspace_reaper.breaker import as_json as state_as_json  # noqa: PLC0415
-    from workspace_reaper.cli.loading import load_reaper  # noqa: PLC0415
-    from workspace_reaper.console import print_json, say  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
+    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
+    from workspace_reaper.policy.breaker import as_json as state_as_json  # noqa: PLC0415
+    from workspace_reaper.util.console import print_json, say  # noqa: PLC0415
 
     if action not in (None, "reset"):
         _stop(f"{action!r} is no action of 'breaker': leave it out, or write 'reset'", 2)
@@ -251,7 +255,7 @@ def _stop(text: str, code: int) -> NoReturn:
 
 
 def _complain(text: str) -> None:
-    from workspace_reaper.report import printable  # noqa: PLC0415  late: it loads the rules
+    from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: it loads the rules
 
     sys.stderr.write(f"workspace-reaper: {printable(text)}\n")
 
@@ -278,6 +282,6 @@ def main() -> None:
         sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), 1))
     finally:
         # Not left to the interpreter's exit: a plugin that needs a thread to end could not have one by then.
-        loading = sys.modules.get("workspace_reaper.cli.loading")
+        loading = sys.modules.get("workspace_reaper.cli.bootstrap")
         if loading is not None:
             loading.close_plugins()

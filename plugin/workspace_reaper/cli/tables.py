@@ -7,16 +7,16 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import Any
 
-from workspace_reaper.clocks import how_set
-from workspace_reaper.console import print_table, say, say_marked, say_whole
-from workspace_reaper.doctor import Check
-from workspace_reaper.durations import seconds_text
-from workspace_reaper.explain import Explanation
-from workspace_reaper.reap_model import Reap
-from workspace_reaper.release import PROVEN_WHEN
-from workspace_reaper.report import SessionReport, SweepReport, iso, printable
-from workspace_reaper.status import Status
-from workspace_reaper.wiring import how_to_configure
+from workspace_reaper.model.reap import Reap
+from workspace_reaper.operations.doctor import Check
+from workspace_reaper.operations.status import Status
+from workspace_reaper.operations.wiring import how_to_configure
+from workspace_reaper.policy.idle import how_set
+from workspace_reaper.sweep.explain import Explanation
+from workspace_reaper.sweep.release import PROVEN_WHEN
+from workspace_reaper.sweep.report import SessionReport, SweepReport, iso, printable
+from workspace_reaper.util.console import print_table, say, say_marked, say_whole
+from workspace_reaper.util.durations import seconds_text
 
 __all__ = [
     "show_check",

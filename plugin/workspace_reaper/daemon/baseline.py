@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from workspace_reaper.model import Census, Unknown
-from workspace_reaper.ports import Feed
+from workspace_reaper.model.ports import Feed
+from workspace_reaper.model.session import Census, Unknown
 
 __all__ = ["Baseline"]
 

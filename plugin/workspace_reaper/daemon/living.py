@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workspace_reaper.model import Unknown
-from workspace_reaper.names import Names
+from workspace_reaper.model.session import Unknown
+from workspace_reaper.policy.session_names import Names
 from workspace_reaper.tmux import TmuxTerminal
 
 __all__ = ["LivingSessions"]

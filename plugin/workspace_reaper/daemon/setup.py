@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.log import tell
-from workspace_reaper.ports import Feed
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.ports import Feed
+from workspace_reaper.operations.wiring import Reaper, how_to_configure
 from workspace_reaper.registry import open_feed
 from workspace_reaper.settings import Settings, load_settings
-from workspace_reaper.wiring import Reaper, how_to_configure
+from workspace_reaper.sweep.log import tell
 
 __all__ = ["Setup", "read_settings", "set_up"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from workspace_reaper.demo.cast import Agent
-from workspace_reaper.demo.crew import Crew
+from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.processes import LONG
+from workspace_reaper.demo.scenario import Agent
 
 __all__ = ["TALKER", "TALKER_SAYS", "starts_of_talker", "write_agent"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workspace_reaper.demo.agents import TALKER, TALKER_SAYS, starts_of_talker
-from workspace_reaper.demo.cast import Ending, Expectation
 from workspace_reaper.demo.host import Host
-from workspace_reaper.demo.private_tmux import PrivateTmux
-from workspace_reaper.errors import ReaperError
-from workspace_reaper.interrupts import Interrupts
-from workspace_reaper.reap_model import Reap
+from workspace_reaper.demo.scenario import Ending, Expectation
+from workspace_reaper.demo.tmux import PrivateTmux
+from workspace_reaper.model.errors import ReaperError
+from workspace_reaper.model.reap import Reap
+from workspace_reaper.util.interrupts import Interrupts
 
 __all__ = ["COMEBACK", "Comeback", "bring_back", "ending_of_comeback"]
 
@@ -36,7 +36,7 @@ def bring_back(
 ) -> Comeback:
     """Restore a session, and look at its pane until a shell answers in it, or for ``within`` seconds. Raises ``Interrupted``,
     and ``DemoFailed`` if tmux fails."""
-    from workspace_reaper.restore import restore  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations.restore import restore  # noqa: PLC0415  late: it loads all of the reaper
 
     if reap is None:
         return Comeback(Ending("lost", "no reap of it"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workspace_reaper.errors import ReaperError
+from workspace_reaper.model.errors import ReaperError
 
 __all__ = ["DemoFailed"]
 

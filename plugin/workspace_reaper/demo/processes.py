@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workspace_reaper.process_model import ProcessKey
+from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes import SystemProcesses
 
 __all__ = ["LONG", "Started", "end_all", "wait_for_end"]

@@ -9,18 +9,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from workspace_reaper.console import print_table, progress, say
-from workspace_reaper.demo.acts import Play
-from workspace_reaper.demo.cast import RULES
 from workspace_reaper.demo.comeback import COMEBACK
-from workspace_reaper.demo.crew import Crew
+from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
-from workspace_reaper.demo.outcome import Outcome, look_after_accident, look_at_all, look_at_crew
-from workspace_reaper.demo.private_tmux import PrivateTmux
+from workspace_reaper.demo.results import Outcome, look_after_accident, look_at_all, look_at_crew
 from workspace_reaper.demo.sandbox import Sandbox, environment
-from workspace_reaper.errors import ReaperError
-from workspace_reaper.interrupts import Interrupted, Interrupts
+from workspace_reaper.demo.scenario import RULES
+from workspace_reaper.demo.steps import Play
+from workspace_reaper.demo.tmux import PrivateTmux
+from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.tmux import MINIMUM, tmux_version
+from workspace_reaper.util.console import print_table, progress, say
+from workspace_reaper.util.interrupts import Interrupted, Interrupts
 
 __all__ = ["run_demo", "show"]
 

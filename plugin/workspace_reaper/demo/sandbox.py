@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from workspace_reaper.demo.cast import RULES
+from workspace_reaper.demo.scenario import RULES
 
 __all__ = ["Sandbox", "environment"]
 

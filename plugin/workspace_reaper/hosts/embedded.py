@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.hooks import ReaperPlugin
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:
     from workspace_reaper.settings import Settings
@@ -74,8 +74,8 @@ class Embedded:
 
 def _configure(reaper: ReaperPlugin, registry: str) -> Settings:
     """Give it its configuration, and return that. Raises ``ConfigurationError``."""
+    from workspace_reaper.operations.wiring import Reaper  # noqa: PLC0415
     from workspace_reaper.settings import load_settings  # noqa: PLC0415  late: a server may load this and never start it
-    from workspace_reaper.wiring import Reaper  # noqa: PLC0415
 
     settings = load_settings()
     if not settings.configured:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workspace_reaper.ledger.sqlite import SqliteLedger
-from workspace_reaper.ledger.store import BUSY_SECONDS
+from workspace_reaper.ledger.connection import BUSY_SECONDS
+from workspace_reaper.ledger.ledger import SqliteLedger
 
 __all__ = ["SqliteLedger", "open_ledger"]
 

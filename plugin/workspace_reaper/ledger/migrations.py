@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from workspace_reaper.errors import LedgerError
+from workspace_reaper.model.errors import LedgerError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "migrate", "version_of"]
 

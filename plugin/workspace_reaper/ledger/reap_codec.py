@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from workspace_reaper.ledger.codec import Row, session_key_row
 from workspace_reaper.ledger.json_text import as_json, json_list, json_object
-from workspace_reaper.model import SessionKey
-from workspace_reaper.process_model import ProcessKey
-from workspace_reaper.reap_model import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.ledger.rows import Row, session_key_row
+from workspace_reaper.model.process import ProcessKey
+from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.session import SessionKey
 
 __all__ = ["intent", "intent_row", "outcome_row", "reap"]
 

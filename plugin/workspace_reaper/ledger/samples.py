@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workspace_reaper.ledger.json_text import as_json, json_list
-from workspace_reaper.ledger.soundness import sound_samples
-from workspace_reaper.memory import CpuSample
-from workspace_reaper.model import SessionKey
+from workspace_reaper.ledger.validation import sound_samples
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import CpuSample
 
 __all__ = ["SamplesText"]
 

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
-from workspace_reaper.ledger.text import SafeText
+from workspace_reaper.ledger.text_type import SafeText
 
 __all__ = [
     "AlarmRow",

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.ledger import codec
+from workspace_reaper.ledger import rows as codec
 from workspace_reaper.ledger import statements as sql
 from workspace_reaper.ledger.samples import SamplesText
-from workspace_reaper.memory import Changes
+from workspace_reaper.model.state import Changes
 
 __all__ = ["write_changes"]
 

@@ -6,8 +6,8 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 
-from workspace_reaper.process_model import Details, Port
-from workspace_reaper.processes.files import PROC, read
+from workspace_reaper.model.process import Details, Port
+from workspace_reaper.processes.proc_files import PROC, read
 from workspace_reaper.processes.sockets import ports_of
 
 __all__ = ["command_text", "read_details"]

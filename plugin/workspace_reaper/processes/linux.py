@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from workspace_reaper.model import Source, Unknown
-from workspace_reaper.process_model import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.processes import statline
+from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.processes import proc_stat as statline
 from workspace_reaper.processes.details import read_details
-from workspace_reaper.processes.directories import DELETED, inside_of
-from workspace_reaper.processes.files import PROC, forbidden, link, names, out_of_resources, read, vanished
 from workspace_reaper.processes.origin import OriginReader
+from workspace_reaper.processes.proc_files import PROC, forbidden, link, names, out_of_resources, read, vanished
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid, verify
 from workspace_reaper.processes.sockets import listening_sockets
+from workspace_reaper.processes.working_directory import DELETED, inside_of
 
 __all__ = ["LinuxReader"]
 

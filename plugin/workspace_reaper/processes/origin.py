@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from workspace_reaper.process_model import Origin
+from workspace_reaper.model.process import Origin
 
 __all__ = ["PANE", "TMUX", "OriginReader", "read_origin"]
 

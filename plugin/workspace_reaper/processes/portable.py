@@ -11,13 +11,13 @@ from typing import Any
 
 import psutil
 
-from workspace_reaper.model import Source, Unknown
-from workspace_reaper.process_model import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.session import Source, Unknown
 from workspace_reaper.processes.details import command_text
-from workspace_reaper.processes.directories import inside_of
-from workspace_reaper.processes.files import out_of_resources
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
+from workspace_reaper.processes.proc_files import out_of_resources
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid
+from workspace_reaper.processes.working_directory import inside_of
 
 __all__ = ["PortableReader"]
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Protocol
 
-from workspace_reaper.model import Unknown
-from workspace_reaper.process_model import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.session import Unknown
 
 __all__ = ["Absence", "Reader", "absence", "send_by_pid", "verify"]
 

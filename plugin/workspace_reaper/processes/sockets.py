@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from workspace_reaper.process_model import Port
-from workspace_reaper.processes.files import PROC, link, names, read
+from workspace_reaper.model.process import Port
+from workspace_reaper.processes.proc_files import PROC, link, names, read
 
 __all__ = ["listening_sockets", "ports_of"]
 

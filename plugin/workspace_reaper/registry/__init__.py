@@ -11,13 +11,13 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from workspace_reaper.errors import ConfigurationError
-from workspace_reaper.ports import Feed
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.ports import Feed
+from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.registry.schema import Facts, Home, Schema
-from workspace_reaper.table_model import HostTable
 
 if TYPE_CHECKING:
-    from workspace_reaper.registry.database import DatabaseRegistry
+    from workspace_reaper.registry.base import DatabaseRegistry
     from workspace_reaper.registry.postgres import PostgresRegistry
 
 __all__ = ["BUSY_LIMIT", "GROUP", "Facts", "Home", "Schema", "load_schema", "open_feed", "open_registry"]
@@ -28,9 +28,9 @@ BUSY_LIMIT = 1.0
 """Seconds that a look-up waits for a lock before the registry is Unknown."""
 
 _BUILT_IN = {
-    "standard": ("workspace_reaper.registry.standard", "STANDARD"),
-    "vibe-kanban": ("workspace_reaper.registry.vibe_kanban", "VIBE_KANBAN"),
-    "cao": ("workspace_reaper.registry.cao", "CAO"),
+    "standard": ("workspace_reaper.registry.schemas.standard", "STANDARD"),
+    "vibe-kanban": ("workspace_reaper.registry.schemas.vibe_kanban", "VIBE_KANBAN"),
+    "cao": ("workspace_reaper.registry.schemas.cao", "CAO"),
 }
 _TABLE = "table"
 
@@ -41,7 +41,7 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
     ``ConfigurationError`` (field ``registry`` or ``table``) if there is none, or it can't be loaded.
     """
     if name == _TABLE:
-        from workspace_reaper.registry.table import TableSchema  # noqa: PLC0415
+        from workspace_reaper.registry.schemas.table import TableSchema  # noqa: PLC0415
 
         if table is None:
             raise ConfigurationError('table: not set, and registry = "table" needs it. Describe the table in [table].')
@@ -68,8 +68,8 @@ def open_registry(
     SQLite file nor a PostgreSQL database, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit``
     is in seconds.
     """
-    from workspace_reaper.registry.place import is_server, path_of  # noqa: PLC0415
-    from workspace_reaper.registry.sqlite import SqliteRegistry  # noqa: PLC0415
+    from workspace_reaper.registry.location import is_server, path_of  # noqa: PLC0415
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry  # noqa: PLC0415
 
     url = database_url if database_url is not None else schema.default_database(environ)
     if is_server(url):
@@ -79,14 +79,14 @@ def open_registry(
 
 def open_feed(schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT) -> Feed:
     """What notices that somebody has written to the database. The arguments and errors are those of ``open_registry``."""
-    from workspace_reaper.registry.place import is_server, path_of  # noqa: PLC0415
+    from workspace_reaper.registry.location import is_server, path_of  # noqa: PLC0415
 
     url = database_url if database_url is not None else schema.default_database(environ)
     if is_server(url):
-        from workspace_reaper.registry.postgres_feed import PostgresFeed  # noqa: PLC0415
+        from workspace_reaper.registry.postgres.watch import PostgresFeed  # noqa: PLC0415
 
         return PostgresFeed(_on_server(schema, url, busy_limit))
-    from workspace_reaper.registry.sqlite_feed import SqliteFeed  # noqa: PLC0415
+    from workspace_reaper.registry.sqlite.watch import SqliteFeed  # noqa: PLC0415
 
     return SqliteFeed(schema, path_of(url), busy_limit=busy_limit)
 

@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model import Rows, Workspace
-from workspace_reaper.registry.columns import WrongValue
+from workspace_reaper.model.session import Rows, Workspace
+from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.schema import Facts, Schema
 
 __all__ = ["FLAGS", "NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table

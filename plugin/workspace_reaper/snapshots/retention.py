@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace_reaper.snapshots.places import is_reap_id, sweep_workplaces, workplace
+from workspace_reaper.snapshots.files import is_reap_id, sweep_workplaces, workplace
 
 __all__ = ["discard", "is_kept", "prune"]
 

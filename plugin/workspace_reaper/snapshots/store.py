@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from workspace_reaper.errors import SnapshotError
-from workspace_reaper.ports import Terminal
-from workspace_reaper.screen_text import readable_lines
-from workspace_reaper.snapshot_model import SessionSnapshot, SnapshotOrder
-from workspace_reaper.snapshots.codec import from_json
-from workspace_reaper.snapshots.places import SESSION_FILE, is_reap_id, pane_file, why_not, workplace
+from workspace_reaper.model.errors import SnapshotError
+from workspace_reaper.model.ports import Terminal
+from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder
+from workspace_reaper.snapshots.files import SESSION_FILE, is_reap_id, pane_file, why_not, workplace
+from workspace_reaper.snapshots.format import from_json
 from workspace_reaper.snapshots.retention import discard, is_kept, prune
-from workspace_reaper.snapshots.taking import Taking
+from workspace_reaper.snapshots.write import Taking
+from workspace_reaper.util.text import readable_lines
 
 __all__ = ["SnapshotStore"]
 

@@ -1,7 +1,7 @@
 """One tmux socket, read strictly and killed from under a guard. Importing this loads no libtmux: the first command does."""
 
-from workspace_reaper.tmux.pane_feeds import PaneFeeds
-from workspace_reaper.tmux.rebuild import PaneStart
+from workspace_reaper.tmux.pane_input import PaneFeeds
+from workspace_reaper.tmux.restore import PaneStart
 from workspace_reaper.tmux.sockets import socket_path
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, ClientVersion, require_tmux, tmux_version

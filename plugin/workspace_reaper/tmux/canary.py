@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from workspace_reaper.model import Listing, Session, SessionKey, Source, Unknown
-from workspace_reaper.tmux.answers import advice
+from workspace_reaper.model.session import Listing, Session, SessionKey, Source, Unknown
 from workspace_reaper.tmux.client import LIMIT
-from workspace_reaper.tmux.guard import check_stamp, end_line
+from workspace_reaper.tmux.commands import check_stamp, end_line
+from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 __all__ = ["LIFETIME", "PREFIX", "CanaryTerminal"]

@@ -18,20 +18,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from workspace_reaper.model import SessionKey
-from workspace_reaper.pace import Pace
-from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure
-from workspace_reaper.tmux.answers import advice
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.tmux.client import Completed
-from workspace_reaper.tmux.panes import (
-    BadRows,
-    PaneRow,
-    capture_commands,
-    list_command,
-    read_rows,
-    same_panes,
-    windows_of,
-)
+from workspace_reaper.tmux.panes import BadRows, PaneRow, capture_commands, list_command, read_rows, same_panes, windows_of
+from workspace_reaper.tmux.responses import advice
+from workspace_reaper.util.batch_size import Pace
 
 __all__ = ["FIRST_BATCH", "Capturing"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from workspace_reaper.beside import Beside
+from workspace_reaper.util.threads import Beside
 
 __all__ = ["LIMIT", "Client", "Completed", "run"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from workspace_reaper.model import SessionKey
-from workspace_reaper.snapshot_model import PaneSnapshot, WindowSnapshot
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.snapshot import PaneSnapshot, WindowSnapshot
 
 __all__ = [
     "BadRows",

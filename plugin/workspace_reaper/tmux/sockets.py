@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from workspace_reaper.errors import ConfigurationError
+from workspace_reaper.model.errors import ConfigurationError
 
 __all__ = ["own_directory_name", "socket_path"]
 

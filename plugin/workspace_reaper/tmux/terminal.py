@@ -7,13 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
-from workspace_reaper.model import Answer, Guard, KillAnswers, Listing, SessionKey, Source, Unknown
-from workspace_reaper.pace import Pace
-from workspace_reaper.snapshot_model import CapturedPane, CapturedSession, CaptureFailure
-from workspace_reaper.tmux.answers import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.model.session import Answer, Guard, KillAnswers, Listing, SessionKey, Source, Unknown
+from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.tmux.capture import FIRST_BATCH, Capturing
 from workspace_reaper.tmux.client import LIMIT, Client, Completed
-from workspace_reaper.tmux.guard import (
+from workspace_reaper.tmux.commands import (
     check_stamp,
     deadline_line,
     keep_line,
@@ -26,13 +24,15 @@ from workspace_reaper.tmux.guard import (
     read_taken,
     take_line,
 )
+from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import check_session_id
-from workspace_reaper.tmux.rebuild import PaneStart, Rebuilding, rebuilding
-from workspace_reaper.tmux.rows import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
+from workspace_reaper.tmux.responses import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.tmux.restore import PaneStart, Rebuilding, rebuilding
+from workspace_reaper.util.batch_size import Pace
 
 if TYPE_CHECKING:
-    from workspace_reaper.snapshot_model import SessionSnapshot
+    from workspace_reaper.model.snapshot import SessionSnapshot
     from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
 __all__ = ["TmuxTerminal"]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workspace_reaper.errors import UnfitTmux
+from workspace_reaper.model.errors import UnfitTmux
 from workspace_reaper.tmux.client import LIMIT, run
 
 __all__ = ["MINIMUM", "MINIMUM_VERSION", "ClientVersion", "is_old", "parse_version", "require_tmux", "tmux_version"]

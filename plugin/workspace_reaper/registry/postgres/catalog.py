@@ -9,11 +9,11 @@ from dataclasses import replace
 from sqlalchemy import Table, type_coerce
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.registry.columns import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
-from workspace_reaper.registry.fitness import Unfit
-from workspace_reaper.registry.postgres.wording import Ended
+from workspace_reaper.registry.id_types import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
+from workspace_reaper.registry.postgres.errors import Ended
 from workspace_reaper.registry.queries import FLAGS
 from workspace_reaper.registry.schema import Facts
+from workspace_reaper.registry.schema_check import Unfit
 
 __all__ = ["columns_of", "epoch_of", "fitted", "has_index", "identity_of", "table_names"]
 

@@ -11,15 +11,15 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model import Rows, Unknown
-from workspace_reaper.registry.columns import WrongValue
-from workspace_reaper.registry.database import DatabaseRegistry, try_some_rows
-from workspace_reaper.registry.fitness import Finding, Unfit, absent_columns, no_index, probed
+from workspace_reaper.model.session import Rows, Unknown
+from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
+from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
-from workspace_reaper.registry.postgres.server import Lifeline, Limits, Server
-from workspace_reaper.registry.postgres.wording import Ended, in_words
+from workspace_reaper.registry.postgres.connection import Lifeline, Limits, Server
+from workspace_reaper.registry.postgres.errors import Ended, in_words
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
+from workspace_reaper.registry.schema_check import Finding, Unfit, absent_columns, no_index, probed
 
 __all__ = ["PostgresRegistry"]
 

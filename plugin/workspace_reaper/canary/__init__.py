@@ -1,6 +1,0 @@
-"""Does the reaper really reap? A throwaway session goes an orphan's whole way on the real socket, and nothing else does."""
-
-from workspace_reaper.canary.account import last_run
-from workspace_reaper.canary.runs import run_canary
-
-__all__ = ["last_run", "run_canary"]

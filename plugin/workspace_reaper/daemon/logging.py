@@ -1,0 +1,100 @@
+"""The daemon's log: one line on standard error for each event, key=value (logfmt) or JSON. The only importer of structlog."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import structlog
+
+from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.report import printable
+
+__all__ = ["LogFormat", "formatter", "log_to_stderr", "thread_failed"]
+
+LogFormat = Literal["keyvalue", "json"]
+
+_OURS = ("workspace_reaper", "workspace_hookspecs")
+
+
+if TYPE_CHECKING:
+    _Stream = logging.StreamHandler[TextIO]
+else:
+    _Stream = logging.StreamHandler  # no generic class before Python 3.11
+
+
+class _Stderr(_Stream):
+    """The daemon's own, to be told from those of plugins."""
+
+
+def log_to_stderr(log_format: LogFormat) -> None:
+    """Write all logs of this process so: ours from INFO on, those of other libraries, and warnings, from WARNING on.
+
+    May be called again, for another format.
+    """
+    root = logging.getLogger()
+    handler = next((handler for handler in root.handlers if isinstance(handler, _Stderr)), None) or _Stderr(sys.stderr)
+    handler.setFormatter(formatter(log_format))
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    threading.excepthook = thread_failed
+
+
+def formatter(log_format: LogFormat) -> logging.Formatter:
+    """Return a formatter that writes time (ISO 8601, UTC), level and event first, then the fields of the record."""
+    renderer: structlog.typing.Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer(default=str)
+    else:
+        renderer = structlog.processors.LogfmtRenderer(
+            key_order=["timestamp", "level", "event"], drop_missing=True, bool_as_flag=False
+        )
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.add_log_level,
+            _with_fields,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _on_one_line,
+            _in_order,
+            renderer,
+        ]
+    )
+
+
+def _with_fields(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The time of the event, which is not that of its writing; who says it, if it isn't the reaper; and its fields."""
+    record: logging.LogRecord = event["_record"]
+    event["timestamp"] = _iso(record.created)
+    if record.name.partition(".")[0] not in _OURS:
+        event["logger"] = record.name
+    fields = getattr(record, "fields", None)
+    if isinstance(fields, dict):
+        event.update({name: value for name, value in fields.items() if value is not None})
+    return event
+
+
+def _iso(created: float) -> str:
+    return datetime.fromtimestamp(created, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _on_one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A name of a session may hold anything, and an error its traceback."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _in_order(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {**{name: event.pop(name) for name in ("timestamp", "level", "event")}, **event}
+
+
+def thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """As ``threading.excepthook``: a line, and no traceback."""
+    name = failed.thread.name if failed.thread else "a thread"
+    error = failed.exc_value
+    tell(logging.CRITICAL, f"{name} ended with an error: {type(error).__name__}: {error}", thread=name)

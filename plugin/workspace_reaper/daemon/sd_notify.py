@@ -1,0 +1,72 @@
+"""What a daemon tells systemd of itself (sd_notify(3)): datagrams to the socket that ``NOTIFY_SOCKET`` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.report import printable
+
+__all__ = ["ServiceManager"]
+
+_PATIENCE = 1.0
+"""Seconds that a datagram may wait for room."""
+
+
+class ServiceManager:
+    """Where no service manager asked for it, nothing is told. A manager that can't be told is a line in the log, once."""
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        """Takes the variables out of ``environ``: what this process starts must not speak in its name."""
+        address = environ.pop("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address  # @: in the abstract name space
+        interval, watched = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", str(os.getpid()))
+        is_watched = bool(self._address) and interval.isdigit() and watched == str(os.getpid())
+        self._watchdog = int(interval) / 1e6 if is_watched else 0.0
+        self._failed = False
+
+    @property
+    def ping_every(self) -> float | None:
+        """Seconds between two signs of life: half of what the manager waits for one. None: it does not wait for any."""
+        return self._watchdog / 2 or None
+
+    def ready(self, status: str) -> None:
+        """It serves, with the configuration that it read last."""
+        self._tell("READY=1", _status(status))
+
+    def reloading(self) -> None:
+        """It reads its configuration again; ``ready`` follows."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """It begins to stop."""
+        self._tell("STOPPING=1", _status("stopping"))
+
+    def alive(self) -> None:
+        """All parts of it live."""
+        self._tell("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """How it is, in one line for a person."""
+        self._tell(_status(text))
+
+    def _tell(self, *lines: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+                told.settimeout(_PATIENCE)
+                told.connect(self._address)
+                told.send("\n".join(lines).encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                tell(logging.WARNING, f"the service manager can't be told how the daemon is: {error}")
+
+
+def _status(text: str) -> str:
+    return f"STATUS={printable(text)}"

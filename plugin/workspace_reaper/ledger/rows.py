@@ -1,0 +1,153 @@
+"""What is remembered, from rows to values and back. Rows are plain tuples in the order of the columns in ``statements``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from workspace_reaper.ledger.json_text import as_json, json_list
+from workspace_reaper.ledger.text_type import escape
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import (
+    Alarm,
+    BreakerState,
+    ClockMemory,
+    Lapse,
+    RegistryMemory,
+    ServerMemory,
+    Sight,
+    Sighting,
+    SightKey,
+)
+
+__all__ = [
+    "alarm_row",
+    "breaker",
+    "breaker_row",
+    "clock",
+    "clock_row",
+    "ids_parameter",
+    "registry",
+    "registry_row",
+    "server_row",
+    "session_key_row",
+    "sight_key_row",
+    "sighting_row",
+    "sightings",
+]
+
+Row = dict[str, Any]
+
+_STAMP = re.compile("[0-9a-f]+")
+_SIGHTS = {sight.value: sight for sight in Sight}
+
+
+def ids_parameter(ids: Iterable[str]) -> str:
+    """Workspace ids as the JSON list that ``statements`` take as ``ids``."""
+    return as_json([escape(text) for text in ids])
+
+
+def registry(row: Any) -> RegistryMemory:
+    """From (stamp, generation, place, schema, oldest, total, capped, epoch, clock)."""
+    stamp, generation, place, schema, oldest, total, capped, epoch, clock = row
+    if not _STAMP.fullmatch(stamp):
+        raise ValueError(f"{stamp!r} is no stamp")
+    return RegistryMemory(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped, epoch, clock)
+
+
+def registry_row(memory: RegistryMemory) -> Row:
+    """All but the stamp, which is never changed."""
+    return {
+        "generation": memory.generation,
+        "place": memory.place,
+        "schema_name": memory.schema,
+        "oldest": as_json(sorted(memory.oldest)),
+        "total": memory.total,
+        "capped": memory.capped,
+        "epoch": memory.epoch,
+        "clock": memory.clock,
+    }
+
+
+def sightings(rows: Iterable[Any]) -> dict[SightKey, Sighting]:
+    """From (the five of a session's key, sight, first, last, count, workspace). Raises ``KeyError`` for a sight of a later
+    version."""
+    return {
+        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Sighting(*seen)
+        for socket, server_pid, server_start, session_id, created, sight, *seen in rows
+    }
+
+
+def session_key_row(key: SessionKey) -> Row:
+    """The columns that say which session it is."""
+    return {
+        "socket": key.socket,
+        "server_pid": key.server_pid,
+        "server_start": key.server_start,
+        "session_id": key.session_id,
+        "created": key.created,
+    }
+
+
+def sight_key_row(key: SightKey) -> Row:
+    """The columns that say whose sighting it is."""
+    return {**session_key_row(key[0]), "sight": key[1].value}
+
+
+def sighting_row(key: SightKey, seen: Sighting) -> Row:
+    """All columns of a sighting."""
+    row = {"first_at": seen.first_at, "last_at": seen.last_at, "count": seen.count, "workspace_id": seen.workspace_id}
+    return {**sight_key_row(key), **row}
+
+
+def server_row(socket: str, server: ServerMemory) -> Row:
+    """All columns of a server."""
+    return {"socket": socket, "pid": server.pid, "start": server.start, "process_start": server.process_start}
+
+
+def breaker(row: Any) -> BreakerState:
+    """From (latched, since, cause, tripped, clear sweeps, excused); None is a breaker that never tripped."""
+    if row is None:
+        return BreakerState()
+    latched, since, cause, tripped, clear_sweeps, excused = row
+    return BreakerState(latched, since, cause, _keys(tripped), clear_sweeps, _keys(excused))
+
+
+def breaker_row(state: BreakerState) -> Row:
+    """All columns of the breaker."""
+    return {
+        "latched": state.latched,
+        "since": state.since,
+        "cause": state.cause,
+        "tripped": _keys_text(state.tripped),
+        "clear_sweeps": state.clear_sweeps,
+        "excused": _keys_text(state.excused),
+    }
+
+
+def clock(row: Any) -> ClockMemory:
+    """From (boot, started, slept, lapses); None is that of a ledger without any."""
+    if row is None:
+        return ClockMemory()
+    boot, started, slept, lapses = row
+    return ClockMemory(boot, started, slept, tuple(Lapse(at, seconds) for at, seconds in json_list(lapses)))
+
+
+def clock_row(memory: ClockMemory) -> Row:
+    """All columns of the clocks."""
+    lapses = as_json([[lapse.at, lapse.seconds] for lapse in memory.lapses])
+    return {"boot": memory.boot, "started": memory.offset, "slept": memory.slept, "lapses": lapses}
+
+
+def _keys(text: str) -> frozenset[SessionKey]:
+    return frozenset(SessionKey(*key) for key in json_list(text))
+
+
+def _keys_text(keys: Iterable[SessionKey]) -> str:
+    return as_json(sorted(keys))
+
+
+def alarm_row(alarm: Alarm) -> Row:
+    """All columns of an alarm."""
+    return {"name": alarm.name, "since": alarm.since, "detail": alarm.detail, "clears_when": alarm.clears_when}

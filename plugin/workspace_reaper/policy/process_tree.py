@@ -1,0 +1,128 @@
+"""Which processes belong to which session: below its panes, or, by their own environment, started from one. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
+from workspace_reaper.model.session import Session, SessionKey
+
+__all__ = ["Kin", "families", "foreground", "is_tmux"]
+
+
+class Kin(NamedTuple):
+    """A process of a session. ``pane`` is the one that it lives in or came from. ``descendant``: it is below a pane's own
+    process; else only its environment, or that of one above it, says where it came from. (A tuple, because a full sweep
+    makes one for each process.)"""
+
+    process: Process
+    pane: str
+    descendant: bool
+
+
+def is_tmux(process: Process) -> bool:
+    """A tmux server or client. Both name themselves so (``tmux: server``); the arguments of a server are those of the client
+    that started it, so they tell nothing."""
+    return process.name == "tmux" or process.name.startswith("tmux:")
+
+
+def families(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKey, list[Kin]]:
+    """The processes of each of these sessions, those of its panes first. ``sessions`` are all of their servers: a pane that
+    is there belongs to the sessions that show it, and only what came from a pane that is gone goes by the session's number.
+
+    A process of a pane that several sessions show is in each of their families. What lives in a nested tmux is in none, nor
+    is that tmux itself.
+    """
+    sessions = list(sessions)
+    children = _children(table)
+    owners: dict[tuple[int, str], list[SessionKey]] = defaultdict(list)
+    numbers: dict[tuple[int, int], Session] = {}
+    found: dict[SessionKey, list[Kin]] = {session.key: [] for session in sessions}
+    taken: set[int] = set()
+    twice: set[SessionKey] = set()
+    for session in sessions:
+        server = session.key.server_pid
+        numbers[server, int(session.key.session_id[1:])] = session
+        for pane in session.panes:
+            owners[server, pane.pane_id].append(session.key)
+            leader = None if pane.dead else table.processes.get(pane.pid)
+            if leader is None or leader.parent != server:
+                # Every living pane's own process is a child of the server: any other one only has its number.
+                continue
+            for process in _below(leader, children):
+                taken.add(process.key.pid)
+                found[session.key].append(Kin(process, pane.pane_id, descendant=True))
+    for process in table.processes.values():
+        if process.origin is None or process.key.pid in taken:
+            continue
+        for key in _origin(process, table, owners, numbers):
+            for below in _below(process, children):
+                if below.key.pid not in taken or below is process:
+                    found[key].append(Kin(below, process.origin.pane, descendant=False))
+                    twice.add(key)
+    return found | {key: _once(found[key]) for key in twice}
+
+
+def foreground(processes: Iterable[Process], session: Session) -> dict[str, ProcessKey]:
+    """What runs in the foreground of each living pane, by pane id: the leader of the terminal's foreground group, or the pane's
+    own process."""
+    known = {process.key.pid: process for process in processes}
+    found = {}
+    for pane in session.panes:
+        leader = None if pane.dead else known.get(pane.pid)
+        if leader is not None:
+            found[pane.pane_id] = known.get(leader.foreground, leader).key
+    return found
+
+
+def _children(table: ProcessTable) -> Mapping[int, list[Process]]:
+    children: dict[int, list[Process]] = defaultdict(list)
+    for process in table.processes.values():
+        children[process.parent].append(process)
+    return children
+
+
+def _below(root: Process, children: Mapping[int, list[Process]]) -> list[Process]:
+    """The process and all below it, but no tmux and nothing below one."""
+    if is_tmux(root):
+        return []
+    found = [root]
+    if root.key.pid not in children:
+        return found
+    for process in found:
+        found.extend(child for child in children.get(process.key.pid, ()) if not is_tmux(child))
+    return found
+
+
+def _origin(
+    process: Process,
+    table: ProcessTable,
+    owners: Mapping[tuple[int, str], Sequence[SessionKey]],
+    numbers: Mapping[tuple[int, int], Session],
+) -> Sequence[SessionKey]:
+    """The sessions that the process's environment names. The socket's path is not compared: it can be written in several
+    ways, and the server's pid says which."""
+    origin = process.origin
+    if origin is None:
+        return ()
+    server = table.processes.get(origin.server_pid)
+    if server is None or process.key.started < server.key.started:
+        # It came from an earlier server that had the same pid.
+        return ()
+    showing = owners.get((origin.server_pid, origin.pane))
+    if showing:
+        return showing
+    session = numbers.get((origin.server_pid, origin.session))
+    return () if session is None else (session.key,)
+
+
+def _once(kin: Sequence[Kin]) -> list[Kin]:
+    """A pane's own below win over those that only came from it."""
+    found: dict[int, Kin] = {}
+    for one in kin:
+        known = found.get(one.process.key.pid)
+        if known is None or (one.descendant and not known.descendant):
+            found[one.process.key.pid] = one
+    return list(found.values())

@@ -1,0 +1,71 @@
+"""Where a database is: what a setting says, and which file that is at this moment."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from workspace_reaper.model.errors import ConfigurationError
+
+__all__ = ["Misplaced", "identity", "is_server", "path_of"]
+
+_SQLITE = "sqlite:///"
+_SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")
+
+
+class Misplaced(Exception):
+    """There is no file to open at the path. The text says why, and what to do."""
+
+
+def is_server(database_url: str) -> bool:
+    """Whether it names a PostgreSQL database, and no file."""
+    return database_url.startswith(_SERVERS)
+
+
+def path_of(database_url: str) -> str:
+    """The absolute path that ``database_url`` names: ``sqlite:///PATH``, all behind it taken literally, or a bare path.
+
+    Only a bare path has its ``~`` expanded. A ``ConfigurationError`` never repeats the URL, which may hold a password.
+    """
+    if database_url.startswith(_SQLITE):
+        path = database_url.removeprefix(_SQLITE)
+    elif match := _SCHEME.match(database_url):
+        scheme = match["scheme"] or match["short"]
+        raise ConfigurationError(
+            f"database_url: a {scheme!r} URL of this form is not supported. Supported are SQLite files: "
+            "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
+        )
+    else:
+        path = _expanded(database_url)
+    if not path or path == ":memory:" or "\0" in path:
+        raise ConfigurationError("database_url: names no file. Write the path of the host's SQLite database.")
+    return str(Path.cwd() / path)
+
+
+def identity(path: str) -> str:
+    """The very file at ``path``: its real path, device and inode. ``Misplaced`` if there is no regular file.
+
+    The file is only looked at, never opened here: closing a descriptor of it would drop the POSIX locks that a host in
+    this process holds on its own database.
+    """
+    try:
+        real = os.path.realpath(path)
+        status = Path(path).stat()
+    except FileNotFoundError:
+        raise Misplaced("does not exist: start the host once, or set database_url to its database") from None
+    except OSError as error:
+        raise Misplaced(f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise Misplaced(f"is {kind}: set database_url to the database file itself")
+    return f"{real} (device {status.st_dev}, inode {status.st_ino})"
+
+
+def _expanded(path: str) -> str:
+    try:
+        return str(Path(path).expanduser()) if path else ""
+    except RuntimeError:  # "~somebody" without such a user
+        raise ConfigurationError(f"database_url: there is no home directory for {path!r}. Write an absolute path.") from None

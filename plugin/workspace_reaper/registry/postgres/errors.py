@@ -1,0 +1,64 @@
+"""Why a PostgreSQL database could not be read, in words that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workspace_reaper.registry.postgres.connection import Limits, Server
+
+__all__ = ["Ended", "in_words"]
+
+
+class Ended(Exception):
+    """We have ended the conversation ourselves. The text says why."""
+
+
+# Some by their texts: of a connection that was refused psycopg has no code.
+_BEFORE_CODES = (
+    (
+        "row-level security",
+        "hides rows from this role: ALTER ROLE … BYPASSRLS, or name a role without policies in database_url",
+    ),
+    ("hot standby", "is a standby, and no primary: name the primary in database_url, or start it"),
+    ("session is read-only", "is asked for a session that may write: write target_session_attrs=primary in database_url"),
+)
+_BY_CODE = {
+    "42501": "may not be read by this role: GRANT SELECT on the host's tables, and USAGE on their schema, to it",
+    "57014": "took longer than {limits.statement:g} s: look for its load, or for a missing index",
+    "55P03": "is locked, and was so for {limits.lock:g} s: if this lasts, find the transaction that keeps it (pg_locks)",
+}
+_BY_TEXT = (
+    ("password", "refuses the password: mend it in database_url, PGPASSWORD or ~/.pgpass"),
+    ("authentication failed", "refuses this role: mend the user in database_url, or pg_hba.conf"),
+    ("pg_hba.conf", "does not let this role in from here: mend pg_hba.conf, or sslmode in database_url"),
+    ("role ", "does not know this role: mend the user in database_url"),
+    ("database ", "is not there: mend the name of the database in database_url"),
+    ("too many clients", "has no connection left: raise its max_connections, or look who has them"),
+    ("connection slots", "has no connection left: raise its max_connections, or look who has them"),
+    ("starting up", "is starting or stopping: wait for it"),
+    ("shutting down", "is starting or stopping: wait for it"),
+    ("recovery", "is starting or stopping: wait for it"),
+    ("unsupported startup parameter", "is behind a pooler that takes no options: name the server itself in database_url"),
+    ("refused", "does not listen: start it, or mend host and port in database_url"),
+    ("no such file", "does not listen: start it, or mend host and port in database_url"),
+    ("timeout expired", "does not answer within {limits.connect:g} s: start it, or mend host and port in database_url"),
+    ("name or service", "has no address: mend the host in database_url"),
+    ("resolve", "has no address: mend the host in database_url"),
+    ("closed", "ended the connection: if this lasts, look into its log"),
+    ("terminat", "ended the connection: if this lasts, look into its log"),
+)
+
+
+def in_words(error: Exception, server: Server, limits: Limits) -> str:
+    """One sentence about ``error`` for a person, without a password."""
+    if isinstance(error, Ended):
+        return f"{server.location} {error}."
+    cause = getattr(error, "orig", None) or error
+    text = server.without_password(" ".join((str(cause) or type(cause).__name__).split()))
+    by_code = _BY_CODE.get(getattr(cause, "sqlstate", None) or "")
+    advice = _by_text(_BEFORE_CODES, text) or by_code or _by_text(_BY_TEXT, text) or "can't be read"
+    return f"{server.location} {advice.format(limits=limits)} ({text})."
+
+
+def _by_text(known: Iterable[tuple[str, str]], text: str) -> str | None:
+    return next((words for sign, words in known if sign in text.lower()), None)

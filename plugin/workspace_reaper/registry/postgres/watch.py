@@ -1,0 +1,160 @@
+"""Notices that somebody has written to a PostgreSQL database, by asking for its snapshot: no commit, no new snapshot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from workspace_reaper.model.session import Census, Unknown
+from workspace_reaper.registry.postgres.catalog import epoch_of
+from workspace_reaper.registry.postgres.connection import Lifeline
+from workspace_reaper.registry.postgres.errors import Ended
+from workspace_reaper.registry.postgres.registry import PostgresRegistry
+from workspace_reaper.registry.queries import OLDEST, flag
+
+__all__ = ["PostgresFeed"]
+
+_INTERVAL = 0.4
+_SLOWEST = 5.0
+_COST = 10
+_SNAPSHOT = "SELECT pg_catalog.pg_current_snapshot()::text"
+
+T = TypeVar("T")
+
+
+class PostgresFeed:
+    """The port ``Feed``. It keeps one connection, since it asks several times a second; no transaction is open while it
+    waits. One that the server has closed is opened anew. The snapshot is the whole cluster's: a commit in another database
+    may be noticed as well.
+    """
+
+    def __init__(self, registry: PostgresRegistry, *, interval: float = _INTERVAL) -> None:
+        """``interval`` is in seconds: so often it asks, less often where the answers take long or do not come."""
+        self._registry = registry
+        self._interval = interval
+        self._pause = interval
+        self._asked = -interval
+        self._seen: str | None = None
+        self._closed = threading.Event()
+        self._using = threading.Lock()  # the connection, by a wait or a read; only close comes from another thread
+        self._kept: tuple[Connection, Lifeline] | None = None
+
+    def wait(self, timeout: float) -> bool:
+        """Whether a commit may have come since ``read`` was called last; True as well where that can't be told."""
+        deadline = time.monotonic() + timeout
+        while not self._sleep(min(self._asked + self._pause, deadline)):
+            changed = self._has_changed()
+            if changed is None:
+                self._pause = min(2 * self._pause, _SLOWEST)
+            if changed is not False:
+                return not self._closed.is_set()
+            if time.monotonic() >= deadline:
+                return False
+        return False
+
+    def read(self) -> Census | Unknown:
+        """All workspaces as one transaction sees them. What keeps it from that is Unknown, in the registry's own words."""
+        began = time.monotonic()
+        census = self._registry.or_unknown(lambda: self._with_connection(self._census))
+        if isinstance(census, Unknown):
+            self._seen = None
+        else:
+            # A large table takes a while to read: it is not read all the time.
+            self._pause = max(self._interval, min(_COST * (time.monotonic() - began), _SLOWEST))
+        return census
+
+    def close(self) -> None:
+        """End a ``wait`` or a ``read`` that is on, and close the connection; for good."""
+        self._closed.set()
+        kept = self._kept
+        if kept is not None:
+            kept[1].cut()
+        with self._using:
+            self._drop()
+
+    def _sleep(self, until: float) -> bool:
+        """Whether it was closed in the meantime."""
+        return self._closed.wait(max(0.0, until - time.monotonic()))
+
+    def _has_changed(self) -> bool | None:
+        """None where it can't be told."""
+        from psycopg import Error  # noqa: PLC0415
+
+        self._asked = time.monotonic()
+        try:
+            return self._with_connection(_snapshot_now) != self._seen
+        except (SQLAlchemyError, Error, Ended):
+            self._seen = None
+            return None
+
+    def _with_connection(self, work: Callable[[Connection], T]) -> T:
+        """Do it in a transaction of its own. After an error the connection is closed."""
+        with self._using:
+            if self._closed.is_set():
+                raise Ended("is not read any more: the feed is closed")
+            if self._kept is None:
+                self._kept = self._registry.keep_open()
+            connection, lifeline = self._kept
+            try:
+                lifeline.hold()
+                result = work(connection)
+                lifeline.let_go()
+            except BaseException as error:
+                was_cut = lifeline.is_cut
+                self._drop()
+                if was_cut:
+                    raise self._registry.stood_still() from error
+                raise
+            return result
+
+    def _drop(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            connection, lifeline = kept
+            lifeline.close()
+            connection.invalidate()
+            connection.close()
+
+    def _census(self, connection: Connection) -> Census:
+        snapshot = _snapshot(connection)
+        schema = self._registry.schema
+        place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
+        read = self._registry.statements_in(connection)
+        oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
+        told = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.census)]
+        connection.rollback()
+        # Tables are read as they are defined now, even by a transaction that does not see so yet.
+        if epoch_of(connection, schema.tables) != epoch:
+            raise Ended("was made anew while it was read: the next look reads the new one")
+        connection.rollback()
+        self._seen = snapshot
+        return Census(
+            place=place,
+            schema=schema.identity,
+            oldest=tuple(oldest)[:OLDEST],
+            epoch=epoch,
+            clock=int(snapshot.split(":")[1]),
+            workspaces=frozenset(one for one, _ in told),
+            archived=frozenset(one for one, archived in told if archived),
+        )
+
+
+def _snapshot(connection: Connection) -> str:
+    """Which transactions are visible to this one: ``xmin:xmax:those in progress``."""
+    return str(connection.exec_driver_sql(_SNAPSHOT).scalar_one())
+
+
+def _snapshot_now(connection: Connection) -> str:
+    """The same of this moment, in one round trip and without SQLAlchemy's part: it is asked for several times a second."""
+    raw: Any = connection.connection.driver_connection
+    raw.autocommit = True
+    try:
+        return str(raw.execute(_SNAPSHOT).fetchone()[0])
+    finally:
+        if not raw.closed:
+            raw.autocommit = False

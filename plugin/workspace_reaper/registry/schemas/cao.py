@@ -1,0 +1,116 @@
+"""CLI Agent Orchestrator: facts from the published ``cli-agent-orchestrator`` 2.5.4.
+
+Its workspace is the tmux session, known while at least one row of ``terminals`` names it. There is no archive.
+``tmux_session`` has no index there, so a look-up reads that table once; the host itself deletes rows of it that have not been
+active for 14 days.
+
+What is left alone, and by which column:
+
+- In the middle of creation: none, for there is no row yet. The host makes the tmux session first and then commits the row, so a
+  session without one may be about to get it: ``min_age`` holds it, and what is known of its name, which the session before may
+  have had, does not count before the session has our stamp (`Cao.reuses_ids`).
+- Deferred initialisation: ``initial_delivery``. Its state is ``pending`` from the row's first commit until the agent has its
+  first message, or has failed, and the host's restart settles what a crash left: the workspace is running.
+- External ownership: ``deferred_init_external_owner`` is set while somebody outside the host has to settle an
+  initialisation, and ``deferred_init_failure`` once it failed, until they delete it: the workspace is pinned.
+- ``deferred_init_runtime_reclaimed`` takes that back: such a row is only the record of a failure whose window is gone, and may
+  share its name with a later session. It still counts as a row that names it.
+
+``session_incarnation_id`` tells two sessions of one name apart only in the table, and not in tmux, so it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, Text, and_, case, cast, func, not_, null, or_
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from workspace_reaper.registry.id_types import TextId
+from workspace_reaper.registry.schema import Facts, Home, Schema, plain_text
+
+__all__ = ["CAO", "Cao"]
+
+
+class Base(SQLModel, registry=registry()):
+    """Its own registry keeps this table apart from a host's that is itself built on SQLModel."""
+
+
+class Terminal(Base, table=True):
+    """One window of a session. ``initial_delivery`` and ``deferred_init_failure`` are JSON."""
+
+    __tablename__ = "terminals"
+
+    id: str = Field(primary_key=True)
+    tmux_session: str = Field(sa_type=TextId)
+    initial_delivery: str | None = None
+    deferred_init_external_owner: int | None = None
+    deferred_init_failure: str | None = None
+    deferred_init_runtime_reclaimed: int | None = None
+
+
+_TERMINALS = Base.metadata.tables["terminals"]
+_PENDING = '%"state": "pending"%'
+"""As the host writes it. Within a text of that JSON the quotes are escaped, so no message looks like it."""
+
+
+class Cao(Schema):
+    """Sessions ``cao-…`` on tmux's default socket; the whole name is the workspace id."""
+
+    name = "cao"
+    reuses_ids = True
+    optional = frozenset(
+        {
+            "terminals.initial_delivery",
+            "terminals.deferred_init_external_owner",
+            "terminals.deferred_init_failure",
+            "terminals.deferred_init_runtime_reclaimed",
+        }
+    )
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        return (_TERMINALS,)
+
+    def facts(self, absent: frozenset[str]) -> Facts:
+        def column(name: str) -> ColumnElement[Any]:
+            return null() if f"terminals.{name}" in absent else _TERMINALS.c[name]
+
+        owned = or_(_is_set(column("deferred_init_external_owner")), column("deferred_init_failure").is_not(None))
+        reclaimed = _is_set(column("deferred_init_runtime_reclaimed"))
+        return Facts(
+            id=_TERMINALS.c.tmux_session,
+            pinned=_of_any_window(and_(owned, not_(reclaimed))),
+            running=_of_any_window(cast(column("initial_delivery"), Text).like(_PENDING)),
+            unique=False,
+        )
+
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002
+        return (Home("default", ("(?P<id>cao-.+)",)),)
+
+    def default_database(self, environ: Mapping[str, str]) -> str:
+        """Under ``CAO_HOME_DIR``, else ``~/.aws/cli-agent-orchestrator``. An empty or blank variable counts as unset."""
+        configured = environ.get("CAO_HOME_DIR", "").strip()
+        user = Path(environ.get("HOME") or Path.home())
+        home = Path(configured).expanduser() if configured else user / ".aws" / "cli-agent-orchestrator"
+        return str(home / "db" / "cli-agent-orchestrator.db")
+
+    def canonical(self, text: str) -> str | None:
+        """The text itself."""
+        return plain_text(text)
+
+
+def _is_set(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    # As text: a truth value is a number in SQLite, and neither is the other in PostgreSQL.
+    return func.coalesce(cast(column, Text), "0").not_in(["0", "false"])
+
+
+def _of_any_window(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    """1 in each row of a session of which the condition holds for some row; the rows asked for are read once."""
+    return func.max(case((condition, 1), else_=0)).over(partition_by=_TERMINALS.c.tmux_session)
+
+
+CAO = Cao()

@@ -1,0 +1,117 @@
+"""A table of any host, described in the configuration alone (`HostTable`)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, MetaData, String, Table, literal_column
+from sqlalchemy.sql.elements import quoted_name
+
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.workspace import HostTable, IdInSession, IdType
+from workspace_reaper.registry.id_types import IdColumn, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
+from workspace_reaper.registry.schema import Facts, Home, Schema, plain_text
+
+__all__ = ["TableSchema"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+_HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_LARGEST = 1 << 63
+_TYPES: dict[IdType, type[IdColumn]] = {
+    "text": TextId,
+    "uuid": UuidText,
+    "uuid-hex": UuidHex,
+    "uuid-blob": UuidBlob,
+    "integer": WholeNumber,
+}
+_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree")
+
+
+class TableSchema(Schema):
+    """One table, each workspace a row. Sockets, patterns and database have no default: settings ask for them."""
+
+    name = "table"
+
+    def __init__(self, described: HostTable) -> None:
+        self._described = described
+        # SQLite gives out the number of its last row again when that is deleted; a text may be whatever the host likes.
+        self.reuses_ids = described.id_type in ("integer", "text")
+        self._canonical = _canonical(described.id_type, described.id_in_session)
+        schema, _, name = described.name.rpartition(".")
+        named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}
+        self._table = Table(
+            quoted_name(name, quote=True),
+            MetaData(),
+            Column(quoted_name(described.id, quote=True), _TYPES[described.id_type]()),
+            *(Column(quoted_name(text, quote=True), String()) for text in sorted(named - {described.id})),
+            schema=quoted_name(schema, quote=True) if schema else None,
+        )
+
+    @property
+    def identity(self) -> str:
+        """With the table and its column: another table in the same database is another registry."""
+        return f"table {self._described.name}, {self._described.id_type} {self._described.id}"
+
+    @property
+    def remedy(self) -> str:
+        """The place of the description."""
+        return "mend [table] in the configuration, or database_url"
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        return (self._table,)
+
+    def facts(self, absent: frozenset[str]) -> Facts:  # noqa: ARG002
+        told = {field: self._expression(field) for field in _EXPRESSIONS}
+        return Facts(
+            id=self._table.c[self._described.id],
+            archived=told["archived"],
+            pinned=told["pinned"],
+            running=told["running"],
+            deleted=told["deleted"],
+            worktree_deleted=told["worktree_deleted"],
+            worktree=told["worktree"],
+        )
+
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002
+        return ()
+
+    def default_database(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002
+        raise ConfigurationError('database_url: not set, and registry = "table" has no database of its own. Set database_url.')
+
+    def canonical(self, text: str) -> str | None:
+        """The id as decimal, as the hyphenated lower-case UUID, or as the text that it is."""
+        return self._canonical(text)
+
+    def _expression(self, field: str) -> ColumnElement[Any] | None:
+        text = getattr(self._described, field)
+        if text is None:
+            return None
+        return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})")
+
+
+def _canonical(id_type: IdType, in_session: IdInSession) -> Callable[[str], str | None]:
+    if id_type == "text":
+        return plain_text
+    if id_type == "integer":
+        return _whole_number
+    return _uuid_of_digits if in_session == "hex" else _uuid
+
+
+def _uuid(text: str) -> str | None:
+    return text.lower() if _HYPHENS.fullmatch(text) else None
+
+
+def _uuid_of_digits(text: str) -> str | None:
+    """With hyphens as well: that is how a hook names it, and how it is its own canonical id."""
+    return str(uuid.UUID(text)) if _HEX.fullmatch(text) else _uuid(text)
+
+
+def _whole_number(text: str) -> str | None:
+    """In decimal as a database prints it: no sign for zero, no leading zeros, at most 64 bits."""
+    return text if _NUMBER.fullmatch(text) and -_LARGEST <= int(text) < _LARGEST else None

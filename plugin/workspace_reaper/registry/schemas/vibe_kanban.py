@@ -1,0 +1,161 @@
+"""bettercoding and vibe-kanban: facts from their published sources and migrations.
+
+Ids are BLOBs of 16 bytes. A deleted workspace is a row that is gone. The server runs in ``journal_mode=DELETE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Table, Text, cast, select
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry.id_types import UuidBlob
+from workspace_reaper.registry.schema import Facts, Home, Schema
+
+__all__ = ["VIBE_KANBAN", "VibeKanban"]
+
+_UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})", re.IGNORECASE)
+_CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DATABASE = "db.v2.sqlite"
+
+
+class Base(SQLModel, registry=registry()):
+    """Its own registry keeps these tables apart from a host's that is itself built on SQLModel."""
+
+
+class Workspace(Base, table=True):
+    """``worktree_deleted`` came with 2026-03-02; ``container_ref`` is the path of the worktree."""
+
+    __tablename__ = "workspaces"
+
+    id: str = Field(sa_type=UuidBlob, primary_key=True)
+    container_ref: str | None = None
+    archived: int
+    pinned: int
+    worktree_deleted: int | None = None
+
+
+class CodingSession(Base, table=True):
+    """What the server calls a session: a conversation in a workspace, not one of tmux."""
+
+    __tablename__ = "sessions"
+
+    id: str = Field(sa_type=UuidBlob, primary_key=True)
+    workspace_id: str = Field(sa_type=UuidBlob)
+
+
+class ExecutionProcess(Base, table=True):
+    """``status`` is ``running`` while it runs; a ``devserver`` does not count as work."""
+
+    __tablename__ = "execution_processes"
+
+    id: str = Field(sa_type=UuidBlob, primary_key=True)
+    session_id: str = Field(sa_type=UuidBlob)
+    status: str
+    run_reason: str
+
+
+_TABLES = Base.metadata.tables
+
+
+class VibeKanban(Schema):
+    """Two homes: ``bc_`` + 32 hex digits on the current socket, ``vk_`` + 32 hex digits on the legacy one."""
+
+    name = "vibe-kanban"
+    optional = frozenset({"workspaces.worktree_deleted"})
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        return tuple(_TABLES.values())
+
+    def facts(self, absent: frozenset[str]) -> Facts:
+        workspaces, sessions, processes = (_TABLES[name].c for name in ("workspaces", "sessions", "execution_processes"))
+        # As text, SQLite does not take its index on status, which it else prefers, and with which every workspace asked for
+        # costs a pass over all running processes; and PostgreSQL may have an enumeration there.
+        status, run_reason = cast(processes.status, Text), cast(processes.run_reason, Text)
+        running = (
+            select(processes.id)
+            .where(sessions.workspace_id == workspaces.id, processes.session_id == sessions.id)
+            .where(status == "running", run_reason.is_distinct_from("devserver"))
+            .correlate(_TABLES["workspaces"])
+            .exists()
+        )
+        return Facts(
+            id=workspaces.id,
+            archived=workspaces.archived,
+            pinned=workspaces.pinned,
+            running=running,
+            worktree_deleted=None if "workspaces.worktree_deleted" in absent else workspaces.worktree_deleted,
+            worktree=workspaces.container_ref,
+        )
+
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
+        """``BC_CLI_TMUX_SOCKET`` and ``BC_CLI_TMUX_LEGACY_SOCKET`` override the two; with only the first of them set, the
+        legacy socket is that name + ``-legacy``. When both are the same there is no legacy home."""
+        override = environ.get("BC_CLI_TMUX_SOCKET")
+        current = override or "bettercoding"
+        legacy = environ.get("BC_CLI_TMUX_LEGACY_SOCKET") or (f"{override}-legacy" if override else "vibe-kanban")
+        homes = (Home(current, ("bc_(?P<id>[0-9a-f]{32})",)), Home(legacy, ("vk_(?P<id>[0-9a-f]{32})",)))
+        return homes[:1] if legacy == current else homes
+
+    def default_database(self, environ: Mapping[str, str]) -> str:
+        """Under ``BC_DATA_DIR`` if that is set; else the first that exists of bettercoding's and vibe-kanban's."""
+        if directory := environ.get("BC_DATA_DIR"):
+            return str(Path(directory) / _DATABASE)
+        places = _places(environ, sys.platform)
+        for place in places:
+            if _exists(place):
+                return str(place)
+        looked = " and ".join(map(str, places))
+        raise ConfigurationError(
+            f"database_url: not set, and the {self.name} host has no database in {looked}. Set database_url."
+        )
+
+    def places(self, environ: Mapping[str, str]) -> Sequence[str]:
+        """Under ``BC_DATA_DIR`` if that is set, then bettercoding's and vibe-kanban's."""
+        directory = environ.get("BC_DATA_DIR")
+        named = [str(Path(directory) / _DATABASE)] if directory else []
+        return list(dict.fromkeys([*named, *map(str, _places(environ, sys.platform))]))
+
+    def canonical(self, text: str) -> str | None:
+        """The hyphenated lower-case UUID, from 32 hex digits with or without hyphens."""
+        if _CANONICAL.fullmatch(text):
+            return text
+        match = _UUID.fullmatch(text)
+        return "-".join(match.groups()).lower() if match else None
+
+
+def _places(environ: Mapping[str, str], platform: str) -> tuple[Path, ...]:
+    """Where the two servers keep their database, in the order in which they look."""
+    home = Path(environ.get("HOME") or Path.home())
+    if platform == "darwin":
+        data, prefix = home / "Library" / "Application Support", "ai.bloop."
+    else:
+        configured = environ.get("XDG_DATA_HOME", "")
+        # The XDG specification has a relative path ignored.
+        data, prefix = Path(configured) if os.path.isabs(configured) else home / ".local" / "share", ""  # noqa: PTH117
+    return tuple(data / f"{prefix}{name}" / _DATABASE for name in ("bettercoding", "vibe-kanban"))
+
+
+def _exists(place: Path) -> bool:
+    """Whether it is there. What can't be inspected is an error: the server itself refuses to guess past it."""
+    try:
+        place.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"database_url: not set, and {place} can't be inspected ({error.strerror}). "
+            "Run as the host's user, or set database_url."
+        ) from error
+    return True
+
+
+VIBE_KANBAN = VibeKanban()

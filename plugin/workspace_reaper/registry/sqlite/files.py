@@ -1,0 +1,104 @@
+"""What can be told of database files without opening them.
+
+Whoever closes a descriptor of a file drops all POSIX locks that its process holds on it, SQLite's among them
+(https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_). So no database is
+ever opened and closed by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from workspace_reaper.registry.location import Misplaced
+
+__all__ = ["Pin", "Stamp", "Stamps", "change_counter", "lost_its_log", "stamps"]
+
+_COUNTER_AT, _COUNTER_SIZE = 24, 4
+
+
+class Pin:
+    """Keeps the inode of a file from being given out again, so that device and inode stay its identity once it was removed.
+
+    Only Linux has descriptors that may be closed without harm (``O_PATH``); elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+
+    def hold(self, path: str) -> None:
+        """Pin the file at this path instead of the one before. ``Misplaced`` if there is none."""
+        self.release()
+        if hasattr(os, "O_PATH"):
+            with _looking():
+                self._descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def change_counter(path: str) -> int | None:
+    """The file change counter in the header of the database, through a descriptor that SQLite itself has open in this
+    process; None where there is none. In WAL mode only some checkpoints move it (https://sqlite.org/fileformat2.html)."""
+    try:
+        there = Path(path).stat()
+        descriptors = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208
+    except OSError:
+        return None
+    for descriptor in descriptors:
+        try:
+            if os.path.samestat(os.fstat(descriptor), there):
+                counter = os.pread(descriptor, _COUNTER_SIZE, _COUNTER_AT)
+                # Another thread may have closed it meanwhile, and the number may be another file's.
+                if len(counter) == _COUNTER_SIZE and os.path.samestat(os.fstat(descriptor), there):
+                    return int.from_bytes(counter, "big")
+        except OSError:  # closed since, or a pin, which can't be read
+            continue
+    return None
+
+
+class Stamp(NamedTuple):
+    """What a write changes of a file, but for a second one within the same tick of the kernel's clock. ``modified`` is in
+    nanoseconds."""
+
+    inode: int
+    size: int
+    modified: int
+
+
+Stamps = tuple["Stamp | None", "Stamp | None"]
+
+
+def stamps(path: str) -> Stamps:
+    """Of the database at this path and of its write-ahead log, None where there is none. ``Misplaced`` if they can't be
+    looked at."""
+    return _stamp(path), _stamp(os.path.realpath(path) + "-wal")
+
+
+def lost_its_log(before: Stamps, now: Stamps) -> bool:
+    """Whether a write-ahead log is gone without having been folded into the file: then the last commits are gone with it."""
+    (file, log), (file_now, log_now) = before, now
+    return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
+
+
+def _stamp(path: str) -> Stamp | None:
+    with _looking():
+        try:
+            status = Path(path).stat()
+        except FileNotFoundError:
+            return None
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Misplaced(f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url") from error

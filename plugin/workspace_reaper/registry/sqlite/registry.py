@@ -1,0 +1,163 @@
+"""A host's workspaces in an SQLite file: opened read-only for one look-up, read in one transaction, closed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, literal_column, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from workspace_reaper.model.session import Rows, Unknown
+from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
+from workspace_reaper.registry.id_types import WrongValue
+from workspace_reaper.registry.location import Misplaced, identity
+from workspace_reaper.registry.queries import Statements, fetch, statements
+from workspace_reaper.registry.schema import Schema
+from workspace_reaper.registry.schema_check import Finding, Unfit, absent_columns, no_index, probed
+from workspace_reaper.registry.sqlite.errors import in_words
+from workspace_reaper.registry.sqlite.files import change_counter
+from workspace_reaper.registry.sqlite.quoting import strict
+
+__all__ = ["SqliteRegistry", "open_readonly", "statements_in"]
+
+_CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
+"""Ids in one statement. SQLite takes 32,766 variables in one, and 999 before 3.32."""
+
+T = TypeVar("T")
+
+
+class SqliteRegistry(DatabaseRegistry):
+    """The registry over one file."""
+
+    def __init__(self, schema: Schema, path: str, *, busy_limit: float) -> None:
+        """``path`` is absolute; ``busy_limit`` is in seconds."""
+        super().__init__(schema)
+        self._path = path
+        self._busy_limit = busy_limit
+        self._cache: dict[tuple[frozenset[str], bool], Statements] = {}
+        # As a URL, a path with "?", "#" or "%" would open, and make, another file.
+        self._engine = create_engine(
+            "sqlite://", creator=lambda: open_readonly(self._path, self._busy_limit), poolclass=NullPool
+        )
+
+    @property
+    def location(self) -> str:
+        """The absolute path, as configured: symbolic links are not followed."""
+        return self._path
+
+    def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
+        try:
+            return work()
+        except (Unfit, WrongValue) as error:
+            return self._unknown(self._words(error))
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, Misplaced) as error:
+            # UnicodeDecodeError: a garbled schema, quoted in SQLite's own message.
+            return self._unknown(in_words(error, self._path, self.name, self._busy_limit))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        # In journal_mode=DELETE a reader's transaction keeps the host from committing. Leaving this block ends it.
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows:
+        place = identity(self._path)
+        possible = self._possible(ids, anchors)
+        with self._transaction() as connection:
+            fetched = fetch(connection, statements_in(connection, self._schema, self._cache), _chunks(possible))
+            version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+            clock = change_counter(self._path)
+        if identity(self._path) != place:
+            raise Misplaced("was replaced by another file while it was read: the next look-up reads the new one")
+        rows = fetched.rows_of(self._schema, place, ids, anchors)
+        return replace(rows, epoch=f"schema version {version}", clock=clock)
+
+    def _examined(self) -> tuple[Finding, ...]:
+        identity(self._path)
+        with self._transaction() as connection:
+            read = statements_in(connection, self._schema, self._cache)
+            fetch(connection, read, [])
+            try_some_rows(connection, read)
+            facts = self._schema.facts(frozenset())
+            if facts.unique and _scans(connection, read):
+                return (no_index(self._schema.tables[0].fullname, str(facts.id.key)),)
+        return ()
+
+
+def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
+    """A connection to the file at ``path`` that can't write, and waits at most ``busy_limit`` seconds for a lock."""
+    # isolation_level None: BEGIN is ours, or each statement would read in a transaction of its own.
+    uri = f"file://{quote(os.fsencode(path))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_limit, isolation_level=None)
+    if sys.version_info >= (3, 12):
+        # Else a quoted name of no column is a text. Of expressions that are text alone, `strict` sees to it in every version.
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
+    return connection
+
+
+def statements_in(
+    connection: Connection, schema: Schema, cache: dict[tuple[frozenset[str], bool], Statements] | None = None
+) -> Statements:
+    """The statements for this database as it is now; ``Unfit`` if it is not one of this schema. A ``cache`` of the caller's
+    spares building them again."""
+    cache = {} if cache is None else cache
+    there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
+    absent = absent_columns(schema, there, lambda: _table_names(connection))
+    facts = strict(schema.facts(absent))
+    by_rowid = _has_rowid(connection, schema)
+    read = cache.get((absent, by_rowid))
+    if read is None:
+        read = cache[absent, by_rowid] = statements(facts, by_rowid=by_rowid)
+    probed(connection, facts, read.probe, there)
+    return read
+
+
+def _table_names(connection: Connection) -> Iterable[str]:
+    return connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+    ).scalars()
+
+
+def _columns(connection: Connection, name: str, schema: str | None) -> set[str]:
+    try:
+        return set(connection.exec_driver_sql("SELECT name FROM pragma_table_info(?, ?)", (name, schema)).scalars())
+    except DBAPIError as error:
+        if schema is not None and "unknown database" in str(error.orig):
+            return set()
+        raise
+
+
+def _has_rowid(connection: Connection, schema: Schema) -> bool:
+    """Whether the first table has one: a view has none, and a table need not."""
+    try:
+        connection.execute(select(literal_column("rowid")).select_from(schema.tables[0]).limit(literal_column("0"))).close()
+    except DBAPIError as error:
+        if "rowid" in str(error.orig):
+            return False
+        raise
+    return True
+
+
+def _scans(connection: Connection, read: Statements) -> bool:
+    """Whether a look-up of one id reads the whole table."""
+    compiled = read.by_ids.params(ids=["0"]).compile(connection, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    unbound = (None,) * len(compiled.positiontup or ())
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", unbound)
+    return any(parent == 0 and detail.startswith("SCAN") for _, parent, _, detail in plan)
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(ids)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk

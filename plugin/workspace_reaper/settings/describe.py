@@ -1,0 +1,73 @@
+"""The settings as the documentation shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from typing import NamedTuple
+
+from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.settings.settings import Settings
+from workspace_reaper.settings.types import TABLE_KINDS, Kind
+from workspace_reaper.util.durations import render_duration
+
+__all__ = ["PREFIX", "SettingDescription", "describe_settings", "kind_of", "variable_of"]
+
+PREFIX = "WORKSPACE_REAPER_"
+"""Of every variable that is a setting."""
+
+_TABLE = "table."
+
+
+class SettingDescription(NamedTuple):
+    """One setting as the documentation shows it, each field a text."""
+
+    name: str
+    type: str
+    default: str
+    description: str
+    variable: str
+
+
+def describe_settings() -> list[SettingDescription]:
+    """Every setting, in the order in which the class declares them; after ``table`` each of its keys."""
+    return [_described(name) for name in _names()]
+
+
+def kind_of(name: str) -> Kind:
+    """The type of a setting, or of a key of ``table`` (``table.id``)."""
+    if name.startswith(_TABLE):
+        return TABLE_KINDS.get(name.removeprefix(_TABLE), TABLE_KINDS["name"])
+    return next(item for item in Settings.model_fields[name].metadata if isinstance(item, Kind))
+
+
+def variable_of(name: str) -> str:
+    """The variable that wins over the file."""
+    return PREFIX + name.partition(".")[0].upper()
+
+
+def _names() -> Iterator[str]:
+    for name in Settings.model_fields:
+        yield name
+        if f"{name}." == _TABLE:
+            yield from (_TABLE + field.name for field in fields(HostTable))
+
+
+def _described(name: str) -> SettingDescription:
+    if name.startswith(_TABLE):
+        field = next(field for field in fields(HostTable) if _TABLE + field.name == name)
+        default = "needed" if field.default is MISSING else str(field.default or "none")
+        description = str(field.metadata["description"])
+    else:
+        default, description = _default_text(name), Settings.model_fields[name].description or ""
+    return SettingDescription(name, kind_of(name).name, default, description, variable_of(name))
+
+
+def _default_text(name: str) -> str:
+    info = Settings.model_fields[name]
+    extra = info.json_schema_extra
+    if isinstance(extra, dict):
+        return str(extra["default_text"])
+    if kind_of(name).name == "duration":
+        return render_duration(info.default)
+    return str(info.default).lower() if isinstance(info.default, bool) else str(info.default)

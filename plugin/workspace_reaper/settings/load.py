@@ -1,0 +1,129 @@
+"""Where the settings come from: a file and the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import ValidationError
+from pydantic_settings import TomlConfigSettingsSource
+
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.settings.checks import expand_user
+from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
+from workspace_reaper.settings.errors import bad_values, nearest, not_together, problem
+from workspace_reaper.settings.settings import APPLICATION, Settings
+from workspace_reaper.util.permissions import distrust
+from workspace_reaper.util.text import printable
+
+__all__ = ["configuration_file", "load_settings"]
+
+_FILE_NAME = "workspace-reaper.toml"
+_FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
+
+
+def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings: a variable ``WORKSPACE_REAPER_<FIELD>`` wins over the TOML file.
+
+    The file is ``config``, else what ``WORKSPACE_REAPER_CONFIG`` names, else ``workspace-reaper.toml`` in the user's
+    configuration directory if it exists. ``environ`` is the process's own unless given; the user's directories always come
+    from the process's own. Raises ``ConfigurationError``, which names every bad field, where it stands and what to write
+    instead; a file that was named and is not there, cannot be read, or can be written by another user, is an error too.
+    """
+    environ = os.environ if environ is None else environ
+    file = _file(config, environ)
+    in_file = {} if file is None else _read_file(file)
+    in_environ, problems = _read_environ(environ)
+    problems = [*_unknown_keys(in_file, file), *problems]
+    values = {name: value for name, value in in_file.items() if name in Settings.model_fields} | in_environ
+    try:
+        settings = Settings(**values)
+        problems += not_together(settings)
+    except ValidationError as error:
+        places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
+        problems += bad_values(error, places)
+    if problems:
+        raise ConfigurationError(printable("; ".join(problems)))  # a key may be any text
+    return settings
+
+
+def configuration_file(config: Path | None, environ: Mapping[str, str]) -> Path:
+    """The file that ``load_settings`` reads, whether it is there or not. ``ConfigurationError``: the variable is empty."""
+    if config is not None:
+        return Path(expand_user(str(config)))
+    if _FILE_VARIABLE in environ:
+        if not environ[_FILE_VARIABLE]:
+            raise ConfigurationError(f"{_FILE_VARIABLE} is empty: write the path of a TOML file, or unset it")
+        return Path(expand_user(environ[_FILE_VARIABLE]))
+    return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / _FILE_NAME
+
+
+def _file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read, or None where none was named and the user has none."""
+    file = configuration_file(config, environ)
+    if config is not None or _FILE_VARIABLE in environ:
+        return file
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _cannot_read(file, error.strerror) from error
+    return file
+
+
+def _cannot_read(file: Path, why: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"the configuration file {file} cannot be read ({why}): name one that can, with --config or {_FILE_VARIABLE}"
+    )
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        # pydantic-settings takes what is missing, or is no file, for an empty file.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise _cannot_read(file, "it is no regular file")
+        if distrusted := distrust(file):
+            raise ConfigurationError(distrusted.told_of("the configuration file", file))
+        return dict(TomlConfigSettingsSource(Settings, toml_file=file).toml_data)
+    except OSError as error:
+        raise _cannot_read(file, error.strerror) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{file}, line {line}: not UTF-8 text: write the file in UTF-8") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{file} is no TOML that can be read: it is nested too deeply") from error
+    except ValueError as error:  # TOMLDecodeError, of tomllib or of tomli, whose text tells line and column
+        raise ConfigurationError(f"{file} is no TOML: {error}") from error
+
+
+def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The values that the environment has for our fields, and what is wrong with its other variables of our name."""
+    fields = {variable_of(name): name for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    problems = []
+    for variable, text in environ.items():
+        if not variable.upper().startswith(PREFIX) or variable == _FILE_VARIABLE:
+            continue
+        if variable not in fields:
+            known = nearest(variable.upper(), [*fields, _FILE_VARIABLE])
+            problems.append(f"the environment variable {variable} is no setting: {known or 'unset it'}")
+            continue
+        try:
+            values[fields[variable]] = json.loads(text) if kind_of(fields[variable]).json else text
+        except ValueError:
+            problems.append(problem(fields[variable], variable, f"{text!r} is no JSON"))
+    return values, problems
+
+
+def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
+    return [
+        f"{key} ({file}) is no setting: {nearest(key, Settings.model_fields) or 'remove it'}"
+        for key in values
+        if key not in Settings.model_fields
+    ]

@@ -1,0 +1,159 @@
+"""Every setting: its name, type, default and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from workspace_reaper.settings.types import (
+    Count,
+    Directory,
+    Duration,
+    IdleClocks,
+    Interval,
+    LogFormat,
+    Name,
+    Patterns,
+    Sockets,
+    Survivors,
+    Switch,
+    Table,
+    Url,
+)
+
+__all__ = ["APPLICATION", "Settings"]
+
+APPLICATION = "workspace-reaper"
+"""The name of our directories among those of the user."""
+
+
+def _own_state_directory() -> Path:
+    return Path(platformdirs.user_state_dir(APPLICATION, appauthor=False))
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Durations are seconds, paths absolute, lists without repetition.
+
+    The constructor looks at its arguments only, never at the environment or a file, and raises pydantic's
+    ``ValidationError``: use ``load_settings`` for what a person has configured.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    database_url: Url = Field(
+        default=None,
+        repr=False,  # it may hold a password
+        description="The host's database: a URL such as `sqlite:////srv/app/db.sqlite` or `postgresql://reaper@db.example/app`.",
+        json_schema_extra={"default_text": "the registry's own"},
+    )
+    registry: Name = Field(
+        default="standard",
+        description="How the host's tables look: `standard`, `vibe-kanban`, `cao`, `table` (any table, described below), or "
+        "the name of an entry point in the group `workspace_reaper.registries`.",
+    )
+    table: Table = Field(
+        default=None,
+        description='With `registry = "table"`: the host\'s table, in a section `[table]` with the keys that follow.',
+        json_schema_extra={"default_text": "none"},
+    )
+    tmux_sockets: Sockets = Field(
+        default=None,
+        description="The tmux sockets to watch, as names (`tmux -L`) or absolute paths (`tmux -S`).",
+        json_schema_extra={"default_text": "the registry's own"},
+    )
+    session_patterns: Patterns = Field(
+        default=None,
+        description="Regular expressions for the whole name of a session, with a group `id` that yields the workspace's id. "
+        "What matches none is never touched.",
+        json_schema_extra={"default_text": "the registry's own"},
+    )
+    state_dir: Directory = Field(
+        default_factory=_own_state_directory,
+        description="Where the reaper keeps its ledger, its lock and its snapshots.",
+        json_schema_extra={"default_text": "the user's state directory"},
+    )
+    tick: Interval = Field(default=60, description="The time between two sweeps.")
+    idle_ttl: Duration = Field(
+        default=48 * 3600,
+        description="How long a session may be idle: no client came, went or typed, no window had output, no process computed.",
+    )
+    min_age: Duration = Field(default=120, description="A session younger than this is no orphan yet.")
+    activity_grace: Duration = Field(
+        default=60, description="A session that was active within this time is not reaped, unless its workspace was deleted."
+    )
+    archived_ttl: Duration = Field(
+        default=24 * 3600,
+        description="How long a session of an archived workspace may go on showing activity before it is reaped all the same.",
+    )
+    orphan_confirmations: Count = Field(
+        default=2, description="The number of full sweeps that must find a session without a row before it is reaped."
+    )
+    confirmation_gap: Duration = Field(
+        default=30, description="The least time between two sweeps that count as two confirmations."
+    )
+    idle_clocks: IdleClocks = Field(
+        default=("input", "attach", "detach", "output", "cpu"),
+        description="What counts as activity, wherever a setting says idle: a client's `input`, its `attach` (which tmux takes "
+        "for input, too), its `detach`, `output` in any window, `cpu` use above 1 % of a core.",
+        json_schema_extra={"default_text": '["input", "attach", "detach", "output", "cpu"]'},
+    )
+    stranger_ttl: Duration = Field(
+        default=12 * 3600,
+        description="How long a session that the registry has never known must be idle before it may be reaped.",
+    )
+    dead_ttl: Duration = Field(default=600, description="How long a session may stay once all its panes are dead.")
+    kill_grace: Duration = Field(
+        default=5, description="The time between TERM and KILL for processes that outlive their session."
+    )
+    survivors: Survivors = Field(
+        default="worktree",
+        description="Which processes that left their session's process tree are ended with it: `worktree` those whose working "
+        "directory is inside the workspace's, `all` every one. Those left alone are reported.",
+    )
+    undo_window: Duration = Field(
+        default=0,
+        description="How long before its end a session of an archived workspace, or an idle one, is announced: `undo`, an "
+        "attach or `keep` takes it back. With 0 it goes at once.",
+    )
+    snapshots: Switch = Field(
+        default=True,
+        description="Whether the panes of a session are kept before it is reaped, for `show` and `restore`.",
+    )
+    snapshot_lines: Count = Field(default=10_000, description="At most this many lines are kept of each pane.")
+    snapshot_days: Count = Field(default=14, description="How many days a snapshot is kept.")
+    snapshot_bytes: Count = Field(
+        default=1 << 30, description="How many bytes all snapshots may take, compressed. The oldest go first."
+    )
+    abstain_alarm: Duration = Field(
+        default=1800, description="A session that has been condemned but not reaped for longer than this raises an alarm."
+    )
+    canary_every: Duration = Field(
+        default=0,
+        description="How often `run` proves that it reaps, as `doctor --canary` does: `24h` is once a day. With 0 never.",
+    )
+    max_orphans_per_hour: Count = Field(default=50, description="At most this many orphans are reaped in an hour.")
+    log_format: LogFormat = Field(default="keyvalue", description="How `run` writes its log lines: `keyvalue` or `json`.")
+    enabled: Switch = Field(
+        default=True, description="The off switch: with `false` nothing is looked at and nothing is reaped."
+    )
+
+    @property
+    def configured(self) -> bool:
+        """Somebody has said which workspaces to look at: ``database_url`` or ``registry`` was given, not defaulted."""
+        return not self.model_fields_set.isdisjoint({"database_url", "registry"})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic-settings passes all of them by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The arguments, and nothing else: pydantic-settings ignores a misspelt variable and stops at the first bad one, so
+        ``load_settings`` reads the variables itself."""
+        return (init_settings,)

@@ -1,0 +1,86 @@
+"""Keeps the last full report in the ledger, and writes its sessions only if more about them changed than their ages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Ledger
+from workspace_reaper.sweep.report import SessionReport, SweepReport
+
+__all__ = ["Journal", "read_report"]
+
+_AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
+
+
+class Journal:
+    """One for the life of a reaper: it remembers what it wrote last."""
+
+    def __init__(self) -> None:
+        self._written: list[tuple[object, ...]] | None = None
+        self._sweep = ""
+
+    def save(self, ledger: Ledger, report: SweepReport) -> None:
+        """Keep this report. Raises ``LedgerError``."""
+        # What is left out of all ages is the same for all of them.
+        times = next((entry.facts.times for entry in report.sessions if entry.facts), None)
+        facts: list[tuple[object, ...]] = [(times,), *map(_facts, report.sessions)]
+        at, complete = report.started_at, report.complete
+        head = json.dumps(report.head() | {"at": at}, separators=(",", ":"))
+        if facts == self._written and ledger.touch_report(head, same=self._sweep, at=at, complete=complete):
+            return
+        sessions = {"at": at, "sessions": [entry.as_json() for entry in report.sessions]}
+        text = json.dumps(sessions, separators=(",", ":"))
+        ledger.save_report(head, text, sweep=report.sweep, at=at, complete=complete)
+        self._written, self._sweep = facts, report.sweep
+
+
+def _facts(entry: SessionReport) -> tuple[object, ...]:
+    """All that an entry tells but the ages."""
+    facts = entry.facts
+    told = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
+    if facts is None:
+        return (told, entry.reap_id)
+    seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at, facts.busy_at
+    rest = facts.announced_at, facts.generation, facts.known_under, entry.released_when
+    return (told, entry.reap_id, seen, rest)
+
+
+def read_report(ledger: Ledger) -> dict[str, Any] | None:
+    """The last full report as ``sweep --json`` printed it, or None. Raises ``LedgerError``."""
+    saved = ledger.last_report()
+    if saved is None:
+        return None
+    try:
+        head, written = (json.loads(text) for text in saved)
+        at = head.pop("at")
+        report = {**head, "sessions": _aged(written["sessions"], at - written["at"])}
+        _check(report)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise LedgerError(
+            f"The last report in the ledger can't be understood ({error!r}): the next sweep writes another"
+        ) from error
+    return report
+
+
+def _check(report: Mapping[str, Any]) -> None:
+    """Of what is shown of it, all that must not be anything else. ``TypeError`` or ``KeyError``: it is."""
+    totals, registry = report["totals"], report["registry"]
+    rows = registry.get("rows")
+    numbers = [totals[name] for name in ("managed", "condemned", "reaped")] + ([] if rows is None else [rows])
+    texts = [report["started_at"], *(entry[name] for entry in report["sessions"] for name in ("socket", "session"))]
+    ids = [entry["session_id"] for entry in report["sessions"] if entry["session_id"] is not None]
+    for kind, values in ((int, numbers), (str, [*texts, *ids]), (bool, [report["complete"]])):
+        if {type(value) for value in values} - {kind}:
+            raise TypeError(f"it holds {values[:3]!r}")
+
+
+def _aged(sessions: Sequence[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    """The entries as of so much later: nothing but the ages has changed since."""
+    for entry in sessions:
+        evidence = entry["evidence"]
+        if evidence is not None:
+            evidence.update({name: evidence[name] + round(seconds) for name in _AGES if evidence.get(name) is not None})
+    return list(sessions)

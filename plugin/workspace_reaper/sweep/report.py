@@ -1,0 +1,261 @@
+"""What one sweep saw, decided and did: the object that hosts get, and the JSON that programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from workspace_reaper.model.reap import Aftermath, Reap
+from workspace_reaper.model.session import SessionKey, Unknown, Verdict, Workspace
+from workspace_reaper.model.state import Event
+from workspace_reaper.policy.facts import Facts
+from workspace_reaper.policy.verdict import Judgement
+from workspace_reaper.util.text import printable
+from workspace_reaper.util.time import iso
+
+__all__ = ["Seconds", "SessionReport", "SweepReport", "evidence", "iso", "printable", "reap_as_json"]
+
+
+def _row(row: Workspace | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "archived": row.archived,
+        "pinned": row.pinned,
+        "running": row.running,
+        "deleted": row.deleted,
+        "worktree_deleted": row.worktree_deleted,
+    }
+
+
+def evidence(facts: Facts) -> dict[str, Any]:
+    """The facts that a verdict rests on, as plain JSON. Ages are in seconds, ``row`` is None where there is none."""
+    session = facts.session
+    return {
+        "attached": max(session.attached, int(session.is_attached)),
+        "idle_seconds": int(facts.idle_seconds),
+        "idle_by": facts.idle_by.value if facts.idle_by else None,
+        "age_seconds": int(facts.age_seconds),
+        "row": _row(facts.row),
+        "confirmations": facts.confirmations,
+        "proven": facts.proven,
+        "kept": session.kept,
+        "panes_dead": session.all_panes_dead,
+        "testimony": facts.testimony.value if facts.testimony else None,
+        "cpu_idle_seconds": None if facts.busy_at is None else int(facts.since(facts.busy_at)),
+        "announced": iso(facts.announced_at),
+        "veto": None if facts.veto is None else printable(facts.veto),
+        **(_absence(facts) if facts.row is None else {}),
+    }
+
+
+def _absence(facts: Facts) -> dict[str, Any]:
+    """What decides besides, where nothing but the absence of a row speaks against a session."""
+    return {
+        "generation": facts.generation,
+        "known_under": facts.known_under,
+        "stamp": facts.session.stamp.value,
+        "recognises_others": facts.recognises_others,
+        "breaker": "latched" if facts.latched else "closed",
+        "approved": facts.approved,
+    }
+
+
+def aftermath_as_json(aftermath: Aftermath) -> dict[str, Any]:
+    """What became of a session's processes, as reports and ``history`` tell it."""
+    return {
+        "freed_bytes": aftermath.freed_bytes,
+        "ended": [{"pid": one.pid, "command": printable(one.command), "signal": one.signal} for one in aftermath.ended],
+        "survivors": [{"pid": one.pid, "command": printable(one.command), "why": one.why} for one in aftermath.survivors],
+        "freed_ports": list(aftermath.freed_ports),
+        "held_ports": list(aftermath.held_ports),
+    }
+
+
+@dataclass(slots=True)
+class SessionReport:
+    """One managed session in a report. ``facts`` is None for a session that could not be read.
+
+    ``outcome``: ``none``, ``would-reap``, ``reaped``, ``spared`` or ``failed``; ``protected_by`` says what protects or spared
+    it, or what failed; ``released_when`` tells of each protection from an absence when it holds no longer.
+    """
+
+    socket: str
+    session: str
+    session_id: str | None
+    workspace_id: str
+    verdict: Verdict
+    reason: str | None = None
+    protected_by: str | None = None
+    outcome: str = "none"
+    reap_id: str | None = None
+    key: SessionKey | None = None
+    facts: Facts | None = None
+    judgement: Judgement | None = None
+    aftermath: Aftermath | None = None
+    restorable: bool = False
+    deadline: float | None = None
+    released_when: Mapping[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of ``sweep --json``."""
+        return {
+            "socket": self.socket,
+            "session": printable(self.session),
+            "session_id": self.session_id,
+            "workspace_id": self.workspace_id,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "protected_by": None if self.protected_by is None else printable(self.protected_by),
+            "outcome": self.outcome,
+            "reap_id": self.reap_id,
+            "deadline": iso(self.deadline),
+            "released_when": dict(self.released_when) if self.released_when else None,
+            "evidence": evidence(self.facts) if self.facts else None,
+            **({**aftermath_as_json(self.aftermath), "restorable": self.restorable} if self.aftermath else {}),
+        }
+
+
+@dataclass(slots=True)
+class Seconds:
+    """How long each part of a sweep took. ``steps`` are those of ``kill``: prepare, recheck, kill, terminate, record."""
+
+    observe: float = 0.0
+    look_up: float = 0.0
+    judge: float = 0.0
+    kill: float = 0.0
+    total: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time of the block to one of the steps that ``kill`` is made of."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.steps[name] = self.steps.get(name, 0.0) + perf_counter() - started
+
+    def as_json(self) -> dict[str, float]:
+        """The ``seconds`` of a report, to a tenth of a millisecond."""
+        parts = {"observe": self.observe, "look_up": self.look_up, "judge": self.judge, "kill": self.kill}
+        return {name: round(value, 4) for name, value in {**parts, "total": self.total}.items()}
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What ``sweep`` returns.
+
+    ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
+    configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
+    ``refused`` says why nothing of what an operator approved was let go. ``events`` are what the ledger notes of the reaper
+    itself, such as an alarm that began. ``vetoes`` are sentences about plugins that could not be asked, and so have vetoed
+    everything. ``jumped`` is by how many seconds the wall clock was set
+    since the last full sweep: then nothing goes for being idle.
+    """
+
+    sweep: str
+    started_at: float
+    dry_run: bool = False
+    full: bool = True
+    abstained: str | None = None
+    sessions: list[SessionReport] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    unmanaged: int = 0
+    freed_bytes: int = 0
+    latched: bool = False
+    registry: Mapping[str, Any] = field(default_factory=dict)
+    contradicted: frozenset[str] = frozenset()
+    refused: str | None = None
+    events: list[Event] = field(default_factory=list)
+    vetoes: list[str] = field(default_factory=list)
+    jumped: float = 0.0
+    seconds: Seconds = field(default_factory=Seconds)
+
+    @property
+    def complete(self) -> bool:
+        """Everything that was asked could be read."""
+        return not self.unknown and self.abstained is None
+
+    def count(self, outcome: str) -> int:
+        """How many sessions had that outcome."""
+        return sum(session.outcome == outcome for session in self.sessions)
+
+    @property
+    def condemned(self) -> int:
+        """How many sessions had the verdict ``reap``."""
+        return sum(session.verdict is Verdict.REAP for session in self.sessions)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 something failed; 2 not configured; 3 could not see or ask everything, or the breaker holds. 1 goes before
+        3."""
+        if self.abstained == "not configured":
+            return 2
+        if self.count("failed"):
+            return 1
+        return 3 if self.unknown or self.latched or self.vetoes else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that ``sweep --json`` prints."""
+        head = self.head()
+        return {**head, "sessions": [session.as_json() for session in self.sessions]}
+
+    def head(self) -> dict[str, Any]:
+        """All of it but the sessions."""
+        return {
+            "sweep": self.sweep,
+            "started_at": iso(self.started_at),
+            "dry_run": self.dry_run,
+            "complete": self.complete,
+            "abstained": self.abstained,
+            "unknown": [
+                {
+                    "socket": unknown.socket,
+                    "error": printable(unknown.reason),
+                    "source": unknown.source.value,
+                    "session": None if unknown.session is None else printable(unknown.session),
+                }
+                for unknown in self.unknown
+            ],
+            "totals": {
+                "managed": len(self.sessions),
+                "condemned": self.condemned,
+                "reaped": self.count("reaped"),
+                "spared": self.count("spared"),
+                "failed": self.count("failed"),
+                "unmanaged": self.unmanaged,
+                "freed_bytes": self.freed_bytes,
+            },
+            "vetoes": [printable(text) for text in self.vetoes],
+            "clock": {"jumped_seconds": round(self.jumped)},
+            "breaker": {"state": "latched" if self.latched else "closed"},
+            "registry": dict(self.registry),
+            "seconds": self.seconds.as_json(),
+        }
+
+    def to_json(self) -> str:
+        """``as_dict`` as text, ASCII only, so that it survives any locale."""
+        return json.dumps(self.as_dict(), separators=(",", ":"))
+
+
+def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
+    """One entry of ``history --json``. ``restorable``: its panes are still kept."""
+    intent = reap.intent
+    return {
+        "id": intent.reap_id,
+        "at": iso(intent.at),
+        "socket": intent.key.socket,
+        "session": printable(intent.session),
+        "workspace_id": intent.workspace_id,
+        "reason": intent.reason,
+        "evidence": dict(intent.evidence),
+        "outcome": reap.outcome,
+        "by": reap.why,
+        **aftermath_as_json(reap.aftermath),
+        "restorable": restorable,
+    }

@@ -1,0 +1,269 @@
+"""Which absences may be told as deletions, and which are left to the orphan rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+
+from workspace_reaper.model.session import Census, Rows, Workspace
+from workspace_reaper.policy.deletions import WINDOW, Comparison, Past, compare, confirm, vanished
+
+NOBODY: frozenset[str] = frozenset()
+
+
+def ids(count: int, first: int = 0) -> frozenset[str]:
+    return frozenset(f"w{number:03}" for number in range(first, first + count))
+
+
+def census(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> Census:
+    found = Census(
+        place="/srv/db (inode 1)",
+        schema="standard",
+        oldest=tuple(sorted(workspaces)[:32]),
+        epoch="1",
+        clock=10,
+        workspaces=frozenset(workspaces),
+        archived=frozenset(archived),
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def rows(of: Census, found: Collection[Workspace] = (), anchors: Collection[str] | None = None, **changes: object) -> Rows:
+    """What a look-up says of the same database."""
+    answer = Rows(
+        found={workspace.workspace_id: workspace for workspace in found},
+        place=of.place,
+        schema=of.schema,
+        total=len(of.workspaces),
+        capped=False,
+        oldest=of.oldest,
+        anchors=frozenset(of.oldest if anchors is None else anchors),
+    )
+    return replace(answer, **changes)  # type: ignore[arg-type]
+
+
+def after(before: Census, now: Census, sessions: Collection[str] | None = NOBODY) -> Comparison:
+    return compare(Past(before), now, sessions, 100.0)
+
+
+def test_the_first_census_is_a_baseline() -> None:
+    now = census(ids(5), archived=ids(2))
+    comparison = compare(None, now, None, 0.0)
+    assert comparison == Comparison(Past(now))
+    assert vanished(None, now) == frozenset()
+
+
+def test_what_vanished_was_deleted() -> None:
+    before, now = census(ids(5)), census(ids(5) - {"w001", "w003"})
+    comparison = after(before, now)
+    assert comparison.deleted == ("w001", "w003")
+    assert (comparison.archived, comparison.withheld, comparison.why) == ((), frozenset(), None)
+    assert comparison.past.census == now
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        pytest.param(census(ids(3)), census(ids(3), ["w000"]), ("w000",), id="was not archived"),
+        pytest.param(census(ids(3)), census(ids(4), ["w003"]), ("w003",), id="new and archived"),
+        pytest.param(census(ids(3), ["w000"]), census(ids(3), ["w000"]), (), id="was archived"),
+        pytest.param(census(ids(3), ["w000"]), census(ids(3)), (), id="archived no more"),
+        pytest.param(census(ids(3)), census(ids(2)), (), id="deleted"),
+        pytest.param(census(ids(9)), census(ids(9), ids(9)), tuple(sorted(ids(9))), id="all at once: it rests on rows"),
+    ],
+)
+def test_archived(before: Census, now: Census, told: tuple[str, ...]) -> None:
+    assert after(before, now).archived == told
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"place": "/srv/db (inode 2)"}, "the database was"),
+        ({"schema": "cao"}, "its schema was"),
+        ({"epoch": "2"}, "replaced as a whole"),
+        ({"clock": 9}, "count of changes went back"),
+    ],
+)
+def test_another_identity_is_a_new_baseline(change: dict[str, object], words: str) -> None:
+    before, now = census(ids(9)), census(ids(8), ["w000"], **change)
+    comparison = compare(Past(before, gone=("old",)), now, NOBODY, 0.0)
+    assert (comparison.deleted, comparison.archived) == ((), ())
+    assert comparison.withheld == {"w008"}
+    assert words in (comparison.why or "")
+    assert comparison.past == Past(now)
+    assert compare(comparison.past, replace(now, workspaces=ids(7)), NOBODY, 0.0).deleted == ("w007",)
+
+
+@pytest.mark.parametrize("clocks", [(10, 10), (10, 11), (None, 1), (10, None), (None, None)])
+def test_a_clock_that_did_not_go_back(clocks: tuple[int | None, int | None]) -> None:
+    before, now = (census(some, clock=clock) for some, clock in zip((ids(9), ids(8)), clocks, strict=True))
+    assert after(before, now).deleted == ("w008",)
+
+
+def test_none_of_the_oldest_rows_is_left() -> None:
+    before = census(ids(100), oldest=tuple(sorted(ids(3))))
+    comparison = after(before, census(ids(97, first=3)))
+    assert comparison.why == "none of its 3 oldest rows is left"
+    assert comparison.withheld == ids(3)
+
+
+def test_an_oldest_row_that_is_only_flagged_as_deleted_is_left() -> None:
+    before = census(ids(100), oldest=tuple(sorted(ids(3))))
+    now = census(ids(97, first=3), oldest=before.oldest)
+    assert after(before, now).deleted == ("w000", "w001", "w002")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_last_workspaces_of_a_small_server_may_go(count: int) -> None:
+    assert after(census(ids(count)), census(())).deleted == tuple(sorted(ids(count)))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
+    before = census(ids(count))
+    for now in (census(ids(3, first=7)), census((), oldest=("flagged",))):
+        comparison = after(before, now)
+        assert (comparison.deleted, comparison.withheld) == ((), ids(count))
+        assert comparison.doubtful
+    emptied = after(before, census(()))
+    comparison = confirm(emptied, before, rows(census(ids(3, first=7)), anchors=()))
+    assert (comparison.deleted, comparison.withheld, comparison.doubtful) == ((), ids(count), True)
+
+
+@pytest.mark.parametrize(("gone", "later", "doubtful"), [(5, 1.0, True), (2, 1.0, False), (5, WINDOW, False)])
+def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(gone: int, later: float, doubtful: bool) -> None:
+    """A census of several transactions may see the rows go before their order."""
+    before = census(ids(5))
+    emptied = census(ids(5) - ids(gone), oldest=before.oldest)
+    first = compare(Past(before), emptied, NOBODY, 100.0)
+    second = compare(first.past, replace(emptied, oldest=(), epoch="2"), NOBODY, 100.0 + later)
+    assert (second.withheld, second.why is not None, second.doubtful) == (NOBODY, True, doubtful)
+
+
+def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
+    before = census(ids(9))
+    assert after(before, census(ids(8), epoch="2")).doubtful
+    assert not after(before, census(ids(9), epoch="2")).doubtful
+    assert not after(before, census(ids(8))).doubtful
+    too_many = after(before, census(ids(2)))
+    assert (too_many.withheld, too_many.doubtful) == (ids(7, first=2), False)
+    swapped = confirm(
+        after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], place="x")
+    )
+    assert (swapped.withheld, swapped.doubtful) == (NOBODY, False)
+
+
+@pytest.mark.parametrize(
+    ("lost", "of", "told"), [(2, 2, True), (3, 5, False), (3, 6, True), (4, 8, True), (5, 9, False), (3, 3, False)]
+)
+def test_the_threshold_of_the_breaker(lost: int, of: int, told: bool) -> None:
+    before, now = census(ids(of)), census(ids(of) - ids(lost))
+    comparison = after(before, replace(now, oldest=before.oldest))
+    assert bool(comparison.deleted) is told
+    assert (comparison.why is None) is told
+    assert comparison.deleted or comparison.withheld == ids(lost)
+    assert comparison.past.census.workspaces == now.workspaces
+
+
+def test_archived_has_no_threshold() -> None:
+    comparison = after(census(ids(5)), census(ids(2, first=3), ["w004"], oldest=("w003",)))
+    assert comparison.withheld == ids(3)
+    comparison = after(census(ids(5), oldest=("w003",)), census(ids(2, first=3), ["w004"]))
+    assert (comparison.withheld, comparison.archived) == (ids(3), ("w004",))
+
+
+@pytest.mark.parametrize(
+    ("lost", "living", "told"),
+    [
+        pytest.param(ids(3), ids(5), False, id="most of those with a session"),
+        pytest.param(ids(3), ids(6), True, id="half of those with a session"),
+        pytest.param(ids(3), ids(5, first=1), True, id="two of them had one"),
+        pytest.param(ids(3), ids(3) | {"no workspace"}, False, id="others do not count"),
+        pytest.param(ids(3), None, False, id="the sessions can't be told"),
+        pytest.param(ids(2), None, True, id="and few are gone"),
+    ],
+)
+def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: frozenset[str] | None, told: bool) -> None:
+    before = census(ids(1000), oldest=("w999",))
+    comparison = after(before, census(ids(1000) - lost, oldest=("w999",)), living)
+    assert bool(comparison.deleted) is told
+    assert told or "with a session" in (comparison.why or "")
+
+
+def row_by_row(count: int, of: int, every: float, sessions: Collection[str] = NOBODY) -> list[str]:
+    """How many deletions are told where rows go one by one, so many seconds apart."""
+    left, told = ids(of), []
+    past = Past(census(left, oldest=("w999",)))
+    for number in range(count):
+        left -= {f"w{number:03}"}
+        comparison = compare(past, census(left, oldest=("w999",)), sessions, number * every)
+        told += comparison.deleted
+        past = comparison.past
+    return told
+
+
+def test_rows_that_go_one_by_one_are_counted_together() -> None:
+    assert row_by_row(8, of=8, every=0.3) == ["w000", "w001", "w002", "w003"]
+    assert row_by_row(8, of=900, every=0.3, sessions=ids(6)) == ["w000", "w001", "w002", "w006", "w007"][:3]
+
+
+def test_the_window_ends() -> None:
+    assert len(row_by_row(8, of=8, every=WINDOW)) == 8
+
+
+def test_rows_that_come_back_mean_a_restore() -> None:
+    deletion = after(census(ids(9)), census(ids(8)))
+    assert deletion.deleted == ("w008",)
+    restored = compare(deletion.past, census(ids(9) - {"w007"}), NOBODY, 101.0)
+    assert restored.withheld == {"w007"}
+    assert "there again" in (restored.why or "")
+    assert restored.past.gone == ()
+
+
+def test_a_row_that_only_comes_back_is_known_again() -> None:
+    deletion = after(census(ids(9)), census(ids(8)))
+    again = compare(deletion.past, census(ids(9)), NOBODY, 101.0)
+    assert (again.deleted, again.why, again.past.gone, again.past.recent) == ((), None, (), ())
+    assert compare(again.past, census(ids(8)), NOBODY, 102.0).deleted == ("w008",)
+
+
+def test_what_vanished_is_remembered_up_to_a_bound() -> None:
+    before = census(ids(30_000), oldest=("x",))
+    comparison = after(before, census(ids(16_000), oldest=("x",)))
+    assert comparison.deleted
+    assert len(comparison.past.gone) == 10_000
+
+
+def test_confirmed() -> None:
+    before, now = census(ids(9)), census(ids(7))
+    comparison = after(before, now)
+    assert confirm(comparison, before, rows(now)) == comparison
+
+
+def test_a_row_that_is_there_after_all_is_known_again() -> None:
+    before, now = census(ids(9)), census(ids(7), ["w000"])
+    comparison = confirm(after(before, now), before, rows(now, [Workspace("w007"), Workspace("w008", deleted=True)]))
+    assert (comparison.deleted, comparison.archived) == (("w008",), ("w000",))
+    assert comparison.past.census.workspaces == ids(8)
+    assert [absent.workspace_id for absent in comparison.past.recent] == ["w008"]
+    assert comparison.past.gone == ("w008",)
+    assert compare(comparison.past, census(ids(7), ["w000"]), NOBODY, 101.0).deleted == ("w007",)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"place": "/srv/db (inode 2)"}, "inode 2"),
+        ({"schema": "cao"}, "the database was"),
+        ({"anchors": frozenset(), "oldest": ("x",)}, "none of its 9 oldest rows is left"),
+    ],
+)
+def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], words: str) -> None:
+    before, now = census(ids(9)), census(ids(7), ["w000"])
+    comparison = confirm(after(before, now), before, rows(now, **change))
+    assert (comparison.deleted, comparison.archived) == ((), ())
+    assert comparison.withheld == {"w007", "w008"}
+    assert words in (comparison.why or "")

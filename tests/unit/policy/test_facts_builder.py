@@ -1,0 +1,138 @@
+"""The facts of one session, from what is the same for all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.tools.builders import (
+    HOUR,
+    NOW,
+    SERVER,
+    Somewhere,
+    circumstances,
+    memory,
+    pane,
+    registry,
+    row,
+    session,
+    session_key,
+)
+from workspace_reaper.model.session import Stamp
+from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.state import BreakerState, Sight, Sighting
+from workspace_reaper.policy.facts_builder import lives_in
+
+KEY = session_key()
+
+
+@pytest.mark.parametrize(
+    ("whereabouts", "lives"),
+    [
+        pytest.param(Somewhere(), False, id="elsewhere"),
+        pytest.param(Somewhere(pids=frozenset({1, 1001, 5000})), True, id="below its pane"),
+        pytest.param(Somewhere(tmux=(SERVER.pid, "%1")), True, id="started from its pane, then detached from it"),
+        pytest.param(Somewhere(tmux=(SERVER.pid, "%2")), False, id="started from another pane"),
+        pytest.param(Somewhere(tmux=(7, "%1")), False, id="started from a server before this one"),
+    ],
+)
+def test_where_the_reaper_lives(whereabouts: Somewhere, lives: bool) -> None:
+    assert lives_in(session(), whereabouts) is lives
+
+
+def test_the_pid_of_a_dead_pane_is_anyones() -> None:
+    corpse = session(panes=(pane(1, dead=True),))
+    assert not lives_in(corpse, Somewhere(pids=frozenset({1001})))
+
+
+def test_any_of_its_panes_is_home() -> None:
+    assert lives_in(session(panes=(pane(1), pane(2))), Somewhere(pids=frozenset({1002})))
+
+
+def test_nothing_known_means_nothing_proven() -> None:
+    of = circumstances().facts(session(), "w1", None, NOW)
+    assert (of.session, of.workspace_id, of.row, of.now) == (session(), "w1", None, NOW)
+    assert (of.testimony, of.detached_at, of.archived_since, of.dead_since, of.confirmations) == (None, None, None, None, 0)
+    assert (of.proven, of.recognises_others, of.latched, of.approved, of.over_budget, of.home) == (False,) * 6
+    assert of.veto is None
+
+
+def test_what_was_seen_before_is_told() -> None:
+    known = memory(
+        sightings={
+            (KEY, Sight.ORPHAN): Sighting(NOW - 60, NOW - 30, 2),
+            (KEY, Sight.ARCHIVED): Sighting(NOW - 500, NOW - 500),
+            (KEY, Sight.DEAD): Sighting(NOW - 400, NOW - 400),
+            (KEY, Sight.DETACHED): Sighting(NOW - 300, NOW - 300),
+            (session_key(2), Sight.ORPHAN): Sighting(NOW - 900, NOW - 900, 9),
+        }
+    )
+    of = circumstances(known).facts(session(), "w1", None, NOW)
+    assert of.confirmations == 2
+    assert (of.archived_since, of.dead_since, of.detached_at) == (NOW - 500, NOW - 400, NOW - 300)
+
+
+def test_a_client_that_left_since_the_last_full_sweep_left_just_now() -> None:
+    """A sweep for one workspace counts no sightings. Its session, watched for three days without a key, and left a second
+    ago, must not look three days idle to it."""
+    watched = memory(sightings={(KEY, Sight.ATTACHED): Sighting(NOW - 72 * HOUR, NOW - 72 * HOUR)})
+    of = circumstances(watched).facts(session(idle=72 * HOUR), "w1", row(), NOW)
+    assert of.detached_at == NOW
+    assert of.idle_seconds == 0
+
+
+def test_a_row_is_proof_enough() -> None:
+    assert circumstances().facts(session(), "w1", row(deleted=True), NOW).proven
+
+
+def test_a_stamp_proves_under_the_first_registry_only() -> None:
+    own = session(stamp=Stamp.OURS)
+    assert circumstances().facts(own, "w1", None, NOW).proven
+    assert not circumstances(memory(registry=registry(generation=2))).facts(own, "w1", None, NOW).proven
+    assert not circumstances(generation=2).facts(own, "w1", None, NOW).proven, "the sweep that finds the change counts already"
+
+
+@pytest.mark.parametrize(
+    ("recognised", "others"),
+    [((), False), (("w1",), False), (("w2",), True), (("w1", "w2"), True)],
+    ids=["none", "itself", "another", "both"],
+)
+def test_others_are_others(recognised: tuple[str, ...], others: bool) -> None:
+    assert circumstances(recognised=recognised).facts(session(), "w1", None, NOW).recognises_others is others
+
+
+def test_what_a_hook_said_of_it_and_of_no_other() -> None:
+    scene = circumstances(testimony={"w1": Said.ARCHIVED})
+    assert scene.facts(session(), "w1", None, NOW).testimony is Said.ARCHIVED
+    assert scene.facts(session(2), "w2", None, NOW).testimony is None
+
+
+def test_the_breaker_and_whom_it_lets_pass() -> None:
+    scene = circumstances(breaker=BreakerState(latched=True, excused=frozenset({KEY})))
+    of = scene.facts(session(), "w1", None, NOW)
+    assert (of.latched, of.approved) == (True, True)
+    successor = replace(session(), key=session_key(age=5))
+    assert not scene.facts(successor, "w1", None, NOW).approved
+
+
+def test_it_knows_its_home() -> None:
+    assert circumstances(whereabouts=Somewhere(pids=frozenset({1001}))).facts(session(), "w1", None, NOW).home
+
+
+def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:
+    """The id was given out again: its new session is no more than young, and has no row yet."""
+    scene = circumstances(memory(testimony={"w1": NOW - HOUR}))
+    assert scene.facts(session(age=HOUR), "w1", None, NOW).testimony is Said.DELETED
+    assert scene.facts(session(age=HOUR - 1), "w1", None, NOW).testimony is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
+def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_again(fraction: float) -> None:
+    """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
+    told = circumstances(memory(testimony={"w1": NOW - HOUR + fraction}))
+    reused = replace(told, reuses_ids=True)
+    known, older = session(age=HOUR, stamp=Stamp.OURS), session(age=HOUR + 1, stamp=Stamp.OURS)
+    assert reused.facts(known, "w1", None, NOW).testimony is None
+    assert reused.facts(older, "w1", None, NOW).testimony is Said.DELETED
+    assert told.facts(known, "w1", None, NOW).testimony is Said.DELETED

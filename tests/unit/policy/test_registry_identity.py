@@ -1,0 +1,110 @@
+"""Proof of registry: is this the one that knew these workspaces?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.tools.builders import OURS, memory, registry, row, rows, session
+from workspace_reaper.model.session import Stamp
+from workspace_reaper.model.state import RegistryMemory
+from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_under, recognise
+
+KNOWN = registry("w1", "w2", epoch="schema version 7", clock=40)
+THE_SAME = rows(row(1), row(2))
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        pytest.param(THE_SAME, None, id="the same"),
+        pytest.param(replace(THE_SAME, total=9), None, id="more rows"),
+        pytest.param(rows(row(2)), None, id="one of its oldest rows is left"),
+        pytest.param(replace(THE_SAME, place="file 2"), "it was file 1 and is file 2", id="another file"),
+        pytest.param(replace(THE_SAME, schema="cao"), "its schema was standard and is cao", id="another schema"),
+        pytest.param(rows(), "none of its 2 oldest rows is left", id="emptied"),
+        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=41), None, id="written to"),
+        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=40), None, id="not written to"),
+        pytest.param(replace(THE_SAME, clock=None), None, id="nothing is told of its content"),
+        pytest.param(
+            replace(THE_SAME, epoch="schema version 8", clock=41),
+            "its tables were changed, or its content was put there as a whole (schema version 7, now schema version 8)",
+            id="restored with SQLite's backup",
+        ),
+        pytest.param(
+            replace(THE_SAME, epoch="schema version 7", clock=39),
+            "its count of changes went back: an older copy was put in its place",
+            id="restored by a copy into the file",
+        ),
+        pytest.param(
+            rows(row(8), anchors=frozenset()), "none of its 2 oldest rows is left", id="a stranger's, in the same place"
+        ),
+    ],
+)
+def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
+    assert change_of_identity(KNOWN, now) == why
+    assert recognise(KNOWN, now).generation == (1 if why is None else 2)
+
+
+def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
+    unread = RegistryMemory(OURS)
+    assert change_of_identity(unread, THE_SAME) is None
+    assert recognise(unread, THE_SAME) == registry(*THE_SAME.oldest)
+
+
+def test_an_empty_registry_that_fills_is_the_same() -> None:
+    empty = recognise(RegistryMemory(OURS), rows())
+    filled = replace(THE_SAME, anchors=frozenset())
+    assert change_of_identity(empty, filled) is None
+    assert recognise(empty, filled) == registry("w1", "w2")
+
+
+def test_what_is_remembered_is_the_latest_answer_and_the_stamp_stays() -> None:
+    after = recognise(KNOWN, replace(THE_SAME, oldest=("w2", "w3"), total=10_000, capped=True, clock=44))
+    assert after == RegistryMemory(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True, clock=44)
+
+
+def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
+    away = recognise(KNOWN, replace(rows(row(7)), place="file 2"))
+    back = recognise(away, replace(THE_SAME, anchors=frozenset()))
+    assert (away.generation, back.generation) == (2, 3)
+
+
+STRANGER = session()
+OWN = replace(STRANGER, stamp=Stamp.OURS)
+
+
+@pytest.mark.parametrize(
+    ("of", "known", "generation", "proven"),
+    [
+        pytest.param(STRANGER, {}, 1, False, id="a stranger"),
+        pytest.param(STRANGER, {"seen": {"w1": 1}}, 1, True, id="recognised before"),
+        pytest.param(STRANGER, {"seen": {"w2": 1}}, 1, False, id="another was recognised"),
+        pytest.param(STRANGER, {"seen": {"w1": 1}}, 2, False, id="recognised by the registry before this one"),
+        pytest.param(STRANGER, {"seen": {"w1": 2}}, 2, True, id="recognised by this one, the second"),
+        pytest.param(STRANGER, {"named": {"w1": 1}}, 1, True, id="named by a hook"),
+        pytest.param(STRANGER, {"named": {"w1": 1}}, 2, False, id="named by a hook under an older generation"),
+        pytest.param(STRANGER, {"named": {"w2": 1}}, 1, False, id="another was named by a hook"),
+        pytest.param(OWN, {}, 1, True, id="our stamp, while there was but one registry"),
+        pytest.param(OWN, {}, 2, False, id="our stamp, of nobody knows which registry"),
+        pytest.param(OWN, {}, 0, False, id="our stamp, and no registry was ever read"),
+        pytest.param(replace(STRANGER, stamp=Stamp.FOREIGN), {}, 1, False, id="another's stamp"),
+    ],
+)
+def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:
+    assert is_proven("w1", of, memory(**known), generation) is proven
+
+
+@pytest.mark.parametrize(
+    ("known", "generation"),
+    [
+        pytest.param({}, None, id="never"),
+        pytest.param({"seen": {"w1": 2, "w2": 9}}, 2, id="by its row"),
+        pytest.param({"named": {"w1": 3}}, 3, id="by a hook"),
+        pytest.param({"seen": {"w1": 2}, "named": {"w1": 1}}, 2, id="the later of both"),
+    ],
+)
+def test_under_which_generation_it_was_known(known: dict[str, Any], generation: int | None) -> None:
+    assert known_under("w1", memory(**known)) == generation

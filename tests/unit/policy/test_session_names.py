@@ -1,0 +1,91 @@
+"""Which sessions are managed: by socket, whole name, and whose stamp they carry."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.tools.builders import OTHER_SOCKET, SOCKET, session
+from workspace_reaper.model.session import Stamp
+from workspace_reaper.policy.session_names import Names
+
+
+def canonical_uuid(text: str) -> str | None:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+
+
+NAMES = Names({SOCKET: [r"ws_(?P<id>[a-z0-9.:]+)", r"(?P<id>\d*)-old"], OTHER_SOCKET: [r"(?P<id>o.*)"]}, str)
+
+
+@pytest.mark.parametrize(
+    ("socket", "name", "workspace_id"),
+    [
+        pytest.param(SOCKET, "ws_a1", "a1", id="the whole name"),
+        pytest.param(SOCKET, "ws_a1-two", None, id="a longer name (I17)"),
+        pytest.param(SOCKET, "my-ws_a1", None, id="a name that ends like it"),
+        pytest.param(SOCKET, "ws_a1\n", None, id="a newline at the end"),
+        pytest.param(SOCKET, "ws_", None, id="no id"),
+        pytest.param(SOCKET, "7-old", "7", id="the second pattern"),
+        pytest.param(SOCKET, "-old", None, id="an empty id"),
+        pytest.param(SOCKET, "ws_a.b:c", "a.b:c", id="colon and full stop (I19)"),
+        pytest.param(SOCKET, "ws_$(touch x)", None, id="a shell's (I62)"),
+        pytest.param(SOCKET, "other", None, id="a name of the other socket"),
+        pytest.param(OTHER_SOCKET, "other", "other", id="its own socket"),
+        pytest.param(OTHER_SOCKET, "ws_a1", None, id="a name of the first socket"),
+        pytest.param("/run/tmux-0/default", "ws_a1", None, id="a socket that is not configured"),
+        pytest.param(SOCKET, "", None, id="no name"),
+    ],
+)
+def test_which_workspace_a_name_means(socket: str, name: str, workspace_id: str | None) -> None:
+    assert NAMES.workspace_id(socket, name) == workspace_id
+    assert NAMES.workspace_id(socket, name) == workspace_id, "and again, from memory"
+
+
+ID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+
+
+@pytest.mark.parametrize(
+    ("name", "workspace_id"),
+    [(f"ws_{ID}", ID), (f"ws_{ID.replace('-', '')}", ID), (f"ws_{ID.upper()}", ID), ("ws_notes", None)],
+    ids=["hyphens", "without hyphens", "capitals", "no id at all"],
+)
+def test_the_id_is_the_canonical_text(name: str, workspace_id: str | None) -> None:
+    assert Names({SOCKET: ["ws_(?P<id>.+)"]}, canonical_uuid).workspace_id(SOCKET, name) == workspace_id
+
+
+def test_a_pattern_that_yields_no_id_leaves_the_name_to_the_next() -> None:
+    names = Names({SOCKET: ["(?P<id>.+)", "ws_(?P<id>.+)"]}, canonical_uuid)
+    assert names.workspace_id(SOCKET, f"ws_{ID}") == ID
+
+
+def test_an_optional_id_that_did_not_match_is_none() -> None:
+    assert Names({SOCKET: ["ws(_(?P<id>.+))?"]}, str).workspace_id(SOCKET, "ws") is None
+
+
+@pytest.mark.parametrize(
+    ("stamp", "workspace_id"),
+    [(Stamp.NONE, "w1"), (Stamp.OURS, "w1"), (Stamp.FOREIGN, None)],
+    ids=["none", "ours", "another's"],
+)
+def test_a_session_with_anothers_stamp_is_not_managed(stamp: Stamp, workspace_id: str | None) -> None:
+    assert NAMES.manages(session(stamp=stamp)) == workspace_id
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    asked: list[str] = []
+
+    def canonical(text: str) -> str:
+        asked.append(text)
+        return text
+
+    names = Names({SOCKET: [r"ws_(?P<id>\d+)"]}, canonical)
+    for number in range(10_002):
+        names.workspace_id(SOCKET, f"ws_{number}")
+    assert names.workspace_id(SOCKET, "ws_10001") == "10001"
+    assert len(asked) == 10_002
+    assert names.workspace_id(SOCKET, "ws_0") == "0"
+    assert len(asked) == 10_003

@@ -1,0 +1,457 @@
+"""The verdict table itself: each reason, each cell of what protects from it, each threshold on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
+from workspace_reaper.model.session import Reason, Verdict, Window, Workspace
+from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
+from workspace_reaper.policy.facts import Facts, Rules
+from workspace_reaper.policy.idle import Times
+from workspace_reaper.policy.verdict import (
+    ALWAYS,
+    ANNOUNCED,
+    PROTECTIONS,
+    Protection,
+    guard,
+    is_condemned,
+    is_to_be_announced,
+    judge,
+)
+
+DELETED = Reason.DELETED
+BY_HOOK = Reason.ARCHIVED_BY_HOOK
+WORKTREE = Reason.WORKTREE_DELETED
+ORPHAN = Reason.ORPHAN
+ARCHIVED = Reason.ARCHIVED
+IDLE = Reason.IDLE
+DEAD = Reason.DEAD
+
+PROTECTS = {
+    DELETED: "kept veto home group",
+    BY_HOOK: "kept veto home group attached running undone announced",
+    WORKTREE: "kept veto home group attached active clock",
+    ORPHAN: "kept veto home group attached young active clock unproven breaker unconfirmed budget",
+    ARCHIVED: "kept veto home group attached running active clock undone announced",
+    IDLE: "kept veto home group attached running pinned clock undone announced",
+    DEAD: "kept veto home group attached",
+}
+"""The table's third column, and what spares always."""
+
+GONE_DEAD = session(all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))
+
+CONDEMNED = {
+    DELETED: facts(testimony=Said.DELETED),
+    BY_HOOK: facts(row(archived=True), testimony=Said.ARCHIVED),
+    WORKTREE: facts(row(worktree_deleted=True)),
+    ORPHAN: facts(proven=True, confirmations=2),
+    ARCHIVED: facts(row(archived=True)),
+    IDLE: facts(row(), session=session(idle=48 * HOUR + 1)),
+    DEAD: facts(row(), session=GONE_DEAD),
+}
+"""For each reason, a session of which only that holds (archived by hook is also archived), and nothing protects."""
+
+
+def decided(facts: Facts, rules: Rules = DEFAULTS) -> tuple[Verdict, Reason | None]:
+    judgement = judge(facts, rules)
+    return judgement.verdict, judgement.reason
+
+
+def of_session(before: Facts, **changes: Any) -> Facts:
+    return replace(before, session=replace(before.session, **changes))
+
+
+def of_row(before: Facts, **changes: Any) -> Facts:
+    """A row that is gone for the table may still be there, flagged deleted, and say all else that it likes."""
+    there = row(deleted=True) if before.row is None else before.row
+    return replace(before, row=replace(there, **changes))
+
+
+def young(before: Facts) -> Facts:
+    return of_session(before, key=session_key(age=119))
+
+
+def active(before: Facts) -> Facts:
+    return of_session(before, windows=(Window("@1", NOW - 59, linked=False),))
+
+
+CIRCUMSTANCES = {
+    "kept": lambda before: of_session(before, kept=True),
+    "veto": lambda before: replace(before, veto="another plugin"),
+    "home": lambda before: replace(before, home=True),
+    "attached": lambda before: of_session(before, attached=1, has_client=True),
+    "running": lambda before: of_row(before, running=True),
+    "pinned": lambda before: of_row(before, pinned=True),
+    "young": young,
+    "active": active,
+    "unproven": lambda before: replace(before, proven=False),
+    "breaker": lambda before: replace(before, latched=True),
+    "unconfirmed": lambda before: replace(before, confirmations=0),
+    "budget": lambda before: replace(before, over_budget=True),
+    "group": lambda before: replace(before, shared=True),
+    "undone": lambda before: replace(before, undone=frozenset({"archived", "idle"})),
+    "announced": lambda before: before,
+    "clock": lambda before: replace(before, times=Times(jumped=28_800.0)),
+    "retrying": lambda before: replace(before, failures=3, retry_at=NOW + 1),
+}
+
+CELLS = [
+    pytest.param(reason, name, name in [*PROTECTS[reason].split(), "retrying"], id=f"{reason.value}-{name}")
+    for reason in Reason
+    for name in CIRCUMSTANCES
+    if (reason, name) != (IDLE, "active")  # of an active session it does not even hold: see the boundaries
+]
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_each_reason_condemns_where_nothing_protects(reason: Reason) -> None:
+    judgement = judge(CONDEMNED[reason], DEFAULTS)
+    assert (judgement.verdict, judgement.reason, judgement.protected_by) == (Verdict.REAP, reason, ())
+    assert judgement.held[0].reason is reason
+
+
+@pytest.mark.parametrize(("reason", "name", "protects"), CELLS)
+def test_each_cell_of_the_table(reason: Reason, name: str, protects: bool) -> None:
+    rules = replace(DEFAULTS, undo_window=600) if name == "announced" else DEFAULTS
+    judgement = judge(CIRCUMSTANCES[name](CONDEMNED[reason]), rules)
+    if protects:
+        assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, reason)
+        assert judgement.protected_by == (Protection(name),)
+    else:
+        assert (judgement.verdict, judgement.reason) == (Verdict.REAP, reason)
+
+
+def test_the_published_table_is_this_one() -> None:
+    assert tuple(PROTECTIONS) == tuple(Reason)
+    for reason in Reason:
+        assert {check.value for check in ALWAYS + PROTECTIONS[reason]} == set(PROTECTS[reason].split())
+
+
+@pytest.mark.parametrize(
+    "client", [{"attached": 1}, {"has_client": True}, {"group_has_client": True}], ids=["watching", "suspended", "group peer"]
+)
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not DELETED], ids=lambda reason: reason.value)
+def test_a_client_of_any_kind_counts_as_attached(reason: Reason, client: dict[str, object]) -> None:
+    judgement = judge(of_session(CONDEMNED[reason], **client), DEFAULTS)
+    assert judgement.verdict is Verdict.HOLD
+    assert judgement.protected_by == (Protection.ATTACHED,)
+
+
+@pytest.mark.parametrize("name", ["kept", "veto", "home"])
+def test_what_always_spares_does_so_when_every_reason_holds(name: str) -> None:
+    everything = facts(
+        row(archived=True, worktree_deleted=True),
+        testimony=Said.ARCHIVED,
+        session=replace(GONE_DEAD, windows=(Window("@1", NOW - 49 * HOUR, linked=False),)),
+    )
+    judgement = judge(CIRCUMSTANCES[name](everything), DEFAULTS)
+    assert judgement.verdict is Verdict.HOLD
+    assert [held.reason for held in judgement.held] == [BY_HOOK, WORKTREE, ARCHIVED, IDLE, DEAD]
+    assert all(Protection(name) in held.by for held in judgement.held)
+
+
+def test_all_that_protects_is_told() -> None:
+    orphan = facts(session=session(age=60, idle=5, attached=2, kept=True), latched=True, over_budget=True)
+    judgement = judge(orphan, DEFAULTS)
+    assert [by.value for by in judgement.protected_by] == [
+        "kept",
+        "attached",
+        "young",
+        "active",
+        "unproven",
+        "breaker",
+        "unconfirmed",
+        "budget",
+    ]
+
+
+def stranger(idle: int, **changes: Any) -> Facts:
+    return replace(facts(session=session(idle=idle), confirmations=2, recognises_others=True), **changes)
+
+
+def dead(dead_for: int | None, **changes: Any) -> Facts:
+    return facts(row(), session=session(all_panes_dead=True, panes=(pane(dead=True, dead_for=dead_for),)), **changes)
+
+
+def idle_for(seconds: int, before: Facts) -> Facts:
+    return of_session(before, windows=(Window("@1", NOW - seconds, linked=False),))
+
+
+def old(seconds: int) -> Facts:
+    return of_session(CONDEMNED[ORPHAN], key=session_key(age=seconds))
+
+
+BOUNDARIES = {
+    "idle: at the limit": (idle_for(48 * HOUR, facts(row())), "keep"),
+    "idle: half a second past it": (replace(idle_for(48 * HOUR, facts(row())), now=NOW + 0.5), "reap idle"),
+    "idle: a second past it": (idle_for(48 * HOUR + 1, facts(row())), "reap idle"),
+    "grace, worktree-deleted: short of it": (idle_for(59, CONDEMNED[WORKTREE]), "hold worktree-deleted"),
+    "grace, worktree-deleted: at the limit": (idle_for(60, CONDEMNED[WORKTREE]), "reap worktree-deleted"),
+    "grace, orphan: short of it": (idle_for(59, CONDEMNED[ORPHAN]), "hold orphan"),
+    "grace, orphan: at the limit": (idle_for(60, CONDEMNED[ORPHAN]), "reap orphan"),
+    "grace, archived: short of it": (idle_for(59, CONDEMNED[ARCHIVED]), "hold archived"),
+    "grace, archived: at the limit": (idle_for(60, CONDEMNED[ARCHIVED]), "reap archived"),
+    "grace, archived by hook: none": (idle_for(0, CONDEMNED[BY_HOOK]), "reap archived by hook"),
+    "grace, deleted: none": (idle_for(0, CONDEMNED[DELETED]), "reap deleted"),
+    "archived for long: short of it": (active(facts(row(archived=True), archived_since=NOW - DAY + 1.0)), "hold archived"),
+    "archived for long: at the limit": (active(facts(row(archived=True), archived_since=float(NOW - DAY))), "reap archived"),
+    "archived for long: never seen before": (active(facts(row(archived=True))), "hold archived"),
+    "archived for long: attached": (
+        of_session(facts(row(archived=True), archived_since=NOW - 9.0 * DAY), attached=1),
+        "hold archived",
+    ),
+    "archived for long: running": (facts(row(archived=True, running=True), archived_since=NOW - 9.0 * DAY), "hold archived"),
+    "archived for long saves no worktree-deleted": (
+        active(facts(row(worktree_deleted=True), archived_since=NOW - 9.0 * DAY)),
+        "hold worktree-deleted",
+    ),
+    "age: short of it": (old(119), "hold orphan"),
+    "age: at the limit": (old(120), "reap orphan"),
+    "age: created in the future": (old(-5), "hold orphan"),
+    "stranger: short of it": (stranger(12 * HOUR - 1), "hold orphan"),
+    "stranger: at the limit": (stranger(12 * HOUR), "reap orphan"),
+    "stranger: no other session recognised": (stranger(12 * HOUR, recognises_others=False), "hold orphan"),
+    "stranger: in the first sweep": (stranger(12 * HOUR, confirmations=1), "hold orphan"),
+    "dead: at the limit": (dead(600), "keep"),
+    "dead: a second past it": (dead(601), "reap dead"),
+    "dead: as a sweep saw it, at the limit": (dead(None, dead_since=NOW - 600.0), "keep"),
+    "dead: as a sweep saw it, past it": (dead(None, dead_since=NOW - 601.0), "reap dead"),
+    "dead: by tmux's word, whatever a sweep saw": (dead(600, dead_since=NOW - 9999.0), "keep"),
+    "dead: nobody knows since when": (dead(None), "keep"),
+    "dead: seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
+    "confirmations: one of two": (replace(CONDEMNED[ORPHAN], confirmations=1), "hold orphan"),
+    "confirmations: two of two": (replace(CONDEMNED[ORPHAN], confirmations=2), "reap orphan"),
+    "idle: since the attach": (of_session(idle_for(49 * HOUR, facts(row())), last_attached=NOW - 48 * HOUR), "keep"),
+    "idle: since the client's input": (of_session(idle_for(49 * HOUR, facts(row())), activity=NOW - 48 * HOUR), "keep"),
+    "idle: since the detach that was seen": (
+        replace(CONDEMNED[IDLE], detached_at=NOW - 48.0 * HOUR),
+        "keep",
+    ),
+    "idle: since a longer detach": (replace(CONDEMNED[IDLE], detached_at=NOW - 48.0 * HOUR - 1), "reap idle"),
+    "idle: since output in a window that is not the current one": (
+        of_session(CONDEMNED[IDLE], windows=(*CONDEMNED[IDLE].session.windows, Window("@2", NOW - 48 * HOUR, linked=True))),
+        "keep",
+    ),
+    "idle: output in the future": (idle_for(-1000, facts(row())), "keep"),
+}
+
+
+@pytest.mark.parametrize(("of", "expected"), BOUNDARIES.values(), ids=BOUNDARIES.keys())
+def test_each_threshold_on_both_sides(of: Facts, expected: str) -> None:
+    verdict, reason = decided(of)
+    assert " ".join([verdict.value, *([reason.value] if reason else [])]) == expected
+
+
+@pytest.mark.parametrize(
+    ("needed", "proven", "confirmations", "verdict"),
+    [
+        pytest.param(1, True, 0, Verdict.HOLD, id="one needed, none there"),
+        pytest.param(1, True, 1, Verdict.REAP, id="one needed, one there"),
+        pytest.param(1, False, 1, Verdict.HOLD, id="one needed, a stranger's takes two"),
+        pytest.param(1, False, 2, Verdict.REAP, id="one needed, a stranger has two"),
+        pytest.param(3, True, 2, Verdict.HOLD, id="three needed, two there"),
+        pytest.param(3, True, 3, Verdict.REAP, id="three needed, three there"),
+        pytest.param(3, False, 2, Verdict.HOLD, id="three needed, a stranger has two"),
+        pytest.param(3, False, 3, Verdict.REAP, id="three needed, a stranger has three"),
+    ],
+)
+def test_the_number_of_confirmations_is_a_setting(needed: int, proven: bool, confirmations: int, verdict: Verdict) -> None:
+    of = stranger(13 * HOUR, proven=proven, confirmations=confirmations)
+    assert decided(of, replace(DEFAULTS, orphan_confirmations=needed)) == (verdict, ORPHAN)
+
+
+def test_a_proven_orphan_needs_neither_other_sessions_nor_the_strangers_idleness() -> None:
+    assert decided(idle_for(60, replace(CONDEMNED[ORPHAN], recognises_others=False))) == (Verdict.REAP, ORPHAN)
+
+
+@pytest.mark.parametrize(
+    ("latched", "approved", "verdict"),
+    [(True, False, Verdict.HOLD), (True, True, Verdict.REAP), (False, True, Verdict.REAP), (False, False, Verdict.REAP)],
+    ids=["latched", "latched, approved", "closed, approved", "closed"],
+)
+def test_the_breaker_holds_all_but_what_was_approved(latched: bool, approved: bool, verdict: Verdict) -> None:
+    assert decided(replace(CONDEMNED[ORPHAN], latched=latched, approved=approved)) == (verdict, ORPHAN)
+
+
+@pytest.mark.parametrize("protection", ["attached", "young", "active", "unproven", "unconfirmed", "budget", "kept"])
+def test_an_approval_lifts_nothing_but_the_breaker(protection: str) -> None:
+    approved = replace(CONDEMNED[ORPHAN], latched=True, approved=True)
+    assert decided(CIRCUMSTANCES[protection](approved)) == (Verdict.HOLD, ORPHAN)
+
+
+NO_REASON = {
+    "a hook says deleted, its row is there": facts(row(), testimony=Said.DELETED),
+    "a hook says archived, its row does not": facts(row(), testimony=Said.ARCHIVED),
+    "a row that says nothing": facts(row(running=True, pinned=True)),
+}
+
+
+@pytest.mark.parametrize("of", NO_REASON.values(), ids=NO_REASON.keys())
+def test_without_a_reason_it_is_kept(of: Facts) -> None:
+    judgement = judge(of, DEFAULTS)
+    assert (judgement.verdict, judgement.reason, judgement.held, judgement.protected_by) == (Verdict.KEEP, None, (), ())
+
+
+def test_a_hook_that_says_deleted_is_no_testimony_of_archiving() -> None:
+    assert decided(active(facts(row(archived=True), testimony=Said.DELETED))) == (Verdict.HOLD, ARCHIVED)
+
+
+def test_a_hook_that_says_archived_is_no_testimony_of_deletion() -> None:
+    assert decided(facts(testimony=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
+
+
+def test_a_row_flagged_deleted_is_as_good_as_gone() -> None:
+    flagged = row(deleted=True, archived=True, worktree_deleted=True)
+    assert decided(facts(flagged, testimony=Said.DELETED)) == (Verdict.REAP, DELETED)
+    assert decided(facts(flagged, testimony=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
+    assert decided(facts(flagged, proven=True, confirmations=2)) == (Verdict.REAP, ORPHAN)
+
+
+@pytest.mark.parametrize(
+    ("of", "gone"), [(None, True), (row(deleted=True), True), (row(), False)], ids=["no row", "flagged", "there"]
+)
+def test_what_is_gone(of: Workspace | None, gone: bool) -> None:
+    assert facts(of).gone is gone
+
+
+def test_without_a_row_nothing_but_its_absence_condemns() -> None:
+    """An empty database, or a stranger's, must not kill by the idle clock what it could not kill as an orphan."""
+    forgotten = replace(GONE_DEAD, windows=(Window("@1", NOW - 9 * DAY, linked=False),))
+    judgement = judge(facts(session=forgotten, dead_since=NOW - 9.0 * DAY), DEFAULTS)
+    assert judgement.verdict is Verdict.HOLD
+    assert [held.reason for held in judgement.held] == [ORPHAN]
+
+
+def long_idle(before: Facts) -> Facts:
+    return idle_for(49 * HOUR, before)
+
+
+def both_dead(before: Facts) -> Facts:
+    return of_session(before, all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))
+
+
+ORDER = {
+    "deleted before orphan": (replace(CONDEMNED[ORPHAN], testimony=Said.DELETED), DELETED),
+    "archived by hook before archived": (CONDEMNED[BY_HOOK], BY_HOOK),
+    "archived by hook before worktree-deleted": (of_row(CONDEMNED[BY_HOOK], worktree_deleted=True), BY_HOOK),
+    "worktree-deleted before archived": (of_row(CONDEMNED[WORKTREE], archived=True), WORKTREE),
+    "worktree-deleted before idle": (long_idle(CONDEMNED[WORKTREE]), WORKTREE),
+    "archived before idle": (long_idle(CONDEMNED[ARCHIVED]), ARCHIVED),
+    "archived before dead": (both_dead(CONDEMNED[ARCHIVED]), ARCHIVED),
+    "idle before dead": (both_dead(CONDEMNED[IDLE]), IDLE),
+    "archived by hook, held by running: worktree-deleted": (
+        of_row(CONDEMNED[BY_HOOK], worktree_deleted=True, running=True),
+        WORKTREE,
+    ),
+    "worktree-deleted, held by activity: dead": (active(both_dead(CONDEMNED[WORKTREE])), DEAD),
+    "archived and idle, held by running: dead": (
+        of_row(both_dead(long_idle(CONDEMNED[ARCHIVED])), running=True, pinned=True),
+        DEAD,
+    ),
+    "idle, held by the pin: dead": (of_row(both_dead(CONDEMNED[IDLE]), pinned=True), DEAD),
+    "archived for long, while worktree-deleted is held by activity": (
+        active(facts(row(archived=True, worktree_deleted=True), archived_since=NOW - 2.0 * DAY)),
+        ARCHIVED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "reason"), ORDER.values(), ids=ORDER.keys())
+def test_the_first_reason_that_is_not_held_decides(of: Facts, reason: Reason) -> None:
+    assert decided(of) == (Verdict.REAP, reason)
+
+
+def test_where_all_are_held_the_first_is_told() -> None:
+    judgement = judge(of_session(of_row(CONDEMNED[WORKTREE], archived=True), attached=1), DEFAULTS)
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, WORKTREE)
+    assert judgement.protected_by == (Protection.ATTACHED,)
+    assert [held.reason for held in judgement.held] == [WORKTREE, ARCHIVED]
+
+
+def test_both_kinds_of_archived_have_one_public_name() -> None:
+    assert [reason.public for reason in Reason] == [
+        "deleted",
+        "archived",
+        "worktree-deleted",
+        "orphan",
+        "archived",
+        "idle",
+        "dead",
+    ]
+
+
+# What tmux itself is asked at the kill. Columns: input of a client, a client, the last second without output, all panes dead.
+
+GUARDS = {
+    "deleted": (DELETED, CONDEMNED[DELETED], (False, False, None, False)),
+    "archived by hook": (BY_HOOK, CONDEMNED[BY_HOOK], (True, True, None, False)),
+    "worktree-deleted": (WORKTREE, CONDEMNED[WORKTREE], (True, True, NOW - 60, False)),
+    "orphan": (ORPHAN, CONDEMNED[ORPHAN], (True, True, NOW - 60, False)),
+    "orphan, a stranger's": (ORPHAN, stranger(13 * HOUR), (True, True, NOW - 12 * HOUR, False)),
+    "archived": (ARCHIVED, CONDEMNED[ARCHIVED], (True, True, NOW - 60, False)),
+    "archived for long": (ARCHIVED, facts(row(archived=True), archived_since=float(NOW - DAY)), (True, True, None, False)),
+    "idle": (IDLE, CONDEMNED[IDLE], (True, True, NOW - 48 * HOUR, False)),
+    "idle, between two seconds": (IDLE, replace(CONDEMNED[IDLE], now=NOW + 0.9), (True, True, NOW - 48 * HOUR, False)),
+    "dead": (DEAD, CONDEMNED[DEAD], (True, True, None, True)),
+}
+
+
+@pytest.mark.parametrize(("reason", "of", "expected"), GUARDS.values(), ids=GUARDS.keys())
+def test_the_guard_carries_the_terms_of_its_reason(
+    reason: Reason, of: Facts, expected: tuple[bool, bool, int | None, bool]
+) -> None:
+    asked = guard(reason, of, DEFAULTS)
+    assert asked.key == of.session.key
+    assert asked.activity == (of.session.activity if expected[0] else None)
+    assert (asked.unattached, asked.quiet_since, asked.all_panes_dead) == expected[1:]
+
+
+def test_a_stranger_is_guarded_by_the_longer_of_both_limits() -> None:
+    rules = replace(DEFAULTS, stranger_ttl=10, activity_grace=60)
+    assert guard(ORPHAN, stranger(13 * HOUR), rules).quiet_since == NOW - 60
+
+
+@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [(None, Verdict.HOLD), (0, Verdict.HOLD), (599, Verdict.HOLD), (600, Verdict.REAP), (601, Verdict.REAP)],
+    ids=["not told", "just told", "a second before the deadline", "at the deadline", "after it"],
+)
+def test_what_is_announced_goes_at_its_deadline(reason: Reason, told: int | None, verdict: Verdict) -> None:
+    announced_at = None if told is None else NOW - told
+    judgement = judge(replace(CONDEMNED[reason], announced_at=announced_at), replace(DEFAULTS, undo_window=600))
+    assert judgement.verdict is verdict
+    assert is_to_be_announced(judgement) is (verdict is Verdict.HOLD)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_what_waits_for_the_next_try_of_its_kill_is_condemned_all_the_same(reason: Reason) -> None:
+    waits = CIRCUMSTANCES["retrying"](CONDEMNED[reason])
+    assert is_condemned(judge(CONDEMNED[reason], DEFAULTS))
+    assert is_condemned(judge(waits, DEFAULTS))
+    assert not is_condemned(judge(of_session(waits, kept=True), DEFAULTS))
+    assert judge(replace(waits, retry_at=NOW), DEFAULTS).verdict is Verdict.REAP
+
+
+def test_what_something_else_protects_is_not_to_be_announced() -> None:
+    attached = of_session(CONDEMNED[ARCHIVED], attached=1, has_client=True)
+    assert not is_to_be_announced(judge(attached, replace(DEFAULTS, undo_window=600)))
+
+
+@pytest.mark.parametrize(("ago", "verdict"), [(59, Verdict.HOLD), (60, Verdict.REAP)])
+def test_a_silent_process_that_computes_is_activity(ago: int, verdict: Verdict) -> None:
+    assert judge(replace(CONDEMNED[ARCHIVED], busy_at=NOW - ago), DEFAULTS).verdict is verdict
+
+
+def test_a_session_whose_processes_computed_within_the_limit_is_not_idle() -> None:
+    assert judge(replace(CONDEMNED[IDLE], busy_at=NOW - 48 * HOUR), DEFAULTS).verdict is Verdict.KEEP
+
+
+@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
+def test_what_was_undone_of_another_cause_protects_nothing(reason: Reason) -> None:
+    others = frozenset({"archived", "idle"} - {reason.public})
+    assert judge(replace(CONDEMNED[reason], undone=others), DEFAULTS).verdict is Verdict.REAP

@@ -1,0 +1,132 @@
+"""The settings that describe a table: what they need, and how a slip is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.workspace import HostTable, IdInSession, IdType
+from workspace_reaper.settings import Settings, load_settings
+from workspace_reaper.settings.describe import kind_of
+
+FULL = """
+registry = "table"
+database_url = "postgresql://me:secret@db/app"
+tmux_sockets = ["app"]
+session_patterns = ["app-(?P<id>[0-9a-f]{32})"]
+[table]
+name = "public.tasks"
+id = "id"
+id_type = "uuid"
+id_in_session = "hex"
+archived = "status = 'archived'"
+deleted = "deleted_at IS NOT NULL"
+running = "is_running"
+"""
+MISSING = 'registry = "table" needs table, session_patterns, tmux_sockets, database_url: set them'
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, so that the user's own configuration plays no part."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def load(home: Path, text: str, **environ: str) -> Settings:
+    file = home / "reaper.toml"
+    file.write_text(text)
+    return load_settings(file, {f"WORKSPACE_REAPER_{name}": value for name, value in environ.items()})
+
+
+def refusal(home: Path, text: str, **environ: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(home, text, **environ)
+    assert "secret" not in str(caught.value)
+    return str(caught.value).replace(str(home / "reaper.toml"), "FILE")
+
+
+def with_table(line: str) -> str:
+    key = line.partition(" ")[0]
+    lines = [kept for kept in FULL.splitlines() if not kept.startswith(f"{key} ")]
+    return "\n".join([*lines, line])
+
+
+def test_a_table(home: Path) -> None:
+    assert load(home, FULL).table == HostTable(
+        name="public.tasks",
+        id="id",
+        id_type="uuid",
+        id_in_session="hex",
+        archived="status = 'archived'",
+        deleted="deleted_at IS NOT NULL",
+        running="is_running",
+    )
+
+
+def test_in_the_environment_it_replaces_the_whole_table(home: Path) -> None:
+    told = {"name": "others", "id": "key", "id_type": "integer"}
+    assert load(home, FULL, TABLE=json.dumps(told)).table == HostTable("others", "key", "integer")
+
+
+def test_what_is_missing_beside_it(home: Path) -> None:
+    assert refusal(home, 'registry = "table"') == MISSING
+    without = FULL.replace('tmux_sockets = ["app"]', "")
+    assert refusal(home, without) == 'registry = "table" needs tmux_sockets: set it'
+    assert load(home, without, TMUX_SOCKETS='["x"]').tmux_sockets == ("x",)
+
+
+def test_described_for_another_registry(home: Path) -> None:
+    text = refusal(home, FULL.replace('registry = "table"', ""))
+    assert text == 'table: is described, and registry is another one: write registry = "table"'
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        pytest.param("id = 7", "table.id (FILE): 7 is refused: write the name of a table or a column, or", id="number"),
+        pytest.param("archived = true", "table.archived (FILE): True is refused: write the name", id="boolean"),
+        pytest.param('id = " "', "table (FILE): id is ' ': write the keys that describe it, such as {", id="blank"),
+        pytest.param('archived = ""', "table (FILE): archived is '': write ", id="empty"),
+        pytest.param(
+            'id_type = "guid"', "table.id_type (FILE): 'guid' is refused: write text, uuid, uuid-hex, uuid-b", id="type"
+        ),
+        pytest.param('id_in_session = "short"', "table.id_in_session (FILE): 'short' is refused: write text or hex", id="form"),
+        pytest.param(
+            'id_type = "integer"', "table (FILE): id_in_session is 'hex', which is for UUIDs, and id_type is", id="hex"
+        ),
+        pytest.param('archivd = "x"', "table.archivd (FILE) is no setting: did you mean archived?", id="misspelt"),
+        pytest.param('zzzzzz = "x"', "table.zzzzzz (FILE) is no setting: remove it", id="unlike any"),
+    ],
+)
+def test_a_bad_key(home: Path, line: str, says: str) -> None:
+    assert refusal(home, with_table(line)).startswith(says)
+
+
+def test_missing_keys(home: Path) -> None:
+    text = refusal(home, FULL.partition("[table]")[0] + "[table]\nname = 'tasks'")
+    assert text.startswith("table.id (FILE): is missing: write the name of a table or a column")
+    assert "; table.id_type (FILE): is missing: write text, uuid" in text
+
+
+@pytest.mark.parametrize("table", ["[]", '"tasks"', "7"])
+def test_what_is_no_table(home: Path, table: str) -> None:
+    text = refusal(home, FULL, TABLE=table)
+    assert text.startswith("table (WORKSPACE_REAPER_TABLE): ")
+    assert " is refused: write the keys that describe it" in text
+    assert text.endswith(" as JSON")
+
+
+def test_no_json(home: Path) -> None:
+    assert refusal(home, FULL, TABLE="tasks").startswith("table (WORKSPACE_REAPER_TABLE): 'tasks' is no JSON: write ")
+
+
+@pytest.mark.parametrize(("key", "words"), [("id_type", IdType), ("id_in_session", IdInSession)])
+def test_the_words_are_those_that_there_are(key: str, words: Any) -> None:
+    *first, last = get_args(words)
+    assert kind_of(f"table.{key}").write == f"{', '.join(first)} or {last}"

@@ -1,0 +1,175 @@
+"""What is on the sockets, parted into ours to judge, unreadable, and none of our business."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.tools.builders import (
+    NAMES,
+    NOW,
+    OTHER_SOCKET,
+    SERVER,
+    SOCKET,
+    ProcessesThatAre,
+    blind_socket,
+    intent,
+    listing,
+    observation,
+    session,
+    session_key,
+    unreadable,
+)
+from workspace_reaper.model.session import Listing, Server, Source, Stamp
+from workspace_reaper.model.state import ServerMemory
+from workspace_reaper.sweep.observe import Observation, doubt_empty_sockets, server_changes
+from workspace_reaper.sweep.recovery import by_presence
+
+
+def test_sessions_are_parted_by_name_and_stamp() -> None:
+    ours, twin = session(1), session(4, name="ws_w1")
+    seen = observation(listing(ours, session(2, name="notes"), session(3, stamp=Stamp.FOREIGN), twin))
+    assert seen.sessions == [(ours, "w1"), (twin, "w1")]
+    assert (seen.unmanaged, seen.unreadable, seen.unknown, seen.everything) == (2, [], [], True)
+    assert seen.workspace_ids == {"w1"}
+
+
+def test_ids_are_asked_for_once_each_in_order() -> None:
+    assert observation(listing(session(3), session(1), session(2))).workspace_ids == {"w1", "w2", "w3"}
+
+
+def test_a_session_that_cannot_be_read_is_there_and_unknown() -> None:
+    lost = unreadable("ws_w2")
+    seen = observation(listing(session(1), unreadable=(lost,)))
+    assert seen.sessions == [(session(1), "w1")]
+    assert seen.unreadable == [(SOCKET, "ws_w2", "w2")]
+    assert (seen.unknown, seen.everything) == ([lost], True)
+    assert seen.clear == {}
+
+
+@pytest.mark.parametrize("name", ["notes", None], ids=["an unmanaged name", "no name at all"])
+def test_one_that_cannot_be_read_and_has_not_our_name_is_told_but_not_ours(name: str | None) -> None:
+    lost = replace(unreadable(), session=name)
+    seen = observation(listing(unreadable=(lost,)))
+    assert (seen.unreadable, seen.unknown) == ([], [lost])
+
+
+def test_a_narrow_look_takes_only_what_was_asked_for() -> None:
+    seen = Observation()
+    answer = listing(session(1), session(2), session(3, name="notes"), unreadable=(unreadable("ws_w4"), unreadable("ws_w5")))
+    seen.add(answer, NAMES, {"w2", "w5"})
+    assert seen.sessions == [(session(2), "w2")]
+    assert seen.unreadable == [(SOCKET, "ws_w5", "w5")]
+    assert seen.unmanaged == 1
+
+
+def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> None:
+    seen = observation(
+        listing(session(1), session(2, name="notes")),
+        listing(socket=OTHER_SOCKET, unreadable=(unreadable("ws_w2", OTHER_SOCKET),)),
+    )
+    assert seen.clear == {SOCKET: {session_key(1), session_key(2)}}
+
+
+# A socket on which nobody listens
+
+STARTED = 777.5
+REMEMBERED = {SOCKET: ServerMemory(SERVER.pid, SERVER.start, STARTED)}
+
+
+@pytest.mark.parametrize(
+    ("answered", "servers", "started", "doubted"),
+    [
+        pytest.param(False, REMEMBERED, {SERVER.pid: STARTED}, True, id="its server lives (I08)"),
+        pytest.param(False, REMEMBERED, {}, False, id="its server is gone"),
+        pytest.param(False, REMEMBERED, {SERVER.pid: STARTED + 1}, False, id="another process has its pid"),
+        pytest.param(
+            False, {SOCKET: ServerMemory(SERVER.pid, SERVER.start, None)}, {SERVER.pid: 1.0}, True, id="nobody knows whose pid"
+        ),
+        pytest.param(False, {}, {SERVER.pid: STARTED}, False, id="no server was ever seen there"),
+        pytest.param(True, REMEMBERED, {SERVER.pid: STARTED}, False, id="a server without sessions answered"),
+    ],
+)
+def test_an_empty_socket_whose_server_lives_is_unknown(
+    answered: bool, servers: dict[str, ServerMemory], started: dict[int, float], doubted: bool
+) -> None:
+    seen = observation(listing(answered=answered))
+    doubt_empty_sockets(seen, servers, ProcessesThatAre(started))
+    assert seen.everything is not doubted
+    assert seen.clear == ({} if doubted else {SOCKET: frozenset()})
+    if doubted:
+        (unknown,) = seen.unknown
+        assert (unknown.source, unknown.socket) == (Source.SOCKET, SOCKET)
+        assert unknown.reason == (
+            f"nobody listens on {SOCKET}, yet its tmux server (pid 4242) lives: its socket was removed; "
+            "'kill -USR1 4242' makes it anew"
+        )
+    else:
+        assert seen.unknown == []
+
+
+def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
+    there = listing(session(1, socket=OTHER_SOCKET), socket=OTHER_SOCKET)
+    seen = observation(listing(answered=False), there)
+    doubt_empty_sockets(seen, REMEMBERED, ProcessesThatAre({SERVER.pid: STARTED}))
+    assert seen.listings == [there]
+
+
+# Intents that a crash left open
+
+
+def test_intents_are_parted_by_what_is_there_now() -> None:
+    assert by_presence([intent(1), intent(2)], [listing(session(1))]) == ([intent(1)], [intent(2)])
+
+
+def test_a_session_that_took_the_name_of_the_reaped_one_is_another() -> None:
+    assert by_presence([intent(1)], [listing(session(1, age=5))]) == ([], [intent(1)])
+
+
+def test_an_intent_on_a_socket_that_cannot_be_read_stays_open() -> None:
+    seen = observation(blind_socket(), listing())
+    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen.listings) == ([], [intent(1)])
+
+
+def test_an_intent_whose_session_cannot_be_read_stays_open_and_the_others_are_closed() -> None:
+    told = listing(session(2), unreadable=(unreadable("ws_w1"),), unreadable_ids=frozenset({"$1"}))
+    assert by_presence([intent(1), intent(2), intent(3)], [told]) == ([intent(2)], [intent(3)])
+
+
+def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
+    seen = Observation()
+    seen.add(listing(session(1)), NAMES, {"w9"})
+    assert by_presence([intent(1)], seen.listings) == ([intent(1)], [])
+
+
+# The servers
+
+ANEW = Server(5000, NOW, "3.3a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "known", "changed"),
+    [
+        pytest.param(listing(session()), REMEMBERED, {}, id="the same"),
+        pytest.param(listing(session()), {}, {SOCKET: ServerMemory(4242, SERVER.start, STARTED)}, id="a new one"),
+        pytest.param(listing(session(), server=ANEW), REMEMBERED, {SOCKET: ServerMemory(5000, NOW, None)}, id="another one"),
+        pytest.param(
+            listing(session(), server=replace(SERVER, start=NOW)),
+            REMEMBERED,
+            {SOCKET: ServerMemory(4242, NOW, STARTED)},
+            id="another one with the same pid",
+        ),
+        pytest.param(listing(answered=False), REMEMBERED, {SOCKET: None}, id="gone"),
+        pytest.param(listing(answered=False), {}, {}, id="never there"),
+        pytest.param(listing(), REMEMBERED, {}, id="alive, without sessions"),
+    ],
+)
+def test_servers_that_came_went_or_were_replaced(
+    answer: Listing, known: dict[str, ServerMemory], changed: dict[str, ServerMemory | None]
+) -> None:
+    assert server_changes(observation(answer), known, ProcessesThatAre({SERVER.pid: STARTED})) == changed
+
+
+def test_a_socket_that_did_not_answer_keeps_its_server() -> None:
+    assert server_changes(observation(blind_socket(SOCKET)), REMEMBERED, ProcessesThatAre()) == {}

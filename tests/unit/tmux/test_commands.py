@@ -1,0 +1,163 @@
+"""The lines that are given to tmux, and how its answers are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from workspace_reaper.model.session import Answer, Guard, SessionKey
+from workspace_reaper.tmux.commands import (
+    check_stamp,
+    keep_line,
+    kill_line,
+    mark_line,
+    owner_line,
+    read_answers,
+    read_kept,
+    read_owners,
+    read_taken,
+    take_line,
+)
+
+KEY = SessionKey("/tmp/s", 77, 1000, "$5", 1001)
+BARE = Guard(KEY, activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
+IDENTITY = ["#{==:#{pid},77}", "#{==:#{start_time},1000}", "#{==:#{session_created},1001}", "#{==:#{@reaper_keep},}"]
+UNATTACHED = ["#{==:#{session_attached},0}", "#{==:#{session_attached_list},}", "#{==:#{session_group_attached_list},}"]
+TERMS = {
+    "bare": (BARE, []),
+    "activity": (replace(BARE, activity=1002), ["#{==:#{session_activity},1002}"]),
+    "unattached": (replace(BARE, unattached=True), UNATTACHED),
+    "quiet": (replace(BARE, quiet_since=99), ["#{==:#{W:#{?#{e|>:#{window_activity},99},1,}},}"]),
+    "dead": (replace(BARE, all_panes_dead=True), ["#{==:#{W:#{P:#{?pane_dead,,1}}},}"]),
+    "unowned": (replace(BARE, unowned=True), ["#{==:#{@workspace_owner},}"]),
+}
+
+
+def flattened(condition: str) -> list[str]:
+    """The terms of a nest of ``#{&&:a,b}``."""
+    if not condition.startswith("#{&&:"):
+        return [condition]
+    inside, depth = condition[len("#{&&:") : -1], 0
+    commas = []
+    for at, character in enumerate(inside):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            commas.append(at)
+    (comma,) = commas  # two at a time: a third would be ignored by tmux
+    return flattened(inside[:comma]) + flattened(inside[comma + 1 :])
+
+
+def terms_of(line: str) -> list[str]:
+    start, end = "#{?#{==:#{session_id},$5},", ",0}"
+    condition = line.split("'")[3]
+    assert condition.startswith(start)
+    assert condition.endswith(end)
+    return flattened(condition[len(start) : -len(end)])
+
+
+@pytest.mark.parametrize(("guard", "terms"), TERMS.values(), ids=TERMS.keys())
+def test_a_guard_carries_exactly_its_terms(guard: Guard, terms: list[str]) -> None:
+    assert terms_of(kill_line(guard)) == [*IDENTITY, *terms]
+
+
+def test_the_line_for_deleted() -> None:
+    condition = f"#{{&&:#{{&&:{IDENTITY[0]},{IDENTITY[1]}}},#{{&&:{IDENTITY[2]},{IDENTITY[3]}}}}}"
+    assert kill_line(BARE) == (
+        f"if-shell -F -t '$5:' '#{{?#{{==:#{{session_id}},$5}},{condition},0}}' "
+        """'kill-session -t $5 ; display-message -p "killed $5"' """
+        "'display-message -p -t $5: \"spared $5 #{session_id}\"'\n"
+    )
+
+
+def test_all_terms_together() -> None:
+    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, unowned=True)
+    assert terms_of(kill_line(guard)) == [*IDENTITY, *(term for _, terms in TERMS.values() for term in terms)]
+
+
+BAD_VALUES: dict[str, Any] = {
+    "a name": replace(BARE, key=KEY._replace(session_id="work")),
+    "no digits": replace(BARE, key=KEY._replace(session_id="$")),
+    "a window": replace(BARE, key=KEY._replace(session_id="$1:1")),
+    "a second line": replace(BARE, key=KEY._replace(session_id="$1\nkill-server")),
+    "digits of another script": replace(BARE, key=KEY._replace(session_id="$\uff11")),
+    "a text": replace(BARE, key=KEY._replace(server_pid="1} kill-server")),
+    "a float": replace(BARE, key=KEY._replace(server_start=1.5)),
+    "a bool": replace(BARE, key=KEY._replace(created=True)),
+    "a negative number": replace(BARE, activity=-1),
+    "no number": replace(BARE, quiet_since="now"),
+}
+
+
+@pytest.mark.parametrize("guard", BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_nothing_else_ever_enters_a_command(guard: Guard) -> None:
+    with pytest.raises(ValueError, match="is no"):
+        kill_line(guard)
+
+
+@pytest.mark.parametrize("stamp", ["", "g", "AB", "a b", "ab\n", "}"])
+def test_a_stamp_is_hexadecimal(stamp: str) -> None:
+    with pytest.raises(ValueError, match="is no stamp"):
+        check_stamp(stamp)
+    with pytest.raises(ValueError, match="is no stamp"):
+        mark_line(KEY, stamp)
+
+
+def test_marking_and_keeping_ask_for_the_identity() -> None:
+    assert terms_of(mark_line(KEY, "0ab")) == [*IDENTITY[:3], "#{==:#{@workspace_owner},}"]
+    assert "'set-option -t $5: @workspace_owner 0ab'" in mark_line(KEY, "0ab")
+    for on in (True, False):
+        assert terms_of(keep_line(KEY, on=on)) == IDENTITY[:3]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "change", "so"),
+    [
+        ("0ab", "set-option -t $5: @workspace_owner 0ab", "#{==:#{@workspace_owner},0ab}"),
+        (None, "set-option -u -t $5: @workspace_owner", "#{==:#{@workspace_owner},}"),
+    ],
+    ids=["ours", "none"],
+)
+def test_taking_over_asks_for_the_stamp_that_was_seen(stamp: str | None, change: str, so: str) -> None:
+    line = take_line(KEY, "feed", stamp)
+    assert terms_of(line) == [*IDENTITY[:3], "#{==:#{@workspace_owner},feed}"]
+    assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{so},1,0}}\"'" in line
+    assert terms_of(owner_line(KEY)) == IDENTITY[:3]
+    for bad in ("", "a b", "}"):
+        with pytest.raises(ValueError, match="is no stamp"):
+            take_line(KEY, bad, stamp)
+        with pytest.raises(ValueError, match="is no stamp"):
+            take_line(KEY, "feed", bad)
+
+
+def test_what_is_no_stamp_is_not_read_as_one() -> None:
+    told = "owner $5 0ab\nowner $6 .........\nowner $7 \nowner $8 0ab cd\nowner $9"
+    assert read_owners(told) == {"$5": "0ab", "$6": None, "$7": None, "$8": None}
+    assert read_taken("taken $5 1\ntaken $6 0\ntaken $7 \n") == {"$5"}
+
+
+ANSWERS = {
+    "killed": ("killed $5\n", {"$5": Answer.KILLED}),
+    "spared": ("spared $5 $5\n", {"$5": Answer.SPARED}),
+    "gone": ("spared $5 \n", {"$5": Answer.GONE}),
+    "gone, target fell back": ("spared $5 $6\n", {"$5": Answer.GONE}),
+    "two": ("killed $5\nspared $55 $55\n", {"$5": Answer.KILLED, "$55": Answer.SPARED}),
+    "nothing": ("", {}),
+    "cut": ("killed $5\nkilled $55", {"$5": Answer.KILLED}),
+    "other lines": ("unknown command: kil\nkilled\nkilled $5 \nxkilled $5\nspared $5\n", {}),
+}
+
+
+@pytest.mark.parametrize(("text", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_answers(text: str, answers: dict[str, Answer]) -> None:
+    assert read_answers(text) == answers
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("kept $5 1\n", True), ("kept $5 0\n", False), ("", None), ("kept $55 1\n", None), ("kept $5 1", None)],
+    ids=["kept", "not kept", "no answer", "another's", "cut"],
+)
+def test_kept(text: str, kept: bool | None) -> None:
+    assert read_kept(text, KEY) is kept
