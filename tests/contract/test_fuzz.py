@@ -49,15 +49,15 @@ from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings, load_settings
-from workspace_reaper.settings.checks import expand_user
+from workspace_reaper.settings.types import expand_user
 from workspace_reaper.sweep.context import Request
 from workspace_reaper.sweep.report import printable, reap_as_json
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.commands import read_answers, read_kept
 from workspace_reaper.tmux.formats import range_filter
-from workspace_reaper.tmux.layouts import read_layout
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import BadRows, read_rows
+from workspace_reaper.tmux.restore import read_layout
 from workspace_reaper.tmux.version import is_old, parse_version
 from workspace_reaper.util.text import readable_lines
 

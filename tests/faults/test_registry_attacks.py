@@ -18,11 +18,10 @@ from tests.tools.clocks import Later
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.daemon.living import LivingSessions
-from workspace_reaper.daemon.watcher import Noticing
+from workspace_reaper.daemon.watcher import LivingSessions, Noticing
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.registry import open_feed
-from workspace_reaper.sweep.release import PROVEN_WHEN
+from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]

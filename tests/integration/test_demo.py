@@ -28,11 +28,11 @@ from tests.tools.waiting import wait_until
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.demo import run_demo
-from workspace_reaper.demo.comeback import COMEBACK
-from workspace_reaper.demo.errors import DemoFailed
 from workspace_reaper.demo.helpers import CREW
 from workspace_reaper.demo.host import Host
+from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.demo.scenario import ACCIDENT, CAST
+from workspace_reaper.demo.steps import COMEBACK
 from workspace_reaper.demo.tmux import PrivateTmux
 from workspace_reaper.plugin import ReaperPlugin
 

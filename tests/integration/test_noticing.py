@@ -17,8 +17,7 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer
 
-from workspace_reaper.daemon.living import LivingSessions
-from workspace_reaper.daemon.watcher import Noticing
+from workspace_reaper.daemon.watcher import LivingSessions, Noticing
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.session import Census, Source, Unknown
 from workspace_reaper.policy.session_names import Names

@@ -11,6 +11,8 @@ from pathlib import Path
 from traceback import format_exception_only
 from typing import TYPE_CHECKING
 
+import typer
+
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.plugin import ReaperPlugin
@@ -18,9 +20,10 @@ from workspace_reaper.plugin import ReaperPlugin
 if TYPE_CHECKING:
     from workspace_reaper.operations.wiring import Reaper
 
-__all__ = ["close_plugins", "find_reaper", "load_plugin", "load_reaper"]
+__all__ = ["chosen_config", "close_plugins", "find_reaper", "load_plugin", "load_reaper"]
 
 _LAST_WORDS = 2.0
+
 """Seconds that the plugins have at the end to work off what they were told."""
 
 _loaded: list[WorkspacePlugins] = []
@@ -106,3 +109,10 @@ def _say(text: str) -> None:
     from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: it loads the rules
 
     sys.stderr.write(f"workspace-reaper: warning: {printable(text)}\n")
+
+
+def chosen_config(context: typer.Context) -> Path | None:
+    """The file that ``--config`` names."""
+    # Older versions of Typer keep the text here, and give the path to the callback only.
+    config: str | Path | None = context.find_root().params["config"]
+    return None if config is None else Path(config)

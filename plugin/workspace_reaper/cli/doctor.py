@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workspace_reaper.cli.chosen import chosen_config
+from workspace_reaper.cli.bootstrap import chosen_config
 
 __all__ = ["add_to"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workspace_reaper.cli.chosen import chosen_config
+from workspace_reaper.cli.bootstrap import chosen_config
 
 if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workspace_reaper.cli.chosen import chosen_config
+from workspace_reaper.cli.bootstrap import chosen_config
 
 if TYPE_CHECKING:
     from workspace_hookspecs import WorkspacePlugins

@@ -12,8 +12,7 @@ from workspace_reaper.operations.doctor import Check
 from workspace_reaper.operations.status import Status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.policy.idle import how_set
-from workspace_reaper.sweep.explain import Explanation
-from workspace_reaper.sweep.release import PROVEN_WHEN
+from workspace_reaper.sweep.explain import PROVEN_WHEN, Explanation
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.util.console import print_table, say, say_marked, say_whole
 from workspace_reaper.util.durations import seconds_text

@@ -7,7 +7,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from signal import SIGHUP
@@ -15,14 +16,11 @@ from signal import Signals as Signal
 from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper.daemon.baseline import Baseline
-from workspace_reaper.daemon.health import Part, stuck
-from workspace_reaper.daemon.living import LivingSessions
 from workspace_reaper.daemon.logging import log_to_stderr
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import Noticing
+from workspace_reaper.daemon.watcher import Baseline, LivingSessions, Noticing
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.operations.canary.schedule import Patrol
@@ -31,22 +29,28 @@ from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import tell
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["Daemon", "run_daemon"]
+__all__ = ["Daemon", "Part", "run_daemon", "stuck"]
 
 STOPPING = 4.0
+
 """Seconds in which the daemon stops, so that it is gone after 5."""
 
 BASELINE = 10.0
+
 BASELINE_AGAIN = 1.0
+
 """Seconds that the start, and a reload, wait for the first look at the database."""
 
 LOOK_EVERY = 60.0
+
 """Seconds between two looks at its parts, where no service manager asks for them more often."""
 
 STEP = 300.0
+
 """Seconds that a sweep may take, besides ``kill_grace``; longer is stuck. A sweep may wait 60 s for another's lock."""
 
 NOTICING = 120.0
+
 """Seconds that the noticing thread may go without a sign of life."""
 
 
@@ -241,3 +245,18 @@ def _facts(setup: Setup) -> dict[str, object]:
         "tick": setup.settings.tick,
         "enabled": setup.settings.enabled,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``since`` is its last sign of life, or when it began with what it does, in seconds of a monotonic clock; None: nothing
+    is expected of it now. It may take ``limit`` seconds. ``lack`` is what is missing when it took longer."""
+
+    lack: str
+    since: float | None
+    limit: float
+
+
+def stuck(parts: Iterable[Part], now: float) -> frozenset[str]:
+    """What is missing, of those parts that are late."""
+    return frozenset(part.lack for part in parts if part.since is not None and now - part.since > part.limit)

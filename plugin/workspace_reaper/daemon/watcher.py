@@ -12,13 +12,17 @@ from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import Feed, Registry
 from workspace_reaper.model.session import Census, Unknown
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
+from workspace_reaper.policy.session_names import Names
+from workspace_reaper.tmux import TmuxTerminal
 
-__all__ = ["Hooks", "Noticing"]
+__all__ = ["Baseline", "Hooks", "LivingSessions", "Noticing"]
 
 _BREATH = 2.0
+
 """Seconds that a wait takes at most, and so about the time between two signs of life."""
 
 _AFTER_UNKNOWN = 1.0
+
 _AFTER_FAILURE = 10.0
 
 _log = logging.getLogger("workspace_reaper.daemon")
@@ -194,3 +198,53 @@ class Noticing:
         if self._unknown:
             self._unknown = False
             _log.info("the database can be read again", extra={"fields": {"event": "database known"}})
+
+
+class Baseline:
+    """A feed that tells when it was read for the first time: what is committed from then on is noticed. See ``ports.Feed``."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._taken = threading.Event()
+
+    def is_taken(self, timeout: float) -> bool:
+        """Wait until it is taken, or could not be; False after so many seconds."""
+        return self._taken.wait(timeout)
+
+    def wait(self, timeout: float) -> bool:
+        """As the feed."""
+        return self._feed.wait(timeout)
+
+    def read(self) -> Census | Unknown:
+        """As the feed."""
+        try:
+            return self._feed.read()
+        finally:
+            self._taken.set()
+
+    def close(self) -> None:
+        """As the feed."""
+        self._taken.set()
+        self._feed.close()
+
+
+_NO_STAMP = "0"
+
+
+class LivingSessions:
+    """Asks these sockets (absolute paths) with terminals of its own: one is for one thread at a time."""
+
+    def __init__(self, sockets: Iterable[str], names: Names) -> None:
+        self._terminals = [TmuxTerminal(socket) for socket in sockets]
+        self._names = names
+
+    def __call__(self) -> frozenset[str] | None:
+        """The ids that sessions are named for, whoever owns these; None if a socket could not be read."""
+        found: set[str | None] = set()
+        for terminal in self._terminals:
+            listing = terminal.observe(_NO_STAMP, panes=False)
+            if isinstance(listing, Unknown):
+                return None
+            named = [session.name for session in listing.sessions] + [unknown.session or "" for unknown in listing.unreadable]
+            found |= {self._names.workspace_id(terminal.socket, name) for name in named}
+        return frozenset(one for one in found if one is not None)

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace_reaper.demo.errors import DemoFailed
-from workspace_reaper.demo.processes import LONG, Started, end_all
-from workspace_reaper.demo.scenario import Ending, Expectation
+from workspace_reaper.demo.processes import LONG, DemoFailed, Started, end_all
+from workspace_reaper.demo.scenario import Agent, Ending, Expectation
 from workspace_reaper.model.reap import Aftermath
 
-__all__ = ["CREW", "Crew", "Helper", "ending_of_helper"]
+__all__ = ["CREW", "TALKER", "TALKER_SAYS", "Crew", "Helper", "ending_of_helper", "starts_of_talker", "write_agent"]
 
 _OUTSIDE = "works outside the workspace's directory"
+
 _ELSEWHERE = "works elsewhere"
 
 
@@ -134,3 +134,34 @@ def ending_of_helper(pid: int, after: Aftermath, *, runs: bool) -> Ending:
         if survivor.pid == pid:
             return Ending("left" if runs else "gone", _ELSEWHERE if _OUTSIDE in survivor.why else survivor.why)
     return Ending("overlooked", "it is in no report")
+
+
+_PRINT = f"import time\nfor _ in range({LONG * 5}):\n    print('working', flush=True)\n    time.sleep(0.2)"
+
+TALKER = ("sh", "agent")
+
+"""The command of the one that says something."""
+
+TALKER_SAYS = ("All 128 tests pass.", "What next?")
+
+_STARTS = "starts"
+
+_TALK = "\n".join([f"echo started >> {_STARTS}", *(f"echo '{line}'" for line in TALKER_SAYS), f"sleep {LONG}", ":", ""])
+
+
+def write_agent(agent: Agent, workspace: Path, crew: Crew) -> tuple[str, ...]:
+    """Write the program into the workspace's directory, where it needs one; the command to run there."""
+    if agent is Agent.PRINTING:
+        return (sys.executable, "-IS", "-c", _PRINT)
+    if agent is Agent.TALKER:
+        (workspace / TALKER[1]).write_text(_TALK, encoding="utf-8")
+        return TALKER
+    if agent is Agent.WITH_HELPERS:
+        return crew.board(workspace)
+    return ("sleep", str(LONG))
+
+
+def starts_of_talker(workspace: Path) -> int:
+    """How often it was started in this directory."""
+    file = workspace / _STARTS
+    return len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0

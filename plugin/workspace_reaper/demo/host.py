@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper.demo.errors import DemoFailed
+from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:

@@ -7,15 +7,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes import SystemProcesses
 
-__all__ = ["LONG", "Started", "end_all", "wait_for_end"]
+__all__ = ["LONG", "DemoFailed", "Started", "end_all", "wait_for_end"]
 
 LONG = 600
+
 """Seconds after which each would end by itself, should the demo be ended with SIGKILL."""
 
 _TABLE = SystemProcesses({})
+
 _STEPS = ((), (signal.SIGCONT, signal.SIGTERM), (signal.SIGKILL,))
 
 
@@ -64,3 +67,7 @@ def end_all(processes: Iterable[Started], patience: float = 3.0, *, told: bool =
                 process.signal(number)
         running = wait_for_end(running, patience)
     return running
+
+
+class DemoFailed(ReaperError):
+    """Something that the demo needs is missing or does not work. Its text is a sentence for a person."""

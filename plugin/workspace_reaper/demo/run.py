@@ -9,13 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from workspace_reaper.demo.comeback import COMEBACK
 from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
 from workspace_reaper.demo.results import Outcome, look_after_accident, look_at_all, look_at_crew
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.demo.scenario import RULES
-from workspace_reaper.demo.steps import Play
+from workspace_reaper.demo.steps import COMEBACK, Play
 from workspace_reaper.demo.tmux import PrivateTmux
 from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.tmux import MINIMUM, tmux_version

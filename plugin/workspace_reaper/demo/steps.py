@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workspace_reaper.demo.agents import write_agent
-from workspace_reaper.demo.comeback import Comeback, bring_back
-from workspace_reaper.demo.errors import DemoFailed
-from workspace_reaper.demo.helpers import Crew
+from workspace_reaper.demo.helpers import TALKER, TALKER_SAYS, Crew, starts_of_talker, write_agent
 from workspace_reaper.demo.host import Host
+from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.demo.results import last_reap
-from workspace_reaper.demo.scenario import CAST, RULES, SURVIVOR, Agent, Fate, Role
+from workspace_reaper.demo.scenario import CAST, RULES, SURVIVOR, Agent, Ending, Expectation, Fate, Role
 from workspace_reaper.demo.tmux import Made, PrivateTmux
+from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.util.interrupts import Interrupts
 
-__all__ = ["Play"]
+__all__ = ["COMEBACK", "Comeback", "Play", "bring_back", "ending_of_comeback"]
 
 _PATIENCE = 20.0
+
 _TICK = 0.5
 
 
@@ -150,3 +150,65 @@ class Play:
     def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         if not self.interrupts.wait(condition, _PATIENCE):
             raise DemoFailed(f"{otherwise} within {_PATIENCE:g} s")
+
+
+_BACK = Ending("restored", "old text, not run")
+
+COMEBACK = Expectation("ws-idle back", "restored from its reap", _BACK)
+
+_NOTE = f"was running: {' '.join(TALKER)}"
+
+_ATTEMPTS = 5
+
+_QUESTION, _ANSWER = "echo answer $((6 * 7))", "answer 42"
+
+
+@dataclass(slots=True)
+class Comeback:
+    """``ending`` is what happened, ``lines`` what the new pane shows of the old one."""
+
+    ending: Ending
+    lines: tuple[str, ...] = ()
+
+
+def bring_back(
+    host: Host, tmux: PrivateTmux, interrupts: Interrupts, reap: Reap | None, *, workspace: Path, within: float
+) -> Comeback:
+    """Restore a session, and look at its pane until a shell answers in it, or for ``within`` seconds. Raises ``Interrupted``,
+    and ``DemoFailed`` if tmux fails."""
+    from workspace_reaper.operations.restore import restore  # noqa: PLC0415  late: it loads all of the reaper
+
+    if reap is None:
+        return Comeback(Ending("lost", "no reap of it"))
+    tmux.start_plain_shells()
+    try:
+        restored = restore(host.reaper, reap)
+    except ReaperError as error:
+        interrupts.check()  # Ctrl-C on a terminal also reaches the tmux that the restore asked
+        return Comeback(Ending("lost", str(error)))
+    tmux.know_panes()
+
+    def text() -> list[str]:
+        return [line.rstrip() for line in tmux.text(restored.session_id) if line.strip()]
+
+    interrupts.wait(lambda: any(_NOTE in line for line in text()) or starts_of_talker(workspace) > 1, within)
+    shown = text()
+    lines = shown[: next((number for number, line in enumerate(shown, 1) if _NOTE in line), len(shown))]
+    for _ in range(_ATTEMPTS):
+        # A shell that is only starting may throw away what was typed before it read.
+        tmux.type(restored.session_id, _QUESTION)
+        answered = interrupts.wait(lambda: _ANSWER in text() or starts_of_talker(workspace) > 1, within / _ATTEMPTS)
+        if answered:
+            break
+    return Comeback(ending_of_comeback(lines, answered=answered, starts=starts_of_talker(workspace)), tuple(lines))
+
+
+def ending_of_comeback(lines: list[str], *, answered: bool, starts: int) -> Ending:
+    """What to think of the pane: its lines up to the note, whether a shell answered, how often the old command was started."""
+    if starts != 1:
+        return Ending("restored", f"started {starts} times")
+    if not answered:
+        return Ending("restored", "without a shell")
+    if not lines or _NOTE not in lines[-1] or tuple(lines[-1 - len(TALKER_SAYS) : -1]) != TALKER_SAYS:
+        return Ending("restored", "without its text")
+    return _BACK

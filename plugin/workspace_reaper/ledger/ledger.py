@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +16,16 @@ from workspace_reaper.ledger.connection import Store
 from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.samples import SamplesText
 from workspace_reaper.ledger.validation import sound, sound_memory
-from workspace_reaper.ledger.writing import write_changes
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.reap import Intent, Outcome, Reap
 from workspace_reaper.model.state import Alarm, Changes, CpuMemory, Event, Memory, RegistryMemory, ServerMemory
 
-__all__ = ["SqliteLedger"]
+__all__ = ["SqliteLedger", "write_changes"]
 
 _HOUR = 3600.0
+
 _DAY = 24 * _HOUR
+
 _NO_ROW = 0
 
 T = TypeVar("T")
@@ -225,3 +226,35 @@ class SqliteLedger:
                 what = "there is no such intent" if stands is None else f"it is already concluded as {stands}"
                 return f"The outcome of reap {outcome.reap_id} can't be written: {what}."
         return "A reap can't have two outcomes at once."
+
+
+def write_changes(connection: Connection, registry_id: int, changes: Changes, samples: SamplesText) -> None:
+    """Write each part of ``changes`` that is not empty. The caller holds the transaction."""
+
+    def write(statement: Any, rows: Iterable[codec.Row]) -> None:
+        scoped = [{"registry_id": registry_id, **row} for row in rows]
+        if scoped:
+            connection.execute(statement, scoped)
+
+    if changes.registry is not None:
+        connection.execute(sql.UPDATE_REGISTRY, {"of_registry": registry_id, **codec.registry_row(changes.registry)})
+    if changes.seen:
+        # After the update above: ids recognised in the sweep that found a new generation belong to that one.
+        generation = connection.execute(sql.GENERATION, {"registry_id": registry_id}).scalar_one()
+        write(sql.SEE, ({"workspace_id": seen, "generation": generation} for seen in changes.seen))
+    write(sql.SET_WORKTREE, ({"workspace_id": of, "worktree": worktree} for of, worktree in changes.worktrees.items()))
+    write(sql.FORGET, (codec.sight_key_row(key) for key in changes.forgotten))
+    write(sql.SIGHT, (codec.sighting_row(key, seen) for key, seen in changes.sightings.items()))
+    write(sql.UNSERVE, ({"socket": socket} for socket, server in changes.servers.items() if server is None))
+    write(sql.SERVE, (codec.server_row(socket, server) for socket, server in changes.servers.items() if server is not None))
+    if changes.cpu is not None:
+        write(sql.SET_CPU, [{"at": changes.cpu.at, "samples": samples.encode(changes.cpu.samples)}])
+    if changes.clock is not None:
+        write(sql.SET_CLOCK, [codec.clock_row(changes.clock)])
+    if changes.breaker is not None:
+        write(sql.SET_BREAKER, [codec.breaker_row(changes.breaker)])
+    write(sql.SETTLE, ({"workspace_id": settled} for settled in changes.settled))
+    if changes.alarms is not None:
+        connection.execute(sql.CLEAR_ALARMS, {"registry_id": registry_id})
+        write(sql.RAISE_ALARM, (codec.alarm_row(alarm) for alarm in changes.alarms.values()))
+    write(sql.RECORD_EVENT, ({"at": event.at, "kind": event.kind, "detail": event.detail} for event in changes.events))

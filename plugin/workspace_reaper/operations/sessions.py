@@ -14,10 +14,10 @@ from workspace_reaper.model.state import BreakerState, Changes, Event
 from workspace_reaper.operations.status import Status, read_status
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.policy import breaker
-from workspace_reaper.sweep.alarming import tell
 from workspace_reaper.sweep.alarms import changes
 from workspace_reaper.sweep.context import Request
 from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged
+from workspace_reaper.sweep.record import tell
 from workspace_reaper.sweep.report import SessionReport, SweepReport, printable
 from workspace_reaper.tmux import socket_path
 

@@ -12,8 +12,8 @@ from workspace_reaper.model.state import Alarm, BreakerState, Event, Memory, Sig
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.idle import Times
 from workspace_reaper.sweep.alarms import blind
+from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.last_report import read_report
-from workspace_reaper.sweep.release import PROVEN_WHEN
 from workspace_reaper.sweep.report import SweepReport, iso
 
 __all__ = ["Status", "read_status"]

@@ -19,8 +19,8 @@ from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.session import IdleClock, Source, Testimony, Unknown
 from workspace_reaper.model.state import Changes, Event, Memory, Sight
 from workspace_reaper.policy.breaker import inexcusable
-from workspace_reaper.policy.cpu import Sampling
 from workspace_reaper.policy.facts import Rules
+from workspace_reaper.policy.idle import Sampling
 from workspace_reaper.policy.session_names import Names
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.clock import SystemClock

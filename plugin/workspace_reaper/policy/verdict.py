@@ -6,11 +6,11 @@ Missing data means keep: a session without a row can only go as ``deleted`` or a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from workspace_reaper.model.session import Guard, IdleClock, Reason, Stamp, Testimony, Verdict
+from workspace_reaper.model.session import Guard, IdleClock, Listing, Reason, SessionKey, Stamp, Testimony, Verdict
 from workspace_reaper.policy.facts import Facts, Rules
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Protection",
     "deadline",
     "guard",
+    "held_by_their_group",
     "is_condemned",
     "is_to_be_announced",
     "judge",
@@ -73,6 +74,7 @@ class Judgement:
 KEEP = Judgement(Verdict.KEEP)
 
 ALWAYS = (Protection.KEPT, Protection.VETO, Protection.HOME, Protection.GROUP)
+
 """What spares a session whatever the reason."""
 
 _LATER = (Protection.UNDONE, Protection.ANNOUNCED)
@@ -95,9 +97,11 @@ PROTECTIONS: Mapping[Reason, tuple[Protection, ...]] = {
     Reason.IDLE: (Protection.ATTACHED, Protection.RUNNING, Protection.PINNED, Protection.CLOCK, *_LATER),
     Reason.DEAD: (Protection.ATTACHED,),
 }
+
 """The table's third column."""
 
 ANNOUNCED = frozenset(reason for reason, by in PROTECTIONS.items() if Protection.ANNOUNCED in by)
+
 """The reasons for which a session is told first, where ``undo_window`` is above 0."""
 
 
@@ -239,3 +243,24 @@ def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
         # Once stamped as ours it stays ours: nobody overwrites a stamp.
         unowned=facts.session.stamp is Stamp.NONE,
     )
+
+
+def held_by_their_group(listings: Iterable[Listing], condemned: Collection[SessionKey]) -> frozenset[SessionKey]:
+    """Those of the condemned whose group has a session that stays: one that is not ours, or that lives. Killing them would end
+    none of its processes. A group goes as a whole, or not at all.
+
+    The sessions of a group show the same windows; so may two groups by links, and then each holds the other. A session
+    that can't be read may be of any group.
+    """
+    held: set[SessionKey] = set()
+    for listing in listings:
+        groups: dict[frozenset[str], list[SessionKey]] = {}
+        for session in listing.sessions:
+            if session.grouped:
+                windows = frozenset(window.window_id for window in session.windows)
+                groups.setdefault(windows, []).append(session.key)
+        for members in groups.values():
+            stays = any(key not in condemned for key in members)
+            if stays or listing.unreadable:
+                held.update(key for key in members if key in condemned)
+    return frozenset(held)

@@ -14,11 +14,10 @@ from pathlib import Path
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.session import Source, Unknown
 from workspace_reaper.processes import proc_stat as statline
-from workspace_reaper.processes.details import read_details
+from workspace_reaper.processes.details import listening_sockets, read_details
 from workspace_reaper.processes.origin import OriginReader
 from workspace_reaper.processes.proc_files import PROC, forbidden, link, names, out_of_resources, read, vanished
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid, verify
-from workspace_reaper.processes.sockets import listening_sockets
 from workspace_reaper.processes.working_directory import DELETED, inside_of
 
 __all__ = ["LinuxReader"]

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.settings.checks import expand_user
 from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
 from workspace_reaper.settings.errors import bad_values, nearest, not_together, problem
 from workspace_reaper.settings.settings import APPLICATION, Settings
+from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.permissions import distrust
 from workspace_reaper.util.text import printable
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from workspace_reaper.model.workspace import HostTable
-from workspace_reaper.settings.checks import checked_clocks, checked_directory, checked_patterns, checked_sockets
 from workspace_reaper.util.durations import parse_duration
 
 __all__ = [
@@ -28,6 +29,11 @@ __all__ = [
     "Switch",
     "Table",
     "Url",
+    "checked_clocks",
+    "checked_directory",
+    "checked_patterns",
+    "checked_sockets",
+    "expand_user",
 ]
 
 
@@ -46,27 +52,98 @@ def _no_boolean(value: object) -> object:
     return value
 
 
+_Text = TypeVar("_Text", bound=str)
+
+
+def expand_user(path: str) -> str:
+    """``~`` and ``~user`` at the beginning become that user's home; an unknown user stays as written and is thus not absolute
+    (``Path.expanduser`` would raise ``RuntimeError``)."""
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
+def checked_sockets(sockets: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Names without ``/``, or absolute paths; each once, ``~`` expanded. An empty tuple is refused: it would watch nothing."""
+    if sockets == ():
+        raise ValueError("an empty list would watch nothing")
+    return None if sockets is None else tuple(dict.fromkeys(_socket(socket) for socket in sockets))
+
+
+def checked_clocks(clocks: tuple[_Text, ...]) -> tuple[_Text, ...]:
+    """Each once. An empty tuple is refused: every session would be idle as soon as it is old enough."""
+    if not clocks:
+        raise ValueError("an empty list would leave nothing that counts as activity")
+    return tuple(dict.fromkeys(clocks))
+
+
+def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Regular expressions with a group ``id``. An empty tuple is refused: it would manage nothing."""
+    if patterns == ():
+        raise ValueError("an empty list would manage nothing")
+    for pattern in patterns or ():
+        if "id" not in _groups(pattern):
+            raise ValueError(f"{pattern!r} has no group 'id'")
+    return patterns
+
+
+def checked_directory(path: Path) -> Path:
+    """An absolute path, ``~`` expanded."""
+    expanded = expand_user(str(path))
+    if "\0" in expanded or not expanded.startswith("/"):
+        raise ValueError(f"{str(path)!r} is no absolute path")
+    return Path(expanded)
+
+
+def _socket(text: str) -> str:
+    path = expand_user(text)
+    named = "/" not in path and path not in {"", ".", ".."}
+    if "\0" in path or not (named or path.startswith("/")):
+        raise ValueError(f"{text!r} is neither a name nor an absolute path")
+    return path
+
+
+def _groups(pattern: str) -> frozenset[str]:
+    try:
+        return frozenset(re.compile(pattern).groupindex)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
+
+
 _DURATION = Kind("duration", "seconds, or text such as 90s, 10m, 48h or 1h30m")
+
 _INTERVAL = Kind("duration", "more than zero seconds, or text such as 90s, 10m or 1h")
+
 _SOCKETS = Kind("list of text", 'socket names or absolute paths, such as ["default", "~/tmux.sock"]', json=True)
+
 _PATTERNS = Kind("list of text", "regular expressions with a group 'id', such as [\"ws_(?P<id>[0-9a-f]{32})\"]", json=True)
 
 _CLOCKS = Kind("list of words", 'some of ["input", "attach", "detach", "output", "cpu"]', json=True)
 
 Name = Annotated[str, Field(min_length=1), Kind("text", "a name")]
+
 Url = Annotated[Annotated[str, Field(min_length=1)] | None, Kind("text", "a URL")]
+
 Duration = Annotated[float, BeforeValidator(parse_duration), _DURATION]
+
 Interval = Annotated[float, BeforeValidator(parse_duration), Field(gt=0), _INTERVAL]
+
 Sockets = Annotated[tuple[str, ...] | None, AfterValidator(checked_sockets), _SOCKETS]
+
 IdleClocks = Annotated[
     tuple[Literal["input", "attach", "detach", "output", "cpu"], ...], AfterValidator(checked_clocks), _CLOCKS
 ]
+
 Patterns = Annotated[tuple[str, ...] | None, AfterValidator(checked_patterns), _PATTERNS]
+
 Directory = Annotated[Path, AfterValidator(checked_directory), Kind("path", "an absolute path, or one that begins with ~")]
+
 Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1), Kind("whole number", "a whole number of at least 1")]
+
 Survivors = Annotated[Literal["worktree", "all"], Kind("word", "worktree or all")]
+
 LogFormat = Annotated[Literal["keyvalue", "json"], Kind("word", "keyvalue or json")]
+
 Switch = Annotated[bool, Kind("true or false", "true or false (or 1 or 0)")]
+
 Table = Annotated[
     HostTable | None,
     Kind("table", 'the keys that describe it, such as {"name": "tasks", "id": "id", "id_type": "uuid"}', json=True),
@@ -77,4 +154,5 @@ TABLE_KINDS = {
     "id_type": Kind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
     "id_in_session": Kind("word", "text or hex"),
 }
+
 """Of the keys of ``table``; all others are of the kind of ``name``."""

@@ -4,10 +4,8 @@
 """
 
 from workspace_reaper.setup.choose import Choice, choose
-from workspace_reaper.setup.config_file import configuration
-from workspace_reaper.setup.discover import look_around
-from workspace_reaper.setup.findings import Machine
+from workspace_reaper.setup.config_file import configuration, save
+from workspace_reaper.setup.discover import Machine, look_around
 from workspace_reaper.setup.render import as_json, next_steps, told
-from workspace_reaper.setup.saving import save
 
 __all__ = ["Choice", "Machine", "as_json", "choose", "configuration", "look_around", "next_steps", "save", "told"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from workspace_reaper.setup.findings import Database, Machine
+from workspace_reaper.setup.discover import Database, Machine
 
 __all__ = ["Candidate", "Choice", "choose"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workspace_reaper.setup.choose import Candidate, Choice
-from workspace_reaper.setup.findings import Database, Machine, Socket
+from workspace_reaper.setup.discover import Database, Machine, Socket
 from workspace_reaper.sweep.report import printable
 
 __all__ = ["as_json", "next_steps", "told"]

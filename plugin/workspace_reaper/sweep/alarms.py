@@ -6,23 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workspace_reaper.model.session import Source, Unknown
-from workspace_reaper.model.state import Alarm, BreakerState, Event, Memory, Sight, Sighting
+from workspace_reaper.model.state import Alarm, BreakerState, Changes, Event, Memory, Sight, Sighting
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.confirmations import RETRIES, Sightings
 from workspace_reaper.sweep.report import SessionReport, iso
 
-__all__ = ["BLIND_TICKS", "RETRIES", "Limits", "begins", "blind", "changes", "misconfigured", "raised", "turns"]
+__all__ = ["BLIND_TICKS", "RETRIES", "Limits", "Watch", "begins", "blind", "changes", "misconfigured", "raised", "turns"]
 
 BLIND_TICKS = 3
+
 """So many ticks without a complete sweep are an alarm."""
 
 _OF_SESSIONS = ("came-back", "veto-failing")
+
 """Alarms that rest on the sessions that a sweep sees, and on nothing that is remembered of each."""
 
 _OF_OTHERS = ("canary",)
+
 """Alarms that no sweep raises or ends."""
 
 _HIDING = frozenset({Source.SOCKET, Source.SESSION, Source.REGISTRY})
+
 """Where one of these can't be read, a sweep does not see every session that it would judge."""
 
 
@@ -43,6 +47,7 @@ def _unreadable(unknown: Sequence[Unknown], now: float) -> list[Alarm]:
 
 
 Found = Sequence[tuple[str, Sighting]]
+
 """Sessions, by name, of which something is remembered."""
 
 
@@ -170,3 +175,50 @@ def changes(before: Mapping[str, Alarm], after: Mapping[str, Alarm], now: float)
     kept = {name: replace(alarm, since=before[name].since) if name in before else alarm for name, alarm in after.items()}
     begun, ended = turns(before, after)
     return kept, (*(begins(alarm, now) for alarm in begun), *(Event(now, "alarm over", alarm.name) for alarm in ended))
+
+
+class Watch:
+    """One for the life of a reaper. Not safe for several threads at once: sweeps exclude one another."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Alarm] = {}
+        self._since: float | None = None
+        self._last_complete: float | None = None
+
+    def told(self, alarm: Alarm) -> None:
+        """This one was told, and is in no ledger yet."""
+        self._told[alarm.name] = alarm
+
+    def go_on_from(self, other: Watch) -> None:
+        """What the reaper before has told is not told again, and its end is."""
+        self._told |= other._told
+
+    def completed(self, at: float) -> None:
+        """A complete sweep began then (Unix seconds)."""
+        self._last_complete = at
+
+    def blind(self, memory: Memory | None, why: str, tick: float, now: float) -> Alarm | None:
+        """A sweep could not record anything: the alarm, if it is to be told now. ``memory`` is what can be read of the ledger;
+        another process may have seen all, or told it already. ``tick`` is in seconds, ``now`` in Unix seconds."""
+        if self._since is None:
+            self._since = now
+        last_complete = self._last_complete
+        if memory is not None and memory.last_complete is not None:
+            last_complete = memory.last_complete
+        alarm = blind(last_complete, tick, now, began=self._since)
+        if alarm is None or alarm.name in self._told or (memory is not None and alarm.name in memory.alarms):
+            return None
+        alarm = replace(alarm, detail=f"{alarm.detail}: {why}")
+        self._told[alarm.name] = alarm
+        return alarm
+
+    def unrecorded(self, memory: Memory, now: float) -> tuple[Changes, Memory] | None:
+        """What is to be written of alarms that were told, and the memory after that; None if there is nothing."""
+        if not self._told:
+            return None
+        kept, events = changes(memory.alarms, {**self._told, **memory.alarms}, now)
+        return Changes(alarms=kept, events=events), replace(memory, alarms=kept)
+
+    def recorded(self) -> None:
+        """The ledger has them now, and is where they end."""
+        self._told, self._since = {}, None

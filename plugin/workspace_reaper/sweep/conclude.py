@@ -11,8 +11,7 @@ from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.reap import Aftermath, Outcome
 from workspace_reaper.model.session import Answer, Listing, Session, SessionKey, Source, Unknown
 from workspace_reaper.policy.verdict import judge
-from workspace_reaper.sweep.case import Case, Context
-from workspace_reaper.sweep.context import Parts
+from workspace_reaper.sweep.context import Case, Context, Parts
 from workspace_reaper.sweep.observe import shown_panes
 from workspace_reaper.sweep.other_plugins import tell_plugins
 from workspace_reaper.sweep.recheck import look_again, saving

@@ -10,10 +10,9 @@ from workspace_reaper.model.session import Listing, Reason, Rows, Session, Sessi
 from workspace_reaper.model.state import UNDONE, Sight
 from workspace_reaper.policy.facts import Facts, Rules
 from workspace_reaper.policy.facts_builder import Circumstances
-from workspace_reaper.policy.groups import held_by_their_group
-from workspace_reaper.policy.verdict import Judgement, deadline, is_condemned, is_to_be_announced, judge
+from workspace_reaper.policy.verdict import Judgement, deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
+from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
-from workspace_reaper.sweep.release import released_when
 from workspace_reaper.sweep.report import SessionReport
 
 __all__ = ["Announcements", "Judging"]

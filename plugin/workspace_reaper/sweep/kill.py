@@ -33,7 +33,7 @@ from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.facts_builder import Circumstances
 from workspace_reaper.policy.process_tree import foreground
 from workspace_reaper.policy.verdict import guard, judge
-from workspace_reaper.sweep.case import Case, Context
+from workspace_reaper.sweep.context import Case, Context
 from workspace_reaper.sweep.observe import unlinked
 from workspace_reaper.sweep.prepare import describe
 from workspace_reaper.sweep.recheck import look_again, saving

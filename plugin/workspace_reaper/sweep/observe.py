@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.ports import Processes, Terminal
+from workspace_reaper.model.ports import Ledger, Processes, Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Session, SessionKey, Source, Unknown
-from workspace_reaper.model.state import ServerMemory
+from workspace_reaper.model.state import Memory, ServerMemory
 from workspace_reaper.policy.session_names import Names
 from workspace_reaper.util.threads import Beside
 
-__all__ = ["Observation", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
+__all__ = ["Observation", "Recollection", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
 
 
 @dataclass(slots=True)
@@ -125,3 +125,22 @@ def server_changes(
         elif known is None or (known.pid, known.start) != (server.pid, server.start):
             changed[listing.socket] = ServerMemory(server.pid, server.start, processes.start_time(server.pid))
     return changed
+
+
+class Recollection:
+    """One for the life of a reaper. Most full sweeps find no workspace that the one before did not."""
+
+    def __init__(self) -> None:
+        self._expected: Set[str] = frozenset()
+
+    def ahead(self, ledger: Ledger, now: float) -> Callable[[Set[str]], Memory]:
+        """Begin to recall what was needed last time. What is returned takes the workspaces that are needed indeed, and tells
+        what is remembered; it raises ``LedgerError``."""
+        expected = self._expected
+        begun = Beside(lambda: ledger.recall(expected, now), "workspace-reaper ledger")
+
+        def recall(ids: Set[str]) -> Memory:
+            self._expected = ids
+            return begun.result() if ids <= expected else ledger.recall(ids, now)
+
+        return recall

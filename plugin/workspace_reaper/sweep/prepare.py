@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.process import Details, ProcessKey, ProcessTable
 from workspace_reaper.model.session import IdleClock, SessionKey, Unknown
-from workspace_reaper.policy import cpu
+from workspace_reaper.policy import idle
 from workspace_reaper.policy.process_tree import Kin, families
 from workspace_reaper.policy.verdict import rests_on_idleness
-from workspace_reaper.sweep.case import Case
-from workspace_reaper.sweep.context import Parts
+from workspace_reaper.sweep.context import Case, Parts
 from workspace_reaper.sweep.observe import Observation
 
 __all__ = ["describe", "look_at_processes"]
@@ -74,7 +73,7 @@ def _spare_the_busy(
     seconds: float,
 ) -> None:
     for case in resting:
-        if cpu.is_busy(cpu.used(before[case.key]), cpu.used(now[case.key]), seconds):
+        if idle.is_busy(idle.used(before[case.key]), idle.used(now[case.key]), seconds):
             case.spare("active")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Rows, SessionKey, Testimony, Verdict
 from workspace_reaper.model.state import Alarm, Changes, CpuMemory, Event, Memory, ServerMemory, Sight
-from workspace_reaper.policy import breaker, cpu
+from workspace_reaper.policy import breaker, idle
 from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.confirmations import Sightings
 from workspace_reaper.policy.facts import Rules
@@ -17,11 +18,13 @@ from workspace_reaper.policy.idle import Times, how_set
 from workspace_reaper.policy.process_tree import families
 from workspace_reaper.policy.verdict import is_condemned
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.alarms import Limits
+from workspace_reaper.sweep.alarms import Limits, turns
+from workspace_reaper.sweep.context import Parts
 from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.other_plugins import tell_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["after_kills", "before_kills", "confirm", "measure", "when_blind"]
+__all__ = ["after_kills", "before_kills", "catch_up", "confirm", "limits", "measure", "tell", "when_blind"]
 
 
 def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: Rules, now: float) -> Circumstances:
@@ -85,7 +88,7 @@ def measure(memory: Memory, observation: Observation, times: Times) -> CpuMemory
         return memory.cpu
     sessions = [session for listing in observation.listings for session in listing.sessions]
     ours = families(table, sessions)
-    after = cpu.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions}, times)
+    after = idle.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions}, times)
     if observation.everything and not observation.unknown:
         return after
     # What could not be seen in this sweep is not gone.
@@ -195,3 +198,27 @@ def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sigh
         alarms=kept if kept != before else None,
         events=events,
     )
+
+
+def limits(parts: Parts) -> Limits:
+    """What is too long."""
+    return Limits(abstain=parts.abstain_alarm, tick=parts.tick)
+
+
+def catch_up(parts: Parts, ledger: Ledger, memory: Memory) -> Memory:
+    """Record the alarms that were told while there was no ledger to record them in; the memory with them. Nobody is told
+    again. Raises ``LedgerError``."""
+    unrecorded = parts.watch.unrecorded(memory, parts.clock.now())
+    if unrecorded is None:
+        return memory
+    changes, after = unrecorded
+    ledger.remember(changes)
+    parts.watch.recorded()
+    return after
+
+
+def tell(parts: Parts, memory: Memory, changes: Changes) -> None:
+    """Tell the plugins what has begun and what is over by these changes, which are in the ledger."""
+    if changes.alarms is not None:
+        begun, ended = turns(memory.alarms, changes.alarms)
+        tell_alarms(parts.plugins, begun, ended, parts.clock.now())

@@ -18,10 +18,9 @@ from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.confirmations import Sightings
 from workspace_reaper.policy.facts_builder import Circumstances
 from workspace_reaper.policy.idle import Times, notice
-from workspace_reaper.sweep import alarming, record
-from workspace_reaper.sweep.case import Case, Context
+from workspace_reaper.sweep import record
 from workspace_reaper.sweep.conclude import Closing
-from workspace_reaper.sweep.context import Parts, Request
+from workspace_reaper.sweep.context import Case, Context, Parts, Request
 from workspace_reaper.sweep.judge import Announcements, Judging
 from workspace_reaper.sweep.kill import Reaping
 from workspace_reaper.sweep.observe import Observation, doubt_empty_sockets, observe, server_changes
@@ -69,11 +68,11 @@ class Sweep:
         remembered = self._ledger.registry()
         memory = self._observe(remembered)
         if self._full and self._writes:
-            memory = alarming.catch_up(self._parts, self._ledger, memory)
+            memory = record.catch_up(self._parts, self._ledger, memory)
         rows = self._look_up(remembered, memory)
         if rows is None:
             if self._full and self._writes:
-                limits, now = alarming.limits(self._parts), self._parts.clock.now()
+                limits, now = record.limits(self._parts), self._parts.clock.now()
                 self._remember(record.when_blind(memory, self._seen, self.report.sessions, limits, now), memory)
             return
         if self._writes and memory.open_intents:
@@ -94,7 +93,7 @@ class Sweep:
             self._tell_sessions(scene, announcements)
         self._reap(scene, rows)
         if self._full and self._writes:
-            limits, now = alarming.limits(self._parts), self._parts.clock.now()
+            limits, now = record.limits(self._parts), self._parts.clock.now()
             self._remember(record.after_kills(scene, self.report, limits, now), memory)
             self._prune(memory, now)
         elif self._writes and self.report.complete:
@@ -106,7 +105,7 @@ class Sweep:
             self._ledger.remember(changes)
             self.report.events.extend(changes.events)
         if before is not None:
-            alarming.tell(self._parts, before, changes)
+            record.tell(self._parts, before, changes)
 
     def _done(self, memory: Memory) -> frozenset[str]:
         """What hooks said of these workspaces has been carried out: nothing of them is left."""

@@ -11,6 +11,7 @@ end of one.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -22,19 +23,21 @@ from typing import TYPE_CHECKING
 from workspace_reaper.model.errors import CannotRestore
 from workspace_reaper.model.session import Server
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot, WindowSnapshot
-from workspace_reaper.tmux.layouts import read_layout
 from workspace_reaper.tmux.responses import advice
 
 if TYPE_CHECKING:
-    from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
+    from workspace_reaper.tmux.client import ReaperServer, TmuxCommand
 
-__all__ = ["PaneStart", "Rebuilding", "rebuilding"]
+__all__ = ["Layout", "PaneStart", "Rebuilding", "read_layout", "rebuilding"]
 
 _MARK = "@reaper_restoring"
+
 _LOOKS_FOR = 1.0
+
 """Seconds to look for a session whose making was interrupted: the server may not have got to it yet."""
 
 _MADE = re.compile(r"(\$[0-9]+) (@[0-9]+) ([0-9]+) (%[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) (\S+)")
+
 _MADE_FORMAT = "#{session_id} #{window_id} #{window_index} #{pane_id} #{pid} #{start_time} #{history_limit} #{version}"
 
 
@@ -235,3 +238,31 @@ def _in_layout_order(window: WindowSnapshot) -> list[PaneSnapshot]:
     layout = read_layout(window.layout)
     order = layout.order if layout else None
     return [panes[pane_id] for pane_id in order] if order and set(order) == set(panes) else list(panes.values())
+
+
+_TEXT = re.compile(r"[0-9a-f]{4},([0-9]{1,9})x([0-9]{1,9}),[0-9x,\[\]{}]+")
+
+_LEAF = re.compile(r"[0-9]+x[0-9]+,[0-9]+,[0-9]+,([0-9]+)(?=[,\]}]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """``width`` and ``height`` of the window in cells. ``order``: pane ids in the order in which tmux hands the places out to
+    the panes of a window, first to last; None where it goes by the panes' indexes."""
+
+    width: int
+    height: int
+    order: tuple[str, ...] | None
+
+
+def read_layout(text: str) -> Layout | None:
+    """The layout, or None for what is none. tmux 3.3a and 3.5a hand the places out in the order in which they are written, and
+    3.8 by the index that stands with each (measured)."""
+    found = _TEXT.fullmatch(text)
+    if found is not None:
+        return Layout(int(found[1]), int(found[2]), tuple(f"%{number}" for number in _LEAF.findall(text)))
+    try:
+        root = json.loads(text)["L"]
+        return Layout(int(root["w"]), int(root["h"]), None)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None

@@ -33,7 +33,7 @@ from workspace_reaper.util.batch_size import Pace
 
 if TYPE_CHECKING:
     from workspace_reaper.model.snapshot import SessionSnapshot
-    from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
+    from workspace_reaper.tmux.client import ReaperServer, TmuxCommand
 
 __all__ = ["TmuxTerminal"]
 
@@ -215,7 +215,7 @@ class TmuxTerminal:
 
     def _tmux(self) -> ReaperServer:
         if self._server is None:
-            from workspace_reaper.tmux.server import ReaperServer  # noqa: PLC0415 - libtmux takes 100 ms to import
+            from workspace_reaper.tmux.client import ReaperServer  # noqa: PLC0415 - libtmux takes 100 ms to import
 
             self._server = ReaperServer(self._socket, limit=self._limit)
         return self._server

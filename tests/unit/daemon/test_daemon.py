@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from workspace_reaper.daemon import daemon as process
-from workspace_reaper.daemon.baseline import Baseline
-from workspace_reaper.daemon.health import Part, stuck
+from workspace_reaper.daemon.daemon import Part, stuck
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import set_up
 from workspace_reaper.daemon.signals import Signals
+from workspace_reaper.daemon.watcher import Baseline
 from workspace_reaper.model.session import Source, Unknown
 from workspace_reaper.settings import Settings
 

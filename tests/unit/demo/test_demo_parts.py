@@ -15,16 +15,14 @@ import psutil
 import pytest
 
 from tests.tools.waiting import wait_until
-from workspace_reaper.demo.agents import TALKER_SAYS, starts_of_talker
-from workspace_reaper.demo.client import Client
-from workspace_reaper.demo.comeback import ending_of_comeback
-from workspace_reaper.demo.errors import DemoFailed
-from workspace_reaper.demo.helpers import Crew, ending_of_helper
-from workspace_reaper.demo.processes import Started, end_all
+from workspace_reaper.demo.helpers import TALKER_SAYS, Crew, ending_of_helper, starts_of_talker
+from workspace_reaper.demo.processes import DemoFailed, Started, end_all
 from workspace_reaper.demo.results import Outcome, ending
 from workspace_reaper.demo.run import show
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.demo.scenario import Ending, Role
+from workspace_reaper.demo.steps import ending_of_comeback
+from workspace_reaper.demo.tmux import Client
 from workspace_reaper.model.reap import Aftermath, Ended, Intent, Reap, Survivor
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.sweep.explain import Explanation

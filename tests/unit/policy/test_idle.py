@@ -16,7 +16,7 @@ from tests.tools.builders import DAY, DEFAULTS, HOUR, MINUTE, NOW, circumstances
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.session import ClockReading, IdleClock, Reason, Verdict, Window
 from workspace_reaper.model.state import ClockMemory, CpuMemory, CpuSample, Lapse, Memory, Sight, Sighting
-from workspace_reaper.policy import cpu
+from workspace_reaper.policy import idle
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import EVERY, Times, how_set, notice
 from workspace_reaper.policy.verdict import Protection, guard, judge
@@ -375,9 +375,9 @@ def test_a_machine_that_slept_makes_nobody_lazy() -> None:
     before = CpuMemory(NOW - MINUTE - 8 * HOUR, {session().key: CpuSample(100.0)})
     table = {session().key: []}
     asleep = Times(lapses=(Lapse(NOW - 30.0, 8.0 * HOUR),))
-    assert cpu.advance(before, NOW, table, asleep).samples[session().key].busy_at == NOW
+    assert idle.advance(before, NOW, table, asleep).samples[session().key].busy_at == NOW
     little = CpuMemory(before.at, {session().key: CpuSample(0.5)})
-    assert cpu.advance(little, NOW, table, asleep).samples[session().key].busy_at is None
+    assert idle.advance(little, NOW, table, asleep).samples[session().key].busy_at is None
 
 
 def test_the_report_says_it() -> None:

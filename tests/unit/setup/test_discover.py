@@ -18,7 +18,7 @@ from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import Settings, describe_settings, load_settings
 from workspace_reaper.setup import as_json, choose, configuration, next_steps, save, told
 from workspace_reaper.setup.config_file import toml_text
-from workspace_reaper.setup.findings import Database, Kind, Machine, Socket
+from workspace_reaper.setup.discover import Database, Kind, Machine, Socket
 
 if sys.version_info >= (3, 11):
     import tomllib as toml

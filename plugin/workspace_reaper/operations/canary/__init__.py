@@ -1,6 +1,5 @@
 """Does the reaper really reap? A throwaway session goes an orphan's whole way on the real socket, and nothing else does."""
 
-from workspace_reaper.operations.canary.account import last_run
-from workspace_reaper.operations.canary.run import run_canary
+from workspace_reaper.operations.canary.run import last_run, run_canary
 
 __all__ = ["last_run", "run_canary"]

@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.operations.wiring import Reaper
-from workspace_reaper.policy.cpu import Sampling
 from workspace_reaper.policy.facts import Rules
+from workspace_reaper.policy.idle import Sampling
 from workspace_reaper.policy.session_names import Names
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.sweep.alarms import Watch
 from workspace_reaper.sweep.context import Parts
 from workspace_reaper.sweep.last_report import Journal
 from workspace_reaper.sweep.other_plugins import NoPlugins
-from workspace_reaper.sweep.watch import Watch
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
 from workspace_reaper.util.batch_size import Pace
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import create_engine, literal_column, select
+from sqlalchemy import ColumnClause, create_engine, literal_column, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -22,15 +23,15 @@ from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.location import Misplaced, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
-from workspace_reaper.registry.schema import Schema
+from workspace_reaper.registry.schema import Facts, Schema
 from workspace_reaper.registry.schema_check import Finding, Unfit, absent_columns, no_index, probed
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
-from workspace_reaper.registry.sqlite.quoting import strict
 
-__all__ = ["SqliteRegistry", "open_readonly", "statements_in"]
+__all__ = ["SqliteRegistry", "open_readonly", "statements_in", "strict"]
 
 _CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
+
 """Ids in one statement. SQLite takes 32,766 variables in one, and 999 before 3.32."""
 
 T = TypeVar("T")
@@ -161,3 +162,28 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     remaining = iter(ids)
     while chunk := list(islice(remaining, _CHUNK)):
         yield chunk
+
+
+# What may hold a double quote without being a name in such quotes, and then these names.
+_TOKEN = re.compile(
+    r"""'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|"(?P<name>(?:[^"]|"")*)\"""", re.DOTALL
+)
+
+
+def strict(facts: Facts) -> Facts:
+    """The same facts, where a name in double quotes is never a text: an expression with a slip of the pen is an error, and
+    not for ever false. In backquotes a name is always one (https://sqlite.org/quirks.html), in every version."""
+    literals: dict[str, Any] = {}
+    for field in fields(facts):
+        value = getattr(facts, field.name)
+        if isinstance(value, ColumnClause) and value.is_literal:
+            literals[field.name] = literal_column(_TOKEN.sub(_in_backquotes, value.name), value.type)
+    return replace(facts, **literals) if literals else facts
+
+
+def _in_backquotes(token: re.Match[str]) -> str:
+    name = token["name"]
+    if name is None:
+        return token[0]
+    escaped = name.replace('""', '"').replace("`", "``")
+    return f"`{escaped}`"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.builders import NOW, process, session_key
 from workspace_reaper.model.state import CpuMemory, CpuSample
-from workspace_reaper.policy import cpu
+from workspace_reaper.policy import idle
 from workspace_reaper.policy.process_tree import Kin
 
 KEY = session_key(1)
@@ -34,29 +34,29 @@ def known(seconds: float, busy_at: float | None = None, ago: float = 60) -> CpuM
     ids=["1 %", "more than 1 %", "a busy one ended", "nothing", "one tick", "two ticks at once", "the clock went back"],
 )
 def test_what_counts_as_work(before: float, after: float, seconds: float, busy: bool) -> None:
-    assert cpu.is_busy(before, after, seconds) is busy
+    assert idle.is_busy(before, after, seconds) is busy
 
 
 def test_a_sample_is_due_at_first_and_half_a_tick_after_the_last_one() -> None:
-    sampling = cpu.Sampling(60)
+    sampling = idle.Sampling(60)
     assert [sampling.is_due(now) for now in (5, 34, 35, 36, 64, 66)] == [True, False, True, False, False, True]
 
 
 def test_a_session_is_as_busy_as_all_its_processes() -> None:
-    assert cpu.used(using(1.0, 2.5, 0.25)) == 3.75
+    assert idle.used(using(1.0, 2.5, 0.25)) == 3.75
 
 
 def test_a_session_seen_for_the_first_time_is_not_known_to_be_busy() -> None:
-    assert cpu.advance(CpuMemory(), NOW, {KEY: using(99.0)}) == CpuMemory(NOW, {KEY: CpuSample(99.0, None)})
+    assert idle.advance(CpuMemory(), NOW, {KEY: using(99.0)}) == CpuMemory(NOW, {KEY: CpuSample(99.0, None)})
 
 
 def test_work_since_the_last_sweep_is_dated_now() -> None:
-    assert cpu.advance(known(10.0), NOW, {KEY: using(11.0)}).samples[KEY] == CpuSample(11.0, NOW)
+    assert idle.advance(known(10.0), NOW, {KEY: using(11.0)}).samples[KEY] == CpuSample(11.0, NOW)
 
 
 def test_rest_keeps_the_date_of_the_last_work() -> None:
-    assert cpu.advance(known(10.0, NOW - 500), NOW, {KEY: using(10.2)}).samples[KEY] == CpuSample(10.2, NOW - 500)
+    assert idle.advance(known(10.0, NOW - 500), NOW, {KEY: using(10.2)}).samples[KEY] == CpuSample(10.2, NOW - 500)
 
 
 def test_a_session_that_is_gone_is_forgotten() -> None:
-    assert cpu.advance(known(10.0), NOW, {}) == CpuMemory(NOW, {})
+    assert idle.advance(known(10.0), NOW, {}) == CpuMemory(NOW, {})

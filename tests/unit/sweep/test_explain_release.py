@@ -8,7 +8,7 @@ from tests.tools.builders import DEFAULTS, NOW, facts, row, session_key
 from workspace_reaper.model.session import Reason
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.policy.verdict import PROTECTIONS, Protection, judge
-from workspace_reaper.sweep.release import PROVEN_WHEN, released_when
+from workspace_reaper.sweep.explain import PROVEN_WHEN, released_when
 
 LATCHED = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1)}), clear_sweeps=1)
 ABSENCE = (Protection.UNPROVEN, Protection.BREAKER, Protection.UNCONFIRMED, Protection.BUDGET)

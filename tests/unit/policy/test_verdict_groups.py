@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.tools.builders import listing, session, unreadable
 from workspace_reaper.model.session import Session, SessionKey, Window
-from workspace_reaper.policy.groups import held_by_their_group
+from workspace_reaper.policy.verdict import held_by_their_group
 
 
 def grouped(number: int, *windows: str) -> Session:

@@ -6,8 +6,7 @@ import pytest
 
 from tests.tools.builders import HOUR, NOW, memory
 from workspace_reaper.model.state import Alarm, Event
-from workspace_reaper.sweep.alarms import misconfigured
-from workspace_reaper.sweep.watch import Watch
+from workspace_reaper.sweep.alarms import Watch, misconfigured
 
 TICK = 60
 WHY = "the disk is full"
