@@ -22,8 +22,9 @@ from tests.tools.clocks import Later
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model.session import IdleClock, Listing, Session
+from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.snapshot import SnapshotOrder
+from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import SweepReport

@@ -18,7 +18,8 @@ from tests.tools.hosts import VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model.session import Source, Verdict
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Verdict
 
 Worlds = Callable[..., World]
 

@@ -14,7 +14,7 @@ from tests.tools.cast import LISTEN, STUBBORN, Cast
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.model.reap import Aftermath
+from workspace_reaper.model.reap import ProcessCleanup
 from workspace_reaper.processes import linux
 from workspace_reaper.processes.proc_files import names
 from workspace_reaper.sweep.report import SweepReport
@@ -33,7 +33,7 @@ def world(worlds: Worlds) -> World:
     return made
 
 
-def aftermath(world: World, report: SweepReport, workspace_id: str) -> Aftermath:
+def aftermath(world: World, report: SweepReport, workspace_id: str) -> ProcessCleanup:
     """What became of the processes of a workspace whose session was reaped."""
     entry = world.entry(report, workspace_id)
     assert entry.outcome == "reaped", entry
@@ -41,7 +41,7 @@ def aftermath(world: World, report: SweepReport, workspace_id: str) -> Aftermath
     return entry.aftermath
 
 
-def signals(found: Aftermath) -> dict[int, str]:
+def signals(found: ProcessCleanup) -> dict[int, str]:
     """By which signal each process ended."""
     return {one.pid: one.signal for one in found.ended}
 

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from workspace_reaper.model.errors import AlreadyRunning, LedgerError, SweepLocked
-from workspace_reaper.util.permissions import distrust, make_private
+from workspace_reaper.util.permissions import check_permissions, make_private
 
 __all__ = ["FileSweepLock", "Holder", "InstanceLock"]
 
@@ -146,5 +146,5 @@ def _locked(path: Path, wait: float) -> Iterator[bool]:
 
 
 def _refuse_shared(directory: Path) -> None:
-    if distrusted := distrust(directory):
+    if distrusted := check_permissions(directory):
         raise LedgerError(distrusted.told_of("The state directory", directory))

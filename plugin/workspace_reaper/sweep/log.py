@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workspace_reaper.model.session import Unknown
+    from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["SweepLog", "tell"]

@@ -1,6 +1,6 @@
 """The other plugins of the host: asked before a kill, told after it, and told of alarms.
 
-Importing this loads values and the standard library alone; the conversions and ``JoinedPlugins`` load ``workspace_hookspecs``.
+Importing this loads values and the standard library alone; the conversions and ``OtherPlugins`` load ``workspace_hookspecs``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins
     from workspace_reaper.model.ports import Plugins
-    from workspace_reaper.model.reap import Intent, Outcome
+    from workspace_reaper.model.reap import Intent, ReapResult
     from workspace_reaper.model.state import Alarm
     from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["JoinedPlugins", "NoPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
+__all__ = ["NoPlugins", "OtherPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
 
 
 class NoPlugins:
@@ -38,7 +38,7 @@ class NoPlugins:
         """Nobody listens."""
 
 
-class JoinedPlugins:
+class OtherPlugins:
     """The plugins of a host, from its ``WorkspacePlugins`` or, with bare pluggy, from its ``PluginManager``. See
     ``ports.Plugins``. ``but`` is the plugin that asks, which is not asked itself.
 
@@ -111,7 +111,7 @@ def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
     )
 
 
-def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence[Outcome]) -> None:
+def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence[ReapResult]) -> None:
     """Tell them of each that was reaped. Its outcome is in the ledger already, so that each is told once."""
     known = {intent.reap_id: intent for intent in intents}
     for outcome in outcomes:
@@ -136,7 +136,7 @@ def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
     return ReaperAlarm(one.name, _moment(one.since), one.detail, one.clears_when, ended)
 
 
-def reaped(intent: Intent, outcome: Outcome) -> Reaped:
+def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
     """A reaped session for the plugins."""
     from workspace_hookspecs import Reaped  # noqa: PLC0415
 
