@@ -13,7 +13,8 @@ from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Listing, Source, Unknown
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux import TmuxTerminal, server, socket_path
 
 STAMP = "0123abcd"
