@@ -104,7 +104,7 @@ def test_it_goes_the_whole_way_and_disturbs_nothing(worlds: Callable[..., World]
     world.sweep()
     neighbours.state = neighbours._state()
     before, told = recalled(world), events(world)
-    world.plugin.reaper().parts.watch.told(Alarm("blind", 1.0, "", ""))
+    world.plugin.reaper().state.unrecorded_alarms.told(Alarm("blind", 1.0, "", ""))
 
     check = one(world)
 
@@ -234,7 +234,7 @@ class RegistryInFront:
 
 def put_in_front(world: World, look_up: Callable[[Any, Collection[str]], Any]) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, registry=RegistryInFront(reaper.parts.registry, look_up))
+    reaper.dependencies = replace(reaper.dependencies, registry=RegistryInFront(reaper.dependencies.registry, look_up))
 
 
 def test_a_registry_that_knows_everything(world: World, neighbours: Neighbours) -> None:

@@ -12,7 +12,7 @@ from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
 
@@ -238,7 +238,7 @@ def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins,
 
 def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
     world.configure(enabled=False)
-    assert world.plugin.look_at({world.workspace(): WorkspaceEvent.DELETED}, ()) == ()
+    assert world.plugin._runner.look_at({world.workspace(): WorkspaceEvent.DELETED}, ()) == ()
 
 
 def told(caplog: pytest.LogCaptureFixture, word: str = "") -> list[str]:
@@ -350,7 +350,7 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
 
     assert world.lives(kept)
     assert not world.lives(archived)
-    assert plugin.reaper().parts.plugins is before.parts.plugins, "the other plugins are asked as before"
+    assert plugin.reaper().dependencies.plugins is before.dependencies.plugins, "the other plugins are asked as before"
     plugin.close()
 
 
