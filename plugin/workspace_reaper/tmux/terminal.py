@@ -217,7 +217,7 @@ class TmuxTerminal:
 
     def _tmux(self) -> ReaperServer:
         if self._server is None:
-            from workspace_reaper.tmux.server import ReaperServer  # noqa: PLC0415 - libtmux takes 100 ms to import
+            from workspace_reaper.tmux.server import ReaperServer
 
             self._server = ReaperServer(self._socket, limit=self._limit)
         return self._server

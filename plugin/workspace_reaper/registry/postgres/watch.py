@@ -84,7 +84,7 @@ class PostgresWatcher:
 
     def _has_changed(self) -> bool | None:
         """None where it can't be told."""
-        from psycopg import Error  # noqa: PLC0415
+        from psycopg import Error
 
         self._asked = time.monotonic()
         try:
