@@ -1,4 +1,4 @@
-"""``python -m tests.tools.demo_picture`` runs the demo and writes its output to ``docs/_static/demo.svg``, which the README shows."""
+"""``python -m tests.tools.demo_picture`` runs the demo and writes its output to ``docs/_static/demo.svg``, shown in the README."""
 
 from __future__ import annotations
 
