@@ -1,4 +1,4 @@
-"""``python -m tests.tools.demo_picture`` runs the demo and writes its output to ``docs/_static/demo.svg``, shown in the README."""
+"""Run the demo and write its output to ``docs/_static/demo.svg`` for the README: ``python -m tests.tools.demo_picture``."""
 
 from __future__ import annotations
 
