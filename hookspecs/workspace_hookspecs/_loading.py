@@ -34,7 +34,7 @@ def find_entry_points(group: str) -> Iterator[EntryPoint]:
 
 def _all_entry_points(group: str) -> Iterator[EntryPoint]:
     # Not importlib.metadata.entry_points(): one malformed file makes it raise for all distributions. Imported late: it is slow.
-    from importlib.metadata import distributions  # noqa: PLC0415
+    from importlib.metadata import distributions
 
     for distribution in distributions():
         entries: list[EntryPoint] = []

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import hookimpl
-from workspace_reaper.model.errors import ConfigurationError, LedgerError, SweepLocked, UnfitTmux
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.errors import ConfigurationError, LedgerError, SweepLocked, UnsupportedTmux
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.sweep.log import SweepLog, tell
 from workspace_reaper.worker import Worker
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workspace_reaper.model.session import SessionKey
     from workspace_reaper.model.state import Alarm
     from workspace_reaper.operations.wiring import Reaper
-    from workspace_reaper.sweep.other_plugins import JoinedPlugins
+    from workspace_reaper.sweep.other_plugins import OtherPlugins
     from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["ReaperPlugin"]
@@ -53,7 +53,7 @@ class ReaperPlugin:
         self._worker = Worker(self)
         self._said: set[str] = set()
         self._sweep_log = SweepLog()
-        self._joined: JoinedPlugins | None = None
+        self._joined: OtherPlugins | None = None
         self._ticked_at: float | None = None
         self._reset()
         reference = weakref.WeakMethod(self._reset)
@@ -71,12 +71,12 @@ class ReaperPlugin:
     @hookimpl
     def on_workspace_deleted(self, workspace_id: str) -> None:
         """Look at this workspace now. Returns at once."""
-        self._worker.suspect(str(workspace_id), Testimony.DELETED)
+        self._worker.suspect(str(workspace_id), WorkspaceEvent.DELETED)
 
     @hookimpl
     def on_workspace_archived(self, workspace_id: str) -> None:
         """Look at this workspace now. Returns at once."""
-        self._worker.suspect(str(workspace_id), Testimony.ARCHIVED)
+        self._worker.suspect(str(workspace_id), WorkspaceEvent.ARCHIVED)
 
     @hookimpl
     def on_tick(self, now: datetime) -> None:  # noqa: ARG002  ages are judged by the clock that tmux uses too
@@ -92,9 +92,9 @@ class ReaperPlugin:
 
         ``TypeError``: it is neither of the two. ``ValueError``: the manager does not know the hooks of ``workspace_hookspecs``.
         """
-        from workspace_reaper.sweep.other_plugins import JoinedPlugins  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.other_plugins import OtherPlugins
 
-        joined = JoinedPlugins(plugins, but=self)
+        joined = OtherPlugins(plugins, but=self)
         with self._building:
             self._joined = joined
             if self._reaper is not None:
@@ -142,11 +142,13 @@ class ReaperPlugin:
         ``shown``, the report that showed them, only while the registry is still the one that it names. Raises
         ``ConfigurationError``; what could not be seen or done is in the report.
         """
-        from workspace_reaper.sweep.context import Request  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.context import SweepRequest
 
         reaper, registry = self.reaper(), shown.registry if shown else None
         approved = frozenset(approve or ())
-        report = reaper.sweep(Request(dry_run=dry_run, approve=approved, shown=registry, stopping=lambda: self._stops(reaper)))
+        report = reaper.sweep(
+            SweepRequest(dry_run=dry_run, approve=approved, shown=registry, stopping=lambda: self._stops(reaper))
+        )
         self._sweep_log.tell(report)
         return report
 
@@ -170,8 +172,8 @@ class ReaperPlugin:
         """The reaper that this plugin drives, built at the first call. Raises ``ConfigurationError``."""
         with self._building:
             if self._reaper is None:
-                from workspace_reaper.operations.wiring import Reaper  # noqa: PLC0415
-                from workspace_reaper.settings import load_settings  # noqa: PLC0415  late: the plugin stays light
+                from workspace_reaper.operations.wiring import Reaper
+                from workspace_reaper.settings import load_settings
 
                 self._reaper = Reaper(load_settings(self._config))
                 if self._joined is not None:
@@ -186,30 +188,30 @@ class ReaperPlugin:
         if self._usable() is not None:
             self.sweep()
 
-    def look_at(self, suspects: Mapping[str, Testimony], final: Collection[str]) -> Collection[str]:
+    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
         """See ``worker.Work``."""
         reaper = self._usable()
         if reaper is None or self._worker.forgotten:
             return ()
-        from workspace_reaper.sweep.context import Request  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.context import SweepRequest
 
         named = {workspace_id: reaper.registry.canonical(workspace_id) for workspace_id in suspects}
         for workspace_id, canonical in named.items():
             if canonical is None:
                 text = f"a hook named {workspace_id!r}, which is no workspace id of the registry {reaper.registry.name}"
                 tell(logging.WARNING, text, workspace=workspace_id)
-        canonicals: dict[str, Testimony] = {}
+        canonicals: dict[str, WorkspaceEvent] = {}
         for workspace_id, canonical in named.items():
             # Two spellings of one id: a deletion outweighs the rest.
-            if canonical is not None and canonicals.get(canonical) is not Testimony.DELETED:
+            if canonical is not None and canonicals.get(canonical) is not WorkspaceEvent.DELETED:
                 canonicals[canonical] = suspects[workspace_id]
         if not canonicals:
             return ()
         try:
-            reaper.testify(canonicals)
+            reaper.record_events(canonicals)
         except (LedgerError, SweepLocked) as error:
             tell(logging.WARNING, str(error))
-        report = reaper.sweep(Request(suspects=canonicals, stopping=lambda: self._stops(reaper)))
+        report = reaper.sweep(SweepRequest(suspects=canonicals, stopping=lambda: self._stops(reaper)))
         self._sweep_log.tell(report)
         is_replaced = self._reaper is not reaper
         if report.abstained is not None and not is_replaced:
@@ -236,13 +238,13 @@ class ReaperPlugin:
             if reaper.settings.configured and reaper.settings.enabled:
                 reaper.require_tmux()
         except ConfigurationError as error:
-            what = "tmux" if isinstance(error, UnfitTmux) else "the configuration"
+            what = "tmux" if isinstance(error, UnsupportedTmux) else "the configuration"
             self._once(logging.ERROR, f"{what} can't be used, so nothing is reaped: {error}")
             self._raise_alarm(error)
             return None
         self._mended(reaper)
         if not reaper.settings.configured:
-            from workspace_reaper.operations.wiring import how_to_configure  # noqa: PLC0415  late: the plugin stays light
+            from workspace_reaper.operations.wiring import how_to_configure
 
             self._once(logging.WARNING, f"not configured, so nothing is reaped: {how_to_configure(self._config)}")
             return None
@@ -250,8 +252,8 @@ class ReaperPlugin:
 
     def _raise_alarm(self, error: ConfigurationError) -> None:
         """Once for as long as the configuration can't be used. The first sweep under another one records it, and ends it."""
-        from workspace_reaper.sweep.alarms import misconfigured  # noqa: PLC0415  late: the plugin stays light
-        from workspace_reaper.sweep.other_plugins import tell_alarms  # noqa: PLC0415
+        from workspace_reaper.sweep.alarms import misconfigured
+        from workspace_reaper.sweep.other_plugins import tell_alarms
 
         if self._unusable is None:
             now = time.time()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 
 __all__ = ["LOOKS", "Work", "Worker"]
 
@@ -30,13 +30,13 @@ class Work(Protocol):
     def sweep_all(self) -> None:
         """A full sweep."""
 
-    def look_at(self, suspects: Mapping[str, Testimony], final: Collection[str]) -> Collection[str]:
+    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
         """Sweep these workspaces; return those whose rows do not say yet what the hook said. No look follows for ``final``."""
 
 
 @dataclass(slots=True)
 class _Suspect:
-    testimony: Testimony
+    testimony: WorkspaceEvent
     named_at: float
     ticket: int
     look: int = 0
@@ -86,7 +86,7 @@ class Worker:
                 self._tick = self._tickets
             self._start()
 
-    def suspect(self, workspace_id: str, testimony: Testimony) -> None:
+    def suspect(self, workspace_id: str, testimony: WorkspaceEvent) -> None:
         """A hook named this workspace. Returns at once."""
         with self._changed:
             self._tickets += 1
@@ -99,7 +99,7 @@ class Worker:
             if not too_many:
                 ticket = self._tickets if known is None else known.ticket
                 both = {testimony, known.testimony if known else testimony}
-                worse = Testimony.DELETED if Testimony.DELETED in both else testimony
+                worse = WorkspaceEvent.DELETED if WorkspaceEvent.DELETED in both else testimony
                 self._suspects[workspace_id] = _Suspect(worse, time.monotonic(), ticket)
             self._start()
         if overflows:

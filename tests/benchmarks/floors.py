@@ -13,7 +13,8 @@ import libtmux
 
 from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.world import World
-from workspace_reaper.model.session import Guard, SessionKey
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.verdict import Guard
 from workspace_reaper.tmux.commands import kill_line
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_format
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from tests.benchmarks.measuring import Result, compare, seconds
-from workspace_reaper.model.session import Unknown
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes import SystemProcesses
 
 __all__ = ["crowd", "raw_pass", "table"]

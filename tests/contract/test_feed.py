@@ -18,15 +18,16 @@ from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer
 
-from workspace_reaper.model.session import Census, Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry import load_schema
 from workspace_reaper.registry.sqlite.feed import FileEvents
-from workspace_reaper.registry.sqlite.watch import SqliteFeed
+from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
 PATIENCE = 20.0
 LONGER_THAN_A_TEST = 600.0
 
-Watch = Callable[..., SqliteFeed]
+MakeWatcher = Callable[..., SqliteWatcher]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,12 @@ def host(tmp_path: Path, mode: str) -> VibeKanbanHost:
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
+def watch() -> Iterator[MakeWatcher]:
     """Makes feeds, and closes them."""
     feeds = []
 
-    def make_feed(path: Path, schema: str = "vibe-kanban", busy_limit: float = 0.1) -> SqliteFeed:
-        feeds.append(SqliteFeed(load_schema(schema), str(path), busy_limit=busy_limit))
+    def make_feed(path: Path, schema: str = "vibe-kanban", busy_limit: float = 0.1) -> SqliteWatcher:
+        feeds.append(SqliteWatcher(load_schema(schema), str(path), busy_limit=busy_limit))
         return feeds[-1]
 
     yield make_feed
@@ -69,13 +70,13 @@ def make(path: Path, mode: str, count: int = 5) -> VibeKanbanHost:
     return host
 
 
-def census(feed: SqliteFeed) -> Census:
+def census(feed: SqliteWatcher) -> WorkspaceList:
     answer = feed.read()
-    assert isinstance(answer, Census), answer
+    assert isinstance(answer, WorkspaceList), answer
     return answer
 
 
-def settled(feed: SqliteFeed) -> Census:
+def settled(feed: SqliteWatcher) -> WorkspaceList:
     """A census after which the feed is at rest: writes that came right before it make it look twice."""
     found = census(feed)
     while feed.wait(0.5):
@@ -83,7 +84,7 @@ def settled(feed: SqliteFeed) -> Census:
     return found
 
 
-def why_unknown(feed: SqliteFeed) -> str:
+def why_unknown(feed: SqliteWatcher) -> str:
     answer = feed.read()
     assert isinstance(answer, Unknown), answer
     assert answer.source is Source.REGISTRY
@@ -105,7 +106,7 @@ def copy(source: Path, target: Path) -> Path:
     return target
 
 
-def test_a_commit_is_noticed(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_a_commit_is_noticed(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     feed = watch(host.path)
     before = settled(feed)
     one, two, *_ = sorted(before.workspaces)
@@ -119,7 +120,7 @@ def test_a_commit_is_noticed(host: VibeKanbanHost, watch: Watch, writer: Writer)
     assert after.clock >= before.clock
 
 
-def test_without_a_commit_there_is_nothing(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_without_a_commit_there_is_nothing(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     writer.commit(host.path)
     feed = watch(host.path)
     before = settled(feed)
@@ -128,11 +129,11 @@ def test_without_a_commit_there_is_nothing(host: VibeKanbanHost, watch: Watch, w
     assert not feed.wait(0)
 
 
-def test_before_the_first_read_it_cannot_be_told(host: VibeKanbanHost, watch: Watch) -> None:
+def test_before_the_first_read_it_cannot_be_told(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     assert watch(host.path).wait(0)
 
 
-def test_the_writer_finds_no_lock(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_the_writer_finds_no_lock(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     feed = watch(host.path)
     free = ("BEGIN EXCLUSIVE", "ROLLBACK")
     writer.run(host.path, *free)
@@ -144,7 +145,7 @@ def test_the_writer_finds_no_lock(host: VibeKanbanHost, watch: Watch, writer: Wr
     writer.run(host.path, "PRAGMA journal_mode = TRUNCATE", *free)
 
 
-def test_a_server_that_stops_leaves_no_log(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_a_server_that_stops_leaves_no_log(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     """Else whoever copies the one file of a stopped server lacks what is in the log."""
     host = make(tmp_path / "db.v2.sqlite", "WAL")
     writer.commit(host.path, delete(host.new_id(0)))
@@ -155,7 +156,7 @@ def test_a_server_that_stops_leaves_no_log(tmp_path: Path, watch: Watch, writer:
     assert census(feed).workspaces == {host.new_id(number) for number in range(1, 5)}
 
 
-def test_a_server_that_changes_to_wal(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_a_server_that_changes_to_wal(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     host = make(tmp_path / "db.v2.sqlite", "DELETE")
     feed = watch(host.path)
     settled(feed)
@@ -168,7 +169,7 @@ def test_a_server_that_changes_to_wal(tmp_path: Path, watch: Watch, writer: Writ
     assert host.new_id(0) not in census(feed).workspaces
 
 
-def test_locks_of_this_process_stay(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_locks_of_this_process_stay(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     """Closing any descriptor of a file drops the POSIX locks that the process holds on it."""
     with closing(sqlite3.connect(host.path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -180,7 +181,7 @@ def test_locks_of_this_process_stay(host: VibeKanbanHost, watch: Watch, writer: 
             writer.run(host.path, "BEGIN IMMEDIATE")
 
 
-def test_a_missing_file(tmp_path: Path, watch: Watch) -> None:
+def test_a_missing_file(tmp_path: Path, watch: MakeWatcher) -> None:
     path = tmp_path / "later" / "db.v2.sqlite"
     feed = watch(path)
     assert "does not exist" in why_unknown(feed)
@@ -190,13 +191,13 @@ def test_a_missing_file(tmp_path: Path, watch: Watch) -> None:
     why_unknown(feed)
     assert list(path.parent.iterdir()) == []
     host = make(path, "DELETE")
-    wait_until(lambda: feed.wait(PATIENCE) and isinstance(feed.read(), Census))
+    wait_until(lambda: feed.wait(PATIENCE) and isinstance(feed.read(), WorkspaceList))
     assert len(census(feed).workspaces) == 5
     assert host.new_id(1) in census(feed).workspaces
 
 
 def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKanbanHost) -> None:
-    class Vanishing(SqliteFeed):
+    class Vanishing(SqliteWatcher):
         def _open(self) -> sqlite3.Connection:
             host.path.unlink()
             return super()._open()
@@ -207,18 +208,18 @@ def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKa
     feed.close()
 
 
-def test_replaced_by_rename(host: VibeKanbanHost, watch: Watch, tmp_path: Path) -> None:
+def test_replaced_by_rename(host: VibeKanbanHost, watch: MakeWatcher, tmp_path: Path) -> None:
     other = make(tmp_path / "other.sqlite", "DELETE", count=3)
     feed = watch(host.path)
     before = settled(feed)
     other.path.replace(host.path)
     assert feed.wait(PATIENCE)
-    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
     assert after.place != before.place
     assert len(after.workspaces) == 3
 
 
-def test_a_link_that_is_switched(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_a_link_that_is_switched(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     one, two = (make(tmp_path / name / "db.sqlite", "DELETE", count) for name, count in (("one", 1), ("two", 2)))
     link = tmp_path / "link" / "db.sqlite"
     link.parent.mkdir()
@@ -236,7 +237,7 @@ def test_a_link_that_is_switched(tmp_path: Path, watch: Watch, writer: Writer) -
     assert len(after.workspaces) == 2
 
 
-def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: Watch, tmp_path: Path) -> None:
+def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: MakeWatcher, tmp_path: Path) -> None:
     """Although the file system may give the same inode again."""
     feed = watch(host.path)
     before = settled(feed)
@@ -248,7 +249,7 @@ def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: Watch, tm
     assert census(feed).place != before.place
 
 
-def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanbanHost, watch: Watch) -> None:
+def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     feed = watch(host.path)
     before = settled(feed)
     content = host.path.read_bytes()
@@ -261,7 +262,7 @@ def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanb
 
 @pytest.mark.parametrize("how", ["vacuum", "backup API", "shell", "tables"])
 def test_content_put_there_as_a_whole_is_another_epoch(
-    host: VibeKanbanHost, how: str, watch: Watch, writer: Writer, tmp_path: Path
+    host: VibeKanbanHost, how: str, watch: MakeWatcher, writer: Writer, tmp_path: Path
 ) -> None:
     backup = copy(host.path, tmp_path / "backup")
     feed = watch(host.path)
@@ -280,7 +281,7 @@ def test_content_put_there_as_a_whole_is_another_epoch(
     assert (after.place, after.workspaces) == (before.place, before.workspaces)
 
 
-def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: Watch, writer: Writer, tmp_path: Path) -> None:
+def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer, tmp_path: Path) -> None:
     backup = copy(host.path, tmp_path / "backup")
     feed = watch(host.path)
     census(feed)
@@ -291,7 +292,7 @@ def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: Watch, 
         target.truncate()
         shutil.copyfileobj(source, target)
     assert feed.wait(PATIENCE)
-    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
     assert after.place == before.place
     assert len(after.workspaces) == 5
     assert before.clock is not None
@@ -307,7 +308,7 @@ def put_back(backup: Path, path: Path) -> None:
 
 
 def test_an_older_copy_is_another_epoch_whatever_is_written_then(
-    host: VibeKanbanHost, mode: str, watch: Watch, tmp_path: Path
+    host: VibeKanbanHost, mode: str, watch: MakeWatcher, tmp_path: Path
 ) -> None:
     """By then the count of changes is what it was."""
     backup = Path(shutil.copyfile(host.path, tmp_path / "backup"))
@@ -328,7 +329,7 @@ def test_an_older_copy_is_another_epoch_whatever_is_written_then(
     assert census(feed).epoch == after.epoch
 
 
-def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: Watch, writer: Writer) -> None:
+def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: MakeWatcher, writer: Writer) -> None:
     """One, and one that is not the newest, in the same epoch; the two newest at once in another, if that wrote to the file."""
     newest = [host.new_id(number) for number in (4, 3, 2, 1)]
     feed = watch(host.path)
@@ -345,7 +346,7 @@ def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str,
     writer.close(host.path)
 
 
-def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     """As many writes as one likes may have been made in between."""
     host = make(tmp_path / "db.v2.sqlite", "DELETE")
     feed = watch(host.path)
@@ -356,7 +357,7 @@ def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, w
     assert census(feed).epoch != before.epoch
 
 
-def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     host = make(tmp_path / "db.v2.sqlite", "WAL")
     feed = watch(host.path)
     writer.commit(host.path, archive(host.new_id(0)))
@@ -365,11 +366,11 @@ def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Watc
     (tmp_path / "db.v2.sqlite-wal").unlink()
     (tmp_path / "db.v2.sqlite-shm").unlink()
     assert feed.wait(PATIENCE)
-    after = wait_until(lambda: found if isinstance(found := feed.read(), Census) else None)
+    after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
     assert after.epoch != before.epoch
 
 
-def test_a_database_that_gives_pages_back(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_a_database_that_gives_pages_back(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     path = tmp_path / "db.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA auto_vacuum = FULL")
@@ -384,7 +385,7 @@ def test_a_database_that_gives_pages_back(tmp_path: Path, watch: Watch, writer: 
     assert after.clock >= before.clock
 
 
-def test_many_rows(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_many_rows(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     ids = [host.new_id(number) for number in range(5, 10_000)]
     host.insert(ids)
     feed = watch(host.path)
@@ -397,7 +398,7 @@ def test_many_rows(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
     assert after.archived == {host.new_id(9_999)}
 
 
-class Interrupted(SqliteFeed):
+class Interrupted(SqliteWatcher):
     """Something happens to it after the first transaction of a read."""
 
     def __init__(self, path: Path, *happenings: Callable[[], object]) -> None:
@@ -434,7 +435,7 @@ def test_close_ends_a_read_with_its_chunk(host: VibeKanbanHost) -> None:
     feed.close()
 
 
-def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: Watch) -> None:
+def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: MakeWatcher) -> None:
     host = StandardHost(tmp_path / "workspaces.sqlite")
     host.create()
     host.insert(["a", "b"])
@@ -445,7 +446,7 @@ def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: Watch) -> 
 
 
 @pytest.mark.parametrize("change", ["CREATE VIEW workspaces AS SELECT * FROM kept", "no row numbers"])
-def test_tables_without_row_numbers(tmp_path: Path, change: str, watch: Watch, writer: Writer) -> None:
+def test_tables_without_row_numbers(tmp_path: Path, change: str, watch: MakeWatcher, writer: Writer) -> None:
     host = StandardHost(tmp_path / "workspaces.sqlite")
     host.create()
     host.insert([f"w{number}" for number in range(3_000)])
@@ -458,7 +459,7 @@ def test_tables_without_row_numbers(tmp_path: Path, change: str, watch: Watch, w
     assert len(census(watch(host.path, "standard")).workspaces) == 3_000
 
 
-def test_a_value_of_a_wrong_kind(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_a_value_of_a_wrong_kind(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     feed = watch(host.path)
     settled(feed)
     writer.commit(host.path, "UPDATE workspaces SET archived = 'yes'")
@@ -466,7 +467,7 @@ def test_a_value_of_a_wrong_kind(host: VibeKanbanHost, watch: Watch, writer: Wri
     assert "neither 0 nor 1" in why_unknown(feed)
 
 
-def test_locked(tmp_path: Path, watch: Watch, writer: Writer) -> None:
+def test_locked(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     host = make(tmp_path / "db.v2.sqlite", "DELETE")
     feed = watch(host.path)
     settled(feed)
@@ -496,7 +497,7 @@ def test_events_of_other_files_do_not(host: VibeKanbanHost) -> None:
     events.close()
 
 
-def test_where_no_watcher_can_start(tmp_path: Path, mode: str, watch: Watch, writer: Writer) -> None:
+def test_where_no_watcher_can_start(tmp_path: Path, mode: str, watch: MakeWatcher, writer: Writer) -> None:
     """A link whose directory has a name that is no text, at which watchfiles gives up: the polls notice it."""
     host = make(tmp_path / "data" / "db.v2.sqlite", mode)
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
@@ -512,7 +513,7 @@ def test_where_no_watcher_can_start(tmp_path: Path, mode: str, watch: Watch, wri
     assert len(census(feed).workspaces) == 4
 
 
-def test_a_watcher_that_stops(host: VibeKanbanHost, watch: Watch, writer: Writer) -> None:
+def test_a_watcher_that_stops(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
     """Also at the name of a file that comes later."""
     feed = watch(host.path)
     settled(feed)
@@ -528,7 +529,7 @@ def test_a_watcher_that_stops(host: VibeKanbanHost, watch: Watch, writer: Writer
     assert len(census(feed).workspaces) == 4
 
 
-def test_close_ends_a_wait(host: VibeKanbanHost, watch: Watch) -> None:
+def test_close_ends_a_wait(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     feed = watch(host.path)
     settled(feed)
     answers: list[bool] = []
@@ -540,7 +541,7 @@ def test_close_ends_a_wait(host: VibeKanbanHost, watch: Watch) -> None:
     assert "closed" in why_unknown(feed)
 
 
-def test_an_interrupt_is_not_swallowed(host: VibeKanbanHost, watch: Watch) -> None:
+def test_an_interrupt_is_not_swallowed(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     feed = watch(host.path)
     settled(feed)
     timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])

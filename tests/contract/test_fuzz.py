@@ -32,25 +32,27 @@ from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.ledger.tables import Base
 from workspace_reaper.model.errors import ConfigurationError, LedgerError
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Relative, Survivor
-from workspace_reaper.model.session import Answer, Listing, Session, SessionKey, Stamp, Unknown
+from workspace_reaper.model.reap import EndedProcess, Intent, ProcessCleanup, ReapResult, RecordedProcess, SurvivingProcess
+from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
-    Changes,
-    CpuMemory,
+    Confirmation,
     CpuSample,
+    CpuState,
     Event,
-    ServerMemory,
-    Sight,
-    Sighting,
+    Finding,
+    ServerState,
+    StateChanges,
 )
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.settings.types import expand_user
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import printable, reap_as_json
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.commands import read_answers, read_kept
@@ -133,8 +135,8 @@ def written(session: Session) -> str:
         int(session.all_panes_dead),
         session.version,
         "".join(f"{one.window_id}={one.activity}={int(one.linked)}/" for one in session.windows),
-        int(session.stamp is not Stamp.NONE),
-        int(session.stamp is Stamp.OURS),
+        int(session.stamp is not Owner.NONE),
+        int(session.stamp is Owner.OURS),
         session.name,
     ]
     return "\t".join(map(str, ["S", *values]))
@@ -193,7 +195,7 @@ def test_a_garbled_answer_is_not_believed_or_says_what_stands_in_it(
 @example("[" * 100_000)
 def test_the_other_answers_of_tmux(text: str) -> None:
     key = SessionKey(SOCKET, 77, 1000, "$1", 1001)
-    assert all(isinstance(answer, Answer) for answer in read_answers(text).values())
+    assert all(isinstance(answer, KillResult) for answer in read_answers(text).values())
     assert read_kept(text, key) in (None, True, False)
     read_layout(text)
     parse_version(text)
@@ -341,7 +343,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reaper = reaper_on(state, host.path)
     with reaper.writing() as ledger:
         fill(ledger)
-    assert not reaper.sweep(Request()).unknown
+    assert not reaper.sweep(SweepRequest()).unknown
     reaper.close()
     with closing(sqlite3.connect(state / "ledger.sqlite")) as raw, raw:
         raw.execute("INSERT INTO testimony SELECT id, 'b', 1.0 FROM registry")
@@ -361,23 +363,25 @@ def reaper_on(state: Path, database: Path) -> Reaper:
 
 def fill(ledger: SqliteLedger) -> None:
     reap = "01ARZ3NDEKTSV4RRFFQ69G5FA"
-    process = Relative(ProcessKey(1, 2.0), "sh", "%1", True)
+    process = RecordedProcess(ProcessKey(1, 2.0), "sh", "%1", True)
     evidence = {"idle_seconds": 5, "row": {"archived": True}}
     intents = [
         Intent(f"{reap}{last}", "01S", NOW, KEY, "ws-a", "a", "orphan", evidence, "boot", "/w", (process,)) for last in "VW"
     ]
-    aftermath = Aftermath((Ended(1, "sh", "HUP"),), (Survivor(2, "x", "it serves others"),), 5, ("tcp 1",), ("tcp 2",))
-    ledger.intend(intents)
-    ledger.conclude([Outcome(f"{reap}V", NOW, "reaped", None, aftermath, None)])
-    ledger.remember(
-        Changes(
+    aftermath = ProcessCleanup(
+        (EndedProcess(1, "sh", "HUP"),), (SurvivingProcess(2, "x", "it serves others"),), 5, ("tcp 1",), ("tcp 2",)
+    )
+    ledger.record_intents(intents)
+    ledger.record_results([ReapResult(f"{reap}V", NOW, "reaped", None, aftermath, None)])
+    ledger.save(
+        StateChanges(
             seen=frozenset({"a"}),
-            sightings={(KEY, Sight.ANNOUNCED): Sighting(NOW, NOW)},
-            servers={"/s": ServerMemory(1, 2, 3.0)},
+            sightings={(KEY, Finding.ANNOUNCED): Confirmation(NOW, NOW)},
+            servers={"/s": ServerState(1, 2, 3.0)},
             breaker=BreakerState(latched=True, since=NOW, cause="c", tripped=frozenset({KEY}), excused=frozenset({KEY})),
             alarms={"breaker": Alarm("breaker", NOW, "d", "c")},
             events=(Event(NOW, "kind", "detail"),),
-            cpu=CpuMemory(NOW, {KEY: CpuSample(1.0, NOW)}),
+            cpu=CpuState(NOW, {KEY: CpuSample(1.0, NOW)}),
             worktrees={"a": "/w"},
         )
     )
@@ -412,7 +416,7 @@ def test_a_ledger_with_any_value_in_any_column_is_understood_or_refused(
         for look in (look_at_status, look_at_history, look_at_events):
             with suppress(LedgerError):
                 look(reaper)
-        report = reaper.sweep(Request())
+        report = reaper.sweep(SweepRequest())
         json.loads(report.to_json())
         reaper.close()
 

@@ -16,8 +16,9 @@ import pytest
 from tests.tools.hosts import EVERY_HOST, Host, connected
 from tests.tools.registries import reason, rows
 
-from workspace_reaper.model.session import Census, Unknown
-from workspace_reaper.registry import load_schema, open_feed, open_registry
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.registry.schema import Schema
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def reads_all(host: Host, url: str, ids: list[str]) -> None:
     registry = open_registry(schema_of(host), url, {}, busy_limit=0.5)
     assert set(rows(registry.look_up(ids, [])).found) == set(ids)
     assert [finding.text for finding in registry.examine() if finding.fatal] == []
-    with closing(open_feed(schema_of(host), url, {})) as feed:
+    with closing(open_watcher(schema_of(host), url, {})) as feed:
         census = feed.read()
-        assert isinstance(census, Census), census
+        assert isinstance(census, WorkspaceList), census
 
 
 # PostgreSQL
@@ -160,7 +161,7 @@ def test_a_write_ahead_log_needs_the_host_to_have_it_open(make: Callable[[str], 
         assert sorted(path.name for path in outside.iterdir()) == before
     with as_nobody():
         text = reason(open_registry(schema_of(host), str(host.path), {}).look_up(ids, []))
-        with closing(open_feed(schema_of(host), str(host.path), {})) as feed:
+        with closing(open_watcher(schema_of(host), str(host.path), {})) as feed:
             assert isinstance(feed.read(), Unknown)
     assert "as the host's user" in text
     assert [path.name for path in outside.iterdir()] == ["host.sqlite"]

@@ -13,22 +13,22 @@ import pytest
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
-    Changes,
-    ClockMemory,
-    CpuMemory,
+    ClockSkew,
+    ClockState,
+    Confirmation,
     CpuSample,
+    CpuState,
     Event,
-    Lapse,
-    Memory,
-    RegistryMemory,
-    ServerMemory,
-    Sight,
-    Sighting,
+    Finding,
+    LedgerState,
+    RegistryState,
+    ServerState,
+    StateChanges,
 )
 
 NOW = 1_763_800_000.5
@@ -76,122 +76,124 @@ def test_a_stamp_is_minted_once_for_each_configured_registry(state_dir: Path) ->
 
 
 def test_a_registry_never_read_has_generation_0(ledger: Ledger) -> None:
-    assert ledger.registry() == RegistryMemory(ledger.registry().stamp)
-    assert ledger.recall(["a"], NOW) == Memory(ledger.registry())
+    assert ledger.registry() == RegistryState(ledger.registry().stamp)
+    assert ledger.load_state(["a"], NOW) == LedgerState(ledger.registry())
 
 
 def test_what_is_remembered_of_the_registry_is_replaced_but_for_the_stamp(ledger: Ledger) -> None:
     stamp = ledger.registry().stamp
-    known = RegistryMemory("forged", 3, "dev:1 ino:2", "vibe-kanban/1", frozenset({"a", "b"}), 99_000, True)
-    ledger.remember(Changes(registry=known))
-    assert ledger.registry() == replace(known, stamp=stamp) == ledger.recall([], NOW).registry
+    known = RegistryState("forged", 3, "dev:1 ino:2", "vibe-kanban/1", frozenset({"a", "b"}), 99_000, True)
+    ledger.save(StateChanges(registry=known))
+    assert ledger.registry() == replace(known, stamp=stamp) == ledger.load_state([], NOW).registry
 
 
 def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) -> None:
-    ledger.remember(
-        Changes(
+    ledger.save(
+        StateChanges(
             registry=replace(ledger.registry(), generation=1),
             seen=frozenset({"a"}),
-            sightings={(key(1), Sight.ORPHAN): Sighting(NOW, NOW)},
-            servers={"/s": ServerMemory(1, 2, 3.0)},
+            sightings={(key(1), Finding.ORPHAN): Confirmation(NOW, NOW)},
+            servers={"/s": ServerState(1, 2, 3.0)},
             breaker=BreakerState(True, NOW, "3 of 3"),
             alarms={"x": Alarm("x", NOW, "d", "c")},
             events=(Event(NOW, "k", "d"),),
-            cpu=CpuMemory(NOW, {key(1): CpuSample(1.5)}),
+            cpu=CpuState(NOW, {key(1): CpuSample(1.5)}),
             worktrees={"a": "/w/a"},
-            clock=ClockMemory("boot", NOW),
+            clock=ClockState("boot", NOW),
         )
     )
-    ledger.testify("a", NOW)
-    ledger.intend([intent("R1"), intent("R2")])
-    ledger.conclude([Outcome("R1", NOW, "reaped")])
+    ledger.record_deletion("a", NOW)
+    ledger.record_intents([intent("R1"), intent("R2")])
+    ledger.record_results([ReapResult("R1", NOW, "reaped")])
     ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True)
     with closing(opened(state_dir, location="/other")) as other:
-        assert other.recall(["a"], NOW) == Memory(other.registry())
+        assert other.load_state(["a"], NOW) == LedgerState(other.registry())
         assert (other.history(9), other.find("R1"), other.events(9), other.last_report()) == ([], None, [], None)
         with pytest.raises(LedgerError, match="no such intent"):
-            other.conclude([Outcome("R2", NOW, "reaped")])
-        other.remember(Changes(forgotten=frozenset({(key(1), Sight.ORPHAN)}), servers={"/s": None}, settled=frozenset({"a"})))
-        other.remember(Changes(alarms={}, breaker=BreakerState(), cpu=CpuMemory(), worktrees={"a": "/w/other"}))
-        other.remember(Changes(clock=ClockMemory("other", 0.0)))
-    memory = ledger.recall(["a"], NOW)
+            other.record_results([ReapResult("R2", NOW, "reaped")])
+        other.save(
+            StateChanges(forgotten=frozenset({(key(1), Finding.ORPHAN)}), servers={"/s": None}, settled=frozenset({"a"}))
+        )
+        other.save(StateChanges(alarms={}, breaker=BreakerState(), cpu=CpuState(), worktrees={"a": "/w/other"}))
+        other.save(StateChanges(clock=ClockState("other", 0.0)))
+    memory = ledger.load_state(["a"], NOW)
     assert memory.sightings
     assert memory.servers
     assert memory.testimony.keys() == {"a"}
     assert memory.alarms
     assert memory.breaker.latched
-    assert memory.cpu == CpuMemory(NOW, {key(1): CpuSample(1.5)})
+    assert memory.cpu == CpuState(NOW, {key(1): CpuSample(1.5)})
     assert memory.worktrees == {"a": "/w/a"}
-    assert memory.clock == ClockMemory("boot", NOW)
+    assert memory.clock == ClockState("boot", NOW)
 
 
 # Workspaces.
 
 
 def test_seen_is_told_for_the_ids_asked_for_with_the_generation_that_saw_them(ledger: Ledger) -> None:
-    ledger.remember(Changes(registry=replace(ledger.registry(), generation=1), seen=frozenset({"a", "b", "c"})))
-    ledger.remember(Changes(registry=replace(ledger.registry(), generation=2), seen=frozenset({"b"})))
-    ledger.remember(Changes(seen=frozenset({"d"})))
-    assert ledger.recall(["a", "b", "d", "never"], NOW).seen == {"a": 1, "b": 2, "d": 2}
-    assert ledger.recall([], NOW).seen == {}
+    ledger.save(StateChanges(registry=replace(ledger.registry(), generation=1), seen=frozenset({"a", "b", "c"})))
+    ledger.save(StateChanges(registry=replace(ledger.registry(), generation=2), seen=frozenset({"b"})))
+    ledger.save(StateChanges(seen=frozenset({"d"})))
+    assert ledger.load_state(["a", "b", "d", "never"], NOW).seen == {"a": 1, "b": 2, "d": 2}
+    assert ledger.load_state([], NOW).seen == {}
 
 
 def test_thousands_of_ids_are_asked_for_at_once(ledger: Ledger) -> None:
     ids = [f"{number:032x}" for number in range(40_000)]
-    ledger.remember(Changes(seen=frozenset(ids[::2])))
-    assert set(ledger.recall(ids, NOW).seen) == set(ids[::2])
+    ledger.save(StateChanges(seen=frozenset(ids[::2])))
+    assert set(ledger.load_state(ids, NOW).seen) == set(ids[::2])
 
 
 def test_testimony_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -> None:
     for _ in range(2):
-        ledger.testify("gone", NOW)
-        ledger.named("archived", NOW)
-    memory = ledger.recall([], NOW)
+        ledger.record_deletion("gone", NOW)
+        ledger.record_named("archived", NOW)
+    memory = ledger.load_state([], NOW)
     assert (memory.testimony, memory.named) == ({"gone": NOW}, {})
-    ledger.remember(Changes(settled=frozenset({"gone", "never"})))
-    memory = ledger.recall(["gone", "archived", "never"], NOW)
+    ledger.save(StateChanges(settled=frozenset({"gone", "never"})))
+    memory = ledger.load_state(["gone", "archived", "never"], NOW)
     assert (memory.testimony, memory.named) == ({}, {"gone": 1, "archived": 1})
     assert memory.seen == {}
-    ledger.testify("gone", NOW)
-    ledger.testify("gone", NOW + 9)
-    assert ledger.recall([], NOW).testimony == {"gone": NOW + 9}
+    ledger.record_deletion("gone", NOW)
+    ledger.record_deletion("gone", NOW + 9)
+    assert ledger.load_state([], NOW).testimony == {"gone": NOW + 9}
 
 
 def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:
-    ledger.named("a", NOW)
-    ledger.remember(Changes(seen=frozenset({"a", "b"})))
-    ledger.named("b", NOW)
-    memory = ledger.recall(["a", "b"], NOW)
+    ledger.record_named("a", NOW)
+    ledger.save(StateChanges(seen=frozenset({"a", "b"})))
+    ledger.record_named("b", NOW)
+    memory = ledger.load_state(["a", "b"], NOW)
     assert memory.seen == {"a": 0, "b": 0}
     assert memory.named == {"a": 1, "b": 1}
 
 
 def test_a_name_goes_with_the_generation_under_which_it_was_last_given(ledger: Ledger) -> None:
-    ledger.named("a", NOW)
-    ledger.remember(Changes(registry=replace(ledger.registry(), generation=3)))
-    ledger.named("b", NOW)
-    assert ledger.recall(["a", "b"], NOW).named == {"a": 1, "b": 3}
-    ledger.named("a", NOW)
-    assert ledger.recall(["a", "b"], NOW).named == {"a": 3, "b": 3}
+    ledger.record_named("a", NOW)
+    ledger.save(StateChanges(registry=replace(ledger.registry(), generation=3)))
+    ledger.record_named("b", NOW)
+    assert ledger.load_state(["a", "b"], NOW).named == {"a": 1, "b": 3}
+    ledger.record_named("a", NOW)
+    assert ledger.load_state(["a", "b"], NOW).named == {"a": 3, "b": 3}
 
 
 def test_a_worktree_is_told_for_the_ids_asked_for_and_the_last_one_counts(ledger: Ledger) -> None:
-    ledger.remember(Changes(worktrees={"a": "/w/a", "b": ODD_NAME}))
-    ledger.remember(Changes(worktrees={"a": "/w/moved"}))
-    ledger.remember(Changes(seen=frozenset({"a", "c"})))
-    assert ledger.recall(["a", "b", "c", "never"], NOW).worktrees == {"a": "/w/moved", "b": ODD_NAME}
-    assert ledger.recall(["b"], NOW).worktrees == {"b": ODD_NAME}
-    assert ledger.recall([], NOW).worktrees == {}
+    ledger.save(StateChanges(worktrees={"a": "/w/a", "b": ODD_NAME}))
+    ledger.save(StateChanges(worktrees={"a": "/w/moved"}))
+    ledger.save(StateChanges(seen=frozenset({"a", "c"})))
+    assert ledger.load_state(["a", "b", "c", "never"], NOW).worktrees == {"a": "/w/moved", "b": ODD_NAME}
+    assert ledger.load_state(["b"], NOW).worktrees == {"b": ODD_NAME}
+    assert ledger.load_state([], NOW).worktrees == {}
 
 
 def test_a_worktree_says_nothing_of_whether_a_workspace_was_seen_or_named(ledger: Ledger) -> None:
-    ledger.remember(Changes(registry=replace(ledger.registry(), generation=3), worktrees={"a": "/w/a", "b": "/w/b"}))
-    memory = ledger.recall(["a", "b"], NOW)
+    ledger.save(StateChanges(registry=replace(ledger.registry(), generation=3), worktrees={"a": "/w/a", "b": "/w/b"}))
+    memory = ledger.load_state(["a", "b"], NOW)
     assert (memory.seen, memory.named) == ({}, {})
-    ledger.remember(Changes(seen=frozenset({"a"})))
-    ledger.named("a", NOW)
-    ledger.remember(Changes(registry=replace(ledger.registry(), generation=4), worktrees={"a": "/w/moved"}))
-    memory = ledger.recall(["a", "b"], NOW)
+    ledger.save(StateChanges(seen=frozenset({"a"})))
+    ledger.record_named("a", NOW)
+    ledger.save(StateChanges(registry=replace(ledger.registry(), generation=4), worktrees={"a": "/w/moved"}))
+    memory = ledger.load_state(["a", "b"], NOW)
     assert (memory.seen, memory.named) == ({"a": 3}, {"a": 3})
     assert memory.worktrees == {"a": "/w/moved", "b": "/w/b"}
 
@@ -200,50 +202,50 @@ def test_a_worktree_says_nothing_of_whether_a_workspace_was_seen_or_named(ledger
 
 
 def test_cpu_samples_are_replaced_as_a_whole(ledger: Ledger) -> None:
-    assert ledger.recall([], NOW).cpu == CpuMemory()
+    assert ledger.load_state([], NOW).cpu == CpuState()
     odd = {key(1, ODD_NAME): CpuSample(0.1 + 0.2, NOW), key(2): CpuSample(0.0)}
     for samples in (odd, {key(2): CpuSample(5.25)}, {}):
-        ledger.remember(Changes(cpu=CpuMemory(NOW, samples)))
-        assert ledger.recall([], NOW).cpu == CpuMemory(NOW, samples)
-    ledger.remember(Changes(cpu=CpuMemory(None, odd)))
-    assert ledger.recall([], NOW).cpu == CpuMemory(None, odd)
+        ledger.save(StateChanges(cpu=CpuState(NOW, samples)))
+        assert ledger.load_state([], NOW).cpu == CpuState(NOW, samples)
+    ledger.save(StateChanges(cpu=CpuState(None, odd)))
+    assert ledger.load_state([], NOW).cpu == CpuState(None, odd)
 
 
 def test_the_clocks_are_replaced_as_a_whole(ledger: Ledger) -> None:
-    assert ledger.recall([], NOW).clock == ClockMemory()
-    lapses = (Lapse(NOW - 0.5, 1e10), Lapse(NOW, 0.1 + 0.2))
-    for clock in (ClockMemory("one", NOW / 3, 0.25, lapses), ClockMemory(ODD_NAME, -1.5), ClockMemory()):
-        ledger.remember(Changes(clock=clock))
-        assert ledger.recall([], NOW).clock == clock
+    assert ledger.load_state([], NOW).clock == ClockState()
+    lapses = (ClockSkew(NOW - 0.5, 1e10), ClockSkew(NOW, 0.1 + 0.2))
+    for clock in (ClockState("one", NOW / 3, 0.25, lapses), ClockState(ODD_NAME, -1.5), ClockState()):
+        ledger.save(StateChanges(clock=clock))
+        assert ledger.load_state([], NOW).clock == clock
 
 
 def test_cpu_samples_that_another_process_wrote_count_over_those_known_here(state_dir: Path, ledger: Ledger) -> None:
-    ours, theirs = CpuMemory(NOW, {key(1): CpuSample(1.0)}), CpuMemory(NOW + 1, {key(1): CpuSample(2.0)})
+    ours, theirs = CpuState(NOW, {key(1): CpuSample(1.0)}), CpuState(NOW + 1, {key(1): CpuSample(2.0)})
     with closing(opened(state_dir)) as other:
         for _ in range(2):
-            ledger.remember(Changes(cpu=ours))
-            assert other.recall([], NOW).cpu == ledger.recall([], NOW).cpu == ours
-            other.remember(Changes(cpu=theirs))
-            assert other.recall([], NOW).cpu == ledger.recall([], NOW).cpu == theirs
+            ledger.save(StateChanges(cpu=ours))
+            assert other.load_state([], NOW).cpu == ledger.load_state([], NOW).cpu == ours
+            other.save(StateChanges(cpu=theirs))
+            assert other.load_state([], NOW).cpu == ledger.load_state([], NOW).cpu == theirs
 
 
 def test_cpu_samples_are_as_written_whatever_a_caller_does_to_its_own(ledger: Ledger) -> None:
     samples = {key(1): CpuSample(1.0)}
-    ledger.remember(Changes(cpu=CpuMemory(NOW, samples)))
+    ledger.save(StateChanges(cpu=CpuState(NOW, samples)))
     samples[key(2)] = CpuSample(2.0)
-    told = ledger.recall([], NOW).cpu.samples
+    told = ledger.load_state([], NOW).cpu.samples
     assert told == {key(1): CpuSample(1.0)}
     assert isinstance(told, dict)
     told.clear()
-    assert ledger.recall([], NOW).cpu.samples == {key(1): CpuSample(1.0)}
-    ledger.remember(Changes(cpu=CpuMemory(NOW, samples)))
-    assert ledger.recall([], NOW).cpu.samples == samples
+    assert ledger.load_state([], NOW).cpu.samples == {key(1): CpuSample(1.0)}
+    ledger.save(StateChanges(cpu=CpuState(NOW, samples)))
+    assert ledger.load_state([], NOW).cpu.samples == samples
 
 
 def test_a_sweep_without_news_writes_one_page_whatever_the_number_of_samples(ledger: Ledger, state_dir: Path) -> None:
     def written(at: float) -> int:
         before = wal.stat().st_size
-        ledger.remember(Changes(cpu=CpuMemory(at, {key(number): CpuSample(number / 7, NOW) for number in range(1000)})))
+        ledger.save(StateChanges(cpu=CpuState(at, {key(number): CpuSample(number / 7, NOW) for number in range(1000)})))
         return wal.stat().st_size - before
 
     wal = state_dir / "ledger.sqlite-wal"
@@ -256,7 +258,7 @@ def test_a_sweep_without_news_writes_one_page_whatever_the_number_of_samples(led
 
 def test_the_last_report_is_kept_as_it_was_and_the_last_complete_sweep_beside_it(ledger: Ledger) -> None:
     def kept() -> tuple[object, object]:
-        return ledger.last_report(), ledger.recall((), NOW).last_complete
+        return ledger.last_report(), ledger.load_state((), NOW).last_complete
 
     assert kept() == (None, None)
     ledger.save_report("1", "one", sweep="a", at=NOW, complete=False)
@@ -272,14 +274,14 @@ def test_a_new_head_is_kept_only_beside_the_sessions_that_it_was_written_for(led
     assert ledger.last_report() is None
     ledger.save_report("1", "one", sweep="a", at=NOW, complete=False)
     assert ledger.touch_report("2", same="a", at=NOW + 1, complete=True)
-    assert (ledger.last_report(), ledger.recall((), NOW).last_complete) == (("2", "one"), NOW + 1)
+    assert (ledger.last_report(), ledger.load_state((), NOW).last_complete) == (("2", "one"), NOW + 1)
     assert ledger.touch_report("3", same="a", at=NOW + 2, complete=False)
     assert not ledger.touch_report("4", same="b", at=NOW + 3, complete=True)
-    assert (ledger.last_report(), ledger.recall((), NOW).last_complete) == (("3", "one"), NOW + 1)
+    assert (ledger.last_report(), ledger.load_state((), NOW).last_complete) == (("3", "one"), NOW + 1)
 
 
 def test_events_are_told_newest_first(ledger: Ledger) -> None:
     events = tuple(Event(NOW - number, "kind", f"{number}") for number in range(5))
-    ledger.remember(Changes(events=events[:3]))
-    ledger.remember(Changes(events=events[3:]))
+    ledger.save(StateChanges(events=events[:3]))
+    ledger.save(StateChanges(events=events[3:]))
     assert ledger.events(3) == [events[4], events[3], events[2]]

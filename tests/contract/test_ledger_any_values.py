@@ -12,22 +12,30 @@ from hypothesis import strategies as st
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.reap import (
+    EndedProcess,
+    Intent,
+    ProcessCleanup,
+    Reap,
+    ReapResult,
+    RecordedProcess,
+    SurvivingProcess,
+)
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
-    Changes,
-    ClockMemory,
-    CpuMemory,
+    ClockSkew,
+    ClockState,
+    Confirmation,
     CpuSample,
+    CpuState,
     Event,
-    Lapse,
-    Memory,
-    RegistryMemory,
-    ServerMemory,
-    Sight,
-    Sighting,
+    Finding,
+    LedgerState,
+    RegistryState,
+    ServerState,
+    StateChanges,
 )
 
 NOW = 1_763_800_000.5
@@ -45,7 +53,7 @@ few = st.sampled_from(["a", "b", ODD_NAME])
 numbers = st.integers(0, 2**62)
 moments = st.floats(0, 4e9)
 keys = st.builds(SessionKey, few | text, st.integers(0, 2), st.integers(0, 2) | numbers, few, st.integers(0, 2))
-sights = st.tuples(keys, st.sampled_from(Sight))
+sights = st.tuples(keys, st.sampled_from(Finding))
 plain = st.recursive(
     st.none() | st.booleans() | numbers | moments | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
@@ -53,15 +61,15 @@ plain = st.recursive(
 )
 alarms = st.builds(Alarm, few, moments, text, text)
 changes = st.builds(
-    Changes,
+    StateChanges,
     registry=st.none()
     | st.builds(
-        RegistryMemory, text, st.integers(0, 99), text, text, st.frozensets(text, max_size=4), st.integers(0, 99), st.booleans()
+        RegistryState, text, st.integers(0, 99), text, text, st.frozensets(text, max_size=4), st.integers(0, 99), st.booleans()
     ),
     seen=st.frozensets(few | text, max_size=4),
-    sightings=st.dictionaries(sights, st.builds(Sighting, moments, moments, st.integers(1, 99)), max_size=4),
+    sightings=st.dictionaries(sights, st.builds(Confirmation, moments, moments, st.integers(1, 99)), max_size=4),
     forgotten=st.frozensets(sights, max_size=4),
-    servers=st.dictionaries(few, st.none() | st.builds(ServerMemory, numbers, numbers, st.none() | moments), max_size=3),
+    servers=st.dictionaries(few, st.none() | st.builds(ServerState, numbers, numbers, st.none() | moments), max_size=3),
     breaker=st.none()
     | st.builds(
         BreakerState,
@@ -77,15 +85,15 @@ changes = st.builds(
     events=st.lists(st.builds(Event, moments, text, text), max_size=3).map(tuple),
     cpu=st.none()
     | st.builds(
-        CpuMemory, st.none() | moments, st.dictionaries(keys, st.builds(CpuSample, moments, st.none() | moments), max_size=4)
+        CpuState, st.none() | moments, st.dictionaries(keys, st.builds(CpuSample, moments, st.none() | moments), max_size=4)
     ),
     worktrees=st.dictionaries(few | text, text, max_size=3),
     clock=st.none()
     | st.builds(
-        ClockMemory, text, st.none() | moments, moments, st.lists(st.builds(Lapse, moments, moments), max_size=3).map(tuple)
+        ClockState, text, st.none() | moments, moments, st.lists(st.builds(ClockSkew, moments, moments), max_size=3).map(tuple)
     ),
 )
-processes = st.builds(Relative, st.builds(ProcessKey, numbers, moments), text, text, st.booleans())
+processes = st.builds(RecordedProcess, st.builds(ProcessKey, numbers, moments), text, text, st.booleans())
 intents = st.builds(
     Intent,
     text.map(str.upper),
@@ -101,16 +109,16 @@ intents = st.builds(
     st.lists(processes, max_size=3).map(tuple),
 )
 aftermaths = st.builds(
-    Aftermath,
-    st.lists(st.builds(Ended, numbers, text, text), max_size=3).map(tuple),
-    st.lists(st.builds(Survivor, numbers, text, text), max_size=3).map(tuple),
+    ProcessCleanup,
+    st.lists(st.builds(EndedProcess, numbers, text, text), max_size=3).map(tuple),
+    st.lists(st.builds(SurvivingProcess, numbers, text, text), max_size=3).map(tuple),
     st.none() | numbers,
     st.lists(text, max_size=3).map(tuple),
     st.lists(text, max_size=3).map(tuple),
 )
 
 
-def after(memory: Memory, change: Changes) -> Memory:
+def after(memory: LedgerState, change: StateChanges) -> LedgerState:
     """What a memory must be once this change is written, told without a database."""
     registry = replace(change.registry, stamp=memory.registry.stamp) if change.registry else memory.registry
     sightings = {seen: value for seen, value in memory.sightings.items() if seen not in change.forgotten}
@@ -132,32 +140,34 @@ def after(memory: Memory, change: Changes) -> Memory:
 
 @settings(max_examples=30, deadline=None, phases=PHASES)
 @given(st.lists(changes, max_size=5), st.sets(few | text, max_size=3))
-def test_memory_is_what_was_written_also_after_opening_anew(written: list[Changes], testified: set[str]) -> None:
+def test_memory_is_what_was_written_also_after_opening_anew(written: list[StateChanges], testified: set[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory))) as ledger:
             names = dict.fromkeys(testified, 1)
-            expected = replace(Memory(ledger.registry()), testimony=dict.fromkeys(testified, NOW), named=names)
+            expected = replace(LedgerState(ledger.registry()), testimony=dict.fromkeys(testified, NOW), named=names)
             for workspace_id in testified:
-                ledger.testify(workspace_id, NOW)
+                ledger.record_deletion(workspace_id, NOW)
             for change in written:
-                ledger.remember(change)
+                ledger.save(change)
                 expected = after(expected, change)
             ids = testified.union(*(change.seen | change.worktrees.keys() for change in written))
-            assert ledger.recall(ids, NOW) == expected
+            assert ledger.load_state(ids, NOW) == expected
         with closing(opened(Path(directory))) as again:
-            assert again.recall(ids, NOW) == expected
+            assert again.load_state(ids, NOW) == expected
             assert again.events(99) == [event for change in reversed(written) for event in reversed(change.events)]
 
 
 @settings(max_examples=30, deadline=None, phases=PHASES)
 @given(st.lists(intents, unique_by=lambda one: one.reap_id, max_size=5), text, aftermaths, st.none() | text)
-def test_a_reap_is_told_as_it_was_written(written: list[Intent], why: str, aftermath: Aftermath, snapshot: str | None) -> None:
+def test_a_reap_is_told_as_it_was_written(
+    written: list[Intent], why: str, aftermath: ProcessCleanup, snapshot: str | None
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory), registry=why, location=why)) as ledger:
-            ledger.intend(written)
-            ledger.conclude([Outcome(one.reap_id, NOW, "failed", why, aftermath, snapshot) for one in written[::2]])
+            ledger.record_intents(written)
+            ledger.record_results([ReapResult(one.reap_id, NOW, "failed", why, aftermath, snapshot) for one in written[::2]])
         with closing(opened(Path(directory), registry=why, location=why, read_only=True)) as again:
-            assert again.recall([], NOW).open_intents == tuple(written[1::2])
+            assert again.load_state([], NOW).open_intents == tuple(written[1::2])
             told = [
                 Reap(one, "open") if number % 2 else Reap(one, "failed", why, aftermath, snapshot)
                 for number, one in enumerate(written)

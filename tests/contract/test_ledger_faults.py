@@ -17,9 +17,9 @@ from tests.tools.disks import small_disk
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import BreakerState, Changes, CpuMemory, Sight, Sighting
+from workspace_reaper.model.state import BreakerState, Confirmation, CpuState, Finding, StateChanges
 
 NOW = 1_763_800_000.5
 
@@ -46,7 +46,7 @@ def not_a_database(path: Path) -> None:
 
 def damaged(path: Path) -> None:
     with closing(opened(path.parent)) as ledger:
-        ledger.intend([intent("R1")])
+        ledger.record_intents([intent("R1")])
     whole = path.read_bytes()
     path.write_bytes(whole[:200] + b"\xff" * (len(whole) - 200))
 
@@ -122,16 +122,16 @@ def test_a_name_of_undecodable_bytes_is_told_in_text_that_can_be_printed(tmp_pat
 
 def test_a_lock_held_too_long_is_told_and_reads_go_on(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger, closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
-        ledger.intend([intent("R1")])
+        ledger.record_intents([intent("R1")])
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match=r"ledger\.sqlite can't be used \(database is locked\): another program holds it"):
-            ledger.conclude([Outcome("R1", NOW, "reaped")])
+            ledger.record_results([ReapResult("R1", NOW, "reaped")])
         assert [reap.outcome for reap in ledger.history(9)] == ["open"]
-        ledger.remember(Changes())
-        ledger.intend([])
-        ledger.conclude([])
+        ledger.save(StateChanges())
+        ledger.record_intents([])
+        ledger.record_results([])
         other.rollback()
-        ledger.conclude([Outcome("R1", NOW, "reaped")])
+        ledger.record_results([ReapResult("R1", NOW, "reaped")])
         assert [reap.outcome for reap in ledger.history(9)] == ["reaped"]
 
 
@@ -155,19 +155,19 @@ def test_a_lock_held_while_a_registry_is_enrolled_is_told(tmp_path: Path) -> Non
 def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_back_with_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with closing(opened(tmp_path)) as ledger:
-        ledger.testify("a", NOW)
+        ledger.record_deletion("a", NOW)
     shutil.copy(path, tmp_path / "kept")
     with closing(opened(tmp_path)) as ledger:
-        assert ledger.recall([], NOW).testimony.keys() == {"a"}
+        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
         path.unlink()
         path.write_bytes(b"\xff" * 8192)
         with pytest.raises(LedgerError, match="move it away"):
-            ledger.recall([], NOW)
+            ledger.load_state([], NOW)
         with pytest.raises(LedgerError, match="move it away"):
-            ledger.remember(Changes(seen=frozenset({"b"})))
+            ledger.save(StateChanges(seen=frozenset({"b"})))
         assert path.read_bytes() == b"\xff" * 8192
         (tmp_path / "kept").replace(path)
-        assert ledger.recall([], NOW).testimony.keys() == {"a"}
+        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
 
 
 @pytest.mark.parametrize(
@@ -182,25 +182,25 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
 )
 def test_a_row_that_can_not_be_understood_is_an_error_and_never_left_out(tmp_path: Path, statement: str) -> None:
     with closing(opened(tmp_path)) as ledger:
-        seen = {(SessionKey("/s", 1, 2, "$3", 4), Sight.ORPHAN): Sighting(NOW, NOW)}
-        ledger.remember(Changes(sightings=seen, breaker=BreakerState(latched=True), cpu=CpuMemory()))
+        seen = {(SessionKey("/s", 1, 2, "$3", 4), Finding.ORPHAN): Confirmation(NOW, NOW)}
+        ledger.save(StateChanges(sightings=seen, breaker=BreakerState(latched=True), cpu=CpuState()))
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
             raw.execute(statement)
         with pytest.raises(LedgerError, match="can't be understood"):
-            ledger.recall([], NOW)
+            ledger.load_state([], NOW)
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "{}", "7", "null", "[7]", '[["too", "few"]]'])
 @pytest.mark.parametrize("column", ["processes", "ended", "survivors"])
 def test_processes_that_can_not_be_understood_are_an_error_and_never_none(tmp_path: Path, column: str, text: str) -> None:
     with closing(opened(tmp_path)) as ledger:
-        ledger.intend([intent("R1")])
+        ledger.record_intents([intent("R1")])
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
             raw.execute("DROP TRIGGER reap_intent_is_not_changed")
             raw.execute(f"UPDATE reap SET {column} = ?", (text,))
         readings: list[Callable[[], object]] = [lambda: ledger.history(9), lambda: ledger.find("R1")]
         if column == "processes":
-            readings.append(lambda: ledger.recall([], NOW))
+            readings.append(lambda: ledger.load_state([], NOW))
         for read in readings:
             with pytest.raises(LedgerError, match="can't be understood"):
                 read()
@@ -209,9 +209,11 @@ def test_processes_that_can_not_be_understood_are_an_error_and_never_none(tmp_pa
 def test_an_error_of_the_caller_undoes_its_transaction(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger:
         with pytest.raises(TypeError):
-            ledger.intend([intent("R1"), Intent("R2", "01S", NOW, intent("R2").key, "s", "w", "idle", {"no JSON": object()})])
+            ledger.record_intents(
+                [intent("R1"), Intent("R2", "01S", NOW, intent("R2").key, "s", "w", "idle", {"no JSON": object()})]
+            )
         assert ledger.history(9) == []
-        ledger.intend([intent("R1")])
+        ledger.record_intents([intent("R1")])
 
 
 # A full disk, and one that may not be written: a file system of our own in a mount namespace of our own.
@@ -222,7 +224,7 @@ from pathlib import Path
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 disk = Path(sys.argv[1])
 state_dir = disk / "state"
 result = {}
@@ -253,14 +255,14 @@ def test_a_full_disk_is_told_nothing_is_half_written_and_all_goes_on_once_there_
         """
 mount("-t", "tmpfs", "-o", "size=1m", "none")
 ledger = opened()
-ledger.intend([intent("R1")])
+ledger.record_intents([intent("R1")])
 fill()
-result["intend"] = error_of(lambda: ledger.intend([intent(f"full-{n}") for n in range(50)]))
+result["intend"] = error_of(lambda: ledger.record_intents([intent(f"full-{n}") for n in range(50)]))
 result["report"] = error_of(lambda: ledger.save_report("{}", "x" * 400_000, sweep="a", at=1.5, complete=True))
 result["while full"] = [reap.intent.reap_id for reap in ledger.history(99)]
 (disk / "filler").unlink()
-ledger.intend([intent("R2")])
-ledger.conclude([Outcome("R1", 2.5, "reaped")])
+ledger.record_intents([intent("R2")])
+ledger.record_results([ReapResult("R1", 2.5, "reaped")])
 ledger.close()
 again = opened()
 result["after"] = [(reap.intent.reap_id, reap.outcome) for reap in again.history(99)]
@@ -316,7 +318,7 @@ result["left"] = older.execute("SELECT count(*) FROM reap").fetchone()
 older.close()
 (disk / "filler").unlink()
 again = opened()
-result["after"] = len(again.recall([], 1.5).open_intents)
+result["after"] = len(again.load_state([], 1.5).open_intents)
 again.close()
 result["whole"] = sqlite3.connect(state_dir / "ledger.sqlite").execute("PRAGMA integrity_check").fetchone()
 """,
@@ -337,14 +339,14 @@ result["missing"] = error_of(opened)
 result["missing, read"] = error_of(lambda: opened(read_only=True).close())
 mount("-o", "remount,bind,rw")
 ledger = opened()
-ledger.intend([intent("R1")])
+ledger.record_intents([intent("R1")])
 shutil.copytree(state_dir, disk / "kept")
 ledger.close()
 shutil.rmtree(state_dir)
 (disk / "kept").rename(state_dir)
 mount("-o", "remount,bind,ro")
 before = {path.name: path.read_bytes() for path in state_dir.iterdir()}
-result["write"] = error_of(lambda: opened().intend([intent("R2")]))
+result["write"] = error_of(lambda: opened().record_intents([intent("R2")]))
 result["read"] = error_of(lambda: opened(read_only=True).close())
 result["same"] = before == {path.name: path.read_bytes() for path in state_dir.iterdir()}
 mount("-o", "remount,bind,rw")
@@ -367,9 +369,9 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
 import resource
 state_dir = disk
 ledger = opened()
-ledger.intend([intent("R1")])
+ledger.record_intents([intent("R1")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-result["intend"] = error_of(lambda: ledger.intend([intent(f"R{n}") for n in range(2, 200)]))
+result["intend"] = error_of(lambda: ledger.record_intents([intent(f"R{n}") for n in range(2, 200)]))
 result["left"] = [reap.intent.reap_id for reap in ledger.history(99)]
 """
     command = [sys.executable, "-c", f"{IN_NAMESPACE}{script}\nprint(json.dumps(result))", str(tmp_path)]

@@ -16,9 +16,9 @@ import pytest
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Changes, CpuMemory, Event, Memory, RegistryMemory
+from workspace_reaper.model.state import CpuState, Event, LedgerState, RegistryState, StateChanges
 
 NOW = 1_763_800_000.5
 INTENT = Intent("R1", "01SWEEP", NOW, SessionKey("/s", 1, 2, "$3", 4), "bc_x", "x", "orphan", {})
@@ -40,7 +40,7 @@ def ledger(state_dir: Path) -> Iterator[Ledger]:
 
 
 def test_no_change_writes_nothing(ledger: Ledger, state_dir: Path) -> None:
-    ledger.remember(Changes(seen=frozenset({"a"})))
+    ledger.save(StateChanges(seen=frozenset({"a"})))
     wal = state_dir / "ledger.sqlite-wal"
     with closing(sqlite3.connect(state_dir / "ledger.sqlite")) as watcher:
 
@@ -48,13 +48,13 @@ def test_no_change_writes_nothing(ledger: Ledger, state_dir: Path) -> None:
             return watcher.execute("PRAGMA data_version").fetchone()[0], wal.stat().st_mtime_ns, wal.stat().st_size
 
         before = version()
-        ledger.remember(Changes())
-        ledger.intend([])
-        ledger.conclude([])
+        ledger.save(StateChanges())
+        ledger.record_intents([])
+        ledger.record_results([])
         ledger.registry()
-        ledger.recall(["a", "b"], NOW)
+        ledger.load_state(["a", "b"], NOW)
         assert version() == before
-        ledger.remember(Changes(alarms={}, events=(Event(NOW, "k", "d"),)))
+        ledger.save(StateChanges(alarms={}, events=(Event(NOW, "k", "d"),)))
         assert version() != before
 
 
@@ -65,7 +65,7 @@ def test_directory_and_files_are_for_this_user_alone(tmp_path: Path, umask: int)
     before = os.umask(umask)
     try:
         ledger = opened(state_dir)
-        ledger.testify("a", NOW)
+        ledger.record_deletion("a", NOW)
     finally:
         os.umask(before)
     with closing(ledger):
@@ -88,7 +88,7 @@ UNDECODABLE = ["\udcff"] if sys.platform == "linux" else []  # other file system
 @pytest.mark.parametrize("name", ["with space", "q?x=1#y%41&mode=memory", "é🦊", *UNDECODABLE], ids=ascii)
 def test_any_name_of_a_directory_will_do(tmp_path: Path, name: str) -> None:
     with closing(opened(tmp_path / name)) as ledger:
-        ledger.testify("a", NOW)
+        ledger.record_deletion("a", NOW)
     assert [path.name for path in (tmp_path / name).iterdir()] == ["ledger.sqlite"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -98,8 +98,8 @@ def test_a_relative_directory_stays_where_it_was(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     with closing(opened(Path("state"))) as ledger:
         monkeypatch.chdir(tmp_path / "elsewhere")
-        ledger.testify("a", NOW)
-        assert ledger.recall([], NOW).testimony.keys() == {"a"}
+        ledger.record_deletion("a", NOW)
+        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -123,8 +123,8 @@ def test_any_thread_may_use_it(ledger: Ledger) -> None:
     def work(number: int) -> None:
         try:
             for step in range(20):
-                ledger.testify(f"{number}-{step}", NOW)
-                ledger.recall([f"{number}-{step}"], NOW)
+                ledger.record_deletion(f"{number}-{step}", NOW)
+                ledger.load_state([f"{number}-{step}"], NOW)
         except BaseException as error:  # noqa: BLE001 (handed to the test)
             failures.append(error)
 
@@ -134,41 +134,41 @@ def test_any_thread_may_use_it(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert len(ledger.recall([], NOW).testimony) == 80
+    assert len(ledger.load_state([], NOW).testimony) == 80
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
 def test_a_file_taken_away_under_us_is_noticed(tmp_path: Path, replaced: bool) -> None:
     with closing(opened(tmp_path / "other")) as other:
-        other.testify("theirs", NOW)
+        other.record_deletion("theirs", NOW)
     with closing(opened(tmp_path / "state")) as ledger:
-        ledger.testify("ours", NOW)
+        ledger.record_deletion("ours", NOW)
         stamp = ledger.registry().stamp
         for path in (tmp_path / "state").iterdir():
             path.unlink()
         if replaced:
             (tmp_path / "other" / "ledger.sqlite").rename(tmp_path / "state" / "ledger.sqlite")
-        assert ledger.recall([], NOW).testimony.keys() == ({"theirs"} if replaced else set())
+        assert ledger.load_state([], NOW).testimony.keys() == ({"theirs"} if replaced else set())
         assert (ledger.registry().stamp == stamp) is not replaced
-        ledger.testify("new", NOW)
+        ledger.record_deletion("new", NOW)
     with closing(opened(tmp_path / "state")) as again:
-        assert "new" in again.recall([], NOW).testimony
+        assert "new" in again.load_state([], NOW).testimony
 
 
 # Reading only.
 
 
 WRITES: dict[str, Callable[[SqliteLedger], None]] = {
-    "remember": lambda ledger: ledger.remember(Changes(seen=frozenset({"a"}))),
-    "remember-cpu": lambda ledger: ledger.remember(Changes(cpu=CpuMemory())),
-    "remember-worktrees": lambda ledger: ledger.remember(Changes(worktrees={"a": "/w/a"})),
-    "remember-nothing": lambda ledger: ledger.remember(Changes()),
-    "testify": lambda ledger: ledger.testify("a", NOW),
-    "named": lambda ledger: ledger.named("a", NOW),
-    "intend": lambda ledger: ledger.intend([INTENT]),
-    "intend-nothing": lambda ledger: ledger.intend([]),
-    "conclude": lambda ledger: ledger.conclude([Outcome("R1", NOW, "reaped")]),
-    "conclude-nothing": lambda ledger: ledger.conclude([]),
+    "remember": lambda ledger: ledger.save(StateChanges(seen=frozenset({"a"}))),
+    "remember-cpu": lambda ledger: ledger.save(StateChanges(cpu=CpuState())),
+    "remember-worktrees": lambda ledger: ledger.save(StateChanges(worktrees={"a": "/w/a"})),
+    "remember-nothing": lambda ledger: ledger.save(StateChanges()),
+    "testify": lambda ledger: ledger.record_deletion("a", NOW),
+    "named": lambda ledger: ledger.record_named("a", NOW),
+    "intend": lambda ledger: ledger.record_intents([INTENT]),
+    "intend-nothing": lambda ledger: ledger.record_intents([]),
+    "conclude": lambda ledger: ledger.record_results([ReapResult("R1", NOW, "reaped")]),
+    "conclude-nothing": lambda ledger: ledger.record_results([]),
     "save_report": lambda ledger: ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True),
 }
 
@@ -191,7 +191,7 @@ def test_sqlite_itself_refuses_to_write_into_a_ledger_open_for_reading(state_dir
     with closing(opened(state_dir, read_only=True)) as ledger:
         with pytest.raises(LedgerError, match="readonly"), ledger._store.reading() as connection:
             connection.exec_driver_sql("INSERT INTO testimony VALUES (1, 'a', 1.5)")
-        assert ledger.recall([], NOW).testimony.keys() == set()
+        assert ledger.load_state([], NOW).testimony.keys() == set()
 
 
 @pytest.mark.parametrize("made", ["nothing", "directory", "empty-file"])
@@ -204,7 +204,7 @@ def test_a_missing_ledger_reads_as_an_empty_one_and_nothing_is_made(tmp_path: Pa
     before = {path: path.stat() for path in [tmp_path, *tmp_path.rglob("*")]}
     with closing(opened(state_dir, read_only=True)) as ledger:
         stamp = ledger.registry().stamp
-        assert ledger.recall(["a"], NOW) == Memory(RegistryMemory(stamp))
+        assert ledger.load_state(["a"], NOW) == LedgerState(RegistryState(stamp))
         assert (ledger.history(9), ledger.find("R1"), ledger.events(9), ledger.last_report()) == ([], None, [], None)
     after = {path: path.stat() for path in [tmp_path, *tmp_path.rglob("*")]}
     assert list(after) == list(before)
@@ -214,15 +214,15 @@ def test_a_missing_ledger_reads_as_an_empty_one_and_nothing_is_made(tmp_path: Pa
 def test_a_registry_never_enrolled_reads_as_empty(state_dir: Path) -> None:
     opened(state_dir).close()
     with closing(opened(state_dir, registry="cao", read_only=True)) as ledger:
-        assert ledger.recall(["a"], NOW) == Memory(ledger.registry())
+        assert ledger.load_state(["a"], NOW) == LedgerState(ledger.registry())
     with closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw:
         assert raw.execute("SELECT name FROM registry").fetchall() == [("standard",)]
 
 
 def test_a_reader_sees_what_the_writer_commits(state_dir: Path) -> None:
     with closing(opened(state_dir, read_only=True)) as reader:
-        assert reader.recall([], NOW).testimony.keys() == set()
+        assert reader.load_state([], NOW).testimony.keys() == set()
         with closing(opened(state_dir)) as writer:
-            writer.testify("a", NOW)
-            assert reader.recall([], NOW).testimony.keys() == {"a"}
+            writer.record_deletion("a", NOW)
+            assert reader.load_state([], NOW).testimony.keys() == {"a"}
             assert reader.registry() == writer.registry()

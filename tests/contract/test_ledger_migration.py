@@ -18,20 +18,20 @@ from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.ledger.migrations import MIGRATIONS, migrate, version_of
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.reap import Aftermath, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.reap import Intent, ProcessCleanup, Reap, ReapResult, RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
-    Changes,
-    CpuMemory,
+    Confirmation,
     CpuSample,
+    CpuState,
     Event,
-    Memory,
-    RegistryMemory,
-    ServerMemory,
-    Sight,
-    Sighting,
+    Finding,
+    LedgerState,
+    RegistryState,
+    ServerState,
+    StateChanges,
 )
 
 NOW = 1_763_800_000.5
@@ -60,13 +60,13 @@ OPEN = Intent("R2", "01S", 1.5, KEY, "bc_\udcff", "b", "orphan", {})
 HISTORY = [
     Reap(Intent("R3", "01S", 1.5, KEY, "bc_3", "c", "dead", {"n": 3}), "spared", "attached"),
     Reap(OPEN, "open"),
-    Reap(Intent("R1", "01S", 1.5, KEY, "bc_1", "a", "idle", {"n": None}), "reaped", None, Aftermath(freed_bytes=9)),
+    Reap(Intent("R1", "01S", 1.5, KEY, "bc_1", "a", "idle", {"n": None}), "reaped", None, ProcessCleanup(freed_bytes=9)),
 ]
-MEMORY = Memory(
-    registry=RegistryMemory("5ca1ab1e", 2, "dev:1 ino:2", "standard/1", frozenset({"a", "b"}), 2, False),
+MEMORY = LedgerState(
+    registry=RegistryState("5ca1ab1e", 2, "dev:1 ino:2", "standard/1", frozenset({"a", "b"}), 2, False),
     seen={"a": 2, ODD: 1},
-    sightings={(KEY, Sight.ORPHAN): Sighting(1.5, 2.5, 2)},
-    servers={"/s": ServerMemory(1, 2, 3.5)},
+    sightings={(KEY, Finding.ORPHAN): Confirmation(1.5, 2.5, 2)},
+    servers={"/s": ServerState(1, 2, 3.5)},
     breaker=BreakerState(True, 1.5, "3 of 3", frozenset({KEY}), 1),
     testimony={"b": NOW},
     named={"b": 1, ODD: 1},
@@ -100,7 +100,7 @@ def older(tmp_path: Path) -> Path:
 
 
 def assert_all_is_told(ledger: SqliteLedger) -> None:
-    assert ledger.recall(["a", "b", ODD, "c"], NOW) == MEMORY
+    assert ledger.load_state(["a", "b", ODD, "c"], NOW) == MEMORY
     assert ledger.history(9) == HISTORY
     assert [ledger.find(reap_id) for reap_id in ("R1", "R2", "R3", "R7")] == [*reversed(HISTORY), None]
     assert ledger.events(9) == [Event(1.5, "tripped", "3 of 3")]
@@ -130,21 +130,21 @@ def test_reaps_of_other_registries_come_along_in_their_order(older: Path) -> Non
 
 
 def test_a_migrated_ledger_takes_what_the_new_version_writes(older: Path) -> None:
-    aftermath = Aftermath(survivors=(Survivor(7, "sleep", "not ours"),), freed_ports=("tcp 80",))
+    aftermath = ProcessCleanup(survivors=(SurvivingProcess(7, "sleep", "not ours"),), freed_ports=("tcp 80",))
     new = Intent(
-        "R8", "01T", NOW, KEY, "bc_8", "a", "idle", {}, "b00t", "/w/a", (Relative(ProcessKey(7, 8.5), "sh", "%1", True),)
+        "R8", "01T", NOW, KEY, "bc_8", "a", "idle", {}, "b00t", "/w/a", (RecordedProcess(ProcessKey(7, 8.5), "sh", "%1", True),)
     )
     with closing(opened(older.parent)) as ledger:
-        ledger.conclude([Outcome("R2", NOW, "failed", "the reaper crashed", aftermath)])
-        ledger.intend([new])
-        ledger.remember(Changes(worktrees={"a": "/w/a", "new": "/w/new"}, cpu=CpuMemory(NOW, {KEY: CpuSample(1.5)})))
+        ledger.record_results([ReapResult("R2", NOW, "failed", "the reaper crashed", aftermath)])
+        ledger.record_intents([new])
+        ledger.save(StateChanges(worktrees={"a": "/w/a", "new": "/w/new"}, cpu=CpuState(NOW, {KEY: CpuSample(1.5)})))
     with closing(opened(older.parent)) as again:
         assert again.find("R2") == Reap(OPEN, "failed", "the reaper crashed", aftermath)
-        memory = again.recall(["a", "new"], NOW)
+        memory = again.load_state(["a", "new"], NOW)
         assert memory.open_intents == (new,)
         assert memory.worktrees == {"a": "/w/a", "new": "/w/new"}
         assert memory.seen == {"a": 2}
-        assert memory.cpu == CpuMemory(NOW, {KEY: CpuSample(1.5)})
+        assert memory.cpu == CpuState(NOW, {KEY: CpuSample(1.5)})
 
 
 @pytest.mark.parametrize(

@@ -17,18 +17,18 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Changes
+from workspace_reaper.model.state import StateChanges
 
 NOW = 1_763_800_000.5
 PRELUDE = """
 import os, sqlite3, sys
 from pathlib import Path
 from workspace_reaper.ledger import open_ledger
-from workspace_reaper.model.state import Alarm, BreakerState, Changes, RegistryMemory, ServerMemory
+from workspace_reaper.model.state import Alarm, BreakerState, StateChanges, RegistryState, ServerState
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.reap import Intent, Outcome
+from workspace_reaper.model.reap import Intent, ReapResult
 def opened(state_dir): return open_ledger(Path(state_dir), registry_name="standard", location="/db")
 def intent(reap_id): return Intent(reap_id, "01S", 1.5, SessionKey("/s", 1, 2, "$3", 4), "bc_x", "x", "orphan", {})
 def say(text): print(text, flush=True)
@@ -67,9 +67,9 @@ def test_readers_are_neither_held_up_nor_confused_by_a_writer(tmp_path: Path) ->
     writing = """
 ledger = opened(sys.argv[1])
 for number in range(1, 301):
-    ledger.remember(Changes(
-        registry=RegistryMemory("", number),
-        servers={"/s": ServerMemory(number, 1, None)},
+    ledger.save(StateChanges(
+        registry=RegistryState("", number),
+        servers={"/s": ServerState(number, 1, None)},
         breaker=BreakerState(clear_sweeps=number),
         alarms={"x": Alarm("x", number, "", "")},
     ))
@@ -81,7 +81,7 @@ with ledger._store.writing() as connection:
 """
 
     def numbers(ledger: SqliteLedger) -> set[float]:
-        memory = ledger.recall([], NOW)
+        memory = ledger.load_state([], NOW)
         breaker, registry = memory.breaker.clear_sweeps, memory.registry.generation
         return {
             breaker,
@@ -103,8 +103,8 @@ with ledger._store.writing() as connection:
 def test_a_kill_between_intent_and_outcome_leaves_the_intent_open(tmp_path: Path) -> None:
     dying = """
 ledger = opened(sys.argv[1])
-ledger.intend([intent("R1"), intent("R2")])
-ledger.conclude([Outcome("R1", 2.5, "reaped")])
+ledger.record_intents([intent("R1"), intent("R2")])
+ledger.record_results([ReapResult("R1", 2.5, "reaped")])
 say("intended")
 sys.stdin.readline()
 """
@@ -113,8 +113,8 @@ sys.stdin.readline()
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     with closing(opened(tmp_path)) as ledger:
-        assert [one.reap_id for one in ledger.recall([], NOW).open_intents] == ["R2"]
-        ledger.conclude([Outcome("R2", NOW, "reaped")])
+        assert [one.reap_id for one in ledger.load_state([], NOW).open_intents] == ["R2"]
+        ledger.record_results([ReapResult("R2", NOW, "reaped")])
         assert [reap.outcome for reap in ledger.history(9)] == ["reaped", "reaped"]
 
 
@@ -124,7 +124,7 @@ for number in range(12):
     say("ready")
     sys.stdin.readline()
     ledger = opened(f"{sys.argv[1]}/{number}/state")
-    ledger.testify(sys.argv[2], 1.5)
+    ledger.record_deletion(sys.argv[2], 1.5)
     say(ledger.registry().stamp)
     ledger.close()
 """
@@ -136,7 +136,7 @@ for number in range(12):
             stamps = {said(first), said(second)}
             with closing(opened(tmp_path / str(number) / "state")) as ledger:
                 assert stamps == {ledger.registry().stamp}
-                assert ledger.recall([], NOW).testimony.keys() == {"a", "b"}
+                assert ledger.load_state([], NOW).testimony.keys() == {"a", "b"}
 
 
 def test_two_reapers_write_in_turn(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ ledger = opened(sys.argv[1])
 say("ready")
 sys.stdin.readline()
 for number in range(40):
-    ledger.intend([intent(f"{sys.argv[2]}{number}")])
-    ledger.conclude([Outcome(f"{sys.argv[2]}{number}", 2.5, "reaped")])
+    ledger.record_intents([intent(f"{sys.argv[2]}{number}")])
+    ledger.record_results([ReapResult(f"{sys.argv[2]}{number}", 2.5, "reaped")])
 """
     with running(writing, tmp_path, "a") as first, running(writing, tmp_path, "b") as second:
         for process in (first, second):
@@ -189,34 +189,34 @@ def forked_past_python() -> int:
 def test_parent_and_child_go_on_after_a_fork(tmp_path: Path, fork: object) -> None:
     assert callable(fork)
     with closing(opened(tmp_path)) as ledger:
-        ledger.testify("before", NOW)
+        ledger.record_deletion("before", NOW)
         with ledger._store.reading() as connection:
             of_parent = connection
         pid = fork()
         if pid == 0:
             with child(pid):
-                ledger.testify("child", NOW)
+                ledger.record_deletion("child", NOW)
                 with ledger._store.reading() as connection:
                     assert connection is not of_parent
         assert os.waitpid(pid, 0)[1] == 0
-        ledger.testify("parent", NOW)
-        assert ledger.recall([], NOW).testimony.keys() == {"before", "child", "parent"}
+        ledger.record_deletion("parent", NOW)
+        assert ledger.load_state([], NOW).testimony.keys() == {"before", "child", "parent"}
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony.keys() == {"before", "child", "parent"}
+        assert again.load_state([], NOW).testimony.keys() == {"before", "child", "parent"}
 
 
 def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -> None:
     """With a connection open over the fork, the parent's close removes the WAL that the child is writing to."""
     ledger = opened(tmp_path)
-    ledger.testify("before", NOW)
+    ledger.record_deletion("before", NOW)
     (from_child, to_parent), (from_parent, to_child) = os.pipe(), os.pipe()
     pid = forked()
     if pid == 0:
         with child(pid):
-            ledger.testify("child opened", NOW)
+            ledger.record_deletion("child opened", NOW)
             os.write(to_parent, b".")
             os.read(from_parent, 1)
-            ledger.testify("parent closed", NOW)
+            ledger.record_deletion("parent closed", NOW)
     os.read(from_child, 1)
     ledger.close()
     os.write(to_child, b".")
@@ -224,7 +224,7 @@ def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -
     for descriptor in (from_child, to_parent, from_parent, to_child):
         os.close(descriptor)
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony.keys() == {"before", "child opened", "parent closed"}
+        assert again.load_state([], NOW).testimony.keys() == {"before", "child opened", "parent closed"}
 
 
 def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> None:
@@ -244,11 +244,11 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> N
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.recall([], NOW).testimony.keys() == {"thread"}
-                ledger.testify("child", NOW)
+                assert ledger.load_state([], NOW).testimony.keys() == {"thread"}
+                ledger.record_deletion("child", NOW)
         thread.join()
         assert os.waitpid(pid, 0)[1] == 0
-        assert ledger.recall([], NOW).testimony.keys() == {"thread", "child"}
+        assert ledger.load_state([], NOW).testimony.keys() == {"thread", "child"}
 
 
 def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) -> None:
@@ -259,10 +259,10 @@ def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) 
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.recall([], NOW).testimony.keys() == set()
+                assert ledger.load_state([], NOW).testimony.keys() == set()
         assert os.waitpid(pid, 0)[1] == 0
     with closing(opened(tmp_path)) as again:
-        assert again.recall([], NOW).testimony.keys() == {"mine"}
+        assert again.load_state([], NOW).testimony.keys() == {"mine"}
 
 
 def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path:
         with ledger._store.reading() as connection:
             inherited = connection
         ledger._store.after_fork_in_child()
-        assert ledger.recall([], NOW).testimony.keys() == set()
+        assert ledger.load_state([], NOW).testimony.keys() == set()
         with ledger._store.reading() as connection:
             assert connection is not inherited
         with closing(inherited):
@@ -281,10 +281,10 @@ def test_history_is_the_same_from_the_first_line_on_after_many_openings(tmp_path
     key = SessionKey("/s", 1, 2, "$3", 4)
     for number in range(5):
         with closing(opened(tmp_path)) as ledger:
-            ledger.intend([Intent(f"R{number}", "01S", NOW, key, "bc_x", "x", "idle", {"n": number})])
-            ledger.remember(Changes(seen=frozenset({f"w{number}"})))
+            ledger.record_intents([Intent(f"R{number}", "01S", NOW, key, "bc_x", "x", "idle", {"n": number})])
+            ledger.save(StateChanges(seen=frozenset({f"w{number}"})))
     with closing(opened(tmp_path, read_only=True)) as ledger:
         assert [reap.intent.evidence["n"] for reap in ledger.history(99)] == [4, 3, 2, 1, 0]
-        assert len(ledger.recall([f"w{number}" for number in range(5)], NOW).seen) == 5
+        assert len(ledger.load_state([f"w{number}" for number in range(5)], NOW).seen) == 5
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)

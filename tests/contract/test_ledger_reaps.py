@@ -16,9 +16,17 @@ from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.reap import (
+    EndedProcess,
+    Intent,
+    ProcessCleanup,
+    Reap,
+    ReapResult,
+    RecordedProcess,
+    SurvivingProcess,
+)
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Changes, Event
+from workspace_reaper.model.state import Event, StateChanges
 
 NOW = 1_763_800_000.5
 HOUR = 3600.0
@@ -26,13 +34,17 @@ KEY = SessionKey("/tmp/tmux-0/x", 4711, 1_763_000_000, "$1", 1_763_000_001)
 ODD_TEXT = os.fsdecode(b"node \xff\xfe \\xff \\\\ \"quoted\" 'single' \n\t\x1b[31m \0 \xc3\xa9 \xf0\x9f\xa6\x8a $(touch x)")
 """A command line with bytes that are no UTF-8, with what looks like their escape, and with NUL and control characters."""
 RELATIVES = (
-    Relative(ProcessKey(4712, 181_220.07), "/bin/bash", "%3", descendant=True),
-    Relative(ProcessKey(4713, 181_220.1 + 0.2), ODD_TEXT, "%3", descendant=False),
-    Relative(ProcessKey(2**22, 0.0), "", "", descendant=False),
+    RecordedProcess(ProcessKey(4712, 181_220.07), "/bin/bash", "%3", descendant=True),
+    RecordedProcess(ProcessKey(4713, 181_220.1 + 0.2), ODD_TEXT, "%3", descendant=False),
+    RecordedProcess(ProcessKey(2**22, 0.0), "", "", descendant=False),
 )
-AFTERMATH = Aftermath(
-    ended=(Ended(4712, "/bin/bash", "HUP"), Ended(4713, ODD_TEXT, "TERM"), Ended(4714, "fork bomb", "KILL")),
-    survivors=(Survivor(4715, ODD_TEXT, "it serves the whole login"), Survivor(4716, "", ODD_TEXT)),
+AFTERMATH = ProcessCleanup(
+    ended=(
+        EndedProcess(4712, "/bin/bash", "HUP"),
+        EndedProcess(4713, ODD_TEXT, "TERM"),
+        EndedProcess(4714, "fork bomb", "KILL"),
+    ),
+    survivors=(SurvivingProcess(4715, ODD_TEXT, "it serves the whole login"), SurvivingProcess(4716, "", ODD_TEXT)),
     freed_bytes=812_433_408,
     freed_ports=("tcp 3000", "udp 5353"),
     held_ports=("tcp 8080",),
@@ -57,21 +69,21 @@ def ledger(state_dir: Path) -> Iterator[Ledger]:
 
 def test_an_intent_is_open_until_its_outcome_is_written(ledger: Ledger) -> None:
     intents = [intent("R1"), intent("R2"), intent("R3"), intent("R4")]
-    ledger.intend(intents)
-    assert ledger.recall([], NOW).open_intents == tuple(intents)
-    ledger.conclude(
+    ledger.record_intents(intents)
+    assert ledger.load_state([], NOW).open_intents == tuple(intents)
+    ledger.record_results(
         [
-            Outcome("R3", NOW + 1, "failed", "no answer"),
-            Outcome("R1", NOW + 1, "reaped", None, Aftermath(freed_bytes=812_433_408)),
-            Outcome("R2", NOW + 1, "spared", "attached"),
+            ReapResult("R3", NOW + 1, "failed", "no answer"),
+            ReapResult("R1", NOW + 1, "reaped", None, ProcessCleanup(freed_bytes=812_433_408)),
+            ReapResult("R2", NOW + 1, "spared", "attached"),
         ]
     )
-    assert ledger.recall([], NOW).open_intents == (intents[3],)
+    assert ledger.load_state([], NOW).open_intents == (intents[3],)
     assert ledger.history(9) == [
         Reap(intents[3], "open"),
         Reap(intents[2], "failed", "no answer"),
         Reap(intents[1], "spared", "attached"),
-        Reap(intents[0], "reaped", None, Aftermath(freed_bytes=812_433_408)),
+        Reap(intents[0], "reaped", None, ProcessCleanup(freed_bytes=812_433_408)),
     ]
     assert ledger.history(1) == [Reap(intents[3], "open")]
 
@@ -85,26 +97,26 @@ def test_an_intent_is_open_until_its_outcome_is_written(ledger: Ledger) -> None:
     ],
 )
 def test_an_outcome_is_written_once_and_a_batch_as_a_whole(ledger: Ledger, outcomes: list[str], message: str) -> None:
-    ledger.intend([intent("R1"), intent("R2")])
-    ledger.conclude([Outcome("R2", NOW, "spared")])
+    ledger.record_intents([intent("R1"), intent("R2")])
+    ledger.record_results([ReapResult("R2", NOW, "spared")])
     with pytest.raises(LedgerError, match=message):
-        ledger.conclude([Outcome(reap_id, NOW, "reaped") for reap_id in outcomes])
+        ledger.record_results([ReapResult(reap_id, NOW, "reaped") for reap_id in outcomes])
     assert [reap.outcome for reap in ledger.history(9)] == ["spared", "open"]
-    ledger.conclude([Outcome("R1", NOW, "reaped")])
+    ledger.record_results([ReapResult("R1", NOW, "reaped")])
 
 
 def test_a_reap_id_is_used_once_and_a_batch_as_a_whole(ledger: Ledger) -> None:
-    ledger.intend([intent("R1")])
+    ledger.record_intents([intent("R1")])
     with pytest.raises(LedgerError, match="reap_id"):
-        ledger.intend([intent("R2"), intent("R1", reason="idle")])
+        ledger.record_intents([intent("R2"), intent("R1", reason="idle")])
     assert ledger.history(9) == [Reap(intent("R1"), "open")]
 
 
 @pytest.mark.parametrize("outcome", ["open", "exploded"])
 def test_only_the_three_outcomes_are_taken(ledger: Ledger, outcome: str) -> None:
-    ledger.intend([intent("R1")])
+    ledger.record_intents([intent("R1")])
     with pytest.raises(LedgerError, match="CHECK"):
-        ledger.conclude([Outcome("R1", NOW, outcome)])
+        ledger.record_results([ReapResult("R1", NOW, outcome)])
     assert ledger.history(9) == [Reap(intent("R1"), "open")]
 
 
@@ -127,9 +139,9 @@ def test_only_the_three_outcomes_are_taken(ledger: Ledger, outcome: str) -> None
     ],
 )
 def test_the_file_itself_refuses_to_rewrite_history(ledger: Ledger, state_dir: Path, statement: str) -> None:
-    ledger.intend([intent("R1"), intent("R2")])
-    ledger.conclude([Outcome("R1", NOW, "reaped")])
-    ledger.remember(Changes(events=(Event(NOW, "tripped", "3 of 3"),)))
+    ledger.record_intents([intent("R1"), intent("R2")])
+    ledger.record_results([ReapResult("R1", NOW, "reaped")])
+    ledger.save(StateChanges(events=(Event(NOW, "tripped", "3 of 3"),)))
     with (
         closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw,
         pytest.raises(sqlite3.IntegrityError, match=r"only|once"),
@@ -139,19 +151,19 @@ def test_the_file_itself_refuses_to_rewrite_history(ledger: Ledger, state_dir: P
 
 def test_an_intent_tells_a_later_reaper_which_processes_were_the_sessions(ledger: Ledger) -> None:
     full = intent("R1", boot="b00t", worktree=ODD_TEXT, processes=RELATIVES)
-    ledger.intend([full, intent("R2")])
-    assert ledger.recall([], NOW).open_intents == (full, intent("R2"))
+    ledger.record_intents([full, intent("R2")])
+    assert ledger.load_state([], NOW).open_intents == (full, intent("R2"))
     assert ledger.find("R1") == Reap(full, "open")
 
 
 @pytest.mark.parametrize("outcome", ["reaped", "spared", "failed"])
 @pytest.mark.parametrize("snapshot", [None, "not taken", ODD_TEXT], ids=["kept", "not-taken", "odd"])
-@pytest.mark.parametrize("aftermath", [Aftermath(), AFTERMATH], ids=["nothing", "much"])
+@pytest.mark.parametrize("aftermath", [ProcessCleanup(), AFTERMATH], ids=["nothing", "much"])
 def test_an_outcome_tells_what_became_of_the_processes_and_of_the_panes(
-    ledger: Ledger, outcome: str, snapshot: str | None, aftermath: Aftermath
+    ledger: Ledger, outcome: str, snapshot: str | None, aftermath: ProcessCleanup
 ) -> None:
-    ledger.intend([intent("R1", processes=RELATIVES), intent("R2")])
-    ledger.conclude([Outcome("R1", NOW, outcome, ODD_TEXT, aftermath, snapshot)])
+    ledger.record_intents([intent("R1", processes=RELATIVES), intent("R2")])
+    ledger.record_results([ReapResult("R1", NOW, outcome, ODD_TEXT, aftermath, snapshot)])
     told = Reap(intent("R1", processes=RELATIVES), outcome, ODD_TEXT, aftermath, snapshot)
     assert ledger.history(9) == [Reap(intent("R2"), "open"), told]
     assert ledger.find("R1") == told
@@ -159,8 +171,8 @@ def test_an_outcome_tells_what_became_of_the_processes_and_of_the_panes(
 
 def test_a_reap_is_found_by_its_whole_id_in_either_case(ledger: Ledger) -> None:
     ulid = "01KAPX7Z8Q0V5T3N2M1C4D6E9F"
-    ledger.intend([intent(ulid), intent("01KAPX7Z8Q0V5T3N2M1C4D6E9G")])
-    ledger.conclude([Outcome(ulid, NOW, "reaped")])
+    ledger.record_intents([intent(ulid), intent("01KAPX7Z8Q0V5T3N2M1C4D6E9G")])
+    ledger.record_results([ReapResult(ulid, NOW, "reaped")])
     assert ledger.find(ulid) == ledger.find(ulid.lower()) == Reap(intent(ulid), "reaped")
     assert [ledger.find(other) for other in (ulid[:-1], ulid + "0", "", "%", "01KAPX7Z8Q%", ODD_TEXT)] == [None] * 6
 
@@ -177,11 +189,11 @@ def test_the_last_hour_counts_orphans_and_the_last_day_names_all_reaped(ledger: 
         "idle-24h": ("idle", NOW - 24 * HOUR, "reaped"),
     }
     begun = NOW - 48 * HOUR
-    ledger.intend(
+    ledger.record_intents(
         [intent(name, at=begun, session=name, workspace_id=f"of {name}", reason=how) for name, (how, *_) in moments.items()]
     )
-    ledger.conclude([Outcome(name, at, outcome) for name, (_, at, outcome) in moments.items()])
-    memory = ledger.recall([f"of {name}" for name in moments], NOW)
+    ledger.record_results([ReapResult(name, at, outcome) for name, (_, at, outcome) in moments.items()])
+    memory = ledger.load_state([f"of {name}" for name in moments], NOW)
     assert memory.orphans_last_hour == 2
     lately = ["orphan-now", "orphan-59m", "orphan-60m", "idle-now", "idle-23h"]
     assert memory.reaped_lately == {("/tmp/tmux-0/x", name): moments[name][1] for name in lately}
@@ -190,15 +202,15 @@ def test_the_last_hour_counts_orphans_and_the_last_day_names_all_reaped(ledger: 
 def test_of_the_last_day_only_what_is_asked_for_is_read(ledger: Ledger) -> None:
     """A day may have many thousands of reaps, and a sweep asks for what is there now."""
     ids = ["w1", ODD_TEXT, "w2"]
-    ledger.intend([intent(f"R{at}", session=f"s{at}", workspace_id=one, reason="orphan") for at, one in enumerate(ids)])
-    ledger.conclude([Outcome(f"R{at}", NOW, "reaped") for at, _ in enumerate(ids)])
-    memory = ledger.recall(["w1", ODD_TEXT, "w3"], NOW)
+    ledger.record_intents([intent(f"R{at}", session=f"s{at}", workspace_id=one, reason="orphan") for at, one in enumerate(ids)])
+    ledger.record_results([ReapResult(f"R{at}", NOW, "reaped") for at, _ in enumerate(ids)])
+    memory = ledger.load_state(["w1", ODD_TEXT, "w3"], NOW)
     assert set(memory.reaped_lately) == {("/tmp/tmux-0/x", "s0"), ("/tmp/tmux-0/x", "s1")}
     assert memory.orphans_last_hour == 3
-    assert ledger.recall([], NOW).reaped_lately == {}
+    assert ledger.load_state([], NOW).reaped_lately == {}
 
 
 def test_a_name_reaped_twice_tells_the_latest_time(ledger: Ledger) -> None:
-    ledger.intend([intent("R1", session="same"), intent("R2", session="same")])
-    ledger.conclude([Outcome("R1", NOW - 5, "reaped"), Outcome("R2", NOW - 50, "reaped")])
-    assert ledger.recall(["some-id"], NOW).reaped_lately == {("/tmp/tmux-0/x", "same"): NOW - 5}
+    ledger.record_intents([intent("R1", session="same"), intent("R2", session="same")])
+    ledger.record_results([ReapResult("R1", NOW - 5, "reaped"), ReapResult("R2", NOW - 50, "reaped")])
+    assert ledger.load_state(["some-id"], NOW).reaped_lately == {("/tmp/tmux-0/x", "same"): NOW - 5}

@@ -13,7 +13,7 @@ from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_name
 from tests.tools.waiting import wait_until
 
 from workspace_reaper.model.process import Origin, ProcessKey
-from workspace_reaper.model.session import Unknown
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -238,7 +238,7 @@ def test_too_many_open_files_of_our_own_make_nobody_gone(processes: SystemProces
         "import os, resource\n"
         "from workspace_reaper.processes import linux\n"
         f"from {reader.__module__} import {reader.__name__}\n"
-        "from workspace_reaper.model.session import Source, Unknown\n"
+        "from workspace_reaper.model.unknown import Source, Unknown\n"
         "from workspace_reaper.model.process import ProcessKey\n"
         "from workspace_reaper.processes import SystemProcesses\n"
         f"processes = SystemProcesses(reader={reader.__name__}())\n"

@@ -15,10 +15,11 @@ from sqlalchemy import event
 from tests.tools.hosts import EVERY_HOST, Host, StandardHost
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Census, Unknown
-from workspace_reaper.registry import load_schema, open_feed
-from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of
-from workspace_reaper.registry.postgres.watch import PostgresFeed
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.registry import load_schema, open_watcher
+from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
+from workspace_reaper.registry.postgres.watch import PostgresWatcher
 
 if TYPE_CHECKING:
     from tests.tools.postgres import PostgresServer
@@ -46,12 +47,14 @@ def standard(postgres: PostgresServer, tmp_path: Path) -> StandardHost:
 @pytest.fixture
 def feeds() -> Iterator[Any]:
     """Makes quick feeds, which are closed at the end."""
-    made: list[PostgresFeed] = []
+    made: list[PostgresWatcher] = []
 
-    def make(host: Host, limits: Limits | None = None) -> PostgresFeed:
+    def make(host: Host, limits: ConnectionLimits | None = None) -> PostgresWatcher:
         assert host.server
         schema = load_schema(host.schema, getattr(host, "table", None))
-        made.append(PostgresFeed(PostgresRegistry(schema, server_of(host.server), limits or Limits()), interval=0.01))
+        made.append(
+            PostgresWatcher(PostgresRegistry(schema, server_of(host.server), limits or ConnectionLimits()), interval=0.01)
+        )
         return made[-1]
 
     yield make
@@ -59,9 +62,9 @@ def feeds() -> Iterator[Any]:
         feed.close()
 
 
-def census(feed: PostgresFeed) -> Census:
+def census(feed: PostgresWatcher) -> WorkspaceList:
     answer = feed.read()
-    assert isinstance(answer, Census), answer
+    assert isinstance(answer, WorkspaceList), answer
     return answer
 
 
@@ -79,8 +82,8 @@ def test_all_there_is(host: Host, feeds: Any) -> None:
 
 
 def test_it_is_the_one_that_the_factory_makes(standard: StandardHost) -> None:
-    feed = open_feed(load_schema("standard"), standard.server, {})
-    assert isinstance(feed, PostgresFeed)
+    feed = open_watcher(load_schema("standard"), standard.server, {})
+    assert isinstance(feed, PostgresWatcher)
     assert census(feed).workspaces == {"a", "b"}
     feed.close()
 
@@ -283,7 +286,7 @@ def test_closing_ends_a_wait(standard: StandardHost, feeds: Any) -> None:
 
 @pytest.mark.parametrize("ended_by", ["the limit", "close"])
 def test_a_server_that_stands_still(standard: StandardHost, feeds: Any, ended_by: str) -> None:
-    feed = feeds(standard, Limits(whole=0.3 if ended_by == "the limit" else 1000))
+    feed = feeds(standard, ConnectionLimits(whole=0.3 if ended_by == "the limit" else 1000))
     census(feed)
     assert feed._kept is not None
     backend = feed._kept[0].connection.driver_connection.info.backend_pid

@@ -18,10 +18,9 @@ from tests.tools.hosts import StandardHost, VibeKanbanHost
 from tests.tools.registries import reason, registry_of, rows
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.session import Workspace
-from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.model.workspace import HostTable, Workspace
 from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.postgres import Limits, PostgresRegistry, server_of
+from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
 from workspace_reaper.registry.postgres.errors import in_words
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
-SOON = Limits(lock=0.1, statement=0.3, connect=2, whole=0.6)
+SOON = ConnectionLimits(lock=0.1, statement=0.3, connect=2, whole=0.6)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from tests.tools.hosts import Host, TableHost
 from tests.tools.registries import reason, rows
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.session import Unknown, Workspace
-from workspace_reaper.model.workspace import HostTable
-from workspace_reaper.registry import load_schema, open_feed, open_registry
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import HostTable, Workspace
+from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.registry.base import DatabaseRegistry
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
@@ -225,7 +225,7 @@ def test_a_quoted_name_of_another_table(host: Host) -> None:
 def test_the_feed_takes_no_quoted_name_for_a_text(host: Host) -> None:
     tasks(host, "TEXT PRIMARY KEY", "a")
     table = HostTable("tasks", "id", "text", deleted="\"statsu\" = 'statsu'")
-    feed = open_feed(load_schema("table", table), host.place, {})
+    feed = open_watcher(load_schema("table", table), host.place, {})
     answer = feed.read()
     feed.close()
     assert isinstance(answer, Unknown), answer

@@ -16,7 +16,8 @@ import pytest
 from tests.tools.hosts import HOSTS, CaoHost, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.registries import TABLE, opened, reason, rows
 
-from workspace_reaper.model.session import Rows, Unknown, Workspace
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry.sqlite.errors import in_words
 
 NOBODY = 65534
@@ -227,7 +228,7 @@ def test_locked(host: Host) -> None:
 
 def test_a_lock_shorter_than_the_limit_is_waited_for(host: Host) -> None:
     registry = opened(host, busy_limit=30)
-    answers: list[Rows | Unknown] = []
+    answers: list[LookupResult | Unknown] = []
     reader = threading.Thread(target=lambda: answers.append(registry.look_up([], [])))
     with closing(sqlite3.connect(host.path, isolation_level=None)) as server:
         server.execute("BEGIN EXCLUSIVE")

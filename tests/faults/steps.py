@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper.model.state import Memory, Sight
+from workspace_reaper.model.state import Finding, LedgerState
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.sweep.report import SweepReport
 
@@ -37,17 +37,17 @@ def events(world: World) -> list[str]:
         return [event.kind for event in reversed(ledger.events(1000))]
 
 
-def recalled(world: World) -> Memory:
+def recalled(world: World) -> LedgerState:
     """What the ledger remembers of everything but single workspaces."""
     reaper = world.plugin.reaper()
     with reaper.reading() as ledger:
-        return ledger.recall((), reaper.parts.clock.now())
+        return ledger.load_state((), reaper.parts.clock.now())
 
 
 def confirmations(world: World, session_id: str) -> int:
     """How many sweeps are remembered that found no row for this session."""
     seen = recalled(world).sightings.items()
-    return sum(sighting.count for (key, sight), sighting in seen if (key.session_id, sight) == (session_id, Sight.ORPHAN))
+    return sum(sighting.count for (key, sight), sighting in seen if (key.session_id, sight) == (session_id, Finding.ORPHAN))
 
 
 def sweep_during(front: FrontTmux, action: Callable[[], object], sweep: Callable[[], SweepReport]) -> SweepReport:

@@ -18,7 +18,7 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper.model.session import Source
+from workspace_reaper.model.unknown import Source
 
 Worlds = Callable[..., World]
 

@@ -205,7 +205,7 @@ def test_ids_are_never_part_of_a_statement(worlds: Callable[..., World]) -> None
         assert connection.execute("SELECT count(*) FROM workspaces").fetchone() == (len(made) + 2,)
     reaper = world.plugin.reaper()
     with reaper.reading() as ledger:
-        assert set(ledger.recall(set(made), 0).seen) == set(made)
+        assert set(ledger.load_state(set(made), 0).seen) == set(made)
         assert [ledger.find(one) for one in ids] == [None] * len(ids)
 
 

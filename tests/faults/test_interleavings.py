@@ -24,11 +24,13 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import FOREVER
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model.session import Reason, Source, Testimony
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Reason
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux import TmuxTerminal
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 Worlds = Callable[..., World]
 
@@ -39,7 +41,7 @@ JOINTS = {"before the recheck": RECHECK, "before the kill": KILL}
 IDLE = 4
 """Seconds: more than all that happens to sessions in the middle of a sweep takes."""
 
-BY_HOOK = {Reason.DELETED: Testimony.DELETED, Reason.ARCHIVED_BY_HOOK: Testimony.ARCHIVED}
+BY_HOOK = {Reason.DELETED: WorkspaceEvent.DELETED, Reason.ARCHIVED_BY_HOOK: WorkspaceEvent.ARCHIVED}
 CONDEMNING = [Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.ORPHAN, Reason.ARCHIVED, Reason.IDLE, Reason.DEAD]
 
 
@@ -70,7 +72,7 @@ class Scene:
         if self.reason not in BY_HOOK:
             return self.world.sweep()
         suspects = dict.fromkeys(self.workspaces.values(), BY_HOOK[self.reason])
-        return self.world.plugin.reaper().sweep(Request(suspects=suspects))
+        return self.world.plugin.reaper().sweep(SweepRequest(suspects=suspects))
 
     def told(self, report: SweepReport) -> dict[str, tuple[str, str | None]]:
         """What became of each, and by what."""
@@ -448,7 +450,7 @@ def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: Wo
 
 def small_batches(world: World, size: int) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, pace=Pace(size))
+    reaper.parts = replace(reaper.parts, pace=BatchSize(size))
 
 
 @pytest.mark.parametrize("joint", JOINTS)

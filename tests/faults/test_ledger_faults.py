@@ -21,8 +21,9 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_reaper.ledger import SqliteLedger
-from workspace_reaper.model.session import Source, Verdict
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,7 +225,7 @@ def impatient(world: World) -> Iterator[Callable[[], SweepReport]]:
     path = world.state_dir / "ledger.sqlite"
     names = {"registry_name": reaper.registry.name, "location": reaper.registry.location}
     with closing(SqliteLedger(path, **names, read_only=False, busy_seconds=0.2)) as ledger:
-        yield lambda: reaper.run(Request(), ledger)
+        yield lambda: reaper.run(SweepRequest(), ledger)
 
 
 def test_locked_between_the_start_and_the_intent_nobody_dies(world: World, condemned: str, erring: Erring) -> None:
@@ -336,7 +337,7 @@ def test_a_dry_run_does_not_latch_the_breaker(world: World) -> None:
 def test_what_was_seen_can_not_be_written_before_the_kills(world: World, condemned: str) -> None:
     """The ledger takes reads, and refuses what the sweep must remember before anything dies."""
     world.sweep(dry_run=True)
-    world.plugin.reaper().testify({})  # makes the ledger
+    world.plugin.reaper().record_events({})  # makes the ledger
     with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
         ledger.execute("CREATE TRIGGER full BEFORE INSERT ON sighting BEGIN SELECT RAISE(ABORT, 'no space'); END")
         ledger.commit()

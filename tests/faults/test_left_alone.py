@@ -20,8 +20,8 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.reap import Aftermath
-from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.model.reap import ProcessCleanup
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.sweep.report import SweepReport
 
@@ -38,19 +38,19 @@ def world(worlds: Worlds) -> World:
     return made
 
 
-def aftermath(report: SweepReport) -> Aftermath:
+def aftermath(report: SweepReport) -> ProcessCleanup:
     """What became of the processes of the only session that was reaped."""
     [entry] = [entry for entry in report.sessions if entry.outcome == "reaped"]
     assert entry.aftermath is not None
     return entry.aftermath
 
 
-def left(found: Aftermath) -> dict[int, str]:
+def left(found: ProcessCleanup) -> dict[int, str]:
     """Why each survivor was left alone."""
     return {one.pid: one.why for one in found.survivors}
 
 
-def ended(found: Aftermath) -> set[int]:
+def ended(found: ProcessCleanup) -> set[int]:
     """What was ended."""
     return {one.pid for one in found.ended}
 
@@ -248,8 +248,8 @@ def test_i30_a_reaper_that_is_in_its_own_blast_radius(world: World, cast: Cast, 
 STAGE = """
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.process import Process, ProcessKey
-from workspace_reaper.model.reap import Relative
-from workspace_reaper.sweep.terminate import Estate, Termination
+from workspace_reaper.model.reap import RecordedProcess
+from workspace_reaper.sweep.terminate import LeftoverProcesses, Termination
 
 last_pid = Path("/proc/sys/kernel/ns_last_pid")
 
@@ -264,8 +264,8 @@ def again(pid, key, **options):
         child.end()
 
 def terminate(processes, *keys, grace=0.3, pane="%1"):
-    relatives = [Relative(key, "one of ours", pane, True) for key in keys]
-    estate = Estate(SessionKey("/s", 4000, 1, "$0", 1), frozenset({pane}), None, relatives)
+    relatives = [RecordedProcess(key, "one of ours", pane, True) for key in keys]
+    estate = LeftoverProcesses(SessionKey("/s", 4000, 1, "$0", 1), frozenset({pane}), None, relatives)
     termination = Termination(processes, grace=grace, everywhere=True, own_uid=0, shown={4000: frozenset()})
     return termination.run([estate])[estate.key]
 """

@@ -12,9 +12,9 @@ from tests.faults.steps import alarms, check_code, events, recalled
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Changes, Sight, Sighting
+from workspace_reaper.model.state import Confirmation, Finding, StateChanges
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.policy.confirmations import LONGEST_WAIT
 from workspace_reaper.sweep.kill import ATTEMPTS
@@ -43,7 +43,7 @@ def fail(world: World, workspace_id: str, *, times: int = 3, ago: float = 0.0) -
     assert key is not None
     at = time.time() - ago
     with world.plugin.reaper().writing() as ledger:
-        ledger.remember(Changes(sightings={(key, Sight.FAILED): Sighting(at - 60, at, times)}))
+        ledger.save(StateChanges(sightings={(key, Finding.FAILED): Confirmation(at - 60, at, times)}))
     return key
 
 
@@ -54,7 +54,7 @@ def sweep_in_one_batch(world: World) -> SweepReport:
 
 
 def failures(world: World) -> list[int]:
-    return [seen.count for (_, sight), seen in recalled(world).sightings.items() if sight is Sight.FAILED]
+    return [seen.count for (_, sight), seen in recalled(world).sightings.items() if sight is Finding.FAILED]
 
 
 def told(world: World, report: SweepReport, workspace_id: str) -> tuple[str, str | None]:
@@ -69,7 +69,7 @@ def poison(world: World) -> tuple[str, str]:
     return workspace_id, world.session(workspace_id)
 
 
-def test_i44_a_kill_that_never_has_an_answer_stops_nobody_else(world: World, erring: Erring, poison: tuple[str, str]) -> None:
+def test_i44_a_kill_that_never_has_an_answer_stops_no_other(world: World, erring: Erring, poison: tuple[str, str]) -> None:
     bad, session_id = poison
     with erring(never_answers(session_id)) as front:
         for number in (1, 2, 3):
@@ -138,9 +138,9 @@ def test_i44_neither_a_hook_nor_a_sweep_shortens_the_wait_but_an_operator_who_na
     bad, session_id = poison
     key = fail(world, bad)
     with erring(never_answers(session_id)) as front:
-        world.plugin.look_at({bad: Testimony.ARCHIVED}, [bad])
+        world.plugin.look_at({bad: WorkspaceEvent.ARCHIVED}, [bad])
         world.host.delete(bad)
-        world.plugin.look_at({bad: Testimony.DELETED}, [bad])
+        world.plugin.look_at({bad: WorkspaceEvent.DELETED}, [bad])
         assert told(world, world.sweep(), bad) == ("none", "retrying")
         assert kills(front) == 0
         assert told(world, world.sweep(approve=[key]), bad)[0] == "failed"
@@ -158,12 +158,12 @@ def test_what_was_announced_in_time_is_not_announced_again_before_the_next_try(w
     wait_until(lambda: time.time() > report.started_at + 1)
     fail(world, bad)
     assert told(world, world.sweep(), bad) == ("none", "retrying")
-    assert Sight.ANNOUNCED in {sight for _, sight in recalled(world).sightings}
+    assert Finding.ANNOUNCED in {sight for _, sight in recalled(world).sightings}
     fail(world, bad, ago=LONGEST_WAIT)
     assert outcomes(world.sweep()) == {bad: "reaped"}
 
 
-def test_i44_what_an_operator_keeps_is_no_alarm_and_begins_anew(world: World, poison: tuple[str, str]) -> None:
+def test_i44_what_an_operator_keeps_raises_no_alarm_and_starts_over(world: World, poison: tuple[str, str]) -> None:
     bad, session_id = poison
     fail(world, bad)
     world.sweep()

@@ -18,9 +18,9 @@ from tests.tools.clocks import Later
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.daemon.watcher import LivingSessions, Noticing
+from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.operations import sessions as operations
-from workspace_reaper.registry import open_feed
+from workspace_reaper.registry import open_watcher
 from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.report import SweepReport
 
@@ -130,17 +130,17 @@ def known(world: World) -> tuple[list[str], Path, Later]:
 
 
 @contextmanager
-def watched(world: World) -> Iterator[Noticing]:
+def watched(world: World) -> Iterator[DatabaseWatcher]:
     """The daemon's watching of the database, with the hooks and the doubt of this world's plugin."""
     reaper = world.plugin.reaper()
-    feed = open_feed(reaper.schema, reaper.settings.database_url, {})
+    feed = open_watcher(reaper.schema, reaper.settings.database_url, {})
 
     class Hooks:
         workspace_deleted = staticmethod(world.plugin.on_workspace_deleted)
         workspace_archived = staticmethod(world.plugin.on_workspace_archived)
 
     living = LivingSessions([world.server.path], reaper.parts.names)
-    noticing = Noticing(feed, Hooks(), reaper.registry, living, reaper.doubt)
+    noticing = DatabaseWatcher(feed, Hooks(), reaper.registry, living, reaper.doubt)
     noticing.start()
     try:
         wait_until(lambda: noticing._past is not None, 30)

@@ -16,7 +16,8 @@ from tests.tools.front_tmux import Rule
 from tests.tools.hosts import VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.model.session import Source, Verdict
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Verdict
 
 Worlds = Callable[..., World]
 

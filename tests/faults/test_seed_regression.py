@@ -12,7 +12,8 @@ from tests.faults.steps import alarms, check_code, confirmations, events, histor
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model.session import Source, Verdict
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.sweep.report import SweepReport
 
 SESSION_FIELDS = {

@@ -14,7 +14,7 @@ from tests.tools.cast import LISTEN, STUBBORN, Cast
 from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.model.reap import Aftermath
+from workspace_reaper.model.reap import ProcessCleanup
 from workspace_reaper.processes import linux
 from workspace_reaper.processes.proc_files import names
 from workspace_reaper.sweep.report import SweepReport
@@ -33,7 +33,7 @@ def world(worlds: Worlds) -> World:
     return made
 
 
-def aftermath(world: World, report: SweepReport, workspace_id: str) -> Aftermath:
+def aftermath(world: World, report: SweepReport, workspace_id: str) -> ProcessCleanup:
     """What became of the processes of a workspace whose session was reaped."""
     entry = world.entry(report, workspace_id)
     assert entry.outcome == "reaped", entry
@@ -41,7 +41,7 @@ def aftermath(world: World, report: SweepReport, workspace_id: str) -> Aftermath
     return entry.aftermath
 
 
-def signals(found: Aftermath) -> dict[int, str]:
+def signals(found: ProcessCleanup) -> dict[int, str]:
     """By which signal each process ended."""
     return {one.pid: one.signal for one in found.ended}
 
@@ -99,7 +99,7 @@ def test_i51_the_directory_is_known_after_the_row_is_gone(world: World, cast: Ca
 
 
 @pytest.mark.parametrize("directory", ["elsewhere", "deleted", "linked"])
-def test_i51_i58_what_escaped_goes_by_where_it_works_and_not_by_a_path(
+def test_i51_i58_what_escaped_is_judged_by_its_directory_and_not_by_a_path(
     world: World, cast: Cast, tmp_path: Path, worktree: Path, directory: str
 ) -> None:
     """A link in front of the worktree is the worktree; one that was removed meanwhile still is; and a neighbour whose path
@@ -125,7 +125,9 @@ def test_i51_i58_what_escaped_goes_by_where_it_works_and_not_by_a_path(
         assert not cast.lives(server)
 
 
-def test_i51_what_works_elsewhere_is_left_and_told_everywhere(world: World, cast: Cast, worktree: Path, tmp_path: Path) -> None:
+def test_i51_what_works_elsewhere_is_left_and_reported_everywhere(
+    world: World, cast: Cast, worktree: Path, tmp_path: Path
+) -> None:
     archived = world.workspace(archived=True, worktree=str(worktree))
     world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server', LISTEN)}; {FOREVER}")
     server, port = cast.escaped("server"), cast.said("port")

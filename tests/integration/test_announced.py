@@ -14,10 +14,10 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
-from workspace_reaper.model.session import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.undo import announced, take_back
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso
 
 WINDOW = 600
@@ -48,9 +48,9 @@ class Scene:
     def sweep(self, **options: bool) -> SessionReport:
         return self.world.entry(self.world.sweep(**options), self.workspace)
 
-    def hook(self, said: Testimony) -> SweepReport:
+    def hook(self, said: WorkspaceEvent) -> SweepReport:
         """The look that a hook causes."""
-        return self.world.plugin.reaper().sweep(Request(suspects={self.workspace: said}))
+        return self.world.plugin.reaper().sweep(SweepRequest(suspects={self.workspace: said}))
 
     @property
     def mark(self) -> str:
@@ -161,7 +161,7 @@ def test_an_idle_session_that_is_used_before_its_deadline_stays_and_is_told_anew
 def test_a_hook_announces_too_and_the_deadline_is_the_hooks(scene: Scene) -> None:
     scene.sweep()
     scene.archive()
-    [entry] = scene.hook(Testimony.ARCHIVED).sessions
+    [entry] = scene.hook(WorkspaceEvent.ARCHIVED).sessions
     assert (entry.outcome, entry.protected_by) == ("none", "announced")
     mark = scene.mark
     assert scene.is_told()
@@ -175,7 +175,7 @@ def test_a_hook_announces_too_and_the_deadline_is_the_hooks(scene: Scene) -> Non
 def test_what_a_hook_announced_is_in_the_status_before_the_next_tick(scene: Scene) -> None:
     scene.sweep()
     scene.archive()
-    scene.hook(Testimony.ARCHIVED)
+    scene.hook(WorkspaceEvent.ARCHIVED)
     assert [one["session"] for one in operations.status(scene.world.plugin.reaper()).as_dict()["announced"]] == [scene.name]
 
 
@@ -230,7 +230,7 @@ def test_whatever_needs_no_notice_is_not_announced(worlds: Callable[..., World],
         scene.world.host.delete_worktree(scene.workspace)
     else:
         scene.world.host.delete(scene.workspace)
-    report = scene.hook(Testimony.DELETED) if reason == "deleted" else scene.world.sweep()
+    report = scene.hook(WorkspaceEvent.DELETED) if reason == "deleted" else scene.world.sweep()
     if reason == "dead" and scene.world.entry(report, scene.workspace).outcome == "none":
         scene.clock.seconds = 10
         report = scene.world.sweep()
@@ -294,7 +294,7 @@ def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_i
         archived.clock.seconds = hours * HOUR
         entry = archived.sweep()
         assert (entry.outcome, entry.protected_by) == ("none", "undone")
-        [entry] = archived.hook(Testimony.ARCHIVED).sessions
+        [entry] = archived.hook(WorkspaceEvent.ARCHIVED).sessions
         assert (entry.outcome, entry.protected_by) == ("none", "undone")
     assert not archived.is_told()
     assert take_back(archived.world.plugin.reaper()) == ()
@@ -311,7 +311,7 @@ def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_i
 def test_undone_it_still_goes_when_its_workspace_is_deleted(archived: Scene) -> None:
     undo(archived)
     archived.world.host.delete(archived.workspace)
-    [entry] = archived.hook(Testimony.DELETED).sessions
+    [entry] = archived.hook(WorkspaceEvent.DELETED).sessions
     assert entry.outcome == "reaped"
 
 

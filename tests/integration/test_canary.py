@@ -27,11 +27,12 @@ import workspace_reaper
 from workspace_hookspecs import ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.cli import main
 from workspace_reaper.ledger.locks import FileSweepLock
-from workspace_reaper.model.session import Rows, Unknown, Workspace
 from workspace_reaper.model.state import Alarm
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.operations.canary import last_run, run_canary
 from workspace_reaper.operations.canary import run as canary_runs
-from workspace_reaper.operations.canary.schedule import Patrol
+from workspace_reaper.operations.canary.schedule import CanarySchedule
 from workspace_reaper.operations.doctor import Check
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.tmux.canary import PREFIX
@@ -218,11 +219,13 @@ def test_a_registry_that_can_not_be_read(world: World, neighbours: Neighbours) -
 class RegistryInFront:
     """The world's registry, with another way to look up."""
 
-    def __init__(self, registry: Any, look_up: Callable[[Rows | Unknown, Collection[str]], Rows | Unknown]) -> None:
+    def __init__(
+        self, registry: Any, look_up: Callable[[LookupResult | Unknown, Collection[str]], LookupResult | Unknown]
+    ) -> None:
         self._registry = registry
         self._look_up = look_up
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
+    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
         return self._look_up(self._registry.look_up(ids, anchors), ids)
 
     def __getattr__(self, name: str) -> Any:
@@ -246,7 +249,7 @@ def test_a_registry_that_knows_everything(world: World, neighbours: Neighbours) 
 def test_an_error_in_a_step_leaves_nothing(world: World, neighbours: Neighbours, error: type[BaseException], nth: int) -> None:
     calls = iter(range(1, 10))
 
-    def look_up(rows: Rows, _ids: Collection[str]) -> Rows:
+    def look_up(rows: LookupResult, _ids: Collection[str]) -> LookupResult:
         if next(calls) == nth:
             raise error
         return rows
@@ -438,7 +441,7 @@ def test_the_command_obeys_signals_and_leaves_nothing(
 def test_the_daemon_sends_one_when_it_is_due(world: World, neighbours: Neighbours) -> None:
     reaper = world.plugin.reaper()
     for _ in range(2):  # the second finds that one was sent
-        patrol = Patrol(reaper, 3600.0)
+        patrol = CanarySchedule(reaper, 3600.0)
         patrol.start()
         wait_until(lambda: events(world) == ["canary"], PATIENCE)
         assert patrol.stop(PATIENCE)
@@ -451,13 +454,13 @@ def test_an_error_does_not_end_the_daemons_canaries(
 ) -> None:
     calls = iter(range(10))
 
-    def look_up(rows: Rows, _ids: Collection[str]) -> Rows:
+    def look_up(rows: LookupResult, _ids: Collection[str]) -> LookupResult:
         if not next(calls):
             raise RuntimeError("out of order")
         return rows
 
     put_in_front(world, look_up)
-    patrol = Patrol(world.plugin.reaper(), 0.05)
+    patrol = CanarySchedule(world.plugin.reaper(), 0.05)
     patrol.start()
     wait_until(lambda: "canary" in events(world), PATIENCE)
     assert patrol.stop(PATIENCE)
@@ -467,7 +470,7 @@ def test_an_error_does_not_end_the_daemons_canaries(
 
 def test_the_daemon_is_stopped_while_one_is_under_way(world: World, neighbours: Neighbours, front_tmux: FrontTmux) -> None:
     front_tmux.rules(Rule("new-session", hold="after", times=1))
-    patrol = Patrol(world.plugin.reaper(), 3600.0)
+    patrol = CanarySchedule(world.plugin.reaper(), 3600.0)
     patrol.start()
     wait_until(front_tmux.is_held, PATIENCE)
     assert not patrol.stop(0)
@@ -478,4 +481,4 @@ def test_the_daemon_is_stopped_while_one_is_under_way(world: World, neighbours: 
 
 
 def test_one_that_was_never_started_is_stopped(tmux_server: TmuxServer, world: World) -> None:
-    assert Patrol(world.plugin.reaper(), 3600.0).stop(0)
+    assert CanarySchedule(world.plugin.reaper(), 3600.0).stop(0)

@@ -20,7 +20,7 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
 from workspace_reaper.hosts.embedded import Embedded
-from workspace_reaper.model.session import Rows, Workspace
+from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.schemas.cao import CAO
 
@@ -44,7 +44,7 @@ def change(host: CaoHost, terminal: int, **columns: object) -> None:
 
 def known(host: CaoHost, name: str = "cao-a") -> Workspace | None:
     rows = open_registry(load_schema("cao"), str(host.path), {}).look_up([name], [])
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, LookupResult)
     return rows.found.get(name)
 
 

@@ -21,16 +21,16 @@ from tests.tools.world import World
 
 import workspace_reaper
 from workspace_reaper.cli import main
-from workspace_reaper.model.reap import Aftermath, Ended, Reap, Survivor
+from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.plugin import ReaperPlugin
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 NAME = "vk_a"
 OUTPUT = r"printf 'top\n'; seq 1 60; printf '\033[31mred\033[0m end\n'; exec sleep 100000"
-AFTERMATH = Aftermath(
-    ended=(Ended(41, "npm run dev", "TERM"),),
-    survivors=(Survivor(42, "gpg-agent\x1b]0;x\x07", "it serves the whole login"),),
+AFTERMATH = ProcessCleanup(
+    ended=(EndedProcess(41, "npm run dev", "TERM"),),
+    survivors=(SurvivingProcess(42, "gpg-agent\x1b]0;x\x07", "it serves the whole login"),),
     freed_bytes=812_433_408,
     freed_ports=("tcp 3000",),
 )

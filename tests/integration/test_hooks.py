@@ -11,7 +11,7 @@ from tests.tools.world import World
 
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
@@ -210,7 +210,7 @@ def test_what_a_hook_said_under_another_database_convicts_nobody(world: World, w
     """A deletion that was never carried out is remembered; then the database is replaced by an empty one."""
     present, other = world.workspaces(2)
     world.sweep()
-    world.plugin.reaper().testify({present: Testimony.DELETED})
+    world.plugin.reaper().record_events({present: WorkspaceEvent.DELETED})
     empty = worlds(servers=0).host.path
     empty.replace(world.host.path)
 
@@ -238,7 +238,7 @@ def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins,
 
 def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
     world.configure(enabled=False)
-    assert world.plugin.look_at({world.workspace(): Testimony.DELETED}, ()) == ()
+    assert world.plugin.look_at({world.workspace(): WorkspaceEvent.DELETED}, ()) == ()
 
 
 def told(caplog: pytest.LogCaptureFixture, word: str = "") -> list[str]:

@@ -17,12 +17,13 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer
 
-from workspace_reaper.daemon.watcher import LivingSessions, Noticing
+from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.session import Census, Source, Unknown
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.sqlite.watch import SqliteFeed
+from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
 PATIENCE = 30.0
 COUNT = 12
@@ -68,9 +69,9 @@ class Bench:
         self.host, self.writer, self.log, self.told = host, writer, log, Told()
         self.sessions = sessions
         schema = load_schema(host.schema)
-        self.feed = SqliteFeed(schema, str(host.path), busy_limit=0.2)
+        self.feed = SqliteWatcher(schema, str(host.path), busy_limit=0.2)
         registry = open_registry(schema, str(host.path), {}, busy_limit=0.2)
-        self.noticing = Noticing(self.feed, self.told, registry, lambda: self.sessions, self.told.doubt)
+        self.noticing = DatabaseWatcher(self.feed, self.told, registry, lambda: self.sessions, self.told.doubt)
 
     def __enter__(self) -> Bench:
         self.noticing.start()
@@ -365,9 +366,9 @@ def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writ
     bench = benches(vibe(tmp_path / "db.v2.sqlite"))
     assert bench.noticing.stop(PATIENCE)
     registry = open_registry(load_schema("vibe-kanban"), str(bench.path), {})
-    feed = SqliteFeed(load_schema("vibe-kanban"), str(bench.path), busy_limit=1.0)
+    feed = SqliteWatcher(load_schema("vibe-kanban"), str(bench.path), busy_limit=1.0)
 
-    class Missing(SqliteFeed):
+    class Missing(SqliteWatcher):
         looks = 0
 
         def __init__(self) -> None:
@@ -376,19 +377,21 @@ def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writ
         def wait(self, timeout: float) -> bool:
             return feed.wait(0) or self.looks < 2
 
-        def read(self) -> Census | Unknown:
+        def read(self) -> WorkspaceList | Unknown:
             self.looks += 1
             answer = feed.read()
-            if self.looks == 2 and isinstance(answer, Census):
+            if self.looks == 2 and isinstance(answer, WorkspaceList):
                 fewer = answer.workspaces - {bench.id(1)}
-                return Census(answer.place, answer.schema, answer.oldest, answer.epoch, answer.clock, fewer, answer.archived)
+                return WorkspaceList(
+                    answer.place, answer.schema, answer.oldest, answer.epoch, answer.clock, fewer, answer.archived
+                )
             return answer
 
         def close(self) -> None:
             feed.close()
 
     missing, told = Missing(), Told()
-    noticing = Noticing(missing, told, registry, frozenset)
+    noticing = DatabaseWatcher(missing, told, registry, frozenset)
     noticing.start()
     wait_until(lambda: missing.looks >= 2, PATIENCE)
     writer.commit(bench.path, *bench.delete(2))
@@ -400,14 +403,14 @@ def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writ
 class Faulty:
     """A feed that goes wrong in ways in which ours should not."""
 
-    def __init__(self, *answers: Census | Unknown | Exception) -> None:
+    def __init__(self, *answers: WorkspaceList | Unknown | Exception) -> None:
         self.answers = list(answers)
         self.closed = False
 
     def wait(self, timeout: float) -> bool:
         return not self.closed
 
-    def read(self) -> Census | Unknown:
+    def read(self) -> WorkspaceList | Unknown:
         if not self.answers:
             return Unknown(Source.REGISTRY, "no more")
         answer = self.answers.pop(0)
@@ -420,7 +423,9 @@ class Faulty:
 
 
 def test_nothing_ends_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    noticing = Noticing(Faulty(RuntimeError("odd")), Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {}))
+    noticing = DatabaseWatcher(
+        Faulty(RuntimeError("odd")), Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})
+    )
     before = noticing.beat
     noticing.start()
     wait_until(lambda: "noticing failed" in caplog.text, PATIENCE)
@@ -430,7 +435,7 @@ def test_nothing_ends_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def test_a_look_up_that_is_unknown_is_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     host = vibe(tmp_path / "db.v2.sqlite")
-    feed = SqliteFeed(load_schema("vibe-kanban"), str(host.path), busy_limit=1.0)
+    feed = SqliteWatcher(load_schema("vibe-kanban"), str(host.path), busy_limit=1.0)
     before = feed.read()
     host.delete(host.new_id(1))
     now = feed.read()
@@ -438,7 +443,7 @@ def test_a_look_up_that_is_unknown_is_asked_again(tmp_path: Path, caplog: pytest
     told = Told()
     registry = open_registry(load_schema("vibe-kanban"), str(host.path), {})
     host.path.rename(tmp_path / "moved")
-    noticing = Noticing(Faulty(before, *[now] * 100), told, registry, frozenset)
+    noticing = DatabaseWatcher(Faulty(before, *[now] * 100), told, registry, frozenset)
     noticing.start()
     wait_until(lambda: "does not exist" in caplog.text, PATIENCE)
     (tmp_path / "moved").rename(host.path)
@@ -456,7 +461,7 @@ def test_a_plugin_that_raises(bench: Bench) -> None:
 
 def test_a_noticing_that_was_never_started(tmp_path: Path) -> None:
     feed = Faulty()
-    assert Noticing(feed, Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})).stop(PATIENCE)
+    assert DatabaseWatcher(feed, Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})).stop(PATIENCE)
     assert feed.closed
 
 
@@ -464,7 +469,7 @@ def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path) -> None:
     tmux_server.new_session("ws-one")
     tmux_server.new_session("other")
     nobody = str(short_tmp / "nobody")
-    names = Names({tmux_server.path: ("ws-(?P<id>.+)",), nobody: ("(?P<id>.+)",)}, lambda text: text)
+    names = SessionMatcher({tmux_server.path: ("ws-(?P<id>.+)",), nobody: ("(?P<id>.+)",)}, lambda text: text)
     assert LivingSessions([tmux_server.path, nobody], names)() == {"one"}
     (short_tmp / "file").touch()
     assert LivingSessions([str(short_tmp / "file"), tmux_server.path], names)() is None

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tests.tools.tmux import TmuxServer
 
-from workspace_reaper.model.session import Unknown
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.observe import Observation, observe
 from workspace_reaper.tmux import TmuxTerminal
 
@@ -16,7 +16,7 @@ TOO_LONG = "/tmp/" + "x" * 200
 
 
 def looked(*sockets: str, only: set[str] | None = None) -> Observation:
-    names = Names(dict.fromkeys(sockets, ("ws_(?P<id>.+)",)), lambda text: text)
+    names = SessionMatcher(dict.fromkeys(sockets, ("ws_(?P<id>.+)",)), lambda text: text)
     return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only)
 
 

@@ -13,7 +13,7 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, session_name
 
 from workspace_reaper.model.errors import ConfigurationError, NoSuchSession, UnreadableSocket
-from workspace_reaper.model.session import Source
+from workspace_reaper.model.unknown import Source
 from workspace_reaper.operations import doctor
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.wiring import Reaper

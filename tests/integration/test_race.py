@@ -21,7 +21,7 @@ from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 ROUNDS = 20
 SESSIONS = 200
@@ -117,7 +117,7 @@ class Visitors:
                     self._selector.unregister(key.fd)
 
 
-class Steady(Pace):
+class Steady(BatchSize):
     """The same number of sessions in each batch, so that there are many joints."""
 
     def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:

@@ -16,10 +16,10 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
-from workspace_reaper.model.session import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.restore import is_restorable
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 
 Worlds = Callable[..., World]
 HOUR = 3600
@@ -105,7 +105,7 @@ def test_what_was_deleted_goes_all_the_same_and_the_history_says_that_it_was_not
     world.sweep()
     world.host.delete(deleted)
     (world.state_dir / "snapshots").write_text("in the way")
-    report = world.plugin.reaper().sweep(Request(suspects={deleted: Testimony.DELETED}))
+    report = world.plugin.reaper().sweep(SweepRequest(suspects={deleted: WorkspaceEvent.DELETED}))
     assert world.entry(report, deleted).outcome == "reaped"
     assert report.exit_code == 3
     [row] = world.cli_json("history")

@@ -24,7 +24,7 @@ from tests.tools.world import World
 from workspace_reaper.model.errors import CannotRestore, ReaperError, UnreadableSocket
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.operations.restore import Restored, command_line, restore, undo
-from workspace_reaper.tmux import PaneFeeds
+from workspace_reaper.tmux import PaneInput
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks at another process through /proc")
 HOSTILE = [
@@ -398,7 +398,7 @@ def test_a_damaged_scrollback_is_found_half_way(plain: World, tmp_path: Path) ->
 
 def test_a_pane_that_does_not_start_or_read_or_live_is_noticed(short_tmp: Path) -> None:
     text = ["x" * 1000] * 1000
-    with PaneFeeds(short_tmp, patience=0.2) as feeds:
+    with PaneInput(short_tmp, patience=0.2) as feeds:
         words = {pane: feeds.starter(pane, ()) for pane in ("never", "stuck", "dead")}
         with pytest.raises(CannotRestore, match="did not start"):
             feeds.feed("never", "", text)
@@ -477,7 +477,7 @@ def interrupted(world: World, front: FrontTmux, gone: Reap, moment: str, number:
 def test_the_pipes_are_private_whatever_the_umask(short_tmp: Path) -> None:
     before = os.umask(0)
     try:
-        with PaneFeeds(short_tmp) as feeds:
+        with PaneInput(short_tmp) as feeds:
             words = feeds.starter("%1", ())
             [place] = short_tmp.iterdir()
             assert stat.S_IMODE(place.stat().st_mode) == 0o700

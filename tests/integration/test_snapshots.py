@@ -19,9 +19,9 @@ from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import CapturedPane, PaneSnapshot, SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
-from workspace_reaper.tmux.capture import Capturing
+from workspace_reaper.tmux.capture import PaneCapture
 from workspace_reaper.tmux.client import Client, Completed
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_each_batch_has_marks_of_its_own_that_nobody_can_guess(tmux_server: Tmux
             return Client(["-u", "-S", tmux_server.path, "source", "-"], piped=True, stdout=spool).finish(commands, 5)
 
         keys = [order.key for order in orders_of(tmux_server).values()]
-        found = list(Capturing(ask, spool, 100, Pace(1)).run(keys))
+        found = list(PaneCapture(ask, spool, 100, BatchSize(1)).run(keys))
     assert sum(isinstance(it, CapturedPane) for it in found) == 3
     marks = [commands.split("'")[1].removesuffix(" 0") for commands in asked]
     assert len(asked) > 2

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from tests.tools.world import World, outcomes
 
-from workspace_reaper.model.session import Source
+from workspace_reaper.model.unknown import Source
 
 
 def test_it_reaps_what_is_archived_and_keeps_the_rest(world: World) -> None:

@@ -13,8 +13,9 @@ from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Listing, Source, Unknown
-from workspace_reaper.tmux import TmuxTerminal, client, socket_path
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.tmux import TmuxTerminal, server, socket_path
 
 STAMP = "0123abcd"
 NOBODY = 65534
@@ -125,7 +126,7 @@ def as_nobody(function: Callable[[], object]) -> object:
 
 @both
 def test_a_directory_without_permission(short_tmp: Path, panes: bool) -> None:
-    assert client  # imported before we become nobody, who may not read it
+    assert server  # imported before we become nobody, who may not read it
     directory = short_tmp / "d"
     directory.mkdir(mode=0o000)
     try:

@@ -6,7 +6,8 @@ import pytest
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 
-from workspace_reaper.model.session import Listing, Source, Unknown
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.formats import session_format
 

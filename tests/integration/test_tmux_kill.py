@@ -12,7 +12,8 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Answer, Guard, KillAnswers, Listing, Session
+from workspace_reaper.model.session import Listing, Session
+from workspace_reaper.model.verdict import Guard, KillResult, KillResults
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "0123abcd"
@@ -61,14 +62,14 @@ def a_second_later(session: Session) -> None:
     wait_until(lambda: time.time() >= session.activity + 1)
 
 
-def killed(server: TmuxServer, terminal: TmuxTerminal, guard: Guard) -> Answer:
+def killed(server: TmuxServer, terminal: TmuxTerminal, guard: Guard) -> KillResult:
     """What the guard says, checked against what is there afterwards."""
     before = server.session_ids()
     answers = terminal.kill([guard])
     assert answers.error is None
     assert answers.answers.keys() == {guard.key.session_id}
     answer = answers.answers[guard.key.session_id]
-    assert server.session_ids() == before - ({guard.key.session_id} if answer is Answer.KILLED else set())
+    assert server.session_ids() == before - ({guard.key.session_id} if answer is KillResult.KILLED else set())
     return answer
 
 
@@ -77,13 +78,13 @@ def test_a_session_that_another_registry_has_stamped_since_is_spared(
 ) -> None:
     guard = guard_of(session)
     tmux_server.set_option(session.key.session_id, "@workspace_owner", "ffff")
-    assert killed(tmux_server, terminal, guard) is Answer.SPARED
-    assert killed(tmux_server, terminal, replace(guard, unowned=False)) is Answer.KILLED
+    assert killed(tmux_server, terminal, guard) is KillResult.SPARED
+    assert killed(tmux_server, terminal, replace(guard, unowned=False)) is KillResult.KILLED
 
 
 def test_an_idle_session_is_killed(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
-    assert killed(tmux_server, terminal, guard_of(session)) is Answer.KILLED
-    assert killed(tmux_server, terminal, guard_of(session)) is Answer.GONE
+    assert killed(tmux_server, terminal, guard_of(session)) is KillResult.KILLED
+    assert killed(tmux_server, terminal, guard_of(session)) is KillResult.GONE
 
 
 def test_a_session_that_is_gone_while_a_client_looks_at_another(
@@ -92,7 +93,9 @@ def test_a_session_that_is_gone_while_a_client_looks_at_another(
     """A missing target falls back to the session of some client, in tmux."""
     tmux_server.run("kill-session", "-t", session.key.session_id)
     tmux_server.attach(tmux_server.new_session("watched"))
-    assert killed(tmux_server, terminal, guard_of(session, **without("activity", "unattached", "quiet_since"))) is Answer.GONE
+    assert (
+        killed(tmux_server, terminal, guard_of(session, **without("activity", "unattached", "quiet_since"))) is KillResult.GONE
+    )
 
 
 @pytest.mark.parametrize("field", ["server_pid", "server_start", "created"])
@@ -101,7 +104,7 @@ def test_another_identity_is_spared(
     tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session, field: str, by: int
 ) -> None:
     other = session.key._replace(**{field: getattr(session.key, field) + by})
-    assert killed(tmux_server, terminal, guard_of(session, key=other)) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard_of(session, key=other)) is KillResult.SPARED
 
 
 @pytest.mark.parametrize("value", ["1", "0"])
@@ -110,17 +113,17 @@ def test_a_kept_session_is_spared_whatever_the_reason(
     tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session, value: str, changes: dict[str, Any]
 ) -> None:
     tmux_server.set_option(session.key.session_id, "@reaper_keep", value)
-    assert killed(tmux_server, terminal, guard_of(session, **changes)) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard_of(session, **changes)) is KillResult.SPARED
     tmux_server.run("set-option", "-u", "-t", session.key.session_id, "@reaper_keep")
-    assert killed(tmux_server, terminal, guard_of(session, **changes)) is Answer.KILLED
+    assert killed(tmux_server, terminal, guard_of(session, **changes)) is KillResult.KILLED
 
 
 def test_a_client_that_was_there_since_the_listing(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     a_second_later(session)
     tmux_server.attach(session.key.session_id).detach()
     only_activity = guard_of(session, **without("unattached", "quiet_since"))
-    assert killed(tmux_server, terminal, only_activity) is Answer.SPARED
-    assert killed(tmux_server, terminal, replace(only_activity, activity=None)) is Answer.KILLED
+    assert killed(tmux_server, terminal, only_activity) is KillResult.SPARED
+    assert killed(tmux_server, terminal, replace(only_activity, activity=None)) is KillResult.KILLED
 
 
 @pytest.mark.parametrize("do", ["look on", "suspend", "lock"])
@@ -130,9 +133,9 @@ def test_an_attached_session_is_spared(tmux_server: TmuxServer, terminal: TmuxTe
         getattr(client, do)()
         assert tmux_server.show(session.key.session_id, "#{session_attached}") == "0"
     only_unattached = guard_of(session, **without("activity", "quiet_since"))
-    assert killed(tmux_server, terminal, only_unattached) is Answer.SPARED
+    assert killed(tmux_server, terminal, only_unattached) is KillResult.SPARED
     client.kill()
-    assert killed(tmux_server, terminal, only_unattached) is Answer.KILLED
+    assert killed(tmux_server, terminal, only_unattached) is KillResult.KILLED
 
 
 @pytest.mark.parametrize("do", ["look on", "suspend"])
@@ -144,9 +147,9 @@ def test_a_session_with_an_attached_group_peer_is_spared(
     if do != "look on":
         getattr(client, do)()
     only_unattached = guard_of(session, **without("activity", "quiet_since"))
-    assert killed(tmux_server, terminal, only_unattached) is Answer.SPARED
+    assert killed(tmux_server, terminal, only_unattached) is KillResult.SPARED
     client.kill()
-    assert killed(tmux_server, terminal, only_unattached) is Answer.KILLED
+    assert killed(tmux_server, terminal, only_unattached) is KillResult.KILLED
 
 
 @pytest.mark.parametrize("where", ["current window", "another window"])
@@ -160,9 +163,9 @@ def test_fresh_output_spares(tmux_server: TmuxServer, terminal: TmuxTerminal, se
     first = session.panes[0].pane_id
     tmux_server.run("send-keys", "-t", first, "x", "Enter")
     wait_until(lambda: max(it.activity for it in sessions_of(terminal)[session_id].windows) > (only_quiet.quiet_since or 0))
-    assert killed(tmux_server, terminal, only_quiet) is Answer.SPARED
+    assert killed(tmux_server, terminal, only_quiet) is KillResult.SPARED
     latest = max(window.activity for window in sessions_of(terminal)[session_id].windows)
-    assert killed(tmux_server, terminal, replace(only_quiet, quiet_since=latest)) is Answer.KILLED
+    assert killed(tmux_server, terminal, replace(only_quiet, quiet_since=latest)) is KillResult.KILLED
 
 
 def test_a_living_pane_spares_what_was_dead(tmux_server: TmuxServer, terminal: TmuxTerminal) -> None:
@@ -172,10 +175,10 @@ def test_a_living_pane_spares_what_was_dead(tmux_server: TmuxServer, terminal: T
     wait_until(lambda: tmux_server.show(session_id, "#{pane_dead}") == "1")
     guard = guard_of(sessions_of(terminal)[session_id], all_panes_dead=True)
     tmux_server.run("respawn-pane", "-t", f"{session_id}:", "exec sleep 100000")
-    assert killed(tmux_server, terminal, guard) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard) is KillResult.SPARED
     tmux_server.run("respawn-pane", "-k", "-t", f"{session_id}:", "exit 0")
     wait_until(lambda: tmux_server.show(session_id, "#{pane_dead}") == "1")
-    assert killed(tmux_server, terminal, guard) is Answer.KILLED
+    assert killed(tmux_server, terminal, guard) is KillResult.KILLED
 
 
 def test_the_prefix_of_a_name_is_no_target(tmux_server: TmuxServer, terminal: TmuxTerminal) -> None:
@@ -183,21 +186,21 @@ def test_the_prefix_of_a_name_is_no_target(tmux_server: TmuxServer, terminal: Tm
     first = tmux_server.new_session("a")
     second = tmux_server.new_session("ab")
     guard = guard_of(sessions_of(terminal)[first])
-    assert killed(tmux_server, terminal, guard) is Answer.KILLED
-    assert killed(tmux_server, terminal, guard) is Answer.GONE
+    assert killed(tmux_server, terminal, guard) is KillResult.KILLED
+    assert killed(tmux_server, terminal, guard) is KillResult.GONE
     assert tmux_server.session_ids() == {second}
 
 
 def test_another_session_that_took_the_name(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     tmux_server.run("kill-session", "-t", session.key.session_id)
     tmux_server.new_session("work")
-    assert killed(tmux_server, terminal, guard_of(session)) is Answer.GONE
+    assert killed(tmux_server, terminal, guard_of(session)) is KillResult.GONE
 
 
 def test_the_last_session_still_answers(tmux_server: TmuxServer, terminal: TmuxTerminal) -> None:
     session_id = tmux_server.new_session("last")
     answers = terminal.kill([guard_of(sessions_of(terminal)[session_id])])
-    assert answers.answers == {session_id: Answer.KILLED}
+    assert answers.answers == {session_id: KillResult.KILLED}
     assert answers.error is None
     wait_until(lambda: not tmux_server.is_alive())
     assert terminal.observe(STAMP) == Listing(tmux_server.path, (), answered=False)
@@ -208,7 +211,7 @@ def test_a_server_that_hands_out_the_same_id_again(tmux_server: TmuxServer, term
     guard = guard_of(sessions_of(terminal)[session_id], **without("activity", "unattached", "quiet_since"))
     tmux_server.kill()
     assert tmux_server.new_session("work") == session_id
-    assert killed(tmux_server, terminal, guard) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard) is KillResult.SPARED
 
 
 def test_a_guard_of_another_socket_is_refused(tmux_servers: Callable[[], TmuxServer]) -> None:
@@ -218,7 +221,7 @@ def test_a_guard_of_another_socket_is_refused(tmux_servers: Callable[[], TmuxSer
     assert here_id == there_id
     session = sessions_of(TmuxTerminal(there.path))[there_id]
     answers = TmuxTerminal(here.path).kill([guard_of(session)])
-    assert answers.answers == {here_id: Answer.NONE}
+    assert answers.answers == {here_id: KillResult.NONE}
     assert there.path in (answers.error or "")
     assert here.session_ids() == {here_id}
 
@@ -226,12 +229,12 @@ def test_a_guard_of_another_socket_is_refused(tmux_servers: Callable[[], TmuxSer
 def test_a_bad_guard_holds_nobody_up(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     bad = guard_of(session, key=session.key._replace(session_id="$1; kill-server"))
     answers = terminal.kill([bad, guard_of(session)])
-    assert answers.answers == {"$1; kill-server": Answer.NONE, session.key.session_id: Answer.KILLED}
+    assert answers.answers == {"$1; kill-server": KillResult.NONE, session.key.session_id: KillResult.KILLED}
     assert "is no tmux session id" in (answers.error or "")
 
 
 def test_nothing_to_kill_asks_nobody(terminal: TmuxTerminal, front_tmux: FrontTmux) -> None:
-    assert terminal.kill([]) == KillAnswers({}, 0.0)
+    assert terminal.kill([]) == KillResults({}, 0.0)
     assert front_tmux.calls() == []
 
 
@@ -244,7 +247,7 @@ def test_many_at_once(tmux_server: TmuxServer, terminal: TmuxTerminal, front_tmu
     calls = len(front_tmux.calls())
     answers = terminal.kill([guard_of(session) for session in sessions.values()])
     assert len(front_tmux.calls()) == calls + 1
-    assert answers.answers == dict.fromkeys(doomed, Answer.KILLED) | dict.fromkeys(spared, Answer.SPARED)
+    assert answers.answers == dict.fromkeys(doomed, KillResult.KILLED) | dict.fromkeys(spared, KillResult.SPARED)
     assert answers.error is None
     assert answers.seconds > 0
     assert tmux_server.session_ids() == spared
@@ -254,7 +257,7 @@ def test_a_stopped_server_kills_nothing_later(tmux_server: TmuxServer, session: 
     before = tmux_server.session_ids()
     tmux_server.stop()
     answers = TmuxTerminal(tmux_server.path, limit=0.5).kill([guard_of(session)])
-    assert answers.answers == {session.key.session_id: Answer.NONE}
+    assert answers.answers == {session.key.session_id: KillResult.NONE}
     assert "did not answer" in (answers.error or "")
     tmux_server.resume()
     for _ in range(3):  # each is served after whatever had been waiting
@@ -264,7 +267,7 @@ def test_a_stopped_server_kills_nothing_later(tmux_server: TmuxServer, session: 
 def test_a_dead_server_gives_no_answer(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     tmux_server.kill_hard()
     answers = terminal.kill([guard_of(session)])
-    assert answers.answers == {session.key.session_id: Answer.NONE}
+    assert answers.answers == {session.key.session_id: KillResult.NONE}
     assert "no server running" in (answers.error or "")
 
 
@@ -281,7 +284,7 @@ def test_a_dead_server_gives_no_answer(tmux_server: TmuxServer, terminal: TmuxTe
 )
 def test_no_line_is_no_answer(terminal: TmuxTerminal, session: Session, front_tmux: FrontTmux, rule: dict[str, object]) -> None:
     front_tmux.rules(rule)
-    assert terminal.kill([guard_of(session)]).answers == {session.key.session_id: Answer.NONE}
+    assert terminal.kill([guard_of(session)]).answers == {session.key.session_id: KillResult.NONE}
 
 
 def test_answers_before_an_error_count(
@@ -289,7 +292,7 @@ def test_answers_before_an_error_count(
 ) -> None:
     front_tmux.rules(Rule("source-file", stdout="killed $77\n", stderr="lost server\n"))
     answers = terminal.kill([guard_of(session)])
-    assert answers.answers == {session.key.session_id: Answer.KILLED}
+    assert answers.answers == {session.key.session_id: KillResult.KILLED}
     assert "lost server" in (answers.error or "")
 
 
@@ -325,7 +328,7 @@ def test_keeping(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Sessi
     session_id = session.key.session_id
     assert terminal.keep(session.key, on=True)
     assert sessions_of(terminal)[session_id].kept
-    assert killed(tmux_server, terminal, guard_of(session)) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard_of(session)) is KillResult.SPARED
     assert terminal.keep(session.key, on=False)
     assert not sessions_of(terminal)[session_id].kept
     assert terminal.keep(session.key, on=False)
@@ -346,4 +349,4 @@ def test_keeping_what_is_not_there_any_more(tmux_server: TmuxServer, terminal: T
 def test_an_option_of_the_whole_server_keeps_too(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     tmux_server.run("set-option", "-g", "@reaper_keep", "1")
     assert not terminal.keep(session.key, on=False)
-    assert killed(tmux_server, terminal, guard_of(session)) is Answer.SPARED
+    assert killed(tmux_server, terminal, guard_of(session)) is KillResult.SPARED

@@ -9,7 +9,8 @@ import pytest
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Answer, Guard, Listing
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.verdict import Guard, KillResult
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "ab"
@@ -56,7 +57,7 @@ def test_a_client_that_was_started_ahead_kills_what_it_is_told_then(tmux_server:
     keys = {session.key.session_id: session.key for session in listing.sessions}
     terminal.get_ready()
     guard = Guard(keys[ids[0]], activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
-    assert terminal.kill([guard]).answers == {ids[0]: Answer.KILLED}
+    assert terminal.kill([guard]).answers == {ids[0]: KillResult.KILLED}
     assert tmux_server.session_ids() == {ids[1]}
 
 
@@ -85,5 +86,5 @@ def test_a_client_that_died_while_it_waited_is_replaced(tmux_server: TmuxServer)
     listing = terminal.observe(STAMP)
     assert isinstance(listing, Listing)
     guard = Guard(listing.sessions[0].key, activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
-    assert list(terminal.kill([guard]).answers.values()) == [Answer.KILLED]
+    assert list(terminal.kill([guard]).answers.values()) == [KillResult.KILLED]
     assert children() == before

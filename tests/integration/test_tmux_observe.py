@@ -14,7 +14,8 @@ from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
-from workspace_reaper.model.session import Listing, Server, Session, Stamp, Unknown
+from workspace_reaper.model.session import Listing, Owner, Server, Session
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.tmux import TmuxTerminal
 
 STAMP = "0123abcd"
@@ -112,7 +113,7 @@ def test_the_same_sessions_without_any_locale(tmux_server: TmuxServer) -> None:
 
 
 def test_whose_stamp_it_carries(tmux_server: TmuxServer) -> None:
-    stamps = {"none": Stamp.NONE, "ours": Stamp.OURS, "foreign": Stamp.FOREIGN, "odd": Stamp.FOREIGN}
+    stamps = {"none": Owner.NONE, "ours": Owner.OURS, "foreign": Owner.FOREIGN, "odd": Owner.FOREIGN}
     for name in stamps:
         tmux_server.new_session(name)
     ids = {session.name: session.key.session_id for session in observe(tmux_server).sessions}

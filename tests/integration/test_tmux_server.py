@@ -13,7 +13,7 @@ from libtmux.common import tmux_cmd
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 
-from workspace_reaper.tmux.client import ReaperServer, TmuxCommand
+from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
 
 @pytest.fixture

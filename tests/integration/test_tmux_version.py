@@ -16,7 +16,7 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import real_tmux
 from tests.tools.world import World, outcomes
 
-from workspace_reaper.model.errors import UnfitTmux
+from workspace_reaper.model.errors import UnsupportedTmux
 
 ROOT = Path(__file__).parents[2]
 REFUSAL = "the tmux on PATH is 3.1c, which is too old: install tmux 3.2a or later"
@@ -58,7 +58,7 @@ def test_in_a_host_it_is_an_error_in_the_log_until_tmux_is_a_newer_one(
             plugin.on_workspace_archived(old_tmux.host.new_id(1))
             assert plugin.drain(30)
     assert [record.getMessage() for record in caplog.records] == [f"tmux can't be used, so nothing is reaped: {REFUSAL}"]
-    with pytest.raises(UnfitTmux, match="too old"):
+    with pytest.raises(UnsupportedTmux, match="too old"):
         plugin.sweep()
     assert len(old_tmux.server.session_ids()) == 1
     monkeypatch.setenv("PATH", os.environ["PATH"].partition(os.pathsep)[2])
@@ -80,7 +80,7 @@ def test_who_does_not_tell_the_version_is_asked_again_and_does_no_harm(world: Wo
     front_tmux.rules(Rule("-V", real=False, exit_code=1))
     assert outcomes(world.sweep()) == {archived: "reaped"}
     front_tmux.rules(Rule("-V", real=False, stdout="tmux 3.1c\n"))
-    with pytest.raises(UnfitTmux):
+    with pytest.raises(UnsupportedTmux):
         world.sweep()
 
 

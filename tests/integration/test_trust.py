@@ -22,13 +22,14 @@ from tests.tools.world import World
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.ledger.locks import FileSweepLock, Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError, LedgerError
-from workspace_reaper.model.session import Listing, Unknown
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations import doctor
 from workspace_reaper.settings import load_settings
 from workspace_reaper.snapshots.files import make_root
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.responses import not_ours
-from workspace_reaper.util.permissions import Distrust, distrust, distrust_of_way, make_private
+from workspace_reaper.util.permissions import UnsafePermissions, check_permissions, distrust_of_way, make_private
 
 NOBODY = 65534
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -43,8 +44,8 @@ def give_away(path: Path) -> None:
     os.chown(path, NOBODY, -1, follow_symlinks=False)
 
 
-def fault(path: Path) -> Distrust:
-    found = distrust(path)
+def fault(path: Path) -> UnsafePermissions:
+    found = check_permissions(path)
     assert found is not None
     return found
 
@@ -65,20 +66,20 @@ def file(tmp_path: Path) -> Path:
 def test_a_private_file_may_be_read_by_all(file: Path, mode: int) -> None:
     file.chmod(mode)
     file.parent.chmod(0o755)
-    assert distrust(file) is None
-    assert distrust(file.parent) is None
+    assert check_permissions(file) is None
+    assert check_permissions(file.parent) is None
 
 
 @pytest.mark.parametrize("missing", ["gone", "gone/further", "file/below a file"])
 def test_what_is_missing_is_as_safe_as_what_leads_there(file: Path, missing: str) -> None:
-    assert distrust(file.parent / missing) is None
+    assert check_permissions(file.parent / missing) is None
     file.parent.chmod(0o777)
     assert fault(file.parent / missing).place == str(file.parent)
 
 
 def test_nobody_can_take_away_what_is_ours_from_a_sticky_directory(file: Path) -> None:
     file.parent.chmod(0o1777)
-    assert distrust(file) is None
+    assert check_permissions(file) is None
     assert fault(file.parent).do == f"chmod o-w {file.parent}", "it is no place of our own, though"
 
 
@@ -86,18 +87,18 @@ def test_a_link_of_ours_to_a_place_of_ours(file: Path, tmp_path: Path, monkeypat
     (tmp_path / "link").symlink_to("own/../own")
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / "link" / "file", Path("link/file"), Path("link/../link/./file")):
-        assert distrust(path) is None
+        assert check_permissions(path) is None
     file.chmod(0o666)
     assert fault(Path("link/file")).place == str(file)
 
 
 def test_links_without_end_are_for_whoever_opens_them(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to("round")
-    assert distrust(tmp_path / "round") is None
+    assert check_permissions(tmp_path / "round") is None
 
 
 def test_a_name_that_can_not_be_one() -> None:
-    assert distrust("/" + "x" * 5000) is None
+    assert check_permissions("/" + "x" * 5000) is None
 
 
 # Who else may write
@@ -112,7 +113,7 @@ def test_what_all_may_write_is_refused(file: Path, tmp_path: Path, which: str, m
     assert found.why == f"{place}, of the user {ME}, may be written by others (mode {mode | 0o100:04o})"
     assert found.do == f"chmod o-w {place}"
     subprocess.run(found.do, shell=True, check=True)
-    assert distrust(file) is None, "what it says mends it"
+    assert check_permissions(file) is None, "what it says mends it"
 
 
 def test_a_name_that_a_shell_would_take_apart(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_name_that_a_shell_would_take_apart(tmp_path: Path) -> None:
     odd.mkdir()
     odd.chmod(0o777)
     subprocess.run(fault(odd).do, shell=True, check=True, cwd=tmp_path)
-    assert distrust(odd) is None
+    assert check_permissions(odd) is None
     assert not list(tmp_path.rglob("x"))
 
 
@@ -157,7 +158,7 @@ def test_the_group_of_one_user_alone_is_as_good_as_private(short_tmp: Path) -> N
     path.chmod(0o664)
     os.chown(path, user.pw_uid, user.pw_gid)
     with acting_as(user):
-        assert distrust(path) is None
+        assert check_permissions(path) is None
     os.chown(path, 0, user.pw_gid)
     found = fault(path)
     assert found.why == f"{path}, of the user root, may be written by the group {user.pw_name} (mode 0664)"
@@ -179,7 +180,7 @@ def test_root_and_the_group_of_root_are_nobody_else(file: Path) -> None:
         pytest.skip("only root has files of root")
     file.chmod(0o664)
     file.parent.chmod(0o775)
-    assert distrust(file) is None
+    assert check_permissions(file) is None
 
 
 def test_permissions_for_single_users_are_not_those_of_the_group(file: Path) -> None:
@@ -191,7 +192,7 @@ def test_permissions_for_single_users_are_not_those_of_the_group(file: Path) -> 
         pytest.skip("this file system, or this system, has no such lists")
     assert stat.S_IMODE(file.stat().st_mode) == 0o660
     subprocess.run(fault(file).do, shell=True, check=True)
-    assert distrust(file) is None
+    assert check_permissions(file) is None
 
 
 # Whose it is
@@ -208,7 +209,7 @@ def test_what_belongs_to_another_user_is_refused(file: Path, tmp_path: Path, whi
     assert f"the reaper runs as {ME}" in found.why
     mend = found.do.rpartition("as root: ")[2]
     subprocess.run(mend, shell=True, check=True)
-    assert distrust(file) is None
+    assert check_permissions(file) is None
 
 
 def test_another_user_s_link_is_refused_although_it_leads_to_a_place_of_ours(file: Path, tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_another_user_s_link_is_refused_although_it_leads_to_a_place_of_ours(fil
     found = fault(tmp_path / "ours" / "file")
     assert found.why.startswith(f"{link} is a symbolic link of the user {pwd.getpwuid(NOBODY).pw_name} ")
     subprocess.run(found.do.rpartition("as root: ")[2], shell=True, check=True)
-    assert distrust(tmp_path / "ours" / "file") is None
+    assert check_permissions(tmp_path / "ours" / "file") is None
 
 
 def test_a_link_of_ours_into_someone_else_s_place_is_refused(file: Path, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_root_s_own_links_are_followed(short_tmp: Path) -> None:
     os.chown(short_tmp / "own", user.pw_uid, user.pw_gid)
     (short_tmp / "link").symlink_to("own")
     with acting_as(user):
-        assert distrust(short_tmp / "link" / "file") is None
+        assert check_permissions(short_tmp / "link" / "file") is None
 
 
 def test_inside_a_user_namespace_those_outside_are_no_other_users(short_tmp: Path) -> None:
@@ -249,7 +250,7 @@ def test_inside_a_user_namespace_those_outside_are_no_other_users(short_tmp: Pat
         pytest.skip("no user namespace can be made here")
     short_tmp.chmod(0o755)
     assert fault(short_tmp).place == str(short_tmp)
-    code = "import sys; from workspace_reaper.util.permissions import distrust; print(distrust(sys.argv[1]))"
+    code = "import sys; from workspace_reaper.util.permissions import check_permissions; print(check_permissions(sys.argv[1]))"
     done = subprocess.run([*unshare, sys.executable, "-c", code, str(short_tmp)], capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"
 
@@ -266,7 +267,7 @@ def test_directories_of_ours_are_private_whatever_the_umask(tmp_path: Path, umas
     finally:
         os.umask(before)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")} == {0o700}
-    assert distrust(tmp_path / "a" / "b" / "c") is None
+    assert check_permissions(tmp_path / "a" / "b" / "c") is None
 
 
 def test_a_directory_can_not_be_made_below_a_file(file: Path) -> None:
@@ -451,4 +452,4 @@ def test_the_permissions_of_a_socket_itself_are_tmux_s_own(short_tmp: Path) -> N
     (short_tmp / "s").touch()
     (short_tmp / "s").chmod(0o777)
     assert distrust_of_way(short_tmp / "s") is None
-    assert distrust(short_tmp / "s") is not None
+    assert check_permissions(short_tmp / "s") is not None

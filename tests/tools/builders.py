@@ -11,29 +11,18 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import Intent
-from workspace_reaper.model.session import (
-    Listing,
-    Pane,
-    Reason,
-    Rows,
-    Server,
-    Session,
-    SessionKey,
-    Source,
-    Stamp,
-    Testimony,
-    Unknown,
-    Verdict,
-    Window,
-    Workspace,
-)
-from workspace_reaper.model.state import BreakerState, Memory, RegistryMemory
-from workspace_reaper.policy.confirmations import Sightings
-from workspace_reaper.policy.facts import Facts, Rules
-from workspace_reaper.policy.facts_builder import Circumstances
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
+from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.policy.confirmations import Confirmations
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Held, Judgement, Protection
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
@@ -48,7 +37,7 @@ SERVER = Server(pid=4242, start=NOW - 30 * DAY, version="3.3a")
 OURS = "5ca1ab1e"
 """Our stamp."""
 
-DEFAULTS = Rules(
+DEFAULTS = Thresholds(
     idle_ttl=48 * HOUR,
     min_age=120,
     activity_grace=60,
@@ -88,7 +77,7 @@ def session(
         grouped=False,
         kept=False,
         all_panes_dead=False,
-        stamp=Stamp.NONE,
+        stamp=Owner.NONE,
         version=SERVER.version,
         windows=(Window("@1", NOW - idle, linked=False),),
         panes=(pane(number),),
@@ -130,26 +119,26 @@ def facts(row: Workspace | None = None, **changes: Any) -> Facts:
     return replace(Facts(session(), "w1", row, float(NOW)), **changes)
 
 
-def rows(*workspaces: Workspace, **changes: Any) -> Rows:
+def rows(*workspaces: Workspace, **changes: Any) -> LookupResult:
     """The registry's answer: these rows and no other."""
     ids = tuple(workspace.workspace_id for workspace in workspaces)
     found = {workspace.workspace_id: workspace for workspace in workspaces}
-    answer = Rows(found, "file 1", "standard", total=len(ids), capped=False, oldest=ids, anchors=frozenset(ids))
+    answer = LookupResult(found, "file 1", "standard", total=len(ids), capped=False, oldest=ids, anchors=frozenset(ids))
     return replace(answer, **changes)
 
 
-def registry(*oldest: str, **changes: Any) -> RegistryMemory:
+def registry(*oldest: str, **changes: Any) -> RegistryState:
     """What is remembered of the registry that ``rows`` answers for, once a full sweep has read it."""
-    known = RegistryMemory(OURS, 1, "file 1", "standard", frozenset(oldest), total=len(oldest))
+    known = RegistryState(OURS, 1, "file 1", "standard", frozenset(oldest), total=len(oldest))
     return replace(known, **changes)
 
 
-def memory(**changes: Any) -> Memory:
+def memory(**changes: Any) -> LedgerState:
     """Nothing is remembered but a registry that was read once."""
-    return replace(Memory(registry()), **changes)
+    return replace(LedgerState(registry()), **changes)
 
 
-NAMES = Names({SOCKET: [r"ws_(?P<id>w\d+)"], OTHER_SOCKET: [r"ws_(?P<id>w\d+)"]}, str)
+NAMES = SessionMatcher({SOCKET: [r"ws_(?P<id>w\d+)"], OTHER_SOCKET: [r"ws_(?P<id>w\d+)"]}, str)
 
 
 def listing(*sessions: Session, socket: str = SOCKET, **changes: Any) -> Listing:
@@ -204,22 +193,22 @@ class ProcessesThatAre:
 
 
 def circumstances(
-    known: Memory | None = None,
+    known: LedgerState | None = None,
     *,
     now: float = NOW,
     recognised: Iterable[str] = (),
-    testimony: Mapping[str, Testimony] | None = None,
+    testimony: Mapping[str, WorkspaceEvent] | None = None,
     breaker: BreakerState | None = None,
     generation: int | None = None,
     whereabouts: Somewhere | None = None,
-) -> Circumstances:
+) -> FactsBuilder:
     """What is the same for all sessions of a sweep over this memory."""
     known = memory() if known is None else known
-    return Circumstances(
+    return FactsBuilder(
         memory=known,
-        sightings=Sightings(known.sightings, now),
+        sightings=Confirmations(known.sightings, now),
         generation=known.registry.generation if generation is None else generation,
-        testimony=dict.fromkeys(known.testimony, Testimony.DELETED) if testimony is None else testimony,
+        testimony=dict.fromkeys(known.testimony, WorkspaceEvent.DELETED) if testimony is None else testimony,
         recognised=frozenset(recognised),
         breaker=known.breaker if breaker is None else breaker,
         whereabouts=Somewhere() if whereabouts is None else whereabouts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from workspace_reaper.model.session import ClockReading
+from workspace_reaper.model.state import ClockReading
 
 __all__ = ["Later"]
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.tools.hosts import VibeKanbanHost, connected
 from workspace_reaper.model.ports import Registry
-from workspace_reaper.model.session import Rows, Unknown
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult
 
 __all__ = ["Effect", "FrontRegistry", "RegistryFault", "faults_of"]
 
@@ -62,7 +63,7 @@ class FrontRegistry:
     def canonical(self, text: str) -> str | None:
         return self._real.canonical(text)
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
+    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
         fault = self.plan.pop(0) if self.plan else None
         self.met.append(fault)
         self.asking(ids)

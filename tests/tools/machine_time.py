@@ -12,7 +12,10 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from workspace_reaper.model.session import ClockReading, Guard, KillAnswers, Listing, Session, SessionKey, Unknown
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.state import ClockReading
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Guard, KillResults
 from workspace_reaper.tmux import TmuxTerminal
 
 __all__ = ["Carried", "MachineClock", "Moment", "TimedTerminal"]
@@ -100,7 +103,7 @@ class TimedTerminal:
             return listing
         return replace(listing, sessions=tuple(map(self._carried, listing.sessions)))
 
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillAnswers:
+    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
         """The real kill, with guards in tmux's own time."""
         return self._real.kill([self._in_its_time(guard) for guard in guards], meanwhile)
 

@@ -17,14 +17,14 @@ from tests.tools.machine_facts import Key, Limits, Row, Seen
 from tests.tools.machine_time import Carried, MachineClock, Moment, TimedTerminal
 from tests.tools.tmux import FOREVER, Client, TmuxServer
 from tests.tools.waiting import wait_until
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
 from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux import TmuxTerminal
 
@@ -96,7 +96,7 @@ class _Reaper(Reaper):
 
     last: SweepReport
 
-    def sweep(self, request: Request) -> SweepReport:
+    def sweep(self, request: SweepRequest) -> SweepReport:
         self.last = super().sweep(request)
         return self.last
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from workspace_reaper.model.session import Guard, Session
-from workspace_reaper.policy.facts import Facts, Rules
+from workspace_reaper.model.session import Session
+from workspace_reaper.model.verdict import Guard
+from workspace_reaper.policy.facts import Facts, Thresholds
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def dead_for(facts: Facts) -> float | None:
     return None if since is None else counted(facts, since)
 
 
-def opinion(facts: Facts, rules: Rules) -> Opinion:
+def opinion(facts: Facts, rules: Thresholds) -> Opinion:
     """What the table says of this session."""
     holding = _holding(facts, rules)
     for name, saviours in holding:
@@ -95,7 +96,7 @@ def opinion(facts: Facts, rules: Rules) -> Opinion:
     return Opinion("keep", None, ())
 
 
-def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ...]:
+def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]], ...]:
     said = None if facts.testimony is None else facts.testimony.value
     row = facts.row
     found: list[tuple[str, dict[str, bool]]] = []
@@ -141,7 +142,7 @@ def _holding(facts: Facts, rules: Rules) -> tuple[tuple[str, frozenset[str]], ..
     return tuple((name, frozenset(by for by, does in {**always, **saves}.items() if does)) for name, saves in found)
 
 
-def _saves_an_orphan(facts: Facts, rules: Rules, *, looked_at: bool, quiet: float) -> dict[str, bool]:
+def _saves_an_orphan(facts: Facts, rules: Thresholds, *, looked_at: bool, quiet: float) -> dict[str, bool]:
     age = counted(facts, facts.session.key.created)
     if facts.proven:
         doubtful, looks = False, rules.orphan_confirmations
@@ -161,7 +162,7 @@ def _saves_an_orphan(facts: Facts, rules: Rules, *, looked_at: bool, quiet: floa
     }
 
 
-def terms(reason: str, facts: Facts, rules: Rules) -> Guard:
+def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
     """The terms that the guard must carry for this reason, of those that depend on it."""
     idleness = {
         "deleted": None,

@@ -116,7 +116,7 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from tests.tools.real_processes import Started, rows
 from tests.tools.waiting import wait_until
-from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader

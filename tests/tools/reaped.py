@@ -16,7 +16,7 @@ from ulid import ULID
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper.model.reap import Aftermath, Intent, Outcome, Reap
+from workspace_reaper.model.reap import Intent, ProcessCleanup, Reap, ReapResult
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.operations.restore import find_reap
@@ -105,7 +105,7 @@ def record(
     *,
     snapshot: str | None,
     outcome: str = "reaped",
-    aftermath: Aftermath | None = None,
+    aftermath: ProcessCleanup | None = None,
 ) -> Reap:
     """Write the intent and the outcome of a reap into the ledger."""
     reaper = world.plugin.reaper()
@@ -113,8 +113,8 @@ def record(
     evidence = {"attached": 0, "idle_seconds": 7200, "row": None, "kept": False}
     intent = Intent(reap_id, str(ULID()), now, key, name, "w1", "orphan", evidence)
     with reaper.writing() as ledger:
-        ledger.intend([intent])
-        ledger.conclude([Outcome(reap_id, now, outcome, None, aftermath or Aftermath(), snapshot)])
+        ledger.record_intents([intent])
+        ledger.record_results([ReapResult(reap_id, now, outcome, None, aftermath or ProcessCleanup(), snapshot)])
     return find_reap(reaper, reap_id)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import event
 
 from tests.tools.hosts import Host
-from workspace_reaper.model.session import Rows, Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
@@ -33,13 +34,13 @@ def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) ->
     return registry
 
 
-def rows(answer: Rows | Unknown) -> Rows:
+def rows(answer: LookupResult | Unknown) -> LookupResult:
     """The answer, which must be one."""
-    assert isinstance(answer, Rows), answer
+    assert isinstance(answer, LookupResult), answer
     return answer
 
 
-def reason(answer: Rows | Unknown) -> str:
+def reason(answer: LookupResult | Unknown) -> str:
     """Why the registry is Unknown, which it must be."""
     assert isinstance(answer, Unknown), answer
     assert answer.source is Source.REGISTRY

@@ -14,7 +14,7 @@ from tests.tools.storm_table import CONDEMNED, DEAD, GAP, IDLE, KINDS, MIN_AGE, 
 from tests.tools.storm_tmux import Call, Fault, Loudness
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.operations import sessions as operations
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["Storm"]
@@ -102,14 +102,14 @@ class Storm:
         for member in named:
             member.hooked = True
         try:
-            self._scene.reaper.testify(suspects)
+            self._scene.reaper.record_events(suspects)
         except LedgerError as error:
             self._scene.story.append(f"  the hook's word could not be written: {error}")
-        self._check(self._scene.reaper.sweep(Request(suspects=suspects)))
+        self._check(self._scene.reaper.sweep(SweepRequest(suspects=suspects)))
 
     def _sweep(self) -> SweepReport:
         self._scene.looks.absent.append(self._scene.clock.now())
-        return self._check(self._scene.reaper.sweep(Request()))
+        return self._check(self._scene.reaper.sweep(SweepRequest()))
 
     # What must be true of each sweep
 

@@ -17,7 +17,7 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.storm_table import CONDEMNED, KINDS, Looks, Member
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.tmux import TmuxServer
-from workspace_reaper.model.session import ClockReading
+from workspace_reaper.model.state import ClockReading
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.tools.tmux import FOREVER
-from workspace_reaper.model.session import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 
 __all__ = ["CONDEMNED", "DEAD", "GAP", "IDLE", "KINDS", "MIN_AGE", "NEEDS_PROOF", "STRANGER", "Kind", "Looks", "Member"]
 
@@ -26,7 +26,7 @@ class Kind:
     safe: float | None = None
     row: bool = True
     idles: bool = True
-    hooked: Testimony | None = None
+    hooked: WorkspaceEvent | None = None
     command: str = FOREVER
 
 
@@ -36,16 +36,16 @@ KINDS: Mapping[str, Kind] = {
     "pinned": Kind(idles=False),
     "running": Kind(idles=False),  # archived, and a process of it runs
     "kept": Kind(idles=False),  # archived, and an operator said so
-    "lied about": Kind(hooked=Testimony.DELETED),  # a hook calls it deleted, and its row is there
+    "lied about": Kind(hooked=WorkspaceEvent.DELETED),  # a hook calls it deleted, and its row is there
     "attached": Kind(row=False, idles=False),
     "stranger": Kind(safe=STRANGER, row=False),  # it never had a row
     "foreign": Kind(row=False, idles=False),  # another registry's stamp
     "unmanaged": Kind(row=False, idles=False),  # its name is no workspace's
     "archived": Kind(safe=GRACE),
-    "archived by hook": Kind(safe=GRACE, hooked=Testimony.ARCHIVED),
+    "archived by hook": Kind(safe=GRACE, hooked=WorkspaceEvent.ARCHIVED),
     "worktree-deleted": Kind(safe=GRACE),
     "orphan": Kind(safe=MIN_AGE, row=False),
-    "deleted": Kind(safe=MIN_AGE, row=False, hooked=Testimony.DELETED),
+    "deleted": Kind(safe=MIN_AGE, row=False, hooked=WorkspaceEvent.DELETED),
     "dead": Kind(safe=DEAD, command="exit 0"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tools.waiting import wait_until
 from workspace_reaper import worker as worker_module
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.worker import Worker
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.sweeps = 0
-        self.looks: list[tuple[dict[str, Testimony], set[str]]] = []
+        self.looks: list[tuple[dict[str, WorkspaceEvent], set[str]]] = []
         self.threads: set[int] = set()
         self.disagree: dict[str, int] = {}
         self.gate = threading.Event()
@@ -36,7 +36,7 @@ class Recorder:
         self._enter()
         self.sweeps += 1
 
-    def look_at(self, suspects: Mapping[str, Testimony], final: Collection[str]) -> Collection[str]:
+    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
         self._enter()
         self.looks.append((dict(suspects), set(final)))
         unsettled = [one for one in suspects if self.disagree.get(one, 0) > 0]
@@ -74,7 +74,7 @@ def test_no_thread_before_the_first_wake_up(worker: Worker) -> None:
 
 def test_everything_runs_on_one_thread_that_is_not_the_callers(worker: Worker, recorder: Recorder) -> None:
     worker.wake()
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert worker.drain(20)
     worker.wake()
     assert worker.drain(20)
@@ -88,16 +88,18 @@ def test_equal_wake_ups_coalesce(worker: Worker, recorder: Recorder) -> None:
     assert recorder.entered.wait(20)
     for _ in range(50):
         worker.wake()
-        worker.suspect("a", Testimony.ARCHIVED)
-        worker.suspect("b", Testimony.DELETED)
+        worker.suspect("a", WorkspaceEvent.ARCHIVED)
+        worker.suspect("b", WorkspaceEvent.DELETED)
     recorder.gate.set()
     assert worker.drain(20)
     assert recorder.sweeps == 2
-    assert recorder.looks == [({"a": Testimony.ARCHIVED, "b": Testimony.DELETED}, set())]
+    assert recorder.looks == [({"a": WorkspaceEvent.ARCHIVED, "b": WorkspaceEvent.DELETED}, set())]
 
 
-@pytest.mark.parametrize("order", [(Testimony.ARCHIVED, Testimony.DELETED), (Testimony.DELETED, Testimony.ARCHIVED)])
-def test_deleted_outweighs_archived(worker: Worker, recorder: Recorder, order: tuple[Testimony, Testimony]) -> None:
+@pytest.mark.parametrize(
+    "order", [(WorkspaceEvent.ARCHIVED, WorkspaceEvent.DELETED), (WorkspaceEvent.DELETED, WorkspaceEvent.ARCHIVED)]
+)
+def test_deleted_outweighs_archived(worker: Worker, recorder: Recorder, order: tuple[WorkspaceEvent, WorkspaceEvent]) -> None:
     recorder.gate.clear()
     worker.wake()
     assert recorder.entered.wait(20)
@@ -105,7 +107,7 @@ def test_deleted_outweighs_archived(worker: Worker, recorder: Recorder, order: t
         worker.suspect("a", testimony)
     recorder.gate.set()
     assert worker.drain(20)
-    assert recorder.looks[0][0] == {"a": Testimony.DELETED}
+    assert recorder.looks[0][0] == {"a": WorkspaceEvent.DELETED}
 
 
 def test_a_row_that_does_not_agree_is_looked_at_again_until_the_last_look(
@@ -113,8 +115,8 @@ def test_a_row_that_does_not_agree_is_looked_at_again_until_the_last_look(
 ) -> None:
     monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.01, 0.02, 0.03))
     recorder.disagree = {"never": 99, "soon": 2}
-    worker.suspect("never", Testimony.DELETED)
-    worker.suspect("soon", Testimony.DELETED)
+    worker.suspect("never", WorkspaceEvent.DELETED)
+    worker.suspect("soon", WorkspaceEvent.DELETED)
     assert worker.drain(20)
     seen = [name for suspects, _ in recorder.looks for name in suspects]
     assert (seen.count("never"), seen.count("soon")) == (4, 3)
@@ -123,7 +125,7 @@ def test_a_row_that_does_not_agree_is_looked_at_again_until_the_last_look(
 
 def test_drain_waits_for_the_later_looks(worker: Worker, recorder: Recorder) -> None:
     recorder.disagree = {"a": 1}
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert worker.drain(20)
     assert len(recorder.looks) == 2
 
@@ -140,13 +142,13 @@ def test_drain_tells_that_time_ran_out(worker: Worker, recorder: Recorder) -> No
 def test_drain_does_not_wait_for_what_comes_after_it(worker: Worker, recorder: Recorder) -> None:
     drained: list[bool] = []
     recorder.gate.clear()
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert recorder.entered.wait(20)
     waiting = threading.Thread(target=lambda: drained.append(worker.drain(20)))
     waiting.start()
     wait_until(lambda: worker._changed._waiters)  # type: ignore[attr-defined]
     recorder.disagree = {"b": 99}
-    worker.suspect("b", Testimony.DELETED)
+    worker.suspect("b", WorkspaceEvent.DELETED)
     recorder.gate.set()
     waiting.join(20)
     assert drained == [True]
@@ -158,9 +160,9 @@ def test_a_new_word_of_a_hook_starts_the_looks_anew(
     monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.01, 0.02, 0.03))
     recorder.disagree = {"a": 99}
     recorder.gate.clear()
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert recorder.entered.wait(20)
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     recorder.gate.set()
     assert worker.drain(20)
     assert len(recorder.looks) == 5
@@ -169,7 +171,7 @@ def test_a_new_word_of_a_hook_starts_the_looks_anew(
 def test_work_that_raises_does_not_end_the_thread(worker: Worker, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     recorder.raises = True
     worker.wake()
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert worker.drain(20)
     recorder.raises = False
     worker.wake()
@@ -193,10 +195,10 @@ def test_too_many_suspects_become_a_full_sweep(
 ) -> None:
     monkeypatch.setattr(worker_module, "MOST_SUSPECTS", 2)
     recorder.gate.clear()
-    worker.suspect("first", Testimony.DELETED)
+    worker.suspect("first", WorkspaceEvent.DELETED)
     assert recorder.entered.wait(20)
     for name in "abcde":
-        worker.suspect(name, Testimony.DELETED)
+        worker.suspect(name, WorkspaceEvent.DELETED)
     recorder.gate.set()
     assert worker.drain(20)
     assert recorder.sweeps == 1
@@ -209,7 +211,7 @@ def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> 
     recorder.gate.clear()
     worker.wake()
     assert recorder.entered.wait(20)
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     closing = threading.Thread(target=worker.close)
     closing.start()
     wait_until(lambda: worker.stopping)
@@ -224,13 +226,13 @@ def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> 
 def test_what_is_forgotten_is_looked_at_no_more(worker: Worker, recorder: Recorder) -> None:
     recorder.gate.clear()
     recorder.disagree = {"a": 1}
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert recorder.entered.wait(20)
-    worker.suspect("b", Testimony.DELETED)
+    worker.suspect("b", WorkspaceEvent.DELETED)
     assert not worker.forgotten
     worker.forget()
     assert worker.forgotten
-    worker.suspect("c", Testimony.DELETED)
+    worker.suspect("c", WorkspaceEvent.DELETED)
     recorder.gate.set()
     assert worker.drain(20)
     assert [sorted(suspects) for suspects, _ in recorder.looks] == [["a"], ["c"]]
@@ -244,7 +246,7 @@ def test_it_tells_since_when_it_works(worker: Worker, recorder: Recorder) -> Non
     assert recorder.entered.wait(20)
     begun = worker.busy_since
     assert begun is not None
-    worker.suspect("a", Testimony.DELETED)
+    worker.suspect("a", WorkspaceEvent.DELETED)
     assert worker.busy_since == begun
     recorder.gate.set()
     assert worker.drain(20)
@@ -271,7 +273,7 @@ def test_close_before_anything_and_twice(recorder: Recorder) -> None:
 
 EXHAUSTED = """
 import resource
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.worker import Worker
 
 class Work:
@@ -295,7 +297,7 @@ worker.close()
 FORKING = """
 import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.worker import Worker
 
 class Work:
@@ -327,8 +329,8 @@ class Work:
 worker = Worker(Work())
 worker.wake()
 assert worker.drain(20)
-from workspace_reaper.model.events import Testimony
-worker.suspect("a", Testimony.DELETED)  # its later looks are due in seconds
+from workspace_reaper.model.events import WorkspaceEvent
+worker.suspect("a", WorkspaceEvent.DELETED)  # its later looks are due in seconds
 """
 
 

@@ -20,10 +20,10 @@ from workspace_reaper.daemon.logging import log_to_stderr
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import Baseline, LivingSessions, Noticing
+from workspace_reaper.daemon.watcher import DatabaseWatcher, InitialRead, LivingSessions
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.operations.canary.schedule import Patrol
+from workspace_reaper.operations.canary.schedule import CanarySchedule
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import tell
@@ -77,7 +77,7 @@ class Waiting(Protocol):
         """The signals that came; at most so many seconds later."""
 
 
-class Duty:
+class ActiveConfiguration:
     """What goes on under one configuration: the ticks, the noticing, and the canaries."""
 
     def __init__(self, setup: Setup, plugins: WorkspacePlugins) -> None:
@@ -87,10 +87,10 @@ class Duty:
         reaper = setup.reaper
         living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.parts.names)
         is_sent = setup.feed is not None and setup.settings.canary_every > 0
-        self._patrol = Patrol(reaper, setup.settings.canary_every) if is_sent else None
-        self._baseline = None if setup.feed is None else Baseline(setup.feed)
+        self._patrol = CanarySchedule(reaper, setup.settings.canary_every) if is_sent else None
+        self._baseline = None if setup.feed is None else InitialRead(setup.feed)
         self._noticing = (
-            None if self._baseline is None else Noticing(self._baseline, plugins, reaper.registry, living, reaper.doubt)
+            None if self._baseline is None else DatabaseWatcher(self._baseline, plugins, reaper.registry, living, reaper.doubt)
         )
 
     def watch(self, patience: float) -> None:
@@ -151,7 +151,7 @@ class Daemon:
     def serve(self, setup: Setup, signals: Waiting) -> None:
         """Until TERM or INT."""
         self._plugin.use(setup.reaper)
-        duty = Duty(setup, self._plugins)
+        duty = ActiveConfiguration(setup, self._plugins)
         duty.tick()
         duty.watch(BASELINE)
         tell(
@@ -169,7 +169,7 @@ class Daemon:
             self._look(duty)
         self._stop(duty, sorted(came)[-1])
 
-    def _reload(self, duty: Duty) -> Duty:
+    def _reload(self, duty: ActiveConfiguration) -> ActiveConfiguration:
         self._manager.reloading()
         try:
             setup = self._set_up_anew(duty.setup.settings)
@@ -190,11 +190,11 @@ class Daemon:
             )
         return set_up(settings, self._environ)
 
-    def _relieve(self, duty: Duty, setup: Setup) -> Duty:
+    def _relieve(self, duty: ActiveConfiguration, setup: Setup) -> ActiveConfiguration:
         """The new one watches before the old one falls silent, so that nothing is missed in between; and what the old one
         notices of its database is not told to the reaper of the new one."""
         log_to_stderr(setup.settings.log_format)
-        new = Duty(setup, self._plugins)
+        new = ActiveConfiguration(setup, self._plugins)
         new.watch(BASELINE_AGAIN)
         duty.fall_silent()
         self._plugin.use(setup.reaper)
@@ -202,7 +202,7 @@ class Daemon:
         duty.stop(STOPPING / 8)
         return new
 
-    def _look(self, duty: Duty) -> None:
+    def _look(self, duty: ActiveConfiguration) -> None:
         """Say once which part hangs. The service manager hears from a daemon only while each part lives."""
         settings = duty.setup.settings
         parts = [
@@ -220,10 +220,10 @@ class Daemon:
         if not self._stuck:
             self._manager.alive()
 
-    def _status(self, duty: Duty) -> str:
+    def _status(self, duty: ActiveConfiguration) -> str:
         return "; ".join(sorted(self._stuck)) or str(duty.setup)
 
-    def _stop(self, duty: Duty, why: Signal) -> None:
+    def _stop(self, duty: ActiveConfiguration, why: Signal) -> None:
         """Take no new work, work off what is there, and end, in `STOPPING` seconds. A sweep that takes longer is left to the
         recovery of the next one."""
         until = time.monotonic() + STOPPING

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.ports import Feed
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.operations.wiring import Reaper, how_to_configure
-from workspace_reaper.registry import open_feed
+from workspace_reaper.registry import open_watcher
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.sweep.log import tell
 
@@ -23,7 +23,7 @@ class Setup:
 
     settings: Settings
     reaper: Reaper
-    feed: Feed | None
+    feed: ChangeWatcher | None
 
     def __str__(self) -> str:
         watched = f"{self.reaper.registry.name} at {self.reaper.registry.location}"
@@ -50,7 +50,7 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> Setup:
     reaper.require_tmux()
     if settings.table is not None:
         _check_table(reaper)
-    return Setup(settings, reaper, open_feed(reaper.schema, settings.database_url, environ))
+    return Setup(settings, reaper, open_watcher(reaper.schema, settings.database_url, environ))
 
 
 def _check_table(reaper: Reaper) -> None:

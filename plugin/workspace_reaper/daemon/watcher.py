@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.ports import Feed, Registry
-from workspace_reaper.model.session import Census, Unknown
+from workspace_reaper.model.ports import ChangeWatcher, Registry
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.tmux import TmuxTerminal
 
-__all__ = ["Baseline", "Hooks", "LivingSessions", "Noticing"]
+__all__ = ["DatabaseWatcher", "Hooks", "InitialRead", "LivingSessions"]
 
 _BREATH = 2.0
 
@@ -46,7 +47,7 @@ def _nobody_doubts(why: str) -> None:  # noqa: ARG001
     return None
 
 
-class Noticing:
+class DatabaseWatcher:
     """Fires ``workspace_deleted`` and ``workspace_archived`` from a thread of its own.
 
     The first census is a baseline: what was deleted while nobody watched is left to the ticks, and so is each deletion that
@@ -60,7 +61,7 @@ class Noticing:
 
     def __init__(
         self,
-        feed: Feed,
+        feed: ChangeWatcher,
         plugins: Hooks,
         registry: Registry,
         sessions: Callable[[], Collection[str] | None] = _nobody_knows,
@@ -157,7 +158,7 @@ class Noticing:
         self._doubted, self._said_doubt_failed = None, False
         return True
 
-    def _compare(self, now: Census) -> Comparison | Unknown:
+    def _compare(self, now: WorkspaceList) -> Comparison | Unknown:
         past = self._past
         sessions = self._sessions() if vanished(past, now) else ()
         comparison = compare(past, now, sessions, time.monotonic())
@@ -200,10 +201,10 @@ class Noticing:
             _log.info("the database can be read again", extra={"fields": {"event": "database known"}})
 
 
-class Baseline:
+class InitialRead:
     """A feed that tells when it was read for the first time: what is committed from then on is noticed. See ``ports.Feed``."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: ChangeWatcher) -> None:
         self._feed = feed
         self._taken = threading.Event()
 
@@ -215,7 +216,7 @@ class Baseline:
         """As the feed."""
         return self._feed.wait(timeout)
 
-    def read(self) -> Census | Unknown:
+    def read(self) -> WorkspaceList | Unknown:
         """As the feed."""
         try:
             return self._feed.read()
@@ -234,7 +235,7 @@ _NO_STAMP = "0"
 class LivingSessions:
     """Asks these sockets (absolute paths) with terminals of its own: one is for one thread at a time."""
 
-    def __init__(self, sockets: Iterable[str], names: Names) -> None:
+    def __init__(self, sockets: Iterable[str], names: SessionMatcher) -> None:
         self._terminals = [TmuxTerminal(socket) for socket in sockets]
         self._names = names
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workspace_reaper.demo.processes import LONG, DemoFailed, Started, end_all
 from workspace_reaper.demo.scenario import Agent, Ending, Expectation
-from workspace_reaper.model.reap import Aftermath
+from workspace_reaper.model.reap import ProcessCleanup
 
 __all__ = ["CREW", "TALKER", "TALKER_SAYS", "Crew", "Helper", "ending_of_helper", "starts_of_talker", "write_agent"]
 
@@ -88,16 +88,16 @@ class Crew:
                 raise DemoFailed(f"the helper processes did not start within {within:g} s")
             time.sleep(0.01)
 
-    def endings(self, after: Aftermath | None) -> dict[Helper, Ending]:
+    def endings(self, after: ProcessCleanup | None) -> dict[Helper, Ending]:
         """What became of each; ``after`` is what the history says, None where it says nothing."""
         return {
-            helper: ending_of_helper(self._known[helper].pid, after or Aftermath(), runs=self._known[helper].runs)
+            helper: ending_of_helper(self._known[helper].pid, after or ProcessCleanup(), runs=self._known[helper].runs)
             for helper in CREW
         }
 
-    def tell(self, after: Aftermath | None) -> list[str]:
+    def tell(self, after: ProcessCleanup | None) -> list[str]:
         """The same in plain words, one sentence for each."""
-        after = after or Aftermath()
+        after = after or ProcessCleanup()
         signals = {one.pid: f"the reaper ended it by {one.signal}" for one in after.ended}
         reasons = {one.pid: f"the reaper left it alone: {one.why}" for one in after.survivors}
         told = []
@@ -124,7 +124,7 @@ class Crew:
         return self._directory / f"{helper.name}.pid"
 
 
-def ending_of_helper(pid: int, after: Aftermath, *, runs: bool) -> Ending:
+def ending_of_helper(pid: int, after: ProcessCleanup, *, runs: bool) -> Ending:
     """What became of one helper, by the history and by whether it runs. Sources that contradict each other are an ending that
     nobody expects."""
     for ended in after.ended:

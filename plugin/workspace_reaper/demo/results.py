@@ -13,13 +13,13 @@ from workspace_reaper.demo.tmux import Made
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.sweep.explain import Explanation
 
-__all__ = ["Outcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
+__all__ = ["DemoOutcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
 
 _STAMPS = {"foreign": "another's stamp", "none": "no workspace name"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoOutcome:
     """One line of the result."""
 
     role: Expectation
@@ -31,9 +31,9 @@ class Outcome:
         return self.happened == self.role.expected
 
 
-def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list[Outcome]:
+def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list[DemoOutcome]:
     """Every session of the play, in its order. ``there`` are those that tmux lists now. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     report = operations.status(host.reaper).report or {"sessions": []}
     entries = {entry["session_id"]: entry for entry in report["sessions"]}
@@ -43,21 +43,21 @@ def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list
         is_there = session in there
         entry = entries.get(session.session_id)
         told = operations.explain_session(host.reaper, session.session_id) if is_there and entry is None else None
-        outcomes.append(Outcome(role, ending(is_there, reaps.get(session.session_id), entry, told)))
+        outcomes.append(DemoOutcome(role, ending(is_there, reaps.get(session.session_id), entry, told)))
     return outcomes
 
 
 def last_reap(host: Host, session: str) -> Reap | None:
     """The last one of a session of that name, by the history. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     reaps = (reap for reap in operations.history(host.reaper, 1000) if reap.intent.session == session)
     return next((reap for reap in reaps if reap.outcome == "reaped"), None)
 
 
-def look_at_crew(crew: Crew, reap: Reap | None) -> list[Outcome]:
+def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
     """The helpers of a session that was reaped, in their order; ``reap`` is what the history has of it."""
-    return [Outcome(helper, happened) for helper, happened in crew.endings(reap.aftermath if reap else None).items()]
+    return [DemoOutcome(helper, happened) for helper, happened in crew.endings(reap.aftermath if reap else None).items()]
 
 
 def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, told: Explanation | None) -> Ending:
@@ -76,14 +76,14 @@ def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, t
     return Ending("overlooked", "it is in no report")
 
 
-def look_after_accident(host: Host, before: set[Made], after: set[Made]) -> Outcome:
+def look_after_accident(host: Host, before: set[Made], after: set[Made]) -> DemoOutcome:
     """All sessions together, after most rows were lost. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     status = operations.status(host.reaper)
     entries: Sequence[Mapping[str, Any]] = status.report["sessions"] if status.report else ()
     if before - after:
-        return Outcome(ACCIDENT, Ending("reaped", f"{len(before - after)} sessions"))
+        return DemoOutcome(ACCIDENT, Ending("reaped", f"{len(before - after)} sessions"))
     if not status.breaker.latched or not any(entry["protected_by"] == "breaker" for entry in entries):
-        return Outcome(ACCIDENT, Ending("held", "but by no breaker"))
-    return Outcome(ACCIDENT, Ending("held", "breaker latched"))
+        return DemoOutcome(ACCIDENT, Ending("held", "but by no breaker"))
+    return DemoOutcome(ACCIDENT, Ending("held", "breaker latched"))

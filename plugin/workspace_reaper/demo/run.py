@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
-from workspace_reaper.demo.results import Outcome, look_after_accident, look_at_all, look_at_crew
+from workspace_reaper.demo.results import DemoOutcome, look_after_accident, look_at_all, look_at_crew
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.demo.scenario import RULES
 from workspace_reaper.demo.steps import COMEBACK, Play
@@ -38,7 +38,7 @@ def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
     return code
 
 
-def show(outcomes: Sequence[Outcome], seconds: float) -> int:
+def show(outcomes: Sequence[DemoOutcome], seconds: float) -> int:
     """Print the verdict on these outcomes; 0 if each is as expected, else 1."""
     wrong = [outcome for outcome in outcomes if not outcome.as_expected]
     right = len(outcomes) - len(wrong)
@@ -56,7 +56,7 @@ def _run(interrupts: Interrupts, load: Load) -> int:
         return _complain(problem)
     started = time.monotonic()
     left: list[str] = []
-    outcomes: list[Outcome] = []
+    outcomes: list[DemoOutcome] = []
     with _warnings() as warnings:
         try:
             with _stage(interrupts, load, left) as play:
@@ -104,7 +104,7 @@ def _stage(interrupts: Interrupts, load: Load, left: list[str]) -> Iterator[Play
             left.append(str(sandbox.directory))
 
 
-def _perform(play: Play, outcomes: list[Outcome]) -> None:
+def _perform(play: Play, outcomes: list[DemoOutcome]) -> None:
     say("1. The host opens workspaces with a tmux session each; others make three more.")
     play.open()
     say("2. It deletes and archives some, and fires a hook after each commit.")
@@ -130,7 +130,7 @@ def _perform(play: Play, outcomes: list[Outcome]) -> None:
     with progress("waiting for the shell"):
         comeback = play.bring_back()
     _say_all(comeback.lines)
-    outcomes.append(Outcome(COMEBACK, comeback.ending))
+    outcomes.append(DemoOutcome(COMEBACK, comeback.ending))
     say("")
     rows = [
         (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workspace_reaper.demo.processes import DemoFailed, Started, end_all
 
-__all__ = ["Client", "Made", "PrivateTmux"]
+__all__ = ["DemoClient", "Made", "PrivateTmux"]
 
 _SHELL = "/bin/sh"
 
@@ -43,7 +43,7 @@ class PrivateTmux:
         # A terminal that tmux knows, whatever the user's is; and shells that neither read nor write anything of the user's.
         self._environ = {**os.environ, "TERM": "screen", "SHELL": _SHELL, "HISTFILE": "", "ENV": "", "PS1": "$ "}
         self._processes: set[Started] = set()
-        self._clients: list[Client] = []
+        self._clients: list[DemoClient] = []
         self._started = False
 
     def run(self, *arguments: str) -> str:
@@ -79,7 +79,7 @@ class PrivateTmux:
 
     def attach(self, made: Made) -> None:
         """Let a client look at the session; ``attached`` tells when it is there."""
-        self._clients.append(Client([*self._command, "attach-session", "-t", f"{made.session_id}:"], self._environ))
+        self._clients.append(DemoClient([*self._command, "attach-session", "-t", f"{made.session_id}:"], self._environ))
 
     @property
     def attached(self) -> bool:
@@ -146,7 +146,7 @@ class PrivateTmux:
         self._processes.update(process for pid in pids if (process := Started.now(int(pid))) is not None)
 
 
-class Client:
+class DemoClient:
     """``tty`` is the terminal's name, as tmux lists it. Nobody types; what is shown is read and dropped."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:

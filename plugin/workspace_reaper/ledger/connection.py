@@ -16,17 +16,17 @@ from workspace_reaper.ledger.errors import FAULTS, fault, shown
 from workspace_reaper.ledger.file import Identity, identity, open_for_reading, open_for_writing
 from workspace_reaper.model.errors import LedgerError
 
-__all__ = ["BUSY_SECONDS", "Store"]
+__all__ = ["BUSY_SECONDS", "LedgerConnection"]
 
 BUSY_SECONDS = 5.0
 """How long to wait for a lock that another process holds."""
 
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_stores: weakref.WeakSet[LedgerConnection] = weakref.WeakSet()
 _inherited: list[Connection] = []
 """Connections of a parent process. Closing them here could remove the WAL under it: they are kept for ever instead."""
 
 
-class Store:
+class LedgerConnection:
     """The file, kept open. Any thread may use it; one transaction at a time.
 
     ``prepare`` is called with each new connection. After an error, after a fork, and when another file has taken the
@@ -143,7 +143,7 @@ class Store:
         self._abandon()
 
 
-def _each(step: Callable[[Store], None]) -> Callable[[], None]:
+def _each(step: Callable[[LedgerConnection], None]) -> Callable[[], None]:
     def run() -> None:
         for store in list(_stores):
             step(store)
@@ -152,7 +152,7 @@ def _each(step: Callable[[Store], None]) -> Callable[[], None]:
 
 
 os.register_at_fork(
-    before=_each(Store.before_fork),
-    after_in_parent=_each(Store.after_fork_in_parent),
-    after_in_child=_each(Store.after_fork_in_child),
+    before=_each(LedgerConnection.before_fork),
+    after_in_parent=_each(LedgerConnection.after_fork_in_parent),
+    after_in_child=_each(LedgerConnection.after_fork_in_child),
 )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.migrations import MIGRATIONS, migrate, version_of
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.util.permissions import distrust, make_private
+from workspace_reaper.util.permissions import check_permissions, make_private
 
 __all__ = ["Identity", "identity", "open_for_reading", "open_for_writing"]
 
@@ -84,7 +84,7 @@ def _mode_for_reading(path: Path) -> str:
 
 def _refuse_shared(what: str, path: Path) -> None:
     """Whoever can write what we remember can have any session killed."""
-    if distrusted := distrust(path):
+    if distrusted := check_permissions(path):
         raise LedgerError(distrusted.told_of(f"The {what}", path))
 
 

@@ -12,13 +12,13 @@ from sqlalchemy.engine import Connection
 from workspace_reaper.ledger import reap_codec
 from workspace_reaper.ledger import rows as codec
 from workspace_reaper.ledger import statements as sql
-from workspace_reaper.ledger.connection import Store
+from workspace_reaper.ledger.connection import LedgerConnection
 from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.samples import SamplesText
 from workspace_reaper.ledger.validation import sound, sound_memory
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.reap import Intent, Outcome, Reap
-from workspace_reaper.model.state import Alarm, Changes, CpuMemory, Event, Memory, RegistryMemory, ServerMemory
+from workspace_reaper.model.reap import Intent, Reap, ReapResult
+from workspace_reaper.model.state import Alarm, CpuState, Event, LedgerState, RegistryState, ServerState, StateChanges
 
 __all__ = ["SqliteLedger", "write_changes"]
 
@@ -42,7 +42,7 @@ class SqliteLedger:
         self._who = {"name": registry_name, "location": location}
         self._fresh_stamp = secrets.token_hex(8)
         self._samples = SamplesText()
-        self._store = Store(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
+        self._store = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
         try:
             self.registry()
         except BaseException:
@@ -53,36 +53,36 @@ class SqliteLedger:
         """Close the file for good; every later call raises ``LedgerError``."""
         self._store.close()
 
-    def registry(self) -> RegistryMemory:
+    def registry(self) -> RegistryState:
         """What is remembered of the registry. Where nothing may be written and nothing was, its stamp is a new one that is
         not kept."""
         return self._read(lambda connection: self._registry(connection)[1])
 
-    def recall(self, ids: Collection[str], now: float) -> Memory:
+    def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         """All that a sweep over these workspaces needs, as it was at one moment. ``now`` in Unix seconds: the last hour and
         the last day end with it, and a reap counts from the time of its outcome."""
         return self._read(lambda connection: sound_memory(self._memory(connection, ids, now)))
 
-    def remember(self, changes: Changes) -> None:
+    def save(self, changes: StateChanges) -> None:
         """Write the changes in one transaction; where there are none the file is not touched."""
         self._store.check_writable()
         if changes:
             with self._store.writing() as connection:
                 write_changes(connection, self._registry(connection)[0], changes, self._samples)
 
-    def testify(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace as deleted: kept, with the last time, until ``Changes.settled`` names it. It counts as
-        ``named`` too."""
+    def record_deletion(self, workspace_id: str, now: float) -> None:
+        """A hook named this workspace as deleted: kept, with the last time, until ``StateChanges.settled`` names it. It
+        counts as ``named`` too."""
         with self._store.writing() as connection:
             registry_id = self._name(connection, workspace_id, now)
             connection.execute(sql.TESTIFY, {"registry_id": registry_id, "workspace_id": workspace_id, "at": now})
 
-    def named(self, workspace_id: str, now: float) -> None:
+    def record_named(self, workspace_id: str, now: float) -> None:
         """A hook named this workspace: kept, with the registry's generation. The last time counts."""
         with self._store.writing() as connection:
             self._name(connection, workspace_id, now)
 
-    def intend(self, intents: Sequence[Intent]) -> None:
+    def record_intents(self, intents: Sequence[Intent]) -> None:
         """Commit the intents, all or none; only then may the kills be tried. A ``reap_id`` can't be used twice."""
         self._store.check_writable()
         if intents:
@@ -90,7 +90,7 @@ class SqliteLedger:
                 registry_id = self._registry(connection)[0]
                 connection.execute(sql.INTEND, [{"registry_id": registry_id, **reap_codec.intent_row(one)} for one in intents])
 
-    def conclude(self, outcomes: Sequence[Outcome]) -> None:
+    def record_results(self, outcomes: Sequence[ReapResult]) -> None:
         """Commit the outcomes, all or none. An outcome is written once: raises ``LedgerError`` where an intent is not there
         or not open."""
         self._store.check_writable()
@@ -153,17 +153,17 @@ class SqliteLedger:
         if self._store.read_only or self._registry(connection)[0] != _NO_ROW:
             connection.rollback()
             return
-        fresh = codec.registry_row(RegistryMemory(self._fresh_stamp))
+        fresh = codec.registry_row(RegistryState(self._fresh_stamp))
         connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_stamp, **fresh})
         connection.commit()
 
-    def _registry(self, connection: Connection) -> tuple[int, RegistryMemory]:
+    def _registry(self, connection: Connection) -> tuple[int, RegistryState]:
         row = connection.execute(sql.FIND_REGISTRY, self._who).one_or_none()
         if row is None:
-            return _NO_ROW, RegistryMemory(self._fresh_stamp)
+            return _NO_ROW, RegistryState(self._fresh_stamp)
         return row[0], sound(codec.registry(row[1:]))
 
-    def _memory(self, connection: Connection, ids: Collection[str], now: float) -> Memory:
+    def _memory(self, connection: Connection, ids: Collection[str], now: float) -> LedgerState:
         registry_id, registry = self._registry(connection)
 
         def rows(statement: Any, **parameters: Any) -> Any:
@@ -174,11 +174,11 @@ class SqliteLedger:
         reaped = rows(sql.REAPED_SINCE, ids=asked, since=now - _DAY) if ids else ()
         breaker = rows(sql.BREAKER)
         cpu, clock = rows(sql.CPU), rows(sql.CLOCK)
-        return Memory(
+        return LedgerState(
             registry=registry,
             seen={workspace_id: generation for workspace_id, generation, _, _ in known if generation is not None},
             sightings=codec.sightings(rows(sql.SIGHTINGS)),
-            servers={socket: ServerMemory(*server) for socket, *server in rows(sql.SERVERS)},
+            servers={socket: ServerState(*server) for socket, *server in rows(sql.SERVERS)},
             breaker=codec.breaker(breaker[0] if breaker else None),
             testimony={row[0]: row[1] for row in rows(sql.TESTIMONY)},
             named={workspace_id: generation for workspace_id, _, generation, _ in known if generation is not None},
@@ -187,7 +187,7 @@ class SqliteLedger:
             open_intents=tuple(reap_codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
             alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
             last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),
-            cpu=CpuMemory(cpu[0].at, self._samples.decode(cpu[0].samples)) if cpu else CpuMemory(),
+            cpu=CpuState(cpu[0].at, self._samples.decode(cpu[0].samples)) if cpu else CpuState(),
             clock=codec.clock(clock[0] if clock else None),
             worktrees={workspace_id: worktree for workspace_id, _, _, worktree in known if worktree is not None},
         )
@@ -218,7 +218,7 @@ class SqliteLedger:
             lambda connection: [sound(reap_codec.reap(row)) for row in self._rows(connection, statement, **parameters)]
         )
 
-    def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[Outcome]) -> str:
+    def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[ReapResult]) -> str:
         for outcome in outcomes:
             who = {"registry_id": registry_id, "reap_id": outcome.reap_id}
             stands = connection.execute(sql.OUTCOME, who).scalar_one_or_none()
@@ -228,7 +228,7 @@ class SqliteLedger:
         return "A reap can't have two outcomes at once."
 
 
-def write_changes(connection: Connection, registry_id: int, changes: Changes, samples: SamplesText) -> None:
+def write_changes(connection: Connection, registry_id: int, changes: StateChanges, samples: SamplesText) -> None:
     """Write each part of ``changes`` that is not empty. The caller holds the transaction."""
 
     def write(statement: Any, rows: Iterable[codec.Row]) -> None:

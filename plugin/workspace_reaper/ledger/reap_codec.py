@@ -10,12 +10,20 @@ from typing import Any
 from workspace_reaper.ledger.json_text import as_json, json_list, json_object
 from workspace_reaper.ledger.rows import Row, session_key_row
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.reap import Aftermath, Ended, Intent, Outcome, Reap, Relative, Survivor
+from workspace_reaper.model.reap import (
+    EndedProcess,
+    Intent,
+    ProcessCleanup,
+    Reap,
+    ReapResult,
+    RecordedProcess,
+    SurvivingProcess,
+)
 from workspace_reaper.model.session import SessionKey
 
 __all__ = ["intent", "intent_row", "outcome_row", "reap"]
 
-_NOT_YET = Outcome("", 0, "open")
+_NOT_YET = ReapResult("", 0, "open")
 """What the columns of the outcome hold while there is none."""
 
 
@@ -35,7 +43,7 @@ def intent(row: Any) -> Intent:
         boot=boot,
         worktree=worktree,
         processes=tuple(
-            Relative(ProcessKey(pid, started), command, pane, descendant)
+            RecordedProcess(ProcessKey(pid, started), command, pane, descendant)
             for pid, started, command, pane, descendant in json_list(processes)
         ),
     )
@@ -59,12 +67,12 @@ def intent_row(value: Intent) -> Row:
     }
 
 
-def outcome_row(value: Outcome) -> Row:
+def outcome_row(value: ReapResult) -> Row:
     """What ``statements.CONCLUDE`` takes."""
     return {"concluded_id": value.reap_id, "concluded_at": value.at, **_end_row(value)}
 
 
-def _end_row(value: Outcome) -> Row:
+def _end_row(value: ReapResult) -> Row:
     after = value.aftermath
     return {
         "outcome": value.outcome,
@@ -81,9 +89,9 @@ def _end_row(value: Outcome) -> Row:
 def reap(row: Any) -> Reap:
     """From an intent's columns and (outcome, why, freed bytes, ended, survivors, freed ports, held ports, snapshot)."""
     *intent_part, outcome, why, freed_bytes, ended, survivors, freed_ports, held_ports, snapshot = row
-    aftermath = Aftermath(
-        ended=tuple(Ended(*one) for one in json_list(ended)),
-        survivors=tuple(Survivor(*one) for one in json_list(survivors)),
+    aftermath = ProcessCleanup(
+        ended=tuple(EndedProcess(*one) for one in json_list(ended)),
+        survivors=tuple(SurvivingProcess(*one) for one in json_list(survivors)),
         freed_bytes=freed_bytes,
         freed_ports=tuple(json_list(freed_ports)),
         held_ports=tuple(json_list(held_ports)),

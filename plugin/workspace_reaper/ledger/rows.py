@@ -12,13 +12,13 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import (
     Alarm,
     BreakerState,
-    ClockMemory,
-    Lapse,
-    RegistryMemory,
-    ServerMemory,
-    Sight,
-    Sighting,
-    SightKey,
+    ClockSkew,
+    ClockState,
+    Confirmation,
+    Finding,
+    FindingKey,
+    RegistryState,
+    ServerState,
 )
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 Row = dict[str, Any]
 
 _STAMP = re.compile("[0-9a-f]+")
-_SIGHTS = {sight.value: sight for sight in Sight}
+_SIGHTS = {sight.value: sight for sight in Finding}
 
 
 def ids_parameter(ids: Iterable[str]) -> str:
@@ -48,15 +48,15 @@ def ids_parameter(ids: Iterable[str]) -> str:
     return as_json([escape(text) for text in ids])
 
 
-def registry(row: Any) -> RegistryMemory:
+def registry(row: Any) -> RegistryState:
     """From (stamp, generation, place, schema, oldest, total, capped, epoch, clock)."""
     stamp, generation, place, schema, oldest, total, capped, epoch, clock = row
     if not _STAMP.fullmatch(stamp):
         raise ValueError(f"{stamp!r} is no stamp")
-    return RegistryMemory(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped, epoch, clock)
+    return RegistryState(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped, epoch, clock)
 
 
-def registry_row(memory: RegistryMemory) -> Row:
+def registry_row(memory: RegistryState) -> Row:
     """All but the stamp, which is never changed."""
     return {
         "generation": memory.generation,
@@ -70,11 +70,11 @@ def registry_row(memory: RegistryMemory) -> Row:
     }
 
 
-def sightings(rows: Iterable[Any]) -> dict[SightKey, Sighting]:
+def sightings(rows: Iterable[Any]) -> dict[FindingKey, Confirmation]:
     """From (the five of a session's key, sight, first, last, count, workspace). Raises ``KeyError`` for a sight of a later
     version."""
     return {
-        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Sighting(*seen)
+        (SessionKey(socket, server_pid, server_start, session_id, created), _SIGHTS[sight]): Confirmation(*seen)
         for socket, server_pid, server_start, session_id, created, sight, *seen in rows
     }
 
@@ -90,18 +90,18 @@ def session_key_row(key: SessionKey) -> Row:
     }
 
 
-def sight_key_row(key: SightKey) -> Row:
+def sight_key_row(key: FindingKey) -> Row:
     """The columns that say whose sighting it is."""
     return {**session_key_row(key[0]), "sight": key[1].value}
 
 
-def sighting_row(key: SightKey, seen: Sighting) -> Row:
+def sighting_row(key: FindingKey, seen: Confirmation) -> Row:
     """All columns of a sighting."""
     row = {"first_at": seen.first_at, "last_at": seen.last_at, "count": seen.count, "workspace_id": seen.workspace_id}
     return {**sight_key_row(key), **row}
 
 
-def server_row(socket: str, server: ServerMemory) -> Row:
+def server_row(socket: str, server: ServerState) -> Row:
     """All columns of a server."""
     return {"socket": socket, "pid": server.pid, "start": server.start, "process_start": server.process_start}
 
@@ -126,15 +126,15 @@ def breaker_row(state: BreakerState) -> Row:
     }
 
 
-def clock(row: Any) -> ClockMemory:
+def clock(row: Any) -> ClockState:
     """From (boot, started, slept, lapses); None is that of a ledger without any."""
     if row is None:
-        return ClockMemory()
+        return ClockState()
     boot, started, slept, lapses = row
-    return ClockMemory(boot, started, slept, tuple(Lapse(at, seconds) for at, seconds in json_list(lapses)))
+    return ClockState(boot, started, slept, tuple(ClockSkew(at, seconds) for at, seconds in json_list(lapses)))
 
 
-def clock_row(memory: ClockMemory) -> Row:
+def clock_row(memory: ClockState) -> Row:
     """All columns of the clocks."""
     lapses = as_json([[lapse.at, lapse.seconds] for lapse in memory.lapses])
     return {"boot": memory.boot, "started": memory.offset, "slept": memory.slept, "lapses": lapses}

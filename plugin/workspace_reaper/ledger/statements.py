@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.elements import ColumnElement
 
 from workspace_reaper.ledger.tables import Base
-from workspace_reaper.model.session import Reason
+from workspace_reaper.model.verdict import Reason
 
 _tables = Base.metadata.tables
 registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import CpuSample, Memory
+from workspace_reaper.model.state import CpuSample, LedgerState
 
 __all__ = ["sound", "sound_memory", "sound_samples"]
 
@@ -39,9 +39,9 @@ def sound(value: T) -> T:
     return value
 
 
-def sound_memory(memory: Memory) -> Memory:
+def sound_memory(memory: LedgerState) -> LedgerState:
     """The same of a whole memory."""
-    for name, test in _fields(Memory).items():
+    for name, test in _fields(LedgerState).items():
         if name not in _MANY and not test(getattr(memory, name)):
             raise _wrong(name, getattr(memory, name))
     seen = memory.sightings.values()

@@ -13,8 +13,8 @@ __all__ = [
     "ReaperError",
     "SnapshotError",
     "SweepLocked",
-    "UnfitTmux",
     "UnreadableSocket",
+    "UnsupportedTmux",
 ]
 
 
@@ -26,7 +26,7 @@ class ConfigurationError(ReaperError):
     """A setting is missing or wrong: the text names the field, the place it came from, and what to write instead."""
 
 
-class UnfitTmux(ConfigurationError):
+class UnsupportedTmux(ConfigurationError):
     """The tmux on PATH is too old: the text says which it is, and which is needed."""
 
 

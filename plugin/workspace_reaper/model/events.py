@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Testimony"]
+__all__ = ["WorkspaceEvent"]
 
 
-class Testimony(str, Enum):
+class WorkspaceEvent(str, Enum):
     """A hook names a suspect. It convicts nobody: the database must agree."""
 
     DELETED = "deleted"

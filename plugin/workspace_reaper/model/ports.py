@@ -6,15 +6,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.reap import Intent, Outcome, Reap, Vetoes
-from workspace_reaper.model.session import Census, ClockReading, Guard, KillAnswers, Listing, Rows, SessionKey, Unknown
+from workspace_reaper.model.reap import Intent, Reap, ReapResult, Vetoes
+from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
-from workspace_reaper.model.state import Changes, Event, Memory, RegistryMemory
+from workspace_reaper.model.state import ClockReading, Event, LedgerState, RegistryState, StateChanges
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Guard, KillResults
+from workspace_reaper.model.workspace import LookupResult, WorkspaceList
 
 if TYPE_CHECKING:
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm
 
-__all__ = ["Clock", "Feed", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal", "Whereabouts"]
+__all__ = ["ChangeWatcher", "Clock", "Ledger", "OwnLocation", "Plugins", "Processes", "Registry", "Snapshots", "Terminal"]
 
 
 class Terminal(Protocol):
@@ -34,7 +37,7 @@ class Terminal(Protocol):
     def stand_down(self) -> None:
         """No kill follows any more."""
 
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillAnswers:
+    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
         """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``.
 
         ``meanwhile`` may be called while it works; it raises nothing, and of this terminal calls ``get_ready`` alone."""
@@ -78,18 +81,18 @@ class Registry(Protocol):
     def canonical(self, text: str) -> str | None:
         """The canonical workspace id for what a session's name or a hook says, or None if that can't be one."""
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
+    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
         """Ask for all ``ids`` (canonical) at once, and which of the ``anchors`` are still there. Holds no transaction open."""
 
 
-class Feed(Protocol):
+class ChangeWatcher(Protocol):
     """Notices that somebody has written to the host's database. For one thread; ``close`` for any."""
 
     def wait(self, timeout: float) -> bool:
         """Wait until a commit may have changed the database, for at most so many seconds; whether it may have. True as well
         where that can't be told. Never raises for the database."""
 
-    def read(self) -> Census | Unknown:
+    def read(self) -> WorkspaceList | Unknown:
         """All workspaces there are now. Holds no transaction open."""
 
     def close(self) -> None:
@@ -99,25 +102,25 @@ class Feed(Protocol):
 class Ledger(Protocol):
     """Our own memory, bound to one configured registry. Every method raises ``LedgerError`` if it can't do its work."""
 
-    def registry(self) -> RegistryMemory:
+    def registry(self) -> RegistryState:
         """What is remembered of the registry; its stamp is minted at the first call."""
 
-    def recall(self, ids: Collection[str], now: float) -> Memory:
+    def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         """All that a sweep over these workspaces needs."""
 
-    def remember(self, changes: Changes) -> None:
+    def save(self, changes: StateChanges) -> None:
         """Write the changes in one transaction; nothing at all where there are none."""
 
-    def testify(self, workspace_id: str, now: float) -> None:
+    def record_deletion(self, workspace_id: str, now: float) -> None:
         """A hook named this workspace as deleted."""
 
-    def named(self, workspace_id: str, now: float) -> None:
+    def record_named(self, workspace_id: str, now: float) -> None:
         """A hook named this workspace: proof that the registry has known it."""
 
-    def intend(self, intents: Sequence[Intent]) -> None:
+    def record_intents(self, intents: Sequence[Intent]) -> None:
         """Commit the intents; only then may the kills be tried."""
 
-    def conclude(self, outcomes: Sequence[Outcome]) -> None:
+    def record_results(self, outcomes: Sequence[ReapResult]) -> None:
         """Commit the outcomes."""
 
     def save_report(self, head: str, sessions: str, *, sweep: str, at: float, complete: bool) -> None:
@@ -177,7 +180,7 @@ class Clock(Protocol):
         """All of them, as they are at one moment; ``wall`` is what ``now`` gives."""
 
 
-class Whereabouts(Protocol):
+class OwnLocation(Protocol):
     """Where the reaper itself runs."""
 
     @property
@@ -203,7 +206,7 @@ class Processes(Protocol):
     def may_live(self, pid: int, started: float | None) -> bool:
         """Whether the process with that start time may still be there; True where it can't be read."""
 
-    def whereabouts(self) -> Whereabouts:
+    def whereabouts(self) -> OwnLocation:
         """Where the reaper runs at this moment."""
 
     def table(self) -> ProcessTable | Unknown:

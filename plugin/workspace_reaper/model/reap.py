@@ -12,7 +12,7 @@ from typing import Any
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.session import SessionKey
 
-__all__ = ["Aftermath", "Ended", "Intent", "Outcome", "Reap", "Relative", "Survivor", "Vetoes"]
+__all__ = ["EndedProcess", "Intent", "ProcessCleanup", "Reap", "ReapResult", "RecordedProcess", "SurvivingProcess", "Vetoes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Vetoes:
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
+class RecordedProcess:
     """A process that belongs to a session. ``pane`` is the one it lives in or came from. ``descendant``: it was below a pane's
     own process; else only its environment says where it came from."""
 
@@ -41,7 +41,7 @@ class Relative:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedProcess:
     """A process that ended with its session, and by which signal: ``HUP`` (tmux's own), ``TERM`` or ``KILL``."""
 
     pid: int
@@ -50,7 +50,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Survivor:
+class SurvivingProcess:
     """A process of the session that lives on, and why."""
 
     pid: int
@@ -59,12 +59,12 @@ class Survivor:
 
 
 @dataclass(frozen=True, slots=True)
-class Aftermath:
+class ProcessCleanup:
     """What became of the processes of a reaped session. ``freed_bytes`` is the memory that those which ended had held;
     ``freed_ports`` and ``held_ports`` are ports that its processes listened on, as "tcp 3000"."""
 
-    ended: tuple[Ended, ...] = ()
-    survivors: tuple[Survivor, ...] = ()
+    ended: tuple[EndedProcess, ...] = ()
+    survivors: tuple[SurvivingProcess, ...] = ()
     freed_bytes: int | None = None
     freed_ports: tuple[str, ...] = ()
     held_ports: tuple[str, ...] = ()
@@ -88,11 +88,11 @@ class Intent:
     evidence: Mapping[str, Any]
     boot: str = ""
     worktree: str | None = None
-    processes: tuple[Relative, ...] = ()
+    processes: tuple[RecordedProcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReapResult:
     """How an intent ended: ``reaped``, ``spared`` or ``failed``; ``why`` says by what it was spared, or what failed.
     ``snapshot`` is None where its panes were kept, else why they were not."""
 
@@ -100,7 +100,7 @@ class Outcome:
     at: float
     outcome: str
     why: str | None = None
-    aftermath: Aftermath = field(default_factory=Aftermath)
+    aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"
 
 
@@ -111,5 +111,5 @@ class Reap:
     intent: Intent
     outcome: str
     why: str | None = None
-    aftermath: Aftermath = field(default_factory=Aftermath)
+    aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"

@@ -1,109 +1,17 @@
-"""What the reaper knows of the world: plain, frozen values, without behaviour that touches anything.
+"""Sessions, windows, panes and listings of tmux: frozen values.
 
-Times are Unix seconds (UTC). tmux's own clocks have a resolution of one second; ours are floats.
+Times are Unix seconds (UTC). The clocks of tmux have a resolution of one second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from workspace_reaper.model.events import Testimony
+from workspace_reaper.model.unknown import Unknown
 
-__all__ = [
-    "Answer",
-    "Census",
-    "ClockReading",
-    "Guard",
-    "IdleClock",
-    "KillAnswers",
-    "Listing",
-    "Pane",
-    "Reason",
-    "Rows",
-    "Server",
-    "Session",
-    "SessionKey",
-    "Source",
-    "Stamp",
-    "Testimony",
-    "Unknown",
-    "Verdict",
-    "Window",
-    "Workspace",
-]
-
-
-class Reason(str, Enum):
-    """Why a session may go, in the order in which the reasons are tried."""
-
-    DELETED = "deleted"
-    ARCHIVED_BY_HOOK = "archived by hook"
-    WORKTREE_DELETED = "worktree-deleted"
-    ORPHAN = "orphan"
-    ARCHIVED = "archived"
-    IDLE = "idle"
-    DEAD = "dead"
-
-    @property
-    def public(self) -> str:
-        """The name in reports and in the ledger: both kinds of archived are ``archived``."""
-        return "archived" if self is Reason.ARCHIVED_BY_HOOK else self.value
-
-
-class IdleClock(str, Enum):
-    """What counts as activity; each may be switched off. tmux moves its clock of input at an attach, too."""
-
-    INPUT = "input"
-    ATTACH = "attach"
-    DETACH = "detach"
-    OUTPUT = "output"
-    CPU = "cpu"
-
-
-class ClockReading(NamedTuple):
-    """The clocks of this machine at one moment, in seconds: ``wall`` is Unix time; ``elapsed`` counts since the machine's start
-    (on some systems since another moment that stays the same), and nobody sets it; ``awake`` does not count while the machine
-    sleeps."""
-
-    wall: float
-    elapsed: float
-    awake: float
-
-
-class Verdict(str, Enum):
-    """``keep``: no reason holds. ``hold``: one holds, and something protects the session. ``reap``: condemned."""
-
-    KEEP = "keep"
-    HOLD = "hold"
-    REAP = "reap"
-
-
-class Source(str, Enum):
-    """What could not be read."""
-
-    SOCKET = "socket"
-    SESSION = "session"
-    REGISTRY = "registry"
-    LEDGER = "ledger"
-    PROCESSES = "processes"
-    SNAPSHOT = "snapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Something could not be read. It is never the same as nothing being there.
-
-    ``reason`` is a sentence for a person, with what to do where that is known. ``socket`` and ``session`` (its name, or
-    its id where the name can't be read) say which.
-    """
-
-    source: Source
-    reason: str
-    socket: str | None = None
-    session: str | None = None
+__all__ = ["Listing", "Owner", "Pane", "Server", "Session", "SessionKey", "Window"]
 
 
 class SessionKey(NamedTuple):
@@ -121,7 +29,7 @@ class SessionKey(NamedTuple):
     created: int
 
 
-class Stamp(Enum):
+class Owner(Enum):
     """Whose ``@workspace_owner`` a session carries."""
 
     NONE = "none"
@@ -167,7 +75,7 @@ class Session:
     grouped: bool
     kept: bool
     all_panes_dead: bool
-    stamp: Stamp
+    stamp: Owner
     version: str
     windows: tuple[Window, ...]
     panes: tuple[Pane, ...] = ()
@@ -217,94 +125,3 @@ class Listing:
     unreadable_ids: frozenset[str] = frozenset()
     server: Server | None = None
     answered: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """A row of the host's table. ``deleted`` is a host's own flag; most hosts drop the row instead.
-
-    ``running``: the host says that a process of this workspace runs, dev servers not counted.
-    """
-
-    workspace_id: str
-    archived: bool = False
-    pinned: bool = False
-    running: bool = False
-    deleted: bool = False
-    worktree_deleted: bool = False
-    worktree: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """One answer of the registry: what it has of the ids asked for, and enough of itself to be recognised again.
-
-    ``place`` names the very file or server (a file replaced by another one has another place). ``total`` counts rows up to
-    a bound; ``capped`` says that the bound was reached. ``oldest`` are the ids of its oldest rows, at most 32, and
-    ``anchors`` those of the ids remembered from last time that it still has. ``epoch`` is a text that stays the same while the
-    database is only written to, and ``clock`` a number that commits make larger, or leave alone: an older copy that was put
-    into the very same file has another epoch, or an earlier clock. None: that is not told.
-    """
-
-    found: Mapping[str, Workspace]
-    place: str
-    schema: str
-    total: int
-    capped: bool
-    oldest: tuple[str, ...]
-    anchors: frozenset[str]
-    epoch: str | None = None
-    clock: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Census:
-    """All workspaces that a registry has at one moment, by canonical id; those flagged as deleted are not among them.
-
-    ``place``, ``schema`` and ``oldest`` are as in `Rows`. ``epoch`` is a text that stays the same while the database is only
-    written to, and changes when its content was put there as a whole (a backup was restored, it was vacuumed). ``clock`` is a
-    number that commits make larger, or leave alone; None where there is none. ``archived`` is a subset of ``workspaces``.
-    """
-
-    place: str
-    schema: str
-    oldest: tuple[str, ...]
-    epoch: str
-    clock: int | None
-    workspaces: frozenset[str]
-    archived: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What must still be true of a session inside the tmux server at the instant of the kill.
-
-    Identity and an unset ``@reaper_keep`` are always asked. ``activity`` None: a client's input does not save it.
-    ``unattached``: any client does. ``quiet_since``: output in any window after that second does. ``all_panes_dead``: a
-    living pane does. ``unowned``: another registry's stamp does.
-    """
-
-    key: SessionKey
-    activity: int | None
-    unattached: bool
-    quiet_since: int | None
-    all_panes_dead: bool
-    unowned: bool = False
-
-
-class Answer(Enum):
-    """What the guard said. ``NONE`` is no answer: nothing may be concluded from it but to look again."""
-
-    KILLED = "killed"
-    SPARED = "spared"
-    GONE = "gone"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class KillAnswers:
-    """The answers of one batch, by session id. ``seconds`` is how long tmux was busy with it."""
-
-    answers: Mapping[str, Answer]
-    seconds: float
-    error: str | None = None

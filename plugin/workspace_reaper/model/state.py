@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
@@ -17,22 +18,23 @@ __all__ = [
     "UNDONE",
     "Alarm",
     "BreakerState",
-    "Changes",
-    "ClockMemory",
-    "CpuMemory",
+    "ClockReading",
+    "ClockSkew",
+    "ClockState",
+    "Confirmation",
     "CpuSample",
+    "CpuState",
     "Event",
-    "Lapse",
-    "Memory",
-    "RegistryMemory",
-    "ServerMemory",
-    "Sight",
-    "SightKey",
-    "Sighting",
+    "Finding",
+    "FindingKey",
+    "LedgerState",
+    "RegistryState",
+    "ServerState",
+    "StateChanges",
 ]
 
 
-class Sight(str, Enum):
+class Finding(str, Enum):
     """What was seen of a session in full sweeps, and is remembered until it is no longer so."""
 
     ORPHAN = "orphan"
@@ -54,17 +56,17 @@ class Sight(str, Enum):
     """The same of being idle."""
 
 
-OF_A_WORKSPACE = frozenset({Sight.ORPHAN, Sight.ARCHIVED})
+OF_A_WORKSPACE = frozenset({Finding.ORPHAN, Finding.ARCHIVED})
 """What was seen of the session as that of one workspace, and says nothing of it under another one's name."""
 
-UNDONE: Mapping[str, Sight] = {"archived": Sight.UNDONE_ARCHIVED, "idle": Sight.UNDONE_IDLE}
+UNDONE: Mapping[str, Finding] = {"archived": Finding.UNDONE_ARCHIVED, "idle": Finding.UNDONE_IDLE}
 """By the public name of the reason."""
 
-SightKey = tuple[SessionKey, Sight]
+FindingKey = tuple[SessionKey, Finding]
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Confirmation:
     """First and last time that counted, and how often. ``workspace_id`` is the workspace of which it was seen, where that
     matters and is known."""
 
@@ -75,11 +77,12 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryMemory:
+class RegistryState:
     """What is remembered of the configured registry itself.
 
     ``stamp`` is minted once by the ledger for each configured registry. ``generation`` is 0 until the registry was first
-    read in a full sweep and grows by one whenever its identity (place, schema, oldest rows, epoch, clock: see `Rows`) changes.
+    read in a full sweep and grows by one whenever its identity (place, schema, oldest rows, epoch, clock: see `LookupResult`)
+    changes.
     """
 
     stamp: str
@@ -94,7 +97,7 @@ class RegistryMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerMemory:
+class ServerState:
     """A tmux server that had sessions in the last full sweep. ``process_start`` is the process's own start time, in the
     units of the process table, or None where that could not be read."""
 
@@ -113,7 +116,7 @@ class CpuSample:
 
 
 @dataclass(frozen=True, slots=True)
-class CpuMemory:
+class CpuState:
     """The samples of the last full sweep that took any, and when (Unix seconds; None if there was none)."""
 
     at: float | None = None
@@ -121,7 +124,7 @@ class CpuMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class Lapse:
+class ClockSkew:
     """Until ``at`` (Unix seconds) the wall clock went so many ``seconds`` further than the machine was awake: it slept, or the
     clock was set. What is dated before ``at`` happened so much later than it seems, yet not after ``at``."""
 
@@ -129,8 +132,18 @@ class Lapse:
     seconds: float
 
 
+class ClockReading(NamedTuple):
+    """The clocks of this machine at one moment, in seconds: ``wall`` is Unix time; ``elapsed`` counts since the machine's start
+    (on some systems since another moment that stays the same), and nobody sets it; ``awake`` does not count while the machine
+    sleeps."""
+
+    wall: float
+    elapsed: float
+    awake: float
+
+
 @dataclass(frozen=True, slots=True)
-class ClockMemory:
+class ClockState:
     """The machine's clocks as the last full sweep that noted them saw them, since the start ``boot`` of the machine (empty
     where the system does not tell).
 
@@ -141,7 +154,7 @@ class ClockMemory:
     boot: str = ""
     offset: float | None = None
     slept: float = 0.0
-    lapses: tuple[Lapse, ...] = ()
+    lapses: tuple[ClockSkew, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +191,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class LedgerState:
     """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
     under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
     workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
@@ -186,10 +199,10 @@ class Memory:
     when the last full sweep began that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had
     one in their row."""
 
-    registry: RegistryMemory
+    registry: RegistryState
     seen: Mapping[str, int] = field(default_factory=dict)
-    sightings: Mapping[SightKey, Sighting] = field(default_factory=dict)
-    servers: Mapping[str, ServerMemory] = field(default_factory=dict)
+    sightings: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
+    servers: Mapping[str, ServerState] = field(default_factory=dict)
     breaker: BreakerState = field(default_factory=BreakerState)
     testimony: Mapping[str, float] = field(default_factory=dict)
     named: Mapping[str, int] = field(default_factory=dict)
@@ -198,13 +211,13 @@ class Memory:
     open_intents: tuple[Intent, ...] = ()
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     last_complete: float | None = None
-    cpu: CpuMemory = field(default_factory=CpuMemory)
+    cpu: CpuState = field(default_factory=CpuState)
     worktrees: Mapping[str, str] = field(default_factory=dict)
-    clock: ClockMemory = field(default_factory=ClockMemory)
+    clock: ClockState = field(default_factory=ClockState)
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class StateChanges:
     """What one sweep has to write into memory, in one transaction. Empty fields write nothing.
 
     ``seen`` are ids recognised under the registry's present generation. ``servers`` maps a socket to its server, or to None
@@ -213,18 +226,18 @@ class Changes:
     new state of the clocks.
     """
 
-    registry: RegistryMemory | None = None
+    registry: RegistryState | None = None
     seen: frozenset[str] = frozenset()
-    sightings: Mapping[SightKey, Sighting] = field(default_factory=dict)
-    forgotten: frozenset[SightKey] = frozenset()
-    servers: Mapping[str, ServerMemory | None] = field(default_factory=dict)
+    sightings: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
+    forgotten: frozenset[FindingKey] = frozenset()
+    servers: Mapping[str, ServerState | None] = field(default_factory=dict)
     breaker: BreakerState | None = None
     settled: frozenset[str] = frozenset()
     alarms: Mapping[str, Alarm] | None = None
     events: tuple[Event, ...] = ()
-    cpu: CpuMemory | None = None
+    cpu: CpuState | None = None
     worktrees: Mapping[str, str] = field(default_factory=dict)
-    clock: ClockMemory | None = None
+    clock: ClockState | None = None
 
     def __bool__(self) -> bool:
         return any(

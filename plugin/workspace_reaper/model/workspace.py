@@ -1,11 +1,12 @@
-"""A table of a host that we have no schema for, as its operator describes it in the configuration."""
+"""The host's workspaces: their rows, what a look-up returned, and a table described in the configuration. Frozen values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["HostTable", "IdInSession", "IdType"]
+__all__ = ["HostTable", "LookupResult", "Workspace", "WorkspaceList"]
 
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
@@ -58,3 +59,59 @@ class HostTable:
                 raise ValueError(f"{name} is {value!r}")
         if self.id_in_session == "hex" and not self.id_type.startswith("uuid"):
             raise ValueError(f"id_in_session is 'hex', which is for UUIDs, and id_type is {self.id_type!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A row of the host's table. ``deleted`` is a host's own flag; most hosts drop the row instead.
+
+    ``running``: the host says that a process of this workspace runs, dev servers not counted.
+    """
+
+    workspace_id: str
+    archived: bool = False
+    pinned: bool = False
+    running: bool = False
+    deleted: bool = False
+    worktree_deleted: bool = False
+    worktree: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """One answer of the registry: what it has of the ids asked for, and enough of itself to be recognised again.
+
+    ``place`` names the very file or server (a file replaced by another one has another place). ``total`` counts rows up to
+    a bound; ``capped`` says that the bound was reached. ``oldest`` are the ids of its oldest rows, at most 32, and
+    ``anchors`` those of the ids remembered from last time that it still has. ``epoch`` is a text that stays the same while the
+    database is only written to, and ``clock`` a number that commits make larger, or leave alone: an older copy that was put
+    into the very same file has another epoch, or an earlier clock. None: that is not told.
+    """
+
+    found: Mapping[str, Workspace]
+    place: str
+    schema: str
+    total: int
+    capped: bool
+    oldest: tuple[str, ...]
+    anchors: frozenset[str]
+    epoch: str | None = None
+    clock: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceList:
+    """All workspaces that a registry has at one moment, by canonical id; those flagged as deleted are not among them.
+
+    ``place``, ``schema`` and ``oldest`` are as in `LookupResult`. ``epoch`` is a text that stays the same while the database is
+    only written to, and changes when its content was put there as a whole (a backup was restored, it was vacuumed). ``clock``
+    is a number that commits make larger, or leave alone; None where there is none. ``archived`` is a subset of ``workspaces``.
+    """
+
+    place: str
+    schema: str
+    oldest: tuple[str, ...]
+    epoch: str
+    clock: int | None
+    workspaces: frozenset[str]
+    archived: frozenset[str]

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.model.errors import AmbiguousSession, NoSuchSession, UnreadableSocket
 from workspace_reaper.model.ports import Ledger, Terminal
-from workspace_reaper.model.session import Rows, Session, SessionKey, Stamp, Unknown
-from workspace_reaper.model.state import Changes, Event, Memory, Sight
+from workspace_reaper.model.session import Owner, Session, SessionKey
+from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.sessions import own_stamp, sockets_meant
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.policy.registry_identity import recognise
@@ -51,7 +53,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SeenSession:
     sessions: list[tuple[Session, str]] = field(default_factory=list)
     owners: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
@@ -64,14 +66,14 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
     ``AmbiguousSession``, and ``UnreadableSocket`` where not everything could be read.
     """
     terminals, stamp = sockets_meant(reaper, socket), own_stamp(reaper)
-    seen = _Seen()
+    seen = _SeenSession()
     for terminal in terminals:
         _look(reaper, terminal, stamp, seen)
     if names:
         seen.sessions = _named(seen, names)
     ids = sorted({workspace_id for _, workspace_id in seen.sessions})
     with reaper.reading() as ledger:
-        known = ledger.recall(ids, reaper.parts.clock.now())
+        known = ledger.load_state(ids, reaper.parts.clock.now())
     rows = _ask(reaper, known, ids)
     if isinstance(rows, Unknown):
         return Found(unknown=(*seen.unknown, rows))
@@ -96,7 +98,7 @@ def adopt(reaper: Reaper, found: Found) -> frozenset[SessionKey]:
         return frozenset()
     now, ids = reaper.parts.clock.now(), sorted({one.workspace_id for one in wanted})
     with reaper.writing() as ledger:
-        known = ledger.recall(ids, now)
+        known = ledger.load_state(ids, now)
         rows = _ask(reaper, known, ids)
         if isinstance(rows, Unknown) or _identity(known, rows) != found.registry:
             return frozenset()
@@ -111,7 +113,7 @@ def adopt(reaper: Reaper, found: Found) -> frozenset[SessionKey]:
     return frozenset(taken)
 
 
-def _look(reaper: Reaper, terminal: Terminal, stamp: str, seen: _Seen) -> None:
+def _look(reaper: Reaper, terminal: Terminal, stamp: str, seen: _SeenSession) -> None:
     listing = terminal.observe(stamp, panes=False)
     if isinstance(listing, Unknown):
         seen.unknown.append(listing)
@@ -119,11 +121,11 @@ def _look(reaper: Reaper, terminal: Terminal, stamp: str, seen: _Seen) -> None:
     seen.unknown.extend(listing.unreadable)
     for session in listing.sessions:
         workspace_id = reaper.parts.names.workspace_id(terminal.socket, session.name)
-        if workspace_id is not None and session.stamp is Stamp.FOREIGN:
+        if workspace_id is not None and session.stamp is Owner.FOREIGN:
             seen.sessions.append((session, workspace_id))
 
 
-def _named(seen: _Seen, names: Collection[str]) -> list[tuple[Session, str]]:
+def _named(seen: _SeenSession, names: Collection[str]) -> list[tuple[Session, str]]:
     if seen.unknown:
         # What can't be read may have one of that name too.
         raise UnreadableSocket("; ".join(printable(one.reason) for one in seen.unknown))
@@ -141,20 +143,20 @@ def _named(seen: _Seen, names: Collection[str]) -> list[tuple[Session, str]]:
     return list(chosen.values())
 
 
-def _ask(reaper: Reaper, known: Memory, ids: Sequence[str]) -> Rows | Unknown:
+def _ask(reaper: Reaper, known: LedgerState, ids: Sequence[str]) -> LookupResult | Unknown:
     return reaper.registry.look_up(ids, known.registry.oldest)
 
 
-def _identity(known: Memory, rows: Rows) -> tuple[object, ...]:
+def _identity(known: LedgerState, rows: LookupResult) -> tuple[object, ...]:
     return (recognise(known.registry, rows).generation, rows.place, rows.schema)
 
 
-def _has(rows: Rows, workspace_id: str) -> bool:
+def _has(rows: LookupResult, workspace_id: str) -> bool:
     row = rows.found.get(workspace_id)
     return row is not None and not row.deleted
 
 
-def _read_owners(terminals: Sequence[Terminal], seen: _Seen) -> None:
+def _read_owners(terminals: Sequence[Terminal], seen: _SeenSession) -> None:
     for terminal in terminals:
         owners = terminal.owners([session.key for session, _ in seen.sessions if session.key.socket == terminal.socket])
         if isinstance(owners, Unknown):
@@ -171,5 +173,5 @@ def _take(terminal: Terminal, sessions: Sequence[Adoptable], stamp: str | None) 
 def _note(ledger: Ledger, now: float, kind: str, sessions: Sequence[Adoptable]) -> None:
     """An event. What was seen of these while another owned them is forgotten: their confirmations begin anew."""
     told = ", ".join(f"{printable(one.session.name)} ({one.key.session_id}, stamp {one.owner})" for one in sessions) or "none"
-    forgotten = frozenset((one.key, Sight.ORPHAN) for one in sessions)
-    ledger.remember(Changes(events=(Event(now, kind, told),), forgotten=forgotten))
+    forgotten = frozenset((one.key, Finding.ORPHAN) for one in sessions)
+    ledger.save(StateChanges(events=(Event(now, kind, told),), forgotten=forgotten))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.session import Session, Stamp, Unknown
+from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.sessions import own_stamp, status
 from workspace_reaper.operations.wiring import Reaper, how_to_configure
 from workspace_reaper.registry import GROUP as REGISTRIES
 from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
-from workspace_reaper.util.permissions import distrust
+from workspace_reaper.util.permissions import check_permissions
 
 __all__ = ["FAIL", "OK", "WARN", "Check", "examine"]
 
@@ -102,7 +103,7 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, stamp: str | None) -> Iterat
         yield Check(name, OK, "no session on it now")
         return
     matching = [one for one in listing.sessions if reaper.parts.names.workspace_id(terminal.socket, one.name) is not None]
-    foreign = [one for one in matching if stamp is not None and one.stamp is Stamp.FOREIGN]
+    foreign = [one for one in matching if stamp is not None and one.stamp is Owner.FOREIGN]
     managed = len(matching) - len(foreign)
     what = "managed" if stamp is not None else "sessions that match by name (whose they are can't be said without the ledger)"
     yield Check(
@@ -149,7 +150,7 @@ def _state_dir(reaper: Reaper) -> Iterator[Check]:
     except OSError as error:  # It lies below a directory that can't be entered, or its name is too long.
         yield Check("state_dir", FAIL, f"{folder} can't be looked at: {error.strerror}", do)
         return
-    if distrusted := distrust(folder):
+    if distrusted := check_permissions(folder):
         about = "" if distrusted.place == str(folder) else f"{folder} is not safe: "
         yield Check("state_dir", FAIL, f"{about}{distrusted.why}", distrusted.do)
     elif not writable:

@@ -13,12 +13,12 @@ from pathlib import Path, PurePath
 
 from workspace_reaper.model.errors import CannotRestore, NoSuchReap, UnreadableSocket
 from workspace_reaper.model.reap import Reap
-from workspace_reaper.model.session import Unknown
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import iso, printable
-from workspace_reaper.tmux import PaneFeeds, PaneStart, TmuxTerminal
+from workspace_reaper.tmux import PaneInput, PaneStart, TmuxTerminal
 from workspace_reaper.util.text import readable_lines, without_empty_end
 
 __all__ = ["Restored", "command_line", "find_reap", "is_restorable", "kept_panes", "restore", "undo", "why_not_restorable"]
@@ -136,7 +136,7 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     directories, replaced = _directories(snapshot, force=force)
     panes = list(kept_panes(snapshot))
     try:
-        with PaneFeeds(reaper.settings.state_dir) as feeds:
+        with PaneInput(reaper.settings.state_dir) as feeds:
             starts = {
                 pane.pane_id: PaneStart(
                     directories[pane.pane_id], feeds.starter(pane.pane_id, command_line(pane.argv) if run else ())

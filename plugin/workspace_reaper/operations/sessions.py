@@ -9,13 +9,15 @@ from pathlib import PurePath
 from workspace_reaper.model.errors import AmbiguousSession, ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.reap import Reap
-from workspace_reaper.model.session import Session, Source, Stamp, Unknown, Verdict
-from workspace_reaper.model.state import BreakerState, Changes, Event
+from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.state import BreakerState, Event, StateChanges
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.operations.status import Status, read_status
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.policy import breaker
 from workspace_reaper.sweep.alarms import changes
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged
 from workspace_reaper.sweep.record import tell
 from workspace_reaper.sweep.report import SessionReport, SweepReport, printable
@@ -134,30 +136,30 @@ def keep_session(reaper: Reaper, name: str, socket: str | None = None, *, on: bo
 def breaker_state(reaper: Reaper) -> BreakerState:
     """The breaker as the last full sweep left it. Raises ``LedgerError``."""
     with reaper.reading() as ledger:
-        return ledger.recall((), reaper.parts.clock.now()).breaker
+        return ledger.load_state((), reaper.parts.clock.now()).breaker
 
 
 def reset_breaker(reaper: Reaper) -> BreakerState:
     """Free the breaker, and let go the sessions that tripped it; the state before. Raises ``LedgerError``, ``SweepLocked``."""
     now = reaper.parts.clock.now()
     with reaper.writing() as ledger:
-        memory = ledger.recall((), now)
+        memory = ledger.load_state((), now)
         if memory.breaker.latched:
             event = Event(now, "breaker released", f"by an operator; {memory.breaker.cause}")
             left, over = changes(memory.alarms, {name: one for name, one in memory.alarms.items() if name != "breaker"}, now)
-            freed = Changes(breaker=breaker.excuse(memory.breaker), alarms=left, events=(event, *over))
-            ledger.remember(freed)
+            freed = StateChanges(breaker=breaker.excuse(memory.breaker), alarms=left, events=(event, *over))
+            ledger.save(freed)
             tell(reaper.parts, memory, freed)
         return memory.breaker
 
 
 def _dry_sweep(reaper: Reaper) -> SweepReport:
     with reaper.reading() as ledger:
-        return reaper.run(Request(dry_run=True), ledger)
+        return reaper.run(SweepRequest(dry_run=True), ledger)
 
 
 def _why_unmanaged(session: Session) -> str:
-    if session.stamp is Stamp.FOREIGN:
+    if session.stamp is Owner.FOREIGN:
         return "it carries another registry's stamp"
     return "its name matches no configured pattern on this socket"
 

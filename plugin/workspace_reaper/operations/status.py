@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.session import Reason
-from workspace_reaper.model.state import Alarm, BreakerState, Event, Memory, Sight
+from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState
+from workspace_reaper.model.verdict import Reason
 from workspace_reaper.policy import breaker
-from workspace_reaper.policy.idle import Times
+from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.sweep.alarms import blind
 from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.last_report import read_report
@@ -86,7 +86,7 @@ def read_status(
     """The state of the reaper as its ledger has it. ``tick`` and ``undo_window`` are in seconds, ``now`` in Unix seconds;
     raises ``LedgerError``."""
     report = read_report(ledger)
-    memory = ledger.recall((), now)
+    memory = ledger.load_state((), now)
     last_complete = memory.last_complete
     alarms = list(memory.alarms.values())
     # While nobody sweeps nobody records that, either.
@@ -112,13 +112,13 @@ def _changed(ledger: Ledger) -> Event | None:
     return next((event for event in ledger.events(_EVENTS) if event.kind == "registry changed"), None)
 
 
-def _announced(memory: Memory, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
+def _announced(memory: LedgerState, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
     """Who goes later, by what is remembered: a hook, or ``undo``, may have changed it since the last full sweep."""
     known = {(entry["socket"], entry["session_id"]): entry for entry in entries}
-    found, times = [], Times(memory.clock.lapses)
+    found, times = [], AgeClock(memory.clock.lapses)
     for (key, sight), sighting in sorted(memory.sightings.items()):
         entry = known.get((key.socket, key.session_id), {})
-        if sight is Sight.ANNOUNCED and entry.get("outcome") != "reaped":
+        if sight is Finding.ANNOUNCED and entry.get("outcome") != "reaped":
             found.append(
                 {
                     "socket": key.socket,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from workspace_reaper.model.ports import Ledger, Terminal
 from workspace_reaper.model.session import Listing, SessionKey
-from workspace_reaper.model.state import UNDONE, Changes, Event, Sight, Sighting
+from workspace_reaper.model.state import UNDONE, Confirmation, Event, Finding, StateChanges
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.sweep.report import printable
 
@@ -38,10 +38,10 @@ def take_back(reaper: Reaper) -> Sequence[str]:
             return ()
         at = max(found[key] for key in names)
         latest = {key: name for key, name in names.items() if found[key] == at}
-        ledger.remember(
-            Changes(
-                sightings={(key, cause): Sighting(now, now) for key in latest for cause in UNDONE.values()},
-                forgotten=frozenset((key, Sight.ANNOUNCED) for key in latest),
+        ledger.save(
+            StateChanges(
+                sightings={(key, cause): Confirmation(now, now) for key in latest for cause in UNDONE.values()},
+                forgotten=frozenset((key, Finding.ANNOUNCED) for key in latest),
                 events=(Event(now, "announcement undone", ", ".join(latest.values())),),
             )
         )
@@ -53,8 +53,8 @@ def take_back(reaper: Reaper) -> Sequence[str]:
 
 
 def _announced(ledger: Ledger, now: float) -> dict[SessionKey, float]:
-    sightings = ledger.recall((), now).sightings
-    return {key: sighting.first_at for (key, sight), sighting in sightings.items() if sight is Sight.ANNOUNCED}
+    sightings = ledger.load_state((), now).sightings
+    return {key: sighting.first_at for (key, sight), sighting in sightings.items() if sight is Finding.ANNOUNCED}
 
 
 def _names(terminal: Terminal, stamp: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:

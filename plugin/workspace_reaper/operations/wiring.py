@@ -15,26 +15,28 @@ from ulid import ULID
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Plugins
-from workspace_reaper.model.session import IdleClock, Source, Testimony, Unknown
-from workspace_reaper.model.state import Changes, Event, Memory, Sight
+from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.breaker import inexcusable
-from workspace_reaper.policy.facts import Rules
-from workspace_reaper.policy.idle import Sampling
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.registry import Schema, load_schema, open_registry
 from workspace_reaper.settings import Settings, configuration_file
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.alarms import begins
-from workspace_reaper.sweep.context import Parts, Request
-from workspace_reaper.sweep.last_report import Journal
+from workspace_reaper.sweep.context import Dependencies, SweepRequest
+from workspace_reaper.sweep.last_report import LastReport
 from workspace_reaper.sweep.other_plugins import tell_alarms
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux import TmuxTerminal, require_tmux, socket_path
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 __all__ = ["Reaper", "homes", "how_to_configure", "rules"]
 
@@ -56,9 +58,9 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
     return found
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings) -> Thresholds:
     """The thresholds of the policy."""
-    return Rules(
+    return Thresholds(
         idle_ttl=settings.idle_ttl,
         min_age=settings.min_age,
         activity_grace=settings.activity_grace,
@@ -99,18 +101,18 @@ class Reaper:
         )
         patterns = homes(settings, schema, environ)
         self.terminals: Sequence[TmuxTerminal] = [TmuxTerminal(path) for path in patterns]
-        self.parts = Parts(
+        self.parts = Dependencies(
             terminals=self.terminals,
             registry=self.registry,
             processes=SystemProcesses(environ),
             clock=SystemClock(),
-            names=Names(patterns, self.registry.canonical),
+            names=SessionMatcher(patterns, self.registry.canonical),
             rules=rules(settings),
-            pace=Pace(),
-            journal=Journal(),
+            pace=BatchSize(),
+            journal=LastReport(),
             max_orphans_per_hour=settings.max_orphans_per_hour,
             abstain_alarm=settings.abstain_alarm,
-            sampling=Sampling(settings.tick),
+            sampling=SampleInterval(settings.tick),
             tick=settings.tick,
             kill_grace=settings.kill_grace,
             end_everywhere=settings.survivors == "all",
@@ -138,11 +140,11 @@ class Reaper:
         return (mine.location, self.schema.identity) == (theirs.location, other.schema.identity)
 
     def require_tmux(self) -> None:
-        """Raises ``UnfitTmux`` if the tmux on PATH is too old. It is asked until it has answered well, once."""
+        """Raises ``UnsupportedTmux`` if the tmux on PATH is too old. It is asked until it has answered well, once."""
         self._has_tmux = self._has_tmux or require_tmux()
 
-    def sweep(self, request: Request) -> SweepReport:
-        """One sweep, alone on this state directory. Raises ``UnfitTmux``; what could not be seen is in the report."""
+    def sweep(self, request: SweepRequest) -> SweepReport:
+        """One sweep, alone on this state directory. Raises ``UnsupportedTmux``; what could not be seen is in the report."""
         if not self.settings.configured:
             return self._abstained(request, "not configured")
         if not self.settings.enabled:
@@ -153,7 +155,7 @@ class Reaper:
             self._watch(report)
         return report
 
-    def _sweep(self, request: Request) -> SweepReport:
+    def _sweep(self, request: SweepRequest) -> SweepReport:
         try:
             if request.dry_run:
                 with self.reading() as ledger:
@@ -179,52 +181,52 @@ class Reaper:
             report.events.append(begins(alarm, now))
             tell_alarms(self.parts.plugins, [alarm], (), now)
 
-    def _recall(self) -> Memory | None:
+    def _recall(self) -> LedgerState | None:
         """What can be read where nothing can be written."""
         try:
             with self.reading() as ledger:
-                return ledger.recall((), self.parts.clock.now())
+                return ledger.load_state((), self.parts.clock.now())
         except LedgerError:
             return None
 
-    def run(self, request: Request, ledger: SqliteLedger) -> SweepReport:
+    def run(self, request: SweepRequest, ledger: SqliteLedger) -> SweepReport:
         """One sweep with this ledger, whatever the switch says."""
         return Sweep(self.parts, ledger, request).run()
 
-    def testify(self, suspects: Mapping[str, Testimony]) -> None:
+    def record_events(self, suspects: Mapping[str, WorkspaceEvent]) -> None:
         """Remember what hooks said, before anything is looked at: a crash must not lose it. Raises ``LedgerError``."""
         if self.settings.enabled:
             now = self.parts.clock.now()
             with self.writing() as ledger:
                 for workspace_id, said in suspects.items():
-                    if said is Testimony.DELETED:
-                        ledger.testify(workspace_id, now)
+                    if said is WorkspaceEvent.DELETED:
+                        ledger.record_deletion(workspace_id, now)
                     else:
-                        ledger.named(workspace_id, now)
+                        ledger.record_named(workspace_id, now)
 
     def settle(self, workspace_ids: frozenset[str]) -> None:
         """The rows of these contradict the hooks that named them: forget what the hooks said, and leave it to the ticks."""
         if workspace_ids:
             with self.writing() as ledger:
-                ledger.remember(Changes(settled=workspace_ids))
+                ledger.save(StateChanges(settled=workspace_ids))
 
     def doubt(self, why: str) -> None:
         """The content of the database was put there as a whole, although its place is the same: what was known before proves
         nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``, ``SweepLocked``."""
         with self.writing() as ledger:
             now = self.parts.clock.now()
-            known = ledger.recall((), now)
+            known = ledger.load_state((), now)
             before = known.registry
             if before.generation:
-                changes = Changes(
+                changes = StateChanges(
                     registry=replace(before, generation=before.generation + 1),
-                    forgotten=frozenset(one for one in known.sightings if one[1] is Sight.ORPHAN),
+                    forgotten=frozenset(one for one in known.sightings if one[1] is Finding.ORPHAN),
                     breaker=inexcusable(known.breaker) if known.breaker.excused else None,
                     events=(Event(now, "registry changed", why),),
                 )
-                ledger.remember(changes)
+                ledger.save(changes)
 
-    def _abstained(self, request: Request, why: str | None) -> SweepReport:
+    def _abstained(self, request: SweepRequest, why: str | None) -> SweepReport:
         report = SweepReport(str(ULID()), self.parts.clock.now(), dry_run=request.dry_run, full=request.full)
         report.abstained = why
         return report

@@ -6,8 +6,9 @@ from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 
-from workspace_reaper.model.session import Rows, SessionKey
-from workspace_reaper.model.state import BreakerState, RegistryMemory
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import BreakerState, RegistryState
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.util.time import iso
 
 __all__ = ["AT_LEAST", "CLEAR_SWEEPS", "as_json", "clears_when", "excuse", "inexcusable", "rows_lost", "step"]
@@ -19,7 +20,7 @@ CLEAR_SWEEPS = 3
 """So many full sweeps in a row without an orphan among those that tripped it free it."""
 
 
-def rows_lost(before: RegistryMemory, now: Rows) -> str | None:
+def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
     """Why the registry lost too much since the last full sweep, or None.
 
     Of more rows than are counted, the oldest stand for all of them.

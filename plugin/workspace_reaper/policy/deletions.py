@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 
-from workspace_reaper.model.session import Census, Rows
+from workspace_reaper.model.workspace import LookupResult, WorkspaceList
 from workspace_reaper.policy.breaker import AT_LEAST
 
-__all__ = ["WINDOW", "Absent", "Comparison", "Past", "compare", "confirm", "vanished"]
+__all__ = ["WINDOW", "Comparison", "DeletedWorkspace", "Past", "compare", "confirm", "vanished"]
 
 WINDOW = 60.0
 """Seconds over which what vanished is counted together: rows may go one by one."""
@@ -21,7 +21,7 @@ _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class DeletedWorkspace:
     """A workspace that vanished. ``at`` is when that was noticed (monotonic seconds); ``had_session`` None: that could not be
     told."""
 
@@ -35,8 +35,8 @@ class Past:
     """What is remembered from one comparison to the next. ``recent`` vanished within the last ``WINDOW``; ``gone`` are all
     that vanished under this identity, the latest last."""
 
-    census: Census
-    recent: tuple[Absent, ...] = ()
+    census: WorkspaceList
+    recent: tuple[DeletedWorkspace, ...] = ()
     gone: tuple[str, ...] = ()
 
 
@@ -54,12 +54,12 @@ class Comparison:
     doubtful: bool = False
 
 
-def vanished(past: Past | None, now: Census) -> frozenset[str]:
+def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
     """The workspaces that were there at the last comparison, and are not."""
     return past.census.workspaces - now.workspaces if past else frozenset()
 
 
-def compare(past: Past | None, now: Census, sessions: Collection[str] | None, at: float) -> Comparison:
+def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | None, at: float) -> Comparison:
     """The first census (``past`` None) is a baseline, and so is the first one after a change of identity.
 
     ``sessions`` are the ids that living sessions are named for, None if that can't be told; they matter only where
@@ -78,7 +78,7 @@ def compare(past: Past | None, now: Census, sessions: Collection[str] | None, at
     return Comparison(following, deleted=tuple(sorted(missing)), archived=archived)
 
 
-def confirm(comparison: Comparison, before: Census, rows: Rows) -> Comparison:
+def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -> Comparison:
     """The comparison once these rows were read, in one transaction, for its deletions, with the oldest of ``before`` as
     anchors: a census of many rows is of no single moment. Those that are there after all are known again."""
     now = comparison.past.census
@@ -109,7 +109,7 @@ def _known_again(past: Past, there: Set[str]) -> Past:
     )
 
 
-def _change_of_identity(before: Census, now: Census) -> str | None:
+def _change_of_identity(before: WorkspaceList, now: WorkspaceList) -> str | None:
     if before.place != now.place:
         return f"the database was {before.place} and is {now.place}"
     if before.schema != now.schema:
@@ -121,7 +121,7 @@ def _change_of_identity(before: Census, now: Census) -> str | None:
     return _none_left(before, now.oldest, now.workspaces)
 
 
-def _none_left(before: Census, oldest: Collection[str], others: frozenset[str]) -> str | None:
+def _none_left(before: WorkspaceList, oldest: Collection[str], others: frozenset[str]) -> str | None:
     """That none of the oldest rows is among these, in words. A database that is empty now and had few rows is an everyday
     matter; one that has other rows instead is not."""
     if not before.oldest or not others.union(oldest).isdisjoint(before.oldest):
@@ -131,18 +131,20 @@ def _none_left(before: Census, oldest: Collection[str], others: frozenset[str]) 
     return f"none of its {len(before.oldest)} oldest rows is left"
 
 
-def _restored(past: Past, now: Census, missing: Set[str]) -> str | None:
+def _restored(past: Past, now: WorkspaceList, missing: Set[str]) -> str | None:
     if not missing or not past.gone:
         return None
     back = now.workspaces.intersection(past.gone)
     return f"{len(back)} workspaces that had vanished are there again: an older state was restored" if back else None
 
 
-def _count(past: Past, now: Census, missing: Set[str], sessions: Collection[str] | None, at: float) -> tuple[Past, str | None]:
+def _count(
+    past: Past, now: WorkspaceList, missing: Set[str], sessions: Collection[str] | None, at: float
+) -> tuple[Past, str | None]:
     """What is remembered from here on, and why too much vanished, if it did."""
     known = past.census.workspaces
     recent = [absent for absent in past.recent if at - absent.at < WINDOW and absent.workspace_id not in now.workspaces]
-    recent += [Absent(one, at, None if sessions is None else one in sessions) for one in missing]
+    recent += [DeletedWorkspace(one, at, None if sessions is None else one in sessions) for one in missing]
     gone = tuple(one for one in past.gone if one not in now.workspaces) + tuple(sorted(missing))
     following = Past(now, tuple(recent), gone[-_REMEMBERED:])
     lost = {absent.workspace_id for absent in recent}

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workspace_reaper.model.session import IdleClock, Session, Testimony, Workspace
-from workspace_reaper.policy.idle import EVERY, Times
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.session import Session
+from workspace_reaper.model.verdict import IdleClock
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.idle import EVERY, AgeClock
 
-__all__ = ["Facts", "Rules"]
+__all__ = ["Facts", "Thresholds"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Thresholds:
     """The thresholds, all in seconds but the number of confirmations and the idle clocks that count. Their meaning is in the
     settings of the same name."""
 
@@ -42,7 +45,7 @@ class Rules:
         )
 
 
-_PLAIN = Times()
+_PLAIN = AgeClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Facts:
     workspace_id: str
     row: Workspace | None
     now: float
-    testimony: Testimony | None = None
+    testimony: WorkspaceEvent | None = None
     detached_at: float | None = None
     archived_since: float | None = None
     dead_since: float | None = None
@@ -83,7 +86,7 @@ class Facts:
     undone: frozenset[str] = frozenset()
     failures: int = 0
     retry_at: float | None = None
-    times: Times = _PLAIN
+    times: AgeClock = _PLAIN
     generation: int = 0
     known_under: int | None = None
 

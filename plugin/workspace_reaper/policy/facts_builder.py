@@ -7,20 +7,31 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any
 
-from workspace_reaper.model.ports import Whereabouts
-from workspace_reaper.model.session import ClockReading, Session, SessionKey, Stamp, Testimony, Workspace
-from workspace_reaper.model.state import UNDONE, BreakerState, ClockMemory, CpuMemory, Memory, Sight, Sighting
-from workspace_reaper.policy.confirmations import Sightings, has_left, retry_at
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.ports import OwnLocation
+from workspace_reaper.model.session import Owner, Session, SessionKey
+from workspace_reaper.model.state import (
+    UNDONE,
+    BreakerState,
+    ClockReading,
+    ClockState,
+    Confirmation,
+    CpuState,
+    Finding,
+    LedgerState,
+)
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.confirmations import Confirmations, has_left, retry_at
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.idle import Times, notice
+from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.registry_identity import is_proven, known_under
 
-__all__ = ["Circumstances", "lives_in"]
+__all__ = ["FactsBuilder", "lives_in"]
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
+def lives_in(session: Session, whereabouts: OwnLocation) -> bool:
     """Whether the reaper runs in this session: below one of its panes, or started from one (as its environment tells)."""
     key = session.key
     for pane in session.panes:
@@ -32,28 +43,28 @@ def lives_in(session: Session, whereabouts: Whereabouts) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class FactsBuilder:
     """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
     the sessions' that the registry has, ``cpu`` what the process trees have used. ``reuses_ids``: an id may name another
     workspace than it did, so only our stamp tells that a session belongs to the one that is known. ``retry_after`` seconds is
     the first wait after kills that failed (see ``confirmations.retry_at``); ``insisted`` are sessions that an operator wants
     to be tried at once. ``clock`` is how the clocks are in this sweep, and ``times`` how it tells ages."""
 
-    memory: Memory
-    sightings: Sightings
+    memory: LedgerState
+    sightings: Confirmations
     generation: int
-    testimony: Mapping[str, Testimony]
+    testimony: Mapping[str, WorkspaceEvent]
     recognised: Set[str]
     breaker: BreakerState
-    whereabouts: Whereabouts
-    cpu: CpuMemory = field(default_factory=CpuMemory)
+    whereabouts: OwnLocation
+    cpu: CpuState = field(default_factory=CpuState)
     reuses_ids: bool = False
     retry_after: float = 0.0
     insisted: Set[SessionKey] = frozenset()
-    clock: ClockMemory = field(default_factory=ClockMemory)
-    times: Times = field(default_factory=Times)
+    clock: ClockState = field(default_factory=ClockState)
+    times: AgeClock = field(default_factory=AgeClock)
 
-    def at(self, boot: str, reading: ClockReading, keep: float) -> Circumstances:
+    def at(self, boot: str, reading: ClockReading, keep: float) -> FactsBuilder:
         """The same with the clocks as they are at this moment, since the start ``boot`` of the machine. ``keep``: see
         ``clocks.notice``."""
         noticed = notice(self.clock, boot, reading, keep)
@@ -63,11 +74,11 @@ class Circumstances:
         times = replace(self.times, lapses=noticed.memory.lapses, jumped=noticed.jumped or self.times.jumped)
         return replace(self, clock=noticed.memory, times=times)
 
-    def said(self, session: Session, workspace_id: str) -> Testimony | None:
+    def said(self, session: Session, workspace_id: str) -> WorkspaceEvent | None:
         """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
         may have been given out again."""
         said, at = self.testimony.get(workspace_id), self.memory.testimony.get(workspace_id)
-        if said is not Testimony.DELETED:
+        if said is not WorkspaceEvent.DELETED:
             return said
         return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
 
@@ -79,7 +90,7 @@ class Circumstances:
 
     def _is_another(self, session: Session) -> bool:
         """Whether it may belong to a later workspace with the same id: the host makes the session before the row."""
-        return self.reuses_ids and session.stamp is not Stamp.OURS
+        return self.reuses_ids and session.stamp is not Owner.OURS
 
     def _is_proven(self, session: Session, workspace_id: str) -> bool:
         return not self._is_another(session) and is_proven(workspace_id, session, self.memory, self.generation)
@@ -110,21 +121,21 @@ class Circumstances:
             **remembered,
         )
 
-    def _remembered(self, key: SessionKey, seen: Mapping[Sight, Sighting], now: float) -> dict[str, Any]:
+    def _remembered(self, key: SessionKey, seen: Mapping[Finding, Confirmation], now: float) -> dict[str, Any]:
         """The facts that rest on what earlier sweeps have seen."""
-        orphan, failed = seen.get(Sight.ORPHAN), seen.get(Sight.FAILED)
+        orphan, failed = seen.get(Finding.ORPHAN), seen.get(Finding.FAILED)
         return {
-            "detached_at": _first(seen, Sight.DETACHED),
-            "archived_since": _first(seen, Sight.ARCHIVED),
-            "dead_since": _first(seen, Sight.DEAD),
+            "detached_at": _first(seen, Finding.DETACHED),
+            "archived_since": _first(seen, Finding.ARCHIVED),
+            "dead_since": _first(seen, Finding.DEAD),
             "confirmations": orphan.count if orphan else 0,
-            "announced_at": _first(seen, Sight.ANNOUNCED),
+            "announced_at": _first(seen, Finding.ANNOUNCED),
             "undone": frozenset(cause for cause, sight in UNDONE.items() if sight in seen),
             "failures": failed.count if failed else 0,
             "retry_at": None if failed is None or key in self.insisted else retry_at(failed, now, self.retry_after),
         }
 
 
-def _first(seen: Mapping[Sight, Sighting], sight: Sight) -> float | None:
+def _first(seen: Mapping[Finding, Confirmation], sight: Finding) -> float | None:
     sighting = seen.get(sight)
     return sighting.first_at if sighting else None

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from workspace_reaper.model.session import ClockReading, IdleClock, SessionKey
-from workspace_reaper.model.state import ClockMemory, CpuMemory, CpuSample, Lapse
-from workspace_reaper.policy.process_tree import Kin
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import ClockReading, ClockSkew, ClockState, CpuSample, CpuState
+from workspace_reaper.model.verdict import IdleClock
+from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.util.durations import render_duration
 
-__all__ = ["EVERY", "JUMP", "SHARE", "Noticed", "Sampling", "Times", "advance", "how_set", "is_busy", "notice", "used"]
+__all__ = ["EVERY", "JUMP", "SHARE", "AgeClock", "Noticed", "SampleInterval", "advance", "how_set", "is_busy", "notice", "used"]
 
 JUMP = 5.0
 
@@ -41,11 +42,11 @@ EVERY = frozenset(IdleClock)
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class AgeClock:
     """How to tell ages in one sweep. ``lapses`` are the oldest first. ``jumped`` is by how many seconds the wall clock was set
     since the last full sweep, 0 if it was not. ``counted`` are the idle clocks that are switched on."""
 
-    lapses: tuple[Lapse, ...] = ()
+    lapses: tuple[ClockSkew, ...] = ()
     jumped: float = 0.0
     counted: frozenset[IdleClock] = EVERY
 
@@ -74,20 +75,20 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """``memory`` is what to remember: the very same where nothing has happened. ``jumped``: see `Times`."""
+    """``memory`` is what to remember: the very same where nothing has happened. ``jumped``: see `AgeClock`."""
 
-    memory: ClockMemory
+    memory: ClockState
     jumped: float = 0.0
 
 
-def notice(before: ClockMemory, boot: str, now: ClockReading, keep: float) -> Noticed:
+def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
     """Compare the clocks with what is remembered of them. A lapse is forgotten once more than ``keep`` seconds, the greatest
     age that is asked for, count since then; and not within a week."""
     offset, slept = now.wall - now.elapsed, now.elapsed - now.awake
     if before.offset is None or before.boot != boot:
         # Nothing that lives is older than the machine's start. What seems so was dated by a clock that was set later on, as
         # machines without a battery for theirs do when they have found a time server.
-        return Noticed(ClockMemory(boot, offset, slept, (Lapse(offset, _FOR_EVER),)))
+        return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
     ahead, asleep = offset - before.offset, slept - before.slept
     jumped = ahead if abs(ahead) > JUMP else 0.0
     lapses = before.lapses
@@ -96,22 +97,22 @@ def notice(before: ClockMemory, boot: str, now: ClockReading, keep: float) -> No
         lapses = tuple(replace(lapse, at=min(lapse.at, now.wall)) for lapse in lapses)
     if jumped > 0 or asleep > _SLACK:
         # Back and asleep: nobody knows in which order, so all of the sleep counts.
-        lapses += (Lapse(now.wall, max(0.0, jumped) + max(0.0, asleep)),)
+        lapses += (ClockSkew(now.wall, max(0.0, jumped) + max(0.0, asleep)),)
     lapses = _worth_keeping(lapses, now.wall, max(keep, _AT_LEAST))
     if abs(ahead) <= _SLACK and abs(asleep) <= _SLACK and lapses == before.lapses:
         return Noticed(before)
-    return Noticed(ClockMemory(boot, offset, slept, lapses), jumped)
+    return Noticed(ClockState(boot, offset, slept, lapses), jumped)
 
 
-def _worth_keeping(lapses: Sequence[Lapse], now: float, keep: float) -> tuple[Lapse, ...]:
+def _worth_keeping(lapses: Sequence[ClockSkew], now: float, keep: float) -> tuple[ClockSkew, ...]:
     """Without those that are so old that what they leave out makes no difference to any verdict."""
     kept = tuple(lapses)
-    while kept and Times(kept[1:]).since(kept[0].at, now) > keep:
+    while kept and AgeClock(kept[1:]).since(kept[0].at, now) > keep:
         kept = kept[1:]
     while len(kept) > _MOST:
         # Never too early: what lies between the two seems younger than it is.
         first, second = kept[:2]
-        kept = (Lapse(second.at, first.seconds + second.seconds), *kept[2:])
+        kept = (ClockSkew(second.at, first.seconds + second.seconds), *kept[2:])
     return kept
 
 
@@ -130,10 +131,10 @@ TICK = 0.01
 
 """Seconds: the least CPU time that Linux tells (100 ticks a second on every architecture in use). One tick more may be none."""
 
-_PLAIN = Times()
+_PLAIN = AgeClock()
 
 
-class Sampling:
+class SampleInterval:
     """When the next sample is due: not before half a tick has gone since the last one. Use is told per tick, and a sweep that
     comes right after another one would measure the noise. One for the life of a reaper."""
 
@@ -149,7 +150,7 @@ class Sampling:
         return True
 
 
-def used(family: Iterable[Kin]) -> float:
+def used(family: Iterable[SessionProcess]) -> float:
     """CPU seconds of these processes, and of those they have waited for."""
     return round(sum([kin[0].cpu_seconds for kin in family]), 3)
 
@@ -160,13 +161,15 @@ def is_busy(before: float, after: float, seconds: float) -> bool:
     return abs(after - before) > max(SHARE * seconds, TICK) + 1e-6
 
 
-def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterable[Kin]], times: Times = _PLAIN) -> CpuMemory:
+def advance(
+    memory: CpuState, now: float, processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]], times: AgeClock = _PLAIN
+) -> CpuState:
     """The memory with the samples of these sessions as they are now; those of all others are dropped. A session that is seen
     for the first time has not been busy as far as anybody knows. ``times`` tells how long the machine was awake since the last
     samples: while it sleeps nothing can be busy."""
     passed = 0.0 if memory.at is None else times.since(memory.at, now)
     samples: dict[SessionKey, CpuSample] = {}
-    for key, family in families.items():
+    for key, family in processes_by_session.items():
         seconds, before = used(family), memory.samples.get(key)
         if before is None or memory.at is None:
             samples[key] = CpuSample(seconds)
@@ -175,4 +178,4 @@ def advance(memory: CpuMemory, now: float, families: Mapping[SessionKey, Iterabl
         else:
             busy = is_busy(before.seconds, seconds, passed)
             samples[key] = CpuSample(seconds, now if busy else before.busy_at)
-    return CpuMemory(now, samples)
+    return CpuState(now, samples)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
 from workspace_reaper.model.session import Session, SessionKey
 
-__all__ = ["Kin", "families", "foreground", "is_tmux"]
+__all__ = ["SessionProcess", "foreground", "is_tmux", "processes_by_session"]
 
 
-class Kin(NamedTuple):
+class SessionProcess(NamedTuple):
     """A process of a session. ``pane`` is the one that it lives in or came from. ``descendant``: it is below a pane's own
     process; else only its environment, or that of one above it, says where it came from. (A tuple, because a full sweep
     makes one for each process.)"""
@@ -28,7 +28,7 @@ def is_tmux(process: Process) -> bool:
     return process.name == "tmux" or process.name.startswith("tmux:")
 
 
-def families(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKey, list[Kin]]:
+def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKey, list[SessionProcess]]:
     """The processes of each of these sessions, those of its panes first. ``sessions`` are all of their servers: a pane that
     is there belongs to the sessions that show it, and only what came from a pane that is gone goes by the session's number.
 
@@ -39,7 +39,7 @@ def families(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKe
     children = _children(table)
     owners: dict[tuple[int, str], list[SessionKey]] = defaultdict(list)
     numbers: dict[tuple[int, int], Session] = {}
-    found: dict[SessionKey, list[Kin]] = {session.key: [] for session in sessions}
+    found: dict[SessionKey, list[SessionProcess]] = {session.key: [] for session in sessions}
     taken: set[int] = set()
     twice: set[SessionKey] = set()
     for session in sessions:
@@ -53,14 +53,14 @@ def families(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKe
                 continue
             for process in _below(leader, children):
                 taken.add(process.key.pid)
-                found[session.key].append(Kin(process, pane.pane_id, descendant=True))
+                found[session.key].append(SessionProcess(process, pane.pane_id, descendant=True))
     for process in table.processes.values():
         if process.origin is None or process.key.pid in taken:
             continue
         for key in _origin(process, table, owners, numbers):
             for below in _below(process, children):
                 if below.key.pid not in taken or below is process:
-                    found[key].append(Kin(below, process.origin.pane, descendant=False))
+                    found[key].append(SessionProcess(below, process.origin.pane, descendant=False))
                     twice.add(key)
     return found | {key: _once(found[key]) for key in twice}
 
@@ -118,9 +118,9 @@ def _origin(
     return () if session is None else (session.key,)
 
 
-def _once(kin: Sequence[Kin]) -> list[Kin]:
+def _once(kin: Sequence[SessionProcess]) -> list[SessionProcess]:
     """A pane's own below win over those that only came from it."""
-    found: dict[int, Kin] = {}
+    found: dict[int, SessionProcess] = {}
     for one in kin:
         known = found.get(one.process.key.pid)
         if known is None or (one.descendant and not known.descendant):

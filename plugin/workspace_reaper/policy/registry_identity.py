@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workspace_reaper.model.session import Rows, Session, Stamp
-from workspace_reaper.model.state import Memory, RegistryMemory
+from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.state import LedgerState, RegistryState
+from workspace_reaper.model.workspace import LookupResult
 
 __all__ = ["change_of_identity", "is_proven", "known_under", "recognise"]
 
 
-def change_of_identity(before: RegistryMemory, now: Rows) -> str | None:
+def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
     """Why this is not the registry that was read last time, in words; None if it is, or if there was none before."""
     if before.generation == 0:
         return None
@@ -23,7 +24,7 @@ def change_of_identity(before: RegistryMemory, now: Rows) -> str | None:
     return _put_there_as_a_whole(before, now)
 
 
-def _put_there_as_a_whole(before: RegistryMemory, now: Rows) -> str | None:
+def _put_there_as_a_whole(before: RegistryState, now: LookupResult) -> str | None:
     """What an older copy lacks was not deleted. Where a host changes its tables, or vacuums, this is said as well: then what
     vanished before it must prove itself anew, which costs a delay."""
     if None not in (before.epoch, now.epoch) and before.epoch != now.epoch:
@@ -33,7 +34,7 @@ def _put_there_as_a_whole(before: RegistryMemory, now: Rows) -> str | None:
     return None
 
 
-def recognise(before: RegistryMemory, now: Rows) -> RegistryMemory:
+def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
     """What is remembered of the registry after a full sweep. Another registry is another generation: what was known under
     the one before proves nothing any more."""
     changed = before.generation == 0 or change_of_identity(before, now) is not None
@@ -50,16 +51,16 @@ def recognise(before: RegistryMemory, now: Rows) -> RegistryMemory:
     )
 
 
-def is_proven(workspace_id: str, session: Session, memory: Memory, generation: int) -> bool:
+def is_proven(workspace_id: str, session: Session, memory: LedgerState, generation: int) -> bool:
     """Whether this registry is known to have known this workspace.
 
     A stamp does not tell under which generation it was set, so it proves something only while there has been one.
     """
     if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
         return True
-    return session.stamp is Stamp.OURS and generation == 1
+    return session.stamp is Owner.OURS and generation == 1
 
 
-def known_under(workspace_id: str, memory: Memory) -> int | None:
+def known_under(workspace_id: str, memory: LedgerState) -> int | None:
     """The last generation of the registry that is remembered to have known this workspace; None if none is."""
     return max((some[workspace_id] for some in (memory.seen, memory.named) if workspace_id in some), default=None)

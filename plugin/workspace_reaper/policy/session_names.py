@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from workspace_reaper.model.session import Session, Stamp
+from workspace_reaper.model.session import Owner, Session
 
-__all__ = ["Names"]
+__all__ = ["SessionMatcher"]
 
 _KNOWN = 10_000
 """So many names are remembered with what they yield, which takes 3 MB: of those that come and go nobody asks again."""
 
 
-class Names:
+class SessionMatcher:
     """The configured sockets with their session patterns (regular expressions with a group ``id``).
 
     ``canonical`` turns what the group caught into the canonical text of a workspace id, or None if it can't be one.
@@ -35,7 +35,7 @@ class Names:
 
     def manages(self, session: Session) -> str | None:
         """The workspace of a session that is ours to judge; None for every other session, and for another registry's."""
-        return None if session.stamp is Stamp.FOREIGN else self.workspace_id(session.key.socket, session.name)
+        return None if session.stamp is Owner.FOREIGN else self.workspace_id(session.key.socket, session.name)
 
     def _match(self, socket: str, name: str) -> str | None:
         for pattern in self._patterns.get(socket, ()):

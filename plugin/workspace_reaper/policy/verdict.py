@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from workspace_reaper.model.session import Guard, IdleClock, Listing, Reason, SessionKey, Stamp, Testimony, Verdict
-from workspace_reaper.policy.facts import Facts, Rules
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.session import Listing, Owner, SessionKey
+from workspace_reaper.model.verdict import Guard, IdleClock, Reason, Verdict
+from workspace_reaper.policy.facts import Facts, Thresholds
 
 __all__ = [
     "ALWAYS",
@@ -105,13 +107,13 @@ ANNOUNCED = frozenset(reason for reason, by in PROTECTIONS.items() if Protection
 """The reasons for which a session is told first, where ``undo_window`` is above 0."""
 
 
-def reasons(facts: Facts, rules: Rules) -> list[Reason]:
+def reasons(facts: Facts, rules: Thresholds) -> list[Reason]:
     """The reasons that are true of the session, protections aside: the table's second column, in its order."""
     row = facts.row
     if row is None or row.deleted:
-        return [Reason.DELETED, Reason.ORPHAN] if facts.testimony is Testimony.DELETED else [Reason.ORPHAN]
+        return [Reason.DELETED, Reason.ORPHAN] if facts.testimony is WorkspaceEvent.DELETED else [Reason.ORPHAN]
     found = []
-    if row.archived and facts.testimony is Testimony.ARCHIVED:
+    if row.archived and facts.testimony is WorkspaceEvent.ARCHIVED:
         found.append(Reason.ARCHIVED_BY_HOOK)
     if row.worktree_deleted:
         found.append(Reason.WORKTREE_DELETED)
@@ -125,7 +127,7 @@ def reasons(facts: Facts, rules: Rules) -> list[Reason]:
     return found
 
 
-def required_idleness(reason: Reason, facts: Facts, rules: Rules) -> float:
+def required_idleness(reason: Reason, facts: Facts, rules: Thresholds) -> float:
     """How long a session must have been idle to go for this reason, in seconds; 0 where the idle clock does not count."""
     if reason in {Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.DEAD}:
         return 0.0
@@ -138,33 +140,33 @@ def required_idleness(reason: Reason, facts: Facts, rules: Rules) -> float:
     return rules.activity_grace
 
 
-def rests_on_idleness(reason: Reason, facts: Facts, rules: Rules) -> bool:
+def rests_on_idleness(reason: Reason, facts: Facts, rules: Thresholds) -> bool:
     """The idle clock decides whether a session goes for this reason."""
     return required_idleness(reason, facts, rules) > 0
 
 
-def _archived_long(facts: Facts, rules: Rules) -> bool:
+def _archived_long(facts: Facts, rules: Thresholds) -> bool:
     return facts.archived_since is not None and facts.since(facts.archived_since) >= rules.archived_ttl
 
 
-def _active(reason: Reason, facts: Facts, rules: Rules) -> bool:
+def _active(reason: Reason, facts: Facts, rules: Thresholds) -> bool:
     if reason is Reason.ARCHIVED and _archived_long(facts, rules):
         return False
     return facts.idle_seconds < rules.activity_grace
 
 
-def _unproven(facts: Facts, rules: Rules) -> bool:
+def _unproven(facts: Facts, rules: Thresholds) -> bool:
     if facts.proven:
         return False
     return not facts.recognises_others or facts.idle_seconds < rules.stranger_ttl
 
 
-def _unconfirmed(facts: Facts, rules: Rules) -> bool:
+def _unconfirmed(facts: Facts, rules: Thresholds) -> bool:
     # A stranger never goes in the first sweep, whatever the setting says.
     return facts.confirmations < (rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations))
 
 
-_CHECKS: Mapping[Protection, Callable[[Reason, Facts, Rules], bool]] = {
+_CHECKS: Mapping[Protection, Callable[[Reason, Facts, Thresholds], bool]] = {
     Protection.KEPT: lambda _reason, facts, _rules: facts.session.kept,
     Protection.VETO: lambda _reason, facts, _rules: facts.veto is not None,
     Protection.HOME: lambda _reason, facts, _rules: facts.home,
@@ -185,12 +187,12 @@ _CHECKS: Mapping[Protection, Callable[[Reason, Facts, Rules], bool]] = {
 }
 
 
-def deadline(facts: Facts, rules: Rules) -> float | None:
+def deadline(facts: Facts, rules: Thresholds) -> float | None:
     """When an announced session goes (Unix seconds); None if it was not announced."""
     return None if facts.announced_at is None else facts.times.moved(facts.announced_at) + rules.undo_window
 
 
-def _due(facts: Facts, rules: Rules) -> bool:
+def _due(facts: Facts, rules: Thresholds) -> bool:
     at = deadline(facts, rules)
     return at is not None and facts.now >= at
 
@@ -205,12 +207,12 @@ def is_condemned(judgement: Judgement) -> bool:
     return judgement.verdict is Verdict.REAP or any(held.by == (Protection.RETRYING,) for held in judgement.held)
 
 
-def _protections(reason: Reason, facts: Facts, rules: Rules) -> tuple[Protection, ...]:
+def _protections(reason: Reason, facts: Facts, rules: Thresholds) -> tuple[Protection, ...]:
     checks = (*ALWAYS, *PROTECTIONS[reason], Protection.RETRYING)
     return tuple(check for check in checks if _CHECKS[check](reason, facts, rules))
 
 
-def judge(facts: Facts, rules: Rules) -> Judgement:
+def judge(facts: Facts, rules: Thresholds) -> Judgement:
     """The first reason of the table that holds and is not held decides; without one, the first that holds is reported."""
     found = reasons(facts, rules)
     if not found:
@@ -229,7 +231,7 @@ def _quiet_since(facts: Facts, required: float) -> int | None:
     return max(0, math.floor(facts.times.before(facts.now, required)))
 
 
-def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
+def guard(reason: Reason, facts: Facts, rules: Thresholds) -> Guard:
     """What tmux itself must still find true when it kills the session for this reason."""
     required = required_idleness(reason, facts, rules)
     deleted = reason is Reason.DELETED
@@ -241,7 +243,7 @@ def guard(reason: Reason, facts: Facts, rules: Rules) -> Guard:
         quiet_since=_quiet_since(facts, required),
         all_panes_dead=reason is Reason.DEAD,
         # Once stamped as ours it stays ours: nobody overwrites a stamp.
-        unowned=facts.session.stamp is Stamp.NONE,
+        unowned=facts.session.stamp is Owner.NONE,
     )
 
 

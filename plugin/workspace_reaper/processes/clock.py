@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from workspace_reaper.model.session import ClockReading
+from workspace_reaper.model.state import ClockReading
 
 __all__ = ["SystemClock"]
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes import proc_stat as statline
 from workspace_reaper.processes.details import listening_sockets, read_details
 from workspace_reaper.processes.origin import OriginReader

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes.details import command_text
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
 from workspace_reaper.processes.proc_files import out_of_resources

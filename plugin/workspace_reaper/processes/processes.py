@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.session import Unknown
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
 from workspace_reaper.processes.reader import Absence, Reader
@@ -124,6 +124,6 @@ class SystemProcesses:
 def _suitable() -> Reader:
     if sys.platform == "linux":
         return LinuxReader()
-    from workspace_reaper.processes.portable import PortableReader  # noqa: PLC0415  Linux does without psutil
+    from workspace_reaper.processes.portable import PortableReader
 
     return PortableReader()

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.session import Unknown
+from workspace_reaper.model.unknown import Unknown
 
 __all__ = ["Absence", "Reader", "absence", "send_by_pid", "verify"]
 

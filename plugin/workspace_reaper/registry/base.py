@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model.session import Rows, Source, Unknown
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.queries import Statements, workspace
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import Finding, Unfit
+from workspace_reaper.registry.schema_check import Finding, SchemaMismatch
 
 __all__ = ["DatabaseRegistry", "try_some_rows"]
 
@@ -47,7 +48,7 @@ class DatabaseRegistry(ABC):
         """The canonical workspace id, or None if this can't be one."""
         return self._schema.canonical(text)
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> Rows | Unknown:
+    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
         """Read the ids and the anchors. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
         return self.or_unknown(lambda: self._read(ids, anchors))
 
@@ -60,7 +61,7 @@ class DatabaseRegistry(ABC):
             nonlocal misfit
             try:
                 return self._examined()
-            except (Unfit, WrongValue):
+            except (SchemaMismatch, WrongValue):
                 misfit = True
                 raise
 
@@ -76,7 +77,7 @@ class DatabaseRegistry(ABC):
         """What ``work`` gives, or in words why it could not."""
 
     @abstractmethod
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows: ...
+    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult: ...
 
     @abstractmethod
     def _examined(self) -> tuple[Finding, ...]: ...
@@ -84,9 +85,9 @@ class DatabaseRegistry(ABC):
     def _unknown(self, reason: str) -> Unknown:
         return Unknown(Source.REGISTRY, reason)
 
-    def _words(self, error: Unfit | WrongValue) -> str:
+    def _words(self, error: SchemaMismatch | WrongValue) -> str:
         """Of a database that can be read, and is not as the schema says."""
-        what = str(error) if isinstance(error, Unfit) else f"can't be trusted: {error}"
+        what = str(error) if isinstance(error, SchemaMismatch) else f"can't be trusted: {error}"
         return f"{self.location} {what}: {self._schema.remedy}."
 
 

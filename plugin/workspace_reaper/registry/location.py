@@ -9,14 +9,14 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 
-__all__ = ["Misplaced", "identity", "is_server", "path_of"]
+__all__ = ["DatabaseNotFound", "identity", "is_server", "path_of"]
 
 _SQLITE = "sqlite:///"
 _SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")
 
 
-class Misplaced(Exception):
+class DatabaseNotFound(Exception):
     """There is no file to open at the path. The text says why, and what to do."""
 
 
@@ -46,7 +46,7 @@ def path_of(database_url: str) -> str:
 
 
 def identity(path: str) -> str:
-    """The very file at ``path``: its real path, device and inode. ``Misplaced`` if there is no regular file.
+    """The very file at ``path``: its real path, device and inode. ``DatabaseNotFound`` if there is no regular file.
 
     The file is only looked at, never opened here: closing a descriptor of it would drop the POSIX locks that a host in
     this process holds on its own database.
@@ -55,12 +55,14 @@ def identity(path: str) -> str:
         real = os.path.realpath(path)
         status = Path(path).stat()
     except FileNotFoundError:
-        raise Misplaced("does not exist: start the host once, or set database_url to its database") from None
+        raise DatabaseNotFound("does not exist: start the host once, or set database_url to its database") from None
     except OSError as error:
-        raise Misplaced(f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url") from error
+        raise DatabaseNotFound(
+            f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url"
+        ) from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise Misplaced(f"is {kind}: set database_url to the database file itself")
+        raise DatabaseNotFound(f"is {kind}: set database_url to the database file itself")
     return f"{real} (device {status.st_dev}, inode {status.st_ino})"
 
 

@@ -25,9 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model.session import Rows, Workspace
+from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry.id_types import WrongValue
-from workspace_reaper.registry.schema import Facts, Schema
+from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
 __all__ = ["FLAGS", "NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
 
@@ -38,7 +38,7 @@ TOTAL_BOUND = 10_000
 """Rows are counted up to here: a count has to read what it counts."""
 
 FLAGS = ("archived", "pinned", "running", "deleted", "worktree_deleted")
-"""The flags of `Facts`, in the order in which rows have them."""
+"""The flags of `WorkspaceColumns`, in the order in which rows have them."""
 
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
 """A condition that no row meets."""
@@ -63,7 +63,7 @@ class Statements:
     census: Executable
 
 
-def statements(facts: Facts, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
+def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
     """The statements for these facts. ``by_rowid``: SQLite's ``rowid`` tells which rows are the oldest, and not the order of
     the ids. ``arrays``: the ids are one array, as PostgreSQL has it, and not many parameters."""
     nothing: ColumnElement[Any] = literal_column("NULL")
@@ -108,14 +108,14 @@ class Fetched:
     total: int
     rows: int
 
-    def rows_of(self, schema: Schema, place: str, ids: Collection[str], anchors: Collection[str]) -> Rows:
+    def rows_of(self, schema: Schema, place: str, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
         """The answer to a look-up of these. ``WrongValue`` if it can't be trusted."""
         asked = {*ids, *anchors}
         known = {row[0]: workspace(row) for row in self.matching}
         # A table that folds or pads its ids would else let each of them seem to be gone.
         if strange := next((found for found in known if found not in asked), None):
             raise WrongValue(f"the id {strange!r} was found by another id: the table compares ids otherwise than exactly")
-        return Rows(
+        return LookupResult(
             found={one: known[one] for one in ids if one in known},
             place=place,
             schema=schema.identity,

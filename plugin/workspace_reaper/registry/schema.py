@@ -1,7 +1,7 @@
 """What a schema has to say of a host: where its sessions live, where its database is, and what its tables mean.
 
 A third party subclasses `Schema`, puts one instance behind an entry point of the group ``workspace_reaper.registries``,
-and writes no SQL: it names column expressions (`Facts`), from which every statement of a look-up is built.
+and writes no SQL: it names column expressions (`WorkspaceColumns`), from which every statement of a look-up is built.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workspace_reaper.model.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-__all__ = ["Facts", "Home", "Schema", "plain_text"]
+__all__ = ["Home", "Schema", "WorkspaceColumns", "plain_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class WorkspaceColumns:
     """Column expressions that tell a workspace, all from one table or correlated to it.
 
     ``id`` must be indexed, or a look-up reads the whole table. Flags give 0 or 1, false or true, or NULL for "never set";
@@ -79,7 +79,7 @@ class Schema(ABC):
         """The tables that are read, each with just the columns that matter."""
 
     @abstractmethod
-    def facts(self, absent: frozenset[str]) -> Facts:
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         """What a look-up selects. ``absent`` are those of `optional` that this database lacks: they can't be named."""
 
     @abstractmethod

@@ -13,16 +13,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from workspace_reaper.registry.queries import FLAGS, NO_ROW
-from workspace_reaper.registry.schema import Facts, Schema
+from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
-__all__ = ["Finding", "Unfit", "absent_columns", "no_index", "probed"]
+__all__ = ["Finding", "SchemaMismatch", "absent_columns", "no_index", "probed"]
 
 _SHOWN = 20
 _NOT_ALLOWED = "42501"  # PostgreSQL's insufficient_privilege
 _NO_COLUMN = re.compile(r"no such column: (?:.*\.)?(.+)")
 
 
-class Unfit(Exception):
+class SchemaMismatch(Exception):
     """The database can be read, and its tables are not those of the schema. The text says what is wrong."""
 
 
@@ -37,7 +37,7 @@ class Finding:
 
 
 def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables: Callable[[], Iterable[str]]) -> frozenset[str]:
-    """The optional columns that this database lacks; ``Unfit`` if it lacks a table, or any other column.
+    """The optional columns that this database lacks; ``SchemaMismatch`` if it lacks a table, or any other column.
 
     ``there`` are the columns of each table of the schema (by its full name), none where the table is missing; ``tables``
     tells the names of those that the database has.
@@ -46,26 +46,26 @@ def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables:
     for table in schema.tables:
         columns = there.get(table.fullname, ())
         if not columns:
-            raise Unfit(f"has no table {table.fullname!r} ({_existing(table, tables())})")
+            raise SchemaMismatch(f"has no table {table.fullname!r} ({_existing(table, tables())})")
         missing |= {f"{table.name}.{column.name}" for column in table.columns if column.name not in columns}
     if needed := sorted(missing - schema.optional):
-        raise Unfit(f"lacks {', '.join(_with_nearest(name, schema, there) for name in needed)}")
+        raise SchemaMismatch(f"lacks {', '.join(_with_nearest(name, schema, there) for name in needed)}")
     return frozenset(missing)
 
 
 def probed(
-    connection: Connection, facts: Facts, probe: Executable, there: Mapping[str, Collection[str]] | None = None
+    connection: Connection, facts: WorkspaceColumns, probe: Executable, there: Mapping[str, Collection[str]] | None = None
 ) -> Sequence[Any]:
-    """What the database says of each column that ``probe`` selects of these facts, as the DB-API describes it. ``Unfit`` if
-    an expression can't be evaluated, or does not give one value for each row; the database's own error where it is not the
-    expressions. ``there``: the columns of each table, for a database that names no nearest one itself."""
+    """What the database says of each column that ``probe`` selects of these facts, as the DB-API describes it.
+    ``SchemaMismatch`` if an expression can't be evaluated, or does not give one value for each row; the database's own error
+    where it is not the expressions. ``there``: the columns of each table, for a database that names no nearest one itself."""
     try:
         described, strange = _tried(connection, probe, 2 + len(FLAGS))
     except DBAPIError as error:
         connection.rollback()  # of the transaction that the error has ended
         raise (_failing_expression(connection, facts, there or {}) or error) from error
     if strange:
-        raise _failing_expression(connection, facts, {}) or Unfit("can't be asked with these expressions")
+        raise _failing_expression(connection, facts, {}) or SchemaMismatch("can't be asked with these expressions")
     return described
 
 
@@ -80,7 +80,9 @@ def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Seq
     return described, strange
 
 
-def _failing_expression(connection: Connection, facts: Facts, there: Mapping[str, Collection[str]]) -> Unfit | None:
+def _failing_expression(
+    connection: Connection, facts: WorkspaceColumns, there: Mapping[str, Collection[str]]
+) -> SchemaMismatch | None:
     """The expression that fails alone as well; None if the ids do, or this user may not, which the error explains."""
     for name in (None, *FLAGS, "worktree"):
         expression = facts.id if name is None else getattr(facts, name)
@@ -92,13 +94,13 @@ def _failing_expression(connection: Connection, facts: Facts, there: Mapping[str
             if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
                 return None
             said = str(error.orig).splitlines()[0]
-            return None if name is None else Unfit(f"can't tell {name} ({said}{_nearest_in(said, there)})")
+            return None if name is None else SchemaMismatch(f"can't tell {name} ({said}{_nearest_in(said, there)})")
         if strange:
-            return Unfit(f"can't tell {name}: it does not give one value for each row")
+            return SchemaMismatch(f"can't tell {name}: it does not give one value for each row")
     return None
 
 
-def _tables(facts: Facts) -> Sequence[FromClause]:
+def _tables(facts: WorkspaceColumns) -> Sequence[FromClause]:
     return select(facts.id).get_final_froms()
 
 

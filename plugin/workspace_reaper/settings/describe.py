@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.settings.settings import Settings
-from workspace_reaper.settings.types import TABLE_KINDS, Kind
+from workspace_reaper.settings.types import TABLE_KINDS, SettingKind
 from workspace_reaper.util.durations import render_duration
 
 __all__ = ["PREFIX", "SettingDescription", "describe_settings", "kind_of", "variable_of"]
@@ -34,11 +34,11 @@ def describe_settings() -> list[SettingDescription]:
     return [_described(name) for name in _names()]
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> SettingKind:
     """The type of a setting, or of a key of ``table`` (``table.id``)."""
     if name.startswith(_TABLE):
         return TABLE_KINDS.get(name.removeprefix(_TABLE), TABLE_KINDS["name"])
-    return next(item for item in Settings.model_fields[name].metadata if isinstance(item, Kind))
+    return next(item for item in Settings.model_fields[name].metadata if isinstance(item, SettingKind))
 
 
 def variable_of(name: str) -> str:

@@ -18,7 +18,7 @@ from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
 from workspace_reaper.settings.errors import bad_values, nearest, not_together, problem
 from workspace_reaper.settings.settings import APPLICATION, Settings
 from workspace_reaper.settings.types import expand_user
-from workspace_reaper.util.permissions import distrust
+from workspace_reaper.util.permissions import check_permissions
 from workspace_reaper.util.text import printable
 
 __all__ = ["configuration_file", "load_settings"]
@@ -88,7 +88,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         # pydantic-settings takes what is missing, or is no file, for an empty file.
         if not stat.S_ISREG(file.stat().st_mode):
             raise _cannot_read(file, "it is no regular file")
-        if distrusted := distrust(file):
+        if distrusted := check_permissions(file):
             raise ConfigurationError(distrusted.told_of("the configuration file", file))
         return dict(TomlConfigSettingsSource(Settings, toml_file=file).toml_data)
     except OSError as error:

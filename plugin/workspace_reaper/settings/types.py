@@ -20,10 +20,10 @@ __all__ = [
     "Duration",
     "IdleClocks",
     "Interval",
-    "Kind",
     "LogFormat",
     "Name",
     "Patterns",
+    "SettingKind",
     "Sockets",
     "Survivors",
     "Switch",
@@ -38,7 +38,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SettingKind:
     """A type of setting as people know it. ``write`` completes the sentence "write …"."""
 
     name: str
@@ -108,19 +108,21 @@ def _groups(pattern: str) -> frozenset[str]:
         raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
 
 
-_DURATION = Kind("duration", "seconds, or text such as 90s, 10m, 48h or 1h30m")
+_DURATION = SettingKind("duration", "seconds, or text such as 90s, 10m, 48h or 1h30m")
 
-_INTERVAL = Kind("duration", "more than zero seconds, or text such as 90s, 10m or 1h")
+_INTERVAL = SettingKind("duration", "more than zero seconds, or text such as 90s, 10m or 1h")
 
-_SOCKETS = Kind("list of text", 'socket names or absolute paths, such as ["default", "~/tmux.sock"]', json=True)
+_SOCKETS = SettingKind("list of text", 'socket names or absolute paths, such as ["default", "~/tmux.sock"]', json=True)
 
-_PATTERNS = Kind("list of text", "regular expressions with a group 'id', such as [\"ws_(?P<id>[0-9a-f]{32})\"]", json=True)
+_PATTERNS = SettingKind(
+    "list of text", "regular expressions with a group 'id', such as [\"ws_(?P<id>[0-9a-f]{32})\"]", json=True
+)
 
-_CLOCKS = Kind("list of words", 'some of ["input", "attach", "detach", "output", "cpu"]', json=True)
+_CLOCKS = SettingKind("list of words", 'some of ["input", "attach", "detach", "output", "cpu"]', json=True)
 
-Name = Annotated[str, Field(min_length=1), Kind("text", "a name")]
+Name = Annotated[str, Field(min_length=1), SettingKind("text", "a name")]
 
-Url = Annotated[Annotated[str, Field(min_length=1)] | None, Kind("text", "a URL")]
+Url = Annotated[Annotated[str, Field(min_length=1)] | None, SettingKind("text", "a URL")]
 
 Duration = Annotated[float, BeforeValidator(parse_duration), _DURATION]
 
@@ -134,25 +136,27 @@ IdleClocks = Annotated[
 
 Patterns = Annotated[tuple[str, ...] | None, AfterValidator(checked_patterns), _PATTERNS]
 
-Directory = Annotated[Path, AfterValidator(checked_directory), Kind("path", "an absolute path, or one that begins with ~")]
+Directory = Annotated[
+    Path, AfterValidator(checked_directory), SettingKind("path", "an absolute path, or one that begins with ~")
+]
 
-Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1), Kind("whole number", "a whole number of at least 1")]
+Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1), SettingKind("whole number", "a whole number of at least 1")]
 
-Survivors = Annotated[Literal["worktree", "all"], Kind("word", "worktree or all")]
+Survivors = Annotated[Literal["worktree", "all"], SettingKind("word", "worktree or all")]
 
-LogFormat = Annotated[Literal["keyvalue", "json"], Kind("word", "keyvalue or json")]
+LogFormat = Annotated[Literal["keyvalue", "json"], SettingKind("word", "keyvalue or json")]
 
-Switch = Annotated[bool, Kind("true or false", "true or false (or 1 or 0)")]
+Switch = Annotated[bool, SettingKind("true or false", "true or false (or 1 or 0)")]
 
 Table = Annotated[
     HostTable | None,
-    Kind("table", 'the keys that describe it, such as {"name": "tasks", "id": "id", "id_type": "uuid"}', json=True),
+    SettingKind("table", 'the keys that describe it, such as {"name": "tasks", "id": "id", "id_type": "uuid"}', json=True),
 ]
 
 TABLE_KINDS = {
-    "name": Kind("text", "the name of a table or a column, or an SQL expression"),
-    "id_type": Kind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
-    "id_in_session": Kind("word", "text or hex"),
+    "name": SettingKind("text", "the name of a table or a column, or an SQL expression"),
+    "id_type": SettingKind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
+    "id_in_session": SettingKind("word", "text or hex"),
 }
 
 """Of the keys of ``table``; all others are of the kind of ``name``."""

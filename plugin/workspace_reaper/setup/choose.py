@@ -8,13 +8,13 @@ from typing import Literal
 
 from workspace_reaper.setup.discover import Database, Machine
 
-__all__ = ["Candidate", "Choice", "choose"]
+__all__ = ["Choice", "HostCandidate", "choose"]
 
 Strength = Literal["known", "quiet", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class HostCandidate:
     """A database that can be read, and what speaks for it.
 
     ``known``: sessions of its registry run, and it knows some of them. ``quiet``: none runs now. ``unknown``: some run, and it
@@ -30,9 +30,9 @@ class Candidate:
 class Choice:
     """What is to be configured, None where a person has to say; ``why`` is a sentence. ``others`` fit as well."""
 
-    chosen: Candidate | None
+    chosen: HostCandidate | None
     why: str
-    others: tuple[Candidate, ...] = ()
+    others: tuple[HostCandidate, ...] = ()
 
 
 def choose(machine: Machine) -> Choice:
@@ -70,13 +70,13 @@ def _certain(databases: Iterable[Database]) -> Iterator[Database]:
             yield database
 
 
-def _candidate(machine: Machine, database: Database) -> Candidate:
+def _candidate(machine: Machine, database: Database) -> HostCandidate:
     sessions = len(machine.sessions_of(database.registry))
     strength: Strength = "known" if database.known else "unknown" if sessions else "quiet"
-    return Candidate(database, strength, sessions)
+    return HostCandidate(database, strength, sessions)
 
 
-def _why(candidate: Candidate) -> str:
+def _why(candidate: HostCandidate) -> str:
     registry = candidate.database.registry
     if candidate.strength == "quiet":
         return f"{registry}: its database is here, and none of its sessions runs now."

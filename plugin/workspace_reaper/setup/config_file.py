@@ -13,7 +13,7 @@ from pathlib import Path
 from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import SettingDescription, describe_settings, load_settings
 from workspace_reaper.setup.choose import Choice
-from workspace_reaper.setup.discover import Database, Kind, Machine
+from workspace_reaper.setup.discover import Database, FoundBy, Machine
 from workspace_reaper.sweep.report import printable
 from workspace_reaper.util.permissions import make_private
 
@@ -128,7 +128,7 @@ def _patterns(machine: Machine, choice: Choice) -> list[str]:
     return _line("session_patterns", list(dict.fromkeys(patterns)), is_chosen=False)
 
 
-def _chosen_kind(machine: Machine, choice: Choice) -> Kind | None:
+def _chosen_kind(machine: Machine, choice: Choice) -> FoundBy | None:
     if choice.chosen is None:
         return None
     return next(kind for kind in machine.kinds if kind.registry == choice.chosen.database.registry)

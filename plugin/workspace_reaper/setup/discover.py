@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.session import Unknown
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import GROUP, Schema, load_schema, open_registry
 from workspace_reaper.registry.location import is_server, path_of
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
-__all__ = ["Database", "Kind", "Machine", "Socket", "look_around"]
+__all__ = ["Database", "FoundBy", "Machine", "Socket", "look_around"]
 
 _NO_OWNER = "0"
 
@@ -37,17 +37,17 @@ def look_around(environ: Mapping[str, str]) -> Machine:
     return Machine(tuple(kinds), tuple(databases), tuple(sockets), tuple(problems))
 
 
-def _schemas(environ: Mapping[str, str]) -> tuple[dict[str, Schema], list[Kind]]:
+def _schemas(environ: Mapping[str, str]) -> tuple[dict[str, Schema], list[FoundBy]]:
     """Those that can be used, by the name of their entry point, which is what a configuration says; and all."""
     schemas: dict[str, Schema] = {}
-    kinds: list[Kind] = []
+    kinds: list[FoundBy] = []
     for name in sorted({point.name for point in entry_points(group=GROUP)}):
         try:
             schema = load_schema(name)
             homes = _homes(schema, environ)
-            kinds.append(Kind(name, homes, everywhere=homes == _homes(schema, {})))
+            kinds.append(FoundBy(name, homes, everywhere=homes == _homes(schema, {})))
         except Exception as error:  # noqa: BLE001  a third party's schema may raise anything
-            kinds.append(Kind(name, {}, problem=str(error) or type(error).__name__))
+            kinds.append(FoundBy(name, {}, problem=str(error) or type(error).__name__))
         else:
             schemas[name] = schema
     return schemas, kinds
@@ -61,7 +61,7 @@ def _homes(schema: Schema, environ: Mapping[str, str]) -> dict[str, tuple[str, .
     return homes
 
 
-def _socket_paths(kinds: Iterable[Kind], environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _socket_paths(kinds: Iterable[FoundBy], environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """The sockets in tmux's own directory, and those of the registries that are there; with what could not be looked at."""
     problems: list[str] = []
     found: set[str] = set()
@@ -96,7 +96,7 @@ def _is_something(place: Path) -> bool:
     return True
 
 
-def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[Kind]) -> Socket:
+def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[FoundBy]) -> Socket:
     listing = TmuxTerminal(path).observe(_NO_OWNER, panes=False)
     if isinstance(listing, Unknown):
         return Socket(path, problem=listing.reason)
@@ -107,7 +107,7 @@ def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[Kind]) ->
     for kind in kinds:
         everywhere = tuple(pattern for patterns in kind.homes.values() for pattern in patterns)
         if kind.registry in schemas:
-            known = Names({path: kind.homes.get(path, everywhere)}, schemas[kind.registry].canonical)
+            known = SessionMatcher({path: kind.homes.get(path, everywhere)}, schemas[kind.registry].canonical)
             matching = tuple(name for name in names if known.workspace_id(path, name) is not None)
             if matching:
                 (at_home if path in kind.homes else elsewhere)[kind.registry] = matching
@@ -116,7 +116,7 @@ def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[Kind]) ->
 
 def _ids(name: str, schema: Schema, sockets: Sequence[Socket], homes: Mapping[str, tuple[str, ...]]) -> set[str]:
     """The workspaces that the registry's sessions say they belong to."""
-    names = Names(homes, schema.canonical)
+    names = SessionMatcher(homes, schema.canonical)
     found = (names.workspace_id(one.path, session) for one in sockets for session in one.matching.get(name, ()))
     return set(filter(None, found))
 
@@ -156,7 +156,7 @@ def _missing(registry: str, place: str) -> Database | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FoundBy:
     """A registry that is installed: where it says its sessions live (absolute socket paths with patterns), or why it can't be
     used. ``everywhere``: its homes are the same without this environment's variables."""
 
@@ -205,7 +205,7 @@ class Socket:
 class Machine:
     """All of it. ``problems`` are sentences about what could not be looked at."""
 
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[FoundBy, ...] = ()
     databases: tuple[Database, ...] = ()
     sockets: tuple[Socket, ...] = ()
     problems: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workspace_reaper.setup.choose import Candidate, Choice
+from workspace_reaper.setup.choose import Choice, HostCandidate
 from workspace_reaper.setup.discover import Database, Machine, Socket
 from workspace_reaper.sweep.report import printable
 
@@ -68,7 +68,7 @@ def as_json(machine: Machine, choice: Choice, file: Path, text: str, *, written:
     }
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
+def _candidate(candidate: HostCandidate) -> dict[str, Any]:
     return {"registry": candidate.database.registry, "database": printable(candidate.database.path)}
 
 

@@ -18,7 +18,7 @@ from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots.files import SESSION_FILE, is_reap_id, pane_file, why_not, workplace
 from workspace_reaper.snapshots.format import from_json
 from workspace_reaper.snapshots.retention import discard, is_kept, prune
-from workspace_reaper.snapshots.write import Taking
+from workspace_reaper.snapshots.write import SnapshotWriter
 from workspace_reaper.util.text import readable_lines
 
 __all__ = ["SnapshotStore"]
@@ -48,7 +48,7 @@ class SnapshotStore:
             return failures
         try:
             with workplace(self._root) as work:
-                failures |= Taking(self._root, work, sound, time.time).run(terminal, self._lines)
+                failures |= SnapshotWriter(self._root, work, sound, time.time).run(terminal, self._lines)
         except OSError as error:
             failures |= {order.reap_id: why_not(error, self._root) for order in sound}
         return failures

@@ -26,7 +26,7 @@ from workspace_reaper.model.snapshot import (
 from workspace_reaper.snapshots.files import SESSION_FILE, create_file, make_directory, pane_file, sync, why_not
 from workspace_reaper.snapshots.format import to_json
 
-__all__ = ["Taking"]
+__all__ = ["SnapshotWriter"]
 
 _LEVEL = 1
 """A sweep waits for it. Of 16 MB with a colour on each character, the worst case, 1 makes 2.4 MB in 57 ms, and 6 1.8 MB in
@@ -36,7 +36,7 @@ _SPOOL = "spool"
 _LITTLE = 1 << 20
 
 
-class Taking:
+class SnapshotWriter:
     """The snapshots of these orders, on their way from ``work`` (a workplace) to ``root``."""
 
     def __init__(self, root: Path, work: Path, orders: Sequence[SnapshotOrder], now: Callable[[], float]) -> None:

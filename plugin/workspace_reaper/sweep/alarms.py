@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from workspace_reaper.model.session import Source, Unknown
-from workspace_reaper.model.state import Alarm, BreakerState, Changes, Event, Memory, Sight, Sighting
+from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.breaker import clears_when
-from workspace_reaper.policy.confirmations import RETRIES, Sightings
+from workspace_reaper.policy.confirmations import RETRIES, Confirmations
 from workspace_reaper.sweep.report import SessionReport, iso
 
-__all__ = ["BLIND_TICKS", "RETRIES", "Limits", "Watch", "begins", "blind", "changes", "misconfigured", "raised", "turns"]
+__all__ = [
+    "BLIND_TICKS",
+    "RETRIES",
+    "AlarmLimits",
+    "UnrecordedAlarms",
+    "begins",
+    "blind",
+    "changes",
+    "misconfigured",
+    "raised",
+    "turns",
+]
 
 BLIND_TICKS = 3
 
@@ -31,7 +42,7 @@ _HIDING = frozenset({Source.SOCKET, Source.SESSION, Source.REGISTRY})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AlarmLimits:
     """Both in seconds. ``abstain`` is the setting ``abstain_alarm``."""
 
     abstain: float
@@ -46,14 +57,14 @@ def _unreadable(unknown: Sequence[Unknown], now: float) -> list[Alarm]:
     return [Alarm("unreadable", now, detail + more, "a full sweep can read everything again")]
 
 
-Found = Sequence[tuple[str, Sighting]]
+Found = Sequence[tuple[str, Confirmation]]
 
 """Sessions, by name, of which something is remembered."""
 
 
 def _still(
-    sight: Sight, sessions: Sequence[SessionReport], unknown: Sequence[Unknown], sightings: Sightings
-) -> Iterator[tuple[str, Sighting]]:
+    sight: Finding, sessions: Sequence[SessionReport], unknown: Sequence[Unknown], sightings: Confirmations
+) -> Iterator[tuple[str, Confirmation]]:
     """The sessions that are seen so, as far as anybody knows: one that could not be seen is not gone."""
     found = list(sightings.having(sight))
     if not found:
@@ -107,7 +118,7 @@ def _unasked(vetoes: Sequence[str], now: float) -> list[Alarm]:
     return [Alarm("veto-failing", now, "; ".join(vetoes[:3]), "these plugins answer again, or there is nothing to ask them")]
 
 
-def _blind(unknown: Sequence[Unknown], memory: Memory, tick: float, now: float) -> list[Alarm]:
+def _blind(unknown: Sequence[Unknown], memory: LedgerState, tick: float, now: float) -> list[Alarm]:
     if not unknown:
         return []
     first = memory.alarms.get("unreadable")
@@ -118,11 +129,11 @@ def _blind(unknown: Sequence[Unknown], memory: Memory, tick: float, now: float) 
 def raised(
     sessions: Sequence[SessionReport],
     unknown: Sequence[Unknown],
-    sightings: Sightings,
+    sightings: Confirmations,
     breaker: BreakerState,
-    memory: Memory,
+    memory: LedgerState,
     *,
-    limits: Limits,
+    limits: AlarmLimits,
     now: float,
     vetoes: Sequence[str] = (),
 ) -> dict[str, Alarm]:
@@ -131,8 +142,8 @@ def raised(
     alarms = [
         *_unreadable(unknown, now),
         *_blind(unknown, memory, limits.tick, now),
-        *_overdue([*_still(Sight.CONDEMNED, sessions, unknown, sightings)], limits.abstain, now),
-        *_retried([*_still(Sight.FAILED, sessions, unknown, sightings)], now),
+        *_overdue([*_still(Finding.CONDEMNED, sessions, unknown, sightings)], limits.abstain, now),
+        *_retried([*_still(Finding.FAILED, sessions, unknown, sightings)], now),
         *_returned(sessions, memory.reaped_lately, now),
         *_breaker(breaker, now),
         *_unasked(vetoes, now),
@@ -177,7 +188,7 @@ def changes(before: Mapping[str, Alarm], after: Mapping[str, Alarm], now: float)
     return kept, (*(begins(alarm, now) for alarm in begun), *(Event(now, "alarm over", alarm.name) for alarm in ended))
 
 
-class Watch:
+class UnrecordedAlarms:
     """One for the life of a reaper. Not safe for several threads at once: sweeps exclude one another."""
 
     def __init__(self) -> None:
@@ -189,7 +200,7 @@ class Watch:
         """This one was told, and is in no ledger yet."""
         self._told[alarm.name] = alarm
 
-    def go_on_from(self, other: Watch) -> None:
+    def go_on_from(self, other: UnrecordedAlarms) -> None:
         """What the reaper before has told is not told again, and its end is."""
         self._told |= other._told
 
@@ -197,7 +208,7 @@ class Watch:
         """A complete sweep began then (Unix seconds)."""
         self._last_complete = at
 
-    def blind(self, memory: Memory | None, why: str, tick: float, now: float) -> Alarm | None:
+    def blind(self, memory: LedgerState | None, why: str, tick: float, now: float) -> Alarm | None:
         """A sweep could not record anything: the alarm, if it is to be told now. ``memory`` is what can be read of the ledger;
         another process may have seen all, or told it already. ``tick`` is in seconds, ``now`` in Unix seconds."""
         if self._since is None:
@@ -212,12 +223,12 @@ class Watch:
         self._told[alarm.name] = alarm
         return alarm
 
-    def unrecorded(self, memory: Memory, now: float) -> tuple[Changes, Memory] | None:
+    def unrecorded(self, memory: LedgerState, now: float) -> tuple[StateChanges, LedgerState] | None:
         """What is to be written of alarms that were told, and the memory after that; None if there is nothing."""
         if not self._told:
             return None
         kept, events = changes(memory.alarms, {**self._told, **memory.alarms}, now)
-        return Changes(alarms=kept, events=events), replace(memory, alarms=kept)
+        return StateChanges(alarms=kept, events=events), replace(memory, alarms=kept)
 
     def recorded(self) -> None:
         """The ledger has them now, and is where they end."""

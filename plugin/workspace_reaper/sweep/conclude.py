@@ -8,16 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.reap import Aftermath, Outcome
-from workspace_reaper.model.session import Answer, Listing, Session, SessionKey, Source, Unknown
+from workspace_reaper.model.reap import ProcessCleanup, ReapResult
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.policy.verdict import judge
-from workspace_reaper.sweep.context import Case, Context, Parts
+from workspace_reaper.sweep.context import Dependencies, ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import shown_panes
 from workspace_reaper.sweep.other_plugins import tell_plugins
 from workspace_reaper.sweep.recheck import look_again, saving
-from workspace_reaper.sweep.terminate import Estate, Termination
+from workspace_reaper.sweep.terminate import LeftoverProcesses, Termination
 
-__all__ = ["Closing", "terminate"]
+__all__ = ["Conclusion", "terminate"]
 
 SETTLING = 1.0
 POLL = 0.05
@@ -25,8 +27,8 @@ POLL = 0.05
 
 
 def terminate(
-    parts: Parts, shown: Mapping[int, frozenset[str] | None], estates: Sequence[Estate]
-) -> Mapping[SessionKey, Aftermath]:
+    parts: Dependencies, shown: Mapping[int, frozenset[str] | None], estates: Sequence[LeftoverProcesses]
+) -> Mapping[SessionKey, ProcessCleanup]:
     """End what is left of these sessions. ``shown`` are the panes of each server that are listed now."""
     termination = Termination(
         parts.processes,
@@ -38,14 +40,14 @@ def terminate(
     return termination.run(estates)
 
 
-class Closing:
+class Conclusion:
     """What follows the kills of one sweep."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SweepContext) -> None:
         self._context = context
         self._shown: dict[int, frozenset[str] | None] = {}
 
-    def run(self, cases: Sequence[Case]) -> None:
+    def run(self, cases: Sequence[ReapCandidate]) -> None:
         """Verify, terminate, record. The outcomes are in the cases' entries, and in the ledger."""
         seconds = self._context.report.seconds
         with seconds.step("terminate"):
@@ -57,7 +59,7 @@ class Closing:
         with seconds.step("record"):
             self._conclude(cases)
 
-    def _verify(self, terminal: Terminal, cases: Sequence[Case]) -> None:
+    def _verify(self, terminal: Terminal, cases: Sequence[ReapCandidate]) -> None:
         """Are the dead dead, and what saved the spared?"""
         pending = [case for case in cases if not case.ended]
         if not pending:
@@ -73,7 +75,7 @@ class Closing:
         for case in pending:
             session = present.get(case.key)
             unread = isinstance(listing, Listing) and case.key.session_id in listing.unreadable_ids
-            if case.answer is Answer.SPARED:
+            if case.answer is KillResult.SPARED:
                 case.spare("unknown" if unread or isinstance(listing, Unknown) else self._saved_by(case, session))
             elif session is not None or unread:
                 case.fail("tmux said that it was killed, and still lists it")
@@ -90,7 +92,7 @@ class Closing:
                 return listing
             time.sleep(POLL)
 
-    def _saved_by(self, case: Case, session: Session | None) -> str:
+    def _saved_by(self, case: ReapCandidate, session: Session | None) -> str:
         """The guard gives no reason: ask the predicate once more. Where it sees none, what saved it is over already."""
         if session is None:
             return "gone"
@@ -101,7 +103,7 @@ class Closing:
 
     # 8 terminate
 
-    def _terminate(self, dead: Sequence[Case]) -> None:
+    def _terminate(self, dead: Sequence[ReapCandidate]) -> None:
         aftermaths = terminate(self._context.parts, self._shown, [_estate(case) for case in dead])
         for case in dead:
             case.aftermath = aftermaths[case.key]
@@ -110,17 +112,17 @@ class Closing:
 
     # 9 record
 
-    def _conclude(self, cases: Iterable[Case]) -> None:
+    def _conclude(self, cases: Iterable[ReapCandidate]) -> None:
         """Commit the outcomes. What can't be written, and a kill of which nobody knows, is closed by the next sweep, from what
         it sees."""
         now = self._context.parts.clock.now()
-        known = [case for case in cases if case.intent is not None and case.answer is not Answer.NONE]
+        known = [case for case in cases if case.intent is not None and case.answer is not KillResult.NONE]
         outcomes = [
-            Outcome(case.reap_id, now, case.entry.outcome, case.entry.protected_by, case.aftermath, case.snapshot)
+            ReapResult(case.reap_id, now, case.entry.outcome, case.entry.protected_by, case.aftermath, case.snapshot)
             for case in known
         ]
         try:
-            self._context.ledger.conclude(outcomes)
+            self._context.ledger.record_results(outcomes)
         except LedgerError as error:
             self._context.report.unknown.append(Unknown(Source.LEDGER, str(error)))
             return
@@ -130,6 +132,6 @@ class Closing:
             self._context.parts.snapshots.discard(alive)
 
 
-def _estate(case: Case) -> Estate:
+def _estate(case: ReapCandidate) -> LeftoverProcesses:
     panes = frozenset(pane.pane_id for pane in case.facts.session.panes)
-    return Estate(case.key, panes, case.worktree, case.relatives, case.details)
+    return LeftoverProcesses(case.key, panes, case.worktree, case.relatives, case.details)

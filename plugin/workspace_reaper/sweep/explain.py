@@ -6,20 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.model.session import Reason, Session, Testimony, Unknown, Verdict
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Reason, Verdict
 from workspace_reaper.policy.breaker import clears_when
-from workspace_reaper.policy.facts import Facts, Rules
+from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import how_set
 from workspace_reaper.policy.verdict import Held, Judgement, Protection, deadline
 from workspace_reaper.sweep.report import SessionReport, SweepReport, evidence, iso, printable
 from workspace_reaper.util.durations import seconds_text
 
-__all__ = ["PROVEN_WHEN", "Explanation", "Rule", "explain", "explain_unmanaged", "released_when"]
+__all__ = ["PROVEN_WHEN", "Explanation", "RuleExplanation", "explain", "explain_unmanaged", "released_when"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RuleExplanation:
     """One reason of the table: whether it holds, what protects the session from it, and both in words."""
 
     reason: str
@@ -37,7 +40,7 @@ class Explanation:
 
     entry: Mapping[str, Any]
     facts: Mapping[str, Any]
-    rules: tuple[Rule, ...]
+    rules: tuple[RuleExplanation, ...]
     decided: str
     unknown: tuple[Unknown, ...] = ()
 
@@ -65,7 +68,7 @@ def _not_proven(facts: Facts) -> str:
     )
 
 
-_HELD: Mapping[Protection, Callable[[Facts, Rules], str]] = {
+_HELD: Mapping[Protection, Callable[[Facts, Thresholds], str]] = {
     Protection.KEPT: lambda _facts, _rules: "it is kept (@reaper_keep is set; 'unkeep' takes it off)",
     Protection.VETO: lambda facts, _rules: facts.veto or "a plugin vetoed it",
     Protection.HOME: lambda _facts, _rules: "the reaper itself runs in it",
@@ -108,11 +111,11 @@ def _row_says(flag: str, *, yes: bool) -> str:
     return f"its row says {flag}" if yes else f"its row does not say {flag}"
 
 
-def _testimony(facts: Facts, said: Testimony) -> str:
+def _testimony(facts: Facts, said: WorkspaceEvent) -> str:
     return f"a hook named it as {said.value}" if facts.testimony is said else f"no hook named it as {said.value}"
 
 
-def _died(facts: Facts, rules: Rules) -> str:
+def _died(facts: Facts, rules: Thresholds) -> str:
     if facts.died_at is None:
         return "a pane lives" if not facts.session.all_panes_dead else "all panes are dead; since when is not known yet"
     return f"its last pane died {seconds_text(facts.since(facts.died_at))} ago, dead_ttl is {seconds_text(rules.dead_ttl)}"
@@ -122,12 +125,13 @@ def _of_a_row(facts: Facts, text: str) -> str:
     return text if facts.row is not None else f"{text}; without a row this does not count"
 
 
-_BECAUSE: Mapping[Reason, Callable[[Facts, Rules], str]] = {
+_BECAUSE: Mapping[Reason, Callable[[Facts, Thresholds], str]] = {
     Reason.DELETED: lambda facts, _rules: (
-        f"{_testimony(facts, Testimony.DELETED)}; its row is {'gone' if facts.gone else 'there'}"
+        f"{_testimony(facts, WorkspaceEvent.DELETED)}; its row is {'gone' if facts.gone else 'there'}"
     ),
     Reason.ARCHIVED_BY_HOOK: lambda facts, _rules: (
-        f"{_testimony(facts, Testimony.ARCHIVED)}; {_row_says('archived', yes=facts.row is not None and facts.row.archived)}"
+        f"{_testimony(facts, WorkspaceEvent.ARCHIVED)}; "
+        f"{_row_says('archived', yes=facts.row is not None and facts.row.archived)}"
     ),
     Reason.WORKTREE_DELETED: lambda facts, _rules: _row_says(
         "that the worktree was deleted", yes=facts.row is not None and facts.row.worktree_deleted
@@ -143,17 +147,19 @@ _BECAUSE: Mapping[Reason, Callable[[Facts, Rules], str]] = {
 }
 
 
-def _rule(reason: Reason, facts: Facts, rules: Rules, held: Mapping[Reason, Held], released_when: Mapping[str, str]) -> Rule:
+def _rule(
+    reason: Reason, facts: Facts, rules: Thresholds, held: Mapping[Reason, Held], released_when: Mapping[str, str]
+) -> RuleExplanation:
     because = _BECAUSE[reason](facts, rules)
     found = held.get(reason)
     if found is None:
-        return Rule(reason.value, False, (), because)
+        return RuleExplanation(reason.value, False, (), because)
     protections = [_HELD[protection](facts, rules) for protection in found.by]
     text = "; held: " + "; ".join(protections) if protections else ""
     until = [released_when[protection] for protection in found.by if protection in released_when]
     if until:
         text += "; held until " + ", and until ".join(until)
-    return Rule(reason.value, True, tuple(protection.value for protection in found.by), because + text)
+    return RuleExplanation(reason.value, True, tuple(protection.value for protection in found.by), because + text)
 
 
 def _decided(judgement: Judgement) -> str:
@@ -197,7 +203,9 @@ def _idle_clocks(facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def explain(entry: SessionReport, rules: Rules, session: Session | None = None, unknown: Sequence[Unknown] = ()) -> Explanation:
+def explain(
+    entry: SessionReport, rules: Thresholds, session: Session | None = None, unknown: Sequence[Unknown] = ()
+) -> Explanation:
     """Explain a managed session from its line in a (dry) sweep.
 
     Where it can't be judged, ``session`` is what tmux has told of it, if anything, and ``unknown`` what could not be read.
@@ -249,27 +257,27 @@ PROVEN_WHEN = "the registry has its workspace in a row again, or a host's hook n
 """What proves that this registry has known a workspace."""
 
 
-def _proven(facts: Facts, rules: Rules, _breaker: BreakerState) -> str:
+def _proven(facts: Facts, rules: Thresholds, _breaker: BreakerState) -> str:
     others = "" if facts.recognises_others else ", and the registry has the workspace of another session"
     return f"{PROVEN_WHEN}; or it is idle for stranger_ttl ({seconds_text(rules.stranger_ttl)}){others}"
 
 
-def _freed(_facts: Facts, _rules: Rules, breaker: BreakerState) -> str:
+def _freed(_facts: Facts, _rules: Thresholds, breaker: BreakerState) -> str:
     return clears_when(breaker) or ""
 
 
-def _confirmed(facts: Facts, rules: Rules, _breaker: BreakerState) -> str:
+def _confirmed(facts: Facts, rules: Thresholds, _breaker: BreakerState) -> str:
     # As for the verdict: a stranger never goes in the first sweep.
     needed = rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations)
     gap = seconds_text(rules.confirmation_gap)
     return f"{needed} full sweeps, at least {gap} apart, have found no row ({facts.confirmations} so far)"
 
 
-def _in_time(_facts: Facts, _rules: Rules, _breaker: BreakerState) -> str:
+def _in_time(_facts: Facts, _rules: Thresholds, _breaker: BreakerState) -> str:
     return "fewer than max_orphans_per_hour orphans were reaped within the last hour"
 
 
-_BY: Mapping[Protection, Callable[[Facts, Rules, BreakerState], str]] = {
+_BY: Mapping[Protection, Callable[[Facts, Thresholds, BreakerState], str]] = {
     Protection.UNPROVEN: _proven,
     Protection.BREAKER: _freed,
     Protection.UNCONFIRMED: _confirmed,
@@ -277,6 +285,6 @@ _BY: Mapping[Protection, Callable[[Facts, Rules, BreakerState], str]] = {
 }
 
 
-def released_when(facts: Facts, rules: Rules, breaker: BreakerState, by: tuple[Protection, ...]) -> dict[str, str]:
+def released_when(facts: Facts, rules: Thresholds, breaker: BreakerState, by: tuple[Protection, ...]) -> dict[str, str]:
     """For each protection that holds an absence back, when it does so no longer, in words without an age."""
     return {protection.value: _BY[protection](facts, rules, breaker) for protection in by if protection in _BY}

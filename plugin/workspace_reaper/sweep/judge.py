@@ -6,16 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from workspace_reaper.model.session import Listing, Reason, Rows, Session, SessionKey, Verdict
-from workspace_reaper.model.state import UNDONE, Sight
-from workspace_reaper.policy.facts import Facts, Rules
-from workspace_reaper.policy.facts_builder import Circumstances
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.state import UNDONE, Finding
+from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.verdict import Judgement, deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["Announcements", "Judging"]
+__all__ = ["Announcements", "Judge"]
 
 
 @dataclass(slots=True)
@@ -26,16 +28,16 @@ class Announcements:
     withdrawn: set[SessionKey] = field(default_factory=set)
 
 
-class Judging:
+class Judge:
     """``entries`` are the lines of the report, one for each managed session."""
 
-    def __init__(self, scene: Circumstances, rules: Rules, now: float) -> None:
+    def __init__(self, scene: FactsBuilder, rules: Thresholds, now: float) -> None:
         self._scene = scene
         self._rules = rules
         self._now = now
         self.entries: list[SessionReport] = []
 
-    def judge_each(self, seen: Observation, rows: Rows, budget: int) -> None:
+    def judge_each(self, seen: Observation, rows: LookupResult, budget: int) -> None:
         """Every session by itself; ``budget`` orphans may still go this hour."""
         for session, workspace_id in seen.sessions:
             facts = self._scene.facts(session, workspace_id, rows.found.get(workspace_id), self._now)
@@ -73,13 +75,13 @@ class Judging:
     def announce(self) -> Announcements:
         """Remember who is to be told, and who no longer."""
         found, sightings = Announcements(), self._scene.sightings
-        if not self._rules.undo_window and not sightings.has_any(Sight.ANNOUNCED, *UNDONE.values()):
+        if not self._rules.undo_window and not sightings.has_any(Finding.ANNOUNCED, *UNDONE.values()):
             return found
         waiting = {entry.key for entry in self.waiting}
         for entry in self.entries:
             if entry.key is None or entry.facts is None or entry.judgement is None:
                 continue
-            told = Sight.ANNOUNCED in sightings.of(entry.key)
+            told = Finding.ANNOUNCED in sightings.of(entry.key)
             if entry.key in waiting and not told:
                 found.made[entry.key] = self._now + self._rules.undo_window
                 self._again([entry], lambda facts: replace(facts, announced_at=self._now))
@@ -87,7 +89,9 @@ class Judging:
                 found.withdrawn.add(entry.key)
                 self._again([entry], lambda facts: replace(facts, announced_at=None))
             entry.deadline = deadline(entry.facts, self._rules) if entry.key in waiting else None
-            sightings.set(entry.key, Sight.ANNOUNCED, holds=entry.key in waiting or (told and entry.key not in found.withdrawn))
+            sightings.set(
+                entry.key, Finding.ANNOUNCED, holds=entry.key in waiting or (told and entry.key not in found.withdrawn)
+            )
             going_on = {held.reason.public for held in entry.judgement.held}
             for cause, sight in UNDONE.items():
                 if cause not in going_on:

@@ -10,12 +10,12 @@ from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["Journal", "read_report"]
+__all__ = ["LastReport", "read_report"]
 
 _AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
 
 
-class Journal:
+class LastReport:
     """One for the life of a reaper: it remembers what it wrote last."""
 
     def __init__(self) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.model.ports import Ledger, Processes, Terminal
 from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.session import Listing, Session, SessionKey, Source, Unknown
-from workspace_reaper.model.state import Memory, ServerMemory
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.state import LedgerState, ServerState
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.util.threads import Beside
 
-__all__ = ["Observation", "Recollection", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
+__all__ = ["Observation", "StatePrefetch", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Observation:
             if not listing.unreadable
         }
 
-    def add(self, listing: Listing, names: Names, only: Collection[str] | None) -> None:
+    def add(self, listing: Listing, names: SessionMatcher, only: Collection[str] | None) -> None:
         """Sort one socket's sessions; with ``only``, those of other workspaces are passed over."""
         self.listings.append(listing)
         self.unknown.extend(listing.unreadable)
@@ -62,7 +63,7 @@ class Observation:
 
 def observe(
     terminals: Sequence[Terminal],
-    names: Names,
+    names: SessionMatcher,
     stamp: str,
     only: Collection[str] | None,
     table: Callable[[], ProcessTable | Unknown] | None = None,
@@ -83,7 +84,7 @@ def observe(
     return observation
 
 
-def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerMemory], processes: Processes) -> None:
+def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerState], processes: Processes) -> None:
     """Nobody listens on a socket whose server is still alive: somebody unlinked it, and its sessions live on."""
     for listing in list(observation.listings):
         server = servers.get(listing.socket)
@@ -113,34 +114,34 @@ def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processe
 
 
 def server_changes(
-    observation: Observation, servers: Mapping[str, ServerMemory], processes: Processes
-) -> dict[str, ServerMemory | None]:
+    observation: Observation, servers: Mapping[str, ServerState], processes: Processes
+) -> dict[str, ServerState | None]:
     """The servers that came, went or were replaced since the last full sweep."""
-    changed: dict[str, ServerMemory | None] = {}
+    changed: dict[str, ServerState | None] = {}
     for listing in observation.listings:
         known, server = servers.get(listing.socket), listing.server
         if server is None:
             if known is not None and not listing.answered:
                 changed[listing.socket] = None
         elif known is None or (known.pid, known.start) != (server.pid, server.start):
-            changed[listing.socket] = ServerMemory(server.pid, server.start, processes.start_time(server.pid))
+            changed[listing.socket] = ServerState(server.pid, server.start, processes.start_time(server.pid))
     return changed
 
 
-class Recollection:
+class StatePrefetch:
     """One for the life of a reaper. Most full sweeps find no workspace that the one before did not."""
 
     def __init__(self) -> None:
         self._expected: Set[str] = frozenset()
 
-    def ahead(self, ledger: Ledger, now: float) -> Callable[[Set[str]], Memory]:
+    def ahead(self, ledger: Ledger, now: float) -> Callable[[Set[str]], LedgerState]:
         """Begin to recall what was needed last time. What is returned takes the workspaces that are needed indeed, and tells
         what is remembered; it raises ``LedgerError``."""
         expected = self._expected
-        begun = Beside(lambda: ledger.recall(expected, now), "workspace-reaper ledger")
+        begun = Beside(lambda: ledger.load_state(expected, now), "workspace-reaper ledger")
 
-        def recall(ids: Set[str]) -> Memory:
+        def load_state(ids: Set[str]) -> LedgerState:
             self._expected = ids
-            return begun.result() if ids <= expected else ledger.recall(ids, now)
+            return begun.result() if ids <= expected else ledger.load_state(ids, now)
 
-        return recall
+        return load_state

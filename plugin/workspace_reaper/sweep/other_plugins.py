@@ -1,6 +1,6 @@
 """The other plugins of the host: asked before a kill, told after it, and told of alarms.
 
-Importing this loads values and the standard library alone; the conversions and ``JoinedPlugins`` load ``workspace_hookspecs``.
+Importing this loads values and the standard library alone; the conversions and ``OtherPlugins`` load ``workspace_hookspecs``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins
     from workspace_reaper.model.ports import Plugins
-    from workspace_reaper.model.reap import Intent, Outcome
+    from workspace_reaper.model.reap import Intent, ReapResult
     from workspace_reaper.model.state import Alarm
     from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["JoinedPlugins", "NoPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
+__all__ = ["NoPlugins", "OtherPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
 
 
 class NoPlugins:
@@ -38,7 +38,7 @@ class NoPlugins:
         """Nobody listens."""
 
 
-class JoinedPlugins:
+class OtherPlugins:
     """The plugins of a host, from its ``WorkspacePlugins`` or, with bare pluggy, from its ``PluginManager``. See
     ``ports.Plugins``. ``but`` is the plugin that asks, which is not asked itself.
 
@@ -46,9 +46,9 @@ class JoinedPlugins:
     """
 
     def __init__(self, plugins: WorkspacePlugins | PluginManager, *, but: object | None = None) -> None:
-        from pluggy import PluginManager  # noqa: PLC0415  late: parts of a sweep import this module
+        from pluggy import PluginManager
 
-        from workspace_hookspecs import WorkspacePlugins  # noqa: PLC0415
+        from workspace_hookspecs import WorkspacePlugins
 
         if not isinstance(plugins, WorkspacePlugins | PluginManager):
             raise TypeError(f"join() takes WorkspacePlugins or a pluggy.PluginManager, and not {type(plugins).__name__}")
@@ -98,7 +98,7 @@ def _told(veto: Veto) -> str:
 
 def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
     """A condemned session for the plugins. ``deadline`` (Unix seconds) None: it goes at once."""
-    from workspace_hookspecs import Candidate  # noqa: PLC0415
+    from workspace_hookspecs import Candidate
 
     return Candidate(
         reap_id=entry.reap_id,
@@ -111,7 +111,7 @@ def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
     )
 
 
-def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence[Outcome]) -> None:
+def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence[ReapResult]) -> None:
     """Tell them of each that was reaped. Its outcome is in the ledger already, so that each is told once."""
     known = {intent.reap_id: intent for intent in intents}
     for outcome in outcomes:
@@ -130,15 +130,15 @@ def tell_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm]
 
 def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
     """An alarm for the plugins, with the moment at which it ended (Unix seconds) if it has."""
-    from workspace_hookspecs import ReaperAlarm  # noqa: PLC0415
+    from workspace_hookspecs import ReaperAlarm
 
     ended = None if ended_at is None else _moment(ended_at)
     return ReaperAlarm(one.name, _moment(one.since), one.detail, one.clears_when, ended)
 
 
-def reaped(intent: Intent, outcome: Outcome) -> Reaped:
+def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
     """A reaped session for the plugins."""
-    from workspace_hookspecs import Reaped  # noqa: PLC0415
+    from workspace_hookspecs import Reaped
 
     return Reaped(
         id=intent.reap_id,

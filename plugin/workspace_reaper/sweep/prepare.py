@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.process import Details, ProcessKey, ProcessTable
-from workspace_reaper.model.session import IdleClock, SessionKey, Unknown
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy import idle
-from workspace_reaper.policy.process_tree import Kin, families
+from workspace_reaper.policy.process_tree import SessionProcess, processes_by_session
 from workspace_reaper.policy.verdict import rests_on_idleness
-from workspace_reaper.sweep.context import Case, Parts
+from workspace_reaper.sweep.context import Dependencies, ReapCandidate
 from workspace_reaper.sweep.observe import Observation
 
 __all__ = ["describe", "look_at_processes"]
@@ -20,7 +22,7 @@ WINDOW = 0.2
 that is seen for the first time would have no clock but those of its terminal."""
 
 
-def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) -> Unknown | None:
+def look_at_processes(parts: Dependencies, seen: Observation, cases: Sequence[ReapCandidate]) -> Unknown | None:
     """Give each case its processes. Spare those that are at work although they go for being idle. What stood in the way, if
     anything did: then nothing may die."""
     resting = [
@@ -52,7 +54,7 @@ def look_at_processes(parts: Parts, seen: Observation, cases: Sequence[Case]) ->
     return None
 
 
-def describe(parts: Parts, cases: Sequence[Case]) -> None:
+def describe(parts: Dependencies, cases: Sequence[ReapCandidate]) -> None:
     """What is to be known of their processes: afterwards, when they are dead, there is nothing left to measure."""
     missing = [kin.process.key for case in cases for kin in case.family if kin.process.key not in case.details]
     if missing:
@@ -61,15 +63,15 @@ def describe(parts: Parts, cases: Sequence[Case]) -> None:
             _learn(case, details)
 
 
-def _learn(case: Case, details: Mapping[ProcessKey, Details]) -> None:
+def _learn(case: ReapCandidate, details: Mapping[ProcessKey, Details]) -> None:
     found = {kin.process.key: details[kin.process.key] for kin in case.family if kin.process.key in details}
     case.details = {**case.details, **found}
 
 
 def _spare_the_busy(
-    resting: Sequence[Case],
-    before: Mapping[SessionKey, Sequence[Kin]],
-    now: Mapping[SessionKey, Sequence[Kin]],
+    resting: Sequence[ReapCandidate],
+    before: Mapping[SessionKey, Sequence[SessionProcess]],
+    now: Mapping[SessionKey, Sequence[SessionProcess]],
     seconds: float,
 ) -> None:
     for case in resting:
@@ -77,5 +79,5 @@ def _spare_the_busy(
             case.spare("active")
 
 
-def _families(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[Kin]]:
-    return families(table, (session for listing in seen.listings for session in listing.sessions))
+def _families(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
+    return processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))

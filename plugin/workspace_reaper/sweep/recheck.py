@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.session import Listing, Reason, Unknown
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Reason
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.verdict import Judgement, Protection
 from workspace_reaper.sweep.report import SweepReport

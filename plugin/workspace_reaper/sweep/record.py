@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.session import Rows, SessionKey, Testimony, Verdict
-from workspace_reaper.model.state import Alarm, Changes, CpuMemory, Event, Memory, ServerMemory, Sight
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Alarm, CpuState, Event, Finding, LedgerState, ServerState, StateChanges
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import breaker, idle
 from workspace_reaper.policy import registry_identity as proof
-from workspace_reaper.policy.confirmations import Sightings
-from workspace_reaper.policy.facts import Rules
-from workspace_reaper.policy.facts_builder import Circumstances
-from workspace_reaper.policy.idle import Times, how_set
-from workspace_reaper.policy.process_tree import families
+from workspace_reaper.policy.confirmations import Confirmations
+from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.idle import AgeClock, how_set
+from workspace_reaper.policy.process_tree import processes_by_session
 from workspace_reaper.policy.verdict import is_condemned
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.alarms import Limits, turns
-from workspace_reaper.sweep.context import Parts
+from workspace_reaper.sweep.alarms import AlarmLimits, turns
+from workspace_reaper.sweep.context import Dependencies
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import tell_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -27,12 +30,12 @@ from workspace_reaper.sweep.report import SessionReport, SweepReport
 __all__ = ["after_kills", "before_kills", "catch_up", "confirm", "limits", "measure", "tell", "when_blind"]
 
 
-def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: Rules, now: float) -> Circumstances:
+def confirm(scene: FactsBuilder, observation: Observation, rows: LookupResult, rules: Thresholds, now: float) -> FactsBuilder:
     """The circumstances with this sweep's sightings and the breaker's next state. An absence counts only if every socket
     was seen."""
     sightings = scene.sightings
     if proof.change_of_identity(scene.memory.registry, rows):
-        sightings.forget_all(Sight.ORPHAN)
+        sightings.forget_all(Finding.ORPHAN)
         scene = replace(scene, breaker=breaker.inexcusable(scene.breaker))
     orphans: set[SessionKey] = set()
     gap = rules.confirmation_gap
@@ -42,14 +45,14 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
         if lives_on and sightings.is_unremarkable(session, scene.memory.last_complete):
             continue
         sightings.note_clients(session, scene.memory.last_complete)
-        sightings.set(key, Sight.DEAD, holds=session.all_panes_dead)
-        sightings.set(key, Sight.ARCHIVED, holds=row is not None and row.archived)
+        sightings.set(key, Finding.DEAD, holds=session.all_panes_dead)
+        sightings.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
         if row is not None and not row.deleted:
-            sightings.set(key, Sight.ORPHAN, holds=False)
+            sightings.set(key, Finding.ORPHAN, holds=False)
             continue
         if observation.everything:
-            sightings.confirm(key, Sight.ORPHAN, gap=gap + _left_out(scene, key), enough=max(2, rules.orphan_confirmations))
-        if scene.said(session, workspace_id) is not Testimony.DELETED:
+            sightings.confirm(key, Finding.ORPHAN, gap=gap + _left_out(scene, key), enough=max(2, rules.orphan_confirmations))
+        if scene.said(session, workspace_id) is not WorkspaceEvent.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
         sightings.forget_gone(socket, alive)
@@ -64,15 +67,15 @@ def confirm(scene: Circumstances, observation: Observation, rows: Rows, rules: R
     return replace(scene, breaker=after)
 
 
-def _left_out(scene: Circumstances, key: SessionKey) -> float:
+def _left_out(scene: FactsBuilder, key: SessionKey) -> float:
     """Seconds since the last confirmation that do not count: one before the machine slept and one right after are no two."""
     if not scene.times.lapses:
         return 0.0
-    last = scene.sightings.of(key).get(Sight.ORPHAN)
+    last = scene.sightings.of(key).get(Finding.ORPHAN)
     return scene.times.moved(last.last_at) - last.last_at if last else 0.0
 
 
-def _seen_in_part(scene: Circumstances, observation: Observation, rows: Rows) -> Circumstances:
+def _seen_in_part(scene: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:
     """The breaker does not step; but what is known again was let go as another orphan."""
     if not scene.breaker.excused:
         return scene
@@ -81,13 +84,13 @@ def _seen_in_part(scene: Circumstances, observation: Observation, rows: Rows) ->
     return replace(scene, breaker=breaker.inexcusable(scene.breaker, known))
 
 
-def measure(memory: Memory, observation: Observation, times: Times) -> CpuMemory:
+def measure(memory: LedgerState, observation: Observation, times: AgeClock) -> CpuState:
     """The CPU clock with this sweep's table of processes; as it was where there is none."""
     table = observation.table
     if not isinstance(table, ProcessTable):
         return memory.cpu
     sessions = [session for listing in observation.listings for session in listing.sessions]
-    ours = families(table, sessions)
+    ours = processes_by_session(table, sessions)
     after = idle.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions}, times)
     if observation.everything and not observation.unknown:
         return after
@@ -95,7 +98,7 @@ def measure(memory: Memory, observation: Observation, times: Times) -> CpuMemory
     return replace(after, samples={**memory.cpu.samples, **after.samples})
 
 
-def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
+def _settled(scene: FactsBuilder, observation: Observation) -> frozenset[str]:
     """Testimony that is done with: the workspace is there after all, or nothing of it is left to reap."""
     left = {workspace_id for _, workspace_id in observation.sessions}
     complete = not observation.unknown
@@ -106,7 +109,7 @@ def _settled(scene: Circumstances, observation: Observation) -> frozenset[str]:
     )
 
 
-def _events(scene: Circumstances, rows: Rows, now: float) -> tuple[Event, ...]:
+def _events(scene: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
     events, memory, after = [], scene.memory, scene.breaker
     if scene.times.jumped:
         events.append(Event(now, "clock set", how_set(scene.times.jumped)))
@@ -124,19 +127,19 @@ def _events(scene: Circumstances, rows: Rows, now: float) -> tuple[Event, ...]:
 
 
 def before_kills(
-    scene: Circumstances,
+    scene: FactsBuilder,
     observation: Observation,
-    rows: Rows,
-    servers: Mapping[str, ServerMemory | None],
+    rows: LookupResult,
+    servers: Mapping[str, ServerState | None],
     now: float,
-) -> Changes:
+) -> StateChanges:
     """What must be committed before anything is killed. Facts that did not change are not in it."""
     memory = scene.memory
     registry = proof.recognise(memory.registry, rows)
     if not observation.everything and registry.generation == memory.registry.generation:
         # The breaker did not look: what the registry lost since must still show in the next sweep that sees everything.
         registry = memory.registry
-    return Changes(
+    return StateChanges(
         registry=registry if registry != memory.registry else None,
         seen=frozenset(i for i in scene.recognised if memory.seen.get(i) != registry.generation),
         sightings=dict(scene.sightings.changed),
@@ -151,13 +154,13 @@ def before_kills(
     )
 
 
-def _new_worktrees(memory: Memory, rows: Rows) -> dict[str, str]:
+def _new_worktrees(memory: LedgerState, rows: LookupResult) -> dict[str, str]:
     """Once the row is gone nobody else knows the directory."""
     named = {workspace_id: row.worktree for workspace_id, row in rows.found.items() if row.worktree}
     return {workspace_id: path for workspace_id, path in named.items() if memory.worktrees.get(workspace_id) != path}
 
 
-def after_kills(scene: Circumstances, report: SweepReport, limits: Limits, now: float) -> Changes:
+def after_kills(scene: FactsBuilder, report: SweepReport, limits: AlarmLimits, now: float) -> StateChanges:
     """What the kills changed, and the alarms."""
     sessions, unknown = report.sessions, report.unknown
     sightings, memory = scene.sightings, scene.memory
@@ -167,21 +170,21 @@ def after_kills(scene: Circumstances, report: SweepReport, limits: Limits, now: 
             continue
         # Not by the verdict of the entry: it is held, too, where something could not be seen, and is condemned all the same.
         lives = is_condemned(entry.judgement) and entry.outcome != "reaped"
-        sightings.set(entry.key, Sight.CONDEMNED, holds=lives)
+        sightings.set(entry.key, Finding.CONDEMNED, holds=lives)
         if entry.outcome == "failed":
-            sightings.bump(entry.key, Sight.FAILED)
+            sightings.bump(entry.key, Finding.FAILED)
         elif not lives:
-            sightings.set(entry.key, Sight.FAILED, holds=False)
+            sightings.set(entry.key, Finding.FAILED, holds=False)
     found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory, limits=limits, now=now, vetoes=report.vetoes)
     return _alarm_changes(memory.alarms, found, sightings, now)
 
 
 def when_blind(
-    memory: Memory, observation: Observation, sessions: Sequence[SessionReport], limits: Limits, now: float
-) -> Changes:
+    memory: LedgerState, observation: Observation, sessions: Sequence[SessionReport], limits: AlarmLimits, now: float
+) -> StateChanges:
     """Without the registry nothing is known of the sessions but who looks at them, and who is gone. What was condemned is, as
     far as anybody knows. ``sessions`` are their entries in the report."""
-    sightings = Sightings(memory.sightings, now)
+    sightings = Confirmations(memory.sightings, now)
     for session, _ in observation.sessions:
         sightings.note_clients(session, memory.last_complete)
     for socket, alive in observation.clear.items():
@@ -190,9 +193,11 @@ def when_blind(
     return _alarm_changes(memory.alarms, found, sightings, now)
 
 
-def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Sightings, now: float) -> Changes:
+def _alarm_changes(
+    before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Confirmations, now: float
+) -> StateChanges:
     kept, events = alarms.changes(before, found, now)
-    return Changes(
+    return StateChanges(
         sightings=dict(sightings.changed),
         forgotten=frozenset(sightings.forgotten),
         alarms=kept if kept != before else None,
@@ -200,24 +205,24 @@ def _alarm_changes(before: Mapping[str, Alarm], found: Mapping[str, Alarm], sigh
     )
 
 
-def limits(parts: Parts) -> Limits:
+def limits(parts: Dependencies) -> AlarmLimits:
     """What is too long."""
-    return Limits(abstain=parts.abstain_alarm, tick=parts.tick)
+    return AlarmLimits(abstain=parts.abstain_alarm, tick=parts.tick)
 
 
-def catch_up(parts: Parts, ledger: Ledger, memory: Memory) -> Memory:
+def catch_up(parts: Dependencies, ledger: Ledger, memory: LedgerState) -> LedgerState:
     """Record the alarms that were told while there was no ledger to record them in; the memory with them. Nobody is told
     again. Raises ``LedgerError``."""
     unrecorded = parts.watch.unrecorded(memory, parts.clock.now())
     if unrecorded is None:
         return memory
     changes, after = unrecorded
-    ledger.remember(changes)
+    ledger.save(changes)
     parts.watch.recorded()
     return after
 
 
-def tell(parts: Parts, memory: Memory, changes: Changes) -> None:
+def tell(parts: Dependencies, memory: LedgerState, changes: StateChanges) -> None:
     """Tell the plugins what has begun and what is over by these changes, which are in the ledger."""
     if changes.alarms is not None:
         begun, ended = turns(memory.alarms, changes.alarms)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workspace_reaper.model.reap import Aftermath, Intent, Outcome, Survivor
-from workspace_reaper.model.session import Listing, Reason, Rows, Unknown, Workspace
+from workspace_reaper.model.reap import Intent, ProcessCleanup, ReapResult, SurvivingProcess
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Reason
+from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.sweep.conclude import terminate
-from workspace_reaper.sweep.context import Parts
+from workspace_reaper.sweep.context import Dependencies
 from workspace_reaper.sweep.observe import Observation, shown_panes
 from workspace_reaper.sweep.recheck import look_again
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.sweep.terminate import Estate
+from workspace_reaper.sweep.terminate import LeftoverProcesses
 
 __all__ = ["by_presence", "recover"]
 
 
 def recover(
-    parts: Parts, intents: Sequence[Intent], seen: Observation, rows: Rows, *, stamp: str, report: SweepReport
-) -> list[Outcome]:
+    parts: Dependencies, intents: Sequence[Intent], seen: Observation, rows: LookupResult, *, stamp: str, report: SweepReport
+) -> list[ReapResult]:
     """How these intents ended. What can't be seen stays open, and so does what only a second look finds: like any other that
     was reaped, it must be missing from two listings. What can't be read in the second one is in the ``report``."""
     spared, missing = by_presence(intents, seen.listings)
@@ -27,16 +30,16 @@ def recover(
     if parts.snapshots is not None:
         parts.snapshots.discard([intent.reap_id for intent in spared])
     now = parts.clock.now()
-    outcomes = [Outcome(intent.reap_id, now, "spared", "interrupted before the kill") for intent in spared]
+    outcomes = [ReapResult(intent.reap_id, now, "spared", "interrupted before the kill") for intent in spared]
     for intent in gone:
         why, aftermath = "found gone after an interruption", aftermaths[intent.reap_id]
         kept = parts.snapshots is not None and parts.snapshots.has(intent.reap_id)
         snapshot = None if kept else "interrupted before it was taken"
-        outcomes.append(Outcome(intent.reap_id, now, "reaped", why, aftermath, snapshot))
+        outcomes.append(ReapResult(intent.reap_id, now, "reaped", why, aftermath, snapshot))
     return outcomes
 
 
-def _look_again(parts: Parts, missing: Sequence[Intent], stamp: str, report: SweepReport) -> list[Listing]:
+def _look_again(parts: Dependencies, missing: Sequence[Intent], stamp: str, report: SweepReport) -> list[Listing]:
     listings = []
     for terminal in parts.terminals:
         only = [intent.key.session_id for intent in missing if intent.key.socket == terminal.socket]
@@ -57,11 +60,13 @@ def by_presence(intents: Sequence[Intent], listings: Sequence[Listing]) -> tuple
     return spared, [intent for intent in absent if intent.key.session_id not in unread[intent.key.socket]]
 
 
-def _aftermaths(parts: Parts, gone: Sequence[Intent], seen: Observation, rows: Rows) -> dict[str, Aftermath]:
+def _aftermaths(
+    parts: Dependencies, gone: Sequence[Intent], seen: Observation, rows: LookupResult
+) -> dict[str, ProcessCleanup]:
     """The processes of a session whose workspace is still gone or archived are ended. All others are left alone: nobody knows
     whether the session was killed, or ended by its user, who may go on with what it started."""
     boot = parts.processes.boot
-    found = {intent.reap_id: Aftermath() for intent in gone}
+    found = {intent.reap_id: ProcessCleanup() for intent in gone}
     known = [intent for intent in gone if intent.processes and boot and intent.boot == boot]
     estates = {
         intent.reap_id: _estate(intent) for intent in known if _still_condemned(intent, rows.found.get(intent.workspace_id))
@@ -84,11 +89,13 @@ def _still_condemned(intent: Intent, row: Workspace | None) -> bool:
     return row.worktree_deleted or (row.archived and intent.reason == Reason.ARCHIVED.public)
 
 
-def _estate(intent: Intent) -> Estate:
-    return Estate(intent.key, frozenset(one.pane for one in intent.processes), intent.worktree, intent.processes)
+def _estate(intent: Intent) -> LeftoverProcesses:
+    return LeftoverProcesses(intent.key, frozenset(one.pane for one in intent.processes), intent.worktree, intent.processes)
 
 
-def _left_alone(parts: Parts, intent: Intent) -> Aftermath:
+def _left_alone(parts: Dependencies, intent: Intent) -> ProcessCleanup:
     living = parts.processes.living([one.key for one in intent.processes])
     why = "the reaper was interrupted, and the workspace is no longer what it was condemned for"
-    return Aftermath(survivors=tuple(Survivor(one.key.pid, one.command, why) for one in intent.processes if one.key in living))
+    return ProcessCleanup(
+        survivors=tuple(SurvivingProcess(one.key.pid, one.command, why) for one in intent.processes if one.key in living)
+    )

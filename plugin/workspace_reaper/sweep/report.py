@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from workspace_reaper.model.reap import Aftermath, Reap
-from workspace_reaper.model.session import SessionKey, Unknown, Verdict, Workspace
+from workspace_reaper.model.reap import ProcessCleanup, Reap
+from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Event
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.verdict import Judgement
 from workspace_reaper.util.text import printable
@@ -65,7 +68,7 @@ def _absence(facts: Facts) -> dict[str, Any]:
     }
 
 
-def aftermath_as_json(aftermath: Aftermath) -> dict[str, Any]:
+def aftermath_as_json(aftermath: ProcessCleanup) -> dict[str, Any]:
     """What became of a session's processes, as reports and ``history`` tell it."""
     return {
         "freed_bytes": aftermath.freed_bytes,
@@ -96,7 +99,7 @@ class SessionReport:
     key: SessionKey | None = None
     facts: Facts | None = None
     judgement: Judgement | None = None
-    aftermath: Aftermath | None = None
+    aftermath: ProcessCleanup | None = None
     restorable: bool = False
     deadline: float | None = None
     released_when: Mapping[str, str] | None = None

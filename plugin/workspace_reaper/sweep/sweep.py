@@ -10,19 +10,23 @@ from time import perf_counter
 from ulid import ULID
 
 from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.session import IdleClock, Rows, SessionKey, Source, Stamp, Testimony, Unknown, Verdict
-from workspace_reaper.model.state import Changes, Memory, RegistryMemory
+from workspace_reaper.model.session import Owner, SessionKey
+from workspace_reaper.model.state import LedgerState, RegistryState, StateChanges
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import IdleClock, Verdict
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy import registry_identity as proof
-from workspace_reaper.policy.confirmations import Sightings
-from workspace_reaper.policy.facts_builder import Circumstances
-from workspace_reaper.policy.idle import Times, notice
+from workspace_reaper.policy.confirmations import Confirmations
+from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.sweep import record
-from workspace_reaper.sweep.conclude import Closing
-from workspace_reaper.sweep.context import Case, Context, Parts, Request
-from workspace_reaper.sweep.judge import Announcements, Judging
-from workspace_reaper.sweep.kill import Reaping
+from workspace_reaper.sweep.conclude import Conclusion
+from workspace_reaper.sweep.context import Dependencies, ReapCandidate, SweepContext, SweepRequest
+from workspace_reaper.sweep.judge import Announcements, Judge
+from workspace_reaper.sweep.kill import BatchKiller
 from workspace_reaper.sweep.observe import Observation, doubt_empty_sockets, observe, server_changes
 from workspace_reaper.sweep.other_plugins import candidate, tell_plugins
 from workspace_reaper.sweep.prepare import look_at_processes
@@ -41,7 +45,7 @@ RETRY_AFTER = 3
 class Sweep:
     """One sweep. ``run`` is called once."""
 
-    def __init__(self, parts: Parts, ledger: Ledger, request: Request) -> None:
+    def __init__(self, parts: Dependencies, ledger: Ledger, request: SweepRequest) -> None:
         self._parts = parts
         self._ledger = ledger
         self._request = request
@@ -78,7 +82,7 @@ class Sweep:
         if self._writes and memory.open_intents:
             stamp = remembered.stamp
             outcomes = recover(self._parts, memory.open_intents, self._seen, rows, stamp=stamp, report=self.report)
-            self._ledger.conclude(outcomes)
+            self._ledger.record_results(outcomes)
             tell_plugins(self._parts.plugins, memory.open_intents, outcomes)
         scene, judging = self._judge(memory, rows)
         if isinstance(self._seen.table, Unknown):
@@ -97,24 +101,24 @@ class Sweep:
             self._remember(record.after_kills(scene, self.report, limits, now), memory)
             self._prune(memory, now)
         elif self._writes and self.report.complete:
-            self._remember(Changes(settled=self._done(memory)))
+            self._remember(StateChanges(settled=self._done(memory)))
 
-    def _remember(self, changes: Changes, before: Memory | None = None) -> None:
+    def _remember(self, changes: StateChanges, before: LedgerState | None = None) -> None:
         """``before``: these changes may begin or end alarms that were so."""
         if changes:
-            self._ledger.remember(changes)
+            self._ledger.save(changes)
             self.report.events.extend(changes.events)
         if before is not None:
             record.tell(self._parts, before, changes)
 
-    def _done(self, memory: Memory) -> frozenset[str]:
+    def _done(self, memory: LedgerState) -> frozenset[str]:
         """What hooks said of these workspaces has been carried out: nothing of them is left."""
         left = {entry.workspace_id for entry in self.report.sessions if entry.outcome != "reaped"}
         return frozenset(memory.testimony.keys() & (self._request.suspects or {}).keys() - left)
 
     # 1 observe
 
-    def _observe(self, remembered: RegistryMemory) -> Memory:
+    def _observe(self, remembered: RegistryState) -> LedgerState:
         started = perf_counter()
         parts = self._parts
         counts = self._full and IdleClock.CPU in parts.rules.idle_clocks
@@ -127,13 +131,13 @@ class Sweep:
         for socket, name, workspace_id in seen.unreadable:
             self._hold_unknown(socket, name, None, workspace_id)
         ids = seen.workspace_ids
-        memory = recall(ids) if recall else self._ledger.recall(ids, parts.clock.now())
+        memory = recall(ids) if recall else self._ledger.load_state(ids, parts.clock.now())
         doubt_empty_sockets(seen, memory.servers, parts.processes)
         return memory
 
     # 2 look up
 
-    def _look_up(self, remembered: RegistryMemory, memory: Memory) -> Rows | None:
+    def _look_up(self, remembered: RegistryState, memory: LedgerState) -> LookupResult | None:
         started = perf_counter()
         suspects = self._request.suspects or {}
         interrupted = {intent.workspace_id for intent in memory.open_intents}
@@ -152,28 +156,28 @@ class Sweep:
         self.report.contradicted = frozenset(
             workspace_id
             for workspace_id, said in suspects.items()
-            if (row := rows.found.get(workspace_id)) and not (row.deleted if said is Testimony.DELETED else row.archived)
+            if (row := rows.found.get(workspace_id)) and not (row.deleted if said is WorkspaceEvent.DELETED else row.archived)
         )
         return rows
 
     # 3 judge, 4 confirm
 
-    def _judge(self, memory: Memory, rows: Rows) -> tuple[Circumstances, Judging]:
+    def _judge(self, memory: LedgerState, rows: LookupResult) -> tuple[FactsBuilder, Judge]:
         started = perf_counter()
         reading = self._parts.clock.read()
         now, rules = reading.wall, self._parts.rules
         noticed = notice(memory.clock, self._parts.processes.boot, reading, rules.longest)
-        times = Times(noticed.memory.lapses, noticed.jumped, rules.idle_clocks)
+        times = AgeClock(noticed.memory.lapses, noticed.jumped, rules.idle_clocks)
         self.report.jumped = noticed.jumped
         generation = proof.recognise(memory.registry, rows).generation
         # What a hook said under another registry is remembered, and convicts nobody under this one.
         remembered = (one for one in memory.testimony if memory.named.get(one) == generation)
         known = {*self._seen.workspace_ids, *(self._request.suspects or {})}
-        scene = Circumstances(
+        scene = FactsBuilder(
             memory=memory,
-            sightings=Sightings(memory.sightings, now, {session.key: one for session, one in self._seen.sessions}),
+            sightings=Confirmations(memory.sightings, now, {session.key: one for session, one in self._seen.sessions}),
             generation=generation,
-            testimony=self._request.suspects or dict.fromkeys(remembered, Testimony.DELETED),
+            testimony=self._request.suspects or dict.fromkeys(remembered, WorkspaceEvent.DELETED),
             recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
             breaker=memory.breaker,
             whereabouts=self._parts.processes.whereabouts(),
@@ -192,7 +196,7 @@ class Sweep:
             # It may open the breaker; what became an orphan since the operator looked must not go in the same sweep.
             looking = replace(scene, breaker=replace(scene.breaker, latched=looking.breaker.latched))
         self.report.latched = scene.breaker.latched
-        judging = Judging(looking, self._parts.rules, now)
+        judging = Judge(looking, self._parts.rules, now)
         judging.judge_each(self._seen, rows, max(0, self._parts.max_orphans_per_hour - memory.orphans_last_hour))
         judging.hold_groups(self._seen.listings)
         self._ask_plugins(judging)
@@ -201,7 +205,7 @@ class Sweep:
         self.report.seconds.judge = perf_counter() - started
         return scene, judging
 
-    def _approved(self, memory: Memory, rows: Rows) -> frozenset[SessionKey]:
+    def _approved(self, memory: LedgerState, rows: LookupResult) -> frozenset[SessionKey]:
         """What an operator lets go: nothing, where the registry is not the one of which that was shown."""
         if not self._full or not self._request.approve:
             return frozenset()
@@ -214,7 +218,7 @@ class Sweep:
         self.report.refused = "nothing was let go: the registry is another one than when the sessions were shown"
         return frozenset()
 
-    def _ask_plugins(self, judging: Judging) -> None:
+    def _ask_plugins(self, judging: Judge) -> None:
         for entry in judging.condemned:
             entry.reap_id = str(ULID())
         asked = [*judging.condemned, *judging.waiting]
@@ -224,10 +228,10 @@ class Sweep:
         judging.hold_vetoed(vetoes.of)
         self.report.vetoes.extend(vetoes.failures)
 
-    def _tell_sessions(self, scene: Circumstances, announcements: Announcements) -> None:
+    def _tell_sessions(self, scene: FactsBuilder, announcements: Announcements) -> None:
         """Write who goes later, and mark those sessions for whoever looks."""
         if not self._full and (scene.sightings.changed or scene.sightings.forgotten):
-            changes = Changes(sightings=dict(scene.sightings.changed), forgotten=frozenset(scene.sightings.forgotten))
+            changes = StateChanges(sightings=dict(scene.sightings.changed), forgotten=frozenset(scene.sightings.forgotten))
             self._remember(changes)
             scene.sightings.saved()
         for terminal in self._parts.terminals:
@@ -236,7 +240,7 @@ class Sweep:
             if made or withdrawn:
                 terminal.announce(made, withdrawn)
 
-    def _stamp(self, scene: Circumstances, stamp: str) -> None:
+    def _stamp(self, scene: FactsBuilder, stamp: str) -> None:
         """Mark what the registry has recognised as ours, so that another registry's reaper leaves it alone."""
         # What is about to go needs no mark: the guard of its kill asks for none.
         condemned = {entry.key for entry in self.report.sessions if entry.verdict is Verdict.REAP}
@@ -244,7 +248,7 @@ class Sweep:
             bare = [
                 session.key
                 for session, workspace_id in self._seen.sessions
-                if session.stamp is Stamp.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
+                if session.stamp is Owner.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
             ]
             bare = [key for key in bare if key not in condemned]
             if bare:
@@ -252,10 +256,10 @@ class Sweep:
 
     # 5 prepare, 6 recheck, 7 kill, 8 terminate, 9 record
 
-    def _reap(self, scene: Circumstances, rows: Rows) -> None:
+    def _reap(self, scene: FactsBuilder, rows: LookupResult) -> None:
         started = perf_counter()
         cases = [
-            Case(entry, entry.key, entry.facts, entry.judgement.reason, str(entry.reap_id))
+            ReapCandidate(entry, entry.key, entry.facts, entry.judgement.reason, str(entry.reap_id))
             for entry in self.report.sessions
             if entry.key and entry.facts and entry.judgement and entry.judgement.reason and entry.verdict is Verdict.REAP
         ]
@@ -269,7 +273,7 @@ class Sweep:
             self._reap_cases(cases, scene, rows)
         self.report.seconds.kill = perf_counter() - started
 
-    def _reap_cases(self, cases: Sequence[Case], scene: Circumstances, rows: Rows) -> None:
+    def _reap_cases(self, cases: Sequence[ReapCandidate], scene: FactsBuilder, rows: LookupResult) -> None:
         for case in cases:
             row = case.facts.row
             case.worktree = row.worktree if row and row.worktree else scene.memory.worktrees.get(case.entry.workspace_id)
@@ -279,15 +283,15 @@ class Sweep:
             self._blind(blind)
             return
         registry = proof.recognise(scene.memory.registry, rows)
-        context = Context(self._parts, self._ledger, scene, registry, self.report)
-        reaping = Reaping(context)
+        context = SweepContext(self._parts, self._ledger, scene, registry, self.report)
+        reaping = BatchKiller(context)
         for terminal in self._parts.terminals:
             here = [case for case in cases if case.key.socket == terminal.socket and not case.ended]
             if here:
                 reaping.run(terminal, here, self._request.stopping)
-        Closing(context).run(cases)
+        Conclusion(context).run(cases)
 
-    def _prune(self, memory: Memory, now: float) -> None:
+    def _prune(self, memory: LedgerState, now: float) -> None:
         """Once an hour, and after each reap: it looks at every snapshot."""
         is_due = memory.last_complete is None or now // PRUNE_EVERY != memory.last_complete // PRUNE_EVERY
         if self._parts.snapshots is not None and (is_due or any(entry.reap_id for entry in self.report.sessions)):

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.model.ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.reap import Aftermath, Ended, Relative, Survivor
-from workspace_reaper.model.session import SessionKey, Unknown
+from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedProcess, SurvivingProcess
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 
-__all__ = ["Estate", "Termination"]
+__all__ = ["LeftoverProcesses", "Termination"]
 
 POLL = 0.05
 """Seconds between two looks at those that were signalled."""
@@ -27,14 +28,14 @@ LAST_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Estate:
+class LeftoverProcesses:
     """What a dead session left behind. ``panes`` are its panes' ids, ``relatives`` its processes as they were before the
     kill, ``details`` what was read of them then."""
 
     key: SessionKey
     panes: frozenset[str]
     worktree: str | None
-    relatives: Sequence[Relative]
+    relatives: Sequence[RecordedProcess]
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
 
     @property
@@ -49,11 +50,11 @@ class Estate:
 
 
 @dataclass(slots=True)
-class _Heir:
+class _Leftover:
     """A process that outlived its session. ``sent`` is the last signal; ``left`` why it gets none."""
 
-    estate: Estate
-    relative: Relative
+    estate: LeftoverProcesses
+    relative: RecordedProcess
     sent: str | None = None
     left: str | None = None
 
@@ -71,9 +72,9 @@ class Termination:
         self._own_uid = own_uid
         self._own_pids = processes.whereabouts().pids
         self._shown = shown
-        self._heirs: dict[ProcessKey, _Heir] = {}
+        self._heirs: dict[ProcessKey, _Leftover] = {}
 
-    def run(self, estates: Sequence[Estate]) -> dict[SessionKey, Aftermath]:
+    def run(self, estates: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
         """End what is left of these sessions; takes at most the grace and about a second more."""
         if not self._press(estates, "TERM", self._grace) and not self._press(estates, "KILL", LAST_WAIT):
             # What started last is known only now: it is ended as well, or told.
@@ -81,7 +82,7 @@ class Termination:
             self._wait(time.monotonic() + 2 * POLL)
         return self._account(estates)
 
-    def _press(self, estates: Sequence[Estate], name: str, seconds: float) -> bool:
+    def _press(self, estates: Sequence[LeftoverProcesses], name: str, seconds: float) -> bool:
         """Signal all that lives until two passes over all processes find nothing more; False if these seconds came first.
         They begin when the first are signalled: with many processes a pass takes long.
 
@@ -94,7 +95,7 @@ class Termination:
                 return False
         return True
 
-    def _round(self, estates: Sequence[Estate], name: str) -> bool:
+    def _round(self, estates: Sequence[LeftoverProcesses], name: str) -> bool:
         """Look for all that lives, and signal what has not had this signal yet; False if nothing lived."""
         table = self._processes.table()
         self._discover(estates, None if isinstance(table, Unknown) else table)
@@ -118,7 +119,7 @@ class Termination:
         living = self._processes.living(targets) if targets else frozenset()
         return [key for key in targets if key in living]
 
-    def _signal(self, key: ProcessKey, heir: _Heir, name: str) -> None:
+    def _signal(self, key: ProcessKey, heir: _Leftover, name: str) -> None:
         if self._processes.signal(key, signal.Signals[f"SIG{name}"]) is SignalResult.REFUSED:
             heir.left = "the system did not allow it to be signalled"
         else:
@@ -126,7 +127,7 @@ class Termination:
 
     # Who is left
 
-    def _discover(self, estates: Sequence[Estate], table: ProcessTable | None) -> None:
+    def _discover(self, estates: Sequence[LeftoverProcesses], table: ProcessTable | None) -> None:
         for estate in estates:
             recorded = [one for one in estate.relatives if one.key not in self._heirs]
             living = self._processes.living([one.key for one in recorded]) if recorded and table is None else None
@@ -136,11 +137,11 @@ class Termination:
                     self._admit(estate, one, process, table)
                 elif living is not None and one.key in living:
                     # Without a table nothing can be told of it but that it is there.
-                    self._heirs[one.key] = _Heir(estate, one, left="the process table can't be read")
+                    self._heirs[one.key] = _Leftover(estate, one, left="the process table can't be read")
         if table is not None:
             self._discover_new(estates, table)
 
-    def _discover_new(self, estates: Sequence[Estate], table: ProcessTable) -> None:
+    def _discover_new(self, estates: Sequence[LeftoverProcesses], table: ProcessTable) -> None:
         """What the session's processes have started since they were recorded."""
         members = {key.pid: heir for key, heir in self._heirs.items() if _same(table, key)}
         origins = _Origins(estates)
@@ -157,11 +158,11 @@ class Termination:
                 # Its parent is gone. Where none of the session's processes was left alone, it comes from one that was ended.
                 estate, pane = found, process.origin.pane if process.origin else ""
                 descendant = not any(heir.left for heir in self._heirs.values() if heir.estate is found)
-            relative = Relative(process.key, process.name, pane, descendant)
+            relative = RecordedProcess(process.key, process.name, pane, descendant)
             self._admit(estate, relative, process, table)
             members[process.key.pid] = self._heirs[process.key]
 
-    def _admit(self, estate: Estate, relative: Relative, process: Process, table: ProcessTable) -> None:
+    def _admit(self, estate: LeftoverProcesses, relative: RecordedProcess, process: Process, table: ProcessTable) -> None:
         key = relative.key
         known = estate.details.get(key) or self._processes.details([key]).get(key)
         shown = self._shown.get(estate.key.server_pid, ())
@@ -179,15 +180,15 @@ class Termination:
             )
             left = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
         if known is not None and relative.command != known.command:
-            relative = Relative(key, known.command, relative.pane, relative.descendant)
-        self._heirs[key] = _Heir(estate, relative, left=left)
+            relative = RecordedProcess(key, known.command, relative.pane, relative.descendant)
+        self._heirs[key] = _Leftover(estate, relative, left=left)
 
-    def _in_worktree(self, estate: Estate, relative: Relative) -> bool | None:
+    def _in_worktree(self, estate: LeftoverProcesses, relative: RecordedProcess) -> bool | None:
         if relative.descendant or self._everywhere:
             return True
         return None if estate.worktree is None else self._processes.is_inside(relative.key, estate.worktree)
 
-    def _shelter(self, estate: Estate, process: Process, table: ProcessTable) -> str | None:
+    def _shelter(self, estate: LeftoverProcesses, process: Process, table: ProcessTable) -> str | None:
         """The daemon above it that is the session's own. Any other tells nothing: a login's ``systemd`` has every orphan."""
         above, seen = table.processes.get(process.parent), {process.key.pid}
         while above is not None and above.key.pid not in seen:
@@ -200,23 +201,25 @@ class Termination:
 
     # What became of them
 
-    def _account(self, estates: Sequence[Estate]) -> dict[SessionKey, Aftermath]:
+    def _account(self, estates: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
         living = self._processes.living(list(self._heirs))
         listening = self._processes.listening() if any(estate.ports for estate in estates) else frozenset()
         return {estate.key: self._aftermath(estate, living, listening) for estate in estates}
 
-    def _aftermath(self, estate: Estate, living: Collection[ProcessKey], listening: Collection[Port]) -> Aftermath:
+    def _aftermath(
+        self, estate: LeftoverProcesses, living: Collection[ProcessKey], listening: Collection[Port]
+    ) -> ProcessCleanup:
         heirs = {key: heir for key, heir in self._heirs.items() if heir.estate is estate}
-        ended = [Ended(one.key.pid, one.command, "HUP") for one in estate.relatives if one.key not in heirs]
+        ended = [EndedProcess(one.key.pid, one.command, "HUP") for one in estate.relatives if one.key not in heirs]
         survivors, freed = [], sum(_memory(estate, one.key) for one in estate.relatives if one.key not in heirs)
         for key, heir in heirs.items():
             if key in living:
                 why = heir.left or "it did not end on KILL"
-                survivors.append(Survivor(key.pid, heir.relative.command, why))
+                survivors.append(SurvivingProcess(key.pid, heir.relative.command, why))
             else:
-                ended.append(Ended(key.pid, heir.relative.command, heir.sent or "HUP"))
+                ended.append(EndedProcess(key.pid, heir.relative.command, heir.sent or "HUP"))
                 freed += _memory(estate, key)
-        return Aftermath(
+        return ProcessCleanup(
             ended=tuple(ended),
             survivors=tuple(survivors),
             freed_bytes=freed if estate.details else None,
@@ -235,9 +238,9 @@ class _Origins:
     """Which estate a process comes from, by what its environment says. One for each pass: with 500 sessions and as many
     processes, to ask every estate about every process would take longer than the pass."""
 
-    def __init__(self, estates: Sequence[Estate]) -> None:
-        self._by_pane: dict[tuple[int, str], list[tuple[float, Estate]]] = defaultdict(list)
-        self._by_session: dict[tuple[int, int], list[tuple[float, Estate]]] = defaultdict(list)
+    def __init__(self, estates: Sequence[LeftoverProcesses]) -> None:
+        self._by_pane: dict[tuple[int, str], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
+        self._by_session: dict[tuple[int, int], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
         for estate in estates:
             server, since = estate.key.server_pid, estate.since
             if since is None:
@@ -246,7 +249,7 @@ class _Origins:
             for pane in estate.panes:
                 self._by_pane[server, pane].append((since, estate))
 
-    def estate_of(self, process: Process) -> Estate | None:
+    def estate_of(self, process: Process) -> LeftoverProcesses | None:
         """None where it came from none of them, or from what had the same numbers before."""
         origin = process.origin
         if origin is None:
@@ -258,7 +261,7 @@ class _Origins:
         return next((estate for since, estate in named if process.key.started >= since), None)
 
 
-def _memory(estate: Estate, key: ProcessKey) -> int:
+def _memory(estate: LeftoverProcesses, key: ProcessKey) -> int:
     known = estate.details.get(key)
     return known.memory_bytes if known else 0
 

@@ -1,6 +1,6 @@
 """One tmux socket, read strictly and killed from under a guard. Importing this loads no libtmux: the first command does."""
 
-from workspace_reaper.tmux.pane_input import PaneFeeds
+from workspace_reaper.tmux.pane_input import PaneInput
 from workspace_reaper.tmux.restore import PaneStart
 from workspace_reaper.tmux.sockets import socket_path
 from workspace_reaper.tmux.terminal import TmuxTerminal
@@ -9,7 +9,7 @@ from workspace_reaper.tmux.version import MINIMUM, ClientVersion, require_tmux, 
 __all__ = [
     "MINIMUM",
     "ClientVersion",
-    "PaneFeeds",
+    "PaneInput",
     "PaneStart",
     "TmuxTerminal",
     "require_tmux",

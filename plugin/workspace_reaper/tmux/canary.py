@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from workspace_reaper.model.session import Listing, Session, SessionKey, Source, Unknown
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux.client import LIMIT
 from workspace_reaper.tmux.commands import check_stamp, end_line
 from workspace_reaper.tmux.responses import advice

@@ -23,15 +23,15 @@ from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, Captu
 from workspace_reaper.tmux.client import Completed
 from workspace_reaper.tmux.panes import BadRows, PaneRow, capture_commands, list_command, read_rows, same_panes, windows_of
 from workspace_reaper.tmux.responses import advice
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
-__all__ = ["FIRST_BATCH", "Capturing"]
+__all__ = ["FIRST_BATCH", "PaneCapture"]
 
 _UNIT = 32 * 1024
 """Bytes of tmux's memory that count as one piece of work; a pane is at least one. Measured on tmux 3.3a: 64 of plain text take
 13 ms, of coloured text 33 ms."""
 FIRST_BATCH = 64
-"""Units of memory. ``Pace`` allows at most 500, which are 16 MB, unless one pane alone is larger."""
+"""Units of memory. ``BatchSize`` allows at most 500, which are 16 MB, unless one pane alone is larger."""
 _SESSIONS = 100
 """So many are listed at once: 6 to 24 ms."""
 _CHUNK = 256 * 1024
@@ -61,11 +61,11 @@ class _Job:
     row: PaneRow
 
 
-class Capturing:
+class PaneCapture:
     """``ask`` runs one ``source-file -`` on this input, with the spool as its standard output. ``lines`` bounds each pane.
     ``pace`` counts in units of memory, not in sessions, and learns."""
 
-    def __init__(self, ask: Callable[[str], Completed], spool: BinaryIO, lines: int, pace: Pace) -> None:
+    def __init__(self, ask: Callable[[str], Completed], spool: BinaryIO, lines: int, pace: BatchSize) -> None:
         self._ask = ask
         self._spool = spool
         self._lines = lines

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workspace_reaper.model.session import Answer, Guard, SessionKey
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.verdict import Guard, KillResult
 
 __all__ = [
     "check_stamp",
@@ -117,15 +118,15 @@ def end_line(key: SessionKey) -> str:
     return _line(session_id, _identity(key), f"kill-session -t {session_id}")
 
 
-def read_answers(text: str) -> dict[str, Answer]:
+def read_answers(text: str) -> dict[str, KillResult]:
     """The answers in what a batch of ``kill_line`` printed, by session id. A line that is not complete is none."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, KillResult] = {}
     for line in text.split("\n")[:-1]:
         if killed := re.fullmatch(r"killed (\$[0-9]+)", line):
-            answers[killed[1]] = Answer.KILLED
+            answers[killed[1]] = KillResult.KILLED
         elif spared := re.fullmatch(r"spared (\$[0-9]+) (\$[0-9]+)?", line):
             # A target that is gone falls back to another session while a client is attached anywhere.
-            answers[spared[1]] = Answer.SPARED if spared[1] == spared[2] else Answer.GONE
+            answers[spared[1]] = KillResult.SPARED if spared[1] == spared[2] else KillResult.GONE
     return answers
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from workspace_reaper.model.session import Pane, Server, Session, SessionKey, Stamp, Window
+from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
 
 __all__ = [
     "PANE_FORMAT",
@@ -171,7 +171,7 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        stamp=Stamp.OURS if ours == "1" else Stamp.FOREIGN if owned == "1" else Stamp.NONE,
+        stamp=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,

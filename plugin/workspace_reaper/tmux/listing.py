@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.session import Listing, Server, Session, Source, Unknown
+from workspace_reaper.model.session import Listing, Server, Session
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux.formats import (
     PANE_KIND,
     SERVER_KIND,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import CannotRestore
 
-__all__ = ["PATIENCE", "PaneFeeds"]
+__all__ = ["PATIENCE", "PaneInput"]
 
 PATIENCE = 5.0
 """Seconds without any progress after which a pane counts as hung."""
@@ -51,7 +51,7 @@ complete: a pipe that ends before that was our own death. tmux itself sets SHELL
 ``default-command``."""
 
 
-class PaneFeeds:
+class PaneInput:
     """The pipes of one session that is being restored, in a private directory of their own below ``directory``.
 
     Use it as a context manager. ``release`` lets the shells start; without it, they learn that the session was not completed.
@@ -62,7 +62,7 @@ class PaneFeeds:
         self._place = Path(tempfile.mkdtemp(prefix="restoring-", dir=directory))
         self._feeds: dict[str, _Feed] = {}
 
-    def __enter__(self) -> PaneFeeds:
+    def __enter__(self) -> PaneInput:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,10 +16,10 @@ from workspace_reaper.tmux.client import Completed
 from workspace_reaper.tmux.sockets import own_directory_name
 from workspace_reaper.util.permissions import distrust_of_way
 
-__all__ = ["Meaning", "advice", "certainly_absent", "certainly_refused", "meaning", "not_ours"]
+__all__ = ["ListingOutcome", "advice", "certainly_absent", "certainly_refused", "meaning", "not_ours"]
 
 
-class Meaning(Enum):
+class ListingOutcome(Enum):
     """What a listing's exit code and texts claim. The two claims about the socket still need a look at the socket itself."""
 
     ROWS = "rows"
@@ -30,22 +30,22 @@ class Meaning(Enum):
     UNKNOWN = "unknown"
 
 
-def meaning(completed: Completed, path: str) -> Meaning:
+def meaning(completed: Completed, path: str) -> ListingOutcome:
     """Read the answer to a listing on the socket at ``path``.
 
     Exit code 0 alone is no answer: a refused user gets it together with ``access not allowed``.
     """
     if completed.failure is not None:
-        return Meaning.UNKNOWN
+        return ListingOutcome.UNKNOWN
     claims = {
-        (0, ""): Meaning.ROWS,
-        (1, "no current target\n"): Meaning.NO_SESSION,
-        (1, f"error connecting to {path} (No such file or directory)\n"): Meaning.ABSENT,
-        (1, f"no server running on {path}\n"): Meaning.REFUSED,
+        (0, ""): ListingOutcome.ROWS,
+        (1, "no current target\n"): ListingOutcome.NO_SESSION,
+        (1, f"error connecting to {path} (No such file or directory)\n"): ListingOutcome.ABSENT,
+        (1, f"no server running on {path}\n"): ListingOutcome.REFUSED,
     }
-    claim = claims.get((completed.exit_code, completed.stderr), Meaning.UNKNOWN)
-    if claim in (Meaning.ABSENT, Meaning.REFUSED) and completed.stdout:
-        return Meaning.UNKNOWN
+    claim = claims.get((completed.exit_code, completed.stderr), ListingOutcome.UNKNOWN)
+    if claim in (ListingOutcome.ABSENT, ListingOutcome.REFUSED) and completed.stdout:
+        return ListingOutcome.UNKNOWN
     return claim
 
 

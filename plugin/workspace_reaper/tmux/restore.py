@@ -26,9 +26,9 @@ from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot, Windo
 from workspace_reaper.tmux.responses import advice
 
 if TYPE_CHECKING:
-    from workspace_reaper.tmux.client import ReaperServer, TmuxCommand
+    from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
-__all__ = ["Layout", "PaneStart", "Rebuilding", "read_layout", "rebuilding"]
+__all__ = ["Layout", "PaneStart", "SessionRebuild", "read_layout", "rebuilding"]
 
 _MARK = "@reaper_restoring"
 
@@ -50,7 +50,7 @@ class PaneStart:
     argv: tuple[str, ...]
 
 
-class Rebuilding:
+class SessionRebuild:
     """A session that is built, and has not got its name yet. ``tmux`` is the server it is on. ``default_command`` is tmux's
     option for new panes, ``history_limit`` how many lines of scrollback they hold. ``unlaid`` are the indexes of windows whose
     old layout tmux refused."""
@@ -186,13 +186,13 @@ class Rebuilding:
 
 
 @contextmanager
-def rebuilding(server: ReaperServer, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> Iterator[Rebuilding]:
+def rebuilding(server: ReaperServer, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> Iterator[SessionRebuild]:
     """Build the session, each pane as ``starts`` says (by its old id), and hand it over for what is left to do, ``rename``
     above all. If anything fails in the meantime, Ctrl-C included, it is removed again.
 
     A server that does not run is started. Raises ``CannotRestore``.
     """
-    half_built = Rebuilding(server, snapshot, starts)
+    half_built = SessionRebuild(server, snapshot, starts)
     try:
         half_built.build()
         yield half_built

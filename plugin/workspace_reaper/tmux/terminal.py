@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
-from workspace_reaper.model.session import Answer, Guard, KillAnswers, Listing, SessionKey, Source, Unknown
+from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
-from workspace_reaper.tmux.capture import FIRST_BATCH, Capturing
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
 from workspace_reaper.tmux.client import LIMIT, Client, Completed
 from workspace_reaper.tmux.commands import (
     check_stamp,
@@ -27,13 +29,13 @@ from workspace_reaper.tmux.commands import (
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import check_session_id
-from workspace_reaper.tmux.responses import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
-from workspace_reaper.tmux.restore import PaneStart, Rebuilding, rebuilding
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.tmux.responses import ListingOutcome, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.tmux.restore import PaneStart, SessionRebuild, rebuilding
+from workspace_reaper.util.batch_size import BatchSize
 
 if TYPE_CHECKING:
     from workspace_reaper.model.snapshot import SessionSnapshot
-    from workspace_reaper.tmux.client import ReaperServer, TmuxCommand
+    from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
 __all__ = ["TmuxTerminal"]
 
@@ -48,7 +50,7 @@ class TmuxTerminal:
         self._socket = socket
         self._limit = limit
         self._server: ReaperServer | None = None
-        self._capture_pace = Pace(FIRST_BATCH)
+        self._capture_pace = BatchSize(FIRST_BATCH)
         # With and without panes the same session has other rows, and a narrow listing lacks most: each kind remembers its own.
         self._readers: dict[tuple[bool, bool], ListingReader] = defaultdict(lambda: ListingReader(socket))
 
@@ -73,18 +75,18 @@ class TmuxTerminal:
             return self._unknown(refusal)
         completed = self._run(*commands).completed
         what = meaning(completed, self._socket)
-        if what is Meaning.ROWS:
+        if what is ListingOutcome.ROWS:
             return reader.read(completed.stdout, panes=panes)
-        if what is Meaning.NO_SESSION:
+        if what is ListingOutcome.NO_SESSION:
             listing = reader.read(completed.stdout, panes=panes)
             if isinstance(listing, Listing) and not listing.sessions and not listing.unreadable:
                 return listing
-        absent = what is Meaning.ABSENT and certainly_absent(self._socket)
-        if absent or (what is Meaning.REFUSED and certainly_refused(self._socket)):
+        absent = what is ListingOutcome.ABSENT and certainly_absent(self._socket)
+        if absent or (what is ListingOutcome.REFUSED and certainly_refused(self._socket)):
             return Listing(self._socket, (), answered=False)
         return self._unknown(advice(completed))
 
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillAnswers:
+    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
         """Kill each session whose guard still holds, in one invocation; see ``guard.kill_line``.
 
         ``meanwhile`` is called while tmux works, and may call ``get_ready`` and nothing else of this terminal.
@@ -92,7 +94,7 @@ class TmuxTerminal:
         A guard of another socket, or with a value that may not enter a command, is not sent and gets no answer.
         ``seconds`` is the wall time of the tmux client.
         """
-        answers = {guard.key.session_id: Answer.NONE for guard in guards}
+        answers = {guard.key.session_id: KillResult.NONE for guard in guards}
         lines: list[str] = []
         errors: list[str] = []
         for guard in guards:
@@ -102,12 +104,12 @@ class TmuxTerminal:
             except ValueError as error:
                 errors.append(str(error))
         if not lines:
-            return KillAnswers(answers, 0.0, " ".join(errors) or None)
+            return KillResults(answers, 0.0, " ".join(errors) or None)
         completed = self._tmux().feed("".join(lines), meanwhile).completed
         answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
-        return KillAnswers(answers, completed.seconds, " ".join(errors) or None)
+        return KillResults(answers, completed.seconds, " ".join(errors) or None)
 
     def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
         """Set ``@workspace_owner`` to ``stamp`` where the identity still holds and there is no owner, in one invocation.
@@ -187,9 +189,9 @@ class TmuxTerminal:
             arguments = ["-u", "-S", self._socket, "source", "-"]
             return Client(arguments, piped=True, stdout=spool).finish(commands, self._limit)
 
-        yield from Capturing(ask, spool, lines, self._capture_pace).run(sound)
+        yield from PaneCapture(ask, spool, lines, self._capture_pace).run(sound)
 
-    def rebuild(self, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> AbstractContextManager[Rebuilding]:
+    def rebuild(self, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> AbstractContextManager[SessionRebuild]:
         """Build a session anew; see ``rebuild.rebuilding``. It alone raises for what tmux does: ``CannotRestore``."""
         return rebuilding(self._tmux(), snapshot, starts)
 
@@ -215,7 +217,7 @@ class TmuxTerminal:
 
     def _tmux(self) -> ReaperServer:
         if self._server is None:
-            from workspace_reaper.tmux.client import ReaperServer  # noqa: PLC0415 - libtmux takes 100 ms to import
+            from workspace_reaper.tmux.server import ReaperServer
 
             self._server = ReaperServer(self._socket, limit=self._limit)
         return self._server

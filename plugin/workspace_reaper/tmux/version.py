@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workspace_reaper.model.errors import UnfitTmux
+from workspace_reaper.model.errors import UnsupportedTmux
 from workspace_reaper.tmux.client import LIMIT, run
 
 __all__ = ["MINIMUM", "MINIMUM_VERSION", "ClientVersion", "is_old", "parse_version", "require_tmux", "tmux_version"]
@@ -48,10 +48,11 @@ def tmux_version(*, limit: float = LIMIT) -> ClientVersion | None:
 
 
 def require_tmux() -> bool:
-    """Raises ``UnfitTmux`` if the client is too old. False: there is none, or it does not tell, which each listing will say."""
+    """Raises ``UnsupportedTmux`` if the client is too old. False: there is none, or it does not tell, which each listing
+    will say."""
     version = tmux_version()
     if version is not None and not version.is_supported:
-        raise UnfitTmux(f"the tmux on PATH is {version.text}, which is too old: install {MINIMUM} or later")
+        raise UnsupportedTmux(f"the tmux on PATH is {version.text}, which is too old: install {MINIMUM} or later")
     return version is not None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Pace"]
+__all__ = ["BatchSize"]
 
 
-class Pace:
+class BatchSize:
     """The batch size at which tmux is busy for about 100 ms, learned from the last batch.
 
     Measured on tmux 3.3a to 3.8: one kill costs between 0.4 and 27 ms. It begins with so few that a kill would have to take a

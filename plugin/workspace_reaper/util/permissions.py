@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Distrust", "distrust", "distrust_of_way", "make_private"]
+__all__ = ["UnsafePermissions", "check_permissions", "distrust_of_way", "make_private"]
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
@@ -28,7 +28,7 @@ _ACL = "system.posix_acl_access"
 
 
 @dataclass(frozen=True, slots=True)
-class Distrust:
+class UnsafePermissions:
     """``why`` says what is wrong with which place; ``do`` how it is mended, at its end a command."""
 
     place: str
@@ -41,13 +41,13 @@ class Distrust:
         return f"{begin} {self.why}: {self.do}"
 
 
-def distrust(path: str | Path) -> Distrust | None:
+def check_permissions(path: str | Path) -> UnsafePermissions | None:
     """What lets another user write at ``path``, or put something else in its place; None where there is nothing, or nobody can
     tell: whoever opens it is told why. Where it is missing, only what leads there is looked at. Root is no other user."""
     return _first_fault(path, with_end=True)
 
 
-def distrust_of_way(path: str | Path) -> Distrust | None:
+def distrust_of_way(path: str | Path) -> UnsafePermissions | None:
     """The same of all that leads to ``path``, whatever is there: of a socket, whose permissions mean something else."""
     return _first_fault(path, with_end=False)
 
@@ -68,7 +68,7 @@ def make_private(directory: Path) -> None:
         directory.chmod(0o700)
 
 
-def _first_fault(path: str | Path, *, with_end: bool) -> Distrust | None:
+def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | None:
     with suppress(OSError):
         places, end = _way(os.path.join(os.getcwd(), os.fspath(path)))  # noqa: PTH118, PTH109  pathlib would resolve ".."
         for place in places:
@@ -112,7 +112,7 @@ def _names(path: str) -> Iterator[str]:
     return (name for name in reversed(path.split("/")) if name not in ("", "."))
 
 
-def _fault(place: str, info: os.stat_result, *, is_end: bool) -> Distrust | None:
+def _fault(place: str, info: os.stat_result, *, is_end: bool) -> UnsafePermissions | None:
     if info.st_uid not in (os.geteuid(), _ROOT) and not _is_outside(info.st_uid):
         return _foreign(place, info)
     if stat.S_ISLNK(info.st_mode):
@@ -126,16 +126,16 @@ def _fault(place: str, info: os.stat_result, *, is_end: bool) -> Distrust | None
     whom = "others" if by_others else f"the group {_group_name(info.st_gid)}"
     bits = "".join(letter for letter, is_open in (("g", by_group), ("o", by_others)) if is_open)
     why = f"{place}, of the user {_user_name(info.st_uid)}, may be written by {whom} (mode {stat.S_IMODE(info.st_mode):04o})"
-    return Distrust(place, why, f"chmod {bits}-w {shlex.quote(place)}")
+    return UnsafePermissions(place, why, f"chmod {bits}-w {shlex.quote(place)}")
 
 
-def _foreign(place: str, info: os.stat_result) -> Distrust:
+def _foreign(place: str, info: os.stat_result) -> UnsafePermissions:
     me = _user_name(os.geteuid())
     what = "is a symbolic link of" if stat.S_ISLNK(info.st_mode) else "belongs to"
     whose = f"the user {_user_name(info.st_uid)} (mode {stat.S_IMODE(info.st_mode):04o})"
     why = f"{place} {what} {whose}, and the reaper runs as {me}"
     mend = f"chown {'-h ' if stat.S_ISLNK(info.st_mode) else ''}{me} {shlex.quote(place)}"
-    return Distrust(place, why, f"run it as that user, name another place, or, if it is to be yours, as root: {mend}")
+    return UnsafePermissions(place, why, f"run it as that user, name another place, or, if it is to be yours, as root: {mend}")
 
 
 def _is_outside(uid: int) -> bool:

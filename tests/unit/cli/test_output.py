@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.cli import tables
-from workspace_reaper.model.reap import Aftermath, Intent, Reap, Survivor
-from workspace_reaper.model.session import Session, SessionKey, Source, Stamp, Unknown, Verdict, Window
+from workspace_reaper.model.reap import Intent, ProcessCleanup, Reap, SurvivingProcess
+from workspace_reaper.model.session import Owner, Session, SessionKey, Window
 from workspace_reaper.model.state import Alarm, BreakerState
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.operations.doctor import Check
 from workspace_reaper.operations.status import Status
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.sweep.explain import Explanation, Rule
+from workspace_reaper.sweep.explain import Explanation, RuleExplanation
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.util import console
 
@@ -217,7 +219,7 @@ def facts(idle: float, age: float) -> Facts:
         False,
         False,
         False,
-        Stamp.NONE,
+        Owner.NONE,
         "3.3a",
         windows,
     )
@@ -358,7 +360,7 @@ def test_the_status_before_anything_happened(capsys: pytest.CaptureFixture[str])
 
 def test_an_explanation(capsys: pytest.CaptureFixture[str]) -> None:
     entry = {"session": "ws-a", "session_id": "$1", "socket": "/s", "workspace_id": None}
-    rules = (Rule("idle", True, ("pinned",), "it is"), Rule("dead", False, (), "it is not"))
+    rules = (RuleExplanation("idle", True, ("pinned",), "it is"), RuleExplanation("dead", False, (), "it is not"))
     facts = {"idle_seconds": 176_400, "age_seconds": 90, "row": None, "server": {"pid": 7, "version": "3.3a"}}
     tables.show_explanation(Explanation(entry, facts, rules, "hold: idle"))
     assert shown(capsys) == [
@@ -384,7 +386,7 @@ def test_an_explanation_without_anything(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
     intent = Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {})
-    left = Aftermath(survivors=(Survivor(7, "sshd", "other logins come through it"),), freed_bytes=812_433_408)
+    left = ProcessCleanup(survivors=(SurvivingProcess(7, "sshd", "other logins come through it"),), freed_bytes=812_433_408)
     tables.show_history([(Reap(intent, "spared", "attached"), False), (Reap(intent, "reaped", None, left, None), True)])
     assert shown(capsys) == [
         "ID WHEN SESSION WORKSPACE REASON OUTCOME BY FREED LEFT RESTORABLE",

@@ -20,8 +20,8 @@ from workspace_reaper.daemon.daemon import Part, stuck
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import Baseline
-from workspace_reaper.model.session import Source, Unknown
+from workspace_reaper.daemon.watcher import InitialRead
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.settings import Settings
 
 # What it tells systemd
@@ -186,7 +186,7 @@ class Gate:
 
 def test_a_baseline_is_taken_when_the_feed_was_read() -> None:
     gate = Gate()
-    baseline = Baseline(gate)
+    baseline = InitialRead(gate)
     reading = threading.Thread(target=baseline.read)
     reading.start()
     assert not baseline.is_taken(0)
@@ -246,7 +246,7 @@ def test_the_old_noticing_falls_silent_before_the_new_reaper_is_used(tmp_path: P
 
 def test_nobody_waits_for_the_baseline_of_a_feed_that_is_closed() -> None:
     gate = Gate()
-    baseline = Baseline(gate)
+    baseline = InitialRead(gate)
     baseline.close()
     assert baseline.is_taken(0)
     assert gate.closed

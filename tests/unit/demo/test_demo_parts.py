@@ -17,13 +17,13 @@ import pytest
 from tests.tools.waiting import wait_until
 from workspace_reaper.demo.helpers import TALKER_SAYS, Crew, ending_of_helper, starts_of_talker
 from workspace_reaper.demo.processes import DemoFailed, Started, end_all
-from workspace_reaper.demo.results import Outcome, ending
+from workspace_reaper.demo.results import DemoOutcome, ending
 from workspace_reaper.demo.run import show
 from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.demo.scenario import Ending, Role
 from workspace_reaper.demo.steps import ending_of_comeback
-from workspace_reaper.demo.tmux import Client
-from workspace_reaper.model.reap import Aftermath, Ended, Intent, Reap, Survivor
+from workspace_reaper.demo.tmux import DemoClient
+from workspace_reaper.model.reap import EndedProcess, Intent, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.sweep.explain import Explanation
 from workspace_reaper.util.interrupts import Interrupted, Interrupts
@@ -54,7 +54,7 @@ def test_what_can_not_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_client_that_can_not_be_started_leaves_no_terminal(tmp_path: Path) -> None:
     descriptors = psutil.Process().num_fds()
     with pytest.raises(FileNotFoundError):
-        Client([str(tmp_path / "tmux")], {})
+        DemoClient([str(tmp_path / "tmux")], {})
     assert psutil.Process().num_fds() == descriptors
 
 
@@ -118,7 +118,7 @@ def test_helpers_that_do_not_start(tmp_path: Path) -> None:
     assert crew.close() == []
 
 
-ENDED = Aftermath(ended=(Ended(7, "x", "TERM"),))
+ENDED = ProcessCleanup(ended=(EndedProcess(7, "x", "TERM"),))
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,14 @@ ENDED = Aftermath(ended=(Ended(7, "x", "TERM"),))
     [
         pytest.param(ENDED, False, Ending("ended", "TERM"), id="ended"),
         pytest.param(ENDED, True, Ending("undead", "TERM"), id="ended, they say"),
-        pytest.param(Aftermath(survivors=(Survivor(7, "x", "why"),)), True, Ending("left", "why"), id="left"),
-        pytest.param(Aftermath(survivors=(Survivor(7, "x", "why"),)), False, Ending("gone", "why"), id="left, they say"),
-        pytest.param(Aftermath(), False, Ending("overlooked", "it is in no report"), id="in no report"),
+        pytest.param(ProcessCleanup(survivors=(SurvivingProcess(7, "x", "why"),)), True, Ending("left", "why"), id="left"),
+        pytest.param(
+            ProcessCleanup(survivors=(SurvivingProcess(7, "x", "why"),)), False, Ending("gone", "why"), id="left, they say"
+        ),
+        pytest.param(ProcessCleanup(), False, Ending("overlooked", "it is in no report"), id="in no report"),
     ],
 )
-def test_what_became_of_a_helper(after: Aftermath, runs: bool, expected: Ending) -> None:
+def test_what_became_of_a_helper(after: ProcessCleanup, runs: bool, expected: Ending) -> None:
     assert ending_of_helper(7, after, runs=runs) == expected
 
 
@@ -265,5 +267,5 @@ def test_what_became_of_a_session(
 )
 def test_a_difference_is_a_failure(capsys: pytest.CaptureFixture[str], happened: Ending, code: int) -> None:
     role = Role("ws-a", "any", Ending("held", "idle, pinned"))
-    assert show([Outcome(role, happened)], 1.0) == code
+    assert show([DemoOutcome(role, happened)], 1.0) == code
     assert ("DIFFERS ws-a" in capsys.readouterr().out) is bool(code)

@@ -9,7 +9,9 @@ import pytest
 
 from tests.tools.builders import NOW, entry, session_key
 from workspace_reaper.model.process import ProcessKey, SignalResult
-from workspace_reaper.model.session import Listing, Reason, SessionKey, Source, Unknown, Verdict
+from workspace_reaper.model.session import Listing, SessionKey
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Reason, Verdict
 from workspace_reaper.operations.canary.diagnosis import Failed, is_waiting, steps_in_words, why_not_reaped
 from workspace_reaper.operations.canary.isolation import CanaryProcesses, fresh
 from workspace_reaper.operations.canary.schedule import due_in

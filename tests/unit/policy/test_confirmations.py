@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.tools.builders import NOW, OTHER_SOCKET, property_settings, session, session_key
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Sight, Sighting, SightKey
-from workspace_reaper.policy.confirmations import LONGEST_WAIT, RETRIES, Sightings, confirm, retry_at
+from workspace_reaper.model.state import Confirmation, Finding, FindingKey
+from workspace_reaper.policy.confirmations import LONGEST_WAIT, RETRIES, Confirmations, confirm, retry_at
 
 KEY, OTHER = session_key(1), session_key(2)
 GAP = 30
@@ -24,25 +24,25 @@ THEN = NOW - 100.0
 @pytest.mark.parametrize(
     ("previous", "now", "enough", "after"),
     [
-        pytest.param(None, 50, 2, Sighting(50, 50, 1), id="the first look"),
-        pytest.param(Sighting(50, 50), 79, 2, Sighting(50, 50), id="short of the gap"),
-        pytest.param(Sighting(50, 50), 80, 2, Sighting(50, 80, 2), id="at the gap"),
-        pytest.param(Sighting(50, 50), 50, 2, Sighting(50, 50), id="twice in one moment"),
-        pytest.param(Sighting(50, 80, 2), 500, 2, Sighting(50, 80, 2), id="enough: no news"),
-        pytest.param(Sighting(50, 80, 3), 500, 2, Sighting(50, 80, 3), id="more than enough: no news"),
-        pytest.param(Sighting(50, 80, 2), 500, 3, Sighting(50, 500, 3), id="two of three: one more"),
-        pytest.param(Sighting(50, 80, 1), 109, 2, Sighting(50, 80, 1), id="the gap counts from the last that counted"),
-        pytest.param(Sighting(50, 80, 1), 79, 2, Sighting(50, 79, 1), id="the clock went back: the gap begins anew"),
-        pytest.param(Sighting(50, 80, 1), 20, 2, Sighting(20, 20, 1), id="the clock went back before the first look"),
-        pytest.param(Sighting(50, 80, 2), 20, 2, Sighting(20, 20, 2), id="the clock went back: what counted stays"),
+        pytest.param(None, 50, 2, Confirmation(50, 50, 1), id="the first look"),
+        pytest.param(Confirmation(50, 50), 79, 2, Confirmation(50, 50), id="short of the gap"),
+        pytest.param(Confirmation(50, 50), 80, 2, Confirmation(50, 80, 2), id="at the gap"),
+        pytest.param(Confirmation(50, 50), 50, 2, Confirmation(50, 50), id="twice in one moment"),
+        pytest.param(Confirmation(50, 80, 2), 500, 2, Confirmation(50, 80, 2), id="enough: no news"),
+        pytest.param(Confirmation(50, 80, 3), 500, 2, Confirmation(50, 80, 3), id="more than enough: no news"),
+        pytest.param(Confirmation(50, 80, 2), 500, 3, Confirmation(50, 500, 3), id="two of three: one more"),
+        pytest.param(Confirmation(50, 80, 1), 109, 2, Confirmation(50, 80, 1), id="the gap counts from the last that counted"),
+        pytest.param(Confirmation(50, 80, 1), 79, 2, Confirmation(50, 79, 1), id="the clock went back: the gap begins anew"),
+        pytest.param(Confirmation(50, 80, 1), 20, 2, Confirmation(20, 20, 1), id="the clock went back before the first look"),
+        pytest.param(Confirmation(50, 80, 2), 20, 2, Confirmation(20, 20, 2), id="the clock went back: what counted stays"),
     ],
 )
-def test_what_one_more_look_counts(previous: Sighting | None, now: float, enough: int, after: Sighting) -> None:
+def test_what_one_more_look_counts(previous: Confirmation | None, now: float, enough: int, after: Confirmation) -> None:
     assert confirm(previous, now, gap=GAP, enough=enough) == after
 
 
 def test_without_a_gap_each_look_counts() -> None:
-    assert confirm(Sighting(50, 50), 50, gap=0, enough=2) == Sighting(50, 50, 2)
+    assert confirm(Confirmation(50, 50), 50, gap=0, enough=2) == Confirmation(50, 50, 2)
 
 
 STEPS = st.lists(st.integers(0, 12), min_size=1, max_size=25)
@@ -59,7 +59,7 @@ def test_looks_count_as_often_as_they_are_a_gap_apart(steps: list[int], gap: int
     sighting = None
     for time in times:
         sighting = confirm(sighting, time, gap=gap, enough=enough)
-    assert sighting == Sighting(times[0], counted[:enough][-1], min(enough, len(counted)))
+    assert sighting == Confirmation(times[0], counted[:enough][-1], min(enough, len(counted)))
 
 
 @property_settings(200)
@@ -78,83 +78,83 @@ def test_looks_that_count_are_a_gap_apart_whatever_the_clock_falls_back_by(steps
     assert all(later - earlier >= gap for earlier, later in pairwise(counted))
 
 
-def after(before: Mapping[SightKey, Sighting], now: float = NOW) -> Sightings:
-    return Sightings(before, now)
+def after(before: Mapping[FindingKey, Confirmation], now: float = NOW) -> Confirmations:
+    return Confirmations(before, now)
 
 
-def changes(sightings: Sightings) -> tuple[dict[SightKey, Sighting], set[SightKey]]:
+def changes(sightings: Confirmations) -> tuple[dict[FindingKey, Confirmation], set[FindingKey]]:
     return sightings.changed, sightings.forgotten
 
 
 def test_what_was_never_seen_has_no_time_and_no_count() -> None:
     sightings = after({})
-    assert sightings.since(KEY, Sight.ORPHAN) is None
+    assert sightings.since(KEY, Finding.ORPHAN) is None
     assert not sightings.of(KEY)
-    assert sightings.count(KEY, Sight.ORPHAN) == 0
+    assert sightings.count(KEY, Finding.ORPHAN) == 0
 
 
 def test_what_is_so_for_the_first_time_is_dated_now() -> None:
     sightings = after({})
-    sightings.set(KEY, Sight.ARCHIVED, holds=True)
-    assert sightings.since(KEY, Sight.ARCHIVED) == NOW
-    assert changes(sightings) == ({(KEY, Sight.ARCHIVED): Sighting(NOW, NOW)}, set())
+    sightings.set(KEY, Finding.ARCHIVED, holds=True)
+    assert sightings.since(KEY, Finding.ARCHIVED) == NOW
+    assert changes(sightings) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
 
 
 def test_what_is_still_so_keeps_its_date_and_writes_nothing() -> None:
-    sightings = after({(KEY, Sight.ARCHIVED): Sighting(THEN, THEN)})
-    sightings.set(KEY, Sight.ARCHIVED, holds=True)
-    assert sightings.since(KEY, Sight.ARCHIVED) == THEN
+    sightings = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
+    sightings.set(KEY, Finding.ARCHIVED, holds=True)
+    assert sightings.since(KEY, Finding.ARCHIVED) == THEN
     assert changes(sightings) == ({}, set())
 
 
 def test_what_is_no_longer_so_is_forgotten_and_begins_anew() -> None:
-    sightings = after({(KEY, Sight.ARCHIVED): Sighting(THEN, THEN)})
-    sightings.set(KEY, Sight.ARCHIVED, holds=False)
-    assert sightings.since(KEY, Sight.ARCHIVED) is None
-    assert changes(sightings) == ({}, {(KEY, Sight.ARCHIVED)})
-    sightings.set(KEY, Sight.ARCHIVED, holds=True)
-    assert changes(sightings) == ({(KEY, Sight.ARCHIVED): Sighting(NOW, NOW)}, set())
+    sightings = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
+    sightings.set(KEY, Finding.ARCHIVED, holds=False)
+    assert sightings.since(KEY, Finding.ARCHIVED) is None
+    assert changes(sightings) == ({}, {(KEY, Finding.ARCHIVED)})
+    sightings.set(KEY, Finding.ARCHIVED, holds=True)
+    assert changes(sightings) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
 
 
 def test_what_was_not_so_and_is_not_writes_nothing() -> None:
     sightings = after({})
-    sightings.set(KEY, Sight.ARCHIVED, holds=False)
+    sightings.set(KEY, Finding.ARCHIVED, holds=False)
     assert changes(sightings) == ({}, set())
 
 
 def test_a_look_that_counts_is_written_and_one_that_does_not_is_not() -> None:
-    at = (KEY, Sight.ORPHAN)
-    sightings = after({at: Sighting(NOW - 30, NOW - 30)})
-    sightings.confirm(KEY, Sight.ORPHAN, gap=30, enough=2)
-    assert (sightings.count(KEY, Sight.ORPHAN), changes(sightings)) == (2, ({at: Sighting(NOW - 30, NOW, 2)}, set()))
-    sightings = after({at: Sighting(NOW - 29, NOW - 29)})
-    sightings.confirm(KEY, Sight.ORPHAN, gap=30, enough=2)
-    assert (sightings.count(KEY, Sight.ORPHAN), changes(sightings)) == (1, ({}, set()))
+    at = (KEY, Finding.ORPHAN)
+    sightings = after({at: Confirmation(NOW - 30, NOW - 30)})
+    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert (sightings.count(KEY, Finding.ORPHAN), changes(sightings)) == (2, ({at: Confirmation(NOW - 30, NOW, 2)}, set()))
+    sightings = after({at: Confirmation(NOW - 29, NOW - 29)})
+    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert (sightings.count(KEY, Finding.ORPHAN), changes(sightings)) == (1, ({}, set()))
 
 
 def test_a_row_that_came_back_between_two_looks_makes_the_count_begin_anew() -> None:
-    sightings = after({(KEY, Sight.ORPHAN): Sighting(THEN, THEN, 2)})
-    sightings.set(KEY, Sight.ORPHAN, holds=False)
-    sightings.confirm(KEY, Sight.ORPHAN, gap=30, enough=2)
-    assert sightings.of(KEY)[Sight.ORPHAN] == Sighting(NOW, NOW, 1)
+    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
+    sightings.set(KEY, Finding.ORPHAN, holds=False)
+    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert sightings.of(KEY)[Finding.ORPHAN] == Confirmation(NOW, NOW, 1)
 
 
 def test_what_happens_again_is_counted_each_time() -> None:
-    sightings = after({(KEY, Sight.FAILED): Sighting(THEN, THEN, 2)})
-    sightings.bump(KEY, Sight.FAILED)
-    sightings.bump(OTHER, Sight.FAILED)
-    assert sightings.of(KEY)[Sight.FAILED] == Sighting(THEN, NOW, 3)
-    assert sightings.of(OTHER)[Sight.FAILED] == Sighting(NOW, NOW, 1)
+    sightings = after({(KEY, Finding.FAILED): Confirmation(THEN, THEN, 2)})
+    sightings.bump(KEY, Finding.FAILED)
+    sightings.bump(OTHER, Finding.FAILED)
+    assert sightings.of(KEY)[Finding.FAILED] == Confirmation(THEN, NOW, 3)
+    assert sightings.of(OTHER)[Finding.FAILED] == Confirmation(NOW, NOW, 1)
 
 
 # Attached, and what follows
 
 
-def seen(sightings: Sightings) -> tuple[float | None, float | None]:
-    return sightings.since(KEY, Sight.ATTACHED), sightings.since(KEY, Sight.DETACHED)
+def seen(sightings: Confirmations) -> tuple[float | None, float | None]:
+    return sightings.since(KEY, Finding.ATTACHED), sightings.since(KEY, Finding.DETACHED)
 
 
-def look(sightings: Sightings, *, attached: bool, came: float | None = None, last_complete: float | None = None) -> None:
+def look(sightings: Confirmations, *, attached: bool, came: float | None = None, last_complete: float | None = None) -> None:
     came_at = None if came is None else int(came)
     sightings.note_clients(replace(session(), key=KEY, attached=int(attached), last_attached=came_at), last_complete)
 
@@ -179,7 +179,7 @@ def test_a_client_that_came_and_left_unseen_left_nobody_knows_when(
 
 
 def test_what_left_unseen_is_dated_once() -> None:
-    sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
     look(sightings, attached=False, came=THEN - 10, last_complete=THEN - 20)
     assert changes(sightings) == ({}, set())
     look(sightings, attached=False, came=THEN + 10, last_complete=THEN - 20)
@@ -187,14 +187,14 @@ def test_what_left_unseen_is_dated_once() -> None:
 
 
 def test_a_detach_is_dated_at_the_first_look_without_a_client() -> None:
-    sightings = after({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
     look(sightings, attached=False)
     assert seen(sightings) == (None, NOW)
-    assert changes(sightings) == ({(KEY, Sight.DETACHED): Sighting(NOW, NOW)}, {(KEY, Sight.ATTACHED)})
+    assert changes(sightings) == ({(KEY, Finding.DETACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.ATTACHED)})
 
 
 def test_a_detach_keeps_its_date() -> None:
-    sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
     look(sightings, attached=False)
     assert seen(sightings) == (None, THEN)
     assert changes(sightings) == ({}, set())
@@ -207,20 +207,20 @@ def test_a_session_that_never_had_a_client_has_no_detach() -> None:
 
 
 def test_a_client_that_comes_makes_the_last_detach_pointless() -> None:
-    sightings = after({(KEY, Sight.DETACHED): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
     look(sightings, attached=True)
     assert seen(sightings) == (NOW, None)
-    assert changes(sightings) == ({(KEY, Sight.ATTACHED): Sighting(NOW, NOW)}, {(KEY, Sight.DETACHED)})
+    assert changes(sightings) == ({(KEY, Finding.ATTACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.DETACHED)})
 
 
 def test_a_client_that_stays_writes_nothing() -> None:
-    sightings = after({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
     look(sightings, attached=True)
     assert (seen(sightings), changes(sightings)) == ((THEN, None), ({}, set()))
 
 
 def test_a_second_detach_is_dated_anew_even_if_the_first_was_never_forgotten() -> None:
-    both = {(KEY, Sight.ATTACHED): Sighting(THEN, THEN), (KEY, Sight.DETACHED): Sighting(THEN - 9, THEN - 9)}
+    both = {(KEY, Finding.ATTACHED): Confirmation(THEN, THEN), (KEY, Finding.DETACHED): Confirmation(THEN - 9, THEN - 9)}
     sightings = after(both)
     look(sightings, attached=False)
     assert seen(sightings) == (None, NOW)
@@ -231,48 +231,48 @@ def test_a_second_detach_is_dated_anew_even_if_the_first_was_never_forgotten() -
 
 def test_only_what_is_gone_from_that_socket_is_forgotten() -> None:
     elsewhere = session_key(1, socket=OTHER_SOCKET)
-    before = {(key, Sight.ORPHAN): Sighting(THEN, THEN) for key in (KEY, OTHER, elsewhere)}
+    before = {(key, Finding.ORPHAN): Confirmation(THEN, THEN) for key in (KEY, OTHER, elsewhere)}
     sightings = after(before)
     sightings.forget_gone(KEY.socket, {KEY})
-    assert changes(sightings) == ({}, {(OTHER, Sight.ORPHAN)})
+    assert changes(sightings) == ({}, {(OTHER, Finding.ORPHAN)})
 
 
 def test_a_session_that_took_the_id_of_another_inherits_nothing() -> None:
     successor = session_key(1, age=5)
-    sightings = after({(KEY, Sight.ORPHAN): Sighting(THEN, THEN, 2)})
+    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
     sightings.forget_gone(KEY.socket, {successor})
-    assert sightings.count(successor, Sight.ORPHAN) == 0
-    assert sightings.forgotten == {(KEY, Sight.ORPHAN)}
+    assert sightings.count(successor, Finding.ORPHAN) == 0
+    assert sightings.forgotten == {(KEY, Finding.ORPHAN)}
 
 
 def test_one_kind_is_dropped_and_the_others_stay() -> None:
-    sightings = after({(KEY, Sight.ORPHAN): Sighting(THEN, THEN), (KEY, Sight.DEAD): Sighting(THEN, THEN)})
-    sightings.forget_all(Sight.ORPHAN)
-    assert changes(sightings) == ({}, {(KEY, Sight.ORPHAN)})
+    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (KEY, Finding.DEAD): Confirmation(THEN, THEN)})
+    sightings.forget_all(Finding.ORPHAN)
+    assert changes(sightings) == ({}, {(KEY, Finding.ORPHAN)})
 
 
 def test_what_is_saved_is_no_change_any_more() -> None:
-    sightings = after({(KEY, Sight.ORPHAN): Sighting(THEN, THEN), (OTHER, Sight.ORPHAN): Sighting(THEN, THEN)})
-    sightings.set(KEY, Sight.ORPHAN, holds=False)
-    sightings.set(KEY, Sight.DEAD, holds=True)
+    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (OTHER, Finding.ORPHAN): Confirmation(THEN, THEN)})
+    sightings.set(KEY, Finding.ORPHAN, holds=False)
+    sightings.set(KEY, Finding.DEAD, holds=True)
     sightings.saved()
     assert changes(sightings) == ({}, set())
-    assert sightings.since(KEY, Sight.ORPHAN) is None
-    assert sightings.since(KEY, Sight.DEAD) == NOW
-    assert sightings.since(OTHER, Sight.ORPHAN) == THEN
-    sightings.set(KEY, Sight.DEAD, holds=False)
-    assert changes(sightings) == ({}, {(KEY, Sight.DEAD)})
+    assert sightings.since(KEY, Finding.ORPHAN) is None
+    assert sightings.since(KEY, Finding.DEAD) == NOW
+    assert sightings.since(OTHER, Finding.ORPHAN) == THEN
+    sightings.set(KEY, Finding.DEAD, holds=False)
+    assert changes(sightings) == ({}, {(KEY, Finding.DEAD)})
 
 
 def test_saving_nothing_changes_nothing() -> None:
-    sightings = after({(KEY, Sight.ORPHAN): Sighting(THEN, THEN)})
+    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN)})
     sightings.saved()
-    assert (sightings.since(KEY, Sight.ORPHAN), changes(sightings)) == (THEN, ({}, set()))
+    assert (sightings.since(KEY, Finding.ORPHAN), changes(sightings)) == (THEN, ({}, set()))
 
 
 KEYS = st.sampled_from([KEY, OTHER, session_key(3, socket=OTHER_SOCKET)])
-SIGHTS = st.sampled_from([Sight.ORPHAN, Sight.ARCHIVED, Sight.ATTACHED, Sight.DETACHED])
-STATES = st.sampled_from([Sight.ORPHAN, Sight.ARCHIVED])
+SIGHTS = st.sampled_from([Finding.ORPHAN, Finding.ARCHIVED, Finding.ATTACHED, Finding.DETACHED])
+STATES = st.sampled_from([Finding.ORPHAN, Finding.ARCHIVED])
 
 
 class SweepAfterSweep(RuleBasedStateMachine):
@@ -281,9 +281,9 @@ class SweepAfterSweep(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = float(NOW)
-        self.store: dict[SightKey, Sighting] = {}
-        self.since: dict[SightKey, float] = {}
-        self.sightings = Sightings({}, self.now)
+        self.store: dict[FindingKey, Confirmation] = {}
+        self.since: dict[FindingKey, float] = {}
+        self.sightings = Confirmations({}, self.now)
 
     def write(self) -> None:
         changed, forgotten = dict(self.sightings.changed), set(self.sightings.forgotten)
@@ -295,7 +295,7 @@ class SweepAfterSweep(RuleBasedStateMachine):
     def next_sweep(self, passed: int) -> None:
         self.write()
         self.now += passed
-        self.sightings = Sightings(self.store, self.now)
+        self.sightings = Confirmations(self.store, self.now)
 
     @rule()
     def saved(self) -> None:
@@ -303,7 +303,7 @@ class SweepAfterSweep(RuleBasedStateMachine):
         self.sightings.saved()
 
     @rule(key=KEYS, sight=STATES, holds=st.booleans())
-    def is_so(self, key: SessionKey, sight: Sight, holds: bool) -> None:
+    def is_so(self, key: SessionKey, sight: Finding, holds: bool) -> None:
         self.sightings.set(key, sight, holds=holds)
         if holds:
             self.since.setdefault((key, sight), self.now)
@@ -312,17 +312,17 @@ class SweepAfterSweep(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def looks(self, key: SessionKey) -> None:
-        self.sightings.confirm(key, Sight.ORPHAN, gap=GAP, enough=2)
-        self.since.setdefault((key, Sight.ORPHAN), self.now)
+        self.sightings.confirm(key, Finding.ORPHAN, gap=GAP, enough=2)
+        self.since.setdefault((key, Finding.ORPHAN), self.now)
 
     @rule(key=KEYS, attached=st.booleans())
     def sees_clients(self, key: SessionKey, attached: bool) -> None:
         self.sightings.note_clients(replace(session(), key=key, attached=int(attached)), None)
         if attached:
-            self.since.pop((key, Sight.DETACHED), None)
-            self.since.setdefault((key, Sight.ATTACHED), self.now)
-        elif self.since.pop((key, Sight.ATTACHED), None) is not None:
-            self.since[key, Sight.DETACHED] = self.now
+            self.since.pop((key, Finding.DETACHED), None)
+            self.since.setdefault((key, Finding.ATTACHED), self.now)
+        elif self.since.pop((key, Finding.ATTACHED), None) is not None:
+            self.since[key, Finding.DETACHED] = self.now
 
     @rule(alive=st.sets(KEYS))
     def forgets_the_gone(self, alive: set[SessionKey]) -> None:
@@ -332,7 +332,7 @@ class SweepAfterSweep(RuleBasedStateMachine):
             del self.since[at]
 
     @rule(sight=SIGHTS)
-    def forgets_a_kind(self, sight: Sight) -> None:
+    def forgets_a_kind(self, sight: Finding) -> None:
         self.sightings.forget_all(sight)
         for at in [at for at in self.since if at[1] is sight]:
             del self.since[at]
@@ -340,14 +340,14 @@ class SweepAfterSweep(RuleBasedStateMachine):
     @invariant()
     def tells_what_is_so(self) -> None:
         for key in (KEY, OTHER, session_key(3, socket=OTHER_SOCKET)):
-            for sight in (Sight.ORPHAN, Sight.ARCHIVED, Sight.ATTACHED, Sight.DETACHED):
+            for sight in (Finding.ORPHAN, Finding.ARCHIVED, Finding.ATTACHED, Finding.DETACHED):
                 assert self.sightings.since(key, sight) == self.since.get((key, sight))
                 assert (self.sightings.count(key, sight) > 0) is ((key, sight) in self.since)
 
     @invariant()
     def attached_and_detached_exclude_each_other(self) -> None:
         for key in (KEY, OTHER):
-            assert not {Sight.ATTACHED, Sight.DETACHED} <= self.sightings.of(key).keys()
+            assert not {Finding.ATTACHED, Finding.DETACHED} <= self.sightings.of(key).keys()
 
 
 TestSweepAfterSweep = SweepAfterSweep.TestCase
@@ -362,7 +362,7 @@ TestSweepAfterSweep.settings = property_settings(40)
     [(1, None), (2, None), (3, 180), (4, 360), (5, 720), (9, 11_520), (10, LONGEST_WAIT), (1067, LONGEST_WAIT)],
 )
 def test_a_kill_that_failed_three_times_waits_longer_each_time(times: int, wait: float | None) -> None:
-    assert retry_at(Sighting(THEN, NOW, times), NOW, 180) == (None if wait is None else NOW + wait)
+    assert retry_at(Confirmation(THEN, NOW, times), NOW, 180) == (None if wait is None else NOW + wait)
 
 
 def test_what_never_failed_waits_for_nothing() -> None:
@@ -375,21 +375,21 @@ def test_what_never_failed_waits_for_nothing() -> None:
     ids=["at once", "before its time", "in time", "long after", "the clock went back"],
 )
 def test_until_when_it_waits(now: float, waits: bool) -> None:
-    assert (retry_at(Sighting(THEN, NOW, 3), now, 180) is not None) is waits
+    assert (retry_at(Confirmation(THEN, NOW, 3), now, 180) is not None) is waits
 
 
-FAILED = st.builds(Sighting, st.just(THEN), st.floats(0, 4e9), st.integers(1, 10_000))
+FAILED = st.builds(Confirmation, st.just(THEN), st.floats(0, 4e9), st.integers(1, 10_000))
 
 
 @property_settings(300)
 @given(FAILED, st.floats(0, 4e9), st.floats(0, 7 * 86_400))
-def test_no_failure_is_for_ever(failed: Sighting, now: float, first_wait: float) -> None:
+def test_no_failure_is_for_ever(failed: Confirmation, now: float, first_wait: float) -> None:
     """Whatever is remembered and whatever the clocks say, the next try is hours away at most; and one who fails once more
     waits no shorter."""
     at = retry_at(failed, now, first_wait)
     assert at is None or now < at <= failed.last_at + LONGEST_WAIT
     assert at is None or failed.count >= RETRIES
-    again = retry_at(Sighting(THEN, failed.last_at, failed.count + 1), now, first_wait)
+    again = retry_at(Confirmation(THEN, failed.last_at, failed.count + 1), now, first_wait)
     assert at is None or (again is not None and again >= at)
 
 
@@ -401,9 +401,9 @@ def test_one_that_always_fails_is_tried_ever_less_often(first_wait: int, steps: 
     sightings, now = after({}), float(NOW)
     for step in steps:
         now += step
-        sightings = Sightings({(KEY, sight): seen for sight, seen in sightings.of(KEY).items()}, now)
-        if retry_at(sightings.of(KEY).get(Sight.FAILED), now, first_wait) is None:
-            sightings.bump(KEY, Sight.FAILED)
+        sightings = Confirmations({(KEY, sight): seen for sight, seen in sightings.of(KEY).items()}, now)
+        if retry_at(sightings.of(KEY).get(Finding.FAILED), now, first_wait) is None:
+            sightings.bump(KEY, Finding.FAILED)
             tries.append(now)
     waits = [later - earlier for earlier, later in pairwise(tries)]
     for number, wait in enumerate(waits, 1):
@@ -412,10 +412,10 @@ def test_one_that_always_fails_is_tried_ever_less_often(first_wait: int, steps: 
 
 
 def test_what_was_seen_of_another_workspace_says_nothing_of_this_one() -> None:
-    before = {(KEY, sight): Sighting(THEN, THEN, 2, "w1") for sight in (Sight.ORPHAN, Sight.ARCHIVED)}
-    sightings = Sightings(before, NOW, {KEY: "w2"})
-    sightings.confirm(KEY, Sight.ORPHAN, gap=GAP, enough=2)
-    assert changes(sightings) == ({(KEY, Sight.ORPHAN): Sighting(NOW, NOW, 1, "w2")}, {(KEY, Sight.ARCHIVED)})
+    before = {(KEY, sight): Confirmation(THEN, THEN, 2, "w1") for sight in (Finding.ORPHAN, Finding.ARCHIVED)}
+    sightings = Confirmations(before, NOW, {KEY: "w2"})
+    sightings.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
+    assert changes(sightings) == ({(KEY, Finding.ORPHAN): Confirmation(NOW, NOW, 1, "w2")}, {(KEY, Finding.ARCHIVED)})
 
 
 @pytest.mark.parametrize(
@@ -427,12 +427,12 @@ def test_what_was_seen_of_another_workspace_says_nothing_of_this_one() -> None:
     ],
 )
 def test_what_was_seen_stands_where_no_other_workspace_is_known(seen_as: str | None, now: Mapping[SessionKey, str]) -> None:
-    sightings = Sightings({(KEY, Sight.ORPHAN): Sighting(THEN, THEN, 1, seen_as)}, NOW, now)
-    sightings.confirm(KEY, Sight.ORPHAN, gap=GAP, enough=2)
-    assert sightings.count(KEY, Sight.ORPHAN) == 2
+    sightings = Confirmations({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 1, seen_as)}, NOW, now)
+    sightings.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
+    assert sightings.count(KEY, Finding.ORPHAN) == 2
 
 
 def test_of_a_client_it_does_not_matter_whose_workspace_it_is() -> None:
-    sightings = Sightings({(KEY, Sight.ATTACHED): Sighting(THEN, THEN)}, NOW, {KEY: "w2"})
-    sightings.set(KEY, Sight.ATTACHED, holds=True)
+    sightings = Confirmations({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)}, NOW, {KEY: "w2"})
+    sightings.set(KEY, Finding.ATTACHED, holds=True)
     assert changes(sightings) == ({}, set())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from workspace_reaper.model.session import Census, Rows, Workspace
+from workspace_reaper.model.workspace import LookupResult, Workspace, WorkspaceList
 from workspace_reaper.policy.deletions import WINDOW, Comparison, Past, compare, confirm, vanished
 
 NOBODY: frozenset[str] = frozenset()
@@ -17,8 +17,8 @@ def ids(count: int, first: int = 0) -> frozenset[str]:
     return frozenset(f"w{number:03}" for number in range(first, first + count))
 
 
-def census(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> Census:
-    found = Census(
+def census(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> WorkspaceList:
+    found = WorkspaceList(
         place="/srv/db (inode 1)",
         schema="standard",
         oldest=tuple(sorted(workspaces)[:32]),
@@ -30,9 +30,11 @@ def census(workspaces: Collection[str], archived: Collection[str] = (), **change
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def rows(of: Census, found: Collection[Workspace] = (), anchors: Collection[str] | None = None, **changes: object) -> Rows:
+def rows(
+    of: WorkspaceList, found: Collection[Workspace] = (), anchors: Collection[str] | None = None, **changes: object
+) -> LookupResult:
     """What a look-up says of the same database."""
-    answer = Rows(
+    answer = LookupResult(
         found={workspace.workspace_id: workspace for workspace in found},
         place=of.place,
         schema=of.schema,
@@ -44,7 +46,7 @@ def rows(of: Census, found: Collection[Workspace] = (), anchors: Collection[str]
     return replace(answer, **changes)  # type: ignore[arg-type]
 
 
-def after(before: Census, now: Census, sessions: Collection[str] | None = NOBODY) -> Comparison:
+def after(before: WorkspaceList, now: WorkspaceList, sessions: Collection[str] | None = NOBODY) -> Comparison:
     return compare(Past(before), now, sessions, 100.0)
 
 
@@ -74,7 +76,7 @@ def test_what_vanished_was_deleted() -> None:
         pytest.param(census(ids(9)), census(ids(9), ids(9)), tuple(sorted(ids(9))), id="all at once: it rests on rows"),
     ],
 )
-def test_archived(before: Census, now: Census, told: tuple[str, ...]) -> None:
+def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ...]) -> None:
     assert after(before, now).archived == told
 
 

@@ -19,9 +19,9 @@ from tests.tools.builders import (
     session,
     session_key,
 )
-from workspace_reaper.model.session import Stamp
-from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.model.state import BreakerState, Sight, Sighting
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.session import Owner
+from workspace_reaper.model.state import BreakerState, Confirmation, Finding
 from workspace_reaper.policy.facts_builder import lives_in
 
 KEY = session_key()
@@ -61,11 +61,11 @@ def test_nothing_known_means_nothing_proven() -> None:
 def test_what_was_seen_before_is_told() -> None:
     known = memory(
         sightings={
-            (KEY, Sight.ORPHAN): Sighting(NOW - 60, NOW - 30, 2),
-            (KEY, Sight.ARCHIVED): Sighting(NOW - 500, NOW - 500),
-            (KEY, Sight.DEAD): Sighting(NOW - 400, NOW - 400),
-            (KEY, Sight.DETACHED): Sighting(NOW - 300, NOW - 300),
-            (session_key(2), Sight.ORPHAN): Sighting(NOW - 900, NOW - 900, 9),
+            (KEY, Finding.ORPHAN): Confirmation(NOW - 60, NOW - 30, 2),
+            (KEY, Finding.ARCHIVED): Confirmation(NOW - 500, NOW - 500),
+            (KEY, Finding.DEAD): Confirmation(NOW - 400, NOW - 400),
+            (KEY, Finding.DETACHED): Confirmation(NOW - 300, NOW - 300),
+            (session_key(2), Finding.ORPHAN): Confirmation(NOW - 900, NOW - 900, 9),
         }
     )
     of = circumstances(known).facts(session(), "w1", None, NOW)
@@ -76,7 +76,7 @@ def test_what_was_seen_before_is_told() -> None:
 def test_a_client_that_left_since_the_last_full_sweep_left_just_now() -> None:
     """A sweep for one workspace counts no sightings. Its session, watched for three days without a key, and left a second
     ago, must not look three days idle to it."""
-    watched = memory(sightings={(KEY, Sight.ATTACHED): Sighting(NOW - 72 * HOUR, NOW - 72 * HOUR)})
+    watched = memory(sightings={(KEY, Finding.ATTACHED): Confirmation(NOW - 72 * HOUR, NOW - 72 * HOUR)})
     of = circumstances(watched).facts(session(idle=72 * HOUR), "w1", row(), NOW)
     assert of.detached_at == NOW
     assert of.idle_seconds == 0
@@ -87,7 +87,7 @@ def test_a_row_is_proof_enough() -> None:
 
 
 def test_a_stamp_proves_under_the_first_registry_only() -> None:
-    own = session(stamp=Stamp.OURS)
+    own = session(stamp=Owner.OURS)
     assert circumstances().facts(own, "w1", None, NOW).proven
     assert not circumstances(memory(registry=registry(generation=2))).facts(own, "w1", None, NOW).proven
     assert not circumstances(generation=2).facts(own, "w1", None, NOW).proven, "the sweep that finds the change counts already"
@@ -132,7 +132,7 @@ def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_ag
     """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
     told = circumstances(memory(testimony={"w1": NOW - HOUR + fraction}))
     reused = replace(told, reuses_ids=True)
-    known, older = session(age=HOUR, stamp=Stamp.OURS), session(age=HOUR + 1, stamp=Stamp.OURS)
+    known, older = session(age=HOUR, stamp=Owner.OURS), session(age=HOUR + 1, stamp=Owner.OURS)
     assert reused.facts(known, "w1", None, NOW).testimony is None
     assert reused.facts(older, "w1", None, NOW).testimony is Said.DELETED
     assert told.facts(known, "w1", None, NOW).testimony is Said.DELETED

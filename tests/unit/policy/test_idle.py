@@ -14,11 +14,21 @@ from hypothesis import strategies as st
 
 from tests.tools.builders import DAY, DEFAULTS, HOUR, MINUTE, NOW, circumstances, facts, property_settings, row, session
 from tests.tools.waiting import wait_until
-from workspace_reaper.model.session import ClockReading, IdleClock, Reason, Verdict, Window
-from workspace_reaper.model.state import ClockMemory, CpuMemory, CpuSample, Lapse, Memory, Sight, Sighting
+from workspace_reaper.model.session import Window
+from workspace_reaper.model.state import (
+    ClockReading,
+    ClockSkew,
+    ClockState,
+    Confirmation,
+    CpuSample,
+    CpuState,
+    Finding,
+    LedgerState,
+)
+from workspace_reaper.model.verdict import IdleClock, Reason, Verdict
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.idle import EVERY, Times, how_set, notice
+from workspace_reaper.policy.idle import EVERY, AgeClock, how_set, notice
 from workspace_reaper.policy.verdict import Protection, guard, judge
 from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.sweep.explain import explain
@@ -28,7 +38,7 @@ WEEK = 7 * DAY
 STARTED = float(NOW - DAY)
 """When the machine was started."""
 
-BOOT = Lapse(STARTED, 1e10)
+BOOT = ClockSkew(STARTED, 1e10)
 
 
 @dataclass
@@ -38,7 +48,7 @@ class Machine:
     lived: float = DAY / 2
     slept: float = DAY / 2
     offset: float = STARTED
-    memory: ClockMemory = field(default_factory=ClockMemory)
+    memory: ClockState = field(default_factory=ClockState)
     boot: str = "one"
     jumped: float = 0.0
 
@@ -50,11 +60,11 @@ class Machine:
         self.lived, self.slept, self.offset = self.lived + on, self.slept + asleep, self.offset + jumps
         return self
 
-    def sweep(self) -> Times:
+    def sweep(self) -> AgeClock:
         reading = ClockReading(self.wall, self.slept + self.lived, self.lived)
         noticed = notice(self.memory, self.boot, reading, WEEK)
         self.memory, self.jumped = noticed.memory, noticed.jumped
-        return Times(noticed.memory.lapses, noticed.jumped)
+        return AgeClock(noticed.memory.lapses, noticed.jumped)
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def machine() -> Machine:
 
 
 def test_a_first_look_remembers_how_the_clocks_are(machine: Machine) -> None:
-    assert machine.memory == ClockMemory("one", STARTED, DAY / 2, (BOOT,))
+    assert machine.memory == ClockState("one", STARTED, DAY / 2, (BOOT,))
     assert machine.jumped == 0
 
 
@@ -218,15 +228,15 @@ def test_the_sentence_tells_the_way() -> None:
 
 # What the policy makes of it
 
-ASLEEP = Times(lapses=(Lapse(NOW - 10.0, 47.0 * HOUR),))
+ASLEEP = AgeClock(lapses=(ClockSkew(NOW - 10.0, 47.0 * HOUR),))
 
 
 def quiet(hours: float, **changes: object) -> Facts:
     return replace(facts(row(), session=session(idle=int(hours * HOUR))), **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("times", "verdict"), [(Times(), Verdict.REAP), (ASLEEP, Verdict.KEEP)])
-def test_an_idle_session_is_as_idle_as_the_machine_was_awake(times: Times, verdict: Verdict) -> None:
+@pytest.mark.parametrize(("times", "verdict"), [(AgeClock(), Verdict.REAP), (ASLEEP, Verdict.KEEP)])
+def test_an_idle_session_is_as_idle_as_the_machine_was_awake(times: AgeClock, verdict: Verdict) -> None:
     of = quiet(49, times=times)
     assert judge(of, DEFAULTS).verdict is verdict
     assert of.idle_seconds + of.uncounted_seconds == 49 * HOUR
@@ -256,7 +266,7 @@ def test_an_archived_one_shows_activity_for_as_long_as_the_machine_was_awake() -
 
 def test_i35_a_session_of_seconds_is_not_as_old_as_the_clock_went_ahead() -> None:
     orphan = facts(proven=True, confirmations=2, session=session(age=7 * HOUR, idle=7 * HOUR))
-    told = replace(orphan, times=Times(lapses=(Lapse(NOW - 30.0, 7.0 * HOUR),)))
+    told = replace(orphan, times=AgeClock(lapses=(ClockSkew(NOW - 30.0, 7.0 * HOUR),)))
     assert told.age_seconds == 30
     assert judge(told, DEFAULTS).protected_by[0] is Protection.YOUNG
 
@@ -265,13 +275,13 @@ def test_who_was_told_has_the_window_awake() -> None:
     rules = replace(DEFAULTS, undo_window=600)
     told = replace(quiet(100), announced_at=NOW - 3600.0)
     assert judge(told, rules).verdict is Verdict.REAP
-    asleep = replace(told, times=Times(lapses=(Lapse(NOW - 10.0, 3500.0),)))
+    asleep = replace(told, times=AgeClock(lapses=(ClockSkew(NOW - 10.0, 3500.0),)))
     assert judge(asleep, rules).protected_by == (Protection.ANNOUNCED,)
 
 
 @pytest.mark.parametrize("jumped", [28_800.0, -28_800.0])
 def test_a_sweep_that_notices_a_set_clock_holds_what_rests_on_idleness(jumped: float) -> None:
-    held = replace(quiet(100), times=Times(jumped=jumped))
+    held = replace(quiet(100), times=AgeClock(jumped=jumped))
     judgement = judge(held, DEFAULTS)
     assert (judgement.verdict, judgement.protected_by) == (Verdict.HOLD, (Protection.CLOCK,))
     line = SessionReport("/s", "n", "$1", "w1", judgement.verdict, facts=held, judgement=judgement)
@@ -280,16 +290,16 @@ def test_a_sweep_that_notices_a_set_clock_holds_what_rests_on_idleness(jumped: f
 
 
 def test_a_clock_that_was_set_holds_nothing_that_does_not_rest_on_idleness() -> None:
-    dead = facts(row(), dead_since=NOW - HOUR, session=session(all_panes_dead=True, panes=()), times=Times(jumped=9.0))
+    dead = facts(row(), dead_since=NOW - HOUR, session=session(all_panes_dead=True, panes=()), times=AgeClock(jumped=9.0))
     assert judge(dead, DEFAULTS).verdict is Verdict.REAP
-    archived = facts(row(archived=True), times=Times(jumped=9.0))
+    archived = facts(row(archived=True), times=AgeClock(jumped=9.0))
     assert judge(archived, replace(DEFAULTS, activity_grace=0)).verdict is Verdict.REAP
 
 
 def test_the_guard_goes_along() -> None:
     asked = guard(Reason.IDLE, quiet(100, times=ASLEEP), DEFAULTS)
     assert asked.quiet_since == NOW - 48 * HOUR - 47 * HOUR
-    assert guard(Reason.IDLE, quiet(100, times=Times(lapses=(BOOT,))), DEFAULTS).quiet_since == 0
+    assert guard(Reason.IDLE, quiet(100, times=AgeClock(lapses=(BOOT,))), DEFAULTS).quiet_since == 0
 
 
 # The idle clocks, one by one
@@ -317,8 +327,8 @@ def moved_at(moments: dict[IdleClock, int]) -> Facts:
     )
 
 
-def on(*clocks: IdleClock) -> Times:
-    return Times(counted=frozenset(clocks))
+def on(*clocks: IdleClock) -> AgeClock:
+    return AgeClock(counted=frozenset(clocks))
 
 
 @pytest.mark.parametrize("clock", IdleClock)
@@ -348,7 +358,7 @@ def test_without_the_clock_of_output_the_guard_asks_for_none() -> None:
     of = replace(CONDEMNED, times=on(IdleClock.INPUT, IdleClock.CPU))
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
     assert guard(Reason.IDLE, of, DEFAULTS).quiet_since is None
-    assert guard(Reason.IDLE, replace(of, times=Times()), DEFAULTS).quiet_since is not None
+    assert guard(Reason.IDLE, replace(of, times=AgeClock()), DEFAULTS).quiet_since is not None
 
 
 CONDEMNED = facts(row(), session=session(idle=1))
@@ -372,11 +382,11 @@ def test_explain_shows_each_clock_and_which_one_decided() -> None:
 
 def test_a_machine_that_slept_makes_nobody_lazy() -> None:
     """10 s of CPU time in a minute are work, also where eight hours of sleep are in between."""
-    before = CpuMemory(NOW - MINUTE - 8 * HOUR, {session().key: CpuSample(100.0)})
+    before = CpuState(NOW - MINUTE - 8 * HOUR, {session().key: CpuSample(100.0)})
     table = {session().key: []}
-    asleep = Times(lapses=(Lapse(NOW - 30.0, 8.0 * HOUR),))
+    asleep = AgeClock(lapses=(ClockSkew(NOW - 30.0, 8.0 * HOUR),))
     assert idle.advance(before, NOW, table, asleep).samples[session().key].busy_at == NOW
-    little = CpuMemory(before.at, {session().key: CpuSample(0.5)})
+    little = CpuState(before.at, {session().key: CpuSample(0.5)})
     assert idle.advance(little, NOW, table, asleep).samples[session().key].busy_at is None
 
 
@@ -385,7 +395,7 @@ def test_the_report_says_it() -> None:
 
 
 def test_the_clocks_of_a_sweep_are_looked_at_again_before_the_kill(machine: Machine) -> None:
-    scene = replace(circumstances(Memory(circumstances().memory.registry)), clock=machine.memory, times=machine.sweep())
+    scene = replace(circumstances(LedgerState(circumstances().memory.registry)), clock=machine.memory, times=machine.sweep())
     reading = ClockReading(machine.wall, machine.lived + machine.slept, machine.lived)
     assert scene.at("one", reading, WEEK) is scene
     later = scene.at("one", reading._replace(wall=reading.wall + HOUR), WEEK)
@@ -402,11 +412,11 @@ def test_two_sweeps_around_a_sleep_are_no_two_confirmations() -> None:
     from workspace_reaper.sweep.record import confirm
 
     key = session().key
-    before = memory(sightings={(key, Sight.ORPHAN): Sighting(NOW - HOUR, NOW - HOUR)})
-    for times, count in [(Times(), 2), (Times(lapses=(Lapse(float(NOW), HOUR - 29.0),)), 1)]:
+    before = memory(sightings={(key, Finding.ORPHAN): Confirmation(NOW - HOUR, NOW - HOUR)})
+    for times, count in [(AgeClock(), 2), (AgeClock(lapses=(ClockSkew(float(NOW), HOUR - 29.0),)), 1)]:
         scene = replace(circumstances(before), times=times)
         confirm(scene, observation(listing(session())), rows(), DEFAULTS, NOW)
-        assert scene.sightings.count(key, Sight.ORPHAN) == count
+        assert scene.sightings.count(key, Finding.ORPHAN) == count
 
 
 # This machine's own
@@ -420,7 +430,7 @@ def test_the_clocks_of_this_machine_go_together() -> None:
     wait_until(lambda: clock.read().awake > first.awake + 0.05)
     second = clock.read()
     assert second.elapsed - first.elapsed >= second.awake - first.awake - 0.2
-    noticed = notice(notice(ClockMemory(), "b", first, WEEK).memory, "b", second, WEEK)
+    noticed = notice(notice(ClockState(), "b", first, WEEK).memory, "b", second, WEEK)
     assert noticed.jumped == 0
 
 

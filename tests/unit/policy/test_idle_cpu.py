@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.builders import NOW, process, session_key
-from workspace_reaper.model.state import CpuMemory, CpuSample
+from workspace_reaper.model.state import CpuSample, CpuState
 from workspace_reaper.policy import idle
-from workspace_reaper.policy.process_tree import Kin
+from workspace_reaper.policy.process_tree import SessionProcess
 
 KEY = session_key(1)
 
 
-def using(*seconds: float) -> list[Kin]:
-    return [Kin(process(10 + at, cpu_seconds=used), "%1", descendant=True) for at, used in enumerate(seconds)]
+def using(*seconds: float) -> list[SessionProcess]:
+    return [SessionProcess(process(10 + at, cpu_seconds=used), "%1", descendant=True) for at, used in enumerate(seconds)]
 
 
-def known(seconds: float, busy_at: float | None = None, ago: float = 60) -> CpuMemory:
-    return CpuMemory(NOW - ago, {KEY: CpuSample(seconds, busy_at)})
+def known(seconds: float, busy_at: float | None = None, ago: float = 60) -> CpuState:
+    return CpuState(NOW - ago, {KEY: CpuSample(seconds, busy_at)})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_what_counts_as_work(before: float, after: float, seconds: float, busy: 
 
 
 def test_a_sample_is_due_at_first_and_half_a_tick_after_the_last_one() -> None:
-    sampling = idle.Sampling(60)
+    sampling = idle.SampleInterval(60)
     assert [sampling.is_due(now) for now in (5, 34, 35, 36, 64, 66)] == [True, False, True, False, False, True]
 
 
@@ -47,7 +47,7 @@ def test_a_session_is_as_busy_as_all_its_processes() -> None:
 
 
 def test_a_session_seen_for_the_first_time_is_not_known_to_be_busy() -> None:
-    assert idle.advance(CpuMemory(), NOW, {KEY: using(99.0)}) == CpuMemory(NOW, {KEY: CpuSample(99.0, None)})
+    assert idle.advance(CpuState(), NOW, {KEY: using(99.0)}) == CpuState(NOW, {KEY: CpuSample(99.0, None)})
 
 
 def test_work_since_the_last_sweep_is_dated_now() -> None:
@@ -59,4 +59,4 @@ def test_rest_keeps_the_date_of_the_last_work() -> None:
 
 
 def test_a_session_that_is_gone_is_forgotten() -> None:
-    assert idle.advance(known(10.0), NOW, {}) == CpuMemory(NOW, {})
+    assert idle.advance(known(10.0), NOW, {}) == CpuState(NOW, {})

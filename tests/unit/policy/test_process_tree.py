@@ -9,7 +9,7 @@ import pytest
 from tests.tools.builders import SERVER, pane, process, session, table
 from workspace_reaper.model.process import Origin, Process
 from workspace_reaper.model.session import Session
-from workspace_reaper.policy.process_tree import families, foreground, is_tmux
+from workspace_reaper.policy.process_tree import foreground, is_tmux, processes_by_session
 
 TMUX = process(SERVER.pid, parent=1, name="tmux: server", started=10.0)
 LEADER = process(1001, parent=SERVER.pid)
@@ -23,7 +23,7 @@ def came_from(pane_id: str = "%1", session_number: int = 1, server: int = SERVER
 def family(*others: Process, sessions: tuple[Session, ...] = (session(1),), of: int = 1) -> dict[int, bool]:
     """The pids of a session's processes; whether each is a descendant."""
     key = next(one.key for one in sessions if one.key.session_id == f"${of}")
-    found = families(table(TMUX, *others), sessions)[key]
+    found = processes_by_session(table(TMUX, *others), sessions)[key]
     return {kin.process.key.pid: kin.descendant for kin in found}
 
 
@@ -84,7 +84,7 @@ def test_what_started_before_the_server_came_from_an_earlier_one_with_its_pid() 
 
 
 def test_without_the_server_nothing_is_known_by_its_environment() -> None:
-    found = families(table(process(7, parent=1, origin=came_from())), [session(1)])
+    found = processes_by_session(table(process(7, parent=1, origin=came_from())), [session(1)])
     assert found == {session(1).key: []}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.tools.builders import OURS, memory, registry, row, rows, session
-from workspace_reaper.model.session import Stamp
-from workspace_reaper.model.state import RegistryMemory
+from workspace_reaper.model.session import Owner
+from workspace_reaper.model.state import RegistryState
 from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_under, recognise
 
 KNOWN = registry("w1", "w2", epoch="schema version 7", clock=40)
@@ -49,13 +49,13 @@ def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
 
 
 def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
-    unread = RegistryMemory(OURS)
+    unread = RegistryState(OURS)
     assert change_of_identity(unread, THE_SAME) is None
     assert recognise(unread, THE_SAME) == registry(*THE_SAME.oldest)
 
 
 def test_an_empty_registry_that_fills_is_the_same() -> None:
-    empty = recognise(RegistryMemory(OURS), rows())
+    empty = recognise(RegistryState(OURS), rows())
     filled = replace(THE_SAME, anchors=frozenset())
     assert change_of_identity(empty, filled) is None
     assert recognise(empty, filled) == registry("w1", "w2")
@@ -63,7 +63,7 @@ def test_an_empty_registry_that_fills_is_the_same() -> None:
 
 def test_what_is_remembered_is_the_latest_answer_and_the_stamp_stays() -> None:
     after = recognise(KNOWN, replace(THE_SAME, oldest=("w2", "w3"), total=10_000, capped=True, clock=44))
-    assert after == RegistryMemory(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True, clock=44)
+    assert after == RegistryState(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True, clock=44)
 
 
 def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
@@ -73,7 +73,7 @@ def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
 
 
 STRANGER = session()
-OWN = replace(STRANGER, stamp=Stamp.OURS)
+OWN = replace(STRANGER, stamp=Owner.OURS)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ OWN = replace(STRANGER, stamp=Stamp.OURS)
         pytest.param(OWN, {}, 1, True, id="our stamp, while there was but one registry"),
         pytest.param(OWN, {}, 2, False, id="our stamp, of nobody knows which registry"),
         pytest.param(OWN, {}, 0, False, id="our stamp, and no registry was ever read"),
-        pytest.param(replace(STRANGER, stamp=Stamp.FOREIGN), {}, 1, False, id="another's stamp"),
+        pytest.param(replace(STRANGER, stamp=Owner.FOREIGN), {}, 1, False, id="another's stamp"),
     ],
 )
 def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:

@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from tests.tools.builders import OTHER_SOCKET, SOCKET, session
-from workspace_reaper.model.session import Stamp
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.model.session import Owner
+from workspace_reaper.policy.session_names import SessionMatcher
 
 
 def canonical_uuid(text: str) -> str | None:
@@ -18,7 +18,7 @@ def canonical_uuid(text: str) -> str | None:
         return None
 
 
-NAMES = Names({SOCKET: [r"ws_(?P<id>[a-z0-9.:]+)", r"(?P<id>\d*)-old"], OTHER_SOCKET: [r"(?P<id>o.*)"]}, str)
+NAMES = SessionMatcher({SOCKET: [r"ws_(?P<id>[a-z0-9.:]+)", r"(?P<id>\d*)-old"], OTHER_SOCKET: [r"(?P<id>o.*)"]}, str)
 
 
 @pytest.mark.parametrize(
@@ -54,24 +54,24 @@ ID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
     ids=["hyphens", "without hyphens", "capitals", "no id at all"],
 )
 def test_the_id_is_the_canonical_text(name: str, workspace_id: str | None) -> None:
-    assert Names({SOCKET: ["ws_(?P<id>.+)"]}, canonical_uuid).workspace_id(SOCKET, name) == workspace_id
+    assert SessionMatcher({SOCKET: ["ws_(?P<id>.+)"]}, canonical_uuid).workspace_id(SOCKET, name) == workspace_id
 
 
 def test_a_pattern_that_yields_no_id_leaves_the_name_to_the_next() -> None:
-    names = Names({SOCKET: ["(?P<id>.+)", "ws_(?P<id>.+)"]}, canonical_uuid)
+    names = SessionMatcher({SOCKET: ["(?P<id>.+)", "ws_(?P<id>.+)"]}, canonical_uuid)
     assert names.workspace_id(SOCKET, f"ws_{ID}") == ID
 
 
 def test_an_optional_id_that_did_not_match_is_none() -> None:
-    assert Names({SOCKET: ["ws(_(?P<id>.+))?"]}, str).workspace_id(SOCKET, "ws") is None
+    assert SessionMatcher({SOCKET: ["ws(_(?P<id>.+))?"]}, str).workspace_id(SOCKET, "ws") is None
 
 
 @pytest.mark.parametrize(
     ("stamp", "workspace_id"),
-    [(Stamp.NONE, "w1"), (Stamp.OURS, "w1"), (Stamp.FOREIGN, None)],
+    [(Owner.NONE, "w1"), (Owner.OURS, "w1"), (Owner.FOREIGN, None)],
     ids=["none", "ours", "another's"],
 )
-def test_a_session_with_anothers_stamp_is_not_managed(stamp: Stamp, workspace_id: str | None) -> None:
+def test_a_session_with_anothers_stamp_is_not_managed(stamp: Owner, workspace_id: str | None) -> None:
     assert NAMES.manages(session(stamp=stamp)) == workspace_id
 
 
@@ -82,7 +82,7 @@ def test_what_is_remembered_is_bounded() -> None:
         asked.append(text)
         return text
 
-    names = Names({SOCKET: [r"ws_(?P<id>\d+)"]}, canonical)
+    names = SessionMatcher({SOCKET: [r"ws_(?P<id>\d+)"]}, canonical)
     for number in range(10_002):
         names.workspace_id(SOCKET, f"ws_{number}")
     assert names.workspace_id(SOCKET, "ws_10001") == "10001"

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from tests.tools.builders import property_settings
 from tests.tools.oracle import opinion, passes, terms
-from workspace_reaper.model.session import IdleClock, Pane, Reason, Session, SessionKey, Stamp, Verdict, Window, Workspace
-from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.model.state import Lapse
-from workspace_reaper.policy.facts import Facts, Rules
-from workspace_reaper.policy.idle import Times
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.session import Owner, Pane, Session, SessionKey, Window
+from workspace_reaper.model.state import ClockSkew
+from workspace_reaper.model.verdict import IdleClock, Reason, Verdict
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.verdict import guard, judge
 
 NOW = 100
@@ -68,7 +70,7 @@ def some_session(dice: Dice) -> Session:
         grouped=dice.either(),
         kept=dice.rarely(),
         all_panes_dead=dice.either(),
-        stamp=dice.of(tuple(Stamp)),
+        stamp=dice.of(tuple(Owner)),
         version="3.3a",
         windows=tuple(Window("@1", dice.early(), dice.either()) for _ in range(dice.of((1, 2)))),
         panes=tuple(panes),
@@ -86,12 +88,12 @@ def some_row(dice: Dice) -> Workspace:
     )
 
 
-def some_times(dice: Dice) -> Times:
+def some_times(dice: Dice) -> AgeClock:
     """Hardly ever more than one lapse, and mostly none. They follow each other, and none is in the future."""
     ends = sorted(dice.moment() for _ in range(dice.of((0, 0, 0, 0, 1, 2)))) if dice.either() else []
     clocks = frozenset(clock for clock in IdleClock if not dice.rarely()) or frozenset({IdleClock.OUTPUT})
-    return Times(
-        lapses=tuple(Lapse(float(min(end, NOW)), float(dice.of((1, 2, 4, 7, 1000)))) for end in ends),
+    return AgeClock(
+        lapses=tuple(ClockSkew(float(min(end, NOW)), float(dice.of((1, 2, 4, 7, 1000)))) for end in ends),
         jumped=dice.of((0.0,) * 15 + (8.0, -8.0)),
         counted=clocks,
     )
@@ -124,8 +126,8 @@ def some_facts(dice: Dice) -> Facts:
     )
 
 
-def some_rules(dice: Dice) -> Rules:
-    return Rules(
+def some_rules(dice: Dice) -> Thresholds:
+    return Thresholds(
         idle_ttl=dice.limit(),
         min_age=dice.limit(),
         activity_grace=dice.limit(),

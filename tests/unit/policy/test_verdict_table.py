@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
-from workspace_reaper.model.session import Reason, Verdict, Window, Workspace
-from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
-from workspace_reaper.policy.facts import Facts, Rules
-from workspace_reaper.policy.idle import Times
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.session import Window
+from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.verdict import (
     ALWAYS,
     ANNOUNCED,
@@ -56,7 +58,7 @@ CONDEMNED = {
 """For each reason, a session of which only that holds (archived by hook is also archived), and nothing protects."""
 
 
-def decided(facts: Facts, rules: Rules = DEFAULTS) -> tuple[Verdict, Reason | None]:
+def decided(facts: Facts, rules: Thresholds = DEFAULTS) -> tuple[Verdict, Reason | None]:
     judgement = judge(facts, rules)
     return judgement.verdict, judgement.reason
 
@@ -95,7 +97,7 @@ CIRCUMSTANCES = {
     "group": lambda before: replace(before, shared=True),
     "undone": lambda before: replace(before, undone=frozenset({"archived", "idle"})),
     "announced": lambda before: before,
-    "clock": lambda before: replace(before, times=Times(jumped=28_800.0)),
+    "clock": lambda before: replace(before, times=AgeClock(jumped=28_800.0)),
     "retrying": lambda before: replace(before, failures=3, retry_at=NOW + 1),
 }
 

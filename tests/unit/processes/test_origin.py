@@ -6,11 +6,11 @@ import pytest
 
 from tests.tools.builders import SERVER, process, session_key
 from workspace_reaper.model.process import Origin, ProcessKey
-from workspace_reaper.model.reap import Relative
-from workspace_reaper.sweep.terminate import Estate, _Origins
+from workspace_reaper.model.reap import RecordedProcess
+from workspace_reaper.sweep.terminate import LeftoverProcesses, _Origins
 
-ESTATE = Estate(session_key(3), frozenset({"%7"}), None, [Relative(ProcessKey(50, 100.0), "sh", "%7", True)])
-EMPTY = Estate(session_key(4), frozenset({"%8"}), None, [])
+ESTATE = LeftoverProcesses(session_key(3), frozenset({"%7"}), None, [RecordedProcess(ProcessKey(50, 100.0), "sh", "%7", True)])
+EMPTY = LeftoverProcesses(session_key(4), frozenset({"%8"}), None, [])
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from sqlmodel import SQLModel
 
 from tests.tools.distributions import install
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.session import Rows, Workspace
-from workspace_reaper.registry import Home, load_schema, open_feed, open_registry
+from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher
 from workspace_reaper.registry.location import path_of
-from workspace_reaper.registry.schemas.cao import Terminal
+from workspace_reaper.registry.schemas.cao import CaoTerminal
 from workspace_reaper.registry.schemas.standard import WorkspaceRow, create_tables, writable_engine
 from workspace_reaper.registry.schemas.vibe_kanban import _places
 
@@ -33,14 +33,14 @@ BC, VK = "bc_(?P<id>[0-9a-f]{32})", "vk_(?P<id>[0-9a-f]{32})"
 
 THIRD_PARTY = """
 from sqlalchemy import Column, Integer, MetaData, Table, Text
-from workspace_reaper.registry import Facts, Home, Schema
+from workspace_reaper.registry import WorkspaceColumns, Home, Schema
 
 PROJECTS = Table("projects", MetaData(), Column("key", Text), Column("closed", Integer))
 
 class Mine(Schema):
     name = "mine"
     tables = (PROJECTS,)
-    def facts(self, absent): return Facts(id=PROJECTS.c.key, archived=PROJECTS.c.closed)
+    def facts(self, absent): return WorkspaceColumns(id=PROJECTS.c.key, archived=PROJECTS.c.closed)
     def homes(self, environ): return (Home("mine", ("p-(?P<id>.+)",)),)
     def default_database(self, environ): return environ["PLACE"]
     def canonical(self, text): return text
@@ -69,7 +69,7 @@ def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "CREATE TABLE projects(key TEXT PRIMARY KEY, closed INT); INSERT INTO projects VALUES ('a', 1)"
         )
     answer = open_registry(schema, None, {"PLACE": str(tmp_path / "db")}).look_up(["a"], [])
-    assert isinstance(answer, Rows)
+    assert isinstance(answer, LookupResult)
     assert answer.found == {"a": Workspace("a", archived=True)}
     with pytest.raises(ConfigurationError, match="Known are: cao, mine, standard, table, vibe-kanban"):
         load_schema("nobody")
@@ -166,7 +166,7 @@ def test_other_forms_are_refused(url: str) -> None:
 )
 def test_a_server_needs_the_extra(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    for opened in (open_registry, open_feed):
+    for opened in (open_registry, open_watcher):
         with pytest.raises(
             ConfigurationError, match=r"^database_url: .* pip install 'workspace-reaper\[postgres\]'$"
         ) as raised:
@@ -333,7 +333,7 @@ def test_a_host_writes_with_the_table_class(tmp_path: Path) -> None:
         session.add(WorkspaceRow(id="b", running=True, deleted_at=datetime(2026, 11, 22, tzinfo=timezone.utc)))
         session.commit()
     answer = open_registry(load_schema("standard"), str(path), {}).look_up(["a", "b"], [])
-    assert isinstance(answer, Rows)
+    assert isinstance(answer, LookupResult)
     assert answer.found == {
         "a": Workspace("a", pinned=True, worktree="/srv/a"),
         "b": Workspace("b", running=True, deleted=True),
@@ -343,5 +343,5 @@ def test_a_host_writes_with_the_table_class(tmp_path: Path) -> None:
 
 def test_our_tables_never_meet_a_host_s() -> None:
     assert not {"workspaces", "sessions", "terminals"} & SQLModel.metadata.tables.keys()
-    assert set(Terminal.metadata.tables) == {"terminals"}
+    assert set(CaoTerminal.metadata.tables) == {"terminals"}
     assert set(WorkspaceRow.metadata.tables) == {"workspaces"}

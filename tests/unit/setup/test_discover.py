@@ -18,7 +18,7 @@ from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import Settings, describe_settings, load_settings
 from workspace_reaper.setup import as_json, choose, configuration, next_steps, save, told
 from workspace_reaper.setup.config_file import toml_text
-from workspace_reaper.setup.discover import Database, Kind, Machine, Socket
+from workspace_reaper.setup.discover import Database, FoundBy, Machine, Socket
 
 if sys.version_info >= (3, 11):
     import tomllib as toml
@@ -26,11 +26,11 @@ else:
     import tomli as toml
 
 HEX = "0123456789abcdef" * 2
-VK = Kind(
+VK = FoundBy(
     "vibe-kanban", {"/t/tmux-1/bettercoding": (r"bc_(?P<id>[0-9a-f]{32})",), "/t/tmux-1/vibe-kanban": (r"vk_(?P<id>.*)",)}
 )
-CAO = Kind("cao", {"/t/tmux-1/default": ("(?P<id>cao-.+)",)})
-STANDARD = Kind("standard", {"/t/tmux-1/workspaces": ("ws-(?P<id>.*)",)})
+CAO = FoundBy("cao", {"/t/tmux-1/default": ("(?P<id>cao-.+)",)})
+STANDARD = FoundBy("standard", {"/t/tmux-1/workspaces": ("ws-(?P<id>.*)",)})
 KINDS = (CAO, STANDARD, VK)
 
 
@@ -38,12 +38,12 @@ def database(registry: str, *, state: str = "there", path: str | None = None, kn
     return Database(registry, path or f"/data/{registry}.sqlite", state, "why not", rows, known=known)  # type: ignore[arg-type]
 
 
-def sessions(kind: Kind, *names: str) -> Socket:
+def sessions(kind: FoundBy, *names: str) -> Socket:
     path = next(iter(kind.homes))
     return Socket(path, True, sessions=names, matching={kind.registry: names})
 
 
-def machine(*parts: Database | Socket, kinds: tuple[Kind, ...] = KINDS) -> Machine:
+def machine(*parts: Database | Socket, kinds: tuple[FoundBy, ...] = KINDS) -> Machine:
     return Machine(
         kinds,
         tuple(part for part in parts if isinstance(part, Database)),
@@ -88,7 +88,9 @@ MACHINES = {
         "standard",
     ),
     "homes that hang on variables": (
-        machine(database("vibe-kanban"), kinds=(Kind("vibe-kanban", {"/t/my so\\cket": ("x(?P<id>.*)",)}, everywhere=False),)),
+        machine(
+            database("vibe-kanban"), kinds=(FoundBy("vibe-kanban", {"/t/my so\\cket": ("x(?P<id>.*)",)}, everywhere=False),)
+        ),
         "vibe-kanban",
     ),
     "a socket of nobody's": (machine(Socket("/t/other", True, sessions=("a", "b"), elsewhere={"cao": ("a",)})), None),
@@ -216,7 +218,7 @@ def test_what_is_told_can_be_printed(name: str) -> None:
 
 def test_the_words_for_what_was_found() -> None:
     found = Machine(
-        (*KINDS, Kind("broken", {}, problem="it can't be loaded")),
+        (*KINDS, FoundBy("broken", {}, problem="it can't be loaded")),
         (
             database("cao", state="absent"),
             database("standard", state="unreadable"),

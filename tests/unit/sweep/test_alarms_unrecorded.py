@@ -6,14 +6,14 @@ import pytest
 
 from tests.tools.builders import HOUR, NOW, memory
 from workspace_reaper.model.state import Alarm, Event
-from workspace_reaper.sweep.alarms import Watch, misconfigured
+from workspace_reaper.sweep.alarms import UnrecordedAlarms, misconfigured
 
 TICK = 60
 WHY = "the disk is full"
 
 
 def test_what_can_not_be_recorded_is_told_after_three_ticks_and_once() -> None:
-    watch = Watch()
+    watch = UnrecordedAlarms()
     assert [watch.blind(None, WHY, TICK, NOW + ago) for ago in (0, 60, 180)] == [None] * 3
     alarm = watch.blind(None, WHY, TICK, NOW + 181)
     assert alarm is not None
@@ -22,7 +22,7 @@ def test_what_can_not_be_recorded_is_told_after_three_ticks_and_once() -> None:
 
 
 def test_a_complete_sweep_is_where_it_counts_from() -> None:
-    watch = Watch()
+    watch = UnrecordedAlarms()
     watch.completed(NOW)
     assert watch.blind(None, WHY, TICK, NOW + 180) is None
     alarm = watch.blind(None, WHY, TICK, NOW + 181)
@@ -38,13 +38,13 @@ def test_a_complete_sweep_is_where_it_counts_from() -> None:
     ],
 )
 def test_what_the_ledger_knows_is_not_told(known: object) -> None:
-    watch = Watch()
+    watch = UnrecordedAlarms()
     watch.completed(NOW - HOUR)
     assert watch.blind(known, WHY, TICK, NOW) is None  # type: ignore[arg-type]
 
 
 def test_what_was_told_is_recorded_once() -> None:
-    watch, before = Watch(), memory(alarms={"breaker": Alarm("breaker", NOW, "3 of 3", "")})
+    watch, before = UnrecordedAlarms(), memory(alarms={"breaker": Alarm("breaker", NOW, "3 of 3", "")})
     assert watch.unrecorded(before, NOW) is None
     alarm = misconfigured("tick: it can't be 0", NOW - 60)
     watch.told(alarm)
@@ -58,7 +58,7 @@ def test_what_was_told_is_recorded_once() -> None:
 
 
 def test_the_next_reaper_goes_on_from_the_one_before() -> None:
-    before, watch = Watch(), Watch()
+    before, watch = UnrecordedAlarms(), UnrecordedAlarms()
     before.completed(NOW - HOUR)
     told = before.blind(None, WHY, TICK, NOW)
     assert told is not None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.tools.builders import DEFAULTS, NOW, facts, row, session_key
-from workspace_reaper.model.session import Reason
 from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.verdict import Reason
 from workspace_reaper.policy.verdict import PROTECTIONS, Protection, judge
 from workspace_reaper.sweep.explain import PROVEN_WHEN, released_when
 

@@ -21,15 +21,16 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
-from workspace_reaper.model.session import Listing, Server, Source, Stamp
-from workspace_reaper.model.state import ServerMemory
+from workspace_reaper.model.session import Listing, Owner, Server
+from workspace_reaper.model.state import ServerState
+from workspace_reaper.model.unknown import Source
 from workspace_reaper.sweep.observe import Observation, doubt_empty_sockets, server_changes
 from workspace_reaper.sweep.recovery import by_presence
 
 
 def test_sessions_are_parted_by_name_and_stamp() -> None:
     ours, twin = session(1), session(4, name="ws_w1")
-    seen = observation(listing(ours, session(2, name="notes"), session(3, stamp=Stamp.FOREIGN), twin))
+    seen = observation(listing(ours, session(2, name="notes"), session(3, stamp=Owner.FOREIGN), twin))
     assert seen.sessions == [(ours, "w1"), (twin, "w1")]
     assert (seen.unmanaged, seen.unreadable, seen.unknown, seen.everything) == (2, [], [], True)
     assert seen.workspace_ids == {"w1"}
@@ -75,7 +76,7 @@ def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> Non
 # A socket on which nobody listens
 
 STARTED = 777.5
-REMEMBERED = {SOCKET: ServerMemory(SERVER.pid, SERVER.start, STARTED)}
+REMEMBERED = {SOCKET: ServerState(SERVER.pid, SERVER.start, STARTED)}
 
 
 @pytest.mark.parametrize(
@@ -85,14 +86,14 @@ REMEMBERED = {SOCKET: ServerMemory(SERVER.pid, SERVER.start, STARTED)}
         pytest.param(False, REMEMBERED, {}, False, id="its server is gone"),
         pytest.param(False, REMEMBERED, {SERVER.pid: STARTED + 1}, False, id="another process has its pid"),
         pytest.param(
-            False, {SOCKET: ServerMemory(SERVER.pid, SERVER.start, None)}, {SERVER.pid: 1.0}, True, id="nobody knows whose pid"
+            False, {SOCKET: ServerState(SERVER.pid, SERVER.start, None)}, {SERVER.pid: 1.0}, True, id="nobody knows whose pid"
         ),
         pytest.param(False, {}, {SERVER.pid: STARTED}, False, id="no server was ever seen there"),
         pytest.param(True, REMEMBERED, {SERVER.pid: STARTED}, False, id="a server without sessions answered"),
     ],
 )
 def test_an_empty_socket_whose_server_lives_is_unknown(
-    answered: bool, servers: dict[str, ServerMemory], started: dict[int, float], doubted: bool
+    answered: bool, servers: dict[str, ServerState], started: dict[int, float], doubted: bool
 ) -> None:
     seen = observation(listing(answered=answered))
     doubt_empty_sockets(seen, servers, ProcessesThatAre(started))
@@ -152,12 +153,12 @@ ANEW = Server(5000, NOW, "3.3a")
     ("answer", "known", "changed"),
     [
         pytest.param(listing(session()), REMEMBERED, {}, id="the same"),
-        pytest.param(listing(session()), {}, {SOCKET: ServerMemory(4242, SERVER.start, STARTED)}, id="a new one"),
-        pytest.param(listing(session(), server=ANEW), REMEMBERED, {SOCKET: ServerMemory(5000, NOW, None)}, id="another one"),
+        pytest.param(listing(session()), {}, {SOCKET: ServerState(4242, SERVER.start, STARTED)}, id="a new one"),
+        pytest.param(listing(session(), server=ANEW), REMEMBERED, {SOCKET: ServerState(5000, NOW, None)}, id="another one"),
         pytest.param(
             listing(session(), server=replace(SERVER, start=NOW)),
             REMEMBERED,
-            {SOCKET: ServerMemory(4242, NOW, STARTED)},
+            {SOCKET: ServerState(4242, NOW, STARTED)},
             id="another one with the same pid",
         ),
         pytest.param(listing(answered=False), REMEMBERED, {SOCKET: None}, id="gone"),
@@ -166,7 +167,7 @@ ANEW = Server(5000, NOW, "3.3a")
     ],
 )
 def test_servers_that_came_went_or_were_replaced(
-    answer: Listing, known: dict[str, ServerMemory], changed: dict[str, ServerMemory | None]
+    answer: Listing, known: dict[str, ServerState], changed: dict[str, ServerState | None]
 ) -> None:
     assert server_changes(observation(answer), known, ProcessesThatAre({SERVER.pid: STARTED})) == changed
 

@@ -13,10 +13,10 @@ import pytest
 import workspace_hookspecs
 from tests.tools.builders import NOW, entry, intent
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
-from workspace_reaper.model.reap import Aftermath, Ended, Outcome, Survivor, Vetoes
+from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, ReapResult, SurvivingProcess, Vetoes
 from workspace_reaper.model.state import Alarm
 from workspace_reaper.plugin import ReaperPlugin
-from workspace_reaper.sweep.other_plugins import JoinedPlugins, NoPlugins, candidate, gather, reaped, tell_alarms, tell_plugins
+from workspace_reaper.sweep.other_plugins import NoPlugins, OtherPlugins, candidate, gather, reaped, tell_alarms, tell_plugins
 
 LIMIT = 20.0
 AT = 1_795_341_600
@@ -99,8 +99,8 @@ def test_a_condemned_session_as_a_candidate() -> None:
 
 def test_a_reaped_session() -> None:
     begun = replace(intent(3), reap_id="01J", at=float(AT))
-    aftermath = Aftermath(
-        ended=(Ended(8, "sleep 1000", "TERM"),), survivors=(Survivor(7, "gpg-agent", "why"),), freed_bytes=4096
+    aftermath = ProcessCleanup(
+        ended=(EndedProcess(8, "sleep 1000", "TERM"),), survivors=(SurvivingProcess(7, "gpg-agent", "why"),), freed_bytes=4096
     )
     expected = Reaped(
         "01J",
@@ -115,7 +115,7 @@ def test_a_reaped_session() -> None:
         ({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
         True,
     )
-    outcome = Outcome("01J", NOW, "reaped", None, aftermath, None)
+    outcome = ReapResult("01J", NOW, "reaped", None, aftermath, None)
     assert reaped(begun, outcome) == expected
     assert reaped(begun, replace(outcome, snapshot="switched off")).restorable is False
 
@@ -127,7 +127,11 @@ def test_only_what_was_reaped_is_told() -> None:
         def reaped(self, reap: Reaped) -> None:
             told.append(reap.id)
 
-    outcomes = [Outcome("reap 1", NOW, "spared", "gone"), Outcome("reap 2", NOW, "reaped"), Outcome("reap 3", NOW, "failed")]
+    outcomes = [
+        ReapResult("reap 1", NOW, "spared", "gone"),
+        ReapResult("reap 2", NOW, "reaped"),
+        ReapResult("reap 3", NOW, "failed"),
+    ]
     tell_plugins(Listener(), [intent(1), intent(2), intent(3)], outcomes)
     assert told == ["reap 2"]
 
@@ -174,7 +178,7 @@ def test_joined_plugins_are_asked_and_told_but_not_who_asks(
     way: Callable[..., WorkspacePlugins | pluggy.PluginManager],
 ) -> None:
     plugin, reaper = Plugin({"vk_two": "busy"}), Plugin({"vk_one": "myself"})
-    joined = JoinedPlugins(way(plugin, reaper), but=reaper)
+    joined = OtherPlugins(way(plugin, reaper), but=reaper)
     vetoes = joined.vetoes(ALL)
     assert [vetoes.of(each.socket, each.session) for each in ALL] == [None, None, "veto of plugin: busy"]
     alarm = ReaperAlarm("blind", MOMENT, "no sweep", "one is complete")
@@ -187,7 +191,7 @@ def test_joined_plugins_are_asked_and_told_but_not_who_asks(
 
 @BOTH_WAYS
 def test_one_that_raises_hides_no_veto(way: Callable[..., WorkspacePlugins | pluggy.PluginManager]) -> None:
-    vetoes = JoinedPlugins(way(Plugin({"vk_two": "busy"}), Plugin(ValueError("no")))).vetoes(ALL)
+    vetoes = OtherPlugins(way(Plugin({"vk_two": "busy"}), Plugin(ValueError("no")))).vetoes(ALL)
     assert vetoes.of("/tmp/a", "vk_two") == "veto of plugin: busy; veto of the-reaper: it raised ValueError: no"
     assert len(vetoes.failures) == 1
 
@@ -205,7 +209,7 @@ def test_with_bare_pluggy_it_drains_and_closes_its_own_threads_and_no_plugin() -
             self.ended = True
 
     slow = Slow()
-    joined = JoinedPlugins(with_bare_pluggy(slow, Plugin()))
+    joined = OtherPlugins(with_bare_pluggy(slow, Plugin()))
     joined.reaped(REAP)
     assert not joined.drain(0)
     slow.go.set()
@@ -217,7 +221,7 @@ def test_with_bare_pluggy_it_drains_and_closes_its_own_threads_and_no_plugin() -
 
 def test_with_workspace_plugins_their_host_drains_and_closes() -> None:
     with WorkspacePlugins() as plugins:
-        joined = JoinedPlugins(plugins)
+        joined = OtherPlugins(plugins)
         plugins.register(Plugin(), "plugin")
         assert joined.drain(0)
         joined.close(0)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.tools.builders import DEFAULTS, HOUR, NOW, SOCKET, blind_socket, entry, facts, intent, row, session, unreadable
-from workspace_reaper.model.reap import Aftermath, Ended, Reap, Survivor
-from workspace_reaper.model.session import Source, Unknown, Verdict
-from workspace_reaper.model.session import Testimony as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, Reap, SurvivingProcess
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.verdict import judge
 from workspace_reaper.sweep.report import Seconds, SweepReport, evidence, iso, printable, reap_as_json
 
@@ -232,7 +233,9 @@ def test_an_abstention_says_why() -> None:
 
 def test_a_line_of_the_history() -> None:
     reaped = replace(intent(), session="ws_w1\x1b", evidence={"attached": 0})
-    aftermath = Aftermath((Ended(6, "sh\x1b", "TERM"),), (Survivor(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",))
+    aftermath = ProcessCleanup(
+        (EndedProcess(6, "sh\x1b", "TERM"),), (SurvivingProcess(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",)
+    )
     line = reap_as_json(Reap(reaped, "spared", "attached", aftermath, None), restorable=True)
     wanted = {
         "id": "reap 1",

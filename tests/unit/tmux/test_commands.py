@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from workspace_reaper.model.session import Answer, Guard, SessionKey
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.verdict import Guard, KillResult
 from workspace_reaper.tmux.commands import (
     check_stamp,
     keep_line,
@@ -138,19 +139,19 @@ def test_what_is_no_stamp_is_not_read_as_one() -> None:
 
 
 ANSWERS = {
-    "killed": ("killed $5\n", {"$5": Answer.KILLED}),
-    "spared": ("spared $5 $5\n", {"$5": Answer.SPARED}),
-    "gone": ("spared $5 \n", {"$5": Answer.GONE}),
-    "gone, target fell back": ("spared $5 $6\n", {"$5": Answer.GONE}),
-    "two": ("killed $5\nspared $55 $55\n", {"$5": Answer.KILLED, "$55": Answer.SPARED}),
+    "killed": ("killed $5\n", {"$5": KillResult.KILLED}),
+    "spared": ("spared $5 $5\n", {"$5": KillResult.SPARED}),
+    "gone": ("spared $5 \n", {"$5": KillResult.GONE}),
+    "gone, target fell back": ("spared $5 $6\n", {"$5": KillResult.GONE}),
+    "two": ("killed $5\nspared $55 $55\n", {"$5": KillResult.KILLED, "$55": KillResult.SPARED}),
     "nothing": ("", {}),
-    "cut": ("killed $5\nkilled $55", {"$5": Answer.KILLED}),
+    "cut": ("killed $5\nkilled $55", {"$5": KillResult.KILLED}),
     "other lines": ("unknown command: kil\nkilled\nkilled $5 \nxkilled $5\nspared $5\n", {}),
 }
 
 
 @pytest.mark.parametrize(("text", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_answers(text: str, answers: dict[str, Answer]) -> None:
+def test_answers(text: str, answers: dict[str, KillResult]) -> None:
     assert read_answers(text) == answers
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_reaper.model.session import Listing, Pane, Server, SessionKey, Source, Stamp, Unknown, Window
+from workspace_reaper.model.session import Listing, Owner, Pane, Server, SessionKey, Window
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_format
 from workspace_reaper.tmux.listing import ListingReader
 
@@ -63,7 +64,7 @@ def test_every_field_is_read() -> None:
     (session,) = answer.sessions
     assert (answer.socket, answer.unreadable, answer.server) == (SOCKET, (), Server(77, 1000, "3.3a"))
     assert session.key == SessionKey(SOCKET, 77, 1000, "$1", 1001)
-    assert (session.name, session.version, session.stamp) == ("vk_a b", "3.3a", Stamp.OURS)
+    assert (session.name, session.version, session.stamp) == ("vk_a b", "3.3a", Owner.OURS)
     assert (session.activity, session.last_attached, session.attached) == (1002, 1003, 0)
     assert session.windows == (Window("@1", 1004, False), Window("@2", 1005, True))
     assert session.panes == (Pane("%1", "@1", 42, True, 1006),)
@@ -89,10 +90,10 @@ def test_each_flag_is_its_own(field: str, attribute: str) -> None:
 
 @pytest.mark.parametrize(
     ("owned", "ours", "stamp"),
-    [("0", "0", Stamp.NONE), ("1", "0", Stamp.FOREIGN), ("1", "1", Stamp.OURS)],
+    [("0", "0", Owner.NONE), ("1", "0", Owner.FOREIGN), ("1", "1", Owner.OURS)],
     ids=["none", "foreign", "ours"],
 )
-def test_stamps(owned: str, ours: str, stamp: Stamp) -> None:
+def test_stamps(owned: str, ours: str, stamp: Owner) -> None:
     row = session_row(**{"@workspace_owner": owned, "@workspace_owner (ours)": ours})
     assert listing(row, SERVER, pane_row()).sessions[0].stamp is stamp
 

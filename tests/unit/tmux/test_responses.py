@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.tmux.client import Completed
-from workspace_reaper.tmux.responses import Meaning, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.tmux.responses import ListingOutcome, advice, certainly_absent, certainly_refused, meaning, not_ours
 from workspace_reaper.tmux.sockets import own_directory_name
 
 PATH = "/tmp/tmux-7/s"
@@ -24,32 +24,32 @@ def completed(exit_code: int, stdout: str = "", stderr: str = "", failure: str |
 
 
 GOLDEN = {
-    "an answer": (completed(0, "rows"), Meaning.ROWS),
-    "socket absent": (completed(1, "", ABSENT), Meaning.ABSENT),
-    "nobody listens": (completed(1, "", REFUSED), Meaning.REFUSED),
-    "no session, panes asked for": (completed(1, "rows", "no current target\n"), Meaning.NO_SESSION),
-    "permission denied": (completed(1, "", f"error connecting to {PATH} (Permission denied)\n"), Meaning.UNKNOWN),
-    "not a directory": (completed(1, "", f"error connecting to {PATH} (Not a directory)\n"), Meaning.UNKNOWN),
-    "busy": (completed(1, "", f"error connecting to {PATH} (Resource temporarily unavailable)\n"), Meaning.UNKNOWN),
-    "unsafe directory": (completed(1, "", "directory /tmp/tmux-7 has unsafe permissions\n"), Meaning.UNKNOWN),
-    "wrong user, exit code 0": (completed(0, "", "access not allowed\n"), Meaning.UNKNOWN),
-    "lost server": (completed(1, "", "lost server\n"), Meaning.UNKNOWN),
-    "newer server": (completed(1, "", "server exited unexpectedly\n"), Meaning.UNKNOWN),
-    "bad command": (completed(1, "", "unknown command: list\n"), Meaning.UNKNOWN),
-    "nothing at all": (completed(1), Meaning.UNKNOWN),
-    "absent, exit code 0": (completed(0, "", ABSENT), Meaning.UNKNOWN),
-    "absent, with rows": (completed(1, "rows", ABSENT), Meaning.UNKNOWN),
-    "refused, with rows": (completed(1, "rows", REFUSED), Meaning.UNKNOWN),
-    "absent, another socket": (completed(1, "", ABSENT.replace("/s ", "/t ")), Meaning.UNKNOWN),
-    "absent, and more": (completed(1, "", ABSENT + "x\n"), Meaning.UNKNOWN),
-    "rows, and an error": (completed(0, "rows", "x\n"), Meaning.UNKNOWN),
-    "time-out": (completed(0, "rows", "", "did not answer"), Meaning.UNKNOWN),
-    "time-out, absent": (completed(1, "", ABSENT, "did not answer"), Meaning.UNKNOWN),
+    "an answer": (completed(0, "rows"), ListingOutcome.ROWS),
+    "socket absent": (completed(1, "", ABSENT), ListingOutcome.ABSENT),
+    "nobody listens": (completed(1, "", REFUSED), ListingOutcome.REFUSED),
+    "no session, panes asked for": (completed(1, "rows", "no current target\n"), ListingOutcome.NO_SESSION),
+    "permission denied": (completed(1, "", f"error connecting to {PATH} (Permission denied)\n"), ListingOutcome.UNKNOWN),
+    "not a directory": (completed(1, "", f"error connecting to {PATH} (Not a directory)\n"), ListingOutcome.UNKNOWN),
+    "busy": (completed(1, "", f"error connecting to {PATH} (Resource temporarily unavailable)\n"), ListingOutcome.UNKNOWN),
+    "unsafe directory": (completed(1, "", "directory /tmp/tmux-7 has unsafe permissions\n"), ListingOutcome.UNKNOWN),
+    "wrong user, exit code 0": (completed(0, "", "access not allowed\n"), ListingOutcome.UNKNOWN),
+    "lost server": (completed(1, "", "lost server\n"), ListingOutcome.UNKNOWN),
+    "newer server": (completed(1, "", "server exited unexpectedly\n"), ListingOutcome.UNKNOWN),
+    "bad command": (completed(1, "", "unknown command: list\n"), ListingOutcome.UNKNOWN),
+    "nothing at all": (completed(1), ListingOutcome.UNKNOWN),
+    "absent, exit code 0": (completed(0, "", ABSENT), ListingOutcome.UNKNOWN),
+    "absent, with rows": (completed(1, "rows", ABSENT), ListingOutcome.UNKNOWN),
+    "refused, with rows": (completed(1, "rows", REFUSED), ListingOutcome.UNKNOWN),
+    "absent, another socket": (completed(1, "", ABSENT.replace("/s ", "/t ")), ListingOutcome.UNKNOWN),
+    "absent, and more": (completed(1, "", ABSENT + "x\n"), ListingOutcome.UNKNOWN),
+    "rows, and an error": (completed(0, "rows", "x\n"), ListingOutcome.UNKNOWN),
+    "time-out": (completed(0, "rows", "", "did not answer"), ListingOutcome.UNKNOWN),
+    "time-out, absent": (completed(1, "", ABSENT, "did not answer"), ListingOutcome.UNKNOWN),
 }
 
 
 @pytest.mark.parametrize(("answer", "expected"), GOLDEN.values(), ids=GOLDEN.keys())
-def test_golden_answers(answer: Completed, expected: Meaning) -> None:
+def test_golden_answers(answer: Completed, expected: ListingOutcome) -> None:
     assert meaning(answer, PATH) is expected
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ from workspace_reaper.util.batch_size import Pace
     ],
 )
 def test_the_next_batch_holds_tmux_for_about_a_tenth_of_a_second(size: int, sessions: int, seconds: float, after: int) -> None:
-    pace = Pace(size)
+    pace = BatchSize(size)
     pace.learn(sessions, seconds)
     assert pace.size == after
 
 
 def test_it_begins_with_few_for_nobody_knows_yet_what_a_kill_costs() -> None:
-    assert Pace().size == 5
+    assert BatchSize().size == 5
 
 
 @pytest.mark.parametrize("kill", [0.0004, 0.0012, 0.027, 0.3], ids=["0.4 ms", "1.2 ms", "27 ms", "300 ms"])
 def test_it_settles_where_a_batch_takes_no_longer_than_it_should(kill: float) -> None:
-    pace = Pace()
+    pace = BatchSize()
     for _ in range(8):
         pace.learn(pace.size, pace.size * kill)
-    assert pace.size == 1 or 0.05 < pace.size * kill <= Pace.TARGET_SECONDS
+    assert pace.size == 1 or 0.05 < pace.size * kill <= BatchSize.TARGET_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_it_settles_where_a_batch_takes_no_longer_than_it_should(kill: float) ->
     ],
 )
 def test_what_the_client_takes_holds_nobody_up(nothing: float, after: int) -> None:
-    pace = Pace(25)
+    pace = BatchSize(25)
     pace.learn(25, 0.1, nothing=nothing)
     assert pace.size == after

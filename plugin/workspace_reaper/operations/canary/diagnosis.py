@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workspace_reaper.model.errors import ReaperError
-from workspace_reaper.model.session import Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.verdict import Protection
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 

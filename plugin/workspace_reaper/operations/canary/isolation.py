@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.operations.wiring import Reaper
-from workspace_reaper.policy.facts import Rules
-from workspace_reaper.policy.idle import Sampling
-from workspace_reaper.policy.session_names import Names
+from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.sweep.alarms import Watch
-from workspace_reaper.sweep.context import Parts
-from workspace_reaper.sweep.last_report import Journal
+from workspace_reaper.sweep.alarms import UnrecordedAlarms
+from workspace_reaper.sweep.context import Dependencies
+from workspace_reaper.sweep.last_report import LastReport
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
-from workspace_reaper.util.batch_size import Pace
+from workspace_reaper.util.batch_size import BatchSize
 
 __all__ = ["CanaryProcesses", "Token", "fresh", "narrowed", "throwaway"]
 
@@ -81,7 +81,7 @@ def throwaway(state_dir: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def narrowed(reaper: Reaper, terminal: CanaryTerminal, processes: CanaryProcesses, token: Token, place: Path) -> Parts:
+def narrowed(reaper: Reaper, terminal: CanaryTerminal, processes: CanaryProcesses, token: Token, place: Path) -> Dependencies:
     """The parts of this reaper for a sweep that knows one socket and one session, whose thresholds are as short as they can be
     while each still counts. The other plugins are neither asked nor told: there is no such workspace."""
     settings = reaper.settings
@@ -93,19 +93,19 @@ def narrowed(reaper: Reaper, terminal: CanaryTerminal, processes: CanaryProcesse
         reaper.parts,
         terminals=[terminal],
         processes=processes,
-        names=Names({terminal.socket: [pattern]}, reaper.registry.canonical),
+        names=SessionMatcher({terminal.socket: [pattern]}, reaper.registry.canonical),
         rules=_shortened(reaper.parts.rules),
-        pace=Pace(),
-        journal=Journal(),
-        sampling=Sampling(settings.tick),
+        pace=BatchSize(),
+        journal=LastReport(),
+        sampling=SampleInterval(settings.tick),
         kill_grace=min(settings.kill_grace, GRACE),
         end_everywhere=False,
         snapshots=snapshots if settings.snapshots else None,
         plugins=NoPlugins(),
-        watch=Watch(),
+        watch=UnrecordedAlarms(),
     )
 
 
-def _shortened(rules: Rules) -> Rules:
+def _shortened(rules: Thresholds) -> Thresholds:
     # tmux's clocks have a resolution of one second: with less than one the guard would not ask whether it was quiet.
     return replace(rules, min_age=0.0, activity_grace=1.0, confirmation_gap=0.0, orphan_confirmations=2)

@@ -11,17 +11,18 @@ from time import perf_counter
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.model.session import Session, Unknown
+from workspace_reaper.model.session import Session
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.canary.diagnosis import Failed, is_waiting, steps_in_words, why_not_reaped
 from workspace_reaper.operations.canary.isolation import CanaryProcesses, Token, narrowed
 from workspace_reaper.operations.wiring import Reaper
-from workspace_reaper.sweep.context import Request
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux.canary import LIFETIME, CanaryTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
-__all__ = ["Walk"]
+__all__ = ["CanaryProbe"]
 
 SWEEPS = 6
 """The most sweeps that may find it too fresh or not confirmed yet; two are enough where nothing disturbs it."""
@@ -34,7 +35,7 @@ LAST_WAIT = 1.0
 """Seconds between two looks, and until a process that was signalled at the end has ended."""
 
 
-class Walk:
+class CanaryProbe:
     """``run`` is called once, by whoever holds the sweep lock. ``place`` is a directory for nothing else. ``stopping`` is asked
     between all steps."""
 
@@ -78,7 +79,7 @@ class Walk:
         registry = self._reaper.registry
         ledger = open_ledger(self._place, registry_name=registry.name, location=registry.location)
         try:
-            ledger.named(self._token.workspace_id, self._parts.clock.now())
+            ledger.record_named(self._token.workspace_id, self._parts.clock.now())
             begun = perf_counter()
             with self._terminal.session(ledger.registry().stamp) as failure:
                 if failure is not None:
@@ -98,7 +99,7 @@ class Walk:
         begun, held = perf_counter(), ""
         for _ in range(SWEEPS):
             swept_at = perf_counter()
-            report = Sweep(self._parts, ledger, Request(stopping=self._stopping)).run()
+            report = Sweep(self._parts, ledger, SweepRequest(stopping=self._stopping)).run()
             self._check()
             entry = next((entry for entry in report.sessions if entry.key == self._terminal.key), None)
             if entry is None or not is_waiting(entry):

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import Ledger, Plugins
-from workspace_reaper.model.session import Unknown
-from workspace_reaper.model.state import Alarm, Changes, Event
+from workspace_reaper.model.state import Alarm, Event, StateChanges
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.canary.diagnosis import Failed
 from workspace_reaper.operations.canary.isolation import fresh, throwaway
-from workspace_reaper.operations.canary.probe import Walk
+from workspace_reaper.operations.canary.probe import CanaryProbe
 from workspace_reaper.operations.doctor import FAIL, OK, WARN, Check
 from workspace_reaper.operations.wiring import Reaper, how_to_configure
 from workspace_reaper.sweep import alarms
@@ -102,7 +102,7 @@ def _on(reaper: Reaper, socket: str, name: str, stopping: Callable[[], bool]) ->
     if token is None:
         return Check(name, WARN, f"no workspace id can be made up for the registry {reaper.registry.name}", "test it by hand")
     with _alone(reaper, stopping), throwaway(reaper.settings.state_dir) as place:
-        return Check(name, OK, Walk(reaper, socket, token, place, stopping).run())
+        return Check(name, OK, CanaryProbe(reaper, socket, token, place, stopping).run())
 
 
 CANARY = "canary"
@@ -129,7 +129,7 @@ def record(ledger: Ledger, checks: Sequence[Check], plugins: Plugins, now: float
     proved = [*failed, *(check for check in checks if check.state == OK)]
     if not proved:
         return
-    before = ledger.recall((), now).alarms
+    before = ledger.load_state((), now).alarms
     after = {name: alarm for name, alarm in before.items() if name != CANARY}
     if failed:
         detail = "; ".join(f"{check.check}: {check.detail}" for check in failed)
@@ -137,6 +137,6 @@ def record(ledger: Ledger, checks: Sequence[Check], plugins: Plugins, now: float
     kept, events = alarms.changes(before, after, now)
     told = "; ".join(f"{check.check}: {check.detail}" for check in proved)
     event = Event(now, CANARY, f"{FAIL if failed else OK}: {told}")
-    ledger.remember(Changes(alarms=kept if kept != before else None, events=(event, *events)))
+    ledger.save(StateChanges(alarms=kept if kept != before else None, events=(event, *events)))
     begun, ended = alarms.turns(before, kept)
     tell_alarms(plugins, begun, ended, now)

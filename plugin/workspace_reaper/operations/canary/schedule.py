@@ -12,7 +12,7 @@ from workspace_reaper.operations.doctor import FAIL, OK, Check
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.sweep.log import tell
 
-__all__ = ["Patrol", "due_in"]
+__all__ = ["CanarySchedule", "due_in"]
 
 AGAIN = 3600.0
 """Seconds, the most until the next one where the last was not reaped: an alarm ends soon after its cause."""
@@ -31,7 +31,7 @@ def due_in(last: tuple[float, bool] | None, every: float, now: float) -> float:
     return max(0.0, at + period - now) if now >= at else 0.0
 
 
-class Patrol:
+class CanarySchedule:
     """Sends them on a thread of its own, from ``start`` to ``stop``. ``every`` is in seconds."""
 
     def __init__(self, reaper: Reaper, every: float) -> None:

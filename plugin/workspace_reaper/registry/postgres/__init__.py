@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workspace_reaper.registry.postgres.connection import Limits, Server, server_of
+from workspace_reaper.registry.postgres.connection import ConnectionLimits, ServerAddress, server_of
 from workspace_reaper.registry.postgres.registry import PostgresRegistry
 
-__all__ = ["Limits", "PostgresRegistry", "Server", "server_of"]
+__all__ = ["ConnectionLimits", "PostgresRegistry", "ServerAddress", "server_of"]

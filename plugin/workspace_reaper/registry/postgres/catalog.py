@@ -10,10 +10,10 @@ from sqlalchemy import Table, type_coerce
 from sqlalchemy.engine import Connection
 
 from workspace_reaper.registry.id_types import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
-from workspace_reaper.registry.postgres.errors import Ended
+from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.queries import FLAGS
-from workspace_reaper.registry.schema import Facts
-from workspace_reaper.registry.schema_check import Unfit
+from workspace_reaper.registry.schema import WorkspaceColumns
+from workspace_reaper.registry.schema_check import SchemaMismatch
 
 __all__ = ["columns_of", "epoch_of", "fitted", "has_index", "identity_of", "table_names"]
 
@@ -53,13 +53,14 @@ partition that is being detached concurrently only a flag in it tells."""
 
 def identity_of(connection: Connection) -> str:
     """Which database of which cluster this is, whatever address it has: its oid, and the identifier that ``initdb`` gave the
-    cluster, where this role may know it. ``Ended`` of a standby: it has both of its primary, and perhaps not all rows."""
+    cluster, where this role may know it. ``ConnectionEnded`` of a standby: it has both of its primary, and perhaps not all
+    rows."""
     oid, readable, is_standby = connection.exec_driver_sql(
         "SELECT oid::bigint, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),"
         " pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
     ).one()
     if is_standby:
-        raise Ended("is a standby, which may lag: name the primary, or add target_session_attrs=primary to the URL")
+        raise ConnectionEnded("is a standby, which may lag: name the primary, or add target_session_attrs=primary to the URL")
     if not readable:
         return f"database {oid}"
     cluster = connection.exec_driver_sql("SELECT system_identifier FROM pg_catalog.pg_control_system()").scalar_one()
@@ -120,26 +121,26 @@ def has_index(connection: Connection, table: Table, column: str) -> bool:
     return bool(found.scalar_one())
 
 
-def fitted(facts: Facts, types: Sequence[int]) -> Facts:
+def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
     """The facts with the id as this database stores it. ``types`` are those (their oids) of the id, of each flag, and of
-    the worktree. ``Unfit`` if one of them can't tell what it is there for."""
+    the worktree. ``SchemaMismatch`` if one of them can't tell what it is there for."""
     id_type, *flags, worktree = types
     for name, oid in zip(FLAGS, flags, strict=True):
         if getattr(facts, name) is not None and oid not in _TRUTHS:
-            raise Unfit(f"can't tell {name}: it gives {_type_name(oid)}, not true or false")
+            raise SchemaMismatch(f"can't tell {name}: it gives {_type_name(oid)}, not true or false")
     if facts.worktree is not None and worktree not in _TEXTS:
-        raise Unfit(f"can't tell worktree: it gives {_type_name(worktree)}, not text")
+        raise SchemaMismatch(f"can't tell worktree: it gives {_type_name(worktree)}, not text")
     declared = facts.id.type
     if not isinstance(declared, IdColumn):
         return facts
     stored = _STORED[type(declared)].get(id_type)
     if stored is None:
-        raise Unfit(f"has ids that are {_type_name(id_type)}, not {declared.kind}")
+        raise SchemaMismatch(f"has ids that are {_type_name(id_type)}, not {declared.kind}")
     return facts if stored is type(declared) else replace(facts, id=type_coerce(facts.id, stored()))
 
 
 def _type_name(oid: int) -> str:
-    from psycopg.postgres import types  # noqa: PLC0415
+    from psycopg.postgres import types
 
     found = types.get(oid)
     return found.regtype if found is not None else f"of a type of their own ({oid})"

@@ -15,14 +15,14 @@ from workspace_reaper.model.errors import ConfigurationError
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["Lifeline", "Limits", "Server", "server_of"]
+__all__ = ["ConnectionLimits", "Lifeline", "ServerAddress", "server_of"]
 
 _APPLICATION = "workspace-reaper"
 _FORM = "write postgresql://user@host:5432/database"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Seconds. ``lock`` and ``statement`` bind the server; ``connect`` is for each of the host's addresses; ``whole`` binds
     us, where a server, or the way to it, stands still."""
 
@@ -33,16 +33,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerAddress:
     """A database on a server. ``parameters`` are libpq's, as the URL has them; ``location`` is a URL for a person, without
     user and password."""
 
     parameters: Mapping[str, str] = field(repr=False)
     location: str
 
-    def connect(self, limits: Limits) -> Connection:
+    def connect(self, limits: ConnectionLimits) -> Connection:
         """A connection whose transactions are read-only, and see one moment. Raises psycopg's errors."""
-        import psycopg  # noqa: PLC0415
+        import psycopg
 
         options = (
             "-c default_transaction_read_only=on",
@@ -114,12 +114,12 @@ class Lifeline:
         self._socket.close()
 
 
-def server_of(database_url: str) -> Server:
+def server_of(database_url: str) -> ServerAddress:
     """What ``database_url`` names. ``ConfigurationError``, which never repeats the URL, if psycopg is not there or it can't be
     read as libpq reads it."""
     try:
-        import psycopg  # noqa: PLC0415
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:  # also where psycopg is there and finds no libpq
         raise ConfigurationError(
             "database_url: a PostgreSQL database needs psycopg: pip install 'workspace-reaper[postgres]'"
@@ -129,12 +129,12 @@ def server_of(database_url: str) -> Server:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
         raise ConfigurationError(f"database_url: is no PostgreSQL URL that libpq can read: {_FORM}") from None
-    return Server(parameters, _location(parameters))
+    return ServerAddress(parameters, _location(parameters))
 
 
 def _location(parameters: Mapping[str, str]) -> str:
     """As libpq completes it from its environment, of which a person may not think."""
-    from psycopg import pq  # noqa: PLC0415
+    from psycopg import pq
 
     defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}
     told = {**defaults, **parameters}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workspace_reaper.registry.postgres.connection import Limits, Server
+from workspace_reaper.registry.postgres.connection import ConnectionLimits, ServerAddress
 
-__all__ = ["Ended", "in_words"]
+__all__ = ["ConnectionEnded", "in_words"]
 
 
-class Ended(Exception):
+class ConnectionEnded(Exception):
     """We have ended the conversation ourselves. The text says why."""
 
 
@@ -49,9 +49,9 @@ _BY_TEXT = (
 )
 
 
-def in_words(error: Exception, server: Server, limits: Limits) -> str:
+def in_words(error: Exception, server: ServerAddress, limits: ConnectionLimits) -> str:
     """One sentence about ``error`` for a person, without a password."""
-    if isinstance(error, Ended):
+    if isinstance(error, ConnectionEnded):
         return f"{server.location} {error}."
     cause = getattr(error, "orig", None) or error
     text = server.without_password(" ".join((str(cause) or type(cause).__name__).split()))

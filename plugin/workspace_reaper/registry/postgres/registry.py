@@ -11,15 +11,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model.session import Rows, Unknown
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
-from workspace_reaper.registry.postgres.connection import Lifeline, Limits, Server
-from workspace_reaper.registry.postgres.errors import Ended, in_words
+from workspace_reaper.registry.postgres.connection import ConnectionLimits, Lifeline, ServerAddress
+from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import Finding, Unfit, absent_columns, no_index, probed
+from workspace_reaper.registry.schema_check import Finding, SchemaMismatch, absent_columns, no_index, probed
 
 __all__ = ["PostgresRegistry"]
 
@@ -31,7 +32,7 @@ _LIFELINE = "lifeline"
 class PostgresRegistry(DatabaseRegistry):
     """The registry over one database of a server."""
 
-    def __init__(self, schema: Schema, server: Server, limits: Limits) -> None:
+    def __init__(self, schema: Schema, server: ServerAddress, limits: ConnectionLimits) -> None:
         super().__init__(schema)
         self._server = server
         self._limits = limits
@@ -51,14 +52,14 @@ class PostgresRegistry(DatabaseRegistry):
         return self._server.location
 
     @property
-    def server(self) -> Server:
+    def server(self) -> ServerAddress:
         """Where it reads."""
         return self._server
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection, in the read-only transaction that begins with the first statement and ends with the block. Raises
-        SQLAlchemy's errors, and ``Ended``."""
+        SQLAlchemy's errors, and ``ConnectionEnded``."""
         with self._engine.connect() as connection:
             lifeline: Lifeline = connection.info[_LIFELINE]
             try:
@@ -70,9 +71,9 @@ class PostgresRegistry(DatabaseRegistry):
             finally:
                 lifeline.close()
 
-    def stood_still(self) -> Ended:
+    def stood_still(self) -> ConnectionEnded:
         """Why its lifeline was cut."""
-        return Ended(f"stood still for {self._limits.whole:g} s: look at the server, and at the way to it")
+        return ConnectionEnded(f"stood still for {self._limits.whole:g} s: look at the server, and at the way to it")
 
     def keep_open(self) -> tuple[Connection, Lifeline]:
         """A connection for a caller who closes both, and lets go of the lifeline while it waits for nothing."""
@@ -80,11 +81,11 @@ class PostgresRegistry(DatabaseRegistry):
         return connection, connection.info[_LIFELINE]
 
     def place_in(self, connection: Connection) -> str:
-        """The very database at the other end. ``Ended`` if it is not the one that is written to."""
+        """The very database at the other end. ``ConnectionEnded`` if it is not the one that is written to."""
         return f"{self.location} ({identity_of(connection)})"
 
     def statements_in(self, connection: Connection) -> Statements:
-        """The statements for this database as it is now; ``Unfit`` if it is not one of this schema."""
+        """The statements for this database as it is now; ``SchemaMismatch`` if it is not one of this schema."""
         absent = absent_columns(self._schema, columns_of(connection, self._schema.tables), lambda: table_names(connection))
         facts = self._schema.facts(absent)
         described = probed(connection, facts, statements(facts, by_rowid=False).probe)
@@ -100,12 +101,12 @@ class PostgresRegistry(DatabaseRegistry):
     def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
         try:
             return work()
-        except (Unfit, WrongValue) as error:
+        except (SchemaMismatch, WrongValue) as error:
             return self._unknown(self._words(error))
-        except (SQLAlchemyError, Ended) as error:
+        except (SQLAlchemyError, ConnectionEnded) as error:
             return self._unknown(in_words(error, self._server, self._limits))
 
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows:
+    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
         # No text of PostgreSQL's holds a NUL, and asking for one is an error.
         possible = [text for text in self._possible(ids, anchors) if "\0" not in text]
         with self.session() as connection:

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from workspace_reaper.model.session import Census, Unknown
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry.postgres.catalog import epoch_of
 from workspace_reaper.registry.postgres.connection import Lifeline
-from workspace_reaper.registry.postgres.errors import Ended
+from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.postgres.registry import PostgresRegistry
 from workspace_reaper.registry.queries import OLDEST, flag
 
-__all__ = ["PostgresFeed"]
+__all__ = ["PostgresWatcher"]
 
 _INTERVAL = 0.4
 _SLOWEST = 5.0
@@ -27,9 +28,9 @@ _SNAPSHOT = "SELECT pg_catalog.pg_current_snapshot()::text"
 T = TypeVar("T")
 
 
-class PostgresFeed:
-    """The port ``Feed``. It keeps one connection, since it asks several times a second; no transaction is open while it
-    waits. One that the server has closed is opened anew. The snapshot is the whole cluster's: a commit in another database
+class PostgresWatcher:
+    """The port ``ChangeWatcher``. It keeps one connection, since it asks several times a second; no transaction is open while
+    it waits. One that the server has closed is opened anew. The snapshot is the whole cluster's: a commit in another database
     may be noticed as well.
     """
 
@@ -57,7 +58,7 @@ class PostgresFeed:
                 return False
         return False
 
-    def read(self) -> Census | Unknown:
+    def read(self) -> WorkspaceList | Unknown:
         """All workspaces as one transaction sees them. What keeps it from that is Unknown, in the registry's own words."""
         began = time.monotonic()
         census = self._registry.or_unknown(lambda: self._with_connection(self._census))
@@ -83,12 +84,12 @@ class PostgresFeed:
 
     def _has_changed(self) -> bool | None:
         """None where it can't be told."""
-        from psycopg import Error  # noqa: PLC0415
+        from psycopg import Error
 
         self._asked = time.monotonic()
         try:
             return self._with_connection(_snapshot_now) != self._seen
-        except (SQLAlchemyError, Error, Ended):
+        except (SQLAlchemyError, Error, ConnectionEnded):
             self._seen = None
             return None
 
@@ -96,7 +97,7 @@ class PostgresFeed:
         """Do it in a transaction of its own. After an error the connection is closed."""
         with self._using:
             if self._closed.is_set():
-                raise Ended("is not read any more: the feed is closed")
+                raise ConnectionEnded("is not read any more: the feed is closed")
             if self._kept is None:
                 self._kept = self._registry.keep_open()
             connection, lifeline = self._kept
@@ -120,7 +121,7 @@ class PostgresFeed:
             connection.invalidate()
             connection.close()
 
-    def _census(self, connection: Connection) -> Census:
+    def _census(self, connection: Connection) -> WorkspaceList:
         snapshot = _snapshot(connection)
         schema = self._registry.schema
         place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
@@ -130,10 +131,10 @@ class PostgresFeed:
         connection.rollback()
         # Tables are read as they are defined now, even by a transaction that does not see so yet.
         if epoch_of(connection, schema.tables) != epoch:
-            raise Ended("was made anew while it was read: the next look reads the new one")
+            raise ConnectionEnded("was made anew while it was read: the next look reads the new one")
         connection.rollback()
         self._seen = snapshot
-        return Census(
+        return WorkspaceList(
             place=place,
             schema=schema.identity,
             oldest=tuple(oldest)[:OLDEST],

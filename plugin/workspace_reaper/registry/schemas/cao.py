@@ -30,16 +30,16 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from workspace_reaper.registry.id_types import TextId
-from workspace_reaper.registry.schema import Facts, Home, Schema, plain_text
+from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
 
 __all__ = ["CAO", "Cao"]
 
 
-class Base(SQLModel, registry=registry()):
+class CaoBase(SQLModel, registry=registry()):
     """Its own registry keeps this table apart from a host's that is itself built on SQLModel."""
 
 
-class Terminal(Base, table=True):
+class CaoTerminal(CaoBase, table=True):
     """One window of a session. ``initial_delivery`` and ``deferred_init_failure`` are JSON."""
 
     __tablename__ = "terminals"
@@ -52,7 +52,7 @@ class Terminal(Base, table=True):
     deferred_init_runtime_reclaimed: int | None = None
 
 
-_TERMINALS = Base.metadata.tables["terminals"]
+_TERMINALS = CaoBase.metadata.tables["terminals"]
 _PENDING = '%"state": "pending"%'
 """As the host writes it. Within a text of that JSON the quotes are escaped, so no message looks like it."""
 
@@ -75,13 +75,13 @@ class Cao(Schema):
     def tables(self) -> Sequence[Table]:
         return (_TERMINALS,)
 
-    def facts(self, absent: frozenset[str]) -> Facts:
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         def column(name: str) -> ColumnElement[Any]:
             return null() if f"terminals.{name}" in absent else _TERMINALS.c[name]
 
         owned = or_(_is_set(column("deferred_init_external_owner")), column("deferred_init_failure").is_not(None))
         reclaimed = _is_set(column("deferred_init_runtime_reclaimed"))
-        return Facts(
+        return WorkspaceColumns(
             id=_TERMINALS.c.tmux_session,
             pinned=_of_any_window(and_(owned, not_(reclaimed))),
             running=_of_any_window(cast(column("initial_delivery"), Text).like(_PENDING)),

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Field, SQLModel
 
 from workspace_reaper.registry.id_types import TextId
-from workspace_reaper.registry.schema import Facts, Home, Schema, plain_text
+from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
 
 __all__ = ["STANDARD", "Standard", "WorkspaceRow", "create_tables", "writable_engine"]
 
@@ -28,11 +28,11 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Base(SQLModel, registry=registry()):
+class StandardBase(SQLModel, registry=registry()):
     """Its own registry keeps this table apart from a host's that is itself built on SQLModel."""
 
 
-class WorkspaceRow(Base, table=True):
+class WorkspaceRow(StandardBase, table=True):
     """A workspace. A host deletes the row, or sets ``deleted_at``; ``running`` says that work goes on in it; ``worktree`` is
     a path, and ``worktree_deleted`` says that nothing is there any more. Times are UTC."""
 
@@ -49,7 +49,7 @@ class WorkspaceRow(Base, table=True):
     created_at: datetime = Field(default_factory=_now)
 
 
-_WORKSPACES = Base.metadata.tables["workspaces"]
+_WORKSPACES = StandardBase.metadata.tables["workspaces"]
 
 
 class Standard(Schema):
@@ -62,9 +62,9 @@ class Standard(Schema):
     def tables(self) -> Sequence[Table]:
         return (_WORKSPACES,)
 
-    def facts(self, absent: frozenset[str]) -> Facts:
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         columns = _WORKSPACES.c
-        return Facts(
+        return WorkspaceColumns(
             id=columns.id,
             archived=columns.archived,
             pinned=columns.pinned,
@@ -95,7 +95,7 @@ def writable_engine(path: str | os.PathLike[str]) -> Engine:
 def create_tables(path: str | os.PathLike[str]) -> None:
     """Make the table ``workspaces`` in the database at ``path``, and its directory, where they are missing."""
     Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-    Base.metadata.create_all(writable_engine(path))
+    StandardBase.metadata.create_all(writable_engine(path))
 
 
 STANDARD = Standard()

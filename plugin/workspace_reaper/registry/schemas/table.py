@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import quoted_name
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import HostTable, IdInSession, IdType
 from workspace_reaper.registry.id_types import IdColumn, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
-from workspace_reaper.registry.schema import Facts, Home, Schema, plain_text
+from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
 
 __all__ = ["TableSchema"]
 
@@ -66,9 +66,9 @@ class TableSchema(Schema):
     def tables(self) -> Sequence[Table]:
         return (self._table,)
 
-    def facts(self, absent: frozenset[str]) -> Facts:  # noqa: ARG002
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:  # noqa: ARG002
         told = {field: self._expression(field) for field in _EXPRESSIONS}
-        return Facts(
+        return WorkspaceColumns(
             id=self._table.c[self._described.id],
             archived=told["archived"],
             pinned=told["pinned"],

@@ -17,7 +17,7 @@ from sqlmodel import Field, SQLModel
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.registry.id_types import UuidBlob
-from workspace_reaper.registry.schema import Facts, Home, Schema
+from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 __all__ = ["VIBE_KANBAN", "VibeKanban"]
 
@@ -26,11 +26,11 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DATABASE = "db.v2.sqlite"
 
 
-class Base(SQLModel, registry=registry()):
+class VibeKanbanBase(SQLModel, registry=registry()):
     """Its own registry keeps these tables apart from a host's that is itself built on SQLModel."""
 
 
-class Workspace(Base, table=True):
+class VibeKanbanWorkspace(VibeKanbanBase, table=True):
     """``worktree_deleted`` came with 2026-03-02; ``container_ref`` is the path of the worktree."""
 
     __tablename__ = "workspaces"
@@ -42,7 +42,7 @@ class Workspace(Base, table=True):
     worktree_deleted: int | None = None
 
 
-class CodingSession(Base, table=True):
+class CodingSession(VibeKanbanBase, table=True):
     """What the server calls a session: a conversation in a workspace, not one of tmux."""
 
     __tablename__ = "sessions"
@@ -51,7 +51,7 @@ class CodingSession(Base, table=True):
     workspace_id: str = Field(sa_type=UuidBlob)
 
 
-class ExecutionProcess(Base, table=True):
+class ExecutionProcess(VibeKanbanBase, table=True):
     """``status`` is ``running`` while it runs; a ``devserver`` does not count as work."""
 
     __tablename__ = "execution_processes"
@@ -62,7 +62,7 @@ class ExecutionProcess(Base, table=True):
     run_reason: str
 
 
-_TABLES = Base.metadata.tables
+_TABLES = VibeKanbanBase.metadata.tables
 
 
 class VibeKanban(Schema):
@@ -75,7 +75,7 @@ class VibeKanban(Schema):
     def tables(self) -> Sequence[Table]:
         return tuple(_TABLES.values())
 
-    def facts(self, absent: frozenset[str]) -> Facts:
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         workspaces, sessions, processes = (_TABLES[name].c for name in ("workspaces", "sessions", "execution_processes"))
         # As text, SQLite does not take its index on status, which it else prefers, and with which every workspace asked for
         # costs a pass over all running processes; and PostgreSQL may have an enumeration there.
@@ -87,7 +87,7 @@ class VibeKanban(Schema):
             .correlate(_TABLES["workspaces"])
             .exists()
         )
-        return Facts(
+        return WorkspaceColumns(
             id=workspaces.id,
             archived=workspaces.archived,
             pinned=workspaces.pinned,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 from pathlib import Path
 
-from workspace_reaper.registry.location import Misplaced
+from workspace_reaper.registry.location import DatabaseNotFound
 
 __all__ = ["in_words"]
 
@@ -31,7 +31,7 @@ def in_words(error: Exception, path: str, schema: str, busy_limit: float) -> str
     """One sentence about ``error`` for a person. ``busy_limit`` is in seconds."""
     cause = getattr(error, "orig", None) or error
     text = str(cause) or type(cause).__name__
-    if isinstance(error, Misplaced):
+    if isinstance(error, DatabaseNotFound):
         return f"{path} {text}."
     known = next((advice for sign, advice in _ADVICE if sign in text.lower()), None)
     if known is not None:

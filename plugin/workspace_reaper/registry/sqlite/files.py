@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from workspace_reaper.registry.location import Misplaced
+from workspace_reaper.registry.location import DatabaseNotFound
 
-__all__ = ["Pin", "Stamp", "Stamps", "change_counter", "lost_its_log", "stamps"]
+__all__ = ["FileStamp", "Pin", "Stamps", "change_counter", "lost_its_log", "stamps"]
 
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
 
@@ -30,7 +30,7 @@ class Pin:
         self._descriptor: int | None = None
 
     def hold(self, path: str) -> None:
-        """Pin the file at this path instead of the one before. ``Misplaced`` if there is none."""
+        """Pin the file at this path instead of the one before. ``DatabaseNotFound`` if there is none."""
         self.release()
         if hasattr(os, "O_PATH"):
             with _looking():
@@ -63,7 +63,7 @@ def change_counter(path: str) -> int | None:
     return None
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """What a write changes of a file, but for a second one within the same tick of the kernel's clock. ``modified`` is in
     nanoseconds."""
 
@@ -72,11 +72,11 @@ class Stamp(NamedTuple):
     modified: int
 
 
-Stamps = tuple["Stamp | None", "Stamp | None"]
+Stamps = tuple["FileStamp | None", "FileStamp | None"]
 
 
 def stamps(path: str) -> Stamps:
-    """Of the database at this path and of its write-ahead log, None where there is none. ``Misplaced`` if they can't be
+    """Of the database at this path and of its write-ahead log, None where there is none. ``DatabaseNotFound`` if they can't be
     looked at."""
     return _stamp(path), _stamp(os.path.realpath(path) + "-wal")
 
@@ -87,13 +87,13 @@ def lost_its_log(before: Stamps, now: Stamps) -> bool:
     return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
 
 
-def _stamp(path: str) -> Stamp | None:
+def _stamp(path: str) -> FileStamp | None:
     with _looking():
         try:
             status = Path(path).stat()
         except FileNotFoundError:
             return None
-    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @contextmanager
@@ -101,4 +101,6 @@ def _looking() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Misplaced(f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url") from error
+        raise DatabaseNotFound(
+            f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url"
+        ) from error

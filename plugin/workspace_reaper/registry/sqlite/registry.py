@@ -18,13 +18,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model.session import Rows, Unknown
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.id_types import WrongValue
-from workspace_reaper.registry.location import Misplaced, identity
+from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
-from workspace_reaper.registry.schema import Facts, Schema
-from workspace_reaper.registry.schema_check import Finding, Unfit, absent_columns, no_index, probed
+from workspace_reaper.registry.schema import Schema, WorkspaceColumns
+from workspace_reaper.registry.schema_check import Finding, SchemaMismatch, absent_columns, no_index, probed
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
 
@@ -59,9 +60,9 @@ class SqliteRegistry(DatabaseRegistry):
     def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
         try:
             return work()
-        except (Unfit, WrongValue) as error:
+        except (SchemaMismatch, WrongValue) as error:
             return self._unknown(self._words(error))
-        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, Misplaced) as error:
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, DatabaseNotFound) as error:
             # UnicodeDecodeError: a garbled schema, quoted in SQLite's own message.
             return self._unknown(in_words(error, self._path, self.name, self._busy_limit))
 
@@ -72,7 +73,7 @@ class SqliteRegistry(DatabaseRegistry):
             connection.exec_driver_sql("BEGIN")
             yield connection
 
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> Rows:
+    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
         place = identity(self._path)
         possible = self._possible(ids, anchors)
         with self._transaction() as connection:
@@ -80,7 +81,7 @@ class SqliteRegistry(DatabaseRegistry):
             version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
             clock = change_counter(self._path)
         if identity(self._path) != place:
-            raise Misplaced("was replaced by another file while it was read: the next look-up reads the new one")
+            raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
         rows = fetched.rows_of(self._schema, place, ids, anchors)
         return replace(rows, epoch=f"schema version {version}", clock=clock)
 
@@ -110,8 +111,8 @@ def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
 def statements_in(
     connection: Connection, schema: Schema, cache: dict[tuple[frozenset[str], bool], Statements] | None = None
 ) -> Statements:
-    """The statements for this database as it is now; ``Unfit`` if it is not one of this schema. A ``cache`` of the caller's
-    spares building them again."""
+    """The statements for this database as it is now; ``SchemaMismatch`` if it is not one of this schema. A ``cache`` of the
+    caller's spares building them again."""
     cache = {} if cache is None else cache
     there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
     absent = absent_columns(schema, there, lambda: _table_names(connection))
@@ -170,7 +171,7 @@ _TOKEN = re.compile(
 )
 
 
-def strict(facts: Facts) -> Facts:
+def strict(facts: WorkspaceColumns) -> WorkspaceColumns:
     """The same facts, where a name in double quotes is never a text: an expression with a slip of the pen is an error, and
     not for ever false. In backquotes a name is always one (https://sqlite.org/quirks.html), in every version."""
     literals: dict[str, Any] = {}

@@ -18,15 +18,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model.session import Census, Unknown
-from workspace_reaper.registry.location import Misplaced, identity
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import OLDEST, Statements, flag
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.sqlite.feed import FileEvents
 from workspace_reaper.registry.sqlite.files import Pin, Stamps, change_counter, lost_its_log, stamps
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry, statements_in
 
-__all__ = ["SqliteFeed"]
+__all__ = ["SqliteWatcher"]
 
 _POLL = 0.4
 """Seconds between two looks at the database where no event tells of a commit."""
@@ -63,7 +64,7 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _LastRead:
     """What the last read saw. Whether there was a commit since is told by ``version`` of the connection that was kept, or by
     the ``stamps`` of the files where none is; not ``settled``: another write may leave these as they are. ``newest``: the ids
     of the last two rows, the last one first; none where rows have no number."""
@@ -75,8 +76,8 @@ class _Seen:
     newest: tuple[str, ...]
 
 
-class SqliteFeed:
-    """The port ``Feed`` over one file.
+class SqliteWatcher:
+    """The port ``ChangeWatcher`` over one file.
 
     An older copy that is written into the same file leaves no certain mark: the change counter hardly moves in WAL mode, and in
     a rollback mode the writes that follow may have made up for it by the next look. But what it lacks are the rows with the
@@ -105,7 +106,7 @@ class SqliteFeed:
         self._connection: Connection | None = None
         self._plan: _Plan | None = None
         self._texts: dict[Any, str] = {}
-        self._seen: _Seen | None = None
+        self._seen: _LastRead | None = None
         self._failed = True
         self._lost_logs = 0
         self._set_back = 0
@@ -129,7 +130,7 @@ class SqliteFeed:
                     heard = self._events.wait({self._path, os.path.realpath(self._path)}, min(_POLL, deadline - now))
             return False
 
-    def read(self) -> Census | Unknown:
+    def read(self) -> WorkspaceList | Unknown:
         """See the port. Rows are read a few thousand at a time, so that a census of more is of no single moment."""
         with self._using:
             answer = self._registry.or_unknown(self._read)
@@ -164,7 +165,7 @@ class SqliteFeed:
                 self._disconnect()  # the host has just begun with it
                 return True
             return changed
-        except (SQLAlchemyError, sqlite3.Error, Misplaced):
+        except (SQLAlchemyError, sqlite3.Error, DatabaseNotFound):
             return True  # the read that follows says what it is
 
     # Reading
@@ -174,17 +175,17 @@ class SqliteFeed:
         uri = f"file://{quote(os.fsencode(self._path))}?mode=ro"
         return sqlite3.connect(uri, uri=True, timeout=self._busy_limit, isolation_level=None, check_same_thread=False)
 
-    def _read(self) -> Census:
+    def _read(self) -> WorkspaceList:
         for _ in range(_TRIES):
             try:
                 return self._scan()
             except _Anew:
                 continue
-        raise Misplaced("is put there anew again and again: it is read once that ends")
+        raise DatabaseNotFound("is put there anew again and again: it is read once that ends")
 
-    def _scan(self) -> Census:
+    def _scan(self) -> WorkspaceList:
         if self._closed.is_set():
-            raise Misplaced("is not read any more: the reader was closed")
+            raise DatabaseNotFound("is not read any more: the reader was closed")
         place, stamped, began = identity(self._path), stamps(self._path), time.time()
         connection = self._connected(place)
         raw = _raw(connection)
@@ -197,7 +198,7 @@ class SqliteFeed:
             oldest = dict.fromkeys(plan.text(value) for (value,) in raw.execute(plan.oldest).fetchall())
         workspaces, archived = self._rows(raw, plan)
         if identity(self._path) != place:
-            raise Misplaced("was replaced by another file while it was read: the next look reads the new one")
+            raise DatabaseNotFound("was replaced by another file while it was read: the next look reads the new one")
         now = time.monotonic()
         self._rest_until = now + _REST * (time.thread_time() - cpu)
         if wal:
@@ -208,8 +209,8 @@ class SqliteFeed:
                 missing = sum(1 for _ in takewhile(lambda one: one not in workspaces, self._seen.newest))
                 self._set_back += missing >= (1 if wal or self._failed else 2)
         settled = all(abs(began - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
-        self._seen = _Seen(place, version, stamped, settled, tuple(islice(reversed(self._texts.values()), 2 * plan.paged)))
-        return Census(
+        self._seen = _LastRead(place, version, stamped, settled, tuple(islice(reversed(self._texts.values()), 2 * plan.paged)))
+        return WorkspaceList(
             place=place,
             schema=self._schema.identity,
             oldest=tuple(islice(oldest, OLDEST)),
@@ -286,7 +287,7 @@ class SqliteFeed:
                 self._texts = texts
                 return frozenset(texts.values()), frozenset(archived)
             if self._closed.wait(_PAUSE):
-                raise Misplaced("is not read any more: the reader was closed")
+                raise DatabaseNotFound("is not read any more: the reader was closed")
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:
