@@ -21,7 +21,7 @@ from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that 
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.sessions import own_mark
+from workspace_reaper.operations.sessions import own_owner_id
 from workspace_reaper.operations.status import read_history, reset_breaker
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
@@ -282,9 +282,9 @@ class MachineWorld:
         reset_breaker(self._reaper)
 
     @property
-    def stamp(self) -> str:
+    def owner_id(self) -> str:
         """What our sessions carry. To be asked after a full sweep."""
-        return own_mark(self._reaper)
+        return own_owner_id(self._reaper)
 
     def history(self) -> list[Reap]:
         """All that was ever tried, by the ledger."""

@@ -130,7 +130,7 @@ def _as_json(found: AdoptableSessions, taken: Set[SessionKey], *, tried: bool) -
             "session": printable(one.session.name),
             "session_id": one.key.session_id,
             "workspace_id": one.workspace_id,
-            "stamp": one.owner,
+            "owner": one.owner,
             "has_row": one.has_row,
             "was_known": one.was_known,
             "outcome": ("managed" if one.has_row else "unstamped") if one.key in taken else "left" if tried else "none",

@@ -18,7 +18,7 @@ from workspace_reaper.model.state import Event, Finding, LedgerState, StateChang
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.sessions import own_mark, selected_terminals
+from workspace_reaper.operations.sessions import own_owner_id, selected_terminals
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
 
@@ -77,7 +77,7 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
         AmbiguousSession: A name matches several sessions.
         UnreadableSocket: Names were given, and something could not be read.
     """
-    terminals, mark = selected_terminals(reaper, socket), own_mark(reaper)
+    terminals, mark = selected_terminals(reaper, socket), own_owner_id(reaper)
     search = _Search()
     for terminal in terminals:
         _list(reaper, terminal, mark, search)
@@ -86,7 +86,7 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
     ids = sorted({workspace_id for _, workspace_id in search.sessions})
     with reaper.reading() as ledger:
         known = ledger.load_state(ids, reaper.dependencies.clock.now())
-    rows = reaper.registry.look_up(ids, known.registry.oldest)
+    rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return AdoptableSessions(unknown=(*search.unknown, rows))
     for terminal in terminals:
@@ -117,14 +117,14 @@ def adopt(reaper: Reaper, found: AdoptableSessions) -> frozenset[SessionKey]:
     now, ids = reaper.dependencies.clock.now(), sorted({one.workspace_id for one in wanted})
     with reaper.writing() as ledger:
         known = ledger.load_state(ids, now)
-        rows = reaper.registry.look_up(ids, known.registry.oldest)
+        rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
         if isinstance(rows, Unknown) or _identity(known, rows) != found.registry:
             return frozenset()
         same = [one for one in wanted if _has_row(rows, one.workspace_id) is one.has_row]
         _record(ledger, now, "adopting", same)
         taken: set[SessionKey] = set()
         for terminal in reaper.terminals:
-            taken |= _take(terminal, [one for one in same if one.has_row], known.registry.stamp)
+            taken |= _take(terminal, [one for one in same if one.has_row], known.registry.owner_id)
             taken |= _take(terminal, [one for one in same if not one.has_row], None)
         _record(ledger, now, "adopted", [one for one in same if one.key in taken])
     return frozenset(taken)
@@ -138,7 +138,7 @@ def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _Search) -> Non
     search.unknown.extend(listing.unreadable)
     for session in listing.sessions:
         workspace_id = reaper.dependencies.matcher.workspace_id(terminal.socket, session.name)
-        if workspace_id is not None and session.stamp is Owner.FOREIGN:
+        if workspace_id is not None and session.owner is Owner.FOREIGN:
             search.sessions.append((session, workspace_id))
 
 
@@ -161,7 +161,7 @@ def _named(search: _Search, names: Collection[str]) -> list[tuple[Session, str]]
 
 
 def _identity(known: LedgerState, rows: LookupResult) -> tuple[object, ...]:
-    return (recognise(known.registry, rows).generation, rows.place, rows.schema)
+    return (recognise(known.registry, rows).generation, rows.identity.location, rows.identity.schema)
 
 
 def _has_row(rows: LookupResult, workspace_id: str) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.session import Owner
+from workspace_reaper.model.session import NO_OWNER, Owner
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.sessions import own_mark
+from workspace_reaper.operations.sessions import own_owner_id
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.registry import GROUP as REGISTRIES
@@ -89,7 +89,7 @@ def _locale(_reaper: Reaper) -> Iterator[Check]:
 
 def _sockets(reaper: Reaper) -> Iterator[Check]:
     try:
-        mark = own_mark(reaper)
+        mark = own_owner_id(reaper)
     except LedgerError:  # The check of the ledger reports it. The owners of sessions are unknown then.
         mark = None
     for terminal in reaper.terminals:
@@ -99,7 +99,7 @@ def _sockets(reaper: Reaper) -> Iterator[Check]:
 def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterator[Check]:
     """Check one socket. ``mark`` is our owner mark, None if it is unknown."""
     name = f"socket {terminal.socket}"
-    listing = terminal.observe(mark or "0")
+    listing = terminal.observe(mark or NO_OWNER)
     if isinstance(listing, Unknown):
         yield Check(name, FAIL, listing.reason, "fix this: until then nothing on this socket is reaped")
         return
@@ -110,7 +110,7 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterato
         return
     matcher = reaper.dependencies.matcher
     matching = [one for one in listing.sessions if matcher.workspace_id(terminal.socket, one.name) is not None]
-    foreign = [one for one in matching if mark is not None and one.stamp is Owner.FOREIGN]
+    foreign = [one for one in matching if mark is not None and one.owner is Owner.FOREIGN]
     managed = len(matching) - len(foreign)
     what = "managed" if mark is not None else "sessions that match by name (their owners are unknown without the ledger)"
     others = len(listing.sessions) - managed
@@ -133,12 +133,13 @@ def _database(reaper: Reaper) -> Iterator[Check]:
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
         yield Check("database", FAIL, answer.reason, _FIX_DATABASE)
-    elif not answer.total:
-        do = "check whether this is the host's own database"
-        yield Check("database", WARN, f"{answer.place}: {answer.schema}, no rows", do)
-    else:
+        return
+    what = f"{answer.identity.location}: {answer.identity.schema}"
+    if answer.total:
         rows = f"more than {answer.total - 1}" if answer.capped else str(answer.total)
-        yield Check("database", OK, f"{answer.place}: {answer.schema}, {rows} rows")
+        yield Check("database", OK, f"{what}, {rows} rows")
+    else:
+        yield Check("database", WARN, f"{what}, no rows", "check whether this is the host's own database")
 
 
 def _state_dir(reaper: Reaper) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import CannotRestore, NoSuchReap, UnreadableSocket
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
@@ -89,7 +89,7 @@ def _known_ids(reaps: Sequence[Reap]) -> str:
 
 def why_not_restorable(reap: Reap, store: SnapshotStore) -> str | None:
     """Return why the session cannot be restored, or None if its snapshot is still there."""
-    if reap.outcome != "reaped":
+    if reap.outcome is not Outcome.REAPED:
         return f"it was not reaped ({reap.outcome})"
     if reap.snapshot is not None:
         return printable(reap.snapshot)
@@ -150,8 +150,8 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     name = snapshot.session if name is None else name
     terminal = TmuxTerminal(snapshot.key.socket)
     with reaper.reading() as ledger:
-        owner = ledger.registry().stamp
-    server_pid = _check_name(terminal, owner, name)
+        owner_id = ledger.registry().owner_id
+    server_pid = _check_name(terminal, owner_id, name)
     directories, notes = _directories(snapshot, force=force)
     try:
         return _rebuild(reaper, terminal, snapshot, directories, notes, name=name, run=run, server_pid=server_pid)
@@ -211,13 +211,13 @@ def _differences(snapshot: SessionSnapshot, rebuilding: SessionRebuild, name: st
         )
 
 
-def _check_name(terminal: TmuxTerminal, owner: str, name: str) -> int | None:
+def _check_name(terminal: TmuxTerminal, owner_id: str, name: str) -> int | None:
     """Return the pid of the server, None without one. Raises ``CannotRestore`` if a session has this name.
 
     The names are compared here and not by tmux: the target ``=name`` matches other sessions too if the name has a ``:``. tmux
     itself refuses a name that is taken later.
     """
-    listing = terminal.observe(owner, panes=False)
+    listing = terminal.observe(owner_id, panes=False)
     if isinstance(listing, Unknown):
         raise UnreadableSocket(printable(listing.reason))
     if name in {row.name for row in listing.sessions} | {row.session for row in listing.unreadable}:

@@ -17,7 +17,7 @@ from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanag
 from workspace_reaper.sweep.report import SessionReport, printable
 from workspace_reaper.tmux import socket_path
 
-__all__ = ["explain_session", "keep_session", "own_mark", "selected_terminals"]
+__all__ = ["explain_session", "keep_session", "own_owner_id", "selected_terminals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,14 @@ def keep_session(reaper: Reaper, name: str, socket: str | None = None, *, on: bo
 
 
 def _why_unmanaged(session: Session) -> str:
-    if session.stamp is Owner.FOREIGN:
+    if session.owner is Owner.FOREIGN:
         return "it carries another reaper's owner mark"
     return "its name matches no configured pattern on this socket"
 
 
 def _search(reaper: Reaper, name: str, socket: str | None) -> _Search:
     """Search one configured socket, or all, for a session."""
-    search, mark = _Search(name), own_mark(reaper)
+    search, mark = _Search(name), own_owner_id(reaper)
     for terminal in selected_terminals(reaper, socket):
         listing = terminal.observe(mark)
         if isinstance(listing, Unknown):
@@ -174,10 +174,10 @@ def selected_terminals(reaper: Reaper, socket: str | None) -> Sequence[Terminal]
     return chosen
 
 
-def own_mark(reaper: Reaper) -> str:
+def own_owner_id(reaper: Reaper) -> str:
     """Return the owner mark of this reaper's registry.
 
     Raises ``LedgerError``: without the ledger, our own mark is unknown. Before the first sweep no session carries it.
     """
     with reaper.reading() as ledger:
-        return ledger.registry().stamp
+        return ledger.registry().owner_id

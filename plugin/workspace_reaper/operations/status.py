@@ -127,7 +127,7 @@ def _announced(state: LedgerState, entries: Sequence[Mapping[str, Any]], undo_wi
     found, times = [], AgeClock(state.clock.lapses)
     for (key, finding), sighting in sorted(state.sightings.items()):
         entry = known.get((key.socket, key.session_id), {})
-        if finding is Finding.ANNOUNCED and entry.get("outcome") != "reaped":
+        if finding is Finding.ANNOUNCED and entry.get("outcome") != Outcome.REAPED.value:
             found.append(
                 {
                     "socket": key.socket,

@@ -30,10 +30,10 @@ def cancel_announcement(reaper: Reaper) -> Sequence[str]:
         return ()
     now = reaper.dependencies.clock.now()
     with reaper.writing() as ledger:
-        found, owner = _announced(ledger, now), ledger.registry().stamp
+        found, owner_id = _announced(ledger, now), ledger.registry().owner_id
         names: dict[SessionKey, str] = {}
         for terminal in reaper.terminals:
-            names |= _living_names(terminal, owner, [key for key in found if key.socket == terminal.socket])
+            names |= _living_names(terminal, owner_id, [key for key in found if key.socket == terminal.socket])
         if not names:
             return ()
         at = max(found[key] for key in names)
@@ -57,13 +57,13 @@ def _announced(ledger: Ledger, now: float) -> dict[SessionKey, float]:
     return {key: sighting.first_at for (key, finding), sighting in sightings.items() if finding is Finding.ANNOUNCED}
 
 
-def _living_names(terminal: Terminal, owner: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
+def _living_names(terminal: Terminal, owner_id: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
     """Return the printable names of the sessions that may be alive. The ledger also has those that have ended since the last
     full sweep."""
     if not keys:
         return {}
     names = {key: printable(f"{key.session_id} on {key.socket}") for key in keys}
-    listing = terminal.observe(owner, panes=False)
+    listing = terminal.observe(owner_id, panes=False)
     if not isinstance(listing, Listing):
         return names
     there = {session.key: printable(session.name) for session in listing.sessions}

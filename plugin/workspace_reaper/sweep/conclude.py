@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.reap import ReapResult
+from workspace_reaper.model.reap import Outcome, ReapResult
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
@@ -36,7 +36,7 @@ def conclude(context: SweepContext, recheck: Recheck, candidates: Sequence[ReapC
             pending = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             if pending:
                 shown |= _verify(context, recheck, terminal, pending)
-        reaped = [one for one in candidates if one.entry.outcome == "reaped"]
+        reaped = [one for one in candidates if one.entry.outcome is Outcome.REAPED]
         if reaped:
             _terminate(context, shown, reaped)
     with seconds.step("record"):
@@ -64,7 +64,7 @@ def _verify(
             candidate.fail("tmux reported the kill, but still lists the session")
         else:
             # Without a listing the answer of the guard counts: the server gives it after the kill.
-            candidate.entry.outcome = "reaped"
+            candidate.entry.outcome = Outcome.REAPED
     servers = {candidate.key.server_pid for candidate in pending}
     return {server: shown_panes(listing, server, context.dependencies.processes) for server in servers}
 
@@ -111,6 +111,6 @@ def _record_results(context: SweepContext, candidates: Sequence[ReapCandidate]) 
         context.report.unknown.append(Unknown(Source.LEDGER, str(error)))
         return
     notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results)
-    alive = [one.reap_id for one in known if one.entry.outcome != "reaped" and one.snapshot is None]
+    alive = [one.reap_id for one in known if one.entry.outcome is not Outcome.REAPED and one.snapshot is None]
     if alive and context.dependencies.snapshots is not None:
         context.dependencies.snapshots.discard(alive)

@@ -9,7 +9,7 @@ from typing import Any
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Clock, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
 from workspace_reaper.model.process import Details, ProcessKey
-from workspace_reaper.model.reap import Intent, ProcessCleanup, RecordedProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult, Reason
@@ -139,7 +139,7 @@ class ReapCandidate:
     @property
     def is_concluded(self) -> bool:
         """Whether the outcome is known."""
-        return self.entry.outcome != "none"
+        return self.entry.outcome is not Outcome.NONE
 
     @property
     def recorded_processes(self) -> tuple[RecordedProcess, ...]:
@@ -152,11 +152,11 @@ class ReapCandidate:
 
     def spare(self, why: str) -> None:
         """Mark the session as spared, with the reason."""
-        self.entry.outcome, self.entry.protected_by = "spared", why
+        self.entry.outcome, self.entry.protected_by = Outcome.SPARED, why
 
     def fail(self, why: str) -> None:
         """Mark the kill as failed, with the reason."""
-        self.entry.outcome, self.entry.protected_by = "failed", why
+        self.entry.outcome, self.entry.protected_by = Outcome.FAILED, why
 
     def _command(self, one: SessionProcess) -> str:
         known = self.details.get(one.process.key)

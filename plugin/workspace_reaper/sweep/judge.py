@@ -10,6 +10,7 @@ from ulid import ULID
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import UNDONE, CpuState, Finding, LedgerState
 from workspace_reaper.model.unknown import Unknown
@@ -195,7 +196,7 @@ def hold_all(context: SweepContext, seen: Observation, unknown: Unknown) -> None
     context.add_unknown(unknown)
     sessions = context.report.sessions
     for entry in sessions:
-        if entry.verdict is Verdict.REAP and entry.outcome == "none":
+        if entry.verdict is Verdict.REAP and entry.outcome is Outcome.NONE:
             entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
     judged = {entry.key for entry in sessions}
     for session, workspace_id in seen.sessions:

@@ -22,9 +22,6 @@ _WARNINGS = frozenset({"alarm", "breaker latched", "clock set", "registry change
 
 _ALARMS = frozenset({"alarm", "alarm over"})
 
-_LEVELS = {"reaped": logging.INFO, "spared": logging.INFO, "failed": logging.ERROR}
-"""Outcomes that are logged."""
-
 
 def log_event(level: int, message: str, /, **fields: object) -> None:
     """Log a message that is complete by itself, with unprintable characters escaped.
@@ -44,9 +41,12 @@ class SweepLog:
 
     def write(self, report: SweepReport) -> None:
         """Log what this sweep did, and what it could not read."""
+        from workspace_reaper.model.reap import Outcome
+
+        levels = {Outcome.REAPED: logging.INFO, Outcome.SPARED: logging.INFO, Outcome.FAILED: logging.ERROR}
         for entry in report.sessions:
-            if entry.outcome in _LEVELS:
-                log_event(_LEVELS[entry.outcome], _sentence(entry), **_fields(entry))
+            if entry.outcome in levels:
+                log_event(levels[entry.outcome], _sentence(entry), **_fields(entry))
         for event in report.events:
             level = logging.WARNING if event.kind in _WARNINGS else logging.INFO
             # The detail of an alarm begins with its name.
@@ -83,7 +83,7 @@ def _sentence(entry: SessionReport) -> str:
 
 def _fields(entry: SessionReport) -> dict[str, object]:
     return {
-        "event": entry.outcome,
+        "event": entry.outcome.value,
         "socket": entry.socket,
         "session": entry.session,
         "workspace": entry.workspace_id,

@@ -18,11 +18,11 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
     suspects = context.request.suspects or {}
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
     ids = sorted({*seen.workspace_ids, *suspects, *interrupted})
-    rows = context.dependencies.registry.look_up(ids, ledger_state.registry.oldest)
+    rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows
     context.report.registry = {
-        "identity": f"{rows.schema} {rows.place}",
+        "identity": f"{rows.identity.schema} {rows.identity.location}",
         "generation": recognise(ledger_state.registry, rows).generation,
         "rows": rows.total,
         "rows_capped": rows.capped,

@@ -20,13 +20,13 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
         unmarked = [
             session.key
             for session, workspace_id in seen.sessions
-            if session.stamp is Owner.NONE
+            if session.owner is Owner.NONE
             and workspace_id in builder.recognised
             and session.key.socket == terminal.socket
             and session.key not in selected
         ]
         if unmarked:
-            terminal.mark(unmarked, builder.memory.registry.stamp)
+            terminal.mark(unmarked, builder.memory.registry.owner_id)
 
 
 def mark_announced(context: SweepContext, announcements: Announcements) -> None:

@@ -67,19 +67,19 @@ class Observation:
 def observe(
     terminals: Sequence[Terminal],
     matcher: SessionMatcher,
-    owner: str,
+    owner_id: str,
     only: Collection[str] | None,
     table: Callable[[], ProcessTable | Unknown] | None = None,
 ) -> Observation:
     """List every socket once, and read the process ``table`` meanwhile if it is given.
 
-    A socket that cannot be read is Unknown; the other sockets are still listed. ``owner`` is the owner mark that counts as
+    A socket that cannot be read is Unknown; the other sockets are still listed. ``owner_id`` is the owner mark that counts as
     ours.
     """
     observation = Observation()
     reading = run_in_background(table, "workspace-reaper processes") if table else None
     for terminal in terminals:
-        listing = terminal.observe(owner)
+        listing = terminal.observe(owner_id)
         if isinstance(listing, Unknown):
             observation.unknown.append(listing)
             observation.everything = False

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from workspace_reaper.model.ports import Plugins
-from workspace_reaper.model.reap import Vetoes
+from workspace_reaper.model.reap import Outcome, Vetoes
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -111,7 +111,7 @@ def notify_reaped(plugins: Plugins, intents: Sequence[Intent], results: Sequence
     """Notify the plugins of each reaped session. Its outcome is in the ledger already, so it is notified once."""
     known = {intent.reap_id: intent for intent in intents}
     for result in results:
-        if result.outcome == "reaped":
+        if result.outcome is Outcome.REAPED:
             plugins.reaped(as_reaped(known[result.reap_id], result))
 
 
@@ -157,7 +157,7 @@ def as_reaped(intent: Intent, result: ReapResult) -> Reaped:
         session=intent.session,
         workspace_id=intent.workspace_id,
         reason=intent.reason,
-        outcome="reaped",
+        outcome=result.outcome.value,
         freed_bytes=result.aftermath.freed_bytes,
         survivors=tuple(asdict(survivor) for survivor in result.aftermath.survivors),
         ended=tuple(asdict(ended) for ended in result.aftermath.ended),

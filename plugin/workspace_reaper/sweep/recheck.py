@@ -34,7 +34,7 @@ class Recheck:
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
         """List the sessions of the socket once more. See ``list_again``."""
-        return list_again(self._context, terminal, self._registry.stamp, panes=panes, only=only)
+        return list_again(self._context, terminal, self._registry.owner_id, panes=panes, only=only)
 
     def guards(self, listing: Listing | Unknown, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
         """Return a guard for each candidate that is selected again for the same reason, or what could not be read."""
@@ -44,7 +44,7 @@ class Recheck:
         if not listing.answered and self._dependencies.processes.may_live(server_pid, None):
             return unlinked(listing.socket, server_pid)
         ids = sorted({candidate.entry.workspace_id for candidate in batch})
-        rows = self._dependencies.registry.look_up(ids, self._registry.oldest)
+        rows = self._dependencies.registry.look_up(ids, self._registry.identity.sentinels)
         if isinstance(rows, Unknown):
             return rows
         changed = change_of_identity(self._registry, rows)
@@ -105,10 +105,10 @@ class Recheck:
 
 
 def list_again(
-    context: SweepContext, terminal: Terminal, owner: str, *, panes: bool, only: Collection[str] = ()
+    context: SweepContext, terminal: Terminal, owner_id: str, *, panes: bool, only: Collection[str] = ()
 ) -> Listing | Unknown:
     """List the sessions of the socket once more. Rows that cannot be read are reported like those of the first listing."""
-    listing = terminal.observe(owner, panes=panes, only=only)
+    listing = terminal.observe(owner_id, panes=panes, only=only)
     if isinstance(listing, Listing):
         for row in listing.unreadable:
             context.add_unknown(row)

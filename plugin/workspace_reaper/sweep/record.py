@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import Alarm, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
@@ -100,9 +101,9 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
         if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
         # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
-        is_alive = is_condemned(entry.judgement) and entry.outcome != "reaped"
+        is_alive = is_condemned(entry.judgement) and entry.outcome is not Outcome.REAPED
         sightings.set(entry.key, Finding.CONDEMNED, holds=is_alive)
-        if entry.outcome == "failed":
+        if entry.outcome is Outcome.FAILED:
             sightings.bump(entry.key, Finding.FAILED)
         elif not is_alive:
             sightings.set(entry.key, Finding.FAILED, holds=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from workspace_reaper.model.reap import Intent, ProcessCleanup, ReapResult, SurvivingProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Unknown
@@ -27,18 +27,18 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
     """
     intents, dependencies = ledger_state.open_intents, context.dependencies
     spared, missing = by_presence(intents, seen.listings)
-    _, gone = by_presence(missing, list(_list_missing(context, ledger_state.registry.stamp, missing)))
+    _, gone = by_presence(missing, list(_list_missing(context, ledger_state.registry.owner_id, missing)))
     cleanups = _clean_up(context, gone, seen, rows)
     snapshots = dependencies.snapshots
     if snapshots is not None:
         snapshots.discard([intent.reap_id for intent in spared])
     now = dependencies.clock.now()
-    results = [ReapResult(intent.reap_id, now, "spared", "interrupted before the kill") for intent in spared]
+    results = [ReapResult(intent.reap_id, now, Outcome.SPARED, "interrupted before the kill") for intent in spared]
     for intent in gone:
         is_kept = snapshots is not None and snapshots.has(intent.reap_id)
         snapshot = None if is_kept else "interrupted before it was taken"
         why = "found gone after an interruption"
-        results.append(ReapResult(intent.reap_id, now, "reaped", why, cleanups[intent.reap_id], snapshot))
+        results.append(ReapResult(intent.reap_id, now, Outcome.REAPED, why, cleanups[intent.reap_id], snapshot))
     context.ledger.record_results(results)
     notify_reaped(dependencies.plugins, intents, results)
 

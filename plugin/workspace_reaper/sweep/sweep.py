@@ -10,6 +10,7 @@ from ulid import ULID
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock, Verdict
@@ -95,7 +96,7 @@ class Sweep:
         self.report.seconds.judge = perf_counter() - started
         if self._request.dry_run:
             for candidate in candidates:
-                candidate.entry.outcome = "would-reap"
+                candidate.entry.outcome = Outcome.WOULD_REAP
             return
         self._record_before_kills(builder, announcements, rows)
         started = perf_counter()
@@ -111,8 +112,8 @@ class Sweep:
         counts_cpu = self._request.full and IdleClock.CPU in self._context.settings.thresholds.idle_clocks
         is_due = counts_cpu and self._context.state.sample_interval.is_due(perf_counter())
         table = dependencies.processes.glance if is_due else None
-        owner = ledger.registry().stamp
-        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner, self._request.suspects, table)
+        owner_id = ledger.registry().owner_id
+        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, self._request.suspects, table)
         self.report.unmanaged, self.report.unknown = seen.unmanaged, seen.unknown
         hold_unreadable(self._context, seen)
         ledger_state = ledger.load_state(seen.workspace_ids, dependencies.clock.now())
@@ -190,7 +191,7 @@ class Sweep:
             record.save(self._context, record.after_kills(builder, self.report, limits, now), before)
             record.prune_snapshots(self._context, before)
         elif self.report.complete:
-            left = {entry.workspace_id for entry in self.report.sessions if entry.outcome != "reaped"}
+            left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
             settled = before.testimony.keys() & (self._request.suspects or {}).keys() - left
             record.save(self._context, StateChanges(settled=frozenset(settled)))
 

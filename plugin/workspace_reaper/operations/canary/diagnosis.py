@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workspace_reaper.model.errors import ReaperError
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.verdict import Protection
 from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -52,7 +53,7 @@ class CanaryFailed(ReaperError):
 
 def is_waiting(entry: SessionReport) -> bool:
     """Return whether only protections that end by themselves hold the session."""
-    if entry.outcome == "spared":
+    if entry.outcome is Outcome.SPARED:
         return entry.protected_by == Protection.ACTIVE.value
     held = entry.judgement.protected_by if entry.judgement is not None else ()
     # A session is also held, without a judgement of that, because something could not be read.
@@ -67,7 +68,7 @@ def why_not_reaped(report: SweepReport, entry: SessionReport | None) -> CanaryFa
     if entry is None:
         do = "look at tmux's hooks, which may rename sessions: tmux show-hooks -g"
         return CanaryFailed(f"the sweep did not find the session{unread}", do)
-    if entry.outcome == "reaped":
+    if entry.outcome is Outcome.REAPED:
         return None
     by = entry.protected_by or "nothing"
     if entry.verdict is Verdict.KEEP:

@@ -88,7 +88,7 @@ class CanaryProbe:
         try:
             ledger.record_named(self._token.workspace_id, self._dependencies.clock.now())
             started = perf_counter()
-            with self._terminal.session(ledger.registry().stamp) as failure:
+            with self._terminal.session(ledger.registry().owner_id) as failure:
                 if failure is not None:
                     raise CanaryFailed(f"the session could not be created: {failure.reason}", "fix this, then try again")
                 self._check()

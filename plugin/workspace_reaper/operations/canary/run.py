@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import Ledger, Plugins
+from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.state import Alarm, Event, StateChanges
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.canary.diagnosis import CanaryFailed
@@ -35,8 +36,6 @@ POLL = 0.2
 
 _EVENTS = 1000
 """The latest events that are searched for the last run."""
-
-_NO_MARK = "0"
 
 
 def run_canary(reaper: Reaper, stopping: Callable[[], bool] = lambda: False) -> list[Check]:
@@ -85,7 +84,7 @@ def _send(reaper: Reaper, socket: str, stopping: Callable[[], bool]) -> tuple[st
     """Send a canary to this socket. Returns the state, the detail, and what to do."""
     if stopping():
         raise Interrupted
-    listing = TmuxTerminal(socket).observe(_NO_MARK, panes=False)
+    listing = TmuxTerminal(socket).observe(NO_OWNER, panes=False)
     if isinstance(listing, Unknown):
         raise CanaryFailed(listing.reason, "fix this: until then nothing on this socket is reaped")
     if listing.server is None:
