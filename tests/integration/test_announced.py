@@ -289,7 +289,7 @@ def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: F
 
 def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_it(archived: Scene) -> None:
     undo(archived)
-    assert events(archived.world)[-1] == "announcement undone"
+    assert events(archived.world)[-1] == "announcement cancelled"
     archived.start()
     for hours in (0, 1, 24):
         archived.clock.seconds = hours * HOUR

@@ -64,7 +64,7 @@ def test_an_unmanaged_session_is_never_touched(one: tuple[World, str], on: bool,
         world.server.run("rename-session", "-t", session_id, "mine")
         name = "mine"
     world.server.set_option(session_id, "@reaper_keep", "theirs")
-    with pytest.raises(NoSuchSession, match="never touched"):
+    with pytest.raises(NoSuchSession, match="never reaped"):
         keep_session(world.plugin.reaper(), name, on=on)
     assert kept(world.server) == "theirs"
 
@@ -137,7 +137,7 @@ def test_a_session_that_goes_between_two_looks(one: tuple[World, str], front_tmu
     world, name = one
     world.server.new_session("other")
     front_tmux.rules(Rule("list-sessions", skip=1, drop=[name]))
-    with pytest.raises(NoSuchSession, match="went away"):
+    with pytest.raises(NoSuchSession, match="ended while it was looked at"):
         explain_session(world.plugin.reaper(), name)
 
 
@@ -185,7 +185,7 @@ def found(world: World) -> list[doctor.Check]:
 def test_the_doctor_leads_to_adopt(one: tuple[World, str]) -> None:
     world, name = one
     world.server.set_option(world.server.run("list-sessions", "-F", "#{session_id}"), "@workspace_owner", "abc")
-    [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
+    [check] = [check for check in found(world) if "another reaper's owner mark" in check.detail]
     assert name in check.detail
     assert "'workspace-reaper adopt'" in check.do
 
@@ -199,7 +199,7 @@ def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, 
     checks = {check.check: check for check in found(world)}
     socket = checks[f"socket {world.server.path}"]
     assert (socket.state, "1 sessions that match by name" in socket.detail) == ("OK", True)
-    assert not any("another registry" in check.detail for check in checks.values())
+    assert not any("another reaper" in check.detail for check in checks.values())
     assert checks["ledger"].state == "FAIL"
 
 
@@ -217,7 +217,7 @@ def test_a_state_dir_that_cannot_be_looked_at(one: tuple[World, str], tmp_path: 
     world, _ = one
     world.configure(state_dir=f"{tmp_path}{TOO_LONG}")
     [check] = [check for check in found(world) if check.check == "state_dir"]
-    assert (check.state, "can't be" in check.detail, bool(check.do)) == ("FAIL", True, True)
+    assert (check.state, "cannot be read" in check.detail, bool(check.do)) == ("FAIL", True, True)
 
 
 @pytest.mark.parametrize("missing", ["/no/such/place", "/etc/passwd/below"], ids=["missing", "below a file"])

@@ -179,7 +179,7 @@ class Reaper:
                 events[workspace_id] = suspects[text]
         if not events:
             return ()
-        self._write_or_log(lambda: self._record_events(events))
+        self._write_or_log(lambda: self.record_events(events))
         report = self.sweep(SweepRequest(suspects=events, stopping=stopping))
         is_replaced = replaced()
         if report.abstained is not None and not is_replaced:
@@ -199,8 +199,9 @@ class Reaper:
         except (LedgerError, SweepLocked) as error:
             log_event(logging.WARNING, str(error))
 
-    def _record_events(self, events: Mapping[str, WorkspaceEvent]) -> None:
-        """Record what hooks reported before the sweep begins: a crash must not lose it."""
+    def record_events(self, events: Mapping[str, WorkspaceEvent]) -> None:
+        """Record what hooks reported, before a sweep begins: a crash must not lose it. Raises ``LedgerError`` and
+        ``SweepLocked``."""
         if self.settings.enabled:
             now = self.dependencies.clock.now()
             with self.writing() as ledger:

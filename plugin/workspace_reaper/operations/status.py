@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.verdict import Reason
 from workspace_reaper.operations.reaper import Reaper

@@ -240,7 +240,7 @@ def test_only_plugins_can_be_joined() -> None:
     plugin = ReaperPlugin()
     with pytest.raises(TypeError, match=r"WorkspacePlugins or a pluggy\.PluginManager, not list"):
         plugin.join([])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="the manager has no"):
+    with pytest.raises(ValueError, match="the manager lacks"):
         plugin.join(pluggy.PluginManager("workspace_server"))
 
 
