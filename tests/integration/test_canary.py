@@ -274,7 +274,11 @@ def test_what_is_kept_for_ever_is_ended_all_the_same(world: World, neighbours: N
 
 @pytest.mark.parametrize(
     ("hook", "why"),
-    [("rename-session stolen", "could not be created"), ("kill-session", "could not be created"), ("split-window 'sleep 100'", "")],
+    [
+        ("rename-session stolen", "could not be created"),
+        ("kill-session", "could not be created"),
+        ("split-window 'sleep 100'", ""),
+    ],
     ids=["renamed", "killed", "split"],
 )
 def test_a_hook_that_has_its_way_with_new_sessions(world: World, neighbours: Neighbours, hook: str, why: str) -> None:

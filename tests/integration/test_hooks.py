@@ -288,7 +288,12 @@ def test_a_line_is_a_sentence_and_its_record_has_fields(world: World, caplog: py
         f"reap={entry.reap_id} protected_by=None"
     )
     fields = record.fields  # type: ignore[attr-defined]
-    assert (fields["event"], fields["session"], fields["reap"], fields["protected_by"]) == ("reaped", entry.session, entry.reap_id, None)
+    assert (fields["event"], fields["session"], fields["reap"], fields["protected_by"]) == (
+        "reaped",
+        entry.session,
+        entry.reap_id,
+        None,
+    )
 
 
 def test_a_sweep_that_is_idle_says_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
