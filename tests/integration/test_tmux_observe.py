@@ -210,7 +210,7 @@ def test_one_invocation_and_no_word_of_ours_in_it(tmux_server: TmuxServer, front
 
 
 def test_a_bad_stamp_is_refused(tmux_server: TmuxServer) -> None:
-    with pytest.raises(ValueError, match="is no stamp"):
+    with pytest.raises(ValueError, match="invalid owner id"):
         TmuxTerminal(tmux_server.path).observe("}#{pid}")
 
 

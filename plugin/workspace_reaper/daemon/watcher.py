@@ -229,9 +229,6 @@ class InitialRead:
         self._feed.close()
 
 
-_NO_STAMP = "0"
-
-
 class LivingSessions:
     """Asks these sockets (absolute paths) with terminals of its own: one is for one thread at a time."""
 
@@ -243,7 +240,7 @@ class LivingSessions:
         """The ids that sessions are named for, whoever owns these; None if a socket could not be read."""
         found: set[str | None] = set()
         for terminal in self._terminals:
-            listing = terminal.observe(_NO_STAMP, panes=False)
+            listing = terminal.observe(None, panes=False)
             if isinstance(listing, Unknown):
                 return None
             named = [session.name for session in listing.sessions] + [unknown.session or "" for unknown in listing.unreadable]

@@ -27,8 +27,8 @@ class Terminal(Protocol):
     def socket(self) -> str:
         """The absolute path of the socket."""
 
-    def observe(self, stamp: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        """List the sessions (and their panes) as they are now. ``stamp`` is the owner that counts as ours. ``only`` narrows
+    def observe(self, owner: str | None, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+        """List the sessions (and their panes) as they are now. ``owner`` is the owner id that counts as ours, None for no id. ``only`` narrows
         it to these session ids, and maybe some beside them."""
 
     def get_ready(self) -> None:
@@ -48,7 +48,7 @@ class Terminal(Protocol):
         """The last ``lines`` of each pane of these sessions: each session's panes, and then the session or why it failed.
         tmux is never busy with it for long. ``spool`` is a file to be overwritten; raises ``OSError`` for that file alone."""
 
-    def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
+    def mark(self, keys: Sequence[SessionKey], owner: str) -> None:
         """Set our stamp on the sessions that still have that identity and carry none. Best effort: the next full listing
         tells."""
 
@@ -59,7 +59,7 @@ class Terminal(Protocol):
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
         """The stamps that these sessions carry, None for what is no stamp; one that is gone is missing."""
 
-    def adopt(self, seen: Mapping[SessionKey, str], stamp: str | None) -> frozenset[SessionKey]:
+    def adopt(self, seen: Mapping[SessionKey, str], owner: str | None) -> frozenset[SessionKey]:
         """Set our stamp, or take the stamp off (None), where the session still has that identity and the stamp is still the one
         that was ``seen``; those that now are so."""
 

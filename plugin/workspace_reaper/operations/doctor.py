@@ -93,7 +93,7 @@ def _sockets(reaper: Reaper) -> Iterator[Check]:
 def _socket(reaper: Reaper, terminal: TmuxTerminal, stamp: str | None) -> Iterator[Check]:
     """``stamp`` is our own, None where it is not known."""
     name = f"socket {terminal.socket}"
-    listing = terminal.observe(stamp or "0")
+    listing = terminal.observe(stamp)
     if isinstance(listing, Unknown):
         yield Check(name, FAIL, listing.reason, "mend what it says; until then nothing on this socket is reaped")
         return

@@ -147,7 +147,7 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
                 for pane in panes:
                     old = readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=True)
                     text = chain(without_empty_end(old), [_note(snapshot, pane, run=run)])
-                    feeds.feed(pane.pane_id, rebuilding.default_command, text)
+                    feeds.write(pane.pane_id, rebuilding.default_command, text)
                 named = rebuilding.rename(name)
                 feeds.release()
     except CannotRestore as error:

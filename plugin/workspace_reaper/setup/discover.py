@@ -18,10 +18,6 @@ from workspace_reaper.tmux import TmuxTerminal, socket_path
 
 __all__ = ["Database", "FoundBy", "Machine", "Socket", "look_around"]
 
-_NO_OWNER = "0"
-
-"""A stamp that no registry has: whose sessions these are is not the question."""
-
 
 def look_around(environ: Mapping[str, str]) -> Machine:
     """The databases, sockets and sessions that the installed registries may have to do with. Raises for none of them."""
@@ -97,7 +93,7 @@ def _is_something(place: Path) -> bool:
 
 
 def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[FoundBy]) -> Socket:
-    listing = TmuxTerminal(path).observe(_NO_OWNER, panes=False)
+    listing = TmuxTerminal(path).observe(None, panes=False)
     if isinstance(listing, Unknown):
         return Socket(path, problem=listing.reason)
     names = tuple(session.name for session in listing.sessions)

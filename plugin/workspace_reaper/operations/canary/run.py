@@ -29,8 +29,6 @@ PATIENCE = 60.0
 
 GLANCE = 0.2
 
-_NO_STAMP = "0"
-
 
 def run_canary(reaper: Reaper, stopping: Callable[[], bool] = lambda: False) -> list[Check]:
     """One check for each socket: ``OK`` with the time that each step took, ``FAIL`` with why it lived, ``WARN`` where nothing
@@ -90,7 +88,7 @@ def _alone(reaper: Reaper, stopping: Callable[[], bool]) -> Iterator[None]:
 def _on(reaper: Reaper, socket: str, name: str, stopping: Callable[[], bool]) -> Check:
     if stopping():
         raise Interrupted
-    listing = TmuxTerminal(socket).observe(_NO_STAMP, panes=False)
+    listing = TmuxTerminal(socket).observe(None, panes=False)
     if isinstance(listing, Unknown):
         raise Failed(listing.reason, "mend what it says; until then nothing on this socket is reaped")
     if listing.server is None:
