@@ -47,8 +47,8 @@ from workspace_reaper.model.state import (
 )
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult
-from workspace_reaper.operations import sessions as operations
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.settings.types import expand_user
@@ -135,8 +135,8 @@ def written(session: Session) -> str:
         int(session.all_panes_dead),
         session.version,
         "".join(f"{one.window_id}={one.activity}={int(one.linked)}/" for one in session.windows),
-        int(session.stamp is not Owner.NONE),
-        int(session.stamp is Owner.OURS),
+        int(session.owner is not Owner.NONE),
+        int(session.owner is Owner.OURS),
         session.name,
     ]
     return "\t".join(map(str, ["S", *values]))
@@ -422,13 +422,13 @@ def test_a_ledger_with_any_value_in_any_column_is_understood_or_refused(
 
 
 def look_at_status(reaper: Reaper) -> None:
-    found = operations.status(reaper)
+    found = read_status(reaper)
     json.dumps(found.as_dict())
     shown(lambda: show_status(found))
 
 
 def look_at_history(reaper: Reaper) -> None:
-    reaps = operations.history(reaper, 10)
+    reaps = read_history(reaper, 10)
     for one in reaps:
         json.dumps(reap_as_json(one, restorable=False))
     shown(lambda: show_history([(one, False) for one in reaps]))

@@ -25,7 +25,7 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import SweepReport
 
@@ -38,7 +38,7 @@ def with_clock(world: World, clock: Later) -> World:
     """The world with a new reaper, as after a restart, by this clock."""
     world.configure()
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, clock=clock)
+    reaper.dependencies = replace(reaper.dependencies, clock=clock)
     return world
 
 
@@ -81,7 +81,7 @@ def night(world: World) -> Night:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["the same reaper", "restarted meanwhile"])
-def test_i34_a_clock_that_jumps_ahead_kills_nobody(night: Night, restarted: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_i34_a_clock_that_jumps_ahead_kills_no_session(night: Night, restarted: bool, caplog: pytest.LogCaptureFixture) -> None:
     night.clock.jumped = 8 * HOUR
     if restarted:
         with_clock(night.world, night.clock)
@@ -105,7 +105,7 @@ def test_i34_what_was_due_anyway_waits_for_one_sweep_and_says_why(night: Night) 
     night.clock.seconds = HOUR - 60
     night.sweep()
     night.clock.seconds, night.clock.jumped = HOUR + 10, 8 * HOUR
-    told = operations.explain_session(night.world.plugin.reaper(), session_name(night.world.schema, night.idle))
+    told = explain_session(night.world.plugin.reaper(), session_name(night.world.schema, night.idle))
     assert told.decided == "hold: idle, held by clock"
     report = night.sweep()
     assert (report.count("reaped"), {entry.protected_by for entry in report.sessions if entry.reason}) == (0, {"clock"})
@@ -118,7 +118,7 @@ def test_i34_idle_for_long_and_then_the_clock_is_set_back(night: Night) -> None:
     report = night.sweep()
     assert report.jumped == pytest.approx(-8 * HOUR, abs=2)
     assert {entry.protected_by for entry in report.sessions if entry.reason} == {"clock"}
-    why = operations.explain_session(night.world.plugin.reaper(), night.sessions[0])
+    why = explain_session(night.world.plugin.reaper(), night.sessions[0])
     assert "clock" not in why.decided, "the look after the sweep has noticed nothing"
     assert night.alive == 3
     assert night.sweep().count("reaped") == 3
@@ -133,7 +133,7 @@ def test_i34_activity_from_the_future_is_activity_until_it_has_passed(night: Nig
     assert night.sweep().count("reaped") == 3
 
 
-def test_i34_a_laptop_that_slept_for_the_night_kills_nobody(night: Night) -> None:
+def test_i34_a_laptop_that_slept_for_the_night_kills_no_session(night: Night) -> None:
     """It wakes, and the first sweep comes before anybody has typed a key."""
     night.clock.slept = 8 * HOUR
     report = night.sweep()
@@ -141,14 +141,14 @@ def test_i34_a_laptop_that_slept_for_the_night_kills_nobody(night: Night) -> Non
     with_clock(night.world, night.clock)
     night.clock.seconds, night.clock.slept = HOUR / 2, 16 * HOUR
     assert night.sweep().count("reaped") == 0
-    told = operations.explain_session(night.world.plugin.reaper(), night.sessions[0]).facts
+    told = explain_session(night.world.plugin.reaper(), night.sessions[0]).facts
     assert told["uncounted_seconds"] == pytest.approx(16 * HOUR, abs=5)
     assert told["idle_seconds"] == pytest.approx(HOUR / 2, abs=20)
     night.clock.seconds = HOUR + 10
     assert night.sweep().count("reaped") == 3
 
 
-def test_i34_a_clock_that_is_set_between_the_look_and_the_kill_kills_nobody(night: Night, erring: Erring) -> None:
+def test_i34_a_clock_that_is_set_between_the_listing_and_the_kill_kills_no_session(night: Night, erring: Erring) -> None:
     night.clock.seconds = HOUR + 10
     with erring(Rule("list-sessions", times=1, skip=1, hold="before")) as front:
         report = sweep_during(front, lambda: setattr(night.clock, "jumped", 8 * HOUR), night.sweep)
@@ -296,7 +296,7 @@ def test_i38_a_busy_kernel_without_a_client_is_not_idle(worlds: Worlds, cast: Ca
     wait_until(lambda: world.sweep() and not world.lives(idle))
     report = world.sweep()
     assert (world.lives(busy), world.entry(report, busy).reason) == (True, None)
-    told = operations.explain_session(world.plugin.reaper(), busy_id).facts["idle_clocks"]
+    told = explain_session(world.plugin.reaper(), busy_id).facts["idle_clocks"]
     assert [one["clock"] for one in told if one["decides"]] == ["cpu"]
     cast.say("enough")
     wait_until(lambda: world.sweep() and not world.lives(busy))

@@ -290,7 +290,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
     assert [(one["reason"], one["held_by"]) for one in explained["rules"] if one["holds"]] == [("idle", ["pinned"])]
     assert len(explained["rules"]) == 7
     assert explained["facts"]["server"]["pid"] == world.server.pid
-    assert {"created", "client_activity", "last_output", "attached_clients", "row", "stamp", "now"} <= explained["facts"].keys()
+    assert {"created", "client_activity", "last_output", "attached_clients", "row", "owner", "now"} <= explained["facts"].keys()
     done = reaper("explain", session_id)
     assert done.code == 0
     assert "decided: hold: idle, held by pinned" in done.out
@@ -366,7 +366,7 @@ def test_which_session_is_meant_must_be_certain(reaper: CommandLine, front_tmux:
     for wrong in (name[:-1], name[:-1] + "*", "=" + name, "", "$99"):
         assert reaper("keep", "--", wrong).code == 2
     done = reaper("keep", "not-ours")
-    assert (done.code, "never touched anyway" in done.err) == (2, True)
+    assert (done.code, "never reaped" in done.err) == (2, True)
     front_tmux.rules(Rule("list-sessions", exit_code=1, stderr="lost server\n"))
     for command in ("explain", "keep"):
         done = reaper(command, name)

@@ -18,7 +18,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["chosen_config", "close_plugins", "find_reaper", "load_plugin", "load_reaper"]
 
@@ -106,7 +106,7 @@ class _Lines(logging.Handler):
 
 
 def _say(text: str) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: it loads the rules
+    from workspace_reaper.sweep.report import printable
 
     sys.stderr.write(f"workspace-reaper: warning: {printable(text)}\n")
 

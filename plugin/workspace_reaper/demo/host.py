@@ -14,7 +14,7 @@ from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["Host", "Load", "load_reaper_alone"]
 
@@ -30,7 +30,7 @@ class Host:
     """``plugins`` is what a host needs to know of any plugin; ``reaper`` is for looking behind the scenes afterwards."""
 
     def __init__(self, database: Path, load: Load) -> None:
-        from workspace_reaper.registry.schemas.standard import create_tables  # noqa: PLC0415  late: it loads SQLModel
+        from workspace_reaper.registry.schemas.standard import create_tables
 
         create_tables(database)
         self._database = database

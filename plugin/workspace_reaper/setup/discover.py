@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import GROUP, Schema, load_schema, open_registry
@@ -93,7 +94,7 @@ def _is_something(place: Path) -> bool:
 
 
 def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[FoundBy]) -> Socket:
-    listing = TmuxTerminal(path).observe(None, panes=False)
+    listing = TmuxTerminal(path).observe(NO_OWNER, panes=False)
     if isinstance(listing, Unknown):
         return Socket(path, problem=listing.reason)
     names = tuple(session.name for session in listing.sessions)

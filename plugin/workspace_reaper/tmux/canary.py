@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.session import NO_OWNER, Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.tmux.client import LIMIT
-from workspace_reaper.tmux.commands import check_owner, end_line
+from workspace_reaper.tmux.commands import check_owner_id, end_line
 from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
@@ -60,19 +60,19 @@ class CanaryTerminal(TmuxTerminal):
         """Its identity, once tmux has reported it."""
 
     @contextmanager
-    def session(self, owner: str) -> Iterator[Unknown | None]:
-        """Create the session with the mark ``owner``, so that it is managed by no other reaper. Give the reason if that failed.
+    def session(self, owner_id: str) -> Iterator[Unknown | None]:
+        """Create the session with the mark ``owner_id``, so that no other reaper manages it. Give the reason if that failed.
 
         At the end of the block it is killed if it still exists. ``is_left`` says whether that failed.
         """
         try:
-            yield self._create(owner)
+            yield self._create(owner_id)
         finally:
             self.is_left = self.is_left and not self._end()
 
     def find(self) -> Session | Unknown | None:
         """Return the session as it is now; None if it certainly does not exist."""
-        listing = self.observe(None)
+        listing = self.observe(NO_OWNER)
         if isinstance(listing, Unknown):
             return listing
         for session in listing.sessions:
@@ -92,11 +92,11 @@ class CanaryTerminal(TmuxTerminal):
             return self._unknown(f"{self.socket} refuses connections, but the tmux server may be running.")
         return None
 
-    def _create(self, owner: str) -> Unknown | None:
+    def _create(self, owner_id: str) -> Unknown | None:
         target = f"'={self.name}:'"  # the id is not known before, and the name is unique
         lines = (
             f"new-session -d -P -F '{_CREATED_FORMAT}' -s {self.name} -n canary -x 80 -y 24 -c / -- {_PROGRAM}",
-            f"set-option -t {target} @workspace_owner {check_owner(owner)}",
+            f"set-option -t {target} @workspace_owner {check_owner_id(owner_id)}",
             # With other values in the user's configuration it would outlive its program, or end before it.
             f"set-option -w -t {target} remain-on-exit off",
             f"set-option -t {target} destroy-unattached off",

@@ -17,7 +17,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Guard, KillResult
 
 __all__ = [
-    "check_owner",
+    "check_owner_id",
     "check_session_id",
     "deadline_line",
     "end_line",
@@ -32,7 +32,7 @@ __all__ = [
     "take_line",
 ]
 
-_OWNER = re.compile(r"[0-9a-f]+")
+_OWNER_ID = re.compile(r"[0-9a-f]+")
 _NO_OWNER = "#{==:#{@workspace_owner},}"
 
 # Each function that makes a line raises ValueError for a value that must not enter a command.
@@ -61,9 +61,9 @@ def kill_line(guard: Guard) -> str:
     return _line(guard.key, kill, *terms, otherwise=spare)
 
 
-def mark_line(key: SessionKey, owner: str) -> str:
+def mark_line(key: SessionKey, owner_id: str) -> str:
     """Set ``@workspace_owner`` where it is empty."""
-    return _line(key, f"set-option -t {key.session_id}: @workspace_owner {check_owner(owner)}", _NO_OWNER)
+    return _line(key, f"set-option -t {key.session_id}: @workspace_owner {check_owner_id(owner_id)}", _NO_OWNER)
 
 
 def owner_line(key: SessionKey) -> str:
@@ -72,18 +72,18 @@ def owner_line(key: SessionKey) -> str:
     return _line(key, f'display-message -p -t {key.session_id}: "owner {key.session_id} {value}"')
 
 
-def take_line(key: SessionKey, seen: str, owner: str | None) -> str:
-    """Set ``@workspace_owner`` to ``owner``, or unset it, where it still is ``seen``; then print whether it is so.
+def take_line(key: SessionKey, seen: str, owner_id: str | None) -> str:
+    """Set ``@workspace_owner`` to ``owner_id``, or unset it, where it still is ``seen``; then print whether it is so.
 
     The comparison and the change are one command, so that an owner that marks the session in between loses nothing.
     """
     session_id = key.session_id
     change = f"-u -t {session_id}: @workspace_owner"
-    if owner is not None:
-        change = f"-t {session_id}: @workspace_owner {check_owner(owner)}"
-    result = f"#{{?#{{==:#{{@workspace_owner}},{owner or ''}}},1,0}}"
+    if owner_id is not None:
+        change = f"-t {session_id}: @workspace_owner {check_owner_id(owner_id)}"
+    result = f"#{{?#{{==:#{{@workspace_owner}},{owner_id or ''}}},1,0}}"
     command = f'set-option {change} ; display-message -p -t {session_id}: "taken {session_id} {result}"'
-    return _line(key, command, f"#{{==:#{{@workspace_owner}},{check_owner(seen)}}}")
+    return _line(key, command, f"#{{==:#{{@workspace_owner}},{check_owner_id(seen)}}}")
 
 
 def keep_line(key: SessionKey, *, on: bool) -> str:
@@ -106,11 +106,11 @@ def end_line(key: SessionKey) -> str:
     return _line(key, f"kill-session -t {key.session_id}")
 
 
-def check_owner(owner: str) -> str:
+def check_owner_id(owner_id: str) -> str:
     """Return the owner id. Raise ``ValueError`` unless it consists of lower-case hexadecimal digits."""
-    if not _OWNER.fullmatch(owner):
-        raise ValueError(f"invalid owner id {owner!r}: it must consist of the digits 0 to 9 and a to f")
-    return owner
+    if not _OWNER_ID.fullmatch(owner_id):
+        raise ValueError(f"{owner_id!r} is not an owner id: use only the digits 0 to 9 and a to f.")
+    return owner_id
 
 
 def check_session_id(key: SessionKey) -> str:
@@ -138,7 +138,7 @@ def read_owners(text: str) -> dict[str, str | None]:
     A value of ``@workspace_owner`` could forge a line. It gains nothing: ``take_line`` compares again inside tmux.
     """
     lines = re.findall(r"^owner (\$[0-9]+) (.*)$", text, re.MULTILINE)
-    return {session_id: owner if _OWNER.fullmatch(owner) else None for session_id, owner in lines}
+    return {session_id: owner if _OWNER_ID.fullmatch(owner) else None for session_id, owner in lines}
 
 
 def read_taken(text: str) -> frozenset[str]:

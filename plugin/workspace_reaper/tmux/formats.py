@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
-from workspace_reaper.tmux.commands import check_owner
+from workspace_reaper.tmux.commands import check_owner_id
 
 __all__ = [
     "PANE_FORMAT",
@@ -103,14 +103,9 @@ _SERVER_ROW = _row(SERVER_KIND, _SERVER_FIELDS)
 _WINDOW = re.compile(r"(@[0-9]+)=([0-9]+)=([01])/")
 
 
-def session_format(owner: str | None) -> str:
-    """Return the format of a session's row. Raise ``ValueError`` for what is not an owner id.
-
-    Args:
-        owner: The owner id that counts as ours. Without it no session's mark does.
-    """
-    # No ledger creates the id "0": it has 16 digits.
-    return _format(SESSION_KIND, _SESSION_FIELDS).replace("OWNER", "0" if owner is None else check_owner(owner))
+def session_format(owner_id: str) -> str:
+    """Return the format of a session's row. ``owner_id`` counts as ours. Raise ``ValueError`` for what is not an owner id."""
+    return _format(SESSION_KIND, _SESSION_FIELDS).replace("OWNER", check_owner_id(owner_id))
 
 
 def range_filter(session_ids: Collection[str]) -> str:
@@ -168,7 +163,7 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        stamp=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
+        owner=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,

@@ -14,7 +14,7 @@ from workspace_reaper.model.verdict import Guard, KillResult, KillResults
 from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
 from workspace_reaper.tmux.client import LIMIT, Client, Completed
 from workspace_reaper.tmux.commands import (
-    check_owner,
+    check_owner_id,
     check_session_id,
     deadline_line,
     keep_line,
@@ -59,9 +59,9 @@ class TmuxTerminal:
     def socket(self) -> str:
         return self._socket
 
-    def observe(self, owner: str | None, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
         narrow = ["-f", range_filter(only)] if only else []
-        commands = ["list-sessions", *narrow, "-F", session_format(owner), ";", "display-message", "-p", SERVER_FORMAT]
+        commands = ["list-sessions", *narrow, "-F", session_format(owner_id), ";", "display-message", "-p", SERVER_FORMAT]
         if panes:
             commands += [";", "list-panes", "-a", *narrow, "-F", PANE_FORMAT]
         if refusal := not_ours(self._socket):
@@ -100,9 +100,9 @@ class TmuxTerminal:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None)
 
-    def mark(self, keys: Sequence[SessionKey], owner: str) -> None:
-        check_owner(owner)
-        self._send(keys, (mark_line(key, owner) for key in keys))
+    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
+        check_owner_id(owner_id)
+        self._send(keys, (mark_line(key, owner_id) for key in keys))
 
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
         completed = self._send(keys, map(owner_line, keys))
@@ -111,8 +111,8 @@ class TmuxTerminal:
         found = read_owners(completed.stdout)
         return {key: found[key.session_id] for key in keys if key.session_id in found}
 
-    def adopt(self, seen: Mapping[SessionKey, str], owner: str | None) -> frozenset[SessionKey]:
-        completed = self._send(seen, (take_line(key, before, owner) for key, before in seen.items()))
+    def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
+        completed = self._send(seen, (take_line(key, before, owner_id) for key, before in seen.items()))
         taken = read_taken(completed.stdout)
         return frozenset(key for key in seen if key.session_id in taken)
 

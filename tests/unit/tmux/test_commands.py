@@ -10,7 +10,7 @@ import pytest
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Guard, KillResult
 from workspace_reaper.tmux.commands import (
-    check_owner,
+    check_owner_id,
     keep_line,
     kill_line,
     mark_line,
@@ -97,12 +97,12 @@ def test_only_ids_and_numbers_enter_a_command(guard: Guard) -> None:
         kill_line(guard)
 
 
-@pytest.mark.parametrize("owner", ["", "g", "AB", "a b", "ab\n", "}"])
-def test_an_owner_id_is_hexadecimal(owner: str) -> None:
-    with pytest.raises(ValueError, match="invalid owner id"):
-        check_owner(owner)
-    with pytest.raises(ValueError, match="invalid owner id"):
-        mark_line(KEY, owner)
+@pytest.mark.parametrize("owner_id", ["", "g", "AB", "a b", "ab\n", "}"])
+def test_an_owner_id_is_hexadecimal(owner_id: str) -> None:
+    with pytest.raises(ValueError, match="is not an owner id"):
+        check_owner_id(owner_id)
+    with pytest.raises(ValueError, match="is not an owner id"):
+        mark_line(KEY, owner_id)
 
 
 def test_marking_and_keeping_ask_for_the_identity() -> None:
@@ -113,22 +113,22 @@ def test_marking_and_keeping_ask_for_the_identity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "change", "result"),
+    ("owner_id", "change", "result"),
     [
         ("0ab", "set-option -t $5: @workspace_owner 0ab", "#{==:#{@workspace_owner},0ab}"),
         (None, "set-option -u -t $5: @workspace_owner", "#{==:#{@workspace_owner},}"),
     ],
     ids=["ours", "none"],
 )
-def test_taking_over_asks_for_the_owner_that_was_seen(owner: str | None, change: str, result: str) -> None:
-    line = take_line(KEY, "feed", owner)
+def test_taking_over_asks_for_the_owner_that_was_seen(owner_id: str | None, change: str, result: str) -> None:
+    line = take_line(KEY, "feed", owner_id)
     assert terms_of(line) == [*IDENTITY[:3], "#{==:#{@workspace_owner},feed}"]
     assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{result},1,0}}\"'" in line
     assert terms_of(owner_line(KEY)) == IDENTITY[:3]
     for bad in ("", "a b", "}"):
-        with pytest.raises(ValueError, match="invalid owner id"):
-            take_line(KEY, bad, owner)
-        with pytest.raises(ValueError, match="invalid owner id"):
+        with pytest.raises(ValueError, match="is not an owner id"):
+            take_line(KEY, bad, owner_id)
+        with pytest.raises(ValueError, match="is not an owner id"):
             take_line(KEY, "feed", bad)
 
 
