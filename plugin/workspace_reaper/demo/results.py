@@ -68,7 +68,7 @@ def session_ending(
         word = {"hold": "held", "keep": "kept"}.get(entry["verdict"], entry["outcome"])
         return Ending(word, ", ".join(filter(None, (entry["reason"], entry["protected_by"]))) or "no reason holds")
     if explained is not None and explained.entry["verdict"] == "unmanaged":
-        return Ending("ignored", _UNMANAGED.get(explained.facts["stamp"], "unmanaged"))
+        return Ending("ignored", _UNMANAGED.get(explained.facts["owner"], "unmanaged"))
     return Ending("unreported", "not in the report")
 
 

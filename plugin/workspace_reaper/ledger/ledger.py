@@ -40,7 +40,7 @@ class SqliteLedger:
 
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
         self._who = {"name": registry_name, "location": location}
-        self._fresh_stamp = secrets.token_hex(8)
+        self._fresh_owner_id = secrets.token_hex(8)
         self._samples = SamplesText()
         self._store = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
         try:
@@ -54,7 +54,7 @@ class SqliteLedger:
         self._store.close()
 
     def registry(self) -> RegistryState:
-        """What is remembered of the registry. Where nothing may be written and nothing was, its stamp is a new one that is
+        """What is remembered of the registry. Where nothing may be written and nothing was, its owner id is a new one that is
         not kept."""
         return self._read(lambda connection: self._registry(connection)[1])
 
@@ -153,14 +153,14 @@ class SqliteLedger:
         if self._store.read_only or self._registry(connection)[0] != _NO_ROW:
             connection.rollback()
             return
-        fresh = codec.registry_row(RegistryState(self._fresh_stamp))
-        connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_stamp, **fresh})
+        fresh = codec.registry_row(RegistryState(self._fresh_owner_id))
+        connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_owner_id, **fresh})
         connection.commit()
 
     def _registry(self, connection: Connection) -> tuple[int, RegistryState]:
         row = connection.execute(sql.FIND_REGISTRY, self._who).one_or_none()
         if row is None:
-            return _NO_ROW, RegistryState(self._fresh_stamp)
+            return _NO_ROW, RegistryState(self._fresh_owner_id)
         return row[0], sound(codec.registry(row[1:]))
 
     def _memory(self, connection: Connection, ids: Collection[str], now: float) -> LedgerState:

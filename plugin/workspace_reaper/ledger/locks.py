@@ -120,7 +120,7 @@ class InstanceLock:
 @contextmanager
 def _locked(path: Path, wait: float) -> Iterator[bool]:
     """The lock on this file; False if another holds it for longer than ``wait`` seconds. ``LedgerError``: it can't be made."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415  late: importing this package stays light
+    from filelock import FileLock, Timeout
 
     # An object of its own for each holder, thus an open file of its own: between threads, too, the kernel decides.
     # A soft lock (on file systems without flock) would outlive a crash. Forks are safe from filelock 3.30 on.
