@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workspace_reaper.cli.bootstrap import Json, load_reaper
+from workspace_reaper.cli.bootstrap import load_reaper
 from workspace_reaper.cli.sweep import confirm
 from workspace_reaper.cli.tables import show_unknown
 from workspace_reaper.util.console import print_json, print_table, say

@@ -65,7 +65,7 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    config: Annotated[  # noqa: ARG001  read by ``chosen_config``
+    config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help="Configuration file (default: the one of this user, if it exists)."),
     ] = None,

@@ -21,7 +21,9 @@ def init(
     *,
     write: Annotated[
         bool,
-        typer.Option("--write", help="Write the file without asking. Otherwise it asks on a terminal, and elsewhere only shows it."),
+        typer.Option(
+            "--write", help="Write the file without asking. Without this option a terminal is required."
+        ),
     ] = False,
     output: Annotated[
         Path | None,

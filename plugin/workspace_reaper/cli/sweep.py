@@ -9,7 +9,7 @@ import typer
 
 from workspace_reaper.cli import tables
 from workspace_reaper.cli.bootstrap import Json, chosen_config, load_plugin, usage_error
-from workspace_reaper.util.console import complain, print_json, progress, say
+from workspace_reaper.util.console import complain, print_json, progress
 
 if TYPE_CHECKING:
     from workspace_reaper.model.session import SessionKey
@@ -28,7 +28,7 @@ def sweep(
         bool,
         typer.Option(
             "--approve",
-            help="Show the sessions that only the breaker or failed kills hold back, ask, and allow exactly these to be reaped.",
+            help="Show the sessions that only the breaker or failed kills hold back, ask, and reap exactly these.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
@@ -77,7 +77,7 @@ def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[frozenset[Ses
         tables.show_unknown(report.unknown)
         tables.show_held(held)
     if held and not yes:
-        confirm(f"Allow exactly these {len(held)} sessions to be reaped?", preview="workspace-reaper sweep --dry-run")
+        confirm(f"Reap exactly these {len(held)} sessions?", preview="workspace-reaper sweep --dry-run")
     return frozenset(entry.key for entry in held if entry.key), report
 
 
