@@ -16,8 +16,8 @@ from workspace_reaper.util.text import printable
 
 if TYPE_CHECKING:
     from workspace_reaper.model.session import SessionKey
-    from workspace_reaper.operations.adopt import Adoptable, Found
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.adopt import Adoptable, AdoptableSessions
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["adopt"]
 
@@ -68,7 +68,7 @@ def adopt(
     raise typer.Exit(1 if is_wanted and len(taken) < len(able) else 3 if found.unknown else 0)
 
 
-def _show(reaper: Reaper, found: Found) -> None:
+def _show(reaper: Reaper, found: AdoptableSessions) -> None:
     show_unknown(found.unknown)
     rows = [
         (
@@ -104,7 +104,7 @@ def _show_result(able: list[Adoptable], taken: Set[SessionKey]) -> None:
             say(f"LEFT {one.session.name}: the session, its mark or the registry has changed since it was shown; try again")
 
 
-def _as_json(found: Found, taken: Set[SessionKey], *, tried: bool) -> dict[str, Any]:
+def _as_json(found: AdoptableSessions, taken: Set[SessionKey], *, tried: bool) -> dict[str, Any]:
     sessions = [
         {
             "socket": one.key.socket,

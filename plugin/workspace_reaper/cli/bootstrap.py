@@ -18,7 +18,7 @@ from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.util.console import complain
 
 if TYPE_CHECKING:
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = [
     "Json",

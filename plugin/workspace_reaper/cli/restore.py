@@ -83,11 +83,11 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Cancel the latest announcement. If nothing is announced, restore the session that was reaped last."""
     from workspace_reaper.operations import restore as operations
-    from workspace_reaper.operations.undo import take_back
+    from workspace_reaper.operations.undo import cancel_announcement
 
     _check_name(name)
     reaper = load_reaper(context)
-    staying = take_back(reaper)
+    staying = cancel_announcement(reaper)
     for session in staying:
         say(f"{session} stays: its announcement is cancelled. Its processes were not touched.")
     if staying:

@@ -24,10 +24,10 @@ def status(
     ] = False,
 ) -> None:
     """Show the last full sweep, the breaker, and each alarm with what clears it."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_status
 
     try:
-        found = operations.status(load_reaper(context))
+        found = read_status(load_reaper(context))
     except LedgerError as error:
         if as_json or not check:
             raise
@@ -44,9 +44,9 @@ def status(
 
 def explain(context: typer.Context, session: SessionName, *, socket: SocketName = None, as_json: Json = False) -> None:
     """Explain why a session is kept or reaped: all facts, each rule, and the decision."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.sessions import explain_session
 
-    explanation = operations.explain_session(load_reaper(context), session, socket)
+    explanation = explain_session(load_reaper(context), session, socket)
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -65,9 +65,9 @@ def unkeep(context: typer.Context, session: SessionName, *, socket: SocketName =
 
 
 def _keep(context: typer.Context, name: str, socket: str | None, *, on: bool) -> None:
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.sessions import keep_session
 
-    found = operations.keep_session(load_reaper(context), name, socket, on=on)
+    found = keep_session(load_reaper(context), name, socket, on=on)
     say(f"{found.name} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'no longer kept'}")
 
 
@@ -78,12 +78,12 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Maximum number of reaps.")] = 20,
 ) -> None:
     """List what was reaped and why, newest first."""
-    from workspace_reaper.operations import sessions as operations
     from workspace_reaper.operations.restore import is_restorable
+    from workspace_reaper.operations.status import read_history
     from workspace_reaper.sweep.report import reap_as_json
 
     reaper = load_reaper(context)
-    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, limit)]
+    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in read_history(reaper, limit)]
     if as_json:
         print_json([reap_as_json(reap, restorable=restorable) for reap, restorable in reaps])
     else:
@@ -99,15 +99,15 @@ def breaker(
     as_json: Json = False,
 ) -> None:
     """Show or reset the breaker, which stops the reaping of orphans when many workspaces disappear at once."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_breaker, reset_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
 
     if action not in (None, "reset"):
         usage_error(f"unknown action {action!r} of 'breaker': the only one is 'reset'")
     reaper = load_reaper(context)
-    before = operations.reset_breaker(reaper) if action else operations.breaker_state(reaper)
+    before = reset_breaker(reaper) if action else read_breaker(reaper)
     if as_json:
-        print_json(state_as_json(operations.breaker_state(reaper)))
+        print_json(state_as_json(read_breaker(reaper)))
     elif not before.latched:
         say("closed: orphans are reaped once they are confirmed")
     elif action:

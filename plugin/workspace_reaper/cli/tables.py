@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.util.console import print_table, say, say_marked, say_whole
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.text import printable
@@ -57,7 +58,7 @@ def show_sessions(sessions: Iterable[SessionReport]) -> None:
             printable(entry.session),
             entry.verdict.value,
             entry.reason,
-            entry.outcome if entry.outcome != "none" else None,
+            None if entry.outcome == "none" else entry.outcome.value,
             entry.protected_by,
             _age(entry.facts.idle_seconds) if entry.facts else None,
             _age(entry.facts.age_seconds) if entry.facts else None,
@@ -113,11 +114,11 @@ def show_sweep(report: SweepReport) -> None:
         say(f"CLOCK {how_set(report.jumped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.")
-    done = "would be reaped" if report.dry_run else "reaped"
+    done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)
     say(
         f"{len(report.sessions)} managed, {report.condemned} selected, "
-        f"{report.count('would-reap') if report.dry_run else report.count('reaped')} {done}, {report.count('spared')} spared, "
-        f"{report.count('failed')} failed, {report.unmanaged} unmanaged; {report.seconds.total:.2f} s"
+        f"{report.count(reaped)} {done}, {report.count(Outcome.SPARED)} spared, "
+        f"{report.count(Outcome.FAILED)} failed, {report.unmanaged} unmanaged; {report.seconds.total:.2f} s"
     )
 
 
@@ -236,7 +237,7 @@ def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
             printable(reap.intent.session),
             printable(reap.intent.workspace_id),
             reap.intent.reason,
-            reap.outcome,
+            reap.outcome.value,
             None if reap.why is None else printable(reap.why),
             size_text(reap.aftermath.freed_bytes),
             len(reap.aftermath.survivors) or None,

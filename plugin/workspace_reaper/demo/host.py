@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.demo.processes import DemoFailed
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.registry.schemas.standard import create_tables
 

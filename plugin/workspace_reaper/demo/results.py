@@ -8,8 +8,9 @@ from typing import Any
 
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.scenario import ACCIDENT, DemoCase, Ending
-from workspace_reaper.model.reap import Reap
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.model.reap import Outcome, Reap
+from workspace_reaper.operations.sessions import explain_session
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.sweep.explain import Explanation
 
 __all__ = ["DemoOutcome", "accident_outcome", "last_reap", "session_ending", "session_outcomes"]
@@ -32,21 +33,21 @@ class DemoOutcome:
 
 def session_outcomes(host: Host, sessions: Mapping[DemoCase, str], present: Set[str]) -> list[DemoOutcome]:
     """Return the outcome of each session. ``present`` are the ids that tmux lists now. Raises ``ReaperError``."""
-    report = operations.status(host.reaper).report or {"sessions": []}
+    report = read_status(host.reaper).report or {"sessions": []}
     entries = {entry["session_id"]: entry for entry in report["sessions"]}
-    reaps = {reap.intent.key.session_id: reap for reap in reversed(operations.history(host.reaper, 1000))}
+    reaps = {reap.intent.key.session_id: reap for reap in reversed(read_history(host.reaper, 1000))}
     outcomes = []
     for case, session_id in sessions.items():
         is_present, entry = session_id in present, entries.get(session_id)
-        explained = operations.explain_session(host.reaper, session_id) if is_present and entry is None else None
+        explained = explain_session(host.reaper, session_id) if is_present and entry is None else None
         outcomes.append(DemoOutcome(case, session_ending(is_present, reaps.get(session_id), entry, explained)))
     return outcomes
 
 
 def last_reap(host: Host, name: str) -> Reap | None:
     """Return the latest completed reap of a session by its name, by the history. Raises ``ReaperError``."""
-    reaps = operations.history(host.reaper, 1000)
-    return next((reap for reap in reaps if reap.intent.session == name and reap.outcome == "reaped"), None)
+    reaps = read_history(host.reaper, 1000)
+    return next((reap for reap in reaps if reap.intent.session == name and reap.outcome is Outcome.REAPED), None)
 
 
 def session_ending(
@@ -60,7 +61,7 @@ def session_ending(
         entry: Its entry in the last report.
         explained: The answer of ``explain`` where the report has no entry.
     """
-    if reap is not None and reap.outcome == "reaped":
+    if reap is not None and reap.outcome is Outcome.REAPED:
         return Ending("present" if is_present else "reaped", reap.intent.reason)
     if not is_present:
         return Ending("gone", "not in the history")
@@ -74,7 +75,7 @@ def session_ending(
 
 def accident_outcome(host: Host, before: Set[str], after: Set[str]) -> DemoOutcome:
     """Return the outcome for all sessions together after most rows were lost. Raises ``ReaperError``."""
-    status = operations.status(host.reaper)
+    status = read_status(host.reaper)
     entries = status.report["sessions"] if status.report else ()
     happened = ACCIDENT.expected
     if before - after:

@@ -17,7 +17,7 @@ from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.samples import SamplesText
 from workspace_reaper.ledger.validation import sound, sound_memory
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.reap import Intent, Reap, ReapResult
+from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import Alarm, CpuState, Event, LedgerState, RegistryState, ServerState, StateChanges
 
 __all__ = ["SqliteLedger", "write_changes"]
@@ -222,7 +222,7 @@ class SqliteLedger:
         for outcome in outcomes:
             who = {"registry_id": registry_id, "reap_id": outcome.reap_id}
             stands = connection.execute(sql.OUTCOME, who).scalar_one_or_none()
-            if stands != "open":
+            if stands != Outcome.OPEN:
                 what = "there is no such intent" if stands is None else f"it is already concluded as {stands}"
                 return f"The outcome of reap {outcome.reap_id} can't be written: {what}."
         return "A reap can't have two outcomes at once."

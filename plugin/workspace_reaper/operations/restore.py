@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 from workspace_reaper.model.errors import CannotRestore, NoSuchReap, UnreadableSocket
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.wiring import Reaper
@@ -78,7 +78,7 @@ def _candidates(reaps: list[Reap]) -> str:
 
 def why_not_restorable(reap: Reap, store: SnapshotStore) -> str | None:
     """Why it can't be brought back, or None where its panes are still kept."""
-    if reap.outcome != "reaped":
+    if reap.outcome is not Outcome.REAPED:
         return f"it was not reaped ({reap.outcome})"
     if reap.snapshot is not None:
         return printable(reap.snapshot)

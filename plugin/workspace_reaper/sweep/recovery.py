@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workspace_reaper.model.reap import Intent, ProcessCleanup, ReapResult, SurvivingProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Reason
@@ -30,12 +30,12 @@ def recover(
     if parts.snapshots is not None:
         parts.snapshots.discard([intent.reap_id for intent in spared])
     now = parts.clock.now()
-    outcomes = [ReapResult(intent.reap_id, now, "spared", "interrupted before the kill") for intent in spared]
+    outcomes = [ReapResult(intent.reap_id, now, Outcome.SPARED, "interrupted before the kill") for intent in spared]
     for intent in gone:
         why, aftermath = "found gone after an interruption", aftermaths[intent.reap_id]
         kept = parts.snapshots is not None and parts.snapshots.has(intent.reap_id)
         snapshot = None if kept else "interrupted before it was taken"
-        outcomes.append(ReapResult(intent.reap_id, now, "reaped", why, aftermath, snapshot))
+        outcomes.append(ReapResult(intent.reap_id, now, Outcome.REAPED, why, aftermath, snapshot))
     return outcomes
 
 

@@ -12,6 +12,7 @@ from ulid import ULID
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Owner, SessionKey
 from workspace_reaper.model.state import LedgerState, RegistryState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
@@ -113,7 +114,7 @@ class Sweep:
 
     def _done(self, memory: LedgerState) -> frozenset[str]:
         """What hooks said of these workspaces has been carried out: nothing of them is left."""
-        left = {entry.workspace_id for entry in self.report.sessions if entry.outcome != "reaped"}
+        left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
         return frozenset(memory.testimony.keys() & (self._request.suspects or {}).keys() - left)
 
     # 1 observe
@@ -267,7 +268,7 @@ class Sweep:
             entry.reap_id = None
         if not self._writes:
             for case in cases:
-                case.entry.outcome = "would-reap"
+                case.entry.outcome = Outcome.WOULD_REAP
             return
         if cases:
             self._reap_cases(cases, scene, rows)
@@ -311,7 +312,7 @@ class Sweep:
         if unknown not in self.report.unknown:
             self.report.unknown.append(unknown)
         for entry in self.report.sessions:
-            if entry.verdict is Verdict.REAP and entry.outcome == "none":
+            if entry.verdict is Verdict.REAP and entry.outcome is Outcome.NONE:
                 entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
         judged = {entry.key for entry in self.report.sessions}
         for session, workspace_id in self._seen.sessions:
