@@ -1,4 +1,4 @@
-"""The command line: built on what the plugin and the operations offer, and on nothing below them."""
+"""The command line. It uses the plugin and its operations, and no adapter directly."""
 
 from workspace_reaper.cli.app import main
 

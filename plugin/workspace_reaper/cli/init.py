@@ -1,4 +1,4 @@
-"""The command ``init``: look at this machine, and write a configuration file for it."""
+"""The command ``init``: find what is on this machine, and write a configuration file for it."""
 
 from __future__ import annotations
 
@@ -10,55 +10,60 @@ from typing import Annotated
 
 import typer
 
-from workspace_reaper.cli.bootstrap import chosen_config
+from workspace_reaper.cli.bootstrap import Json, chosen_config
+from workspace_reaper.util.console import print_json, progress, say, say_whole
 
-__all__ = ["add_to"]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Give the command line this command."""
-    app.command()(init)
+__all__ = ["init"]
 
 
 def init(
     context: typer.Context,
     *,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the file; else it asks on a terminal, and elsewhere only shows it.")
+        bool,
+        typer.Option(
+            "--write", help="Write the file without asking. Without this option a terminal is required."
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write this file (default: the one that is read).")
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write this file (default: the one that all commands read)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there, and keep it beside.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file. It is kept under another name.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Look at this machine, and make a configuration file for it: databases, tmux sockets, session names.
+    """Find the databases, tmux sockets and sessions on this machine, and create a configuration file for them.
 
-    It shows what it found, and the file. With --write it writes that; else
-    it asks first on a terminal, and writes nothing elsewhere. The file says
-    'enabled = false': nothing is reaped until you change that.
+    The command shows what it found and the file. It asks before it writes
+    the file; without a terminal it writes only with --write. The file says
+    'enabled = false', so nothing is reaped until you change that.
     """
-    from workspace_reaper import setup as discovery
-    from workspace_reaper.util.console import print_json, progress
+    from workspace_reaper import setup
 
     file, is_default = _file(context, output)
-    with progress("looking"):
-        machine = discovery.look_around(os.environ)
-    choice = discovery.choose(machine)
-    text = discovery.configuration(machine, choice)
-    steps = discovery.next_steps(file, is_default=is_default)
+    with progress("looking at this machine"):
+        machine = setup.look_around(os.environ)
+    choice = setup.choose(machine)
+    text = setup.configuration(machine, choice)
     if as_json:
         if write:
-            discovery.save(text, file, force=force)
-        print_json(discovery.as_json(machine, choice, file, text, written=write))
+            setup.save(text, file, force=force)
+        print_json(setup.as_json(machine, choice, file, text, written=write))
         return
-    _show([*discovery.told(machine, choice), f"The file, {file}:"], text)
-    if write or _agrees(file, steps, force=force):
-        _tell_written(file, discovery.save(text, file, force=force), steps)
+    for line in [*setup.as_text(machine, choice), f"The file, {file}:", ""]:
+        say(line)
+    for line in text.splitlines():
+        say_whole(f"    {line}".rstrip())
+    say("")
+    steps = setup.next_steps(file, is_default=is_default)
+    if write or _is_wanted(file, steps, force=force):
+        old = setup.save(text, file, force=force)
+        say(f"{file} is written{'' if old is None else f'; the old file is {old}'}. Next steps:")
+        _say_whole(steps)
 
 
 def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
-    """What ``--output`` names, else the file that all commands read; and whether they do so without being told."""
+    """Return the file of ``--output``, or else the one that all commands read, and whether they read it by default."""
     from workspace_reaper.settings import configuration_file
 
     default = configuration_file(None, os.environ).absolute()
@@ -67,45 +72,20 @@ def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
     return file, file == default
 
 
-def _show(found: Sequence[str], text: str) -> None:
-    from workspace_reaper.sweep.report import printable
-    from workspace_reaper.util.console import say, say_whole
+def _is_wanted(file: Path, steps: Sequence[str], *, force: bool) -> bool:
+    """Ask whether to write the file. Without a terminal the answer is no."""
+    from workspace_reaper.util.text import printable
 
-    for line in found:
-        say(printable(line))
-    say("")
-    for line in text.splitlines():
-        say_whole(f"    {line}".rstrip())
-    say("")
-
-
-def _agrees(file: Path, steps: Sequence[str], *, force: bool) -> bool:
-    """Whether a person says yes; without one nothing is written."""
-    from workspace_reaper.sweep.report import printable
-    from workspace_reaper.util.console import say
-
-    name = printable(str(file))
     if os.path.lexists(file) and not force:
-        say(f"Nothing is written: {name} exists. --write --force replaces it, and keeps it beside the new one.")
+        say(f"Nothing is written: {file} exists. --write --force replaces it, and keeps the old file under another name.")
         return False
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say("Nothing is written. With --write it is, and then:")
-        _say_steps(steps)
+        say("Nothing is written. To write the file, add --write. Next steps after that:")
+        _say_whole(steps)
         return False
-    return typer.confirm(f"Write {name}?")
+    return typer.confirm(f"Write {printable(str(file))}?")
 
 
-def _tell_written(file: Path, old: Path | None, steps: Sequence[str]) -> None:
-    from workspace_reaper.sweep.report import printable
-    from workspace_reaper.util.console import say
-
-    kept = "" if old is None else f"; the old one is {printable(str(old))}"
-    say(f"{printable(str(file))} is written{kept}. Next:")
-    _say_steps(steps)
-
-
-def _say_steps(steps: Sequence[str]) -> None:
-    from workspace_reaper.util.console import say_whole
-
-    for line in steps:
+def _say_whole(lines: Sequence[str]) -> None:
+    for line in lines:
         say_whole(line)

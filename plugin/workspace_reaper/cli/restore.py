@@ -1,63 +1,61 @@
-"""What was reaped, looked at and brought back: the commands ``show``, ``restore`` and ``undo``."""
+"""The commands that look at reaps and restore sessions: ``show``, ``restore`` and ``undo``."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workspace_reaper.cli.bootstrap import chosen_config
+from workspace_reaper.cli.bootstrap import Json, load_reaper
+from workspace_reaper.cli.tables import size_text
+from workspace_reaper.util.console import print_json, progress, say
+from workspace_reaper.util.durations import seconds_text
+from workspace_reaper.util.text import printable, readable_lines, without_empty_end
+from workspace_reaper.util.time import iso
 
 if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot, WindowSnapshot
-    from workspace_reaper.operations.reaper import Reaper
     from workspace_reaper.operations.restore import Restored
     from workspace_reaper.snapshots import SnapshotStore
 
-__all__ = ["add_to"]
+__all__ = ["restore", "show", "undo"]
 
 _Id = Annotated[
-    str, typer.Argument(metavar="ID", help="The id of a reap, as in 'history', or 6 or more of its first characters.")
+    str, typer.Argument(metavar="ID", help="The id of a reap as shown by 'history', or at least its first 6 characters.")
 ]
 _As = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="Call the session so (default: its old name).", show_default=False)
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Name of the restored session (default: its old name).", show_default=False),
 ]
-_Run = Annotated[bool, typer.Option("--run", help="Start again what ran in the panes; else it is only shown.")]
-_Force = Annotated[bool, typer.Option("--force", help="Where a working directory is gone, start in the home directory.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Give the command line these commands."""
-    for command in (show, restore, undo):
-        app.command()(command)
+_Run = Annotated[
+    bool, typer.Option("--run", help="Start the programs of the panes again. Otherwise their names are only shown.")
+]
+_Force = Annotated[bool, typer.Option("--force", help="Use the home directory where a working directory no longer exists.")]
 
 
 def show(
     context: typer.Context,
     reap_id: _Id,
     *,
-    full: Annotated[bool, typer.Option("--full", help="Page through all that was kept of each pane.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as one JSON value, for programs.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show the whole saved scrollback of each pane in a pager.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """What was reaped, why, what became of its processes, and what its panes showed last."""
+    """Show one reap: the reason, what happened to the processes, and the last screen of each pane."""
     from workspace_reaper.model.errors import CannotRestore, SnapshotError
-    from workspace_reaper.operations import restore as reaps
-    from workspace_reaper.util.console import print_json
+    from workspace_reaper.operations import restore as operations
 
-    reaper = _load(context)
-    reap = reaps.find_reap(reaper, reap_id)
-    store = reaper.snapshots
-    why_not = reaps.why_not_restorable(reap, store)
-    snapshot = None
+    reaper = load_reaper(context)
+    reap, store = operations.find_reap(reaper, reap_id), reaper.snapshots
+    why_not, snapshot = operations.why_not_restorable(reap, store), None
     if why_not is None:
         try:
             snapshot = store.read(reap.intent.reap_id)
-        except SnapshotError as error:  # the facts are there all the same
+        except SnapshotError as error:  # everything else can be shown
             why_not = str(error)
     if as_json:
         print_json(_as_json(reap, snapshot, why_not))
@@ -71,74 +69,56 @@ def show(
 
 
 def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
-    """Bring a reaped session back: windows, panes, layout, directories, and the old text above each new prompt."""
-    from workspace_reaper.operations import restore as reaps
-    from workspace_reaper.util.console import progress
+    """Restore a reaped session: windows, panes, layout and directories, with the old text above each new prompt."""
+    from workspace_reaper.operations import restore as operations
 
-    _check_new_name(name)
-    reaper = _load(context)
-    reap = reaps.find_reap(reaper, reap_id)
+    _check_name(name)
+    reaper = load_reaper(context)
+    reap = operations.find_reap(reaper, reap_id)
     with progress("restoring"):
-        restored = reaps.restore(reaper, reap, name=name, run=run, force=force)
-    _tell_restored(restored)
+        restored = operations.restore(reaper, reap, name=name, run=run, force=force)
+    _show_restored(restored)
 
 
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
-    """Take back what was announced last; where nothing is announced, bring back what was reaped last."""
-    from workspace_reaper.operations import restore as reaps
+    """Cancel the latest announcement. If nothing is announced, restore the session that was reaped last."""
+    from workspace_reaper.operations import restore as operations
     from workspace_reaper.operations.undo import cancel_announcement
-    from workspace_reaper.util.console import progress, say
 
-    _check_new_name(name)
-    reaper = _load(context)
+    _check_name(name)
+    reaper = load_reaper(context)
     staying = cancel_announcement(reaper)
     for session in staying:
-        say(f"{session} stays: its announcement is taken back; nothing was sent to its processes")
+        say(f"{session} stays: its announcement is cancelled. Its processes were not touched.")
     if staying:
-        say("It is not announced again for as long as what it was announced for goes on; 'keep' makes it stay for good.")
+        say("It is not announced again while the cause of the announcement lasts. 'keep' protects it for good.")
         if name is not None or run or force:
-            say("--as, --run and --force were not needed: nothing had to be restored")
+            say("--as, --run and --force were ignored: nothing had to be restored")
         return
     with progress("restoring"):
-        restored = reaps.undo(reaper, name=name, run=run, force=force)
-    _tell_restored(restored)
+        restored = operations.undo(reaper, name=name, run=run, force=force)
+    _show_restored(restored)
 
 
-def _load(context: typer.Context) -> Reaper:
-    from workspace_reaper.cli.bootstrap import load_reaper
-
-    return load_reaper(chosen_config(context))
-
-
-def _check_new_name(name: str | None) -> None:
+def _check_name(name: str | None) -> None:
     if name is not None and (not name or not name.isprintable()):
-        raise typer.BadParameter("give a name of one character or more, all of them printable", param_hint="--as")
+        raise typer.BadParameter("the name must have at least one character, and only printable ones", param_hint="--as")
 
 
-def _tell_restored(restored: Restored) -> None:
-    from workspace_reaper.sweep.report import printable
-    from workspace_reaper.util.console import say
-
-    name, socket = printable(restored.session), printable(restored.socket)
-    say(
-        f"{name} ({restored.session_id}) is back on {socket}, from {restored.reap_id}:"
-        f" {_counted(restored.windows, 'window')}, {_counted(restored.panes, 'pane')}"
-    )
+def _show_restored(restored: Restored) -> None:
+    counts = [(restored.windows, "window"), (restored.panes, "pane")]
+    counted = ", ".join(f"{number} {what}{'' if number == 1 else 's'}" for number, what in counts)
+    say(f"{restored.session} ({restored.session_id}) is restored on {restored.socket} from {restored.reap_id}: {counted}")
     if restored.started_server:
-        say("no tmux server ran on that socket: one was started from here")
+        say("no tmux server was running on that socket: a new one was started")
     for note in restored.notes:
         say(note)
-    say("It is kept: it stays until you say 'unkeep', whatever becomes of its workspace.")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    say("The session is kept: it is not reaped, whatever happens to its workspace, until you run 'unkeep'.")
 
 
 def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) -> dict[str, Any]:
-    from workspace_reaper.sweep.report import iso, printable, reap_as_json
+    from workspace_reaper.sweep.report import reap_as_json
 
-    panes = [] if snapshot is None else list(_panes(snapshot))
     return {
         **reap_as_json(reap, restorable=why_not is None),
         "not_restorable": why_not,
@@ -156,72 +136,62 @@ def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) 
                 "lines": pane.lines,
                 "cut": pane.cut,
             }
-            for window, pane in panes
+            for window, pane in (_panes(snapshot) if snapshot else ())
         ],
     }
 
 
 def _show_facts(reap: Reap, why_not: str | None) -> None:
-    from workspace_reaper.sweep.report import iso, printable
-    from workspace_reaper.util.console import say
-
     intent, after = reap.intent, reap.aftermath
     ended = [f"{one.command} ({one.pid}, {one.signal})" for one in after.ended]
     left = [f"{one.command} ({one.pid}): {one.why}" for one in after.survivors]
+    size = size_text(after.freed_bytes)
     facts: dict[str, Sequence[object]] = {
         "id": [intent.reap_id],
-        "at": [iso(intent.at)],
+        "time": [iso(intent.at)],
         "session": [f"{intent.session} ({intent.key.session_id}) on {intent.key.socket}"],
         "workspace": [intent.workspace_id],
         "reason": [intent.reason],
-        "evidence": list(_in_words(intent.evidence)),
-        "outcome": [reap.outcome if reap.why is None else f"{reap.outcome}, by {reap.why}"],
-        "ended": ended or ["no process that was seen"],
-        "left": left or ["nothing"],
-        "freed": [*_freed_memory(after.freed_bytes), *after.freed_ports],
-        "still held": list(after.held_ports),
+        "evidence": list(_evidence(intent.evidence)),
+        "outcome": [reap.outcome if reap.why is None else f"{reap.outcome}: {reap.why}"],
+        "ended": ended or ["no process survived the session"],
+        "left": left or ["none"],
+        "freed": [*([size] if size else []), *after.freed_ports],
+        "still in use": list(after.held_ports),
         "restorable": [f"yes: workspace-reaper restore {intent.reap_id}" if why_not is None else f"no: {why_not}"],
     }
     for label, values in facts.items():
         for number, value in enumerate(values):
-            say(f"{'' if number else label:<12}{printable(str(value))}")
+            say(f"{'' if number else label:<14}{value}")
 
 
-def _in_words(evidence: Mapping[str, Any]) -> Iterator[str]:
-    """One phrase for each fact that the reap rested on."""
-    from workspace_reaper.util.durations import seconds_text
-
+def _evidence(evidence: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a phrase for each fact on which the reap was based."""
     for name, value in evidence.items():
-        label = name.removesuffix("_seconds").replace("_", " ")
+        text = value
         if isinstance(value, Mapping):
-            yield f"{label}: {', '.join(part.replace('_', ' ') for part, is_on in value.items() if is_on) or 'no flag set'}"
+            text = ", ".join(part.replace("_", " ") for part, is_on in value.items() if is_on) or "no flag set"
         elif value is None:
-            yield f"{label}: none"
+            text = "none"
         elif isinstance(value, bool):
-            yield f"{label}: {'yes' if value else 'no'}"
-        else:
-            is_time = name.endswith("_seconds") and isinstance(value, int | float) and isfinite(value)
-            yield f"{label}: {seconds_text(value) if is_time else value}"
-
-
-def _freed_memory(freed: int | None) -> list[str]:
-    return [] if freed is None else [f"{freed / 1_000_000:.1f} MB"]
+            text = "yes" if value else "no"
+        elif name.endswith("_seconds") and isinstance(value, int | float) and isfinite(value):
+            text = seconds_text(value)
+        yield f"{name.removesuffix('_seconds').replace('_', ' ')}: {text}"
 
 
 def _panes(snapshot: SessionSnapshot) -> Iterator[tuple[WindowSnapshot, PaneSnapshot]]:
-    for window in snapshot.windows:
-        for pane in window.panes:
-            yield window, pane
+    return ((window, pane) for window in snapshot.windows for pane in window.panes)
 
 
 def _print_panes(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool) -> None:
-    """The last screens, or all of the scrollback through a pager if somebody looks."""
+    """Print the last screens, or the whole scrollback, on a terminal in a pager."""
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = _pane_lines(store, snapshot, full=full, colours=colours)
     if full and sys.stdout.isatty():
         import pydoc
 
-        os.environ.setdefault("LESS", "-R")  # else less shows the colours' sequences
+        os.environ.setdefault("LESS", "-R")  # otherwise less shows colour sequences as text
         pydoc.pager("".join(f"{line}\n" for line in lines))
         return
     for line in lines:
@@ -231,18 +201,13 @@ def _print_panes(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool)
 def _pane_lines(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool, colours: bool) -> Iterator[str]:
     import shlex
 
-    from workspace_reaper.sweep.report import printable
-    from workspace_reaper.util.text import readable_lines, without_empty_end
-
     for window, pane in _panes(snapshot):
-        place = f"{window.index}:{window.name}.{pane.index}"
-        told = [place, pane.directory or "", shlex.join(pane.argv), "older lines were not kept" if full and pane.cut else ""]
-        head = " | ".join(printable(part) for part in told if part)
+        is_cut = "older lines were not saved" if full and pane.cut else ""
+        parts = [f"{window.index}:{window.name}.{pane.index}", pane.directory or "", shlex.join(pane.argv), is_cut]
+        head = f"== {' | '.join(printable(part) for part in parts if part)}"
         yield ""
-        yield f"\x1b[1m== {head}\x1b[0m" if colours else f"== {head}"
-        lines: Iterable[str] = (
-            readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=colours)
-            if full
-            else store.last_screen(snapshot.reap_id, pane.pane_id, colours=colours)
-        )
-        yield from without_empty_end(lines)
+        yield f"\x1b[1m{head}\x1b[0m" if colours else head
+        if full:
+            yield from without_empty_end(readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=colours))
+        else:
+            yield from without_empty_end(store.last_screen(snapshot.reap_id, pane.pane_id, colours=colours))

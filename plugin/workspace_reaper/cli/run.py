@@ -1,4 +1,4 @@
-"""The reaper as a host of its own: the commands ``run`` and ``service``."""
+"""The commands that run the reaper without a host of the user's: ``demo``, ``run`` and ``service``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import sys
 import sysconfig
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from workspace_reaper.cli.bootstrap import chosen_config
+from workspace_reaper.cli.bootstrap import chosen_config, find_reaper
 
-if TYPE_CHECKING:
-    from workspace_hookspecs import WorkspacePlugins
-    from workspace_reaper.plugin import ReaperPlugin
-
-__all__ = ["add_to"]
+__all__ = ["demo", "run", "service"]
 
 _COMMAND = "workspace-reaper"
 
@@ -28,50 +24,49 @@ class _Manager(str, Enum):
     LAUNCHD = "launchd"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give the command line these commands."""
-    for command in (run, service):
-        app.command()(command)
+def demo() -> None:
+    """Show the reaper in a sandbox: a private tmux server, a database, a host, and 18 sessions. Leaves nothing behind."""
+    from workspace_reaper.demo import run_demo
+
+    raise typer.Exit(run_demo(final=True))
 
 
 def run(context: typer.Context) -> None:
-    """Serve as a daemon, in the foreground: for a server that can't load Python plugins.
+    """Run as a daemon in the foreground, for servers that cannot load Python plugins.
 
-    It watches the server's database, reaps within a second of a deletion or
-    an archiving, and sweeps every 'tick'. All plugins of this installation
-    are loaded, and asked before a kill.
+    The daemon watches the server's database, reaps within a second after a
+    workspace is deleted or archived, and sweeps every 'tick'. All plugins of
+    this installation are loaded, and asked before each kill.
 
     It logs to standard error, one line for each event (see 'log_format').
-    TERM or INT stops it within 5 s, exit code 0. HUP reloads the
-    configuration; a bad one is refused, and the old one stays. There is one
-    for each 'state_dir'; all other commands work beside it.
+    TERM or INT stops it within 5 s with exit code 0. HUP reloads the
+    configuration; if the new one is invalid, the old one stays in force. Only
+    one daemon can run for each 'state_dir'; all other commands can be used
+    while it runs.
 
-    'service' prints what makes it start at each login, and tells how it can
-    start with the machine.
+    'service' prints a service definition that starts it at each login, and
+    explains how to start it at boot.
     """
-    from workspace_reaper.cli.bootstrap import find_reaper
     from workspace_reaper.daemon.daemon import run_daemon
 
     config = chosen_config(context)
-
-    def find(plugins: WorkspacePlugins) -> ReaperPlugin:
-        return find_reaper(plugins, config)
-
-    run_daemon(config, find)
+    run_daemon(config, lambda plugins: find_reaper(plugins, config))
 
 
 def service(
     context: typer.Context,
-    manager: Annotated[_Manager, typer.Argument(metavar="systemd|launchd", help="Who is to start it.", show_default=False)],
+    manager: Annotated[
+        _Manager, typer.Argument(metavar="systemd|launchd", help="The service manager that starts it.", show_default=False)
+    ],
 ) -> None:
-    """Print what makes 'run' a service of this user: a systemd unit, or a launchd property list.
+    """Print a systemd unit or a launchd property list that runs 'run' as a service of this user.
 
-    Nothing is written or started: the comments in it say where to put it,
-    how to start it, and how to take it out again. It names this
-    installation, the --config given here, and what is set in this shell of
-    the variables that the reaper reads; never a password.
+    Nothing is written or started: the comments in the output say how to
+    install, start and uninstall the service. The output contains the path of
+    this installation, the --config given here, and the variables of this
+    shell that the reaper reads. It never contains a password.
     """
-    from workspace_reaper.setup.service import Program, launchd, systemd
+    from workspace_reaper.setup.service import Program, property_list, unit
 
     config = chosen_config(context)
     tmux = shutil.which("tmux")
@@ -81,12 +76,12 @@ def service(
         tmux_directory=None if tmux is None else str(Path(tmux).absolute().parent),
         environ=os.environ,
     )
-    text = systemd.unit(program) if manager is _Manager.SYSTEMD else launchd.property_list(program, Path.home())
+    text = unit(program) if manager is _Manager.SYSTEMD else property_list(program, Path.home())
     sys.stdout.buffer.write(text.encode("utf-8"))
 
 
 def _own_command() -> str:
-    """The absolute path of the command that runs now, else of this installation's."""
+    """Return the absolute path of the running command, or else of the command of this installation."""
     from workspace_reaper.model.errors import ConfigurationError
 
     called = Path(sys.argv[0]).absolute()
@@ -96,4 +91,4 @@ def _own_command() -> str:
         installed = Path(sysconfig.get_path("scripts", scheme)) / _COMMAND
         if installed.is_file():
             return str(installed)
-    raise ConfigurationError(f"the command {_COMMAND} is not where Python puts commands: call it by its absolute path")
+    raise ConfigurationError(f"the command {_COMMAND} is not in Python's directory for scripts: call it by its absolute path")

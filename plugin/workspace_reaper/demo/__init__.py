@@ -1,4 +1,4 @@
-"""All of the reaper at work in a sandbox: real tmux, a real database, a real host. It needs nothing but tmux."""
+"""The demo: real sessions, a real database and a host in a sandbox, with a check of each outcome. It requires only tmux."""
 
 from workspace_reaper.demo.run import run_demo
 

@@ -1,90 +1,85 @@
-"""What became of each session: by tmux itself, by the reaper's report and history, and whether it is what should have."""
+"""What happened to each session, by tmux itself and by the report and history of the reaper."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host
-from workspace_reaper.demo.scenario import ACCIDENT, Ending, Expectation, Role
-from workspace_reaper.demo.tmux import Made
+from workspace_reaper.demo.scenario import ACCIDENT, DemoCase, Ending
 from workspace_reaper.model.reap import Outcome, Reap
+from workspace_reaper.operations.sessions import explain_session
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.sweep.explain import Explanation
 
-__all__ = ["DemoOutcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
+__all__ = ["DemoOutcome", "accident_outcome", "last_reap", "session_ending", "session_outcomes"]
 
-_OWNERS = {"foreign": "another's stamp", "none": "no workspace name"}
+_UNMANAGED = {"foreign": "another owner", "none": "no workspace id"}
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """One line of the result."""
+    """A case and what happened to it."""
 
-    role: Expectation
+    case: DemoCase
     happened: Ending
 
     @property
     def as_expected(self) -> bool:
-        """Word and reason are what they should be."""
-        return self.happened == self.role.expected
+        """Whether outcome and reason are the expected ones."""
+        return self.happened == self.case.expected
 
 
-def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list[DemoOutcome]:
-    """Every session of the play, in its order. ``there`` are those that tmux lists now. Raises ``ReaperError``."""
-    from workspace_reaper.operations.sessions import explain_session
-    from workspace_reaper.operations.status import read_history, read_status
-
+def session_outcomes(host: Host, sessions: Mapping[DemoCase, str], present: Set[str]) -> list[DemoOutcome]:
+    """Return the outcome of each session. ``present`` are the ids that tmux lists now. Raises ``ReaperError``."""
     report = read_status(host.reaper).report or {"sessions": []}
     entries = {entry["session_id"]: entry for entry in report["sessions"]}
     reaps = {reap.intent.key.session_id: reap for reap in reversed(read_history(host.reaper, 1000))}
     outcomes = []
-    for role, session in made.items():
-        is_there = session in there
-        entry = entries.get(session.session_id)
-        told = explain_session(host.reaper, session.session_id) if is_there and entry is None else None
-        outcomes.append(DemoOutcome(role, ending(is_there, reaps.get(session.session_id), entry, told)))
+    for case, session_id in sessions.items():
+        is_present, entry = session_id in present, entries.get(session_id)
+        explained = explain_session(host.reaper, session_id) if is_present and entry is None else None
+        outcomes.append(DemoOutcome(case, session_ending(is_present, reaps.get(session_id), entry, explained)))
     return outcomes
 
 
-def last_reap(host: Host, session: str) -> Reap | None:
-    """The last one of a session of that name, by the history. Raises ``ReaperError``."""
-    from workspace_reaper.operations.status import read_history
-
-    reaps = (reap for reap in read_history(host.reaper, 1000) if reap.intent.session == session)
-    return next((reap for reap in reaps if reap.outcome is Outcome.REAPED), None)
+def last_reap(host: Host, name: str) -> Reap | None:
+    """Return the latest completed reap of a session by its name, by the history. Raises ``ReaperError``."""
+    reaps = read_history(host.reaper, 1000)
+    return next((reap for reap in reaps if reap.intent.session == name and reap.outcome is Outcome.REAPED), None)
 
 
-def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
-    """The helpers of a session that was reaped, in their order; ``reap`` is what the history has of it."""
-    return [DemoOutcome(helper, happened) for helper, happened in crew.endings(reap.aftermath if reap else None).items()]
+def session_ending(
+    is_present: bool, reap: Reap | None, entry: Mapping[str, Any] | None, explained: Explanation | None
+) -> Ending:
+    """Return what happened to one session. Sources that contradict each other give an unexpected ending.
 
-
-def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, told: Explanation | None) -> Ending:
-    """What became of one session: whether tmux has it, what the history says, its line in the last report, and, where it has
-    none, what ``explain`` says of it. Sources that contradict each other are an ending that nobody expects."""
+    Args:
+        is_present: Whether tmux lists the session.
+        reap: Its entry in the history.
+        entry: Its entry in the last report.
+        explained: The answer of ``explain`` where the report has no entry.
+    """
     if reap is not None and reap.outcome is Outcome.REAPED:
-        return Ending("reaped" if not is_there else "undead", reap.intent.reason)
-    if not is_there:
-        return Ending("gone", "nobody says why")
+        return Ending("present" if is_present else "reaped", reap.intent.reason)
+    if not is_present:
+        return Ending("gone", "not in the history")
     if entry is not None:
         word = {"hold": "held", "keep": "kept"}.get(entry["verdict"], entry["outcome"])
-        why = ", ".join(text for text in (entry["reason"], entry["protected_by"]) if text)
-        return Ending(word, why or "no reason holds")
-    if told is not None and told.entry["verdict"] == "unmanaged":
-        return Ending("ignored", _OWNERS.get(told.facts["owner"], "unmanaged"))
-    return Ending("overlooked", "it is in no report")
+        return Ending(word, ", ".join(filter(None, (entry["reason"], entry["protected_by"]))) or "no reason holds")
+    if explained is not None and explained.entry["verdict"] == "unmanaged":
+        return Ending("ignored", _UNMANAGED.get(explained.facts["owner"], "unmanaged"))
+    return Ending("unreported", "not in the report")
 
 
-def look_after_accident(host: Host, before: set[Made], after: set[Made]) -> DemoOutcome:
-    """All sessions together, after most rows were lost. Raises ``ReaperError``."""
-    from workspace_reaper.operations.status import read_status
-
+def accident_outcome(host: Host, before: Set[str], after: Set[str]) -> DemoOutcome:
+    """Return the outcome for all sessions together after most rows were lost. Raises ``ReaperError``."""
     status = read_status(host.reaper)
-    entries: Sequence[Mapping[str, Any]] = status.report["sessions"] if status.report else ()
+    entries = status.report["sessions"] if status.report else ()
+    happened = ACCIDENT.expected
     if before - after:
-        return DemoOutcome(ACCIDENT, Ending("reaped", f"{len(before - after)} sessions"))
-    if not status.breaker.latched or not any(entry["protected_by"] == "breaker" for entry in entries):
-        return DemoOutcome(ACCIDENT, Ending("held", "but by no breaker"))
-    return DemoOutcome(ACCIDENT, Ending("held", "breaker latched"))
+        happened = Ending("reaped", f"{len(before - after)} sessions")
+    elif not status.breaker.latched or not any(entry["protected_by"] == "breaker" for entry in entries):
+        happened = Ending("held", "not by the breaker")
+    return DemoOutcome(ACCIDENT, happened)

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from workspace_reaper.demo.helpers import Crew
+from workspace_reaper.demo.helpers import Helpers
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
-from workspace_reaper.demo.results import DemoOutcome, look_after_accident, look_at_all, look_at_crew
+from workspace_reaper.demo.results import DemoOutcome, accident_outcome, session_outcomes
 from workspace_reaper.demo.sandbox import Sandbox, environment
-from workspace_reaper.demo.scenario import RULES
-from workspace_reaper.demo.steps import COMEBACK, Play
+from workspace_reaper.demo.scenario import RESTORED, THRESHOLDS
+from workspace_reaper.demo.steps import DemoSteps
 from workspace_reaper.demo.tmux import PrivateTmux
 from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.tmux import MINIMUM, tmux_version
@@ -25,11 +25,15 @@ __all__ = ["run_demo", "show"]
 
 
 def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
-    """Show all of the reaper in a sandbox, and check it; about ten seconds. ``load`` makes the host's plugins. ``final``: the
-    program ends after it.
+    """Show the whole reaper in a sandbox and check each outcome; this takes about ten seconds. Leaves no process and no file.
 
-    The exit code: 0 if everything happened as it should; 1 if not, if tmux or the plugin is missing, or if something could
-    not be cleaned up; 128 and the signal's number after Ctrl-C, SIGTERM or SIGHUP. No process and no file is left in any case.
+    Args:
+        load: Loads the plugins of the host.
+        final: The program ends afterwards. See ``Interrupts``.
+
+    Returns:
+        The exit code: 0 if every outcome is the expected one; 128 and the number of the signal after Ctrl-C, SIGTERM or
+        SIGHUP; 1 if an outcome differs, tmux or the plugin is missing, or something could not be cleaned up.
     """
     with Interrupts(final=final) as interrupts:
         code = _run(interrupts, load)
@@ -39,115 +43,113 @@ def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
 
 
 def show(outcomes: Sequence[DemoOutcome], seconds: float) -> int:
-    """Print the verdict on these outcomes; 0 if each is as expected, else 1."""
-    wrong = [outcome for outcome in outcomes if not outcome.as_expected]
-    right = len(outcomes) - len(wrong)
-    say(f"{right} of {len(outcomes)} as expected, in {seconds:.1f} s")
-    for outcome in wrong:
-        expected, happened = outcome.role.expected, outcome.happened
+    """Print how many outcomes are as expected, and each that is not. Return 0 if all are, else 1."""
+    different = [outcome for outcome in outcomes if not outcome.as_expected]
+    say(f"{len(outcomes) - len(different)} of {len(outcomes)} as expected, in {seconds:.1f} s")
+    for outcome in different:
+        expected, happened = outcome.case.expected, outcome.happened
         say(
-            f"DIFFERS {outcome.role.name}: expected {expected.word} ({expected.why}), happened {happened.word} ({happened.why})"
+            f"DIFFERS {outcome.case.name}: expected {expected.word} ({expected.why}), happened {happened.word} ({happened.why})"
         )
-    return 1 if wrong else 0
+    return 1 if different else 0
 
 
 def _run(interrupts: Interrupts, load: Load) -> int:
-    if problem := _unfit_tmux():
+    if problem := _unsuitable_tmux():
         return _complain(problem)
     started = time.monotonic()
     left: list[str] = []
-    outcomes: list[DemoOutcome] = []
     with _warnings() as warnings:
         try:
-            with _stage(interrupts, load, left) as play:
-                _perform(play, outcomes)
+            with _prepared(interrupts, load, left) as steps:
+                outcomes = _perform(steps)
             code = show(outcomes, time.monotonic() - started)
         except Interrupted:
             code = 128
         except ReaperError as error:
-            # A signal to the whole process group may also end a tmux that was just started.
+            # A signal to the whole process group may also end a tmux that has just been started.
             code = _complain(str(error)) if interrupts.signal is None else 128
     if code == 1:
         for text in warnings:
-            _complain(f"meanwhile in the log: {text}")
+            _complain(f"in the log: {text}")
     if left:
-        return _complain(f"this could not be cleaned up: {', '.join(left)}")
-    if code != 1:
-        _tell_end(interrupts)
+        return _complain(f"could not be cleaned up: {', '.join(left)}")
+    if code == 0:
+        say("Cleaned up: no process and no file is left.")
+    elif interrupts.signal is not None and code != 1:
+        _complain(f"ended by {interrupts.signal.name}; no process and no file is left")
     return code
 
 
-def _unfit_tmux() -> str | None:
-    minimum = f"{MINIMUM} or later"
+def _unsuitable_tmux() -> str | None:
     version = tmux_version()
     if version is None:
-        return f"the demo needs {minimum}, and there is none on PATH: install tmux"
-    return None if version.is_supported else f"the demo needs {minimum}, and this one is {version.text}: install a newer one"
+        return f"the demo requires {MINIMUM} or later, and there is no tmux on PATH: install it"
+    return None if version.is_supported else f"the demo requires {MINIMUM} or later, and this is {version.text}: upgrade it"
 
 
 @contextmanager
-def _stage(interrupts: Interrupts, load: Load, left: list[str]) -> Iterator[Play]:
-    """Everything that the play needs, and afterwards nothing of it. ``left`` gets what could not be removed."""
+def _prepared(interrupts: Interrupts, load: Load, left: list[str]) -> Iterator[DemoSteps]:
+    """Create everything that the steps require, and remove it afterwards. ``left`` receives what could not be removed."""
     sandbox = Sandbox()
     try:
         with environment(sandbox.configure()), ExitStack() as stack:
-            crew = Crew(sandbox.elsewhere)
-            stack.callback(lambda: left.extend(f"process {pid}" for pid in crew.close()))
-            tmux = PrivateTmux(sandbox.socket)
+            tmux, helpers = PrivateTmux(sandbox.socket), Helpers(sandbox.elsewhere)
             stack.callback(lambda: left.extend(f"process {pid}" for pid in tmux.close()))
+            stack.callback(helpers.dismiss)
             host = Host(sandbox.database, load)
-            stack.callback(host.close)
-            say(f"In {sandbox.directory}: a tmux server, a database, a host with the plugin.")
-            yield Play(tmux, host, interrupts, crew, sandbox.workspaces)
+            stack.callback(host.plugins.close)
+            say(f"In {sandbox.directory}: a private tmux server, a database, and a host with the plugin.")
+            yield DemoSteps(tmux, host, interrupts, helpers, sandbox.workspaces)
     finally:
         if not sandbox.close():
             left.append(str(sandbox.directory))
 
 
-def _perform(play: Play, outcomes: list[DemoOutcome]) -> None:
-    say("1. The host opens workspaces with a tmux session each; others make three more.")
-    play.open()
-    say("2. It deletes and archives some, and fires a hook after each commit.")
-    play.fire_hooks()
-    say("   The terminal of ws-deleted is gone. Three processes had left it before:")
-    reap = play.reap_of_crew()
-    _say_all(play.crew.tell(reap.aftermath if reap else None))
-    say("3. Other rows vanish or change without a hook. An agent ends.")
-    play.keep_silent()
-    say(f"4. Ticks, until all is gone that should go. Here {RULES['idle_ttl']} s of silence are too long.")
+def _perform(steps: DemoSteps) -> list[DemoOutcome]:
+    say("1. The host creates workspaces, each with a tmux session. Three other sessions")
+    say("   have no workspace.")
+    steps.create_sessions()
+    say("2. The host deletes and archives some workspaces, and calls the hook for each.")
+    steps.call_hooks()
+    say("   The session ws-deleted is gone. Three of its processes had left its terminal:")
+    _say_indented(steps.helpers.sentences(steps.cleanup()))
+    say("3. Other rows disappear or change, and no hook is called. One agent exits.")
+    steps.change_silently()
+    say(f"4. The reaper sweeps until it is done. Here {THRESHOLDS['idle_ttl']} s of silence count as idle.")
     with progress("waiting for the reaper"):
-        play.wait_for_the_reaper()
-    say("5. A session appears before its row does. One more tick.")
-    play.close()
-    before = play.tmux.sessions()
-    outcomes.extend(look_at_all(play.host, play.made, before))
-    outcomes.extend(look_at_crew(play.crew, play.reap_of_crew()))
-    say("6. Most rows are lost at once, as in a wrong database. Two more ticks.")
+        steps.wait_for_the_reaper()
+    say("5. A session appears before the row of its workspace does. One more sweep.")
+    steps.create_late_sessions()
+    before = steps.tmux.sessions()
+    outcomes = session_outcomes(steps.host, steps.sessions, before)
+    outcomes += [DemoOutcome(helper, ending) for helper, ending in steps.helpers.endings(steps.cleanup()).items()]
+    say("6. Most rows disappear at once, as in a wrong database. Two more sweeps.")
     with progress("waiting for the reaper"):
-        play.lose_rows()
-    outcomes.append(look_after_accident(play.host, before, play.tmux.sessions()))
-    say("7. One that was reaped is restored. Its pane, as it is now:")
+        steps.lose_rows()
+    outcomes.append(accident_outcome(steps.host, before, steps.tmux.sessions()))
+    say("7. A reaped session is restored. Its pane shows:")
     with progress("waiting for the shell"):
-        comeback = play.bring_back()
-    _say_all(comeback.lines)
-    outcomes.append(DemoOutcome(COMEBACK, comeback.ending))
+        ending, lines = steps.restore()
+    _say_indented(lines)
+    outcomes.append(DemoOutcome(RESTORED, ending))
     say("")
     rows = [
         (
-            outcome.role.name,
-            outcome.role.stands_for,
-            outcome.role.expected.word,
+            outcome.case.name,
+            outcome.case.stands_for,
+            outcome.case.expected.word,
             outcome.happened.word if outcome.as_expected else f"{outcome.happened.word} !",
             outcome.happened.why,
         )
         for outcome in outcomes
     ]
-    print_table(("SESSION", "STANDS FOR", "EXPECTED", "HAPPENED", "WHY"), rows, empty="")
+    print_table(("SESSION", "CASE", "EXPECTED", "HAPPENED", "WHY"), rows, empty="")
     say("")
+    return outcomes
 
 
-def _say_all(texts: Iterable[str]) -> None:
-    """Indented, each folded to the width of a terminal."""
+def _say_indented(texts: Iterable[str]) -> None:
     for text in texts:
         for line in textwrap.wrap(text, 80, initial_indent="   ", subsequent_indent="     ", break_on_hyphens=False):
             say(line)
@@ -155,14 +157,10 @@ def _say_all(texts: Iterable[str]) -> None:
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What the plugin and its loader log meanwhile, from warnings upwards. It is shown only if something went wrong."""
+    """Collect the warnings that the plugin and its loader log. They are shown only if something went wrong."""
     texts: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            texts.append(record.getMessage())
-
-    handler = Collector(logging.WARNING)
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]
     loggers = [logging.getLogger(name) for name in ("workspace_reaper", "workspace_hookspecs")]
     for logger in loggers:
         logger.addHandler(handler)
@@ -174,15 +172,8 @@ def _warnings() -> Iterator[list[str]]:
 
 
 def _complain(text: str) -> int:
-    # The terminal itself may be gone: that is what SIGHUP says.
+    # The terminal itself may be gone, which is what SIGHUP means.
     with suppress(OSError):
         sys.stderr.write(f"workspace-reaper demo: {text}\n")
         sys.stderr.flush()
     return 1
-
-
-def _tell_end(interrupts: Interrupts) -> None:
-    if interrupts.signal is None:
-        say("No process and no file is left.")
-    else:
-        _complain(f"ended by {interrupts.signal.name}; no process and no file is left")

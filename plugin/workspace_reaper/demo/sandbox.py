@@ -1,4 +1,4 @@
-"""A directory, an environment and a configuration of the demo's own. Nothing of the user's is read, and nothing is left."""
+"""The directory, environment and configuration of the demo. Nothing of the user is read, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workspace_reaper.demo.scenario import RULES
+from workspace_reaper.demo.scenario import THRESHOLDS
 
 __all__ = ["Sandbox", "environment"]
 
 _LONGEST_SOCKET = 100
-"""Bytes in the path of a socket. The kernel takes 107, macOS 103."""
+"""Bytes in the path of a socket. Linux accepts 107, macOS 103."""
 
 
 class Sandbox:
-    """The directory, with mode 0700. ``close`` removes it."""
+    """A temporary directory with mode 0700. ``close`` removes it."""
 
     def __init__(self) -> None:
         self.directory = _directory()
@@ -30,25 +30,25 @@ class Sandbox:
         self.elsewhere = self.directory / "elsewhere"
 
     def configure(self) -> Path:
-        """Make the directories, and write the configuration; its path."""
+        """Create the directories and the configuration file, and return the path of the file."""
         self.workspaces.mkdir()
         self.elsewhere.mkdir()
-        settings: dict[str, object] = {
+        settings = {
             "registry": "standard",
             "database_url": f"sqlite:///{self.database}",
             "tmux_sockets": [str(self.socket)],
             "state_dir": str(self.directory / "state"),
-            **RULES,
+            **THRESHOLDS,
         }
         file = self.directory / "workspace-reaper.toml"
-        # JSON's text, numbers and lists are TOML's as well.
+        # Strings, numbers and lists of JSON are valid TOML.
         lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()]
         file.write_text("".join(lines), encoding="utf-8")
         return file
 
     def close(self, within: float = 1.0) -> bool:
-        """Remove the directory; whether it is gone. A process that is just ending may still make a file meanwhile, so it is
-        tried again for ``within`` seconds."""
+        """Remove the directory and return whether it is gone. Try for ``within`` seconds: a process that is just ending may
+        still create a file."""
         deadline = time.monotonic() + within
         while self.directory.exists() and time.monotonic() < deadline:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -65,26 +65,17 @@ def _directory() -> Path:
 
 @contextmanager
 def environment(config: Path) -> Iterator[None]:
-    """This process's environment without what the user set for the reaper and for tmux, and with this configuration."""
-    changed: Mapping[str, str | None] = {
-        **{name: None for name in os.environ if _is_foreign(name)},
-        "WORKSPACE_REAPER_CONFIG": str(config),
-    }
-    before = {name: os.environ.get(name) for name in changed}
-    _set(changed)
+    """Remove the user's settings for the reaper and for tmux from the environment, and set this configuration."""
+    removed = {name: value for name, value in os.environ.items() if _is_of_user(name)}
+    for name in removed:
+        del os.environ[name]
+    os.environ["WORKSPACE_REAPER_CONFIG"] = str(config)
     try:
         yield
     finally:
-        _set(before)
+        del os.environ["WORKSPACE_REAPER_CONFIG"]
+        os.environ.update(removed)
 
 
-def _is_foreign(name: str) -> bool:
+def _is_of_user(name: str) -> bool:
     return name.upper().startswith("WORKSPACE_REAPER_") or name in ("TMUX", "TMUX_PANE", "WORKSPACE_PLUGINS_BLOCK")
-
-
-def _set(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

@@ -1,13 +1,13 @@
-"""Who plays: sessions, what befalls them, and what should become of each."""
+"""The scenario: which sessions the demo creates, what happens to their workspaces, and the expected outcome of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from typing import Literal, NamedTuple
 
-__all__ = ["ACCIDENT", "CAST", "RULES", "SURVIVOR", "Agent", "Ending", "Expectation", "Fate", "Role"]
+__all__ = ["ACCIDENT", "HELPERS", "LAST_ROW", "RESTORED", "SESSIONS", "THRESHOLDS", "DemoCase", "Ending"]
 
-RULES = {
+THRESHOLDS = {
     "min_age": 4,
     "activity_grace": 4,
     "idle_ttl": 5,
@@ -15,64 +15,35 @@ RULES = {
     "confirmation_gap": 1,
     "kill_grace": 1,
 }
-"""The thresholds of the demo in seconds; all others have their defaults. tmux's clocks have a resolution of one second: a
-session that prints, or is new, is three seconds away from being taken for one that does not, or is not."""
+"""The settings of the demo in seconds; all others have their defaults. The clocks of tmux have a resolution of one second, so
+a session that prints or is new has to stay three seconds away from each threshold."""
 
 
-class Fate(Enum):
-    """What befalls a workspace or its session; a hook is fired for the first two only."""
-
-    DELETED = auto()
-    ARCHIVED = auto()
-    SHELVED = auto()
-    VANISHED = auto()
-    WORKTREE_DELETED = auto()
-    AGENT_ENDED = auto()
-    NONE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What became of a session, or should: ``reaped``, ``held`` (a reason holds, something protects it), ``kept`` (no reason
-    holds) or ``ignored`` (it is none of ours); and why."""
+class Ending(NamedTuple):
+    """The outcome of a case and the reason: ``reaped``, ``held`` (a reason holds, but something protects the session), ``kept``
+    (no reason holds) or ``ignored`` (unmanaged)."""
 
     word: str
     why: str
 
 
-class Agent(Enum):
-    """What runs in a session: one that is silent, or prints all the time, or has said something and waits, or has started
-    helpers that left its terminal."""
-
-    SILENT = auto()
-    PRINTING = auto()
-    TALKER = auto()
-    WITH_HELPERS = auto()
-
-
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """One line of the result: what it is about, what that stands for, and what should become of it."""
+class DemoCase:
+    """One line of the result table; for a session also how to create it.
+
+    ``fate`` is what happens to the workspace; a hook is called for "deleted" and "archived" only. ``known``: the workspace has
+    a row from the beginning. ``late``: the session is created after all others had their fate. ``pinned`` rows are never
+    reaped as idle: one case shows that, and several are pinned so that even on a slow machine only their own reason applies.
+    """
 
     name: str
     stands_for: str
     expected: Ending
-
-
-@dataclass(frozen=True, slots=True)
-class Role(Expectation):
-    """A session, by its name. ``known``: its workspace has a row from the beginning. ``late``: it comes when all others had
-    their fate.
-
-    A row that is ``pinned`` can't go as idle. That shows in one role, and in some it sees to it that they go for their own
-    reason only, however slow the machine is.
-    """
-
-    fate: Fate = Fate.NONE
+    fate: Literal["none", "deleted", "archived", "vanished", "shelved", "worktree-deleted", "exited"] = "none"
+    agent: Literal["silent", "printing", "talker", "with-helpers"] = "silent"
     known: bool = True
     pinned: bool = False
     running: bool = False
-    agent: Agent = Agent.SILENT
     attached: bool = False
     kept: bool = False
     owner: str | None = None
@@ -80,43 +51,46 @@ class Role(Expectation):
 
     @property
     def workspace_id(self) -> str:
-        """As the ``standard`` registry reads it from the session's name."""
+        """The id that the ``standard`` registry reads from the name of the session."""
         return self.name.removeprefix("ws-")
 
 
-def _reaped(why: str) -> Ending:
-    return Ending("reaped", why)
+def _case(name: str, stands_for: str, word: str, why: str, **session: object) -> DemoCase:
+    return DemoCase(name, stands_for, Ending(word, why), **session)  # type: ignore[arg-type]
 
 
-def _held(why: str, by: str) -> Ending:
-    return Ending("held", f"{why}, {by}")
-
-
-_KEPT = Ending("kept", "no reason holds")
-
-CAST = (
-    Role("ws-deleted", "deleted, client attached", _reaped("deleted"), Fate.DELETED, attached=True, agent=Agent.WITH_HELPERS),
-    Role("ws-precious", "deleted, kept by hand", _held("deleted", "kept"), Fate.DELETED, kept=True, pinned=True),
-    Role("ws-archived", "archived, still printing", _reaped("archived"), Fate.ARCHIVED, agent=Agent.PRINTING),
-    Role("ws-running", "archived, its agent runs", _held("archived", "running"), Fate.ARCHIVED, running=True),
-    Role("ws-watched", "archived, client attached", _held("archived", "attached"), Fate.ARCHIVED, attached=True),
-    Role("ws-worktree", "its worktree is gone", _reaped("worktree-deleted"), Fate.WORKTREE_DELETED, pinned=True),
-    Role("ws-orphan", "its row is gone, no hook", _reaped("orphan"), Fate.VANISHED, pinned=True),
-    Role("ws-stranger", "never had a row", _held("orphan", "unproven"), known=False),
-    Role("ws-newborn", "no row yet", _held("orphan", "young"), known=False, late=True),
-    Role("ws-shelved", "archived, no hook", _reaped("archived"), Fate.SHELVED, pinned=True),
-    Role("ws-chatty", "archived, but it prints", _held("archived", "active"), Fate.SHELVED, agent=Agent.PRINTING),
-    Role("ws-idle", "silent for too long", _reaped("idle"), agent=Agent.TALKER),
-    Role("ws-pinned", "silent, but pinned", _held("idle", "pinned"), pinned=True),
-    Role("ws-attached", "silent, client attached", _held("idle", "attached"), attached=True),
-    Role("ws-busy", "its agent prints", _KEPT, agent=Agent.PRINTING),
-    Role("ws-dead", "its agent has ended", _reaped("dead"), Fate.AGENT_ENDED, pinned=True),
-    Role("ws-foreign", "another registry's", Ending("ignored", "another's stamp"), known=False, owner="c0ffee"),
-    Role("notes", "no workspace at all", Ending("ignored", "no workspace name"), known=False),
+SESSIONS = (
+    _case("ws-deleted", "deleted, client attached", "reaped", "deleted", fate="deleted", attached=True, agent="with-helpers"),
+    _case("ws-precious", "deleted, kept by hand", "held", "deleted, kept", fate="deleted", kept=True, pinned=True),
+    _case("ws-archived", "archived, still printing", "reaped", "archived", fate="archived", agent="printing"),
+    _case("ws-running", "archived, agent running", "held", "archived, running", fate="archived", running=True),
+    _case("ws-watched", "archived, client attached", "held", "archived, attached", fate="archived", attached=True),
+    _case("ws-worktree", "worktree deleted", "reaped", "worktree-deleted", fate="worktree-deleted", pinned=True),
+    _case("ws-orphan", "row deleted, no hook", "reaped", "orphan", fate="vanished", pinned=True),
+    _case("ws-stranger", "never had a row", "held", "orphan, unproven", known=False),
+    _case("ws-newborn", "no row yet", "held", "orphan, young", known=False, late=True),
+    _case("ws-shelved", "archived, no hook", "reaped", "archived", fate="shelved", pinned=True),
+    _case("ws-chatty", "archived, but printing", "held", "archived, active", fate="shelved", agent="printing"),
+    _case("ws-idle", "silent for too long", "reaped", "idle", agent="talker"),
+    _case("ws-pinned", "silent, but pinned", "held", "idle, pinned", pinned=True),
+    _case("ws-attached", "silent, client attached", "held", "idle, attached", attached=True),
+    _case("ws-busy", "agent printing", "kept", "no reason holds", agent="printing"),
+    _case("ws-dead", "agent exited", "reaped", "dead", fate="exited", pinned=True),
+    _case("ws-foreign", "of another registry", "ignored", "another owner", known=False, owner="c0ffee"),
+    _case("notes", "not a workspace", "ignored", "no workspace id", known=False),
 )
 
-SURVIVOR = "busy"
-"""The workspace whose row alone outlives the accident."""
+HELPERS = (
+    _case("dev-server", "left its terminal", "ended", "TERM"),
+    _case("watcher", "left, and ignores TERM", "ended", "KILL"),
+    _case("cache", "left, works elsewhere", "left", "works elsewhere"),
+)
+"""Processes that the agent of ws-deleted starts and that leave their terminal."""
 
-ACCIDENT = Expectation("all the rest", "most rows are lost", Ending("held", "breaker latched"))
-"""Not a session: all of them, after the accident."""
+LAST_ROW = "busy"
+"""The workspace that keeps its row when most rows are lost."""
+
+ACCIDENT = _case("all the rest", "most rows lost", "held", "breaker latched")
+"""All remaining sessions after most rows were lost."""
+
+RESTORED = _case("ws-idle again", "restored after a reap", "restored", "old text, not run")

@@ -1,214 +1,195 @@
-"""The play, act by act. Nothing waits blindly: each act goes on when what it waits for is so, or was not so for too long."""
+"""The steps of the demo. Each waits for what it has caused, up to a time limit, and never for a fixed time."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workspace_reaper.demo.helpers import TALKER, TALKER_SAYS, Crew, starts_of_talker, write_agent
+from workspace_reaper.demo.helpers import TALKER, TALKER_TEXT, Helpers, command_of, talker_starts
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.demo.results import last_reap
-from workspace_reaper.demo.scenario import CAST, RULES, SURVIVOR, Agent, Ending, Expectation, Fate, Role
-from workspace_reaper.demo.tmux import Made, PrivateTmux
+from workspace_reaper.demo.scenario import LAST_ROW, RESTORED, SESSIONS, THRESHOLDS, DemoCase, Ending
+from workspace_reaper.demo.tmux import SHELL, PrivateTmux
 from workspace_reaper.model.errors import ReaperError
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import ProcessCleanup
+from workspace_reaper.operations.restore import restore
+from workspace_reaper.operations.sessions import keep_session
 from workspace_reaper.util.interrupts import Interrupts
 
-__all__ = ["COMEBACK", "Comeback", "Play", "bring_back", "ending_of_comeback"]
+__all__ = ["DemoSteps", "restored_ending"]
 
 _PATIENCE = 20.0
-
 _TICK = 0.5
+_NOTE = f"was running: {' '.join(TALKER)}"
+_ATTEMPTS = 5
+_QUESTION, _ANSWER = "echo answer $((6 * 7))", "answer 42"
 
 
 @dataclass(slots=True)
-class Play:
-    """``made`` are the sessions of the cast so far, ``workspaces`` holds a directory for each. Each act raises
-    ``Interrupted``, and ``DemoFailed`` if the stage breaks."""
+class DemoSteps:
+    """``sessions`` are the ids of the sessions so far, ``workspaces`` has a directory for each workspace. Every step raises
+    ``Interrupted``, and ``DemoFailed`` if something that the demo requires fails."""
 
     tmux: PrivateTmux
     host: Host
     interrupts: Interrupts
-    crew: Crew
+    helpers: Helpers
     workspaces: Path
-    made: dict[Role, Made] = field(default_factory=dict)
-    _opened: float = 0.0
+    sessions: dict[DemoCase, str] = field(default_factory=dict)
+    _created: float = 0.0
 
-    def open(self) -> None:
-        """Everybody comes on stage, and a first tick makes the reaper acquainted with them."""
-        for role in CAST:
-            if not role.late:
-                self._enter(role)
-        self._wait(lambda: self.tmux.attached, "the clients did not attach")
-        self._opened = time.time()
+    def create_sessions(self) -> None:
+        """Create all but the late sessions with their workspaces, and let the reaper see them in a first sweep."""
+        for case in SESSIONS:
+            if not case.late:
+                self._create(case)
+        attached = [session_id for case, session_id in self.sessions.items() if case.attached]
+        self._wait(
+            lambda: all(self.tmux.show(session_id, "session_attached") != "0" for session_id in attached),
+            "the clients did not attach",
+        )
+        self._created = time.time()
         self.tick()
-        for role in self.made:
-            if role.kept:
-                self._keep(role)
 
-    def fire_hooks(self) -> None:
-        """What a host tells."""
-        for role in self._with(Fate.DELETED):
-            self.host.delete(role.workspace_id, tell=True)
-        for role in self._with(Fate.ARCHIVED):
-            self.host.archive(role.workspace_id, tell=True)
+    def call_hooks(self) -> None:
+        """Delete and archive workspaces, and call the hook for each."""
+        for case in self._with("deleted"):
+            self.host.delete(case.workspace_id)
+            self.host.plugins.workspace_deleted(case.workspace_id)
+        for case in self._with("archived"):
+            self.host.archive(case.workspace_id)
+            self.host.plugins.workspace_archived(case.workspace_id)
         self._drain()
 
-    def keep_silent(self) -> None:
-        """What happens without a word."""
-        for role in self._with(Fate.VANISHED):
-            self.host.delete(role.workspace_id, tell=False)
-        for role in self._with(Fate.SHELVED):
-            self.host.archive(role.workspace_id, tell=False)
-        for role in self._with(Fate.WORKTREE_DELETED):
-            shutil.rmtree(self._directory(role))
-            self.host.delete_worktree(role.workspace_id)
-        for role in self._with(Fate.AGENT_ENDED):
-            self._end_agent(self.made[role])
+    def change_silently(self) -> None:
+        """Change rows and sessions without calling a hook."""
+        for case in self._with("vanished"):
+            self.host.delete(case.workspace_id)
+        for case in self._with("shelved"):
+            self.host.archive(case.workspace_id)
+        for case in self._with("worktree-deleted"):
+            shutil.rmtree(self.workspaces / case.workspace_id)
+            self.host.write("UPDATE workspaces SET worktree_deleted = 1 WHERE id = ?", case.workspace_id)
+        for case in self._with("exited"):
+            # A broken reaper may have ended it already. Then the result says so.
+            if self.sessions[case] in self.tmux.sessions():
+                self._let_agent_exit(self.sessions[case])
 
     def wait_for_the_reaper(self) -> None:
-        """Tick until what should go is gone, and all others had time enough to go as well."""
-        doomed = {made for role, made in self.made.items() if role.expected.word == "reaped"}
+        """Tick until every session that should be reaped is gone, and every other one could have been reaped as idle."""
+        doomed = {session_id for case, session_id in self.sessions.items() if case.expected.word == "reaped"}
         with self.host.plugins.ticking(every=_TICK):
-            self.interrupts.wait(lambda: time.time() - self._opened > RULES["idle_ttl"], _PATIENCE)
+            self.interrupts.wait(lambda: time.time() - self._created > THRESHOLDS["idle_ttl"], _PATIENCE)
             self.interrupts.wait(lambda: doomed.isdisjoint(self.tmux.sessions()), _PATIENCE)
         self._drain()
 
-    def close(self) -> None:
-        """The last ones come on stage, and a last tick tells how it is."""
-        for role in CAST:
-            if role.late:
-                self._enter(role)
+    def create_late_sessions(self) -> None:
+        """Create the sessions that appear before their row, and tick once more."""
+        for case in SESSIONS:
+            if case.late:
+                self._create(case)
         self.tick()
 
     def lose_rows(self) -> None:
-        """The accident: most rows are gone at once. Two ticks, far enough apart to confirm it."""
-        self.host.forget_all_but(SURVIVOR)
+        """Delete most rows at once, and tick twice, far enough apart to confirm it."""
+        self.host.write("DELETE FROM workspaces WHERE id <> ?", LAST_ROW)
         self.tick()
-        self.interrupts.wait(lambda: False, RULES["confirmation_gap"] + 0.2)
+        self.interrupts.wait(lambda: False, THRESHOLDS["confirmation_gap"] + 0.2)
         self.tick()
 
-    def bring_back(self) -> Comeback:
-        """The session that had said something comes back."""
-        role = self._one_with(Agent.TALKER)
-        reap, directory = last_reap(self.host, role.name), self._directory(role)
-        return bring_back(self.host, self.tmux, self.interrupts, reap, workspace=directory, within=_PATIENCE)
+    def restore(self) -> tuple[Ending, list[str]]:
+        """Restore the session whose agent printed a text. Return what happened, and what its new pane shows of the old one."""
+        self.interrupts.check()
+        [case] = [case for case in self.sessions if case.agent == "talker"]
+        reap, workspace = last_reap(self.host, case.name), self.workspaces / case.workspace_id
+        if reap is None:
+            return Ending("lost", "not in the history"), []
+        # A login shell would read files of the user.
+        self.tmux.run("set-option", "-g", "default-command", SHELL)
+        try:
+            session_id = restore(self.host.reaper, reap).session_id
+        except ReaperError as error:
+            self.interrupts.check()  # Ctrl-C in a terminal also reaches the tmux that the restore has called
+            return Ending("lost", str(error)), []
+        self.tmux.note_panes()
 
-    def reap_of_crew(self) -> Reap | None:
-        """What the history has of the session whose helpers left its terminal; None while nothing of it was reaped."""
-        return last_reap(self.host, self._one_with(Agent.WITH_HELPERS).name)
+        def shows(text: str) -> bool:
+            return any(text in line for line in self.tmux.text(session_id)) or talker_starts(workspace) > 1
+
+        self.interrupts.wait(lambda: shows(_NOTE), _PATIENCE)
+        lines = self.tmux.text(session_id)
+        lines = lines[: next((number for number, line in enumerate(lines, 1) if _NOTE in line), len(lines))]
+        answered = False
+        for _ in range(_ATTEMPTS):
+            # A shell that is just starting may discard what was typed before it reads.
+            self.tmux.run("send-keys", "-t", f"{session_id}:", _QUESTION, "Enter")
+            if answered := self.interrupts.wait(lambda: shows(_ANSWER), _PATIENCE / _ATTEMPTS):
+                break
+        return restored_ending(lines, answered=answered, starts=talker_starts(workspace)), lines
+
+    def cleanup(self) -> ProcessCleanup:
+        """Return what the history says about the processes of the session with helpers; nothing while it is not reaped."""
+        [case] = [case for case in self.sessions if case.agent == "with-helpers"]
+        reap = last_reap(self.host, case.name)
+        return reap.aftermath if reap else ProcessCleanup()
 
     def tick(self) -> None:
-        """One tick, and all that follows from it."""
+        """Let the reaper sweep once, and wait until it is done."""
         self.host.plugins.tick()
         self._drain()
 
-    def _enter(self, role: Role) -> None:
+    def _create(self, case: DemoCase) -> None:
         self.interrupts.check()
-        directory = self._directory(role)
+        directory = self.workspaces / case.workspace_id
         directory.mkdir()
-        command = write_agent(role.agent, directory, self.crew)
-        made = self.made[role] = self.tmux.new_session(role.name, *command, directory=directory)
-        if role.agent is Agent.WITH_HELPERS:
-            self.crew.wait(_PATIENCE)
-        if role.known:
-            self.host.create(role.workspace_id, directory, pinned=role.pinned, running=role.running)
-        if role.owner is not None:
-            self.tmux.set_option(made, "@workspace_owner", role.owner)
-        if role.attached:
-            self.tmux.attach(made)
+        command = command_of(case, directory, self.helpers)
+        session_id = self.sessions[case] = self.tmux.new_session(case.name, *command, directory=directory)
+        if case.agent == "with-helpers":
+            self.tmux.note(*self.helpers.wait(_PATIENCE))
+        if case.known:
+            self.host.create(case.workspace_id, directory, pinned=case.pinned, running=case.running)
+        if case.owner is not None:
+            self.tmux.run("set-option", "-t", f"{session_id}:", "@workspace_owner", case.owner)
+        if case.attached:
+            self.tmux.attach(session_id)
+        if case.kept:
+            keep_session(self.host.reaper, case.name, on=True)
 
-    def _end_agent(self, made: Made) -> None:
-        self.tmux.let_panes_end(made)
-        self._wait(lambda: self.tmux.is_dead(made), "a pane did not end")
+    def _let_agent_exit(self, session_id: str) -> None:
+        target = f"{session_id}:"
+        self.tmux.run("set-option", "-w", "-t", target, "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", target, "true")
+        self._wait(lambda: self.tmux.show(session_id, "pane_dead") == "1", "a pane did not exit")
 
-    def _keep(self, role: Role) -> None:
-        from workspace_reaper.operations.sessions import keep_session
-
-        keep_session(self.host.reaper, role.name, on=True)
-
-    def _directory(self, role: Role) -> Path:
-        return self.workspaces / role.workspace_id
-
-    def _one_with(self, agent: Agent) -> Role:
-        self.interrupts.check()
-        return next(role for role in self.made if role.agent is agent)
-
-    def _with(self, fate: Fate) -> Iterable[Role]:
-        for role in self.made:
+    def _with(self, fate: str) -> Iterator[DemoCase]:
+        for case in self.sessions:
             self.interrupts.check()
-            if role.fate is fate:
-                yield role
+            if case.fate == fate:
+                yield case
 
     def _drain(self) -> None:
-        self._wait(lambda: self.host.plugins.drain(_TICK), "the plugin did not come to an end")
+        self._wait(lambda: self.host.plugins.drain(_TICK), "the plugin did not finish")
 
     def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         if not self.interrupts.wait(condition, _PATIENCE):
             raise DemoFailed(f"{otherwise} within {_PATIENCE:g} s")
 
 
-_BACK = Ending("restored", "old text, not run")
+def restored_ending(lines: list[str], *, answered: bool, starts: int) -> Ending:
+    """Return what happened to the restored session.
 
-COMEBACK = Expectation("ws-idle back", "restored from its reap", _BACK)
-
-_NOTE = f"was running: {' '.join(TALKER)}"
-
-_ATTEMPTS = 5
-
-_QUESTION, _ANSWER = "echo answer $((6 * 7))", "answer 42"
-
-
-@dataclass(slots=True)
-class Comeback:
-    """``ending`` is what happened, ``lines`` what the new pane shows of the old one."""
-
-    ending: Ending
-    lines: tuple[str, ...] = ()
-
-
-def bring_back(
-    host: Host, tmux: PrivateTmux, interrupts: Interrupts, reap: Reap | None, *, workspace: Path, within: float
-) -> Comeback:
-    """Restore a session, and look at its pane until a shell answers in it, or for ``within`` seconds. Raises ``Interrupted``,
-    and ``DemoFailed`` if tmux fails."""
-    from workspace_reaper.operations.restore import restore
-
-    if reap is None:
-        return Comeback(Ending("lost", "no reap of it"))
-    tmux.start_plain_shells()
-    try:
-        restored = restore(host.reaper, reap)
-    except ReaperError as error:
-        interrupts.check()  # Ctrl-C on a terminal also reaches the tmux that the restore asked
-        return Comeback(Ending("lost", str(error)))
-    tmux.know_panes()
-
-    def text() -> list[str]:
-        return [line.rstrip() for line in tmux.text(restored.session_id) if line.strip()]
-
-    interrupts.wait(lambda: any(_NOTE in line for line in text()) or starts_of_talker(workspace) > 1, within)
-    shown = text()
-    lines = shown[: next((number for number, line in enumerate(shown, 1) if _NOTE in line), len(shown))]
-    for _ in range(_ATTEMPTS):
-        # A shell that is only starting may throw away what was typed before it read.
-        tmux.type(restored.session_id, _QUESTION)
-        answered = interrupts.wait(lambda: _ANSWER in text() or starts_of_talker(workspace) > 1, within / _ATTEMPTS)
-        if answered:
-            break
-    return Comeback(ending_of_comeback(lines, answered=answered, starts=starts_of_talker(workspace)), tuple(lines))
-
-
-def ending_of_comeback(lines: list[str], *, answered: bool, starts: int) -> Ending:
-    """What to think of the pane: its lines up to the note, whether a shell answered, how often the old command was started."""
+    Args:
+        lines: The text of its pane, up to the note of the reaper.
+        answered: Whether a shell answered.
+        starts: How often the old command was started in all.
+    """
     if starts != 1:
         return Ending("restored", f"started {starts} times")
     if not answered:
         return Ending("restored", "without a shell")
-    if not lines or _NOTE not in lines[-1] or tuple(lines[-1 - len(TALKER_SAYS) : -1]) != TALKER_SAYS:
+    if not lines or _NOTE not in lines[-1] or tuple(lines[-1 - len(TALKER_TEXT) : -1]) != TALKER_TEXT:
         return Ending("restored", "without its text")
-    return _BACK
+    return RESTORED.expected

@@ -1,37 +1,24 @@
-"""A tmux server of the demo's own, on a socket in its own directory."""
+"""A private tmux server on a socket in the sandbox. Every process of the demo is started in a session of it."""
 
 from __future__ import annotations
 
 import os
-import pty
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from workspace_reaper.demo.processes import DemoFailed, Started, end_all
+from workspace_reaper.demo.processes import DemoFailed, end_all, identify
+from workspace_reaper.model.process import ProcessKey
 
-__all__ = ["DemoClient", "Made", "PrivateTmux"]
+__all__ = ["SHELL", "PrivateTmux"]
 
-_SHELL = "/bin/sh"
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A session: tmux's id, and the second in which it was made."""
-
-    session_id: str
-    created: int
+SHELL = "/bin/sh"
 
 
 class PrivateTmux:
-    """The server starts with the first session, without the user's configuration, and ends with ``close``.
+    """A server that starts with the first session, without the user's configuration, and ends with ``close``.
 
-    ``limit`` is in seconds, for each command.
+    ``limit`` is the time limit of each command, in seconds.
     """
 
     def __init__(self, socket: Path, *, limit: float = 10.0) -> None:
@@ -40,16 +27,19 @@ class PrivateTmux:
             raise DemoFailed("tmux is not on PATH any more")
         self._limit = limit
         self._command = (program, "-u", "-f", "/dev/null", "-S", str(socket))
-        # A terminal that tmux knows, whatever the user's is; and shells that neither read nor write anything of the user's.
-        self._environ = {**os.environ, "TERM": "screen", "SHELL": _SHELL, "HISTFILE": "", "ENV": "", "PS1": "$ "}
-        self._processes: set[Started] = set()
-        self._clients: list[DemoClient] = []
+        # A terminal type that tmux supports, and shells that read and write no file of the user.
+        self._environ = {**os.environ, "TERM": "screen", "SHELL": SHELL, "HISTFILE": "", "ENV": "", "PS1": "$ "}
+        self._processes: set[ProcessKey] = set()
         self._started = False
 
     def run(self, *arguments: str) -> str:
-        """Run one tmux command, or several with ``;`` among the arguments; what it printed. ``DemoFailed`` if it failed."""
+        """Run one tmux command, or several separated by ``;`` arguments, and return the output.
+
+        Raises:
+            DemoFailed: The command failed or did not answer in time.
+        """
         try:
-            # A session of its own: Ctrl-C on the user's terminal must not end a command halfway.
+            # A session of its own: Ctrl-C in the user's terminal must not interrupt a command.
             done = subprocess.run(
                 [*self._command, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -67,114 +57,52 @@ class PrivateTmux:
             raise DemoFailed(f"tmux {arguments[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
         return done.stdout
 
-    def new_session(self, name: str, *command: str, directory: Path = Path("/")) -> Made:
-        """Make a session. The command is run as it is, without the user's shell."""
+    def new_session(self, name: str, *command: str, directory: Path = Path("/")) -> str:
+        """Create a session of 80x24 that runs the command without a shell, and return its id."""
         self._started = True
-        told = "#{session_id} #{session_created} #{pid} #{pane_pid}"
+        ids = "#{session_id} #{pid} #{pane_pid}"
         size = ("-x", "80", "-y", "24")
-        made = self.run("new-session", "-d", *size, "-c", str(directory), "-P", "-F", told, "-s", name, *command)
-        session_id, created, server, pane = made.split()
-        self._note(server, pane)
-        return Made(session_id, int(created))
+        made = self.run("new-session", "-d", *size, "-c", str(directory), "-P", "-F", ids, "-s", name, *command)
+        session_id, *pids = made.split()
+        self.note(*pids)
+        return session_id
 
-    def attach(self, made: Made) -> None:
-        """Let a client look at the session; ``attached`` tells when it is there."""
-        self._clients.append(DemoClient([*self._command, "attach-session", "-t", f"{made.session_id}:"], self._environ))
+    def attach(self, session_id: str) -> None:
+        """Attach a client to the session. The client runs in a session of its own; without TMUX it may be nested."""
+        client = ("env", "TMUX=", *self._command, "attach-session", "-t", f"{session_id}:")
+        self.new_session(f"client-{session_id[1:]}", *client)
 
-    @property
-    def attached(self) -> bool:
-        """Every client is there by the server's word."""
-        return {client.tty for client in self._clients} <= set(self.run("list-clients", "-F", "#{client_tty}").split())
-
-    def let_panes_end(self, made: Made) -> None:
-        """The session's program ends, and its pane stays, dead."""
-        at = f"{made.session_id}:"
-        self.run("set-option", "-w", "-t", at, "remain-on-exit", "on", ";", "respawn-pane", "-k", "-t", at, "true")
-
-    def is_dead(self, made: Made) -> bool:
-        """All panes of the session are dead."""
-        return "1" in self.run("display-message", "-p", "-t", f"{made.session_id}:", "#{pane_dead}")
-
-    def set_option(self, made: Made, name: str, value: str) -> None:
-        """Set an option of the session."""
-        self.run("set-option", "-t", f"{made.session_id}:", name, value)
-
-    def start_plain_shells(self) -> None:
-        """New panes start a shell that is no login shell: that would read the user's own files."""
-        self.run("set-option", "-g", "default-command", _SHELL)
+    def show(self, session_id: str, name: str) -> str:
+        """Return the value of a format variable of the session or of its pane."""
+        return self.run("display-message", "-p", "-t", f"{session_id}:", f"#{{{name}}}").strip()
 
     def text(self, session_id: str) -> list[str]:
-        """The lines of the session's pane, those of its scrollback first."""
-        return self.run("capture-pane", "-p", "-J", "-S", "-", "-t", f"{session_id}:").splitlines()
+        """Return the lines of the session's pane that are not empty, scrollback first."""
+        lines = self.run("capture-pane", "-p", "-J", "-S", "-", "-t", f"{session_id}:").splitlines()
+        return [line.rstrip() for line in lines if line.strip()]
 
-    def type(self, session_id: str, line: str) -> None:
-        """Type a line into the session's pane."""
-        self.run("send-keys", "-t", f"{session_id}:", line, "Enter")
+    def sessions(self) -> set[str]:
+        """Return the ids of all sessions."""
+        return set(self.run("list-sessions", "-F", "#{session_id}").split())
 
-    def know_panes(self) -> None:
-        """Note the processes of all panes, also of those that somebody else has made here."""
-        for pid in self._answers("list-panes", "-a", "-F", "#{?pane_dead,,#{pane_pid}}"):
-            self._note(pid)
+    def note(self, *pids: str | int) -> None:
+        """Take responsibility for processes: ``close`` ends them."""
+        self._processes.update(process for pid in pids if (process := identify(int(pid))) is not None)
 
-    def sessions(self) -> set[Made]:
-        """Those that are there."""
-        lines = self.run("list-sessions", "-F", "#{session_id} #{session_created}").splitlines()
-        return {Made(session_id, int(created)) for session_id, created in map(str.split, lines)}
+    def note_panes(self) -> None:
+        """Take responsibility for the processes of all panes, including those that the reaper has restored."""
+        self.note(*self._try("list-panes", "-a", "-F", "#{?pane_dead,,#{pane_pid}}"))
 
     def close(self, patience: float = 3.0) -> list[int]:
-        """End clients, server and panes, each by its own identity. The pids of those that could not be ended.
-
-        ``patience`` is in seconds; see ``end_all``.
-        """
-        if not self._started:
-            return []
-        self.know_panes()
-        # Also a server of which only the socket is known, because its first command was not answered.
-        self._answers("kill-server")
-        for client in self._clients:
-            client.close()
-        self._clients.clear()
+        """End the server and all noted processes, and return the pids that could not be ended. See ``end_all``."""
+        if self._started:
+            self.note_panes()
+            # Also ends a server whose pid is unknown because its first command did not answer.
+            self._try("kill-server")
         return [process.pid for process in end_all(self._processes, patience)]
 
-    def _answers(self, *arguments: str) -> list[str]:
+    def _try(self, *arguments: str) -> list[str]:
         try:
             return self.run(*arguments).split()
         except DemoFailed:
-            return []  # there is no server, or it does not answer: it is ended by its pid
-
-    def _note(self, *pids: str) -> None:
-        self._processes.update(process for pid in pids if (process := Started.now(int(pid))) is not None)
-
-
-class DemoClient:
-    """``tty`` is the terminal's name, as tmux lists it. Nobody types; what is shown is read and dropped."""
-
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._master, slave = pty.openpty()
-        self.tty = os.ttyname(slave)
-        try:
-            # A session of its own: Ctrl-C on the user's terminal is not meant for it.
-            self._process = subprocess.Popen(
-                command, stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True
-            )
-        except BaseException:
-            os.close(self._master)
-            raise
-        finally:
-            os.close(slave)
-        self._reader = threading.Thread(target=self._read, name="workspace-reaper demo client", daemon=True)
-        self._reader.start()
-
-    def close(self) -> None:
-        """End it, and give its terminal back."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._reader.join(3)
-        os.close(self._master)
-
-    def _read(self) -> None:
-        # A terminal that nobody reads fills up. This ends with EOF or EIO, when the other side is closed everywhere.
-        with suppress(OSError):
-            while os.read(self._master, 65536):
-                pass
+            return []  # no server, or one that does not answer: it is ended by its pid

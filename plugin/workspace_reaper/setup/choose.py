@@ -1,4 +1,4 @@
-"""Which registry the findings speak for. Pure."""
+"""Which of the registries that were found is the one to configure. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Strength = Literal["known", "quiet", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class HostCandidate:
-    """A database that can be read, and what speaks for it.
+    """A database that can be read, and how well it fits.
 
-    ``known``: sessions of its registry run, and it knows some of them. ``quiet``: none runs now. ``unknown``: some run, and it
-    knows none of them, so it may be the wrong one.
+    ``known``: sessions of its registry are running, and it has rows of some. ``quiet``: no session is running. ``unknown``:
+    sessions are running, but it has a row of none, so it may be the wrong database.
     """
 
     database: Database
@@ -28,7 +28,7 @@ class HostCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be configured, None where a person has to say; ``why`` is a sentence. ``others`` fit as well."""
+    """The chosen registry, or None if a person has to choose. ``why`` is a sentence. ``others`` are the alternatives."""
 
     chosen: HostCandidate | None
     why: str
@@ -36,32 +36,34 @@ class Choice:
 
 
 def choose(machine: Machine) -> Choice:
-    """The one registry that fits best. Its database must be there; one that knows a running session fits better than one
-    without any session, and one that knows none of its sessions does not fit."""
+    """Return the registry that fits best, if exactly one does.
+
+    Its database must exist. One with rows of running sessions fits better than one without any session. One that has no row
+    of its running sessions does not fit.
+    """
     candidates = [_candidate(machine, database) for database in _certain(machine.databases)]
     for strength in ("known", "quiet"):
         fitting = [candidate for candidate in candidates if candidate.strength == strength]
         registries = list(dict.fromkeys(candidate.database.registry for candidate in fitting))
         if len(registries) > 1:
             names = " and ".join(registries)
-            return Choice(None, f"{names} fit equally well: choose one. Each needs a reaper of its own.", tuple(fitting))
+            return Choice(None, f"{names} fit equally well: choose one. Each requires its own reaper.", tuple(fitting))
         if fitting:
-            # Of several places the present one comes first: that is where the server itself looks.
+            # A registry lists the current location of its database before older ones.
             others = tuple(candidate for candidate in candidates if candidate is not fitting[0])
             return Choice(fitting[0], _why(fitting[0]), others)
     if candidates:
-        first = candidates[0]
-        text = f"{first.database.registry} has sessions here, and its database knows none of them: is it the right one?"
+        name = candidates[0].database.registry
+        text = f"{name} has running sessions, but its database has no row of them: is it the right database?"
         return Choice(None, text, tuple(candidates))
-    unreadable = next((database for database in machine.databases if database.state == "unreadable"), None)
-    if unreadable is not None:
-        text = f"{unreadable.registry}: {unreadable.path} can't be read, so nobody can say whether it is its database."
-        return Choice(None, text)
-    return Choice(None, "No database of a server that is known by name was found here.")
+    for database in machine.databases:
+        if database.state == "unreadable":
+            return Choice(None, f"{database.registry}: {database.path} cannot be read, so it is unknown whether it fits.")
+    return Choice(None, "No database of a supported server was found.")
 
 
 def _certain(databases: Iterable[Database]) -> Iterator[Database]:
-    """Those that can be read. Past a place of the same registry that can't be read the server itself does not guess."""
+    """Yield the readable ones, except those after an unreadable location of the same registry, which may be the right one."""
     uncertain: set[str] = set()
     for database in databases:
         if database.state == "unreadable":
@@ -79,5 +81,5 @@ def _candidate(machine: Machine, database: Database) -> HostCandidate:
 def _why(candidate: HostCandidate) -> str:
     registry = candidate.database.registry
     if candidate.strength == "quiet":
-        return f"{registry}: its database is here, and none of its sessions runs now."
-    return f"{registry}: its database is here, and knows {candidate.database.known} of its {candidate.sessions} sessions."
+        return f"{registry}: its database was found, and none of its sessions is running."
+    return f"{registry}: its database was found, and has {candidate.database.known} of its {candidate.sessions} sessions."

@@ -1,9 +1,8 @@
-"""The text of a configuration file: every setting with its meaning, defaults commented out. Pure."""
+"""The configuration file: every setting with its meaning. Defaults are commented out."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,33 +12,31 @@ from pathlib import Path
 from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import SettingDescription, describe_settings, load_settings
 from workspace_reaper.setup.choose import Choice
-from workspace_reaper.setup.discover import Database, FoundBy, Machine
-from workspace_reaper.sweep.report import printable
-from workspace_reaper.util.permissions import make_private
+from workspace_reaper.setup.discover import Database, InstalledRegistry, Machine
+from workspace_reaper.util.files import make_private, staged_file
+from workspace_reaper.util.text import printable
 
 __all__ = ["configuration", "save", "toml_text"]
 
 _WIDTH = 100
-
-_BARE = ("whole number", "true or false")
-
+_UNQUOTED = ("whole number", "true or false")
 _QUOTED = ("duration", "word")
 
 _HEAD = """\
-What was found on this machine stands beside the settings that follow from it. All others are commented out, with their \
-defaults. A variable in the environment wins over this file: WORKSPACE_REAPER_IDLE_TTL=72h."""
+What was found on this machine is shown at the settings to which it applies. All other settings are commented out, with their \
+defaults. A variable of the environment overrides this file, for example WORKSPACE_REAPER_IDLE_TTL=72h."""
 
 _SWITCH = """\
-Nothing is reaped until this says true. First: 'workspace-reaper doctor', and a preview that does nothing, \
+Nothing is reaped until this is true. Before that, run 'workspace-reaper doctor', and for a preview that changes nothing \
 'WORKSPACE_REAPER_ENABLED=1 workspace-reaper sweep --dry-run'."""
 
 _NONE_FITS = """\
 Either your server keeps its workspaces in the table of the registry "standard", or describe its own table at the end of this \
-file and write registry = "table"; for that, set database_url, tmux_sockets and session_patterns as well."""
+file and set registry = "table", database_url, tmux_sockets and session_patterns."""
 
 
 def configuration(machine: Machine, choice: Choice) -> str:
-    """The file for what was chosen. Whatever was found, `load_settings` reads it."""
+    """Return the text of the file for a choice. ``load_settings`` accepts it, whatever was found."""
     described = describe_settings()
     top = [setting for setting in described if setting.name != "enabled" and not _is_of_table(setting)]
     (switch,) = (setting for setting in described if setting.name == "enabled")
@@ -53,10 +50,13 @@ def configuration(machine: Machine, choice: Choice) -> str:
 
 
 def toml_text(text: str) -> str:
-    """A basic string of TOML, of printable characters. ``ValueError`` for what no UTF-8 file can hold: a path may have any
-    bytes."""
+    """Return a basic string of TOML with printable characters only.
+
+    Raises:
+        ValueError: The text cannot be written as UTF-8: a path may have any bytes.
+    """
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
-        raise ValueError(f"{printable(text)} is no text")
+        raise ValueError(f"{printable(text)} is not valid UTF-8")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped) + '"'
 
@@ -80,7 +80,7 @@ def _setting(setting: SettingDescription, machine: Machine, choice: Choice) -> l
 
 
 def _default(setting: SettingDescription) -> str:
-    if setting.type in _BARE:
+    if setting.type in _UNQUOTED:
         return setting.default
     if setting.type in _QUOTED and setting.default != "needed":
         return toml_text(setting.default)
@@ -108,37 +108,37 @@ def _database_url(_machine: Machine, choice: Choice) -> list[str]:
 
 
 def _database_line(database: Database, *, is_chosen: bool) -> list[str]:
-    if database.is_server:  # what is shown of it lacks its password
-        return _comment(f"Found here: {database.path}, the registry's own.")
+    if database.is_server:  # its location is known without the password only
+        return _comment(f"Found here: {database.path}, the default of this registry.")
     return _line("database_url", [f"sqlite:///{database.path}"], is_chosen=is_chosen)
 
 
 def _sockets(machine: Machine, choice: Choice) -> list[str]:
-    kind = _chosen_kind(machine, choice)
-    if kind is None:
+    installed = _chosen_registry(machine, choice)
+    if installed is None:
         found = [socket.path for socket in machine.sockets if socket.sessions]
         return _line("tmux_sockets", found or ["..."], is_chosen=False)
-    # What hangs on variables of this environment is written down: a service may not have them.
-    return _line("tmux_sockets", list(kind.homes), is_chosen=not kind.everywhere)
+    # Paths that depend on variables of this environment are written down: a service may not have these variables.
+    return _line("tmux_sockets", list(installed.homes), is_chosen=not installed.everywhere)
 
 
 def _patterns(machine: Machine, choice: Choice) -> list[str]:
-    kind = _chosen_kind(machine, choice)
-    patterns = [pattern for some in kind.homes.values() for pattern in some] if kind else ["ws-(?P<id>[0-9a-f]{32})"]
+    installed = _chosen_registry(machine, choice)
+    patterns = [pattern for some in installed.homes.values() for pattern in some] if installed else ["ws-(?P<id>[0-9a-f]{32})"]
     return _line("session_patterns", list(dict.fromkeys(patterns)), is_chosen=False)
 
 
-def _chosen_kind(machine: Machine, choice: Choice) -> FoundBy | None:
+def _chosen_registry(machine: Machine, choice: Choice) -> InstalledRegistry | None:
     if choice.chosen is None:
         return None
-    return next(kind for kind in machine.kinds if kind.registry == choice.chosen.database.registry)
+    return next(one for one in machine.registries if one.registry == choice.chosen.database.registry)
 
 
 def _line(name: str, values: Sequence[str], *, is_chosen: bool) -> list[str]:
     try:
         texts = ", ".join(toml_text(value) for value in values)
     except ValueError as error:
-        return [*_comment(f"Found here, and not to be written in UTF-8: {error}."), f'#{name} = "..."']
+        return [*_comment(f"Found here, but it cannot be written to this file: {error}."), f'#{name} = "..."']
     value = texts if name == "database_url" else f"[{texts}]"
     return [f"{name} = {value}" if is_chosen else f"#{name} = {value}"]
 
@@ -149,61 +149,47 @@ def _table(setting: SettingDescription) -> list[str]:
 
 
 def save(text: str, file: Path, *, force: bool) -> Path | None:
-    """Write a configuration at ``file``, readable by its owner alone; its directory is made. What was there before is kept
-    beside it with ``force``: the name under which it is, else None.
+    """Write a configuration file that only its owner can read, and create its directory.
 
-    ``ConfigurationError``: something is there, and ``force`` was not given. ``ReaperError``: it can't be written. Then, and
-    where the process is interrupted, nothing has changed.
+    Args:
+        text: The configuration. It is loaded before the file gets its name.
+        file: Where to write it. A symbolic link is followed.
+        force: Replace an existing file, which is kept under another name in the same directory.
+
+    Returns:
+        The new name of the old file, or None if there was none.
+
+    Raises:
+        ConfigurationError: The file exists, and ``force`` is not set.
+        ReaperError: The file cannot be written. Nothing has changed then.
     """
-    target = Path(os.path.realpath(file))  # a link stays a link
+    target = Path(os.path.realpath(file))
     if os.path.lexists(file) and not force:
         raise _exists(file)
     try:
         make_private(target.parent)
-        return _put(text, target, force=force)
-    except _Taken as error:
-        raise _exists(file) from error
-    except OSError as error:
-        raise ReaperError(f"{file} can't be written ({error.strerror}), and nothing has changed: name another one") from error
-
-
-class _Taken(Exception):
-    """Somebody else has made the file meanwhile."""
-
-
-def _exists(file: Path) -> ConfigurationError:
-    return ConfigurationError(f"{file} exists: add --force to replace it (it is kept beside the new one), or name another file")
-
-
-def _put(text: str, target: Path, *, force: bool) -> Path | None:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        _write(temporary, text)
-        load_settings(temporary, {})
-        if force:
+        with staged_file(target, text.encode()) as temporary:
+            load_settings(temporary, {})
+            if not force:
+                os.link(temporary, target)  # unlike a rename it fails if the file was created meanwhile
+                return None
             backup = _keep(target)
             temporary.replace(target)
             return backup
-        try:
-            os.link(temporary, target)  # unlike a rename, only where nothing is
-        except FileExistsError:
-            raise _Taken from None
-        return None
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    except FileExistsError as error:
+        raise _exists(file) from error
+    except OSError as error:
+        raise ReaperError(
+            f"{file} cannot be written ({error.strerror}), and nothing has changed: choose another file with --output"
+        ) from error
 
 
-def _write(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(descriptor)
+def _exists(file: Path) -> ConfigurationError:
+    return ConfigurationError(f"{file} exists: add --force to replace it (the old file is kept), or choose another file")
 
 
 def _keep(target: Path) -> Path | None:
-    """Give what is there another name, the first that is free."""
+    """Give an existing file a second name, the first that is free, and return it."""
     for number in count():
         backup = target.with_name(f"{target.name}.old{number or ''}")
         with suppress(FileExistsError):

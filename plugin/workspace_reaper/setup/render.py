@@ -1,4 +1,4 @@
-"""What was found, for a person and for a program. Pure."""
+"""The findings and the choice as text for people and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 
 from workspace_reaper.setup.choose import Choice, HostCandidate
 from workspace_reaper.setup.discover import Database, Machine, Socket
-from workspace_reaper.sweep.report import printable
+from workspace_reaper.util.text import printable
 
-__all__ = ["as_json", "next_steps", "told"]
+__all__ = ["as_json", "as_text", "next_steps"]
 
 
-def told(machine: Machine, choice: Choice) -> list[str]:
-    """Lines that are safe to print: all databases and sockets, what could not be looked at, and what follows."""
+def as_text(machine: Machine, choice: Choice) -> list[str]:
+    """Return printable lines: all databases and sockets, what could not be looked at, and the choice."""
     return [printable(line) for line in _lines(machine, choice)]
 
 
 def next_steps(file: Path, *, is_default: bool) -> list[str]:
-    """What to do once the file is there. ``is_default``: it is the one that every command reads unless told otherwise."""
+    """Return what to do once the file exists. ``is_default``: all commands read it without --config."""
     name = printable(str(file))
     command = "workspace-reaper" if is_default else f"workspace-reaper --config {shlex.quote(name)}"
     return [
-        f"1. look through {name}, and change what is not so",
+        f"1. Check the settings in {name}",
         f"2. {command} doctor",
-        f"3. WORKSPACE_REAPER_ENABLED=1 {command} sweep --dry-run   (a preview: nothing is reaped, nothing is written)",
-        "4. write enabled = true in the file",
-        "5. a Python server that loads plugins reaps from its next start on; for any other:",
+        f"3. WORKSPACE_REAPER_ENABLED=1 {command} sweep --dry-run   (a preview that reaps and writes nothing)",
+        "4. Set enabled = true in the file",
+        "5. For a Python server that loads plugins: restart it. For any other server:",
         f"   {command} run, or '{command} service systemd' for a unit that starts it at each login",
     ]
 
 
 def as_json(machine: Machine, choice: Choice, file: Path, text: str, *, written: bool) -> dict[str, Any]:
-    """The object that ``init --json`` prints."""
+    """Return the object that ``init --json`` prints."""
     return {
         "databases": [
             {
@@ -80,43 +80,43 @@ def _lines(machine: Machine, choice: Choice) -> Iterator[str]:
     yield "Databases:"
     for database in machine.databases:
         yield f"  {database.registry}: {database.path}: {_state(database, len(machine.sessions_of(database.registry)))}"
-    yield "Tmux sockets:"
+    yield "tmux sockets:"
     for socket in machine.sockets:
-        yield f"  {socket.path}: {_answer(socket)}"
+        yield f"  {socket.path}: {_sessions(socket)}"
     if not machine.sockets:
         yield "  none"
     for problem in _problems(machine):
-        yield f"Not looked at: {problem}"
-    yield f"So: {choice.why}"
+        yield f"Could not be looked at: {problem}"
+    yield f"Result: {choice.why}"
 
 
 def _problems(machine: Machine) -> list[str]:
-    return [*machine.problems, *(f"{kind.registry}: {kind.problem}" for kind in machine.kinds if kind.problem)]
+    return [*machine.problems, *(f"{one.registry}: {one.problem}" for one in machine.registries if one.problem)]
 
 
 def _state(database: Database, sessions: int) -> str:
     if database.state == "absent":
-        return "not there"
+        return "does not exist"
     if database.state == "unreadable":
-        return f"can't be read: {database.detail}"
+        return f"cannot be read: {database.detail}"
     rows = f"more than {database.rows - 1}" if database.capped else str(database.rows)
-    return f"{rows} {'workspace' if rows == '1' else 'workspaces'}; it knows {database.known} of its {sessions} sessions"
+    return f"{rows} {'workspace' if rows == '1' else 'workspaces'}, with {database.known} of its {sessions} sessions"
 
 
-def _answer(socket: Socket) -> str:
+def _sessions(socket: Socket) -> str:
     if socket.problem is not None and not socket.sessions:
-        return f"no answer: {socket.problem}"
+        return f"cannot be read: {socket.problem}"
     if not socket.answered:
-        return "no server listens"
+        return "no server is running"
     parts = [f"{len(names)} of {registry}, such as {names[0]}" for registry, names in socket.matching.items()]
     parts += [
-        f"{len(names)} named like those of {registry}, such as {names[0]}, which does not use this socket"
+        f"{len(names)} with names of {registry}, such as {names[0]}, which does not use this socket"
         for registry, names in socket.elsewhere.items()
     ]
     matched = {name for some in (socket.matching, socket.elsewhere) for names in some.values() for name in names}
     other = [name for name in socket.sessions if name not in matched]
     if other:
-        parts.append(f"{len(other)} of others, such as {other[0]}")
+        parts.append(f"{len(other)} others, such as {other[0]}")
     total = "1 session" if len(socket.sessions) == 1 else f"{len(socket.sessions)} sessions"
-    unread = f"; {socket.problem}" if socket.problem else ""
-    return (f"{total}: {'; '.join(parts)}" if parts else "no session") + unread
+    problem = f"; {socket.problem}" if socket.problem else ""
+    return (f"{total}: {'; '.join(parts)}" if parts else "no session") + problem

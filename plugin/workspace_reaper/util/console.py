@@ -1,7 +1,7 @@
-"""What the command line and the demo print: tables for people, JSON for programs, and signs of life on long work.
+"""Output of the command line and the demo: tables for people, JSON for programs, and progress of long work.
 
-Nothing that is said here acts on a terminal, wherever it comes from: control characters are escaped where text is printed, so
-that no caller can forget it.
+Control characters are escaped here, where text is printed: nothing that is printed can act on a terminal. rich is imported
+only for a terminal and for tables.
 """
 
 from __future__ import annotations
@@ -11,125 +11,87 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from workspace_reaper.util.text import printable
 
-__all__ = ["STYLES", "console", "errors", "print_json", "print_table", "progress", "say", "say_marked", "say_whole"]
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = ["STYLES", "complain", "print_json", "print_table", "progress", "say", "say_marked", "say_whole"]
 
 STYLES: Mapping[str, str] = {
-    "reap": "red",
-    "reaped": "red",
-    "would-reap": "red",
-    "hold": "yellow",
-    "spared": "yellow",
-    "failed": "bold red",
-    "keep": "green",
-    "OK": "green",
-    "WARN": "yellow",
-    "FAIL": "bold red",
-    "held": "yellow",
-    "kept": "green",
-    "ignored": "green",
-    "ended": "red",
-    "left": "yellow",
-    "restored": "green",
+    **dict.fromkeys(("reap", "reaped", "would-reap", "ended"), "red"),
+    **dict.fromkeys(("hold", "held", "spared", "left", "WARN"), "yellow"),
+    **dict.fromkeys(("keep", "kept", "ignored", "restored", "OK"), "green"),
+    **dict.fromkeys(("failed", "FAIL"), "bold red"),
 }
-"""Colours of the words that matter. rich drops them where the output is no terminal, or NO_COLOR is set."""
-
-_HEADER = "bold"
+"""Colours of words. rich omits them where the output is no terminal, or NO_COLOR is set."""
 
 PROGRESS_AFTER = 1.0
-"""Seconds of silence before work says that it goes on."""
-
-
-def console() -> Console:
-    """Standard output. Without a terminal lines are never wrapped, so that another program can read them."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-
-
-def errors() -> Console:
-    """Standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+"""Seconds after which long work shows that it is running."""
 
 
 def say(text: str) -> None:
-    """One line of plain text; nothing in it is taken for markup or for the name of an emoji."""
-    console().print(_plain(text))
+    """Print one line of plain text, wrapped at words on a terminal. Markup and emoji names are not interpreted."""
+    if sys.stdout.isatty():
+        _print(_cell(text, plain=True))
+    else:
+        say_whole(text)
 
 
 def say_marked(word: str, text: str) -> None:
-    """One line of plain text behind a word that has a colour."""
-    console().print(_cell(word), _plain(" " * max(0, 4 - len(word)) + text))
+    """Print one line of plain text after a coloured word."""
+    _print(_cell(word), _cell(" " * max(0, 4 - len(word)) + text, plain=True))
 
 
 def say_whole(text: str) -> None:
-    """One line of plain text that is never broken, also on a terminal: it may hold a command, to be copied."""
-    console().print(_plain(text), soft_wrap=True)
+    """Print one line of plain text without wrapping, also on a terminal: it may hold a command to be copied."""
+    sys.stdout.write(f"{printable(text)}\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print one line to standard error, after the name of the program."""
+    sys.stderr.write(f"workspace-reaper: {printable(text)}\n")
 
 
 def print_json(value: object) -> None:
-    """One JSON value, ASCII only, whatever the locale."""
+    """Print one JSON value in ASCII, whatever the locale."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
-    """A table; ``empty`` is said where there are no rows. Cells are plain text, None is shown as a dash.
+    """Print a table, or the sentence ``empty`` if there are no rows. Cells are plain text, and None is shown as a dash.
 
-    On a terminal it fits the width: long cells are folded, and nothing is cut. Elsewhere each row is one line, as long as it
-    needs to be: a log or a pipe has no width.
+    On a terminal the table has its width: long cells are folded, and nothing is cut. Elsewhere each row is one line of any
+    length: a log or a pipe has no width.
     """
     if not rows:
         say(empty)
         return
+    from rich.table import Column, Table
+
     cells = [[_cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        console().print(_folded(columns, cells))
+        table = Table(*(Column(column, overflow="fold") for column in columns), box=None, pad_edge=False, header_style="bold")
+        for row in cells:
+            table.add_row(*row)
+        _print(table)
     else:
-        for line in _lines([[Text(column, style=_HEADER) for column in columns], *cells]):
-            console().print(line)
-
-
-def _plain(text: str) -> Text:
-    return Text(printable(text))
-
-
-def _cell(value: object) -> Text:
-    # What would break a line is a space.
-    text = "-" if value is None else printable(" ".join(str(value).splitlines()))
-    return Text(text, style=STYLES.get(text, ""))
-
-
-def _folded(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
-    table = Table(*(Column(column, overflow="fold") for column in columns), box=None, pad_edge=False, header_style=_HEADER)
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _lines(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Columns two spaces apart, and no space at the end of a line."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = Text()
-        for cell, width in zip(row, widths, strict=True):
-            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
-        line.rstrip()
-        yield line
+        for line in _lines([[_cell(column, style="bold") for column in columns], *cells]):
+            _print(line)
 
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Show a spinner on standard error once the work takes longer than a second, if somebody looks."""
-    err = errors()
-    if not err.is_terminal:
+    """Show a spinner on standard error, if it is a terminal, once the work takes longer than ``PROGRESS_AFTER``."""
+    if not sys.stderr.isatty():
         yield
         return
-    status = err.status(what)
+    from rich.console import Console
+
+    status = Console(stderr=True, highlight=False).status(what)
     timer = threading.Timer(PROGRESS_AFTER, status.start)
     timer.daemon = True
     timer.start()
@@ -139,3 +101,32 @@ def progress(what: str) -> Iterator[None]:
         timer.cancel()
         timer.join()
         status.stop()
+
+
+def _print(*what: object) -> None:
+    from rich.console import Console
+
+    # Without a terminal lines are never wrapped, so that another program can read them.
+    Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(*what)
+
+
+def _cell(value: object, *, plain: bool = False, style: str = "") -> Text:
+    from rich.text import Text
+
+    if plain:
+        return Text(printable(str(value)))
+    text = "-" if value is None else printable(" ".join(str(value).splitlines()))
+    return Text(text, style=style or STYLES.get(text, ""))
+
+
+def _lines(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Yield rows with columns two spaces apart and without trailing spaces."""
+    from rich.text import Text
+
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = Text()
+        for cell, width in zip(row, widths, strict=True):
+            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        yield line

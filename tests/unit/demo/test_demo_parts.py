@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 from tests.tools.waiting import wait_until
-from workspace_reaper.demo.helpers import TALKER_SAYS, Crew, ending_of_helper, starts_of_talker
-from workspace_reaper.demo.processes import DemoFailed, Started, end_all
-from workspace_reaper.demo.results import DemoOutcome, ending
+from workspace_reaper.demo.helpers import TALKER_TEXT, Helpers, helper_ending, talker_starts
+from workspace_reaper.demo.processes import DemoFailed, end_all, identify, is_running
+from workspace_reaper.demo.results import DemoOutcome, session_ending
 from workspace_reaper.demo.run import show
 from workspace_reaper.demo.sandbox import Sandbox, environment
-from workspace_reaper.demo.scenario import Ending, Role
-from workspace_reaper.demo.steps import ending_of_comeback
-from workspace_reaper.demo.tmux import DemoClient
+from workspace_reaper.demo.scenario import DemoCase, Ending
+from workspace_reaper.demo.steps import restored_ending
+from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import EndedProcess, Intent, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.sweep.explain import Explanation
@@ -51,71 +51,79 @@ def test_what_can_not_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert sandbox.close()
 
 
-def test_a_client_that_can_not_be_started_leaves_no_terminal(tmp_path: Path) -> None:
-    descriptors = psutil.Process().num_fds()
-    with pytest.raises(FileNotFoundError):
-        DemoClient([str(tmp_path / "tmux")], {})
-    assert psutil.Process().num_fds() == descriptors
-
-
 def test_a_process_that_will_not_hear_is_killed() -> None:
     code = "import signal,sys,time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as deaf:
         deaf.stdout.readline()
-        started = Started.now(deaf.pid)
+        started = identify(deaf.pid)
         assert started is not None
-        assert started.runs
+        assert is_running(started)
         assert end_all([started], patience=1.0) == []
         assert deaf.wait() == -signal.SIGKILL
 
 
 def test_another_process_with_the_same_pid_is_left_alone() -> None:
-    ourselves = Started.now(os.getpid())
+    ourselves = identify(os.getpid())
     assert ourselves is not None
-    stranger = Started(ourselves.pid, ourselves.at - 1)
-    assert not stranger.runs
+    stranger = ProcessKey(ourselves.pid, ourselves.started - 1)
+    assert not is_running(stranger)
     assert end_all([stranger], patience=0.0) == []
 
 
-def test_helpers_that_leave_their_parent_are_ended(tmp_path: Path) -> None:
-    """Nobody has told them to end, one ignores SIGTERM, and all are nobody's children."""
-    workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
-    workspace.mkdir()
-    elsewhere.mkdir()
-    crew = Crew(elsewhere)
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    directory = tmp_path / "workspace"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    return directory
+
+
+def test_helpers_that_leave_their_parent_are_ended(workspace: Path, elsewhere: Path) -> None:
+    """No one has told them to end, one ignores SIGTERM, and none has a parent."""
+    helpers = Helpers(elsewhere)
     try:
-        with subprocess.Popen(crew.board(workspace), cwd=workspace, stdin=subprocess.DEVNULL) as agent:
-            crew.wait(10)
+        with subprocess.Popen(helpers.command(workspace), cwd=workspace, stdin=subprocess.DEVNULL) as agent:
+            pids = helpers.wait(10)
             agent.kill()
-        processes = [psutil.Process(int(file.read_text())) for file in elsewhere.iterdir()]
-        assert sorted(process.cwd() for process in processes) == sorted([str(elsewhere), str(workspace), str(workspace)])
+        processes = [psutil.Process(pid) for pid in pids]
+        assert pids == [int((elsewhere / f"{name}.pid").read_text()) for name in ("dev-server", "watcher", "cache")]
+        assert [process.cwd() for process in processes] == [str(workspace), str(workspace), str(elsewhere)]
         assert agent.pid not in [process.ppid() for process in processes]
         assert {os.getsid(process.pid) for process in processes}.isdisjoint({os.getsid(0), agent.pid})
-        assert all(end.word == "overlooked" for end in crew.endings(None).values())
-        assert all(text.endswith(": the reaper says nothing of it; it still runs") for text in crew.tell(None))
+        assert all(end.word == "unreported" for end in helpers.endings(ProcessCleanup()).values())
+        ending = ": not in the report of the reaper; it is still running"
+        assert all(text.endswith(ending) for text in helpers.sentences(ProcessCleanup()))
     finally:
-        assert crew.close(patience=1.0) == []
-    assert all(text.endswith("; it is gone") for text in crew.tell(None))
+        assert end_all(helpers.processes.values(), patience=1.0) == []
+    assert all(text.endswith("; it is gone") for text in helpers.sentences(ProcessCleanup()))
 
 
-def test_helpers_that_nobody_knows_end_with_the_directory(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    crew = Crew(elsewhere)
-    with subprocess.Popen(crew.board(tmp_path), cwd=tmp_path, stdin=subprocess.DEVNULL) as agent:
-        wait_until(lambda: len(list(elsewhere.glob("*.pid"))) == 3)
+@pytest.mark.parametrize("how", ["dismissed", "the directory is removed"])
+def test_helpers_end_when_their_files_are_gone(workspace: Path, elsewhere: Path, how: str) -> None:
+    helpers = Helpers(elsewhere)
+    with subprocess.Popen(helpers.command(workspace), cwd=workspace, stdin=subprocess.DEVNULL) as agent:
+        helpers.wait(10)
         agent.kill()
-    processes = [psutil.Process(int(file.read_text())) for file in elsewhere.iterdir()]
-    for file in elsewhere.iterdir():
-        file.unlink()
-    wait_until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes))
+    if how == "dismissed":
+        helpers.dismiss()
+    else:
+        for file in elsewhere.iterdir():
+            file.unlink()
+    wait_until(lambda: not any(is_running(process) for process in helpers.processes.values()))
 
 
 def test_helpers_that_do_not_start(tmp_path: Path) -> None:
-    crew = Crew(tmp_path)
+    helpers = Helpers(tmp_path)
     with pytest.raises(DemoFailed, match=r"the helper processes did not start within 0 s"):
-        crew.wait(0)
-    assert crew.close() == []
+        helpers.wait(0)
+    helpers.dismiss()
+    assert helpers.processes == {}
 
 
 ENDED = ProcessCleanup(ended=(EndedProcess(7, "x", "TERM"),))
@@ -125,19 +133,19 @@ ENDED = ProcessCleanup(ended=(EndedProcess(7, "x", "TERM"),))
     ("after", "runs", "expected"),
     [
         pytest.param(ENDED, False, Ending("ended", "TERM"), id="ended"),
-        pytest.param(ENDED, True, Ending("undead", "TERM"), id="ended, they say"),
+        pytest.param(ENDED, True, Ending("running", "TERM"), id="ended, they say"),
         pytest.param(ProcessCleanup(survivors=(SurvivingProcess(7, "x", "why"),)), True, Ending("left", "why"), id="left"),
         pytest.param(
             ProcessCleanup(survivors=(SurvivingProcess(7, "x", "why"),)), False, Ending("gone", "why"), id="left, they say"
         ),
-        pytest.param(ProcessCleanup(), False, Ending("overlooked", "it is in no report"), id="in no report"),
+        pytest.param(ProcessCleanup(), False, Ending("unreported", "not in the report"), id="in no report"),
     ],
 )
 def test_what_became_of_a_helper(after: ProcessCleanup, runs: bool, expected: Ending) -> None:
-    assert ending_of_helper(7, after, runs=runs) == expected
+    assert helper_ending(7, after, running=runs) == expected
 
 
-SHOWN = [*TALKER_SAYS, "[as it was at T, by workspace-reaper; was running: sh agent]"]
+SHOWN = [*TALKER_TEXT, "[as it was at T, by workspace-reaper; was running: sh agent]"]
 
 
 @pytest.mark.parametrize(
@@ -154,15 +162,15 @@ SHOWN = [*TALKER_SAYS, "[as it was at T, by workspace-reaper; was running: sh ag
     ],
 )
 def test_what_to_think_of_a_restored_pane(lines: list[str], answered: bool, starts: int, why: str) -> None:
-    assert ending_of_comeback(lines, answered=answered, starts=starts) == Ending("restored", why)
+    assert restored_ending(lines, answered=answered, starts=starts) == Ending("restored", why)
 
 
 def test_what_never_ran_was_started_never(tmp_path: Path) -> None:
-    assert starts_of_talker(tmp_path) == 0
+    assert talker_starts(tmp_path) == 0
 
 
 def test_no_process_has_started() -> None:
-    assert Started.now(2**31 - 1) is None
+    assert identify(2**31 - 1) is None
 
 
 def test_a_signal_is_noted_and_told_at_the_next_check() -> None:
@@ -233,18 +241,18 @@ def told(verdict: str, owner: str) -> Explanation:
     ("there", "by_history", "in_report", "explained", "expected"),
     [
         pytest.param(False, reap("reaped"), None, None, Ending("reaped", "orphan"), id="reaped"),
-        pytest.param(True, reap("reaped"), None, None, Ending("undead", "orphan"), id="reaped, they say"),
-        pytest.param(False, None, entry("keep"), None, Ending("gone", "nobody says why"), id="gone"),
-        pytest.param(False, reap("spared"), None, None, Ending("gone", "nobody says why"), id="spared, and gone"),
+        pytest.param(True, reap("reaped"), None, None, Ending("present", "orphan"), id="reaped, they say"),
+        pytest.param(False, None, entry("keep"), None, Ending("gone", "not in the history"), id="gone"),
+        pytest.param(False, reap("spared"), None, None, Ending("gone", "not in the history"), id="spared, and gone"),
         pytest.param(True, reap("spared"), entry("keep"), None, Ending("kept", "no reason holds"), id="kept"),
         pytest.param(True, None, entry("hold", "idle", "pinned"), None, Ending("held", "idle, pinned"), id="held"),
         pytest.param(
             True, None, entry("reap", "idle", "active", "spared"), None, Ending("spared", "idle, active"), id="spared"
         ),
-        pytest.param(True, None, None, told("unmanaged", "foreign"), Ending("ignored", "another's stamp"), id="foreign"),
-        pytest.param(True, None, None, told("unmanaged", "none"), Ending("ignored", "no workspace name"), id="nameless"),
+        pytest.param(True, None, None, told("unmanaged", "foreign"), Ending("ignored", "another owner"), id="foreign"),
+        pytest.param(True, None, None, told("unmanaged", "none"), Ending("ignored", "no workspace id"), id="nameless"),
         pytest.param(True, None, None, told("unmanaged", "ours"), Ending("ignored", "unmanaged"), id="ours"),
-        pytest.param(True, None, None, told("keep", "none"), Ending("overlooked", "it is in no report"), id="overlooked"),
+        pytest.param(True, None, None, told("keep", "none"), Ending("unreported", "not in the report"), id="overlooked"),
     ],
 )
 def test_what_became_of_a_session(
@@ -254,7 +262,7 @@ def test_what_became_of_a_session(
     explained: Explanation | None,
     expected: Ending,
 ) -> None:
-    assert ending(there, by_history, in_report, explained) == expected
+    assert session_ending(there, by_history, in_report, explained) == expected
 
 
 @pytest.mark.parametrize(
@@ -266,6 +274,6 @@ def test_what_became_of_a_session(
     ],
 )
 def test_a_difference_is_a_failure(capsys: pytest.CaptureFixture[str], happened: Ending, code: int) -> None:
-    role = Role("ws-a", "any", Ending("held", "idle, pinned"))
-    assert show([DemoOutcome(role, happened)], 1.0) == code
+    case = DemoCase("ws-a", "any", Ending("held", "idle, pinned"))
+    assert show([DemoOutcome(case, happened)], 1.0) == code
     assert ("DIFFERS ws-a" in capsys.readouterr().out) is bool(code)

@@ -1,0 +1,118 @@
+"""The commands that look at sessions and protect them: ``status``, ``explain``, ``keep``, ``history`` and ``breaker``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workspace_reaper.cli import tables
+from workspace_reaper.cli.bootstrap import Json, SessionName, SocketName, load_reaper, usage_error
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.util.console import print_json, say
+
+__all__ = ["breaker", "explain", "history", "keep", "status", "unkeep"]
+
+
+def status(
+    context: typer.Context,
+    *,
+    as_json: Json = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="For monitoring: print one line. Exit codes: 0 no alarm; 1 an alarm; 3 status unknown."),
+    ] = False,
+) -> None:
+    """Show the last full sweep, the breaker, and each alarm with what clears it."""
+    from workspace_reaper.operations.status import read_status
+
+    try:
+        found = read_status(load_reaper(context))
+    except LedgerError as error:
+        if as_json or not check:
+            raise
+        tables.show_failed_check(str(error))
+        raise typer.Exit(3) from None
+    if as_json:
+        print_json(found.as_dict())
+    elif check:
+        tables.show_check(found)
+    else:
+        tables.show_status(found)
+    raise typer.Exit(found.check_code if check else 0)
+
+
+def explain(context: typer.Context, session: SessionName, *, socket: SocketName = None, as_json: Json = False) -> None:
+    """Explain why a session is kept or reaped: all facts, each rule, and the decision."""
+    from workspace_reaper.operations.sessions import explain_session
+
+    explanation = explain_session(load_reaper(context), session, socket)
+    if as_json:
+        print_json(explanation.as_dict())
+    else:
+        tables.show_explanation(explanation)
+    raise typer.Exit(explanation.exit_code)
+
+
+def keep(context: typer.Context, session: SessionName, *, socket: SocketName = None) -> None:
+    """Protect a session: it is not reaped, whatever happens to its workspace. Sets its option @reaper_keep."""
+    _keep(context, session, socket, on=True)
+
+
+def unkeep(context: typer.Context, session: SessionName, *, socket: SocketName = None) -> None:
+    """Remove the protection that 'keep' has set: the rules apply to the session again."""
+    _keep(context, session, socket, on=False)
+
+
+def _keep(context: typer.Context, name: str, socket: str | None, *, on: bool) -> None:
+    from workspace_reaper.operations.sessions import keep_session
+
+    found = keep_session(load_reaper(context), name, socket, on=on)
+    say(f"{found.name} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'no longer kept'}")
+
+
+def history(
+    context: typer.Context,
+    *,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Maximum number of reaps.")] = 20,
+) -> None:
+    """List what was reaped and why, newest first."""
+    from workspace_reaper.operations.restore import is_restorable
+    from workspace_reaper.operations.status import read_history
+    from workspace_reaper.sweep.report import reap_as_json
+
+    reaper = load_reaper(context)
+    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in read_history(reaper, limit)]
+    if as_json:
+        print_json([reap_as_json(reap, restorable=restorable) for reap, restorable in reaps])
+    else:
+        tables.show_history(reaps)
+
+
+def breaker(
+    context: typer.Context,
+    action: Annotated[
+        str | None, typer.Argument(metavar="[reset]", help="Release the breaker: the orphans that tripped it may be reaped.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show or reset the breaker, which stops the reaping of orphans when many workspaces disappear at once."""
+    from workspace_reaper.operations.status import read_breaker, reset_breaker
+    from workspace_reaper.policy.breaker import as_json as state_as_json
+
+    if action not in (None, "reset"):
+        usage_error(f"unknown action {action!r} of 'breaker': the only one is 'reset'")
+    reaper = load_reaper(context)
+    before = reset_breaker(reaper) if action else read_breaker(reaper)
+    if as_json:
+        print_json(state_as_json(read_breaker(reaper)))
+    elif not before.latched:
+        say("closed: orphans are reaped once they are confirmed")
+    elif action:
+        say(f"released: the {len(before.tripped)} sessions that tripped it may be reaped now")
+    else:
+        state = state_as_json(before)
+        say(f"latched since {state['since']}: {state['cause']}")
+        say(f"it is released when {state['clears_when']}")

@@ -1,0 +1,222 @@
+"""Service definitions for the daemon: a unit for the user manager of systemd, and a property list for launchd.
+
+See systemd.service(5), systemd.exec(5), systemd.resource-control(5) and launchd.plist(5). Pure text; nothing is installed.
+"""
+
+from __future__ import annotations
+
+import plistlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workspace_reaper.model.errors import ConfigurationError
+
+__all__ = ["NAME", "Program", "property_list", "unit"]
+
+NAME = "workspace-reaper"
+"""The name of the service, and of its label in launchd."""
+
+_OWN = re.compile(r"WORKSPACE_REAPER_[A-Z_]+")
+_READ = (
+    *("BC_DATA_DIR", "BC_CLI_TMUX_SOCKET", "BC_CLI_TMUX_LEGACY_SOCKET", "CAO_HOME_DIR"),
+    *("TMUX_TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
+)
+"""Variables from which the reaper, its registries and tmux take paths."""
+
+_DEFAULT_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
+_DATABASE = "WORKSPACE_REAPER_DATABASE_URL"
+_CONFIG = "WORKSPACE_REAPER_CONFIG"
+
+_FILE = re.compile(r"(?!\w[\w+.-]*:)|sqlite:|file:", re.IGNORECASE)
+_PASSWORD = re.compile(r"//.*:.*@|passw", re.IGNORECASE)
+"""Errs on the side of caution: a password that is not escaped as it should be also matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the service runs.
+
+    ``command`` is the absolute path of ``workspace-reaper``, ``config`` the absolute path of the file of ``--config``,
+    ``tmux_directory`` the directory of tmux, and ``environ`` the environment of the shell that asks.
+
+    Raises:
+        ConfigurationError: A value has characters that service managers do not accept.
+    """
+
+    command: str
+    config: Path | None = None
+    tmux_directory: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check every value that would be written."""
+        for name, value in {"the command line": "".join(self.arguments), **self.variables}.items():
+            if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+                raise ConfigurationError(
+                    f"{name}: {value!r} has a control character, or bytes that are not UTF-8, which service managers do "
+                    "not accept: rename the file or directory, or unset the variable"
+                )
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line."""
+        return (self.command, *(() if self.config is None else ("--config", str(self.config))), "run")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment: a PATH with tmux, and the variables of ``_OWN`` and ``_READ`` that are set. No secret."""
+        omitted = {_DATABASE if self.has_secret else "", _CONFIG if self.config is not None else ""}
+        own = {self.tmux_directory} - {None, *_DEFAULT_PATH}
+        found = {"PATH": ":".join((*map(str, own), *_DEFAULT_PATH))}
+        for name, value in sorted(self.environ.items()):
+            if (name in _READ or _OWN.fullmatch(name)) and name not in omitted:
+                found[name] = str(Path(value).absolute()) if name == _CONFIG and value else value
+        return found
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether the URL of the database may have a password. Then it is not among the variables."""
+        url = self.environ.get(_DATABASE, "")
+        return not _FILE.match(url) and bool(_PASSWORD.search(url))
+
+
+_UNIT = """\
+# The daemon of workspace-reaper, as a service of this user.
+#
+# Install it, and start it now and at each login:
+#   mkdir -p ~/.config/systemd/user
+#   workspace-reaper service systemd > ~/.config/systemd/user/{name}.service
+#   systemctl --user daemon-reload
+#   systemctl --user enable --now {name}.service
+# Start it at boot, and keep it running after you log out (also your tmux servers, where logind ends those):
+#   loginctl enable-linger
+# Show its state, read its log, and reload its configuration:
+#   systemctl --user status {name}.service
+#   journalctl --user -u {name}.service
+#   systemctl --user reload {name}.service
+# Uninstall it:
+#   systemctl --user disable --now {name}.service
+#   rm ~/.config/systemd/user/{name}.service
+#   systemctl --user daemon-reload
+
+[Unit]
+Description=Ends the tmux sessions that deleted, archived and idle workspaces leave behind
+# It is restarted however often it fails: something that it requires may not exist yet, such as a home directory that is mounted
+# late, or the database of a server that has never run.
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={command}
+ExecReload=kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=10
+# The daemon reports to the watchdog at half this interval.
+WatchdogSec=2min
+TimeoutStopSec=10
+
+# Outside a UTF-8 locale tmux writes the separators of its listings as "_".
+Environment=LC_ALL=C.UTF-8
+{environment}
+# Stopping the service ends this process only, and no process that it has started. The daemon never starts a tmux server (only
+# 'workspace-reaper restore' may, which runs in your terminal). So no tmux server is in the control group of this unit, where a
+# limit or a stop of the unit would end all its sessions at once.
+KillMode=process
+# It uses well below 100 MB. Above these limits it has a leak, is killed and restarted.
+MemoryHigh=192M
+MemoryMax=384M
+
+# It must be able to see your tmux sockets (below /tmp, so no PrivateTmp), your home directory and every process in /proc, and
+# to signal your processes. Settings that create a namespace would prevent that in a user's service: ProtectHome,
+# ProtectSystem, ProtectProc, PrivateUsers, PrivatePIDs.
+UMask=0077
+NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=default.target
+"""
+
+_UNIT_NOTE = """\
+# WORKSPACE_REAPER_DATABASE_URL is set, and may contain a password, so it is not written here. Write the line
+#   WORKSPACE_REAPER_DATABASE_URL=...
+# to a file that only you can read (chmod 600), and remove the "#" here:
+#EnvironmentFile=%h/.config/workspace-reaper/environment
+"""
+
+_REFUSED = re.compile(r"""["'\\]""")
+"""systemd does not accept these in the path of a program. In an argument it does."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_@:,.+/-]+")
+
+
+def unit(program: Program) -> str:
+    """Return the text of the unit. Command and variables are quoted so that systemd reads exactly these values."""
+    first, *others = program.arguments
+    if _REFUSED.search(first):
+        first, *others = "/usr/bin/env", first, *others
+    command = " ".join([_word(first), *(_word(argument.replace("$", "$$")) for argument in others)])
+    lines = "".join(f"Environment={_word(f'{name}={value}')}\n" for name, value in program.variables.items())
+    return _UNIT.format(name=NAME, command=command, environment=lines + (_UNIT_NOTE if program.has_secret else ""))
+
+
+def _word(text: str) -> str:
+    """Return one word of a unit: specifiers doubled, and quoted if necessary."""
+    text = text.replace("%", "%%")
+    if _PLAIN.fullmatch(text.replace("=", "", 1)):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_PLIST_COMMENT = """\
+<!--
+The daemon of workspace-reaper, as an agent of this user.
+
+Install it, and start it now and at each login:
+  workspace-reaper service launchd > ~/Library/LaunchAgents/{name}.plist
+  launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{name}.plist
+Show its state, read its log, and reload its configuration:
+  launchctl print gui/$(id -u)/{name}
+  tail -f ~/Library/Logs/{name}.log
+  launchctl kill SIGHUP gui/$(id -u)/{name}
+Uninstall it:
+  launchctl bootout gui/$(id -u)/{name}
+  rm ~/Library/LaunchAgents/{name}.plist
+
+KeepAlive: it is restarted when it fails, but not when it was stopped.
+AbandonProcessGroup: when it ends, processes that it has started are not ended. It never starts a tmux server.
+There is no memory limit: launchd has none for resident memory.
+LC_ALL: outside a UTF-8 locale tmux writes the separators of its listings as "_".
+{secret}-->
+"""
+
+_PLIST_NOTE = """
+WORKSPACE_REAPER_DATABASE_URL is set, and may contain a password, so it is not written here: write the URL as database_url to a
+configuration file that only you can read (chmod 600), or put the password into ~/.pgpass.
+"""
+
+
+def property_list(program: Program, home: Path) -> str:
+    """Return the property list as XML. ``home`` is the user's home directory, where the log is."""
+    agent = {
+        "Label": NAME,
+        "ProgramArguments": list(program.arguments),
+        "EnvironmentVariables": {"LC_ALL": "en_US.UTF-8", **program.variables},
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 10,
+        "ExitTimeOut": 10,
+        "AbandonProcessGroup": True,
+        "Umask": 0o077,
+        "StandardErrorPath": str(home / "Library" / "Logs" / f"{NAME}.log"),
+    }
+    head, root, body = plistlib.dumps(agent, sort_keys=False).decode("utf-8").partition("<plist ")
+    comment = _PLIST_COMMENT.format(name=NAME, secret=_PLIST_NOTE if program.has_secret else "")
+    return f"{head}{comment}{root}{body}"
