@@ -66,12 +66,12 @@ def test_it_shows_asks_and_takes_over_what_the_registry_has(reaper: CommandLine,
         assert theirs in line
         assert world.server.path in line
         assert ("has it managed" if one in here else "has never had it no stamp: a stranger") in " ".join(line.split())
-    assert "Whether a reaper still serves one of these stamps can't be seen from here." in done.out
+    assert "This command cannot see whether a reaper still uses one of these owner marks." in done.out
     assert "Take over exactly these 4 sessions?" in done.out + done.err
-    assert "2 sessions are managed now, and 2 carry no stamp any more" in done.out
+    assert "2 sessions are managed now, and from 2 the mark was removed" in done.out
     assert [stamp_of(world, one) for one in [*here, *gone]] == [ours(world)] * 2 + [""] * 2
     assert events(world)[-2:] == ["adopting", "adopted"]
-    assert reaper("adopt").out == "no session that could be read carries another registry's stamp\n"
+    assert reaper("adopt").out == "no session that could be read is marked as owned by another registry\n"
     # From now on it is as if they had always been here.
     world.host.archive(here[0])
     assert outcomes(world.sweep())[here[0]] == "reaped"
@@ -205,7 +205,7 @@ def test_a_mark_that_no_reaper_has_set_is_left_alone(reaper: CommandLine, owner:
     world.server.set_option(session_id, "@workspace_owner", owner)
     done = reaper("adopt", "--yes")
     assert done.code == 0
-    assert "left alone: no reaper has set this mark" in done.out
+    assert "left alone: this mark was not set by a reaper" in done.out
     assert world.server.run("list-sessions", "-F", "#{@workspace_owner}") == owner
     assert done.out == reaper("adopt", "--yes").out
 

@@ -14,7 +14,7 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.operations.sessions import keep_session
 from workspace_reaper.operations.status import read_breaker
 
-QUESTION = "Let exactly these 4 sessions go?"
+QUESTION = "Reap exactly these 4 sessions?"
 
 
 @pytest.fixture
@@ -64,7 +64,10 @@ def test_where_nobody_can_be_asked_it_is_said_what_to_do(reaper: CommandLine, la
     """Also where a pipe says yes: to what, it has not seen."""
     done = reaper("sweep", "--approve", stdin=answer)
     assert done.code == 2
-    assert "standard input is no terminal: look with 'workspace-reaper sweep --dry-run', then add --yes" in done.err
+    assert (
+        "standard input is no terminal, so no question can be asked: run 'workspace-reaper sweep --dry-run', then add --yes"
+        in done.err
+    )
     assert all(map(reaper.world.lives, latched))
     assert state(reaper.world) == (True, 4, 0)
 
@@ -101,7 +104,7 @@ def test_it_lets_go_exactly_what_it_showed(
     reaper("sweep", "--approve", "--yes")
     assert not any(map(world.lives, latched))
     assert [reaper("sweep").code for _ in range(3)][-1] == 0
-    assert "nothing waits for a word of yours" in reaper("sweep", "--approve").out
+    assert "nothing is waiting for approval" in reaper("sweep", "--approve").out
     assert reaper("sweep", "--approve", "--yes", "--json").json["totals"]["managed"] == 1
 
 

@@ -163,7 +163,7 @@ def test_a_dry_run_decides_everything_and_writes_nothing(reaper: CommandLine) ->
     assert (report["dry_run"], report["sessions"][0]["outcome"], report["sessions"][0]["reap_id"]) == (True, "would-reap", None)
     done = reaper("sweep", "--dry-run")
     assert done.code == 0
-    assert "1 condemned, 1 would be reaped" in done.out
+    assert "1 selected, 1 would be reaped" in done.out
     assert world.lives(archived)
     assert not world.state_dir.exists()
     assert world.server.run("show-options", "-t", f"{session_id}:", check=False) == ""
@@ -175,9 +175,9 @@ def test_sweep_says_what_it_did_in_plain_lines(reaper: CommandLine) -> None:
     world.session(archived)
     done = reaper("sweep")
     header, line, *_ = done.out.split("\n")
-    assert header.split() == ["SESSION", "VERDICT", "REASON", "OUTCOME", "BY", "IDLE", "AGE", "SOCKET"]
+    assert header.split() == ["SESSION", "VERDICT", "REASON", "OUTCOME", "HELD", "BY", "IDLE", "AGE", "SOCKET"]
     assert line.split()[:5] == [session_name(world.schema, archived), "reap", "archived", "reaped", "-"]
-    assert "1 managed, 1 condemned, 1 reaped, 0 spared, 0 failed, 0 not ours" in done.out
+    assert "1 managed, 1 selected, 1 reaped, 0 spared, 0 failed, 0 unmanaged" in done.out
 
 
 def test_sweep_fails_with_1_even_if_it_could_not_see_everything(reaper: CommandLine, front_tmux: FrontTmux) -> None:
@@ -200,7 +200,7 @@ def test_switched_off_is_0_and_not_configured_is_2(
     monkeypatch.setenv("WORKSPACE_REAPER_ENABLED", "0")
     done = reaper("sweep", "--json")
     assert (done.code, done.json["abstained"], done.json["complete"]) == (0, "disabled", False)
-    assert "nothing was looked at: disabled" in reaper("sweep").out
+    assert "no session was looked at: disabled" in reaper("sweep").out
     assert reaper("status", "--check").code == 0
     assert "switched off" in reaper("status").out
     empty = tmp_path / "empty.toml"
@@ -212,7 +212,7 @@ def test_switched_off_is_0_and_not_configured_is_2(
     status = reaper.bare("--config", str(empty), "status")
     assert (status.code, status.out.split("\n")[0]) == (
         0,
-        "not configured: nothing is reaped; set database_url or registry",
+        "not configured, so nothing is reaped: set database_url or registry",
     )
     assert leads_on in status.out
     [line] = [
@@ -233,7 +233,7 @@ def test_the_breaker_is_shown_and_reset(reaper: CommandLine, latched: list[str])
     assert reaper("sweep", "--dry-run").code == 3
     assert "The breaker is latched" in reaper("sweep").out
     assert reaper("breaker", "resett").code == 2
-    assert "freed; 4 sessions" in reaper("breaker", "reset").out
+    assert "released: the 4 sessions" in reaper("breaker", "reset").out
     assert reaper("breaker", "--json").json == {"state": "closed", "since": None, "cause": None, "clears_when": None}
     assert "closed" in reaper("breaker", "reset").out
     assert shape(reaper("breaker", "reset", "--json").json) == BREAKER
@@ -304,7 +304,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
 def test_history_is_newest_first_and_as_long_as_wanted(reaper: CommandLine) -> None:
     world = reaper.world
     assert reaper("history", "--json").json == []
-    assert "nothing was reaped yet" in reaper("history").out
+    assert "nothing has been reaped yet" in reaper("history").out
     ids = [world.workspace(archived=True) for _ in range(3)]
     for one in ids:
         world.session(one)
@@ -331,7 +331,7 @@ def test_keep_and_unkeep(reaper: CommandLine) -> None:
     done = reaper("keep", name)
     assert (done.code, done.out) == (0, f"{name} ({session_id}) on {world.server.path} is kept\n")
     assert reaper("sweep", "--json").json["sessions"][0]["protected_by"] == "kept"
-    assert reaper("unkeep", session_id).out.endswith("is kept no longer\n")
+    assert reaper("unkeep", session_id).out.endswith("is no longer kept\n")
     assert reaper("sweep", "--json").json["totals"]["reaped"] == 1
     done = reaper("keep", name)
     assert (done.code, f"no session {name}" in done.err) == (2, True)
@@ -431,10 +431,10 @@ def test_every_command_has_a_help(reaper: CommandLine, command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        pytest.param("init", "Write this file (default: the one that is read).", id="init --output"),
-        pytest.param("init", "else it asks on a terminal", id="init --write"),
-        pytest.param("restore", "Call the session so (default: its old name).", id="restore --as"),
-        pytest.param("run", "makes it start at each login", id="run"),
+        pytest.param("init", "Write this file (default: the one that all commands read).", id="init --output"),
+        pytest.param("init", "Without this option a terminal is required.", id="init --write"),
+        pytest.param("restore", "Name of the restored session (default: its old name).", id="restore --as"),
+        pytest.param("run", "service definition that starts it at each login", id="run"),
     ],
 )
 def test_the_help_is_whole(reaper: CommandLine, command: str, words: str) -> None:
@@ -522,7 +522,7 @@ def test_a_ledger_that_can_not_be_read_is_3(reaper: CommandLine, command: str) -
     assert file.name in done.out + done.err
     assert "registry's stamp" not in done.out + done.err
     assert "0 managed" not in done.out
-    assert ("nothing could be looked at" in done.out) is (command == "sweep")
+    assert ("nothing could be read" in done.out) is (command == "sweep")
     assert world.lives(archived)
 
 

@@ -227,7 +227,7 @@ def test_a_server_that_had_to_be_started_is_told(world: World, cli: Command, gon
     done = cli("undo")
     try:
         assert done.returncode == 0
-        assert "one was started" in done.stdout
+        assert "a new one was started" in done.stdout
     finally:
         os.kill(int(world.server.run("display-message", "-p", "#{pid}")), signal.SIGTERM)
 

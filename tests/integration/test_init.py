@@ -120,7 +120,7 @@ def test_a_machine_with_nothing_stays_one(machine: Machine, init: Command) -> No
     assert found["file"] == str(machine.config)
     done = init()
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing is written. With --write it is" in done.stdout
+    assert "Nothing is written. To write the file, add --write." in done.stdout
     assert "    enabled = false\n" in done.stdout
     assert machine.everything() == before
 
@@ -144,19 +144,19 @@ def test_both_homes_of_vibe_kanban(machine: Machine, init: Command) -> None:
     assert "mine" in by_name["bettercoding"]["sessions"]
     assert len(by_name["vibe-kanban"]["matching"]["vibe-kanban"]) == 1
     assert found["chosen"] == {"registry": "vibe-kanban", "database": str(current.path)}
-    assert found["why"] == "vibe-kanban: its database is here, and knows 2 of its 4 sessions."
+    assert found["why"] == "vibe-kanban: its database was found, and has 2 of its 4 sessions."
     assert machine.everything() == before
     words = init().stdout
-    assert f"{current.path}: 3 workspaces; it knows 2 of its 4 sessions" in words
+    assert f"{current.path}: 3 workspaces, with 2 of its 4 sessions" in words
     assert "4 sessions: 3 of vibe-kanban, such as bc_" in words
-    assert "1 of others, such as mine" in words
+    assert "1 others, such as mine" in words
 
 
 def test_the_written_file_is_what_the_other_commands_read(machine: Machine, init: Command, monkeypatch) -> None:
     host = machine.kanban()
     done = init("--write")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{machine.config} is written. Next:" in done.stdout
+    assert f"{machine.config} is written. Next steps:" in done.stdout
     assert "'workspace-reaper service systemd' for a unit that starts it at each login" in done.stdout
     assert machine.config.stat().st_mode & 0o777 == 0o600
     settings = load_settings()
@@ -199,7 +199,7 @@ def test_cao_on_the_default_socket_and_the_standard_table(machine: Machine, init
     machine.tmux("workspaces").new_sessions(["ws-y"])
     found = told(init("--json"))
     assert found["chosen"] is None
-    assert found["why"] == "cao and standard fit equally well: choose one. Each needs a reaper of its own."
+    assert found["why"] == "cao and standard fit equally well: choose one. Each requires its own reaper."
     assert {one["registry"] for one in found["others"]} == {"cao", "standard"}
 
 
@@ -238,7 +238,7 @@ def test_a_tmux_directory_that_can_not_be_found_out_is_told(machine: Machine, in
     monkeypatch.setenv("TMUX_TMPDIR", str(machine.tmp))
     assert told(init("--json"))["problems"] == []
     machine.sockets.write_text("in the way")
-    assert any("can't be listed (Not a directory)" in text for text in told(init("--json"))["problems"])
+    assert any("cannot be listed (Not a directory)" in text for text in told(init("--json"))["problems"])
 
 
 THIRD_PARTY = """
@@ -304,7 +304,7 @@ def test_a_file_that_exists_is_kept(machine: Machine, init: Command) -> None:
     done = init("--write", "--force")
     assert done.returncode == 0
     old = machine.config.with_name("workspace-reaper.toml.old")
-    assert f"the old one is {old}" in done.stdout
+    assert f"the old file is {old}" in done.stdout
     assert old.read_text() == "tick = 7\n"
     assert not load_settings().enabled
 
@@ -325,7 +325,7 @@ def test_another_file(machine: Machine, init: Command, how: str, monkeypatch: py
 
 def test_what_can_not_be_written_is_exit_code_1(machine: Machine, init: Command) -> None:
     done = init("--write", "--output", "/proc/nowhere/x.toml")
-    assert (done.returncode, "can't be written" in done.stderr) == (1, True)
+    assert (done.returncode, "cannot be written" in done.stderr) == (1, True)
 
 
 @contextlib.contextmanager
@@ -361,4 +361,4 @@ def test_on_a_terminal_it_asks(machine: Machine, answer: str, code: int, written
                 shown += part
         assert process.wait(LIMIT) == code
     assert machine.config.exists() is written
-    assert (b"is written. Next:" in shown.replace(b"\r\n", b" ")) is written
+    assert (b"is written. Next steps:" in shown.replace(b"\r\n", b" ")) is written

@@ -21,9 +21,7 @@ def init(
     *,
     write: Annotated[
         bool,
-        typer.Option(
-            "--write", help="Write the file without asking. Without this option a terminal is required."
-        ),
+        typer.Option("--write", help="Write the file without asking. Without this option a terminal is required."),
     ] = False,
     output: Annotated[
         Path | None,

@@ -231,21 +231,21 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = Unknown(Source.SOCKET, "it is\nbroken")
     tables.show_sweep(SweepReport("01J", 1.0, sessions=[entry], unknown=[unknown], unmanaged=2, latched=True))
     assert shown(capsys) == [
-        "SESSION VERDICT REASON OUTCOME BY IDLE AGE SOCKET",
+        "SESSION VERDICT REASON OUTCOME HELD BY IDLE AGE SOCKET",
         "ws-a reap orphan reaped - 30s 10m s",
         "UNKNOWN socket: it is\\nbroken",
-        "The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.",
-        "1 managed, 1 condemned, 1 reaped, 0 spared, 0 failed, 2 not ours; 0.00 s",
+        "The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.",
+        "1 managed, 1 selected, 1 reaped, 0 spared, 0 failed, 2 unmanaged; 0.00 s",
     ]
 
 
 @pytest.mark.parametrize(
     ("report", "last"),
     [
-        pytest.param(SweepReport("01J", 1.0, abstained="disabled"), "nothing was looked at: disabled", id="abstained"),
+        pytest.param(SweepReport("01J", 1.0, abstained="disabled"), "no session was looked at: disabled", id="abstained"),
         pytest.param(
             SweepReport("01J", 1.0, dry_run=True),
-            "0 managed, 0 condemned, 0 would be reaped, 0 spared, 0 failed, 0 not ours; 0.00 s",
+            "0 managed, 0 selected, 0 would be reaped, 0 spared, 0 failed, 0 unmanaged; 0.00 s",
             id="dry run",
         ),
         pytest.param(
@@ -255,7 +255,7 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         pytest.param(
             SweepReport("01J", 1.0, unknown=[Unknown(Source.SOCKET, "gone")], unmanaged=1),
-            "0 managed, 0 condemned, 0 reaped, 0 spared, 0 failed, 1 not ours; 0.00 s",
+            "0 managed, 0 selected, 0 reaped, 0 spared, 0 failed, 1 unmanaged; 0.00 s",
             id="not all seen",
         ),
     ],
@@ -291,7 +291,7 @@ def test_the_rows_are_counted_to_a_bound(capsys: pytest.CaptureFixture[str], reg
 
 def test_the_status_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show_status(Status(None, [], BreakerState(), None, enabled=True, configured=False))
-    assert shown(capsys)[0] == "not configured: nothing is reaped; set database_url or registry"
+    assert shown(capsys)[0] == "not configured, so nothing is reaped: set database_url or registry"
 
 
 def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -303,7 +303,7 @@ def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
         "last full sweep 1970-01-01T00:01:00Z, complete",
         "last complete 1970-01-01T00:01:00Z",
         "registry standard /d, rows: 3",
-        "sessions 0 managed, 0 condemned, 0 reaped",
+        "sessions 0 managed, 0 selected, 0 reaped",
         "breaker latched since 1970-01-01T00:00:00Z: 3 of 4",
         "ALARM SINCE WHAT CLEARS WHEN",
         "blind 1970-01-01T00:00:00Z no sweep one is complete",
@@ -322,12 +322,12 @@ STRANGE = Alarm("overdue", 60.0, "condemned: vk_\n\x1b[2J", "it is reaped")
 @pytest.mark.parametrize(
     ("status", "code", "line"),
     [
-        (check(SWEPT), 0, "OK: the last complete sweep began 1970-01-01T00:01:00Z; 0 managed sessions, no alarm"),
-        (check(None, enabled=False), 0, "OK: switched off (enabled = false): nothing is looked at, and nothing is reaped"),
+        (check(SWEPT), 0, "OK: the last complete sweep started at 1970-01-01T00:01:00Z; 0 managed sessions, no alarm"),
+        (check(None, enabled=False), 0, "OK: switched off (enabled = false), so no session is looked at and nothing is reaped"),
         (
             check(SWEPT, BLIND, enabled=False),
             0,
-            "OK: switched off (enabled = false): nothing is looked at, and nothing is reaped",
+            "OK: switched off (enabled = false), so no session is looked at and nothing is reaped",
         ),
         (check(None, BLIND), 3, "UNKNOWN: no full sweep yet"),
         (check(None, BLIND, configured=False, enabled=False), 3, "UNKNOWN: not configured, so nothing is reaped: "),
@@ -351,8 +351,8 @@ def test_status_for_a_monitoring(capsys: pytest.CaptureFixture[str], status: Sta
 def test_the_status_before_anything_happened(capsys: pytest.CaptureFixture[str]) -> None:
     tables.show_status(Status(None, [], BreakerState(), None, enabled=False))
     assert shown(capsys) == [
-        "switched off: nothing is reaped",
-        "no full sweep yet: run 'workspace-reaper sweep --dry-run' to see what one would do",
+        "switched off, so nothing is reaped: set enabled = true",
+        "no full sweep yet: 'workspace-reaper sweep --dry-run' shows what one would do",
         "breaker closed",
         "no alarm",
     ]
@@ -391,15 +391,15 @@ def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
         [(Reap(intent, Outcome.SPARED, "attached"), False), (Reap(intent, Outcome.REAPED, None, left, None), True)]
     )
     assert shown(capsys) == [
-        "ID WHEN SESSION WORKSPACE REASON OUTCOME BY FREED LEFT RESTORABLE",
+        "ID TIME SESSION WORKSPACE REASON OUTCOME WHY FREED LEFT RESTORABLE",
         "01J 1970-01-01T00:01:00Z ws-a a orphan spared attached - - no",
         "01J 1970-01-01T00:01:00Z ws-a a orphan reaped - 812.4 MB 1 yes",
     ]
 
 
 def test_checks(capsys: pytest.CaptureFixture[str]) -> None:
-    tables.show_checks([Check("tmux", "OK", "3.3a"), Check("database", "FAIL", "gone", "mend it")])
-    assert capsys.readouterr().out == "OK   tmux: 3.3a\nFAIL database: gone\n      mend it\n"
+    tables.show_checks([Check("tmux", "OK", "3.3a"), Check("database", "FAIL", "gone", "fix it")])
+    assert capsys.readouterr().out == "OK   tmux: 3.3a\nFAIL database: gone\n      fix it\n"
 
 
 def test_a_command_of_the_doctor_is_not_broken_on_a_terminal(on_terminal: Run) -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import Settings, describe_settings, load_settings
-from workspace_reaper.setup import as_json, choose, configuration, next_steps, save, told
+from workspace_reaper.setup import as_json, as_text, choose, configuration, next_steps, save
 from workspace_reaper.setup.config_file import toml_text
-from workspace_reaper.setup.discover import Database, FoundBy, Machine, Socket
+from workspace_reaper.setup.discover import Database, InstalledRegistry, Machine, Socket
 
 if sys.version_info >= (3, 11):
     import tomllib as toml
@@ -26,26 +26,26 @@ else:
     import tomli as toml
 
 HEX = "0123456789abcdef" * 2
-VK = FoundBy(
+VK = InstalledRegistry(
     "vibe-kanban", {"/t/tmux-1/bettercoding": (r"bc_(?P<id>[0-9a-f]{32})",), "/t/tmux-1/vibe-kanban": (r"vk_(?P<id>.*)",)}
 )
-CAO = FoundBy("cao", {"/t/tmux-1/default": ("(?P<id>cao-.+)",)})
-STANDARD = FoundBy("standard", {"/t/tmux-1/workspaces": ("ws-(?P<id>.*)",)})
-KINDS = (CAO, STANDARD, VK)
+CAO = InstalledRegistry("cao", {"/t/tmux-1/default": ("(?P<id>cao-.+)",)})
+STANDARD = InstalledRegistry("standard", {"/t/tmux-1/workspaces": ("ws-(?P<id>.*)",)})
+REGISTRIES = (CAO, STANDARD, VK)
 
 
 def database(registry: str, *, state: str = "there", path: str | None = None, known: int = 0, rows: int = 5) -> Database:
     return Database(registry, path or f"/data/{registry}.sqlite", state, "why not", rows, known=known)  # type: ignore[arg-type]
 
 
-def sessions(kind: FoundBy, *names: str) -> Socket:
+def sessions(kind: InstalledRegistry, *names: str) -> Socket:
     path = next(iter(kind.homes))
     return Socket(path, True, sessions=names, matching={kind.registry: names})
 
 
-def machine(*parts: Database | Socket, kinds: tuple[FoundBy, ...] = KINDS) -> Machine:
+def machine(*parts: Database | Socket, registries: tuple[InstalledRegistry, ...] = REGISTRIES) -> Machine:
     return Machine(
-        kinds,
+        registries,
         tuple(part for part in parts if isinstance(part, Database)),
         tuple(part for part in parts if isinstance(part, Socket)),
     )
@@ -58,7 +58,7 @@ UNDECODABLE = "/data/\udcff.sqlite"
 
 MACHINES = {
     "nothing": (machine(), None),
-    "no registry at all": (machine(kinds=()), None),
+    "no registry at all": (machine(registries=()), None),
     "absent": (machine(database("vibe-kanban", state="absent"), database("cao", state="absent")), None),
     "one, known": (machine(database("vibe-kanban", known=2), BC), "vibe-kanban"),
     "one, quiet": (machine(database("standard")), "standard"),
@@ -89,7 +89,8 @@ MACHINES = {
     ),
     "homes that hang on variables": (
         machine(
-            database("vibe-kanban"), kinds=(FoundBy("vibe-kanban", {"/t/my so\\cket": ("x(?P<id>.*)",)}, everywhere=False),)
+            database("vibe-kanban"),
+            registries=(InstalledRegistry("vibe-kanban", {"/t/my so\\cket": ("x(?P<id>.*)",)}, everywhere=False),),
         ),
         "vibe-kanban",
     ),
@@ -136,7 +137,7 @@ def test_what_was_chosen_stands_in_the_file(load: Callable[[str], Settings]) -> 
     assert "Also here: vibe-kanban, /old.sqlite" in text["both homes"]
     assert settings["odd characters"].database_url == "sqlite:///" + ODD
     assert settings["no text"].database_url is None
-    assert "not to be written in UTF-8" in text["no text"]
+    assert "cannot be written to this file" in text["no text"]
     assert settings["a server"].database_url is None
     assert settings["homes that hang on variables"].tmux_sockets == ("/t/my so\\cket",)
     assert settings["one, known"].tmux_sockets is None
@@ -147,7 +148,7 @@ def test_what_was_chosen_stands_in_the_file(load: Callable[[str], Settings]) -> 
 def test_several_that_fit_are_all_shown_and_none_is_chosen() -> None:
     found, _ = MACHINES["two that are known"]
     lines = configuration(found, choose(found)).splitlines()
-    assert "# Found here: cao and vibe-kanban fit equally well: choose one. Each needs a reaper of its own." in lines
+    assert "# Found here: cao and vibe-kanban fit equally well: choose one. Each requires its own reaper." in lines
     for line in ('#registry = "cao"', '#registry = "vibe-kanban"', '#database_url = "sqlite:////data/cao.sqlite"'):
         assert line in lines
 
@@ -206,7 +207,7 @@ def test_what_is_no_text_is_refused() -> None:
 def test_what_is_told_can_be_printed(name: str) -> None:
     found, expected = MACHINES[name]
     choice = choose(found)
-    lines = told(found, choice)
+    lines = as_text(found, choice)
     assert all(line.isprintable() for line in lines)
     assert len(lines) >= 4
     facts = as_json(found, choice, Path("/etc/x.toml"), "text", written=False)
@@ -218,7 +219,7 @@ def test_what_is_told_can_be_printed(name: str) -> None:
 
 def test_the_words_for_what_was_found() -> None:
     found = Machine(
-        (*KINDS, FoundBy("broken", {}, problem="it can't be loaded")),
+        (*REGISTRIES, InstalledRegistry("broken", {}, problem="it cannot be loaded")),
         (
             database("cao", state="absent"),
             database("standard", state="unreadable"),
@@ -232,23 +233,23 @@ def test_the_words_for_what_was_found() -> None:
             Socket("/t/tmux-1/bettercoding", True, "one row is odd", ("bc_1", "x"), {"vibe-kanban": ("bc_1",)}),
             Socket("/t/other", True, None, ("cao-1",), {}, {"cao": ("cao-1",)}),
         ),
-        ("a directory can't be listed",),
+        ("a directory cannot be listed",),
     )
-    assert told(found, choose(found)) == [
+    assert as_text(found, choose(found)) == [
         "Databases:",
-        "  cao: /data/cao.sqlite: not there",
-        "  standard: /data/standard.sqlite: can't be read: why not",
-        "  vibe-kanban: /v: more than 999 workspaces; it knows 1 of its 1 sessions",
-        "  vibe-kanban: /w: 1 workspace; it knows 0 of its 1 sessions",
-        "Tmux sockets:",
-        "  /t/silent: no answer: it did not answer",
-        "  /t/stale: no server listens",
+        "  cao: /data/cao.sqlite: does not exist",
+        "  standard: /data/standard.sqlite: cannot be read: why not",
+        "  vibe-kanban: /v: more than 999 workspaces, with 1 of its 1 sessions",
+        "  vibe-kanban: /w: 1 workspace, with 0 of its 1 sessions",
+        "tmux sockets:",
+        "  /t/silent: cannot be read: it did not answer",
+        "  /t/stale: no server is running",
         "  /t/empty: no session",
-        "  /t/tmux-1/bettercoding: 2 sessions: 1 of vibe-kanban, such as bc_1; 1 of others, such as x; one row is odd",
-        "  /t/other: 1 session: 1 named like those of cao, such as cao-1, which does not use this socket",
-        "Not looked at: a directory can't be listed",
-        "Not looked at: broken: it can't be loaded",
-        "So: vibe-kanban: its database is here, and knows 1 of its 1 sessions.",
+        "  /t/tmux-1/bettercoding: 2 sessions: 1 of vibe-kanban, such as bc_1; 1 others, such as x; one row is odd",
+        "  /t/other: 1 session: 1 with names of cao, such as cao-1, which does not use this socket",
+        "Could not be looked at: a directory cannot be listed",
+        "Could not be looked at: broken: it cannot be loaded",
+        "Result: vibe-kanban: its database was found, and has 1 of its 1 sessions.",
     ]
 
 
@@ -329,9 +330,9 @@ def test_a_file_that_would_not_load_is_never_left_behind(tmp_path: Path) -> None
 @pytest.mark.parametrize("force", [False, True])
 def test_what_can_not_be_written_is_said(tmp_path: Path, force: bool) -> None:
     (tmp_path / "plain").write_text("")
-    with pytest.raises(ReaperError, match="can't be written"):
+    with pytest.raises(ReaperError, match="cannot be written"):
         save(TEXT, tmp_path / "plain" / "c.toml", force=force)
     if force:
-        with pytest.raises(ReaperError, match="can't be written"):
+        with pytest.raises(ReaperError, match="cannot be written"):
             save(TEXT, tmp_path, force=True)
     assert names_in(tmp_path) == ["plain"]

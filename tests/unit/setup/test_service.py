@@ -15,7 +15,7 @@ import pytest
 
 from workspace_reaper.cli import main
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.setup.service import Program, launchd, systemd
+from workspace_reaper.setup.service import NAME, Program, property_list, unit
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -41,23 +41,23 @@ PROGRAMS = {"plain": PLAIN, "odd": ODD}
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_unit_is_the_golden_one(name: str) -> None:
-    assert systemd.unit(PROGRAMS[name]) == (GOLDEN / f"{name}.service").read_text(encoding="utf-8")
+    assert unit(PROGRAMS[name]) == (GOLDEN / f"{name}.service").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_property_list_is_the_golden_one(name: str) -> None:
-    told = launchd.property_list(PROGRAMS[name], Path("/Users/me"))
+    told = property_list(PROGRAMS[name], Path("/Users/me"))
     assert told == (GOLDEN / f"{name}.plist").read_text(encoding="utf-8")
 
 
 def test_no_secret_is_in_either() -> None:
-    for text in (systemd.unit(ODD), launchd.property_list(ODD, Path("/Users/me")), repr(ODD)):
+    for text in (unit(ODD), property_list(ODD, Path("/Users/me")), repr(ODD)):
         assert "s3cret" not in text
         assert "n3ver" not in text
 
 
 def test_launchd_reads_back_what_was_meant() -> None:
-    read = plistlib.loads(launchd.property_list(ODD, Path("/Users/me")).encode())
+    read = plistlib.loads(property_list(ODD, Path("/Users/me")).encode())
     assert read["ProgramArguments"] == [ODD.command, "--config", str(ODD.config), "run"]
     assert read["EnvironmentVariables"] == {
         "LC_ALL": "en_US.UTF-8",
@@ -80,10 +80,10 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, directory: str) -> None:
     command = place / "workspace-reaper"
     command.write_text("#!/bin/sh\n")
     command.chmod(0o755)
-    unit = tmp_path / systemd.NAME
-    unit.write_text(systemd.unit(Program(str(command), ODD.config, environ=ODD.environ)), encoding="utf-8")
+    file = tmp_path / f"{NAME}.service"
+    file.write_text(unit(Program(str(command), ODD.config, environ=ODD.environ)), encoding="utf-8")
     done = subprocess.run(
-        ["systemd-analyze", "--user", "verify", str(unit)],
+        ["systemd-analyze", "--user", "verify", str(file)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -94,13 +94,13 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, directory: str) -> None:
 
 def test_it_is_started_again_whatever_it_failed_of() -> None:
     """The database of a server that has not run yet is a configuration error, and not for ever."""
-    lines = [line for line in systemd.unit(PLAIN).splitlines() if line.startswith(("Restart", "StartLimit"))]
+    lines = [line for line in unit(PLAIN).splitlines() if line.startswith(("Restart", "StartLimit"))]
     assert lines == ["StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=10"]
 
 
 def test_i66_the_unit_and_its_end_meet_no_tmux_server() -> None:
     """Runs died at a logout, with their cgroup: no limit of this unit, and no end of it, may meet a tmux server."""
-    lines = [line for line in systemd.unit(PLAIN).splitlines() if not line.startswith("#")]
+    lines = [line for line in unit(PLAIN).splitlines() if not line.startswith("#")]
     assert "KillMode=process" in lines
     hidden = ("PrivateTmp", "ProtectHome", "ProtectSystem", "ProtectProc", "PrivateUsers", "PrivatePIDs", "Delegate")
     assert not [line for line in lines if line.startswith(hidden)]
@@ -121,8 +121,8 @@ def test_i66_the_unit_and_its_end_meet_no_tmux_server() -> None:
 )
 def test_a_password_is_left_out(url: str, is_secret: bool) -> None:
     program = Program("/usr/bin/workspace-reaper", environ={"WORKSPACE_REAPER_DATABASE_URL": url})
-    for text in (systemd.unit(program), launchd.property_list(program, Path("/Users/me"))):
-        assert ("is set, and may hold a password" in text) is is_secret
+    for text in (unit(program), property_list(program, Path("/Users/me"))):
+        assert ("is set, and may contain a password" in text) is is_secret
     assert (program.variables.get("WORKSPACE_REAPER_DATABASE_URL") == url) is not is_secret
 
 
@@ -136,7 +136,7 @@ def test_a_configuration_that_the_environment_names_is_named_by_its_whole_path(
 
 @pytest.mark.parametrize("value", ["two\nlines", "\x1b", "\udcff"])
 def test_what_no_service_manager_reads_is_named(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"TMUX_TMPDIR: .* holds a control character"):
+    with pytest.raises(ConfigurationError, match=r"TMUX_TMPDIR: .* has a control character"):
         Program("/usr/bin/workspace-reaper", environ={"TMUX_TMPDIR": value})
     with pytest.raises(ConfigurationError, match="the command line: "):
         Program("/usr/bin/workspace-reaper", Path(f"/{value}"))
