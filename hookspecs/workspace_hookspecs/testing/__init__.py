@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 try:
     import pytest
@@ -31,14 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["HostConformance", "HostUnderTest", "workspace_conformance", "workspace_host", "workspace_recorder"]
 
-# Imported at first use: every pytest run on the machine imports this module.
-_LATE: Final = {"HostConformance": "_conformance", "HostUnderTest": "_host", "HostDriver": "_host", "recording": "_recorder"}
+# The kit is imported at its first use, because every pytest run on the machine imports this module.
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+def __getattr__(name: str) -> object:
+    if name == "HostConformance":
+        from workspace_hookspecs.testing._conformance import HostConformance
+
+        return HostConformance
+    if name == "HostUnderTest":
+        from workspace_hookspecs.testing._host import HostUnderTest
+
+        return HostUnderTest
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @pytest.fixture
@@ -55,7 +59,9 @@ def workspace_host() -> HostUnderTest:
 @pytest.fixture
 def workspace_recorder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
     """The kit's plugins, installed for a host that starts after this fixture."""
-    with __getattr__("recording")(tmp_path_factory.mktemp("site"), monkeypatch) as server:
+    from workspace_hookspecs.testing._recorder import recording
+
+    with recording(tmp_path_factory.mktemp("site"), monkeypatch) as server:
         yield server
 
 
@@ -64,13 +70,18 @@ def workspace_conformance(
     request: pytest.FixtureRequest, workspace_recorder: RecordingServer, workspace_host: HostUnderTest
 ) -> Iterator[Callable[[], None]]:
     """One check of the fixture ``workspace_host``, as a function. A test that calls it runs once for each check."""
-    with __getattr__("HostDriver")(workspace_host, workspace_recorder) as driver:
-        yield partial(getattr(__getattr__("HostConformance")(), request.param), driver)
+    from workspace_hookspecs.testing._conformance import HostConformance
+    from workspace_hookspecs.testing._host import HostDriver
+
+    with HostDriver(workspace_host, workspace_recorder) as driver:
+        yield partial(getattr(HostConformance(), request.param), driver)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that requests ``workspace_conformance`` once for each check."""
     if "workspace_conformance" in metafunc.fixturenames:
-        checks = [name for name in vars(__getattr__("HostConformance")) if name.startswith("test_")]
+        from workspace_hookspecs.testing._conformance import HostConformance
+
+        checks = [name for name in vars(HostConformance) if name.startswith("test_")]
         ids = [name.removeprefix("test_") for name in checks]
         metafunc.parametrize("workspace_conformance", checks, ids=ids, indirect=True)
