@@ -114,7 +114,7 @@ def test_when_a_plugin_hears_of_a_reap_its_outcome_is_in_the_ledger(world: World
     world.session(world.workspace(pinned=True))
     archived(world, 1)
     reader, reaper = Reader(world), world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, plugins=reader)
+    reaper.dependencies = replace(reaper.dependencies, plugins=reader)
     world.sweep()
     assert reader.read == [["reaped"]]
 
