@@ -23,7 +23,7 @@ from workspace_reaper.cli.bootstrap import close_plugins, load_plugin
 from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.model.errors import ConfigurationError, LedgerError
 from workspace_reaper.model.reap import ReapResult, Vetoes
-from workspace_reaper.operations.sessions import history
+from workspace_reaper.operations.status import read_history
 
 LIMIT = 30.0
 
@@ -103,7 +103,9 @@ class Reader:
         return Vetoes()
 
     def reaped(self, reap: Reaped) -> None:
-        self.read.append([one.outcome for one in history(self._world.plugin.reaper(), 10) if one.intent.reap_id == reap.id])
+        self.read.append(
+            [one.outcome for one in read_history(self._world.plugin.reaper(), 10) if one.intent.reap_id == reap.id]
+        )
 
     def alarm(self, alarm: ReaperAlarm) -> None:
         pass

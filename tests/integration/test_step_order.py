@@ -40,10 +40,10 @@ class Watched:
                 watched.calls.append(("list", tuple(only)))
                 return super().observe(owner_id, panes=panes, only=only)
 
-            def kill(self, guards: Sequence[Guard], *rest: Any) -> KillResults:
+            def kill(self, guards: Sequence[Guard]) -> KillResults:
                 watched.calls.append(("kill", tuple(guard.key.session_id for guard in guards)))
                 watched.at_kill(guards)
-                return super().kill(guards, *rest)
+                return super().kill(guards)
 
         class Registry:
             def __getattr__(self, name: str) -> Any:
