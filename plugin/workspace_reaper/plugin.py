@@ -24,13 +24,9 @@ if TYPE_CHECKING:
     from workspace_hookspecs import WorkspacePlugins
     from workspace_reaper.model.session import SessionKey
     from workspace_reaper.operations.reaper import Reaper
-    from workspace_reaper.sweep.other_plugins import OtherPlugins
     from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["ReaperPlugin"]
-
-_LAST_NOTIFICATIONS = 2.0
-"""Seconds at the end in which the other plugins may work off their notifications."""
 
 
 class ReaperPlugin:
@@ -47,7 +43,6 @@ class ReaperPlugin:
         self._runner = ReaperRunner()
         self._worker = Worker(self._runner.sweep_all, self._runner.look_at)
         self._runner.bind(stopping=self._worker.is_stopping, is_stale=self._worker.has_forgotten)
-        self._joined: OtherPlugins | None = None
         self._ticked_at: float | None = None
         closing = weakref.WeakMethod(self.close)
         atexit.register(lambda: (close := closing()) and close())
@@ -83,8 +78,7 @@ class ReaperPlugin:
         """
         from workspace_reaper.sweep.other_plugins import OtherPlugins
 
-        self._joined = OtherPlugins(plugins, but=self)
-        self._runner.join(self._joined)
+        self._runner.join(OtherPlugins(plugins, but=self))
 
     def configure(self, config: Path | None) -> None:
         """Read this configuration file instead of the user's own. Call it before the first wake-up."""
@@ -131,7 +125,7 @@ class ReaperPlugin:
         seconds."""
         deadline = time.monotonic() + timeout
         is_done = self._worker.drain(timeout)
-        return (self._joined is None or self._joined.drain(max(0.0, deadline - time.monotonic()))) and is_done
+        return self._runner.drain_plugins(max(0.0, deadline - time.monotonic())) and is_done
 
     def close(self, timeout: float = 15.0) -> None:
         """End the thread: it finishes its current step, or stops before the kill.
@@ -141,8 +135,6 @@ class ReaperPlugin:
         """
         self._worker.close(timeout)
         self._runner.close()
-        if self._joined is not None:
-            self._joined.close(_LAST_NOTIFICATIONS)
 
     def reaper(self) -> Reaper:
         """Return the reaper that this plugin drives; the first call builds it. Raises ``ConfigurationError``."""

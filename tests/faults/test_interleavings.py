@@ -443,7 +443,7 @@ def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: Wo
     with erring(Rule("kill-session", real=False, stdout=f"killed {scene.sessions['a']}\n")) as front:
         for number in (1, 2, 3):
             report = scene.sweep()
-            assert scene.told(report) == {"a": ("failed", "tmux said that it was killed, and still lists it")}
+            assert scene.told(report) == {"a": ("failed", "tmux reported the kill, but still lists the session")}
             assert report.exit_code == 1
             assert kills(front) == number
             assert ("kill-failing" in alarms(world)) is (number == 3)

@@ -401,5 +401,5 @@ def test_without_the_table_after_the_kill_no_signal_is_sent(world: World, cast: 
     server = cast.escaped("server")
     blinded(world, 2)
     found = aftermath(world.sweep())
-    assert left(found) == {server.pid: "the process table can't be read"}
+    assert left(found) == {server.pid: "the process table cannot be read"}
     assert cast.lives(server)

@@ -223,7 +223,7 @@ def test_a_kill_is_not_believed_of_a_session_whose_row_the_last_look_can_not_rea
     with erring(claim, emptied(world, archived, skip=2, times=1)):
         report = world.sweep()
 
-    assert history(world) == [(archived, "failed", "tmux said that it was killed, and still lists it")]
+    assert history(world) == [(archived, "failed", "tmux reported the kill, but still lists the session")]
     assert (report.exit_code, len(report.unknown)) == (1, 1)
     assert world.lives(archived)
     assert outcomes(world.sweep()) == {archived: "reaped"}

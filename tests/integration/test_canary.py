@@ -38,7 +38,7 @@ from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.tmux.canary import PREFIX
 
 PATIENCE = 60.0
-STEPS = ["made", "listing", "registry", "judged", "confirmed", "prepared", "recheck", "guard and kill", "survivors", "ledger"]
+STEPS = ["make", "observe", "look up", "judge", "confirm", "prepare", "recheck", "kill", "terminate", "record"]
 
 
 class Neighbours:

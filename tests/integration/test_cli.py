@@ -207,7 +207,7 @@ def test_switched_off_is_0_and_not_configured_is_2(
     empty.write_text(f'state_dir = "{tmp_path}/state"\n')
     done = reaper.bare("--config", str(empty), "sweep")
     assert (done.code, "set database_url or registry" in done.err) == (2, True)
-    leads_on = f"workspace-reaper --config {empty} init' looks at this machine and makes that file, {empty}"
+    leads_on = f"workspace-reaper --config {empty} init' looks at this machine and writes that file, {empty}"
     assert leads_on in done.err
     status = reaper.bare("--config", str(empty), "status")
     assert (status.code, status.out.split("\n")[0]) == (
@@ -574,10 +574,10 @@ BREAKAGES: dict[str, tuple[str, str, str]] = {
     "no database": ("database", "FAIL", "host.sqlite"),
     "locked database": ("database", "FAIL", "locked"),
     "unreadable socket": ("socket", "FAIL", "no server running"),
-    "state_dir below a file": ("state_dir", "FAIL", "can't be written"),
+    "state_dir below a file": ("state_dir", "FAIL", "is not writable"),
     "state_dir open to all": ("state_dir", "FAIL", "may be written by others"),
     "latched breaker": ("alarm breaker", "WARN", "have no workspace"),
-    "foreign stamp": ("socket", "WARN", "another registry's stamp"),
+    "foreign stamp": ("socket", "WARN", "another reaper's owner mark"),
     "switched off": ("configuration", "WARN", "switched off"),
 }
 

@@ -186,7 +186,7 @@ def test_an_unknown_id_is_2_and_lists_candidates(world: World, cli: Command, gon
 def test_an_empty_ledger_has_no_reap(world: World, cli: Command) -> None:
     done = cli("show", "01JNOSUCHREAP")
     assert done.returncode == 2
-    assert "Nothing was reaped yet" in done.stderr
+    assert "No session has been reaped yet" in done.stderr
 
 
 def test_restore_says_what_is_back_and_that_it_stays(world: World, cli: Command, gone: Reap) -> None:

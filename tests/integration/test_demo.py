@@ -254,7 +254,7 @@ def test_everything_happens_as_it_should(place: Path, decoy: TmuxServer, inside:
 
 
 LIVES = ["left !", "they let everything live"]
-IS_GONE = "ws-idle can't be brought back: its snapshot was kept, and is gone by now: see snapshot_days and snapshot_bytes"
+IS_GONE = "ws-idle cannot be restored: its snapshot has been removed: see snapshot_days and snapshot_bytes"
 
 BROKEN = {
     PINNED_COUNTS_NO_MORE: {"ws-pinned": ["held", "reaped !", "idle"]},

@@ -256,7 +256,7 @@ def test_of_two_spellings_of_one_id_the_deletion_counts(world: World, last: Work
     world.sweep()
     world.host.delete(workspace)
     other = workspace.upper() if workspace != workspace.upper() else workspace.replace("-", "")
-    assert world.plugin.look_at({workspace: first, other: last}, ()) == []
+    assert world.plugin._runner.look_at({workspace: first, other: last}, ()) == []
     assert not world.lives(workspace)
 
 

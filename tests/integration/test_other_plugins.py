@@ -23,7 +23,7 @@ from workspace_reaper.cli.bootstrap import close_plugins, load_plugin
 from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.model.errors import ConfigurationError, LedgerError
 from workspace_reaper.model.reap import ReapResult, Vetoes
-from workspace_reaper.operations.sessions import history
+from workspace_reaper.operations.status import read_history
 
 LIMIT = 30.0
 
@@ -103,7 +103,9 @@ class Reader:
         return Vetoes()
 
     def reaped(self, reap: Reaped) -> None:
-        self.read.append([one.outcome for one in history(self._world.plugin.reaper(), 10) if one.intent.reap_id == reap.id])
+        self.read.append(
+            [one.outcome for one in read_history(self._world.plugin.reaper(), 10) if one.intent.reap_id == reap.id]
+        )
 
     def alarm(self, alarm: ReaperAlarm) -> None:
         pass
@@ -114,7 +116,7 @@ def test_when_a_plugin_hears_of_a_reap_its_outcome_is_in_the_ledger(world: World
     world.session(world.workspace(pinned=True))
     archived(world, 1)
     reader, reaper = Reader(world), world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, plugins=reader)
+    reaper.dependencies = replace(reaper.dependencies, plugins=reader)
     world.sweep()
     assert reader.read == [["reaped"]]
 
@@ -324,7 +326,7 @@ def test_the_command_line_asks_and_tells_installed_plugins_and_ticks_none(world:
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        "workspace-reaper: warning: plugin 'broken' (installed_broken) can't be loaded: skipped (ValueError: at import)",
+        "workspace-reaper: warning: cannot load plugin 'broken' (installed_broken): skipped (ValueError: at import)",
         "workspace-reaper: warning: could not be loaded, so nobody asks them before a session is reaped: broken",
     ]
     assert (world.lives(saved), world.lives(gone)) == (True, False)

@@ -181,7 +181,7 @@ def test_sweeps_prune_by_bytes_the_oldest_first_and_never_their_own(worlds: Worl
     assert restorable(world) == [False, False]
     done = world.cli("restore", world.cli_json("history")[0]["id"])
     assert done.returncode == 1
-    assert "is gone by now" in done.stderr
+    assert "has been removed" in done.stderr
 
 
 def test_sweeps_prune_what_is_too_old(worlds: Worlds) -> None:

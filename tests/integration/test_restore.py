@@ -312,7 +312,7 @@ def test_without_a_snapshot_the_reason_is_said(plain: World) -> None:
     plain.plugin.reaper().snapshots.discard([gone.intent.reap_id])
     with unchanged(plain), pytest.raises(CannotRestore, match="snapshot_days"):
         bring_back(plain, gone)
-    with pytest.raises(ReaperError, match="nothing that was reaped"):
+    with pytest.raises(ReaperError, match="no reaped session can be restored"):
         undo(plain.plugin.reaper())
 
 

@@ -20,7 +20,7 @@ from workspace_reaper.model.snapshot import CapturedPane, PaneSnapshot, SessionS
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.capture import PaneCapture
-from workspace_reaper.tmux.client import Client, Completed
+from workspace_reaper.tmux.client import Completed, run
 from workspace_reaper.util.batch_size import BatchSize
 
 
@@ -149,7 +149,7 @@ def test_each_batch_has_marks_of_its_own_that_nobody_can_guess(tmux_server: Tmux
 
         def ask(commands: str) -> Completed:
             asked.append(commands)
-            return Client(["-u", "-S", tmux_server.path, "source", "-"], piped=True, stdout=spool).finish(commands, 5)
+            return run(["-u", "-S", tmux_server.path, "source", "-"], stdin=commands, limit=5, stdout=spool)
 
         keys = [order.key for order in orders_of(tmux_server).values()]
         found = list(PaneCapture(ask, spool, 100, BatchSize(1)).run(keys))

@@ -8,7 +8,7 @@ on carries what tmux prints by the same `Carried`: both have the same numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -103,9 +103,9 @@ class TimedTerminal:
             return listing
         return replace(listing, sessions=tuple(map(self._carried, listing.sessions)))
 
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
+    def kill(self, guards: Sequence[Guard]) -> KillResults:
         """The real kill, with guards in tmux's own time."""
-        return self._real.kill([self._in_its_time(guard) for guard in guards], meanwhile)
+        return self._real.kill([self._in_its_time(guard) for guard in guards])
 
     def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
         """See ``Terminal``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
@@ -31,16 +31,8 @@ class Terminal(Protocol):
         """List the sessions (and their panes) as they are now. ``owner_id`` is the owner that counts as ours. ``only`` narrows
         it to these session ids, and maybe some beside them."""
 
-    def get_ready(self) -> None:
-        """A kill follows soon: prepare what can be, so that it comes at once after its recheck."""
-
-    def stand_down(self) -> None:
-        """No kill follows any more."""
-
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
-        """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``.
-
-        ``meanwhile`` may be called while it works; it raises nothing, and of this terminal calls ``get_ready`` alone."""
+    def kill(self, guards: Sequence[Guard]) -> KillResults:
+        """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``."""
 
     def capture(
         self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO

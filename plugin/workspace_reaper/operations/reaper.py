@@ -266,10 +266,7 @@ class Reaper:
 
     def _open(self, *, read_only: bool) -> SqliteLedger:
         return open_ledger(
-            self.settings.state_dir,
-            registry_name=self.registry.name,
-            location=self.registry.location,
-            read_only=read_only,
+            self.settings.state_dir, registry_name=self.registry.name, location=self.registry.location, read_only=read_only
         )
 
     def close(self) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ReaperRunner"]
 
+LAST_NOTIFICATIONS = 2.0
+"""Seconds at the end in which the other plugins may work off their notifications."""
+
 
 class ReaperRunner:
     """The current reaper of a plugin: built from the configuration at the first use, and replaceable.
@@ -91,10 +94,16 @@ class ReaperRunner:
             reaper.join(self._plugins)
         self._hand_over_alarm(reaper)
 
+    def drain_plugins(self, timeout: float) -> bool:
+        """Wait until the other plugins have their notifications. Returns False after ``timeout`` seconds."""
+        return self._plugins is None or self._plugins.drain(timeout)
+
     def close(self) -> None:
-        """Close the current reaper, if there is one."""
+        """Close the current reaper and the connection to the other plugins, if there are any."""
         if self._reaper is not None:
             self._reaper.close()
+        if self._plugins is not None:
+            self._plugins.close(LAST_NOTIFICATIONS)
 
     def sweep(
         self, *, dry_run: bool = False, approve: frozenset[SessionKey] = frozenset(), shown: SweepReport | None = None

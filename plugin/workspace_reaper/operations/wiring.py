@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.facts import Thresholds
@@ -36,27 +38,19 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
 
 def sweep_settings(settings: Settings, schema: Schema) -> SweepSettings:
     """Return the numbers and switches of a sweep."""
-    thresholds = Thresholds(
-        idle_ttl=settings.idle_ttl,
-        min_age=settings.min_age,
-        activity_grace=settings.activity_grace,
-        archived_ttl=settings.archived_ttl,
-        stranger_ttl=settings.stranger_ttl,
-        dead_ttl=settings.dead_ttl,
-        confirmation_gap=settings.confirmation_gap,
-        orphan_confirmations=settings.orphan_confirmations,
-        undo_window=settings.undo_window,
-        idle_clocks=frozenset(map(IdleClock, settings.idle_clocks)),
-    )
+    clocks = frozenset(map(IdleClock, settings.idle_clocks))
     return SweepSettings(
-        thresholds=thresholds,
-        max_orphans_per_hour=settings.max_orphans_per_hour,
-        abstain_alarm=settings.abstain_alarm,
-        tick=settings.tick,
-        kill_grace=settings.kill_grace,
+        **_same_names(SweepSettings, settings),
+        thresholds=Thresholds(**_same_names(Thresholds, settings) | {"idle_clocks": clocks}),
         end_everywhere=settings.survivors == "all",
         reuses_ids=schema.reuses_ids,
     )
+
+
+def _same_names(kind: Any, settings: Settings) -> dict[str, Any]:
+    """Return the settings that have the name of a field of this dataclass."""
+    names = type(settings).model_fields
+    return {field.name: getattr(settings, field.name) for field in fields(kind) if field.name in names}
 
 
 def how_to_configure(config: Path | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import Alarm, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
@@ -16,6 +17,7 @@ from workspace_reaper.policy.verdict import is_condemned
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarms import AlarmLimits
 from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -24,6 +26,8 @@ __all__ = [
     "after_kills",
     "alarm_limits",
     "before_kills",
+    "mark_announced",
+    "mark_recognised",
     "prune_snapshots",
     "record_unrecorded_alarms",
     "save",
@@ -35,11 +39,7 @@ PRUNE_EVERY = 3600.0
 
 
 def before_kills(
-    builder: FactsBuilder,
-    observation: Observation,
-    rows: LookupResult,
-    servers: Mapping[str, ServerState | None],
-    now: float,
+    builder: FactsBuilder, observation: Observation, rows: LookupResult, servers: Mapping[str, ServerState | None], now: float
 ) -> StateChanges:
     """Return what must be committed before any kill. Facts that did not change are left out. Pure."""
     before = builder.memory
@@ -183,3 +183,29 @@ def prune_snapshots(context: SweepContext, ledger_state: LedgerState) -> None:
     is_due = last is None or now // PRUNE_EVERY != last // PRUNE_EVERY
     if snapshots is not None and (is_due or reaped):
         snapshots.prune(now, [*(intent.reap_id for intent in ledger_state.open_intents), *reaped])
+
+
+def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuilder) -> None:
+    """Set our owner mark on the sessions that the registry has recognised, so that other reapers leave them alone."""
+    # A session that is about to be killed needs no mark: its guard does not ask for one.
+    selected = {entry.key for entry in context.report.sessions if entry.verdict is Verdict.REAP}
+    for terminal in context.dependencies.terminals:
+        unmarked = [
+            session.key
+            for session, workspace_id in seen.sessions
+            if session.owner is Owner.NONE
+            and workspace_id in builder.recognised
+            and session.key.socket == terminal.socket
+            and session.key not in selected
+        ]
+        if unmarked:
+            terminal.mark(unmarked, builder.memory.registry.owner_id)
+
+
+def mark_announced(context: SweepContext, announcements: Announcements) -> None:
+    """Set the deadline on the sessions that were announced, and unset it on those that no longer are."""
+    for terminal in context.dependencies.terminals:
+        made = {key: at for key, at in announcements.made.items() if key.socket == terminal.socket}
+        withdrawn = [key for key in announcements.withdrawn if key.socket == terminal.socket]
+        if made or withdrawn:
+            terminal.announce(made, withdrawn)

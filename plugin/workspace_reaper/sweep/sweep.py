@@ -21,18 +21,10 @@ from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep import record
 from workspace_reaper.sweep.conclude import conclude
 from workspace_reaper.sweep.confirm import approved_sessions, confirm
-from workspace_reaper.sweep.context import (
-    Dependencies,
-    ReapCandidate,
-    ReaperState,
-    SweepContext,
-    SweepRequest,
-    SweepSettings,
-)
+from workspace_reaper.sweep.context import Dependencies, ReapCandidate, ReaperState, SweepContext, SweepRequest, SweepSettings
 from workspace_reaper.sweep.judge import Announcements, Judge, build_facts, hold_all, hold_unreadable
 from workspace_reaper.sweep.kill import BatchKiller
 from workspace_reaper.sweep.look_up import look_up
-from workspace_reaper.sweep.marks import mark_announced, mark_recognised
 from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
 from workspace_reaper.sweep.prepare import read_processes
 from workspace_reaper.sweep.recheck import Recheck
@@ -46,12 +38,7 @@ class Sweep:
     """One sweep. ``run`` is called once."""
 
     def __init__(
-        self,
-        dependencies: Dependencies,
-        settings: SweepSettings,
-        state: ReaperState,
-        ledger: Ledger,
-        request: SweepRequest,
+        self, dependencies: Dependencies, settings: SweepSettings, state: ReaperState, ledger: Ledger, request: SweepRequest
     ) -> None:
         self.report = SweepReport(str(ULID()), dependencies.clock.now(), dry_run=request.dry_run, full=request.full)
         self._context = SweepContext(dependencies, settings, state, ledger, request, self.report)
@@ -177,12 +164,12 @@ class Sweep:
         if self._request.full:
             servers = server_changes(self._seen, builder.memory.servers, self._dependencies.processes)
             record.save(self._context, record.before_kills(builder, self._seen, rows, servers, now))
-            mark_recognised(self._context, self._seen, builder)
+            record.mark_recognised(self._context, self._seen, builder)
         else:
             changes = StateChanges(sightings=dict(sightings.changed), forgotten=frozenset(sightings.forgotten))
             record.save(self._context, changes)
         sightings.saved()
-        mark_announced(self._context, announcements)
+        record.mark_announced(self._context, announcements)
 
     def _record_after_kills(self, builder: FactsBuilder) -> None:
         before = builder.memory

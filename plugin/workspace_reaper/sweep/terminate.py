@@ -274,15 +274,10 @@ class ProcessOrigins:
     """
 
     def __init__(self, leftovers: Sequence[LeftoverProcesses]) -> None:
-        self._by_pane: dict[tuple[int, str], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
-        self._by_session: dict[tuple[int, int], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
+        self._sources: dict[tuple[int, str], list[LeftoverProcesses]] = defaultdict(list)
         for source in leftovers:
-            server, started = source.key.server_pid, source.started
-            if started is None:
-                continue
-            self._by_session[server, int(source.key.session_id[1:])].append((started, source))
-            for pane in source.panes:
-                self._by_pane[server, pane].append((started, source))
+            for name in (*source.panes, source.key.session_id):
+                self._sources[source.key.server_pid, name].append(source)
 
     def source_of(self, process: Process) -> LeftoverProcesses | None:
         """Return the session that the process comes from, None if it is another one. What is older than the session comes from
@@ -290,11 +285,11 @@ class ProcessOrigins:
         origin = process.origin
         if origin is None:
             return None
-        named = [
-            *self._by_pane.get((origin.server_pid, origin.pane), ()),
-            *self._by_session.get((origin.server_pid, origin.session), ()),
-        ]
-        return next((source for started, source in named if process.key.started >= started), None)
+        for name in (origin.pane, f"${origin.session}"):
+            for source in self._sources.get((origin.server_pid, name), ()):
+                if source.started is not None and process.key.started >= source.started:
+                    return source
+        return None
 
 
 def _ports_text(ports: Collection[Port]) -> tuple[str, ...]:

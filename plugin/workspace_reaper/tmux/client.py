@@ -7,13 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from workspace_reaper.util.threads import run_in_background
-
-__all__ = ["LIMIT", "Client", "Completed", "run"]
+__all__ = ["LIMIT", "Completed", "run"]
 
 LIMIT = 5.0
 """Default time limit of a command, in seconds. A stopped server blocks its clients for ever."""
@@ -35,92 +33,47 @@ class Completed:
     seconds: float
 
 
-class Client:
-    """A started tmux client process, which may wait for its standard input. Never raises for what tmux does.
+def run(
+    arguments: Sequence[str], *, stdin: str | None = None, limit: float = LIMIT, stdout: BinaryIO | None = None
+) -> Completed:
+    """Run ``tmux ARGUMENTS`` and wait at most ``limit`` seconds, then end it with SIGKILL. Never raises for what tmux does.
 
     Its environment does not show whether this process runs inside tmux.
 
     Args:
         arguments: Those of tmux.
-        piped: ``finish`` gives its standard input; otherwise it is empty.
+        stdin: Its standard input, None for an empty one.
+        limit: The time limit in seconds.
         stdout: A file for its standard output, in place of ``Completed.stdout``.
     """
-
-    def __init__(self, arguments: Sequence[str], *, piped: bool, stdout: BinaryIO | None = None) -> None:
-        program = shutil.which("tmux")
-        self._argv = (program or "tmux", *arguments)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._failure = "tmux is not installed, or not on PATH: install tmux 3.2a or newer."
-        self._started_by = os.getpid()
-        if program is None:
-            return
+    program = shutil.which("tmux")
+    argv = (program or "tmux", *arguments)
+    if program is None:
+        return Completed(argv, 127, "", "", "tmux is not installed, or not on PATH: install tmux 3.2a or newer.", 0.0)
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
+        )
+    except OSError as error:
+        return Completed(argv, 127, "", "", f"{program} could not be started: {error.strerror}.", 0.0)
+    started, failure = time.monotonic(), None
+    with process:
         try:
-            self._process = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if stdout is None else stdout,
-                stderr=subprocess.PIPE,
-                env={name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
-            )
-        except OSError as error:
-            self._failure = f"{program} could not be started: {error.strerror}."
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it runs and was started by this process, not before a fork."""
-        return self._process is not None and self._started_by == os.getpid() and self._process.poll() is None
-
-    def finish(self, stdin: str | None, limit: float, meanwhile: Callable[[], None] | None = None) -> Completed:
-        """Write its input and wait at most ``limit`` seconds, then end it with SIGKILL.
-
-        ``meanwhile`` is called while the client works, or afterwards if no thread can be started. An exception from it ends
-        the client.
-        """
-        if meanwhile is None:
-            return self._finish(stdin, limit)
-        finishing = run_in_background(lambda: self._finish(stdin, limit), "workspace-reaper tmux")
-        try:
-            meanwhile()
-            return finishing.result()
+            out, err = process.communicate(None if stdin is None else stdin.encode(), timeout=limit)
+        except subprocess.TimeoutExpired as expired:
+            process.kill()
+            out, err = expired.stdout or b"", expired.stderr or b""
+            failure = f"tmux did not answer within {limit:g} s: its server is stopped or overloaded."
         except BaseException:
-            if self._process is not None:
-                self._process.kill()
-            finishing.result()
+            process.kill()
             raise
-
-    def _finish(self, stdin: str | None, limit: float) -> Completed:
-        started = time.monotonic()
-        process = self._process
-        if process is None:
-            return Completed(self._argv, 127, "", "", self._failure, 0.0)
-        failure = None
-        with process:
-            try:
-                out, err = process.communicate(None if stdin is None else stdin.encode(), timeout=limit)
-            except subprocess.TimeoutExpired as expired:
-                process.kill()
-                out, err = expired.stdout or b"", expired.stderr or b""
-                failure = f"tmux did not answer within {limit:g} s: its server is stopped or overloaded."
-            except BaseException:
-                process.kill()
-                raise
-        if failure is None and process.returncode < 0:
-            failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
-        return Completed(self._argv, process.returncode, _text(out or b""), _text(err), failure, time.monotonic() - started)
-
-    def discard(self) -> None:
-        """End it before it has run anything."""
-        if self._process is not None and self.is_waiting:
-            self._process.kill()
-        self.finish(None, LIMIT)
-
-
-def run(arguments: Sequence[str], *, stdin: str | None = None, limit: float = LIMIT) -> Completed:
-    """Run ``tmux ARGUMENTS`` and wait at most ``limit`` seconds, then end it with SIGKILL. Never raises for what tmux does.
-
-    Without ``stdin`` its standard input is empty.
-    """
-    return Client(arguments, piped=stdin is not None).finish(stdin, limit)
+    if failure is None and process.returncode < 0:
+        failure = f"The tmux client was ended by {_signal_name(-process.returncode)}."
+    return Completed(argv, process.returncode, _text(out or b""), _text(err), failure, time.monotonic() - started)
 
 
 def _text(data: bytes) -> str:

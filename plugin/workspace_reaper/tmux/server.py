@@ -30,17 +30,14 @@ What is not used, and the facts that speak against it, the same in both versions
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import libtmux
 from libtmux.common import tmux_cmd
 
-from workspace_reaper.tmux.client import LIMIT, Client, Completed, run
+from workspace_reaper.tmux.client import LIMIT, Completed, run
 
 __all__ = ["ReaperServer", "TmuxCommand"]
-
-_SOURCE = ("source-file", "-")
 
 
 class TmuxCommand(tmux_cmd):
@@ -73,7 +70,6 @@ class ReaperServer(libtmux.Server):
         super().__init__(socket_path=path)
         self._path = path
         self._limit = limit
-        self._ready: Client | None = None
 
     # libtmux declares cmd as a variable in a mixin, so mypy allows no narrower return type.
     def cmd(  # type: ignore[override]
@@ -83,27 +79,6 @@ class ReaperServer(libtmux.Server):
 
         ``-u`` comes first: without a UTF-8 locale tmux prints ``_`` for each TAB and each non-ASCII byte, with exit code 0.
         """
-        if (cmd, *args) == _SOURCE and target is None and stdin is not None:
-            return self.source(stdin)
         options = [] if target is None else ["-t", str(target)]
         arguments = ["-u", "-S", self._path, cmd, *options, *map(str, args)]
         return TmuxCommand(run(arguments, stdin=stdin, limit=self._limit))
-
-    def source(self, lines: str, meanwhile: Callable[[], None] | None = None) -> TmuxCommand:
-        """Run ``source-file -`` with these lines as its input. ``meanwhile`` is called while tmux runs them."""
-        client = self.get_ready()
-        self._ready = None
-        return TmuxCommand(client.finish(lines, self._limit, meanwhile))
-
-    def get_ready(self) -> Client:
-        """Start the client of the next ``source-file -`` in advance. It waits for its input and blocks nothing."""
-        if self._ready is None or not self._ready.is_waiting:
-            self.stand_down()
-            self._ready = Client(["-u", "-S", self._path, *_SOURCE], piped=True)
-        return self._ready
-
-    def stand_down(self) -> None:
-        """End a client that was started in advance and is not needed."""
-        ready, self._ready = self._ready, None
-        if ready is not None:
-            ready.discard()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,7 +12,7 @@ from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, Captu
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, KillResults
 from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
-from workspace_reaper.tmux.client import LIMIT, Client, Completed
+from workspace_reaper.tmux.client import LIMIT, Completed, run
 from workspace_reaper.tmux.commands import (
     check_owner_id,
     check_session_id,
@@ -78,7 +78,7 @@ class TmuxTerminal:
             return Listing(self._socket, (), answered=False)
         return self._unknown(advice(completed))
 
-    def kill(self, guards: Sequence[Guard], meanwhile: Callable[[], None] | None = None) -> KillResults:
+    def kill(self, guards: Sequence[Guard]) -> KillResults:
         """See the port. ``seconds`` is the wall time of the tmux client.
 
         A guard of another socket, or with a value that must not enter a command, is not sent and gets no answer.
@@ -94,7 +94,7 @@ class TmuxTerminal:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
-        completed = self._tmux().source("".join(lines), meanwhile).completed
+        completed = self._run("source-file", "-", stdin="".join(lines))
         answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
@@ -141,7 +141,7 @@ class TmuxTerminal:
         def ask(commands: str) -> Completed:
             # The short name of the command distinguishes it from a kill, in the process list and for a wrapper of tmux.
             arguments = ["-u", "-S", self._socket, "source", "-"]
-            return Client(arguments, piped=True, stdout=spool).finish(commands, self._limit)
+            return run(arguments, stdin=commands, limit=self._limit, stdout=spool)
 
         yield from PaneCapture(ask, spool, lines, self._capture_pace).run(valid)
 
@@ -158,14 +158,6 @@ class TmuxTerminal:
         for key in keys:
             self._check_socket(key)
         return self._run("source-file", "-", stdin="".join(lines)) if keys else Completed((), 0, "", "", None, 0.0)
-
-    def get_ready(self) -> None:
-        """See the port. Without this the kill would follow its recheck 8 to 20 ms later: the time to start a client."""
-        self._tmux().get_ready()
-
-    def stand_down(self) -> None:
-        if self._server is not None:
-            self._server.stand_down()
 
     def _run(self, command: str, *arguments: str, stdin: str | None = None) -> Completed:
         return self._tmux().cmd(command, *arguments, stdin=stdin).completed

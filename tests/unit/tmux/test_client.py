@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from workspace_reaper.tmux.client import Client, run
+from workspace_reaper.tmux.client import run
 from workspace_reaper.tmux.version import MINIMUM_VERSION, ClientVersion, parse_version, tmux_version
 
 
@@ -59,38 +57,6 @@ def test_the_time_limit_ends_it(program: Callable[[str], None]) -> None:
     assert completed.failure is not None
     assert "within 0.3 s" in completed.failure
     assert (completed.exit_code, completed.stdout) == (-signal.SIGKILL, "begun\n")
-
-
-def test_what_is_done_meanwhile_is_done_while_it_works(program: Callable[[str], None], tmp_path: Path) -> None:
-    program(f"#!/bin/sh\nread word; while [ ! -e {tmp_path}/done ]; do sleep 0.01; done; echo $word\n")
-    completed = Client([], piped=True).finish("told\n", 60, (tmp_path / "done").touch)
-    assert (completed.failure, completed.stdout) == (None, "told\n")
-
-
-def test_what_goes_wrong_meanwhile_ends_it(program: Callable[[str], None]) -> None:
-    program("#!/bin/sh\nexec sleep 1000\n")
-    client = Client([], piped=True)
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        client.finish("", 1000, interrupt)
-    assert not client.is_waiting
-
-
-AT_THE_END = """
-import atexit
-from workspace_reaper.tmux.client import Client
-client = Client([], piped=True)
-atexit.register(lambda: print(client.finish("told", 60, lambda: print("meanwhile")).stdout))
-"""
-
-
-def test_where_no_thread_can_be_had_it_is_done_without(program: Callable[[str], None]) -> None:
-    program("#!/bin/sh\nexec cat\n")
-    ended = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "meanwhile\ntold\n", "")
 
 
 @pytest.mark.parametrize(("number", "name"), [(15, "SIGTERM"), (9, "SIGKILL"), (40, "signal 40")])

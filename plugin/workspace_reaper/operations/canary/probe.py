@@ -113,17 +113,17 @@ class CanaryProbe:
             self._check()
             entry = next((entry for entry in report.sessions if entry.key == self._terminal.key), None)
             if entry is None or not is_waiting(entry):
-                self._seconds["confirm"] = swept_at - started
-                self._conclude(report, entry)
+                self._conclude(report, entry, swept_at - started)
                 return
             held_by = entry.protected_by or ""
             self._wait_until_idle(entry)
         do = "find out what is active in new sessions"
         raise CanaryFailed(f"the session was held by {held_by} in {SWEEPS} sweeps", do)
 
-    def _conclude(self, report: SweepReport, entry: SessionReport | None) -> None:
-        seconds = report.seconds
-        self._seconds |= {"observe": seconds.observe, "look up": seconds.look_up, "judge": seconds.judge, **seconds.steps}
+    def _conclude(self, report: SweepReport, entry: SessionReport | None, confirm: float) -> None:
+        took = report.seconds
+        steps = {"observe": took.observe, "look up": took.look_up, "judge": took.judge, "confirm": confirm}
+        self._seconds |= {**steps, **took.steps}
         failure = why_not_reaped(report, entry)
         if failure is not None:
             raise failure
