@@ -281,7 +281,7 @@ def test_the_command_line_asks_and_tells_installed_plugins_and_ticks_none(world:
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        "workspace-reaper: warning: plugin 'broken' (installed_broken) can't be loaded: skipped (ValueError: at import)",
+        "workspace-reaper: warning: cannot load plugin 'broken' (installed_broken): skipped (ValueError: at import)",
         "workspace-reaper: warning: could not be loaded, so nobody asks them before a session is reaped: broken",
     ]
     assert (world.lives(saved), world.lives(gone)) == (True, False)
