@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tests.tools.cast import Cast
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
+from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper.operations.sessions import explain_session
 
 Worlds = Callable[..., World]
@@ -62,6 +63,26 @@ def test_i53_an_unmanaged_viewer_holds_the_group_and_that_is_reported(world: Wor
     assert all(map(cast.lives, processes))
     assert outcomes(world.sweep()) == {archived: "reaped"}
     assert not any(map(cast.lives, processes))
+
+
+def test_a_veto_for_one_of_a_group_keeps_them_all(world: World) -> None:
+    """The veto comes last, after the group was found to be condemned as a whole."""
+    vetoed, other = world.workspaces(2, sessions=False, archived=True)
+    first = world.session(vetoed)
+    second = peer(world, first, session_name(world.schema, other))
+
+    class Vetoing:
+        @hookimpl
+        def reaper_veto(self, candidates: Sequence[Candidate]) -> dict[str, str]:
+            return {session_name(world.schema, vetoed): "deploying"}
+
+    with WorkspacePlugins() as plugins:
+        plugins.register(world.plugin, "reaper")
+        plugins.register(Vetoing(), "release-guard")
+        report = world.sweep()
+    assert {first, second} <= world.server.session_ids()
+    assert outcomes(report) == {vetoed: "none", other: "none"}
+    assert (world.entry(report, vetoed).protected_by, world.entry(report, other).protected_by) == ("veto", "group")
 
 
 @pytest.mark.parametrize("sibling", ["attached", "kept", "not archived"])

@@ -174,6 +174,12 @@ def rename(scene: Scene, name: str) -> None:
     scene.world.server.run("rename-session", "-t", scene.sessions[name], "mine-now")
 
 
+def rename_to_living(scene: Scene, name: str) -> None:
+    """Now it has the name of a workspace that lives, and belongs to that one."""
+    living = session_name(scene.world.schema, scene.world.workspace(pinned=True))
+    scene.world.server.run("rename-session", "-t", scene.sessions[name], living)
+
+
 def host(action: Callable[[VibeKanbanHost, str], object]) -> Callable[[Scene, str], None]:
     return lambda scene, name: action(scene.world.host, scene.workspaces[name]) and None
 
@@ -216,6 +222,7 @@ BEFORE_THE_RECHECK: dict[Reason, dict[str, Deed]] = {
     Reason.ORPHAN: BACK,
     Reason.ARCHIVED: IN_USE,
     Reason.IDLE: {
+        "condemned for another reason": (host(lambda h, one: h.archive(one)), "workspace"),
         "pinned": (host(lambda h, one: h.pin(one)), "pinned"),
         "a process started": (host(lambda h, one: h.start(one)), "running"),
         "row deleted": (host(lambda h, one: h.delete(one)), "workspace"),
@@ -229,7 +236,11 @@ BEFORE_THE_RECHECK: dict[Reason, dict[str, Deed]] = {
 def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: Erring, reason: Reason, joint: str) -> None:
     deeds = dict(AT_ANY_JOINT[reason])
     if joint == "before the recheck":
-        deeds |= {**BEFORE_THE_RECHECK[reason], "renamed": (rename, "unmanaged")}
+        deeds |= {
+            **BEFORE_THE_RECHECK[reason],
+            "renamed": (rename, "unmanaged"),
+            "renamed to a living one's": (rename_to_living, "unmanaged"),
+        }
     scene = condemned(world, reason, *deeds, clocks=True)
 
     def happen() -> None:

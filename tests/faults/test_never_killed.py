@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 
 from tests.faults.conftest import Erring
 from tests.faults.steps import alarms, check_code, events, history, recalled
+from tests.tools.clocks import Later
 from tests.tools.front_tmux import Rule
 from tests.tools.hosts import HOSTS
 from tests.tools.tmux import TmuxServer, takes_name
@@ -24,6 +26,7 @@ from workspace_reaper.operations.status import read_history, read_status, reset_
 from workspace_reaper.sweep.report import SweepReport, reap_as_json
 
 Worlds = Callable[..., World]
+HOUR = 3600
 
 
 def orphans_of(world: World, count: int, *, known: int = 1) -> list[str]:
@@ -63,15 +66,16 @@ def test_i41_a_true_orphan_is_gone_after_so_many_sweeps(worlds: Worlds, schema: 
 
 
 def test_confirmations_too_close_to_each_other_are_one(worlds: Worlds) -> None:
-    world = worlds(confirmation_gap=1)
+    world, clock = worlds(confirmation_gap=HOUR, min_age=0), Later()
+    reaper = world.plugin.reaper()
+    reaper.parts = replace(reaper.parts, clock=clock)
     [orphan] = orphans_of(world, 1)
-    began = time.time()
     for _ in range(3):
-        report = world.sweep()
-    if time.time() - began < 1:
-        assert protected_by(report, "unconfirmed") == {orphan}
-    wait_until(lambda: time.time() - began > 1)
-    wait_until(lambda: world.sweep() and not world.lives(orphan))
+        assert protected_by(world.sweep(), "unconfirmed") == {orphan}
+    clock.seconds = HOUR - 60
+    assert protected_by(world.sweep(), "unconfirmed") == {orphan}
+    clock.seconds = HOUR + 1
+    assert reaped(world.sweep()) == {orphan}
 
 
 def test_i43_what_earlier_sweeps_have_seen_outlives_a_restart(world: World) -> None:

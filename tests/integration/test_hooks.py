@@ -246,6 +246,20 @@ def told(caplog: pytest.LogCaptureFixture, word: str = "") -> list[str]:
     return [text for text in texts if word in text]
 
 
+@pytest.mark.parametrize("last", [WorkspaceEvent.ARCHIVED, WorkspaceEvent.DELETED])
+def test_of_two_spellings_of_one_id_the_deletion_counts(world: World, last: WorkspaceEvent) -> None:
+    """What was deleted goes at once; what was only archived, and has no row, would wait for confirmations."""
+    first = WorkspaceEvent.DELETED if last is WorkspaceEvent.ARCHIVED else WorkspaceEvent.ARCHIVED
+    world.workspaces(3, sessions=False)
+    workspace = world.workspace()
+    world.session(workspace)
+    world.sweep()
+    world.host.delete(workspace)
+    other = workspace.upper() if workspace != workspace.upper() else workspace.replace("-", "")
+    assert world.plugin.look_at({workspace: first, other: last}, ()) == []
+    assert not world.lives(workspace)
+
+
 def test_what_can_not_be_seen_is_said_when_it_begins_and_when_it_is_over(
     world: World, host: WorkspacePlugins, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pluggy
@@ -17,9 +18,12 @@ from tests.tools.distributions import install
 from tests.tools.world import World, session_name
 
 import workspace_hookspecs
-from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
+from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.cli.bootstrap import close_plugins, load_plugin
-from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.ledger import SqliteLedger
+from workspace_reaper.model.errors import ConfigurationError, LedgerError
+from workspace_reaper.model.reap import ReapResult, Vetoes
+from workspace_reaper.operations.sessions import history
 
 LIMIT = 30.0
 
@@ -86,6 +90,45 @@ def archived(world: World, count: int) -> list[str]:
 
 
 # In a host
+
+
+class Reader:
+    """Takes the place of the other plugins: when it hears of a reap it reads what the ledger says of it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.read: list[list[str]] = []
+
+    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
+        return Vetoes()
+
+    def reaped(self, reap: Reaped) -> None:
+        self.read.append([one.outcome for one in history(self._world.plugin.reaper(), 10) if one.intent.reap_id == reap.id])
+
+    def alarm(self, alarm: ReaperAlarm) -> None:
+        pass
+
+
+def test_when_a_plugin_hears_of_a_reap_its_outcome_is_in_the_ledger(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the sweep that kills, and in the one that closes what an earlier one could not write."""
+    world.session(world.workspace(pinned=True))
+    archived(world, 1)
+    reader, reaper = Reader(world), world.plugin.reaper()
+    reaper.parts = replace(reaper.parts, plugins=reader)
+    world.sweep()
+    assert reader.read == [["reaped"]]
+
+    archived(world, 1)
+
+    def full(ledger: SqliteLedger, results: Sequence[ReapResult]) -> None:
+        raise LedgerError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "record_results", full)
+        assert world.sweep().unknown
+    assert reader.read == [["reaped"]]
+    world.sweep()
+    assert reader.read == [["reaped"]] * 2
 
 
 def test_a_veto_saves_one_session_and_the_others_go(world: World) -> None:

@@ -401,18 +401,18 @@ def test_a_pane_that_does_not_start_or_read_or_live_is_noticed(short_tmp: Path) 
     with PaneInput(short_tmp, patience=0.2) as feeds:
         words = {pane: feeds.starter(pane, ()) for pane in ("never", "stuck", "dead")}
         with pytest.raises(CannotRestore, match="did not start"):
-            feeds.feed("never", "", text)
+            feeds.write("never", "", text)
         stuck, dead = (
             subprocess.Popen(words[pane], stdout=subprocess.PIPE, start_new_session=True) for pane in ("stuck", "dead")
         )
         try:
             with pytest.raises(CannotRestore, match="did not read"):
-                feeds.feed("stuck", "", text)  # nobody reads what it prints
+                feeds.write("stuck", "", text)  # nobody reads what it prints
             wait_until(lambda: not Path(words["dead"][4]).exists())
             os.killpg(dead.pid, signal.SIGKILL)
             dead.communicate(timeout=10)
             with pytest.raises(CannotRestore, match="ended"):
-                feeds.feed("dead", "", text)
+                feeds.write("dead", "", text)
         finally:
             os.killpg(stuck.pid, signal.SIGKILL)
             stuck.communicate(timeout=10)

@@ -298,7 +298,7 @@ def test_a_session_that_changes_between_the_list_and_the_capture(
     tmux_server.run(*change)
     front_tmux.release()
     taking.join(20)
-    assert failures == {orders["b"].reap_id: "Its panes changed while they were kept; the next sweep tries again."}
+    assert failures == {orders["b"].reap_id: "Its panes changed during the capture; the next sweep tries again."}
     assert {path.name for path in directory.iterdir()} == {orders["a"].reap_id, orders["c"].reap_id}
 
 

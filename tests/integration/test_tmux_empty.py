@@ -78,7 +78,7 @@ def test_a_plain_file(short_tmp: Path, panes: bool) -> None:
 
 
 def test_a_directory_that_does_not_exist(short_tmp: Path) -> None:
-    assert "The directory must exist" in reason(observe(f"{short_tmp}/nowhere/s"))
+    assert "Create the directory of the socket" in reason(observe(f"{short_tmp}/nowhere/s"))
 
 
 def test_a_directory_that_is_none(short_tmp: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_bad_guard_holds_nobody_up(tmux_server: TmuxServer, terminal: TmuxTerm
     bad = guard_of(session, key=session.key._replace(session_id="$1; kill-server"))
     answers = terminal.kill([bad, guard_of(session)])
     assert answers.answers == {"$1; kill-server": KillResult.NONE, session.key.session_id: KillResult.KILLED}
-    assert "is no tmux session id" in (answers.error or "")
+    assert "invalid tmux session id" in (answers.error or "")
 
 
 def test_nothing_to_kill_asks_nobody(terminal: TmuxTerminal, front_tmux: FrontTmux) -> None:

@@ -45,7 +45,7 @@ def test_what_is_asked_for_and_gone_is_missing_in_a_valid_answer(tmux_server: Tm
 
 @pytest.mark.parametrize("odd", ["name", "$", "$1:", "$1} kill-server"])
 def test_only_ids_narrow_a_listing(tmux_server: TmuxServer, odd: str) -> None:
-    with pytest.raises(ValueError, match="no session ids"):
+    with pytest.raises(ValueError, match="invalid session ids"):
         TmuxTerminal(tmux_server.path).observe(STAMP, only=[odd])
 
 

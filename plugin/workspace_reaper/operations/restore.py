@@ -182,7 +182,7 @@ def _rebuild(
             for pane in panes:
                 old = readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=True)
                 text = chain(without_empty_end(old), [_last_line(snapshot, pane, run=run)])
-                feeds.feed(pane.pane_id, rebuilding.default_command, text)
+                feeds.write(pane.pane_id, rebuilding.default_command, text)
             session = rebuilding.rename(name)
             feeds.release()
     return Restored(

@@ -1,8 +1,8 @@
-"""A throwaway session of our own on a socket where other people's sessions live.
+"""A throwaway session of the canary test, on a socket that sessions of others use.
 
-All commands go through standard input of ``source-file -``: that never starts a server where none runs, in any version, and
-what a client that was killed by our time limit was told never happens later (measured on tmux 3.3a). Its pane ignores the
-hangup, so that there is something for the reaper to end, and ends by itself whatever becomes of us.
+All commands are sent through the standard input of ``source-file -``. That never starts a server where none runs, and what a
+client was given that was killed at the time limit never runs later. The session's program ignores the hangup, so that there is
+a process for the reaper to end, and ends by itself after ``LIFETIME``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from workspace_reaper.model.session import NO_OWNER, Listing, Session, SessionKey
-from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.tmux.client import LIMIT
 from workspace_reaper.tmux.commands import check_owner_id, end_line
 from workspace_reaper.tmux.responses import advice
@@ -25,94 +25,90 @@ PREFIX = "workspace-reaper-canary-"
 LIFETIME = 300
 """Seconds after which the session ends by itself."""
 
-_LOOKS_FOR = 1.0
-"""Seconds to look for a session whose making was interrupted: the server may not have got to it yet."""
-_GLANCE = 0.02
+_SEARCH_SECONDS = 1.0
+"""How long to look for a session whose creation was interrupted: the server may not have run the command yet."""
 
 _NAME = re.compile(rf"{PREFIX}[0-9A-Za-z-]+")
-_MADE_FORMAT = "#{session_id} #{pid} #{start_time} #{session_created} #{pane_pid}"
-_MADE = re.compile(r"(\$[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+)\n")
+_CREATED_FORMAT = "#{session_id} #{pid} #{start_time} #{session_created} #{pane_pid}"
+_CREATED = re.compile(r"(\$[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+)\n")
 _PROGRAM = f"""/bin/sh -c 'trap "" HUP; exec sleep {LIFETIME}'"""
 
 
 class CanaryTerminal(TmuxTerminal):
-    """The socket at an absolute path, and on it one session with a name that nobody ever had. What changes anything is refused
-    for every other session. ``may_live`` tells whether there may be a process with that pid; ``runs`` is called with the pid of
-    its pane as soon as that is known."""
+    """The socket at an absolute path, with one session of a unique name. Changes to any other session are refused.
+
+    Args:
+        socket: The absolute path.
+        name: The session's name, unique for all time.
+        may_live: Return whether a process with that pid may exist.
+        runs: Called with the pid of its pane as soon as that is known.
+        limit: The time limit of each command in seconds.
+    """
 
     def __init__(
         self, socket: str, name: str, *, may_live: Callable[[int], bool], runs: Callable[[int], None], limit: float = LIMIT
     ) -> None:
         super().__init__(socket, limit=limit)
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a canary.")
-        self._name = name
+            raise ValueError(f"invalid name of a canary session: {name!r}")
+        self.name = name
         self._may_live = may_live
         self._runs = runs
-        self._asked = False
+        self.is_left = False
+        """Whether the session may still exist: its creation was requested, and its end was not observed."""
         self.key: SessionKey | None = None
-        """Its identity, once tmux has told it."""
-
-    @property
-    def name(self) -> str:
-        """The session's name."""
-        return self._name
+        """Its identity, once tmux has reported it."""
 
     @contextmanager
     def session(self, owner_id: str) -> Iterator[Unknown | None]:
-        """Make the session, already owned by ``owner_id``: from its first instant on nobody else may judge it. Gives why that
-        failed, if it did. Whatever is left of it at the end of the block is ended, and then ``is_left`` says whether that
-        worked."""
-        try:
-            yield self._make(owner_id)
-        finally:
-            self._asked = self._asked and not self._end()
+        """Create the session with the mark ``owner_id``, so that no other reaper manages it. Give the reason if that failed.
 
-    @property
-    def is_left(self) -> bool:
-        """It was made, and nobody has seen it gone."""
-        return self._asked
+        At the end of the block it is killed if it still exists. ``is_left`` says whether that failed.
+        """
+        try:
+            yield self._create(owner_id)
+        finally:
+            self.is_left = self.is_left and not self._end()
 
     def find(self) -> Session | Unknown | None:
-        """The session as it is now; None if it certainly is not there."""
+        """Return the session as it is now; None if it certainly does not exist."""
         listing = self.observe(NO_OWNER)
         if isinstance(listing, Unknown):
             return listing
-        found = next((one for one in listing.sessions if self._is_it(one)), None)
-        if found is not None:
-            if self.key is None:
-                self._remember(found.key, next((pane.pid for pane in found.panes if not pane.dead), None))
-            return found
+        for session in listing.sessions:
+            if session.name == self.name if self.key is None else session.key == self.key:
+                if self.key is None:
+                    self._remember(session.key, next((pane.pid for pane in session.panes if not pane.dead), None))
+                return session
         return self._why_hidden(listing)
 
     def _why_hidden(self, listing: Listing) -> Unknown | None:
-        own = (self._name, self.key.session_id if self.key else None)
+        own = (self.name, self.key.session_id if self.key else None)
         for unreadable in listing.unreadable:
-            # A row without a readable name is called by its id: before ours is known it may be ours.
+            # A row without a readable name is identified by its id: before the session's own id is known, it may be that row.
             if unreadable.session in own or (self.key is None and (unreadable.session or "$").startswith("$")):
                 return unreadable
         if not listing.answered and self.key is not None and self._may_live(self.key.server_pid):
-            return Unknown(Source.SOCKET, f"Nobody listens on {self.socket} any more, yet its server lives.", self.socket)
+            return self._unknown(f"{self.socket} refuses connections, but the tmux server may be running.")
         return None
 
-    def _is_it(self, session: Session) -> bool:
-        return session.name == self._name if self.key is None else session.key == self.key
-
-    def _make(self, owner_id: str) -> Unknown | None:
-        mine = f"'={self._name}:'"  # the id is not known before, and this name is ours alone
+    def _create(self, owner_id: str) -> Unknown | None:
+        target = f"'={self.name}:'"  # the id is not known before, and the name is unique
         lines = (
-            f"new-session -d -P -F '{_MADE_FORMAT}' -s {self._name} -n canary -x 80 -y 24 -c / -- {_PROGRAM}",
-            f"set-option -t {mine} @workspace_owner {check_owner_id(owner_id)}",
-            # Where the user's own options say otherwise it would outlive its program, or not even wait for it.
-            f"set-option -w -t {mine} remain-on-exit off",
-            f"set-option -t {mine} destroy-unattached off",
+            f"new-session -d -P -F '{_CREATED_FORMAT}' -s {self.name} -n canary -x 80 -y 24 -c / -- {_PROGRAM}",
+            f"set-option -t {target} @workspace_owner {check_owner_id(owner_id)}",
+            # With other values in the user's configuration it would outlive its program, or end before it.
+            f"set-option -w -t {target} remain-on-exit off",
+            f"set-option -t {target} destroy-unattached off",
         )
-        self._asked = True
-        completed = self._source([f"{line}\n" for line in lines]).completed
-        made = _MADE.match(completed.stdout)
-        if made is not None:
-            self._remember(SessionKey(self.socket, int(made[2]), int(made[3]), made[1], int(made[4])), int(made[5]))
-        if made is None or completed.failure is not None or completed.exit_code != 0 or completed.stderr:
+        self.is_left = True
+        completed = self._run("source-file", "-", stdin="".join(f"{line}\n" for line in lines))
+        created = _CREATED.match(completed.stdout)
+        if created is not None:
+            session_id, *numbers = created.groups()
+            pid, start, created_at, pane_pid = map(int, numbers)
+            self._remember(SessionKey(self.socket, pid, start, session_id, created_at), pane_pid)
+        if created is None or completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             return self._unknown(advice(completed))
         return None
 
@@ -122,23 +118,23 @@ class CanaryTerminal(TmuxTerminal):
             self._runs(pid)
 
     def _end(self) -> bool:
-        """End it by its identity, whatever was done to it; whether it certainly is gone."""
-        was_told = self.key is not None
-        until = time.monotonic() + _LOOKS_FOR
+        """Kill the session by its identity, whatever its state. Return whether it certainly is gone."""
+        seen = self.key is not None
+        deadline = time.monotonic() + _SEARCH_SECONDS
         while True:
             found = self.find()
-            is_late = time.monotonic() > until
-            if found is None and (was_told or is_late):
+            is_late = time.monotonic() > deadline
+            if found is None and (seen or is_late):
                 return True
             if is_late:
                 return False
             if isinstance(found, Session):
-                was_told = True
-                self._source([end_line(found.key)])
+                seen = True
+                self._send([found.key], [end_line(found.key)])
             else:
-                time.sleep(_GLANCE)
+                time.sleep(0.02)
 
     def _check_socket(self, key: SessionKey) -> None:
         super()._check_socket(key)
         if key != self.key:
-            raise ValueError(f"The session {key.session_id} is not ours to touch.")
+            raise ValueError(f"The session {key.session_id} is not the canary's.")

@@ -1,9 +1,9 @@
-"""The content of panes, batch by batch: each bounded in bytes and in time, since tmux serves nobody else meanwhile.
+"""The content of panes, captured in batches that are bounded in bytes and in time: tmux serves no other client meanwhile.
 
-A batch is one client: its commands go through standard input of ``source-file -``, and what they print goes straight into a
-file, so that nobody holds it in memory. tmux works a batch off in one pass, so the list of a session's panes and their
-content, in the same batch, belong to the same instant. Before each command, and after the last, stands a line with a token
-that no pane can know: what lies between two of them is exactly what one command printed.
+A batch is one client: its commands are sent through the standard input of ``source-file -``, and their output is written
+directly to a file, so that it is never held in memory. tmux runs a batch in one pass, so that the list of a session's panes and
+their content, if they are in the same batch, belong to the same instant. Before each command, and after the last, a line with a
+random token is printed: the text between two of them is exactly what one command printed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import BinaryIO
 
 from workspace_reaper.model.session import SessionKey
@@ -28,24 +29,24 @@ from workspace_reaper.util.batch_size import BatchSize
 __all__ = ["FIRST_BATCH", "PaneCapture"]
 
 _UNIT = 32 * 1024
-"""Bytes of tmux's memory that count as one piece of work; a pane is at least one. Measured on tmux 3.3a: 64 of plain text take
-13 ms, of coloured text 33 ms."""
+"""Bytes of tmux's memory that count as one unit of work; a pane counts as at least one. Measured on tmux 3.3a: 64 units of
+plain text take 13 ms, of coloured text 33 ms."""
 FIRST_BATCH = 64
-"""Units of memory. ``BatchSize`` allows at most 500, which are 16 MB, unless one pane alone is larger."""
-_SESSIONS = 100
-"""So many are listed at once: 6 to 24 ms."""
+"""Units of work. ``BatchSize`` allows at most 500, which are 16 MB, unless a single pane is larger."""
+_LISTED_AT_ONCE = 100
+"""Sessions listed in one command: 6 to 24 ms."""
 _CHUNK = 256 * 1024
-_CHANGED = "Its panes changed while they were kept; the next sweep tries again."
+_CHANGED = "Its panes changed during the capture; the next sweep tries again."
 _GONE = re.compile(r"(can't find (session|window|pane): .*\n)*")
 
 
-class _Refused(Exception):
-    """tmux gave no answer to the batch, or none that is whole. The text says why, for a person."""
+class _BatchFailed(Exception):
+    """tmux gave no complete answer to the batch. The text is the reason, for the operator."""
 
 
 @dataclass(slots=True)
-class _Case:
-    """A session on its way. ``kept`` counts the lines of each pane that was handed over."""
+class _SessionCapture:
+    """A session that is being captured. ``kept`` is the number of lines of each pane that was handed over."""
 
     key: SessionKey
     rows: tuple[PaneRow, ...]
@@ -53,17 +54,18 @@ class _Case:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One pane to be captured."""
-
-    case: _Case
-    row: PaneRow
+_PaneToCapture = tuple[_SessionCapture, PaneRow]
 
 
 class PaneCapture:
-    """``ask`` runs one ``source-file -`` on this input, with the spool as its standard output. ``lines`` bounds each pane.
-    ``pace`` counts in units of memory, not in sessions, and learns."""
+    """Captures the panes of sessions.
+
+    Args:
+        ask: Run one ``source-file -`` with this input, and the spool as its standard output.
+        spool: A real file, to be overwritten.
+        lines: The maximum number of lines captured of each pane.
+        pace: The size of a batch, in units of work, not in sessions. It adapts.
+    """
 
     def __init__(self, ask: Callable[[str], Completed], spool: BinaryIO, lines: int, pace: BatchSize) -> None:
         self._ask = ask
@@ -73,51 +75,52 @@ class PaneCapture:
         self._unanswered = 0
 
     def run(self, keys: Sequence[SessionKey]) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
-        """Each session's panes, then the session itself; or why it failed. Raises ``OSError`` for the spool.
+        """Yield each session's panes, then the session itself; or why it failed. Raise ``OSError`` for the spool.
 
-        After two questions in a row without an answer nothing more is asked: the server may be stopped, and each costs the
-        whole time limit.
+        After two batches in a row without an answer no more are sent: the server may be stopped, and each would take the whole
+        time limit.
         """
-        cases: list[_Case] = []
-        for at in range(0, len(keys), _SESSIONS):
+        sessions: list[_SessionCapture] = []
+        for at in range(0, len(keys), _LISTED_AT_ONCE):
             try:
-                yield from self._list(keys[at : at + _SESSIONS], cases)
-            except _Refused as refusal:
+                yield from self._list(keys[at : at + _LISTED_AT_ONCE], sessions)
+            except _BatchFailed as failed:
                 self._unanswered = 1
-                yield from (CaptureFailure(key, str(refusal)) for key in keys[at:])
+                yield from (CaptureFailure(key, str(failed)) for key in keys[at:])
                 break
-        jobs = deque(_Job(case, row) for case in cases for row in _once(case.rows))
-        while jobs:
-            batch = self._take_batch(jobs)
+        # A window may be linked into its session twice.
+        panes = deque((one, row) for one in sessions for row in {row.pane_id: row for row in one.rows}.values())
+        while panes:
+            batch = self._take_batch(panes)
             try:
                 yield from self._capture(batch)
                 self._unanswered = 0
-            except _Refused as refusal:
+            except _BatchFailed as failed:
                 self._unanswered += 1
-                yield from _failures(batch if self._unanswered < 2 else [*batch, *jobs], str(refusal))
-            jobs = deque(job for job in jobs if not job.case.ended)
+                yield from _failures(batch if self._unanswered < 2 else [*batch, *panes], str(failed))
+            panes = deque(pane for pane in panes if not pane[0].ended)
 
-    def _list(self, keys: Sequence[SessionKey], cases: list[_Case]) -> Iterator[CaptureFailure]:
-        """Append a case for each session whose panes can be told. Raises ``_Refused``."""
+    def _list(self, keys: Sequence[SessionKey], sessions: list[_SessionCapture]) -> Iterator[CaptureFailure]:
+        """Append the sessions whose panes could be listed. Raise ``_BatchFailed``."""
         token = secrets.token_hex(16)
         with self._sections([list_command(key, token) for key in keys]) as sections:
             for key, section in zip(keys, sections, strict=True):
                 try:
                     rows = read_rows(section.read(), key, token)
                 except BadRows as error:
-                    yield CaptureFailure(key, f"Its panes can't be kept: {error}.")
+                    yield CaptureFailure(key, f"Its panes cannot be captured: {error}.")
                     continue
                 if rows:
-                    cases.append(_Case(key, rows))
+                    sessions.append(_SessionCapture(key, rows))
                 else:
                     yield CaptureFailure(key, _CHANGED)
 
-    def _take_batch(self, jobs: deque[_Job]) -> list[_Job]:
-        """At least one pane, and as many more as fit."""
-        batch = [jobs.popleft()]
-        room = self._pace.size - self._units(batch[0].row)
-        while jobs and (units := self._units(jobs[0].row)) <= room:
-            batch.append(jobs.popleft())
+    def _take_batch(self, panes: deque[_PaneToCapture]) -> list[_PaneToCapture]:
+        """Remove and return at least one pane, and as many more as fit."""
+        batch = [panes.popleft()]
+        room = self._pace.size - self._units(batch[0][1])
+        while panes and (units := self._units(panes[0][1])) <= room:
+            batch.append(panes.popleft())
             room -= units
         return batch
 
@@ -125,56 +128,51 @@ class PaneCapture:
         share = min(1.0, self._lines / max(1, row.history + row.height))
         return 1 + int(row.history_bytes * share) // _UNIT
 
-    def _capture(self, batch: Sequence[_Job]) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
+    def _capture(self, batch: Sequence[_PaneToCapture]) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
         token = secrets.token_hex(16)
-        commands: list[str] = []
-        plan: list[tuple[_Job, bool, int]] = []  # its session is new here; how many sections are the pane's
-        previous: _Case | None = None
-        for job in batch:
-            if is_new := job.case is not previous:
-                commands.append(list_command(job.case.key, token))
-                previous = job.case
-            pieces = capture_commands(job.row, self._lines)
-            commands += pieces
-            plan.append((job, is_new, len(pieces)))
-        with self._sections(commands, sum(self._units(job.row) for job in batch)) as sections:
+        plan: list[tuple[_PaneToCapture, list[str], list[str]]] = []  # with its session's list, if that is new, and its content
+        for session, row in batch:
+            is_new = not plan or plan[-1][0][0] is not session
+            listing = [list_command(session.key, token)] if is_new else []
+            plan.append(((session, row), listing, capture_commands(row, self._lines)))
+        commands = [command for _, listing, content in plan for command in (*listing, *content)]
+        with self._sections(commands, sum(self._units(row) for _, row in batch)) as sections:
             left = iter(sections)
-            for job, is_new, pieces_of_pane in plan:
-                case = job.case
-                is_whole = not is_new or self._still_there(case, next(left), token)
-                parts = [next(left) for _ in range(pieces_of_pane)]
-                if case.ended:
+            for (session, row), listing, captures in plan:
+                is_same = all(self._is_same(session, section, token) for section in islice(left, len(listing)))
+                parts = list(islice(left, len(captures)))
+                if session.ended:
                     continue
-                if not is_whole or not all(part.start < part.end for part in parts):
-                    yield from _failures([job], _CHANGED)
+                if not is_same or not all(part.start < part.end for part in parts):
+                    yield from _failures([(session, row)], _CHANGED)
                     continue
                 content = _Content(parts)
-                yield CapturedPane(case.key, job.row.pane_id, content)
-                case.kept[job.row.pane_id] = content.lines
-                if case.kept.keys() == {row.pane_id for row in case.rows}:
-                    case.ended = True
-                    yield self._session(case)
+                yield CapturedPane(session.key, row.pane_id, content)
+                session.kept[row.pane_id] = content.lines
+                if session.kept.keys() == {row.pane_id for row in session.rows}:
+                    session.ended = True
+                    yield self._finished(session)
 
-    def _still_there(self, case: _Case, section: _Section, token: str) -> bool:
-        """What is printed now is what the content belongs to; its titles and directories are the ones to keep."""
+    def _is_same(self, session: _SessionCapture, section: _Section, token: str) -> bool:
+        """Return whether the content belongs to the listed panes. The titles and directories to keep are those of now."""
         try:
-            rows = read_rows(section.read(), case.key, token)
+            rows = read_rows(section.read(), session.key, token)
         except BadRows:
             return False
-        if not same_panes(case.rows, rows):
+        if not same_panes(session.rows, rows):
             return False
-        case.rows = rows
+        session.rows = rows
         return True
 
-    def _session(self, case: _Case) -> CapturedSession:
-        rows = [replace(row, directory=_as_on_disk(row.directory)) for row in case.rows]
+    def _finished(self, session: _SessionCapture) -> CapturedSession:
+        rows = [replace(row, directory=_as_on_disk(row.directory)) for row in session.rows]
         shown = next((row for row in rows if row.window_active), rows[0])
-        windows = windows_of(rows, case.kept, self._lines)
-        return CapturedSession(case.key, shown.window_width, shown.window_height, windows)
+        windows = windows_of(rows, session.kept, self._lines)
+        return CapturedSession(session.key, shown.window_width, shown.window_height, windows)
 
     @contextmanager
     def _sections(self, commands: Sequence[str], units: int | None = None) -> Iterator[list[_Section]]:
-        """Run the commands as one batch; what each of them printed. Raises ``_Refused``."""
+        """Run the commands as one batch; give what each of them printed. Raise ``_BatchFailed``."""
         mark = secrets.token_hex(16)
         marked = [f"display-message -p '{mark} {number}'\n{command}" for number, command in enumerate(commands)]
         marked.append(f"display-message -p '{mark} {len(commands)}'\n")
@@ -184,12 +182,12 @@ class PaneCapture:
         completed = self._ask("".join(marked))
         if units is not None:
             self._pace.learn(units, completed.seconds)
-        # A session that has gone since is missing, and the others are there.
+        # A session that has ended since is missing in an otherwise complete answer.
         missing = completed.exit_code == 1 and completed.stderr and _GONE.fullmatch(completed.stderr)
         if completed.failure or ((completed.exit_code or completed.stderr) and not missing):
-            raise _Refused(advice(completed))
+            raise _BatchFailed(advice(completed))
         if not os.fstat(descriptor).st_size:
-            raise _Refused("tmux's answer was cut short: nothing came of it.")
+            raise _BatchFailed("tmux's answer is incomplete: it is empty.")
         with closing(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)) as view:
             yield _split(view, mark.encode(), len(commands))
 
@@ -207,7 +205,7 @@ class _Section:
 
 
 class _Content:
-    """The content of a pane in chunks. ``lines`` counts what was read of it so far."""
+    """The content of a pane in chunks. ``lines`` is the number of lines read so far."""
 
     def __init__(self, sections: Sequence[_Section]) -> None:
         self._sections = sections
@@ -222,39 +220,37 @@ class _Content:
 
 
 def _split(view: mmap.mmap, mark: bytes, count: int) -> list[_Section]:
-    """The parts between the marks. Raises ``_Refused`` unless each mark stands at the beginning of a line, in order."""
+    """Return the parts between the marks. Raise ``_BatchFailed`` unless each mark starts a line, in order."""
     sections: list[_Section] = []
     at = 0
     for number in range(count + 1):
         line = b"%s %d\n" % (mark, number)
         found = view.find(line, at)
         if found < 0 or (found and view[found - 1 : found] != b"\n") or (not number and found):
-            raise _Refused("tmux's answer was cut short.")
+            raise _BatchFailed("tmux's answer is incomplete.")
         if number:
             sections.append(_Section(view, at, found))
         at = found + len(line)
     if at != len(view):
-        raise _Refused("tmux's answer goes on behind its end.")
+        raise _BatchFailed("tmux's answer continues after its end.")
     return sections
 
 
-def _once(rows: Sequence[PaneRow]) -> list[PaneRow]:
-    """A window may be linked into its session twice."""
-    return list({row.pane_id: row for row in rows}.values())
+def _failures(panes: Sequence[_PaneToCapture], why: str) -> Iterator[CaptureFailure]:
+    for session, _ in panes:
+        if not session.ended:
+            session.ended = True
+            yield CaptureFailure(session.key, why)
 
 
-def _failures(jobs: Sequence[_Job], why: str) -> Iterator[CaptureFailure]:
-    for job in jobs:
-        if not job.case.ended:
-            job.case.ended = True
-            yield CaptureFailure(job.case.key, why)
+def _as_on_disk(directory: str | None) -> str | None:
+    """Return the directory that tmux means by this text.
 
-
-def _as_on_disk(told: str | None) -> str | None:
-    """The directory that tmux means. Linux marks one that was removed, and tmux 3.4 to 3.5a write control characters and bytes
-    that are no UTF-8 as ``\\033``, but leave a backslash as it is."""
-    if told is None or not (told.endswith(" (deleted)") or "\\" in told) or os.path.lexists(told):
-        return told  # nearly always, without a look at the disk: it may be a network's, and hang
-    bare = told.removesuffix(" (deleted)")
+    Linux appends " (deleted)" to one that was removed. tmux 3.4 to 3.5a write control characters and bytes that are not UTF-8
+    as ``\\033``, but do not escape a backslash.
+    """
+    if directory is None or not (directory.endswith(" (deleted)") or "\\" in directory) or os.path.lexists(directory):
+        return directory  # nearly always without access to the disk, which may be a network's and hang
+    bare = directory.removesuffix(" (deleted)")
     plain = os.fsdecode(re.sub(rb"\\([0-3][0-7]{2})", lambda code: bytes([int(code[1], 8)]), os.fsencode(bare)))
     return plain if os.path.lexists(plain) else bare

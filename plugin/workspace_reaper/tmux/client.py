@@ -1,4 +1,4 @@
-"""Run one tmux client process and say honestly how it ended."""
+"""Run one tmux client process and report how it ended."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from workspace_reaper.util.threads import run_in_background
 __all__ = ["LIMIT", "Client", "Completed", "run"]
 
 LIMIT = 5.0
-"""Seconds that a tmux command may take. A stopped server blocks its clients for ever."""
+"""Default time limit of a command, in seconds. A stopped server blocks its clients for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a client ended. ``failure`` is a sentence, and None only if the client came to its own end.
+    """How a client ended. ``failure`` is a sentence; it is None only if the client exited by itself.
 
-    ``stdout`` and ``stderr`` are UTF-8 with ``surrogateescape``; after a failure they hold what had come until then.
-    ``exit_code`` is negative for a signal, 127 where no client could be started. ``seconds`` is the wall time.
+    ``stdout`` and ``stderr`` are UTF-8 with ``surrogateescape``; after a failure they contain what was received before it.
+    ``exit_code`` is negative for a signal, and 127 if no client could be started. ``seconds`` is the wall time.
     """
 
     argv: tuple[str, ...]
@@ -36,17 +36,22 @@ class Completed:
 
 
 class Client:
-    """A tmux client process that was started, and may wait for its standard input. Never raises for what tmux does."""
+    """A started tmux client process, which may wait for its standard input. Never raises for what tmux does.
+
+    Its environment does not show whether this process runs inside tmux.
+
+    Args:
+        arguments: Those of tmux.
+        piped: ``finish`` gives its standard input; otherwise it is empty.
+        stdout: A file for its standard output, in place of ``Completed.stdout``.
+    """
 
     def __init__(self, arguments: Sequence[str], *, piped: bool, stdout: BinaryIO | None = None) -> None:
-        """Start ``tmux ARGUMENTS``. The client never learns that we may run inside tmux ourselves; without ``piped`` it reads
-        nothing, not even from our own standard input. With ``stdout`` it writes into that file, and ``Completed.stdout`` is
-        empty."""
         program = shutil.which("tmux")
         self._argv = (program or "tmux", *arguments)
         self._process: subprocess.Popen[bytes] | None = None
-        self._failure = "" if program else "tmux is not installed, or not on PATH: install tmux 3.2a or newer."
-        self._owner = os.getpid()
+        self._failure = "tmux is not installed, or not on PATH: install tmux 3.2a or newer."
+        self._started_by = os.getpid()
         if program is None:
             return
         try:
@@ -62,13 +67,14 @@ class Client:
 
     @property
     def is_waiting(self) -> bool:
-        """It runs, and it is this process that started it."""
-        return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
+        """Whether it runs and was started by this process, not before a fork."""
+        return self._process is not None and self._started_by == os.getpid() and self._process.poll() is None
 
     def finish(self, stdin: str | None, limit: float, meanwhile: Callable[[], None] | None = None) -> Completed:
-        """Give it its input and wait at most ``limit`` seconds, then end it with SIGKILL.
+        """Write its input and wait at most ``limit`` seconds, then end it with SIGKILL.
 
-        ``meanwhile`` is called while the client works, or after that where no thread can be had; what it raises ends it.
+        ``meanwhile`` is called while the client works, or afterwards if no thread can be started. An exception from it ends
+        the client.
         """
         if meanwhile is None:
             return self._finish(stdin, limit)
@@ -94,7 +100,7 @@ class Client:
             except subprocess.TimeoutExpired as expired:
                 process.kill()
                 out, err = expired.stdout or b"", expired.stderr or b""
-                failure = f"tmux did not answer within {limit:g} s: its server is stopped or very busy."
+                failure = f"tmux did not answer within {limit:g} s: its server is stopped or overloaded."
             except BaseException:
                 process.kill()
                 raise
@@ -103,8 +109,8 @@ class Client:
         return Completed(self._argv, process.returncode, _text(out or b""), _text(err), failure, time.monotonic() - started)
 
     def discard(self) -> None:
-        """End it without its having done anything."""
-        if self.is_waiting and self._process is not None:
+        """End it before it has run anything."""
+        if self._process is not None and self.is_waiting:
             self._process.kill()
         self.finish(None, LIMIT)
 
@@ -112,7 +118,7 @@ class Client:
 def run(arguments: Sequence[str], *, stdin: str | None = None, limit: float = LIMIT) -> Completed:
     """Run ``tmux ARGUMENTS`` and wait at most ``limit`` seconds, then end it with SIGKILL. Never raises for what tmux does.
 
-    ``stdin`` is given to the client; without it the client reads nothing.
+    Without ``stdin`` its standard input is empty.
     """
     return Client(arguments, piped=stdin is not None).finish(stdin, limit)
 

@@ -1,16 +1,17 @@
-"""The listing: what is asked of tmux, and how strictly its rows are read. Nothing here runs anything.
+"""The formats of a listing, and the strict parsing of its rows. Nothing here runs a command.
 
-One invocation prints one row for each session, then one for the server, then one for each pane; each row begins with its
-kind, and its fields stand between TABs. The server's row ends the sessions: without it the answer was cut.
+One invocation prints a row for each session, then one for the server, then one for each pane. Each row begins with its kind,
+and its fields are separated by TABs. The server's row ends the sessions: without it the answer is incomplete.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
+from workspace_reaper.tmux.commands import check_owner_id
 
 __all__ = [
     "PANE_FORMAT",
@@ -32,15 +33,14 @@ SESSION_KIND, SERVER_KIND, PANE_KIND = "S\t", "E\t", "P\t"
 
 
 class NoRow(ValueError):
-    """A line that is no row: nothing of the whole answer may be believed."""
+    """A line that is not a row: the whole answer is unreliable."""
 
 
 class BadField(ValueError):
-    """A row with a field that can't be read: the session is there, and nothing may be concluded about it."""
+    """A row with an invalid field: the session exists, and nothing else is known about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     name: str
     token: str
     pattern: str
@@ -51,7 +51,7 @@ _COUNT = r"[0-9]{1,18}"
 _FLAG = r"[01]"
 _ID = re.compile(r"\$(?:0|[1-9][0-9]{0,9})")  # tmux counts them in 32 bits
 
-# Options are compared inside tmux and never printed: their values may hold TABs and newlines. Up to tmux 3.5a "#{!:x}" does
+# Options are compared inside tmux and never printed: their values may contain TABs and newlines. Up to tmux 3.5a "#{!:x}" does
 # not exist and "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". The name comes last.
 _SESSION_FIELDS = (
     _Field("session_id", "#{session_id}", _ID.pattern),
@@ -69,14 +69,14 @@ _SESSION_FIELDS = (
     _Field("version", "#{version}", r"[^\t]+"),
     _Field("windows", "#{W:#{window_id}=#{window_activity}=#{window_linked}/}", rf"(?:@[0-9]+={_TIME}={_FLAG}/)+"),
     _Field("@workspace_owner", "#{?#{==:#{@workspace_owner},},0,1}", _FLAG),
-    _Field("@workspace_owner (ours)", "#{{==:#{{@workspace_owner}},{owner_id}}}", _FLAG),
+    _Field("@workspace_owner (ours)", "#{==:#{@workspace_owner},OWNER}", _FLAG),
     _Field("session_name", "#{session_name}", r"[^\t]+"),
 )
 _PANE_FIELDS = (
     _Field("session_id", "#{session_id}", _ID.pattern),
     _Field("pane_id", "#{pane_id}", r"%[0-9]+"),
     _Field("window_id", "#{window_id}", r"@[0-9]+"),
-    _Field("pane_pid", "#{pane_pid}", rf"(?:{_COUNT})?"),  # 3.8 prints none of a dead pane
+    _Field("pane_pid", "#{pane_pid}", rf"(?:{_COUNT})?"),  # tmux 3.8 prints none for a dead pane
     _Field("pane_dead", "#{pane_dead}", _FLAG),
     _Field("pane_dead_time", "#{pane_dead_time}", rf"(?:{_TIME})?"),  # empty: alive, or tmux 3.2a
 )
@@ -97,69 +97,61 @@ def _row(kind: str, fields: tuple[_Field, ...]) -> re.Pattern[str]:
 
 PANE_FORMAT = _format(PANE_KIND, _PANE_FIELDS)
 SERVER_FORMAT = _format(SERVER_KIND, _SERVER_FIELDS)
-_SESSION_ROW, _PANE_ROW, _SERVER_ROW = (
-    _row(SESSION_KIND, _SESSION_FIELDS),
-    _row(PANE_KIND, _PANE_FIELDS),
-    _row(SERVER_KIND, _SERVER_FIELDS),
-)
+_SESSION_ROW = _row(SESSION_KIND, _SESSION_FIELDS)
+_PANE_ROW = _row(PANE_KIND, _PANE_FIELDS)
+_SERVER_ROW = _row(SERVER_KIND, _SERVER_FIELDS)
 _WINDOW = re.compile(r"(@[0-9]+)=([0-9]+)=([01])/")
 
 
 def session_format(owner_id: str) -> str:
-    """The format of a session's row, for the owner ``owner_id`` (already checked to be hexadecimal)."""
-    *before, ours, name = _SESSION_FIELDS
-    return _format(SESSION_KIND, (*before, _Field(ours.name, ours.token.format(owner_id=owner_id), ours.pattern), name))
+    """Return the format of a session's row. ``owner_id`` counts as ours. Raise ``ValueError`` for what is not an owner id."""
+    return _format(SESSION_KIND, _SESSION_FIELDS).replace("OWNER", check_owner_id(owner_id))
 
 
 def range_filter(session_ids: Collection[str]) -> str:
-    """A filter (``-f``) for the sessions from the lowest to the highest of these ids; it may let others through.
+    """Return a filter (``-f``) for the sessions from the lowest to the highest of these ids. It may match others.
 
-    Comparing two ids costs each session of the server little, a pattern of all ids would cost as much as the row.
-    Raises ``ValueError`` for what is no session id.
+    Comparing two ids costs the server little for each session; a pattern of all ids would cost as much as the row.
+    Raise ``ValueError`` for what is not a session id.
     """
     numbers = [int(session_id[1:]) for session_id in session_ids if _ID.fullmatch(session_id)]
     if len(numbers) != len(session_ids) or not numbers:
-        raise ValueError(f"{session_ids!r} are no session ids.")
+        raise ValueError(f"invalid session ids: {session_ids!r}")
     low, high = min(numbers), max(numbers)
     if len(str(low)) == len(str(high)):
-        # Among ids of one length the order of texts is that of the numbers, and costs 6 us a session instead of 16.
+        # Among ids of one length the order of texts is that of the numbers, and costs 6 us for each session instead of 16.
         return f"#{{&&:#{{>=:#{{session_id}},${low}}},#{{<=:#{{session_id}},${high}}}}}"
     number = "#{s/^.//:session_id}"
     return f"#{{&&:#{{e|>=:{number},{low}}},#{{e|<=:{number},{high}}}}}"
 
 
 def session_id_of(line: str) -> str:
-    """The session id of a session's or a pane's row. Raises ``NoRow`` if that is none, or the number of fields is wrong."""
+    """Return the session id in a session's or a pane's row. Raise ``NoRow`` if it or the number of fields is wrong."""
     parts = line.split("\t")
     expected = len(_SESSION_FIELDS if line.startswith(SESSION_KIND) else _PANE_FIELDS) + 1
     if len(parts) != expected:
         raise NoRow(f"a row has {len(parts)} fields instead of {expected}")
     if not _ID.fullmatch(parts[1]):
-        raise NoRow(f"{parts[1]!r} stands in the place of a session id")
+        raise NoRow(f"{parts[1]!r} in place of a session id")
     return parts[1]
 
 
 def read_server(line: str) -> Server:
-    """The server's own row. Raises ``NoRow``: without a server that can be told, no row means anything."""
+    """Parse the server's own row. Raise ``NoRow`` for any other."""
     found = _SERVER_ROW.fullmatch(line)
     if found is None:
-        raise NoRow("the server's own row can't be read")
+        raise NoRow("the server's own row is invalid")
     return Server(pid=int(found[1]), start=int(found[2]), version=found[3])
 
 
 def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]) -> Session:
-    """A session's row with the right number of fields. Raises ``BadField``."""
-    found = _SESSION_ROW.fullmatch(line)
-    if found is None:
-        raise _bad_field(line, _SESSION_FIELDS)
-    (session_id, pid, start, created, activity, last_attached, attached, client, group_client, grouped, kept, dead, version) = (
-        found.groups()[:13]
-    )
-    windows, owned, ours, name = found.groups()[13:]
+    """Parse a session's row with the right number of fields. Raise ``BadField``."""
+    session_id, pid, start, created, activity, last_attached, attached, *rest = _fields(line, _SESSION_ROW, _SESSION_FIELDS)
+    client, group_client, grouped, kept, dead, version, windows, owned, ours, name = rest
     if (int(pid), int(start), version) != (server.pid, server.start, server.version):
-        raise BadField(f"pid, start_time and version are {pid}, {start} and {version}, and the server says otherwise")
+        raise BadField(f"pid, start_time and version are {pid}, {start} and {version}, and differ from those of the server")
     if ours > owned:
-        raise BadField("@workspace_owner is ours, and there is none")
+        raise BadField("@workspace_owner is both empty and ours")
     return Session(
         key=SessionKey(socket, server.pid, server.start, session_id, int(created)),
         name=name,
@@ -179,22 +171,16 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
 
 
 def read_pane(line: str) -> Pane:
-    """A pane's row with the right number of fields; its pid is 0 where tmux tells none of a dead pane. Raises ``BadField``."""
-    found = _PANE_ROW.fullmatch(line)
-    if found is None:
-        raise _bad_field(line, _PANE_FIELDS)
-    _, pane_id, window_id, pid, is_dead, dead_at = found.groups()
+    """Parse a pane's row with the right number of fields. The pid of a dead pane may be 0. Raise ``BadField``."""
+    _, pane_id, window_id, pid, is_dead, dead_at = _fields(line, _PANE_ROW, _PANE_FIELDS)
     dead = is_dead == "1"
     if not dead and not int(pid or 0):
         raise BadField(f"pane_pid of the living pane {pane_id} is {pid!r}")
     return Pane(pane_id, window_id, int(pid or 0), dead, int(dead_at) if dead and dead_at else None)
 
 
-def _bad_field(line: str, fields: tuple[_Field, ...]) -> BadField:
-    values = line.split("\t")[1:]
-    bad = [
-        f"{field.name} is {value!r}"
-        for field, value in zip(fields, values, strict=True)
-        if not re.fullmatch(field.pattern, value)
-    ]
-    return BadField(", ".join(bad))
+def _fields(line: str, row: re.Pattern[str], fields: tuple[_Field, ...]) -> tuple[str, ...]:
+    if found := row.fullmatch(line):
+        return found.groups()
+    values = zip(fields, line.split("\t")[1:], strict=True)
+    raise BadField(", ".join(f"{field.name} is {value!r}" for field, value in values if not re.fullmatch(field.pattern, value)))

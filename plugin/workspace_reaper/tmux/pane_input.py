@@ -1,8 +1,8 @@
-"""How a new pane gets its old text before its shell starts: through a pipe with a name, so that no file ever holds the text.
+"""Print a pane's old text in a new pane before its shell starts: through a named pipe, so that no file contains the text.
 
-A pane starts as ``/bin/sh`` with a script of ours. It opens its pipe and removes the pipe's name, by which we know that it is
-there; copies what comes; and then becomes the shell that tmux would have started. Until every pane of a session is fed they
-all wait: nothing but this script has run in a session that is not complete.
+The pane starts as ``/bin/sh`` with a script. The script opens the pipe and removes its name, which shows that it has started;
+copies its input to the pane; and then becomes the shell that tmux would have started. All panes of a session wait until each
+has its text: in an incomplete session no other program has run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from workspace_reaper.model.errors import CannotRestore
@@ -45,79 +46,84 @@ if [ -n "$workspace_reaper_command" ]; then
 fi
 exec "${SHELL:-/bin/sh}" -l
 """
-"""Its arguments are the pipe, the pipes' directory, and the command to run, if any. The directory is gone once the session is
-complete: a pipe that ends before that was our own death. tmux itself sets SHELL to its ``default-shell`` (measured on 3.3a,
-3.5a and 3.8). ``env`` runs programs only, never one of the script's own commands. The first line that comes is tmux's
-``default-command``."""
+"""Its arguments are the pipe, the directory of the pipes, and the command to run, if any. The first line of its input is tmux's
+``default-command``. The directory is removed once the session is complete: if it exists at the end of the input, this process
+was killed. tmux sets SHELL to its ``default-shell``. ``env`` runs programs only, never a command of the shell itself."""
 
 
 class PaneInput:
-    """The pipes of one session that is being restored, in a private directory of their own below ``directory``.
+    """The pipes of one session that is being restored, in a private directory below ``directory``.
 
-    Use it as a context manager. ``release`` lets the shells start; without it, they learn that the session was not completed.
+    Use it as a context manager. ``release`` lets the shells start; without it, they print that the restore was interrupted.
+    ``patience`` is in seconds.
     """
 
     def __init__(self, directory: Path, *, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._place = Path(tempfile.mkdtemp(prefix="restoring-", dir=directory))
-        self._feeds: dict[str, _Feed] = {}
+        self._directory = Path(tempfile.mkdtemp(prefix="restoring-", dir=directory))
+        self._pipes: dict[str, _Pipe] = {}
 
     def __enter__(self) -> PaneInput:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for feed in self._feeds.values():
-            feed.close()
-        shutil.rmtree(self._place, ignore_errors=True)
+        for pipe in self._pipes.values():
+            pipe.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def starter(self, pane: str, command: Sequence[str]) -> tuple[str, ...]:
-        """What a pane must be started with to be fed as ``pane``, a word of our own choice. ``command`` runs in it once the
-        session is complete, before the shell; it may be empty."""
-        feed = self._feeds[pane] = _Feed(self._place / f"{len(self._feeds)}", self._patience)
-        return ("/bin/sh", "-c", _SCRIPT, "workspace-reaper", str(feed.path), str(self._place), *command)
+        """Return the program and arguments with which a pane must be started.
 
-    def feed(self, pane: str, default_command: str, lines: Iterable[str]) -> None:
-        """Print these lines in the pane. Raises ``CannotRestore`` if it is not there, or does not read."""
-        feed = self._feeds[pane]
+        Args:
+            pane: The key by which ``write`` finds the pane.
+            command: Run in the pane once the session is complete, before the shell. May be empty.
+        """
+        pipe = self._pipes[pane] = _Pipe(self._directory / f"{len(self._pipes)}", self._patience)
+        return ("/bin/sh", "-c", _SCRIPT, "workspace-reaper", str(pipe.path), str(self._directory), *command)
+
+    def write(self, pane: str, default_command: str, lines: Iterable[str]) -> None:
+        """Print these lines in the pane.
+
+        Raises:
+            CannotRestore: The pane did not start, or does not read its input.
+        """
+        pipe = self._pipes[pane]
         try:
-            feed.wait_for_reader()
-            # A newline in it would end it too early, and means no more to a shell than this.
-            feed.write(default_command.replace("\n", ";").encode("utf-8", "surrogateescape") + b"\n")
-            for line in lines:
-                feed.write(line.encode("utf-8", "surrogateescape") + b"\n")
-            feed.flush()
+            pipe.wait_for_reader()
+            # A newline would end the line too early; to a shell it means the same as a semicolon.
+            for line in chain([default_command.replace("\n", ";")], lines):
+                pipe.write(line.encode("utf-8", "surrogateescape") + b"\n")
+            pipe.flush()
         except BrokenPipeError:
-            raise CannotRestore(f"the pane that takes the place of {pane} ended before it had its text back") from None
+            raise CannotRestore(f"the new pane for {pane} ended before its text was printed") from None
 
     def release(self) -> None:
-        """Everything is in: let the shells start."""
-        self._place.rmdir()
-        for feed in self._feeds.values():
-            feed.close()
+        """Mark the session as complete: let the shells start."""
+        self._directory.rmdir()
+        for pipe in self._pipes.values():
+            pipe.close()
 
 
-class _Feed:
-    """One pipe. Nobody who opens it ever waits for us: we hold both of its ends from the start."""
+class _Pipe:
+    """One named pipe. Both ends are open from the start, so that the pane never waits when it opens the pipe."""
 
     def __init__(self, path: Path, patience: float) -> None:
         self.path = path
         self._patience = patience
         self._pending = bytearray()
         os.mkfifo(path, 0o600)
-        # To open both ends at once is undefined in POSIX, and works on Linux, macOS and the BSDs.
-        self._both: int | None = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self._writer: int | None = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        # O_RDWR on a named pipe is undefined in POSIX; it works on Linux, macOS and the BSDs.
+        self._ends = [os.open(path, os.O_RDWR | os.O_NONBLOCK), os.open(path, os.O_WRONLY | os.O_NONBLOCK)]
 
     def wait_for_reader(self) -> None:
-        """Until the pane has opened it. From then on its death is an error of ours, not a pipe that nobody empties."""
+        """Wait until the pane has opened the pipe, then close the reading end: if the pane ends, ``write`` fails at once."""
         deadline = time.monotonic() + self._patience
         while os.path.lexists(self.path):
             if time.monotonic() > deadline:
                 raise CannotRestore(f"a new pane did not start within {self._patience:g} s")
             time.sleep(0.005)
-        if self._both is not None:
-            os.close(self._both)
-            self._both = None
+        if len(self._ends) == 2:
+            os.close(self._ends.pop(0))
 
     def write(self, data: bytes) -> None:
         self._pending += data
@@ -125,19 +131,17 @@ class _Feed:
             self.flush()
 
     def flush(self) -> None:
-        assert self._writer is not None  # noqa: S101  fed before it is released
+        writer = self._ends[-1]
         while self._pending:
-            if not select.select([], [self._writer], [], self._patience)[1]:
+            if not select.select([], [writer], [], self._patience)[1]:
                 raise CannotRestore(f"a new pane did not read its text for {self._patience:g} s")
             try:
-                written = os.write(self._writer, self._pending[: 1 << 16])
+                written = os.write(writer, self._pending[: 1 << 16])
             except BlockingIOError:  # less room than one page
                 written = 0
                 time.sleep(0.005)
             del self._pending[:written]
 
     def close(self) -> None:
-        for end in (self._both, self._writer):
-            if end is not None:
-                os.close(end)
-        self._both = self._writer = None
+        while self._ends:
+            os.close(self._ends.pop())

@@ -1,6 +1,6 @@
-"""What an answer of tmux, or the lack of one, means: rows, certainly no session, or nothing at all.
+"""What the answer to a listing means: rows, certainly no session, or unknown. And what to do about an error.
 
-The texts were measured on tmux 3.2a to 3.7c, master of 2026-08, and 3.8; they do not depend on the locale.
+The texts were measured on ``version.TESTED_VERSIONS``; they do not depend on the locale.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ __all__ = ["ListingOutcome", "advice", "certainly_absent", "certainly_refused", 
 
 
 class ListingOutcome(Enum):
-    """What a listing's exit code and texts claim. The two claims about the socket still need a look at the socket itself."""
+    """What the exit code and the texts of a listing claim. The last two claims must be confirmed at the socket itself."""
 
     ROWS = "rows"
+    UNKNOWN = "unknown"
     NO_SESSION = "no session"
-    """A server, without any session to list panes of: standard output says which server."""
+    """A server without sessions has no panes to list. Standard output identifies the server."""
     ABSENT = "absent"
     REFUSED = "refused"
-    UNKNOWN = "unknown"
 
 
 def meaning(completed: Completed, path: str) -> ListingOutcome:
-    """Read the answer to a listing on the socket at ``path``.
+    """Interpret the answer to a listing on the socket at ``path``.
 
-    Exit code 0 alone is no answer: a refused user gets it together with ``access not allowed``.
+    Exit code 0 alone does not make an answer: a refused user gets it together with ``access not allowed``.
     """
     if completed.failure is not None:
         return ListingOutcome.UNKNOWN
@@ -50,49 +50,45 @@ def meaning(completed: Completed, path: str) -> ListingOutcome:
 
 
 _ADVICE = (
-    ("did not answer", "Look whether the server is stopped (SIGSTOP), or the machine overloaded."),
+    ("did not answer", "Check whether the server is stopped (SIGSTOP) or the machine is overloaded."),
     ("Permission denied", "Run the reaper as the user that owns the tmux server."),
     ("access not allowed", "Run the reaper as the user that owns the tmux server."),
-    ("unsafe permissions", "Take all permissions of others from that directory."),
-    ("Not a directory", "Correct the socket's path in the configuration."),
-    ("File name too long", "Use a socket path of fewer than 100 bytes."),
-    (
-        "No such file or directory",
-        "The directory must exist, and be a readable one of your own, before its socket can be missing.",
-    ),
-    ("no server running", "Look what that file is: it is no socket that refuses a connection."),
+    ("unsafe permissions", "Remove all permissions of other users from that directory (chmod o-rwx)."),
+    ("Not a directory", "Fix the path of the socket in the configuration."),
+    ("File name too long", "Use a socket path shorter than 100 bytes."),
+    ("No such file or directory", "Create the directory of the socket, or make it readable and your own."),
+    ("no server running", "Check the file at that path: it is not a socket that refuses connections."),
     (
         "exited unexpectedly",
-        "Look whether the server is newer than the client: tmux -V, and tmux display-message -p '#{version}'.",
+        "Check whether the server is newer than the client: tmux -V, and tmux display-message -p '#{version}'.",
     ),
-    ("lost server", "The server ended while it was asked; the next sweep will tell."),
+    ("lost server", "The server ended during the command. The next sweep looks again."),
 )
 
 
 def advice(completed: Completed) -> str:
-    """The sentence for a person: what tmux said, and what to do where that is known."""
-    said = completed.failure or " / ".join((completed.stderr or completed.stdout[:300]).split("\n")).strip(" /")
-    what = said if completed.failure else f"tmux answered with exit code {completed.exit_code}: {said or 'nothing'}."
-    return " ".join([what, *(todo for text, todo in _ADVICE if text in said)])
+    """Return a sentence for the operator: what tmux printed and, where it is known, what to do."""
+    printed = completed.failure or " / ".join((completed.stderr or completed.stdout[:300]).split("\n")).strip(" /")
+    what = printed if completed.failure else f"tmux answered with exit code {completed.exit_code}: {printed or 'nothing'}."
+    return " ".join([what, *(action for text, action in _ADVICE if text in printed)])
 
 
 def not_ours(path: str) -> str | None:
-    """Why this socket must not even be connected to: a sentence, or None.
+    """Return why this socket must not even be connected to, as a sentence; None if it may be.
 
-    tmux makes the same test of its own ``tmux-UID`` directories, but only for ``-L``; we always give the whole path. A server
-    may have its client read and write files, and run a program, so another user's is never spoken to, nor one at a place where
-    another user could put his.
+    tmux tests its own ``tmux-UID`` directories in the same way, but only for ``-L``, and the reaper always gives the whole
+    path. A server can make its client read and write files and run a program. So the reaper never connects to the server of
+    another user, nor to a socket at a path where another user could put one.
     """
     directory = Path(path).parent
-    if re.fullmatch(r"tmux-[0-9]+", directory.name):
-        info = _look(directory, follow=False)
-        if info is not None and not stat.S_ISDIR(info.st_mode):
-            return f"{directory} is not a directory. Remove it, or correct the socket's path in the configuration."
-        if info is not None and info.st_uid != os.getuid():
+    if re.fullmatch(r"tmux-[0-9]+", directory.name) and (info := _stat(directory, follow=False)) is not None:
+        if not stat.S_ISDIR(info.st_mode):
+            return f"{directory} is not a directory. Remove it, or fix the path of the socket in the configuration."
+        if info.st_uid != os.getuid():
             return _foreign(directory, info.st_uid)
-        if info is not None and info.st_mode & stat.S_IRWXO:
+        if info.st_mode & stat.S_IRWXO:
             return f"The directory {directory} has unsafe permissions: chmod o-rwx {directory}."
-    info = _look(Path(path), follow=True)
+    info = _stat(Path(path), follow=True)
     if info is not None and info.st_uid != os.getuid():
         return _foreign(Path(path), info.st_uid)
     distrusted = distrust_of_way(path)
@@ -103,15 +99,15 @@ def _foreign(path: Path, uid: int) -> str:
     return f"{path} belongs to the user with uid {uid}, and the reaper runs with uid {os.getuid()}. Run it as that user."
 
 
-def _look(path: Path, *, follow: bool) -> os.stat_result | None:
+def _stat(path: Path, *, follow: bool) -> os.stat_result | None:
     try:
-        return path.stat() if follow else path.lstat()
-    except OSError:  # tmux itself will say what is wrong with it
+        return path.stat(follow_symlinks=follow)
+    except OSError:  # tmux itself reports what is wrong with it
         return None
 
 
 def certainly_absent(path: str) -> bool:
-    """Nothing is at ``path``, and its directory is one of which we can know that: ours, and readable.
+    """Return whether nothing exists at ``path``, in a directory that is readable and belongs to this user.
 
     tmux's own ``tmux-UID`` directory may itself be missing (no tmux since boot) if its parent is a readable directory.
     """
@@ -119,36 +115,29 @@ def certainly_absent(path: str) -> bool:
     if not _missing(Path(path)):
         return False
     if directory.name == own_directory_name() and _missing(directory):
-        return directory.parent.is_dir() and os.access(directory.parent, os.R_OK | os.X_OK)
-    info = _look(directory, follow=True)
-    return (
-        info is not None
-        and stat.S_ISDIR(info.st_mode)
-        and info.st_uid == os.getuid()
-        and os.access(directory, os.R_OK | os.X_OK)
-    )
+        directory = directory.parent
+        return directory.is_dir() and os.access(directory, os.R_OK | os.X_OK)
+    info = _stat(directory, follow=True)
+    is_own = info is not None and stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
+    return is_own and os.access(directory, os.R_OK | os.X_OK)
 
 
 def _missing(path: Path) -> bool:
     try:
         path.lstat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
     return False
 
 
 def certainly_refused(path: str) -> bool:
-    """The file is a socket, and nobody listens on it. tmux says "no server running" of a plain file as well."""
+    """Return whether the file is a socket on which no process listens. tmux prints "no server running" for a plain file too."""
     try:
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)  # a server that hangs must not hang us
+            probe.setblocking(False)  # a stopped server must not block the reaper
             probe.connect(path)
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
     return False

@@ -13,10 +13,10 @@ What is not used, and the facts that speak against it, the same in both versions
 - **Time limit.** Neither ``Server.cmd`` nor ``tmux_cmd`` has one. On a server that is stopped (SIGSTOP) ``cmd``, ``sessions``,
   ``has_session`` and ``is_alive`` had not returned after 8 s.
 - **Standard input.** Neither takes any. The client inherits the caller's: ``source-file -`` ran lines from it.
-- **Failure and absence.** ``sessions`` is ``[]``, and ``is_alive`` and ``has_session`` are False, also when the socket's path is
-  not a socket, is too long, or leads through a file. ``windows`` and ``panes`` raise for these in 0.51.0. In 0.62.0 they, and
-  ``search_sessions``, are ``[]`` for a plain file at the socket's path. A client that was ended by a signal makes all of
-  them ``[]``. For a refused user (exit code 0, ``access not allowed``) ``sessions`` is ``[]`` and ``is_alive`` is True.
+- **Failure and absence.** ``sessions`` is ``[]``, and ``is_alive`` and ``has_session`` are False, also when the socket's path
+  is not a socket, is too long, or leads through a file. ``windows`` and ``panes`` raise for these in 0.51.0. In 0.62.0 they,
+  and ``search_sessions``, are ``[]`` for a plain file at the socket's path. A client that was ended by a signal makes all
+  of them ``[]``. For a refused user (exit code 0, ``access not allowed``) ``sessions`` is ``[]`` and ``is_alive`` is True.
 - **Around** ``cmd``. Whatever builds or refreshes an object runs ``tmux_cmd`` itself, without our time limit: ``sessions``,
   ``windows``, ``panes``, ``refresh``, ``active_pane``, ``new_window``, ``split``, ``select``, ``rename_session``, and
   ``Server.new_session`` (0.51.0; in 0.62.0 for the version of tmux, once).

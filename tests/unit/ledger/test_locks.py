@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -210,3 +211,20 @@ def test_where_the_holder_can_not_be_written_the_lock_still_holds(tmp_path: Path
     with InstanceLock(tmp_path).held(ME), pytest.raises(AlreadyRunning), InstanceLock(tmp_path).held(ME):
         pytest.fail("two run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["daemon.json", "daemon.lock"]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_directory_that_another_made_meanwhile_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """In a directory such as /tmp, between the first look and the making of it."""
+
+    def make_private(directory: Path) -> None:
+        directory.mkdir()
+        directory.chmod(mode)
+
+    monkeypatch.setattr("workspace_reaper.ledger.locks.make_private", make_private)
+    state_dir = tmp_path / "state"
+    with pytest.raises(LedgerError, match=re.escape(str(state_dir))), FileSweepLock(state_dir, wait=0).held():
+        pass
+    assert list(state_dir.iterdir()) == []

@@ -48,7 +48,7 @@ def test_some_registry_takes_nothing_for_an_id() -> None:
 
 @pytest.mark.parametrize("name", ["", "vk_1", PREFIX, f"{PREFIX}a b", f"{PREFIX}a:b", f"{PREFIX}#{{pid}}", f"{PREFIX}a\n"])
 def test_only_a_name_of_ours_reaches_tmux(name: str) -> None:
-    with pytest.raises(ValueError, match="no name of a canary"):
+    with pytest.raises(ValueError, match="invalid name of a canary session"):
         CanaryTerminal("/nowhere", name, may_live=lambda _: False, runs=lambda _: None)
 
 
@@ -57,7 +57,7 @@ def test_no_other_session_is_touched() -> None:
     other = KEY._replace(socket="/nowhere")
     terminal.key = other._replace(session_id="$999")
     for change in (lambda: terminal.mark([other], "ab"), lambda: terminal.keep(other, on=True)):
-        with pytest.raises(ValueError, match="not ours to touch"):
+        with pytest.raises(ValueError, match="is not the canary's"):
             change()
 
 

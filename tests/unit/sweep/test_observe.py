@@ -23,8 +23,8 @@ from tests.tools.builders import (
 )
 from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
-from workspace_reaper.model.unknown import Source
-from workspace_reaper.sweep.observe import Observation, reject_unlinked_sockets, server_changes
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
 from workspace_reaper.sweep.recovery import by_presence
 
 
@@ -71,6 +71,16 @@ def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> Non
         listing(socket=OTHER_SOCKET, unreadable=(unreadable("ws_w2", OTHER_SOCKET),)),
     )
     assert seen.clear == {SOCKET: {session_key(1), session_key(2)}}
+
+
+@pytest.mark.parametrize("answers", [(blind_socket(), listing()), (listing(), blind_socket())])
+def test_a_socket_that_does_not_answer_leaves_the_look_incomplete(answers: tuple[Listing | Unknown, ...]) -> None:
+    class Answering:
+        def __init__(self, answer: Listing | Unknown) -> None:
+            self.observe = lambda stamp: answer
+
+    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None)  # type: ignore[misc]
+    assert (seen.everything, seen.unknown, seen.listings) == (False, [blind_socket()], [listing()])
 
 
 # A socket on which nobody listens

@@ -97,7 +97,7 @@ def test_what_is_no_row_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("session_id", ["7", "$7:", "$", "work", "$7' ; kill-server", "$7\n"])
 def test_only_a_session_id_enters_a_command(session_id: str) -> None:
-    with pytest.raises(ValueError, match="no tmux session id"):
+    with pytest.raises(ValueError, match="invalid tmux session id"):
         list_command(KEY._replace(session_id=session_id), TOKEN)
 
 

@@ -206,7 +206,7 @@ def test_what_is_no_row_makes_the_socket_unknown(lines: list[str]) -> None:
     answer = read(*lines)
     assert isinstance(answer, Unknown)
     assert (answer.source, answer.socket, answer.session) == (Source.SOCKET, SOCKET, None)
-    assert answer.reason.startswith(f"The listing of {SOCKET} can't be believed: ")
+    assert answer.reason.startswith(f"The listing of {SOCKET} is not reliable: ")
 
 
 def test_rows_that_nobody_asked_for() -> None:
