@@ -17,14 +17,12 @@ from pluggy import HookimplMarker, HookspecMarker
 if TYPE_CHECKING:
     from workspace_hookspecs._types import Candidate, Reaped, ReaperAlarm
 
+# The project name for pluggy, and the entry-point group.
 PROJECT: Final = "workspace_server"
-"""The project name for pluggy, and the entry-point group."""
-
+# Marks a hook specification of the project. Hosts and plugins do not need it.
 hookspec: Final = HookspecMarker(PROJECT)
-"""Marks a hook specification of the project ``workspace_server``. Hosts and plugins do not need it."""
-
+# Marks a function or method of a plugin as the implementation of the hook of the same name.
 hookimpl: Final = HookimplMarker(PROJECT)
-"""Marks a function or method of a plugin as the implementation of the hook of the same name."""
 
 
 @hookspec
