@@ -110,10 +110,10 @@ def test_a_batch_that_timed_out_is_read_again_and_not_repeated(
     world: World, condemned: list[str], front_tmux: FrontTmux
 ) -> None:
     """A kill was cheap until now: the batch is cut off after three or four of six."""
-    world.plugin.reaper().parts.pace.size = 100
+    world.plugin.reaper().state.batch_size.size = 100
     front_tmux.rules(Rule("kill-session", each=1.2))
     assert outcomes(world.sweep()) == dict.fromkeys(condemned, "reaped")
-    assert world.plugin.reaper().parts.pace.size == 1
+    assert world.plugin.reaper().state.batch_size.size == 1
     told = [found[0] for line in front_tmux.lines() if (found := re.search(r"kill-session -t (\$[0-9]+)", line))]
     assert len(set(told)) == 6
     assert len(told) <= 7, "only the one at which it was cut off may be told twice"
@@ -153,7 +153,7 @@ def test_what_can_not_be_had_is_skipped_aloud(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.tools.debian_tmux", "3.5a", str(tmp_path), "--", "false"]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done
-    assert "\nSKIPPED: no tmux 3.5a on this machine, so nothing was tested on it: apt-get: " in done.stdout
+    assert "\nSKIPPED: no tmux 3.5a is available here: apt-get: " in done.stdout
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt here, and so no configuration of it")
@@ -174,5 +174,5 @@ def test_the_mirror_is_the_one_of_this_machine_or_the_one_that_is_named(
     command = [sys.executable, "-m", "tests.tools.debian_tmux", "3.5a", str(tmp_path / "kept"), "--", "false"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done
-    assert "\nSKIPPED: no tmux 3.5a on this machine" in done.stdout
+    assert "\nSKIPPED: no tmux 3.5a is available here" in done.stdout
     assert why in done.stdout
