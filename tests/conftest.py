@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.tools import debian_tmux
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World
+
+# The same examples in every run, and no time limit on any of them. "explore" tries others each time:
+# HYPOTHESIS_PROFILE=explore pytest tests/unit
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_report_header() -> str:

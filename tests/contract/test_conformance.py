@@ -15,6 +15,8 @@ import pytest
 import workspace_hookspecs.testing as kit
 from workspace_hookspecs.testing._checks import not_canonical
 
+pytestmark = pytest.mark.once
+
 pytest_plugins = ["pytester"]
 
 README = Path(__file__).parents[2] / "hookspecs" / "README.md"

@@ -16,6 +16,8 @@ from tests.tools import doc_tables
 import workspace_hookspecs
 import workspace_reaper
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("hookspecs/*.md"), *ROOT.glob("docs/**/*.md")])
 TEST_COMMAND = "pipx run tox"

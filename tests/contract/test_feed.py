@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
-from tests.tools.writer import Writer
+from tests.tools.writer import Writer, restore_elsewhere
 
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
@@ -276,7 +275,7 @@ def test_content_put_there_as_a_whole_is_another_epoch(
     elif how == "backup API":
         writer.restore(host.path, backup)
     elif how == "shell":
-        subprocess.run(["sqlite3", host.path, f".restore {backup}"], check=True)
+        restore_elsewhere(host.path, backup)
     else:
         writer.commit(host.path, "ALTER TABLE workspaces ADD COLUMN more TEXT")
     assert feed.wait(PATIENCE)

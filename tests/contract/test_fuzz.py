@@ -63,6 +63,8 @@ from workspace_reaper.tmux.restore import read_layout
 from workspace_reaper.tmux.version import is_old, parse_version
 from workspace_reaper.util.text import readable_lines
 
+pytestmark = pytest.mark.once
+
 EFFORT = int(os.environ.get("HYPOTHESIS_EFFORT", "1"))
 NOW = 1_790_000_000.0
 

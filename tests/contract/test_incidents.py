@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.tools.incidents import ROOT, incidents, named_tests, page
+
+pytestmark = pytest.mark.once
 
 
 def test_every_incident_has_a_test() -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,8 @@ from workspace_reaper.model.state import (
     StateChanges,
 )
 from workspace_reaper.model.workspace import RegistryIdentity
+
+pytestmark = pytest.mark.once
 
 NOW = 1_763_800_000.5
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"

@@ -35,6 +35,8 @@ from workspace_reaper.model.state import (
 )
 from workspace_reaper.model.workspace import RegistryIdentity
 
+pytestmark = pytest.mark.once
+
 NOW = 1_763_800_000.5
 KEY = SessionKey("/s", 1, 2, "$3", 4)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import pytest
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-from tests.tools.writer import Writer
+from tests.tools.writer import Writer, restore_elsewhere
 
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.model.errors import LedgerError, SweepLocked
@@ -256,7 +255,7 @@ def restore_by_rename(bench: Bench, tmp_path: Path) -> None:
 
 
 def restore_by_shell(bench: Bench, tmp_path: Path) -> None:
-    subprocess.run(["sqlite3", bench.path, f".restore {tmp_path / 'backup.sqlite'}"], check=True)
+    restore_elsewhere(bench.path, tmp_path / "backup.sqlite")
 
 
 def restore_by_backup(bench: Bench, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_what_can_not_be_had_is_skipped_aloud(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.tools.debian_tmux", "3.5a", str(tmp_path), "--", "false"]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done
-    assert "\nSKIPPED: no tmux 3.5a on this machine, so nothing was tested on it: apt-get: " in done.stdout
+    assert "\nSKIPPED: no tmux 3.5a is available here: apt-get: " in done.stdout
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="there is no apt here, and so no configuration of it")
@@ -174,5 +174,5 @@ def test_the_mirror_is_the_one_of_this_machine_or_the_one_that_is_named(
     command = [sys.executable, "-m", "tests.tools.debian_tmux", "3.5a", str(tmp_path / "kept"), "--", "false"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done
-    assert "\nSKIPPED: no tmux 3.5a on this machine" in done.stdout
+    assert "\nSKIPPED: no tmux 3.5a is available here" in done.stdout
     assert why in done.stdout

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
@@ -53,10 +53,8 @@ DEFAULTS = Thresholds(
 
 
 def property_settings(examples: int) -> settings:
-    """The same examples in each run and environment, without a time limit on any of them."""
-    return settings(
-        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
-    )
+    """Return the settings of the profile (see ``tests/conftest.py``) with this number of examples."""
+    return settings(max_examples=examples)
 
 
 def session_key(number: int = 1, *, socket: str = SOCKET, age: int = 7 * DAY) -> SessionKey:

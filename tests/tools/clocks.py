@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from workspace_reaper.model.state import ClockReading
 
-__all__ = ["Later"]
+__all__ = ["Later", "wall_clock_library"]
 
 
 @dataclass
@@ -27,3 +32,18 @@ class Later:
         """All clocks at one moment."""
         awake = time.monotonic() + self.seconds
         return ClockReading(time.time() + self.seconds + self.slept + self.jumped, awake + self.slept, awake)
+
+
+def wall_clock_library(directory: Path) -> Path:
+    """Compile the library that shifts the wall clock of the processes that preload it; skip the test without a compiler.
+
+    ``time.sleep`` and every other clock stay as they are, which not every release of libfaketime manages.
+    """
+    if shutil.which("cc") is None:
+        pytest.skip(
+            "no C compiler is installed, and the wall clock of a real process is set by a library that is compiled here"
+        )
+    library = directory / "wall_clock.so"
+    source = Path(__file__).with_name("wall_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True, timeout=60)
+    return library

@@ -152,7 +152,7 @@ def main(arguments: Sequence[str]) -> int:
         found, place = provide(version, Path(directory).absolute())
     except CannotBeHad as reason:
         line = "!" * 100
-        sys.stdout.write(f"{line}\nSKIPPED: no tmux {version} on this machine, so nothing was tested on it: {reason}\n{line}\n")
+        sys.stdout.write(f"{line}\nSKIPPED: no tmux {version} is available here: {reason}\n{line}\n")
         return 0
     path = os.environ["PATH"] if place is None else f"{place}{os.pathsep}{os.environ['PATH']}"
     print(f"tmux {found}, {'the one of this machine' if place is None else f'in {place}'}", flush=True)

@@ -162,8 +162,7 @@ class World:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a service manager would give: PATH, HOME, no locale."""
-        coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
-        return {"PATH": os.environ["PATH"], "HOME": str(self.tmp), "LC_ALL": "C", **coverage, **more}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.tmp), "LC_ALL": "C", **more}
 
     def cli(self, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run ``workspace-reaper`` in an environment that has almost nothing."""

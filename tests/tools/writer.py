@@ -16,7 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "restore_elsewhere"]
+
+_RESTORE = """
+import sqlite3, sys
+source, target = (sqlite3.connect(path) for path in sys.argv[1:])
+source.backup(target)
+"""
+
+
+def restore_elsewhere(path: Path, backup: Path) -> None:
+    """Put the content of ``backup`` into the database, by a process that ends then, as the ``.restore`` of SQLite's shell."""
+    subprocess.run([sys.executable, "-I", "-S", "-c", _RESTORE, backup, path], check=True)
 
 
 class Writer:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.verdict import guard, judge
+
+pytestmark = pytest.mark.once
 
 NOW = 100
 T = TypeVar("T")
