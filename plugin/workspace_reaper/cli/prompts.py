@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from workspace_reaper.cli.tables import show_unknown
-from workspace_reaper.policy.verdict import Protection
 from workspace_reaper.sweep.report import SessionReport, SweepReport, printable
 from workspace_reaper.util.console import print_table, progress, say
 from workspace_reaper.util.durations import seconds_text
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
     from workspace_reaper.plugin import ReaperPlugin
 
 __all__ = ["agree", "ask_to_let_go"]
-
-_PASSABLE = frozenset({Protection.BREAKER, Protection.RETRYING})
-"""What an operator's word lets a session pass."""
-
-_WAITING = frozenset({Protection.UNCONFIRMED, Protection.BUDGET})
-"""What may hold it back beside that, and still does: it passes later."""
 
 
 def ask_to_let_go(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[frozenset[SessionKey], SweepReport]:
@@ -44,8 +37,8 @@ def ask_to_let_go(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[froz
 
 
 def _only_waits(entry: SessionReport) -> bool:
-    by = set(entry.judgement.protected_by) if entry.judgement else set()
-    return bool(by & _PASSABLE) and by <= _PASSABLE | _WAITING
+    by = entry.judgement.protected_by if entry.judgement else ()
+    return any(one.passes_with_approval for one in by) and all(one.passes_with_approval or one.allows_approval for one in by)
 
 
 def agree(question: str, *, before: str) -> None:
@@ -66,7 +59,7 @@ def _show_held(held: Iterable[SessionReport]) -> None:
             entry.session_id,
             printable(entry.workspace_id),
             entry.reason,
-            ", ".join(protection.value for protection in entry.judgement.protected_by) if entry.judgement else None,
+            ", ".join(protection.name for protection in entry.judgement.protected_by) if entry.judgement else None,
             seconds_text(entry.facts.age_seconds) if entry.facts else None,
             seconds_text(entry.facts.idle_seconds) if entry.facts else None,
             printable(entry.socket),

@@ -11,8 +11,9 @@ from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.operations.doctor import Check
 from workspace_reaper.operations.status import Status
 from workspace_reaper.operations.wiring import how_to_configure
-from workspace_reaper.policy.idle import how_set
-from workspace_reaper.sweep.explain import PROVEN_WHEN, Explanation
+from workspace_reaper.policy.idle import describe_clock_step
+from workspace_reaper.policy.protections import PROVEN_WHEN
+from workspace_reaper.sweep.explain import Explanation
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso, printable
 from workspace_reaper.util.console import print_table, say, say_marked, say_whole
 from workspace_reaper.util.durations import seconds_text
@@ -82,7 +83,7 @@ def show_sweep(report: SweepReport) -> None:
         say(f"VETO {printable(text)}")
     _show_survivors(report)
     if report.jumped:
-        say(f"CLOCK {how_set(report.jumped)}")
+        say(f"CLOCK {describe_clock_step(report.jumped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
     done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)

@@ -12,11 +12,11 @@ from workspace_reaper.model.reap import Outcome, ProcessCleanup, ReapResult
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
-from workspace_reaper.policy.verdict import judge
+from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import Dependencies, ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import shown_panes
 from workspace_reaper.sweep.other_plugins import tell_plugins
-from workspace_reaper.sweep.recheck import look_again, saving
+from workspace_reaper.sweep.recheck import look_again
 from workspace_reaper.sweep.terminate import LeftoverProcesses, Termination
 
 __all__ = ["Conclusion", "terminate"]
@@ -99,7 +99,7 @@ class Conclusion:
         if self._context.parts.names.manages(session) != case.entry.workspace_id:
             return "unmanaged"
         facts = self._context.scene.facts(session, case.entry.workspace_id, case.facts.row, self._context.parts.clock.now())
-        return saving(case.reason, facts, judge(facts, self._context.parts.rules)) or "active"
+        return saved_by(case.reason, facts, judge(facts, self._context.parts.rules)) or "active"
 
     # 8 terminate
 

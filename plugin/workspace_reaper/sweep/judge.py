@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import UNDONE, Finding
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.verdict import Judgement, deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
+from workspace_reaper.policy.rules import ORPHAN
+from workspace_reaper.policy.verdict import Judgement, held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
@@ -42,7 +43,7 @@ class Judge:
         for session, workspace_id in seen.sessions:
             facts = self._scene.facts(session, workspace_id, rows.found.get(workspace_id), self._now)
             judgement = judge(facts, self._rules)
-            if judgement.verdict is Verdict.REAP and judgement.reason is Reason.ORPHAN:
+            if judgement.verdict is Verdict.REAP and judgement.reason is ORPHAN:
                 if not budget:
                     facts = replace(facts, over_budget=True)
                     judgement = judge(facts, self._rules)
@@ -85,14 +86,14 @@ class Judge:
             if entry.key in waiting and not told:
                 found.made[entry.key] = self._now + self._rules.undo_window
                 self._again([entry], lambda facts: replace(facts, announced_at=self._now))
-            elif told and entry.key not in waiting and not is_condemned(entry.judgement):
+            elif told and entry.key not in waiting and not is_selected(entry.judgement):
                 found.withdrawn.add(entry.key)
                 self._again([entry], lambda facts: replace(facts, announced_at=None))
-            entry.deadline = deadline(entry.facts, self._rules) if entry.key in waiting else None
+            entry.deadline = entry.facts.deadline(self._rules) if entry.key in waiting else None
             sightings.set(
                 entry.key, Finding.ANNOUNCED, holds=entry.key in waiting or (told and entry.key not in found.withdrawn)
             )
-            going_on = {held.reason.public for held in entry.judgement.held}
+            going_on = {held.reason.reported_as for held in entry.judgement.held}
             for cause, sight in UNDONE.items():
                 if cause not in going_on:
                     sightings.set(entry.key, sight, holds=False)
@@ -102,7 +103,7 @@ class Judge:
         """When it goes: None where it goes at once."""
         if entry.verdict is Verdict.REAP or entry.facts is None:
             return None
-        return deadline(entry.facts, self._rules) or self._now + self._rules.undo_window
+        return entry.facts.deadline(self._rules) or self._now + self._rules.undo_window
 
     def _again(self, entries: Iterable[SessionReport], change: Callable[[Facts], Facts]) -> None:
         for entry in list(entries):
@@ -128,6 +129,6 @@ class Judge:
         by = judgement.protected_by
         entry.judgement = judgement
         entry.verdict = judgement.verdict
-        entry.reason = judgement.reason.public if judgement.reason else None
-        entry.protected_by = by[0].value if by else None
-        entry.released_when = released_when(facts, self._rules, self._scene.breaker, by) if by else None
+        entry.reason = judgement.reason.reported_as if judgement.reason else None
+        entry.protected_by = by[0].name if by else None
+        entry.released_when = released_when(judgement, facts, self._rules, self._scene.breaker) if by else None

@@ -18,16 +18,17 @@ from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Guard, KillResult, KillResults, Reason, Verdict
+from workspace_reaper.model.verdict import Guard, KillResult, KillResults, Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.process_tree import foreground
-from workspace_reaper.policy.verdict import guard, judge
+from workspace_reaper.policy.rules import DELETED
+from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import unlinked
 from workspace_reaper.sweep.prepare import describe
-from workspace_reaper.sweep.recheck import look_again, saving
+from workspace_reaper.sweep.recheck import look_again
 from workspace_reaper.sweep.report import evidence
 
 __all__ = ["ATTEMPTS", "BatchKiller"]
@@ -137,7 +138,7 @@ class BatchKiller:
             key=case.key,
             session=case.entry.session,
             workspace_id=case.entry.workspace_id,
-            reason=case.reason.public,
+            reason=case.reason.reported_as,
             evidence=evidence(case.facts),
             boot=self._context.parts.processes.boot,
             worktree=case.worktree,
@@ -166,7 +167,7 @@ class BatchKiller:
         """List again, look up again, ask the same predicate again. Only what it condemns anew, for the same reason, gets a
         guard."""
         started = perf_counter()
-        panes, only = any(case.reason is Reason.DEAD for case in batch), [case.key.session_id for case in batch]
+        panes, only = any(case.reason.needs_dead_panes for case in batch), [case.key.session_id for case in batch]
         listing = look_again(terminal, self._context.registry.owner_id, self._context.report, panes=panes, only=only)
         self._asking = perf_counter() - started
         if isinstance(listing, Unknown):
@@ -204,7 +205,7 @@ class BatchKiller:
         unknown = Unknown(Source.SNAPSHOT, case.snapshot, case.key.socket, case.entry.session)
         if unknown not in self._context.report.unknown:
             self._context.report.unknown.append(unknown)
-        if case.reason is Reason.DELETED:
+        if case.reason is DELETED:
             return True
         case.spare("snapshot")
         return False
@@ -218,8 +219,8 @@ class BatchKiller:
         facts = replace(facts, home=facts.home or case.facts.home)
         judgement = judge(facts, rules)
         if judgement.verdict is Verdict.REAP and judgement.reason is case.reason:
-            return guard(case.reason, facts, rules)
-        case.spare(saving(case.reason, facts, judgement) or "workspace")
+            return case.reason.guard(facts, rules)
+        case.spare(saved_by(case.reason, facts, judgement) or "workspace")
         return None
 
 

@@ -11,7 +11,6 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.process_tree import SessionProcess, processes_by_session
-from workspace_reaper.policy.verdict import rests_on_idleness
 from workspace_reaper.sweep.context import Dependencies, ReapCandidate
 from workspace_reaper.sweep.observe import Observation
 
@@ -28,7 +27,7 @@ def look_at_processes(parts: Dependencies, seen: Observation, cases: Sequence[Re
     resting = [
         case
         for case in cases
-        if IdleClock.CPU in parts.rules.idle_clocks and rests_on_idleness(case.reason, case.facts, parts.rules)
+        if IdleClock.CPU in parts.rules.idle_clocks and case.reason.rests_on_idleness(case.facts, parts.rules)
     ]
     first = seen.table
     if resting and first is None:

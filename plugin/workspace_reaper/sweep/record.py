@@ -18,9 +18,9 @@ from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import AgeClock, how_set
+from workspace_reaper.policy.idle import AgeClock, describe_clock_step
 from workspace_reaper.policy.process_tree import processes_by_session
-from workspace_reaper.policy.verdict import is_condemned
+from workspace_reaper.policy.verdict import is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarms import AlarmLimits, turns
 from workspace_reaper.sweep.context import Dependencies
@@ -52,7 +52,9 @@ def confirm(scene: FactsBuilder, observation: Observation, rows: LookupResult, r
             sightings.set(key, Finding.ORPHAN, holds=False)
             continue
         if observation.everything:
-            sightings.confirm(key, Finding.ORPHAN, gap=gap + _left_out(scene, key), enough=max(2, rules.orphan_confirmations))
+            sightings.confirm(
+                key, Finding.ORPHAN, gap=gap + _left_out(scene, key), enough=rules.needed_confirmations(proven=False)
+            )
         if scene.said(session, workspace_id) is not WorkspaceEvent.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
@@ -113,7 +115,7 @@ def _settled(scene: FactsBuilder, observation: Observation) -> frozenset[str]:
 def _events(scene: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
     events, memory, after = [], scene.memory, scene.breaker
     if scene.times.jumped:
-        events.append(Event(now, "clock set", how_set(scene.times.jumped)))
+        events.append(Event(now, "clock set", describe_clock_step(scene.times.jumped)))
     changed = proof.change_of_identity(memory.registry, rows)
     if changed:
         events.append(Event(now, "registry changed", changed))
@@ -170,7 +172,7 @@ def after_kills(scene: FactsBuilder, report: SweepReport, limits: AlarmLimits, n
         if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
         # Not by the verdict of the entry: it is held, too, where something could not be seen, and is condemned all the same.
-        lives = is_condemned(entry.judgement) and entry.outcome is not Outcome.REAPED
+        lives = is_selected(entry.judgement) and entry.outcome is not Outcome.REAPED
         sightings.set(entry.key, Finding.CONDEMNED, holds=lives)
         if entry.outcome is Outcome.FAILED:
             sightings.bump(entry.key, Finding.FAILED)

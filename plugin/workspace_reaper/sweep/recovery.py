@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Reason
-from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy.verdict import still_selected
 from workspace_reaper.sweep.conclude import terminate
 from workspace_reaper.sweep.context import Dependencies
 from workspace_reaper.sweep.observe import Observation, shown_panes
@@ -69,7 +69,9 @@ def _aftermaths(
     found = {intent.reap_id: ProcessCleanup() for intent in gone}
     known = [intent for intent in gone if intent.processes and boot and intent.boot == boot]
     estates = {
-        intent.reap_id: _estate(intent) for intent in known if _still_condemned(intent, rows.found.get(intent.workspace_id))
+        intent.reap_id: _estate(intent)
+        for intent in known
+        if still_selected(intent.reason, rows.found.get(intent.workspace_id))
     }
     if estates:
         listings = {listing.socket: listing for listing in seen.listings}
@@ -81,12 +83,6 @@ def _aftermaths(
         if intent.reap_id not in estates:
             found[intent.reap_id] = _left_alone(parts, intent)
     return found
-
-
-def _still_condemned(intent: Intent, row: Workspace | None) -> bool:
-    if row is None or row.deleted:
-        return intent.reason in (Reason.DELETED.public, Reason.ORPHAN.public)
-    return row.worktree_deleted or (row.archived and intent.reason == Reason.ARCHIVED.public)
 
 
 def _estate(intent: Intent) -> LeftoverProcesses:

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.policy.verdict import Protection
+from workspace_reaper.policy.protections import ACTIVE, KEPT
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["Failed", "is_waiting", "steps_in_words", "why_not_reaped"]
-
-_WAITING = frozenset({Protection.UNCONFIRMED, Protection.ACTIVE, Protection.YOUNG, Protection.CLOCK})
-"""What time alone takes away."""
 
 _STEPS = (
     ("make", "made"),
@@ -29,7 +26,7 @@ _STEPS = (
 )
 
 _TO_DO = {
-    Protection.KEPT.value: "@reaper_keep is set for all sessions of this server: tmux set-option -gu @reaper_keep",
+    KEPT.name: "@reaper_keep is set for all sessions of this server: tmux set-option -gu @reaper_keep",
     "snapshot": "mend what it says, or set snapshots = false",
     "registry": "mend what it says: until then nothing at all is reaped",
     "ledger": "mend what it says: until then nothing at all is reaped",
@@ -50,11 +47,11 @@ class Failed(ReaperError):
 def is_waiting(entry: SessionReport) -> bool:
     """Only time stands between it and its end."""
     if entry.outcome is Outcome.SPARED:
-        return entry.protected_by == Protection.ACTIVE.value
+        return entry.protected_by == ACTIVE.name
     held = entry.judgement.protected_by if entry.judgement is not None else ()
     # What could not be seen holds it as well, and is no judgement.
-    is_judged = bool(held) and entry.protected_by == held[0].value
-    return entry.verdict is Verdict.HOLD and is_judged and _WAITING.issuperset(held)
+    is_judged = bool(held) and entry.protected_by == held[0].name
+    return entry.verdict is Verdict.HOLD and is_judged and all(one.passes_with_time for one in held)
 
 
 def why_not_reaped(report: SweepReport, entry: SessionReport | None) -> Failed | None:
