@@ -88,7 +88,7 @@ def test_i34_a_clock_that_jumps_ahead_kills_no_session(night: Night, restarted: 
         report = night.sweep()
     assert (report.count("reaped"), report.jumped, night.alive) == (0, pytest.approx(8 * HOUR, abs=2), 3)
     assert "clock set" in events(night.world)
-    assert "the wall clock was set ahead by 8h" in caplog.text
+    assert "the wall clock was stepped forward by 8h" in caplog.text
     assert report.head()["clock"]["jumped_seconds"] == pytest.approx(8 * HOUR, abs=2)
     # Nor in the next ones, until they have really been idle; then all three go.
     night.clock.seconds = HOUR / 2

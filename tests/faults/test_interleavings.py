@@ -26,7 +26,7 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.unknown import Source
-from workspace_reaper.model.verdict import Reason
+from workspace_reaper.policy import rules
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux import TmuxTerminal
@@ -41,8 +41,8 @@ JOINTS = {"before the recheck": RECHECK, "before the kill": KILL}
 IDLE = 4
 """Seconds: more than all that happens to sessions in the middle of a sweep takes."""
 
-BY_HOOK = {Reason.DELETED: WorkspaceEvent.DELETED, Reason.ARCHIVED_BY_HOOK: WorkspaceEvent.ARCHIVED}
-CONDEMNING = [Reason.DELETED, Reason.ARCHIVED_BY_HOOK, Reason.ORPHAN, Reason.ARCHIVED, Reason.IDLE, Reason.DEAD]
+BY_HOOK = {rules.DELETED: WorkspaceEvent.DELETED, rules.ARCHIVED_BY_HOOK: WorkspaceEvent.ARCHIVED}
+CONDEMNING = [rules.DELETED, rules.ARCHIVED_BY_HOOK, rules.ORPHAN, rules.ARCHIVED, rules.IDLE, rules.DEAD]
 
 
 def limit(world: World, seconds: float) -> None:
@@ -57,13 +57,13 @@ class Scene:
     """Sessions that are all condemned for one reason, each with the name of what will happen to it."""
 
     world: World
-    reason: Reason
+    reason: rules.Rule
     workspaces: dict[str, str]
     sessions: dict[str, str] = field(default_factory=dict)
 
     def start(self, name: str) -> str:
         """Start the session of that workspace; its id."""
-        command = "exit 0" if self.reason is Reason.DEAD else "exec cat"
+        command = "exit 0" if self.reason is rules.DEAD else "exec cat"
         self.sessions[name] = self.world.session(self.workspaces[name], command=command)
         return self.sessions[name]
 
@@ -93,35 +93,35 @@ def quiet_for(world: World, seconds: float) -> None:
     wait_until(lambda: time.time() > latest + seconds)
 
 
-def condemned(world: World, reason: Reason, *names: str, clocks: bool = False) -> Scene:
+def condemned(world: World, reason: rules.Rule, *names: str, clocks: bool = False) -> Scene:
     """Sessions that the next sweep will reap for this reason, all of them, known and stamped; and others beside them.
 
     ``clocks``: where the reason has an idle clock, it is set to `IDLE` seconds, which have passed.
     """
     ids = world.workspaces(len(names), sessions=False)
     scene = Scene(world, reason, dict(zip(names, ids, strict=True)))
-    if reason is Reason.DEAD:
+    if reason is rules.DEAD:
         world.session(world.workspace())
         world.server.run("set-option", "-g", "remain-on-exit", "on")
     for name in names:
         scene.start(name)
-    if reason is not Reason.DEAD:
-        world.workspaces(len(names) + 1 if reason is Reason.ORPHAN else 1, pinned=True)
+    if reason is not rules.DEAD:
+        world.workspaces(len(names) + 1 if reason is rules.ORPHAN else 1, pinned=True)
     assert set(outcomes(world.sweep()).values()) == {"none"}
-    if reason in (Reason.DELETED, Reason.ORPHAN):
+    if reason in (rules.DELETED, rules.ORPHAN):
         world.host.delete(*ids)
-    elif reason in (Reason.ARCHIVED, Reason.ARCHIVED_BY_HOOK):
+    elif reason in (rules.ARCHIVED, rules.ARCHIVED_BY_HOOK):
         for one in ids:
             world.host.archive(one)
-    if reason is Reason.ORPHAN:
+    if reason is rules.ORPHAN:
         assert not world.sweep().count("reaped")
-    if reason is Reason.DEAD:
+    if reason is rules.DEAD:
         dead = "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,}"
         wait_until(lambda: world.server.run("list-sessions", "-F", dead).count("1") == len(names))
-    if reason is Reason.DEAD:
+    if reason is rules.DEAD:
         world.configure(dead_ttl=0)
     elif clocks and reason not in BY_HOOK:
-        world.configure(**{"idle_ttl" if reason is Reason.IDLE else "activity_grace": IDLE})
+        world.configure(**{"idle_ttl" if reason is rules.IDLE else "activity_grace": IDLE})
         quiet_for(world, IDLE + 0.01)
     limit(world, 60)
     world.plugin.reaper().state.batch_size.size = 25  # they are one batch
@@ -201,13 +201,13 @@ CLIENTS: dict[str, Deed] = {
 IGNORED: dict[str, Deed] = {"output": (write, None), "attached": (attach, None), "suspended": (suspend, None)}
 OUTPUT: dict[str, Deed] = {"output": (write, "active")}
 
-AT_ANY_JOINT: dict[Reason, dict[str, Deed]] = {
-    Reason.DELETED: {**ALWAYS, **IGNORED},
-    Reason.ARCHIVED_BY_HOOK: {**ALWAYS, **CLIENTS, "output": (write, None)},
-    Reason.ORPHAN: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
-    Reason.ARCHIVED: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
-    Reason.IDLE: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
-    Reason.DEAD: {**ALWAYS, **CLIENTS, "revived": (revive, "active")},
+AT_ANY_JOINT: dict[rules.Rule, dict[str, Deed]] = {
+    rules.DELETED: {**ALWAYS, **IGNORED},
+    rules.ARCHIVED_BY_HOOK: {**ALWAYS, **CLIENTS, "output": (write, None)},
+    rules.ORPHAN: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    rules.ARCHIVED: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    rules.IDLE: {**ALWAYS, **CLIENTS, **OUTPUT, "came and went": (come_and_go, "active")},
+    rules.DEAD: {**ALWAYS, **CLIENTS, "revived": (revive, "active")},
 }
 
 BACK: dict[str, Deed] = {"row inserted again": (host(lambda h, one: h.insert([one])), "workspace")}
@@ -216,24 +216,24 @@ IN_USE: dict[str, Deed] = {
     "a process started": (host(lambda h, one: h.start(one)), "running"),
     "row deleted": (host(lambda h, one: h.delete(one)), "workspace"),
 }
-BEFORE_THE_RECHECK: dict[Reason, dict[str, Deed]] = {
-    Reason.DELETED: BACK,
-    Reason.ARCHIVED_BY_HOOK: IN_USE,
-    Reason.ORPHAN: BACK,
-    Reason.ARCHIVED: IN_USE,
-    Reason.IDLE: {
+BEFORE_THE_RECHECK: dict[rules.Rule, dict[str, Deed]] = {
+    rules.DELETED: BACK,
+    rules.ARCHIVED_BY_HOOK: IN_USE,
+    rules.ORPHAN: BACK,
+    rules.ARCHIVED: IN_USE,
+    rules.IDLE: {
         "condemned for another reason": (host(lambda h, one: h.archive(one)), "workspace"),
         "pinned": (host(lambda h, one: h.pin(one)), "pinned"),
         "a process started": (host(lambda h, one: h.start(one)), "running"),
         "row deleted": (host(lambda h, one: h.delete(one)), "workspace"),
     },
-    Reason.DEAD: {"row deleted": (host(lambda h, one: h.delete(one)), "workspace")},
+    rules.DEAD: {"row deleted": (host(lambda h, one: h.delete(one)), "workspace")},
 }
 
 
 @pytest.mark.parametrize("joint", JOINTS)
-@pytest.mark.parametrize("reason", CONDEMNING, ids=lambda reason: reason.value)
-def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: Erring, reason: Reason, joint: str) -> None:
+@pytest.mark.parametrize("reason", CONDEMNING, ids=lambda reason: reason.name)
+def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: Erring, reason: rules.Rule, joint: str) -> None:
     deeds = dict(AT_ANY_JOINT[reason])
     if joint == "before the recheck":
         deeds |= {
@@ -260,9 +260,9 @@ def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: 
 
 
 @pytest.mark.parametrize("joint", JOINTS)
-@pytest.mark.parametrize("reason", [Reason.DELETED, Reason.ARCHIVED], ids=lambda reason: reason.value)
+@pytest.mark.parametrize("reason", [rules.DELETED, rules.ARCHIVED], ids=lambda reason: reason.name)
 def test_a_server_that_restarts_and_hands_out_the_same_ids_and_names_loses_nobody(
-    world: World, erring: Erring, reason: Reason, joint: str
+    world: World, erring: Erring, reason: rules.Rule, joint: str
 ) -> None:
     scene = condemned(world, reason, "a", "b")
     before = dict(scene.sessions)
@@ -281,8 +281,10 @@ def test_a_server_that_restarts_and_hands_out_the_same_ids_and_names_loses_nobod
     assert report.exit_code == 0
 
 
-@pytest.mark.parametrize("reason", [Reason.ARCHIVED, Reason.ORPHAN, Reason.IDLE], ids=lambda reason: reason.value)
-def test_a_registry_that_was_replaced_before_the_recheck_convicts_nobody(world: World, erring: Erring, reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [rules.ARCHIVED, rules.ORPHAN, rules.IDLE], ids=lambda reason: reason.name)
+def test_a_registry_that_was_replaced_before_the_recheck_selects_no_session(
+    world: World, erring: Erring, reason: rules.Rule
+) -> None:
     scene = condemned(world, reason, "a", clocks=True)
     other = world.tmp / "other.sqlite"
     shutil.copy(world.host.path, other)
@@ -300,7 +302,7 @@ def test_a_registry_that_was_replaced_before_the_recheck_convicts_nobody(world: 
 @pytest.mark.parametrize("when", ["before the listing", *JOINTS])
 def test_a_stopped_server_hangs_nobody_and_loses_nobody(world: World, erring: Erring, when: str) -> None:
     """A kill that a stopped server did not take must not happen when it goes on."""
-    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    scene = condemned(world, rules.ARCHIVED, "a", "b")
     limit(world, 1)
     try:
         if when in JOINTS:
@@ -337,7 +339,7 @@ def kills(front: FrontTmux) -> int:
 
 
 def test_a_kill_whose_answer_is_lost_is_looked_at_and_not_repeated(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    scene = condemned(world, rules.ARCHIVED, "a", "b")
     with erring(Rule("kill-session", keep_lines=0)) as front:
         report = scene.sweep()
     assert kills(front) == 1
@@ -347,7 +349,7 @@ def test_a_kill_whose_answer_is_lost_is_looked_at_and_not_repeated(world: World,
 
 
 def test_half_an_answer_is_taken_and_the_other_half_looked_at(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    scene = condemned(world, rules.ARCHIVED, "a", "b")
     with erring(Rule("kill-session", keep_bytes=12)) as front:
         report = scene.sweep()
     assert kills(front) == 1
@@ -355,7 +357,7 @@ def test_half_an_answer_is_taken_and_the_other_half_looked_at(world: World, erri
 
 
 def test_a_kill_that_never_came_to_tmux_is_tried_again_after_a_recheck(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
     with erring(Rule("kill-session", times=1, real=False)) as front:
         report = scene.sweep()
     calls = [word for call in front.calls() for word in call if word in ("list-sessions", "kill-session")]
@@ -364,7 +366,7 @@ def test_a_kill_that_never_came_to_tmux_is_tried_again_after_a_recheck(world: Wo
 
 
 def test_a_kill_that_never_comes_to_tmux_has_failed_after_three_attempts(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
     with erring(Rule("kill-session", real=False)) as front:
         report = scene.sweep()
     assert kills(front) == 3
@@ -384,7 +386,7 @@ def test_a_kill_of_which_nobody_knows_is_no_reap_because_one_listing_lacks_the_s
     world: World, erring: Erring, lost: str
 ) -> None:
     """Seed 3535 of the storm."""
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
     name = session_name(world.schema, scene.workspaces["a"])
     names = world.server.run("list-sessions", "-F", "#{session_name}").split() if lost == "with all others" else [name]
     with erring(Rule("kill-session", real=False)):
@@ -402,7 +404,7 @@ def test_a_kill_of_which_nobody_knows_is_settled_before_the_next_whoever_else_ca
     world: World, erring: Erring
 ) -> None:
     """Seed 6835 of the storm: of two reaps of one session only one can be true."""
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
     bystander = world.workspace()
     world.session(bystander)
     with erring(Rule("kill-session", real=False)):
@@ -418,7 +420,7 @@ def test_a_kill_of_which_nobody_knows_is_settled_before_the_next_whoever_else_ca
 
 def test_whoever_attaches_while_the_answer_is_awaited_is_spared(world: World, erring: Erring) -> None:
     """The kill did not happen; before it is tried again, somebody is there."""
-    scene = condemned(world, Reason.ARCHIVED, "a", "b")
+    scene = condemned(world, rules.ARCHIVED, "a", "b")
     with erring(Rule("kill-session", times=1, real=False, hold="after")) as front:
         report = sweep_during(front, lambda: attach(scene, "a"), scene.sweep)
     assert scene.told(report) == {"a": ("spared", "attached"), "b": ("reaped", None)}
@@ -426,7 +428,7 @@ def test_whoever_attaches_while_the_answer_is_awaited_is_spared(world: World, er
 
 
 def test_a_kill_without_an_answer_is_not_repeated_on_the_next_of_that_name(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
 
     def next_one() -> None:
         scene.sessions["next"] = world.session(scene.workspaces["a"])
@@ -439,7 +441,7 @@ def test_a_kill_without_an_answer_is_not_repeated_on_the_next_of_that_name(world
 
 
 def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, "a")
+    scene = condemned(world, rules.ARCHIVED, "a")
     with erring(Rule("kill-session", real=False, stdout=f"killed {scene.sessions['a']}\n")) as front:
         for number in (1, 2, 3):
             report = scene.sweep()
@@ -468,7 +470,7 @@ def small_batches(world: World, size: int) -> None:
 def test_each_batch_has_a_recheck_of_its_own(world: World, erring: Erring, joint: str) -> None:
     """What happens while the first batch is worked off saves those of the later ones."""
     names = [f"s{number}" for number in range(12)]
-    scene = condemned(world, Reason.ARCHIVED, *names)
+    scene = condemned(world, rules.ARCHIVED, *names)
     small_batches(world, 2)
     order = {entry.session: entry for entry in world.sweep(dry_run=True).sessions}
     by_turn = sorted(names, key=lambda name: list(order).index(session_name(world.schema, scene.workspaces[name])))
@@ -493,7 +495,7 @@ def test_each_batch_has_a_recheck_of_its_own(world: World, erring: Erring, joint
 
 
 def test_a_ledger_that_fails_between_two_batches_stops_those_that_follow(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, *"abcdef")
+    scene = condemned(world, rules.ARCHIVED, *"abcdef")
     small_batches(world, 2)
 
     def fill() -> None:
@@ -538,7 +540,7 @@ def test_sixty_sessions_and_clients_that_come_in_the_middle(world: World, erring
 
 
 def test_closing_the_plugin_stops_before_the_next_kill(world: World, erring: Erring) -> None:
-    scene = condemned(world, Reason.ARCHIVED, *(f"s{number}" for number in range(8)))
+    scene = condemned(world, rules.ARCHIVED, *(f"s{number}" for number in range(8)))
     small_batches(world, 2)
     plugin = world.plugin
 
@@ -563,7 +565,7 @@ def test_closing_the_plugin_stops_before_the_next_kill(world: World, erring: Err
 
 def test_closing_the_plugin_while_the_host_itself_sweeps_records_what_it_can(world: World, erring: Erring) -> None:
     """``sweep`` runs in the caller's thread: ``close`` does not wait for it, and takes its ledger away."""
-    scene = condemned(world, Reason.ARCHIVED, *(f"s{number}" for number in range(8)))
+    scene = condemned(world, rules.ARCHIVED, *(f"s{number}" for number in range(8)))
     small_batches(world, 2)
     with erring(KILL) as front:
         report = sweep_during(front, world.plugin.close, scene.sweep)

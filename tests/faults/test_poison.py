@@ -128,8 +128,8 @@ def test_i44_explain_says_how_often_it_failed_and_when_it_is_tried_again(world: 
     assert explained.decided == "hold: archived, held by retrying"
     [rule] = [rule for rule in explained.rules if rule.holds]
     assert rule.held_by == ("retrying",)
-    assert "its kill has failed 3 times, and is tried again at 2" in rule.because
-    assert "'sweep --approve'" in rule.because
+    assert "its kill failed 3 times in a row, and the next attempt is at 2" in rule.because
+    assert "sweep --approve'" in rule.because
 
 
 def test_i44_neither_a_hook_nor_a_sweep_shortens_the_wait_but_an_operator_who_names_it_does(

@@ -21,8 +21,8 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_status
+from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.registry import open_watcher
-from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
@@ -161,8 +161,8 @@ def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
     assert evidence["known_under"] < evidence["generation"] == report.registry["generation"]
     explanation = explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
-    assert f"(generation {evidence['known_under']} of what is read there, and this is generation" in because
-    assert f"held until {PROVEN_WHEN}; or it is idle for stranger_ttl (12h)" in because
+    assert f"(generation {evidence['known_under']}; this is registry generation" in because
+    assert f"Released when {PROVEN_WHEN}; or it has been idle for stranger_ttl (12h)" in because
     registry = read_status(world.plugin.reaper()).as_dict()["registry"]
     assert registry["generation"] == evidence["generation"]
     assert registry["changed_at"]
@@ -258,7 +258,7 @@ def test_rows_that_go_one_by_one_trip_the_breaker_before_the_first_is_confirmed(
     assert "'sweep --approve'" in told["released_when"]["breaker"]
     explanation = explain_session(world.plugin.reaper(), session_name(world.schema, ids[0]))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
-    assert "held until none of the 4 sessions that tripped it" in because
+    assert "Released when none of the 4 sessions that tripped it" in because
     assert "(0 so far)" in because
     status = read_status(world.plugin.reaper()).as_dict()
     assert status["breaker"]["clears_when"] == told["released_when"]["breaker"]
@@ -331,6 +331,6 @@ def test_a_session_of_a_registry_that_never_sweeps_goes_only_after_stranger_ttl(
     clock.seconds += 13 * HOUR
     assert {outcomes(report)[stranger] for report in sweeps(world, clock, 3)} == {"none"}
     told = world.entry(world.sweep(dry_run=True), stranger).as_json()
-    assert told["released_when"]["unproven"].endswith("and the registry has the workspace of another session")
+    assert told["released_when"]["unproven"].endswith("and the registry has a row for another session")
     world.workspaces(1)
     assert outcomes(sweeps(world, clock, 1)[0])[stranger] == "reaped"

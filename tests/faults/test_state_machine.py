@@ -258,7 +258,7 @@ class MachineLife(RuleBasedStateMachine):
 def _reasons(entry: SessionReport) -> tuple[tuple[str, frozenset[str]], ...]:
     """Each reason that the reaper found, with what protects the session from it."""
     held = entry.judgement.held if entry.judgement else ()
-    return tuple((one.reason.public, frozenset(by.value for by in one.by)) for one in held)
+    return tuple((one.reason.reported_as, frozenset(by.name for by in one.by)) for one in held)
 
 
 def _one(of: Sequence[T], which: int) -> T:

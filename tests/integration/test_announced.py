@@ -115,7 +115,7 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     assert explained["deadline"] == deadline
     assert explained["evidence"]["announced"] is not None
     [rule] = [rule for rule in explained["rules"] if rule["reason"] == "archived (tick)" or "announced" in rule["held_by"]]
-    assert f"goes at {deadline}" in rule["because"]
+    assert f"announced for {deadline}" in rule["because"]
     shown = world.cli("status").stdout
     assert f"{scene.name} (archived) goes in" in shown
     assert str(deadline) in shown

@@ -50,9 +50,8 @@ EVERYTHING = (*SESSIONS, *HELPERS, ACCIDENT, RESTORED)
 FACTS = "#{session_id} #{session_name} #{session_activity} #{session_attached} #{@workspace_owner} #{@reaper_keep}"
 
 PINNED_COUNTS_NO_MORE = """
-import workspace_reaper.policy.verdict as policy
-from workspace_reaper.policy.verdict import Protection
-policy._CHECKS = {**policy._CHECKS, Protection.PINNED: lambda reason, facts, rules: False}
+from workspace_reaper.policy import protections
+object.__setattr__(protections.PINNED, "holds", lambda case: False)
 from workspace_reaper.demo import run_demo
 raise SystemExit(run_demo())
 """

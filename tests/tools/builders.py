@@ -17,13 +17,14 @@ from workspace_reaper.model.reap import Intent, Outcome
 from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
 from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace, WorkspaceList
+from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.policy.verdict import Held, Judgement, Protection
+from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
 
@@ -223,9 +224,9 @@ def circumstances(
 
 def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none", **changes: Any) -> SessionReport:
     """The line of session ``$number`` in a report. What is held is held by a client."""
-    by = (Protection.ATTACHED,) if verdict is Verdict.HOLD else ()
-    held = () if verdict is Verdict.KEEP else (Held(Reason.ORPHAN, by),)
-    judgement = Judgement(verdict, Reason.ORPHAN if held else None, by, held)
+    by = (protections.ATTACHED,) if verdict is Verdict.HOLD else ()
+    held = () if verdict is Verdict.KEEP else (Held(rules.ORPHAN, by),)
+    judgement = Judgement(verdict, rules.ORPHAN if held else None, by, held)
     line = SessionReport(
         socket=SOCKET,
         session=f"ws_w{number}",

@@ -83,8 +83,5 @@ def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[frozenset[Ses
 
 def _may_be_approved(entry: SessionReport) -> bool:
     """Return whether something that an approval overrides holds the session back, and nothing else but what passes in time."""
-    from workspace_reaper.policy.verdict import Protection
-
-    approvable, passing = {Protection.BREAKER, Protection.RETRYING}, {Protection.UNCONFIRMED, Protection.BUDGET}
-    held_by = set(entry.judgement.protected_by) if entry.judgement else set()
-    return bool(held_by & approvable) and held_by <= approvable | passing
+    by = entry.judgement.protected_by if entry.judgement else ()
+    return any(one.passes_with_approval for one in by) and all(one.passes_with_approval or one.allows_approval for one in by)

@@ -78,7 +78,7 @@ def show_held(held: Sequence[SessionReport]) -> None:
             entry.session_id,
             printable(entry.workspace_id),
             entry.reason,
-            ", ".join(protection.value for protection in entry.judgement.protected_by) if entry.judgement else None,
+            ", ".join(protection.name for protection in entry.judgement.protected_by) if entry.judgement else None,
             seconds_text(entry.facts.age_seconds) if entry.facts else None,
             seconds_text(entry.facts.idle_seconds) if entry.facts else None,
             printable(entry.socket),
@@ -109,9 +109,9 @@ def show_sweep(report: SweepReport) -> None:
         for process in entry.aftermath.survivors if entry.aftermath else ():
             say(f"LEFT {entry.session}: process {process.pid} ({process.command}) is still running: {process.why}")
     if report.jumped:
-        from workspace_reaper.policy.idle import how_set
+        from workspace_reaper.policy.idle import describe_clock_step
 
-        say(f"CLOCK {how_set(report.jumped)}")
+        say(f"CLOCK {describe_clock_step(report.jumped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.")
     done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)

@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from workspace_reaper.ledger.tables import Base
 from workspace_reaper.model.reap import Outcome
-from workspace_reaper.model.verdict import Reason
+from workspace_reaper.model.verdict import ORPHAN_REASON
 
 _tables = Base.metadata.tables
 registry, workspace, testimony = _tables["registry"], _tables["workspace"], _tables["testimony"]
@@ -119,7 +119,7 @@ REAPED_SINCE = (
     .where(*_reaped_since, reap.c.workspace_id.in_(select(_asked.c.value)))
     .order_by(reap.c.concluded_at)
 )
-ORPHANS_SINCE = select(func.count()).where(*_reaped_since, reap.c.reason == Reason.ORPHAN.value)
+ORPHANS_SINCE = select(func.count()).where(*_reaped_since, reap.c.reason == ORPHAN_REASON)
 HISTORY = _told.order_by(reap.c.seq.desc()).limit(bindparam("limit"))
 FIND = _told.where(reap.c.reap_id == bindparam("reap_id"))
 

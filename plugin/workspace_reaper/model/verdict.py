@@ -1,4 +1,4 @@
-"""Reasons, verdicts, and the guarded kill with its results: frozen values."""
+"""The verdict, and the guarded kill with its results: frozen values."""
 
 from __future__ import annotations
 
@@ -8,24 +8,11 @@ from enum import Enum
 
 from workspace_reaper.model.session import SessionKey
 
-__all__ = ["Guard", "IdleClock", "KillResult", "KillResults", "Reason", "Verdict"]
+__all__ = ["ORPHAN_REASON", "Guard", "IdleClock", "KillResult", "KillResults", "Verdict"]
 
 
-class Reason(str, Enum):
-    """Why a session may go, in the order in which the reasons are tried."""
-
-    DELETED = "deleted"
-    ARCHIVED_BY_HOOK = "archived by hook"
-    WORKTREE_DELETED = "worktree-deleted"
-    ORPHAN = "orphan"
-    ARCHIVED = "archived"
-    IDLE = "idle"
-    DEAD = "dead"
-
-    @property
-    def public(self) -> str:
-        """The name in reports and in the ledger: both kinds of archived are ``archived``."""
-        return "archived" if self is Reason.ARCHIVED_BY_HOOK else self.value
+ORPHAN_REASON = "orphan"
+"""The reason of which ``max_orphans_per_hour`` limits the number of reaps."""
 
 
 class IdleClock(str, Enum):

@@ -9,12 +9,12 @@ from typing import Any
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState, StateChanges
-from workspace_reaper.model.verdict import Reason
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.idle import AgeClock
+from workspace_reaper.policy.protections import PROVEN_WHEN
+from workspace_reaper.policy.rules import ARCHIVED
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.last_report import read_report
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, iso
@@ -133,7 +133,7 @@ def _announced(state: LedgerState, entries: Sequence[Mapping[str, Any]], undo_wi
                     "socket": key.socket,
                     "session": entry.get("session") or key.session_id,
                     # Between two full sweeps only a hook announces, and only an archived workspace.
-                    "reason": entry.get("reason") or Reason.ARCHIVED.public,
+                    "reason": entry.get("reason") or ARCHIVED.reported_as,
                     "deadline": iso(times.moved(sighting.first_at) + undo_window),
                 }
             )

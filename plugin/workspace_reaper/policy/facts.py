@@ -30,6 +30,10 @@ class Thresholds:
     undo_window: float = 0.0
     idle_clocks: frozenset[IdleClock] = EVERY
 
+    def needed_confirmations(self, *, proven: bool) -> int:
+        """Return how many full sweeps must find no row: an unproven session is never reaped in the first one."""
+        return self.orphan_confirmations if proven else max(2, self.orphan_confirmations)
+
     @property
     def longest(self) -> float:
         """The greatest age that any rule asks for."""
@@ -152,6 +156,10 @@ class Facts:
             return None
         told = self.session.dead_since
         return self.dead_since if told is None else told
+
+    def deadline(self, thresholds: Thresholds) -> float | None:
+        """Return when an announced session is reaped (Unix seconds), or None if it was not announced."""
+        return None if self.announced_at is None else self.times.moved(self.announced_at) + thresholds.undo_window
 
     def since(self, moment: float) -> float:
         """Seconds that count from then (Unix seconds) until now; never below 0."""

@@ -16,7 +16,19 @@ from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.util.durations import render_duration
 
-__all__ = ["EVERY", "JUMP", "SHARE", "AgeClock", "Noticed", "SampleInterval", "advance", "how_set", "is_busy", "notice", "used"]
+__all__ = [
+    "EVERY",
+    "JUMP",
+    "SHARE",
+    "AgeClock",
+    "Noticed",
+    "SampleInterval",
+    "advance",
+    "describe_clock_step",
+    "is_busy",
+    "notice",
+    "used",
+]
 
 JUMP = 5.0
 
@@ -116,11 +128,11 @@ def _worth_keeping(lapses: Sequence[ClockSkew], now: float, keep: float) -> tupl
     return kept
 
 
-def how_set(jumped: float) -> str:
-    """The sentence about a wall clock that was set."""
-    way = "ahead" if jumped > 0 else "back"
-    length = render_duration(round(abs(jumped)))
-    return f"the wall clock was set {way} by {length}: nothing goes for being idle in the sweep that notices it"
+def describe_clock_step(seconds: float) -> str:
+    """Return the clause about a wall clock that was stepped by so much."""
+    way = "forward" if seconds > 0 else "back"
+    length = render_duration(round(abs(seconds)))
+    return f"the wall clock was stepped {way} by {length}, so this sweep reaps nothing for being idle"
 
 
 SHARE = 0.01

@@ -12,10 +12,11 @@ from workspace_reaper.model.process import Details, ProcessKey
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import KillResult, Reason
+from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.process_tree import SessionProcess
+from workspace_reaper.policy.rules import Rule
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.alarms import UnrecordedAlarms
 from workspace_reaper.sweep.last_report import LastReport
@@ -125,7 +126,7 @@ class ReapCandidate:
     entry: SessionReport
     key: SessionKey
     facts: Facts
-    reason: Reason
+    reason: Rule
     reap_id: str
     intent: Intent | None = None
     attempts: int = 0

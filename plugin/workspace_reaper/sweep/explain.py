@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Reason, Verdict
-from workspace_reaper.policy.breaker import clears_when
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.idle import how_set
-from workspace_reaper.policy.verdict import Held, Judgement, Protection, deadline
+from workspace_reaper.policy.protections import Case
+from workspace_reaper.policy.rules import RULES, Rule
+from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.report import SessionReport, SweepReport, evidence, iso, printable
-from workspace_reaper.util.durations import seconds_text
 
-__all__ = ["PROVEN_WHEN", "Explanation", "RuleExplanation", "explain", "explain_unmanaged", "released_when"]
+__all__ = ["Explanation", "RuleExplanation", "explain", "explain_unmanaged", "released_when"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,115 +58,25 @@ class Explanation:
         return {**self.entry, "facts": dict(self.facts), "rules": rules, "decided": self.decided, "unknown": unknown}
 
 
-def _not_proven(facts: Facts) -> str:
-    if facts.known_under is None:
-        return f"this registry has never known its workspace (generation {facts.generation} of what is read there)"
-    return (
-        "the registry that knew its workspace was another one"
-        f" (generation {facts.known_under} of what is read there, and this is generation {facts.generation})"
-    )
-
-
-_HELD: Mapping[Protection, Callable[[Facts, Thresholds], str]] = {
-    Protection.KEPT: lambda _facts, _rules: "it is kept (@reaper_keep is set; 'unkeep' takes it off)",
-    Protection.VETO: lambda facts, _rules: facts.veto or "a plugin vetoed it",
-    Protection.HOME: lambda _facts, _rules: "the reaper itself runs in it",
-    Protection.ATTACHED: lambda _facts, _rules: "a client is attached to it or to a peer in its group",
-    Protection.RUNNING: lambda _facts, _rules: "the host says that a process of this workspace runs",
-    Protection.PINNED: lambda _facts, _rules: "its workspace is pinned",
-    Protection.YOUNG: lambda facts, rules: (
-        f"it is {seconds_text(facts.age_seconds)} old, min_age is {seconds_text(rules.min_age)}"
-    ),
-    Protection.ACTIVE: lambda facts, rules: (
-        f"it is idle for {seconds_text(facts.idle_seconds)}, activity_grace is {seconds_text(rules.activity_grace)}"
-    ),
-    Protection.UNPROVEN: lambda facts, rules: (
-        f"{_not_proven(facts)}: it goes only when idle for stranger_ttl"
-        f" ({seconds_text(rules.stranger_ttl)}; it is {seconds_text(facts.idle_seconds)}) and while the registry recognises"
-        f" another session (it {'does' if facts.recognises_others else 'does not'})"
-    ),
-    Protection.BREAKER: lambda _facts, _rules: "the breaker is latched ('breaker' tells why, and what frees it)",
-    Protection.UNCONFIRMED: lambda facts, rules: (
-        f"{facts.confirmations} of {rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations)} full"
-        f" sweeps, at least {seconds_text(rules.confirmation_gap)} apart, have confirmed it"
-    ),
-    Protection.BUDGET: lambda _facts, _rules: "max_orphans_per_hour is used up",
-    Protection.GROUP: lambda _facts, _rules: (
-        "another session of its group stays, so killing it would end nothing: a group goes as a whole"
-    ),
-    Protection.UNDONE: lambda _facts, _rules: "an operator took its announcement back, and the cause has gone on ever since",
-    Protection.CLOCK: lambda facts, _rules: how_set(facts.times.jumped),
-    Protection.RETRYING: lambda facts, _rules: (
-        f"its kill has failed {facts.failures} times, and is tried again at {iso(facts.retry_at)} ('sweep --approve' asks"
-        " whether to try it now)"
-    ),
-    Protection.ANNOUNCED: lambda facts, rules: (
-        f"it is announced, and goes at {iso(deadline(facts, rules) or facts.now + rules.undo_window)} ('undo' takes that back)"
-    ),
-}
-
-
-def _row_says(flag: str, *, yes: bool) -> str:
-    return f"its row says {flag}" if yes else f"its row does not say {flag}"
-
-
-def _testimony(facts: Facts, said: WorkspaceEvent) -> str:
-    return f"a hook named it as {said.value}" if facts.testimony is said else f"no hook named it as {said.value}"
-
-
-def _died(facts: Facts, rules: Thresholds) -> str:
-    if facts.died_at is None:
-        return "a pane lives" if not facts.session.all_panes_dead else "all panes are dead; since when is not known yet"
-    return f"its last pane died {seconds_text(facts.since(facts.died_at))} ago, dead_ttl is {seconds_text(rules.dead_ttl)}"
-
-
-def _of_a_row(facts: Facts, text: str) -> str:
-    return text if facts.row is not None else f"{text}; without a row this does not count"
-
-
-_BECAUSE: Mapping[Reason, Callable[[Facts, Thresholds], str]] = {
-    Reason.DELETED: lambda facts, _rules: (
-        f"{_testimony(facts, WorkspaceEvent.DELETED)}; its row is {'gone' if facts.gone else 'there'}"
-    ),
-    Reason.ARCHIVED_BY_HOOK: lambda facts, _rules: (
-        f"{_testimony(facts, WorkspaceEvent.ARCHIVED)}; "
-        f"{_row_says('archived', yes=facts.row is not None and facts.row.archived)}"
-    ),
-    Reason.WORKTREE_DELETED: lambda facts, _rules: _row_says(
-        "that the worktree was deleted", yes=facts.row is not None and facts.row.worktree_deleted
-    ),
-    Reason.ORPHAN: lambda facts, _rules: (
-        "the registry has no such workspace" if facts.gone else "the registry knows its workspace"
-    ),
-    Reason.ARCHIVED: lambda facts, _rules: _row_says("archived", yes=facts.row is not None and facts.row.archived),
-    Reason.IDLE: lambda facts, rules: _of_a_row(
-        facts, f"it is idle for {seconds_text(facts.idle_seconds)}, idle_ttl is {seconds_text(rules.idle_ttl)}"
-    ),
-    Reason.DEAD: lambda facts, rules: _of_a_row(facts, _died(facts, rules)),
-}
-
-
-def _rule(
-    reason: Reason, facts: Facts, rules: Thresholds, held: Mapping[Reason, Held], released_when: Mapping[str, str]
+def _explain_rule(
+    rule: Rule, facts: Facts, thresholds: Thresholds, held: Mapping[Rule, Held], released_when: Mapping[str, str]
 ) -> RuleExplanation:
-    because = _BECAUSE[reason](facts, rules)
-    found = held.get(reason)
-    if found is None:
-        return RuleExplanation(reason.value, False, (), because)
-    protections = [_HELD[protection](facts, rules) for protection in found.by]
-    text = "; held: " + "; ".join(protections) if protections else ""
-    until = [released_when[protection] for protection in found.by if protection in released_when]
-    if until:
-        text += "; held until " + ", and until ".join(until)
-    return RuleExplanation(reason.value, True, tuple(protection.value for protection in found.by), because + text)
+    protected_by = held[rule].by if rule in held else ()
+    sentences = [rule.explain(facts, thresholds)]
+    for protection in protected_by:
+        sentences.append(f"held by {protection.name}: {protection.because(Case(rule, facts, thresholds))}")
+        if protection.name in released_when:
+            sentences.append(f"released when {released_when[protection.name]}")
+    because = " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences)
+    return RuleExplanation(rule.name, rule in held, tuple(one.name for one in protected_by), because)
 
 
 def _decided(judgement: Judgement) -> str:
     if judgement.verdict is Verdict.KEEP or judgement.reason is None:
         return "keep: no reason holds"
     if judgement.verdict is Verdict.REAP:
-        return f"reap: {judgement.reason.value}"
-    return f"hold: {judgement.reason.value}, held by {', '.join(protection.value for protection in judgement.protected_by)}"
+        return f"reap: {judgement.reason.name}"
+    return f"hold: {judgement.reason.name}, held by {', '.join(one.name for one in judgement.protected_by)}"
 
 
 def _session_facts(session: Session) -> dict[str, Any]:
@@ -233,7 +141,7 @@ def explain(
             "now": iso(facts.now),
         }
     )
-    lines = tuple(_rule(reason, facts, rules, held, entry.released_when or {}) for reason in Reason)
+    lines = tuple(_explain_rule(rule, facts, rules, held, entry.released_when or {}) for rule in RULES)
     return Explanation(entry.as_json(), told, lines, _decided(judgement))
 
 
@@ -253,39 +161,9 @@ def explain_unmanaged(session: Session, why: str) -> Explanation:
     return Explanation(entry, _session_facts(session), (), f"unmanaged: {why}; it is never touched")
 
 
-PROVEN_WHEN = "the registry has its workspace in a row again, or a host's hook names it"
-
-"""What proves that this registry has known a workspace."""
-
-
-def _proven(facts: Facts, rules: Thresholds, _breaker: BreakerState) -> str:
-    others = "" if facts.recognises_others else ", and the registry has the workspace of another session"
-    return f"{PROVEN_WHEN}; or it is idle for stranger_ttl ({seconds_text(rules.stranger_ttl)}){others}"
-
-
-def _freed(_facts: Facts, _rules: Thresholds, breaker: BreakerState) -> str:
-    return clears_when(breaker) or ""
-
-
-def _confirmed(facts: Facts, rules: Thresholds, _breaker: BreakerState) -> str:
-    # As for the verdict: a stranger never goes in the first sweep.
-    needed = rules.orphan_confirmations if facts.proven else max(2, rules.orphan_confirmations)
-    gap = seconds_text(rules.confirmation_gap)
-    return f"{needed} full sweeps, at least {gap} apart, have found no row ({facts.confirmations} so far)"
-
-
-def _in_time(_facts: Facts, _rules: Thresholds, _breaker: BreakerState) -> str:
-    return "fewer than max_orphans_per_hour orphans were reaped within the last hour"
-
-
-_BY: Mapping[Protection, Callable[[Facts, Thresholds, BreakerState], str]] = {
-    Protection.UNPROVEN: _proven,
-    Protection.BREAKER: _freed,
-    Protection.UNCONFIRMED: _confirmed,
-    Protection.BUDGET: _in_time,
-}
-
-
-def released_when(facts: Facts, rules: Thresholds, breaker: BreakerState, by: tuple[Protection, ...]) -> dict[str, str]:
-    """For each protection that holds an absence back, when it does so no longer, in words without an age."""
-    return {protection.value: _BY[protection](facts, rules, breaker) for protection in by if protection in _BY}
+def released_when(judgement: Judgement, facts: Facts, thresholds: Thresholds, breaker: BreakerState) -> dict[str, str]:
+    """Return when each protection that rests on an absent row ends, by name, in words that contain no age."""
+    if judgement.reason is None:
+        return {}
+    case = Case(judgement.reason, facts, thresholds)
+    return {one.name: one.released_when(case, breaker) for one in judgement.protected_by if one.released_when}

@@ -14,7 +14,7 @@ from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import UNDONE, CpuState, Finding, LedgerState
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.confirmations import Confirmations
@@ -23,7 +23,8 @@ from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import processes_by_session
 from workspace_reaper.policy.registry_identity import recognise
-from workspace_reaper.policy.verdict import deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
+from workspace_reaper.policy.rules import ORPHAN
+from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
@@ -111,7 +112,7 @@ class Judge:
                 key=session.key,
             )
             self._judge(entry, facts)
-            if entry.judgement and entry.judgement.reason is Reason.ORPHAN and entry.verdict is Verdict.REAP:
+            if entry.judgement and entry.judgement.reason is ORPHAN and entry.verdict is Verdict.REAP:
                 if not budget:
                     self._judge(entry, replace(facts, over_budget=True))
                 budget = max(0, budget - 1)
@@ -159,16 +160,16 @@ class Judge:
             if entry.key is None or entry.facts is None or entry.judgement is None:
                 continue
             is_waiting, was_announced = entry.key in waiting, Finding.ANNOUNCED in sightings.of(entry.key)
-            is_withdrawn = was_announced and not is_waiting and not is_condemned(entry.judgement)
+            is_withdrawn = was_announced and not is_waiting and not is_selected(entry.judgement)
             if is_waiting and not was_announced:
                 changes.made[entry.key] = self._now + self._thresholds.undo_window
                 self._judge(entry, replace(entry.facts, announced_at=self._now))
             elif is_withdrawn:
                 changes.withdrawn.add(entry.key)
                 self._judge(entry, replace(entry.facts, announced_at=None))
-            entry.deadline = deadline(entry.facts, self._thresholds) if is_waiting else None
+            entry.deadline = entry.facts.deadline(self._thresholds) if is_waiting else None
             sightings.set(entry.key, Finding.ANNOUNCED, holds=is_waiting or (was_announced and not is_withdrawn))
-            causes = {held.reason.public for held in entry.judgement.held}
+            causes = {held.reason.reported_as for held in entry.judgement.held}
             for cause, finding in UNDONE.items():
                 if cause not in causes:
                     sightings.set(entry.key, finding, holds=False)
@@ -178,7 +179,7 @@ class Judge:
         """Return when the session is reaped (Unix seconds), or None if that is in this sweep."""
         if entry.verdict is Verdict.REAP or entry.facts is None:
             return None
-        return deadline(entry.facts, self._thresholds) or self._now + self._thresholds.undo_window
+        return entry.facts.deadline(self._thresholds) or self._now + self._thresholds.undo_window
 
     def _judge(self, entry: SessionReport, facts: Facts) -> None:
         judgement = judge(facts, self._thresholds)
@@ -186,9 +187,9 @@ class Judge:
         entry.facts = facts
         entry.judgement = judgement
         entry.verdict = judgement.verdict
-        entry.reason = judgement.reason.public if judgement.reason else None
-        entry.protected_by = by[0].value if by else None
-        entry.released_when = released_when(facts, self._thresholds, self._builder.breaker, by) if by else None
+        entry.reason = judgement.reason.reported_as if judgement.reason else None
+        entry.protected_by = by[0].name if by else None
+        entry.released_when = released_when(judgement, facts, self._thresholds, self._builder.breaker) if by else None
 
 
 def hold_all(context: SweepContext, seen: Observation, unknown: Unknown) -> None:

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import KillResult, KillResults, Reason
+from workspace_reaper.model.verdict import KillResult, KillResults
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.prepare import prepare_batch
 from workspace_reaper.sweep.recheck import Recheck
@@ -73,7 +73,7 @@ class BatchKiller:
         with seconds.step("recheck"):
             started = perf_counter()
             only = [candidate.key.session_id for candidate in batch]
-            panes = any(candidate.reason is Reason.DEAD for candidate in batch)
+            panes = any(candidate.reason.needs_dead_panes for candidate in batch)
             listing = self._recheck.list_again(terminal, panes=panes, only=only)
             listing_seconds = perf_counter() - started
             guards = self._recheck.guards(listing, batch)

@@ -15,7 +15,6 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.idle import is_busy, used
 from workspace_reaper.policy.process_tree import SessionProcess, foreground, processes_by_session
-from workspace_reaper.policy.verdict import rests_on_idleness
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import evidence
@@ -38,7 +37,7 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
     must_be_idle = [
         candidate
         for candidate in candidates
-        if IdleClock.CPU in thresholds.idle_clocks and rests_on_idleness(candidate.reason, candidate.facts, thresholds)
+        if IdleClock.CPU in thresholds.idle_clocks and candidate.reason.rests_on_idleness(candidate.facts, thresholds)
     ]
     first = seen.table
     if must_be_idle and first is None:
@@ -101,7 +100,7 @@ def _intent(context: SweepContext, candidate: ReapCandidate) -> Intent:
         key=candidate.key,
         session=candidate.entry.session,
         workspace_id=candidate.entry.workspace_id,
-        reason=candidate.reason.public,
+        reason=candidate.reason.reported_as,
         evidence=evidence(candidate.facts),
         boot=context.dependencies.processes.boot,
         worktree=candidate.worktree,

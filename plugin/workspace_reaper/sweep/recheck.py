@@ -9,16 +9,16 @@ from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Guard, KillResult, Reason, Verdict
+from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.registry_identity import change_of_identity
-from workspace_reaper.policy.verdict import Judgement, Protection, guard, judge
+from workspace_reaper.policy.rules import DELETED
+from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import unlinked
 
-__all__ = ["Recheck", "list_again", "saved_by"]
+__all__ = ["Recheck", "list_again"]
 
 
 class Recheck:
@@ -74,7 +74,7 @@ class Recheck:
             return True
         session = candidate.entry.session
         self._context.add_unknown(Unknown(Source.SNAPSHOT, candidate.snapshot, candidate.key.socket, session))
-        if candidate.reason is Reason.DELETED:
+        if candidate.reason is DELETED:
             return True
         candidate.spare("snapshot")
         return False
@@ -88,7 +88,7 @@ class Recheck:
         facts = replace(facts, home=facts.home or candidate.facts.home)
         judgement = judge(facts, self._thresholds)
         if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
-            return guard(candidate.reason, facts, self._thresholds)
+            return candidate.reason.guard(facts, self._thresholds)
         candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
         return None
 
@@ -113,17 +113,6 @@ def list_again(
         for row in listing.unreadable:
             context.add_unknown(row)
     return listing
-
-
-def saved_by(reason: Reason, facts: Facts, judgement: Judgement) -> str | None:
-    """Return what protects the session from this reason, or None if the reason holds and nothing protects from it."""
-    for held in judgement.held:
-        if held.reason is reason:
-            return held.by[0].value if held.by else None
-    if facts.row is not None and reason in {Reason.IDLE, Reason.DEAD}:
-        # These reasons do not rest on the row: the session is in use again.
-        return Protection.ATTACHED.value if facts.session.is_attached else Protection.ACTIVE.value
-    return "workspace"
 
 
 def _conclude_missing(candidate: ReapCandidate, listing: Listing) -> None:

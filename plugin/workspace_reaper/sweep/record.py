@@ -11,9 +11,9 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import how_set
+from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
-from workspace_reaper.policy.verdict import is_condemned
+from workspace_reaper.policy.verdict import is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarms import AlarmLimits
 from workspace_reaper.sweep.context import SweepContext
@@ -79,7 +79,7 @@ def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
 def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
     events, before, after = [], builder.memory.breaker, builder.breaker
     if builder.times.jumped:
-        events.append(Event(now, "clock set", how_set(builder.times.jumped)))
+        events.append(Event(now, "clock set", describe_clock_step(builder.times.jumped)))
     changed = change_of_identity(builder.memory.registry, rows)
     if changed:
         events.append(Event(now, "registry changed", changed))
@@ -101,7 +101,7 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
         if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
         # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
-        is_alive = is_condemned(entry.judgement) and entry.outcome is not Outcome.REAPED
+        is_alive = is_selected(entry.judgement) and entry.outcome is not Outcome.REAPED
         sightings.set(entry.key, Finding.CONDEMNED, holds=is_alive)
         if entry.outcome is Outcome.FAILED:
             sightings.bump(entry.key, Finding.FAILED)

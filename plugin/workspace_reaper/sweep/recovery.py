@@ -8,8 +8,8 @@ from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapRes
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Reason
-from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy.verdict import still_selected
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation, shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
@@ -75,7 +75,7 @@ def _clean_up(
     boot = processes.boot
     cleanups = {intent.reap_id: ProcessCleanup() for intent in gone}
     known = [intent for intent in gone if intent.processes and boot and intent.boot == boot]
-    selected = {one.reap_id: one for one in known if _is_still_selected(one, rows.found.get(one.workspace_id))}
+    selected = {one.reap_id: one for one in known if still_selected(one.reason, rows.found.get(one.workspace_id))}
     if selected:
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
@@ -86,12 +86,6 @@ def _clean_up(
         if intent.reap_id not in selected:
             cleanups[intent.reap_id] = _left_alone(context, intent)
     return cleanups
-
-
-def _is_still_selected(intent: Intent, row: Workspace | None) -> bool:
-    if row is None or row.deleted:
-        return intent.reason in (Reason.DELETED.public, Reason.ORPHAN.public)
-    return row.worktree_deleted or (row.archived and intent.reason == Reason.ARCHIVED.public)
 
 
 def _leftovers(intent: Intent) -> LeftoverProcesses:

@@ -11,11 +11,13 @@ from tests.tools.builders import NOW, entry, session_key
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.operations.canary.diagnosis import CanaryFailed, is_waiting, steps_text, why_not_reaped
 from workspace_reaper.operations.canary.isolation import CanaryProcesses, new_token
 from workspace_reaper.operations.canary.schedule import due_in
-from workspace_reaper.policy.verdict import Judgement, Protection
+from workspace_reaper.policy import protections, rules
+from workspace_reaper.policy.protections import Protection
+from workspace_reaper.policy.verdict import Judgement
 from workspace_reaper.registry.schemas.vibe_kanban import VIBE_KANBAN
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
@@ -106,22 +108,22 @@ def test_no_other_process_is_signalled() -> None:
 
 
 def held(*by: Protection) -> SessionReport:
-    return entry(1, Verdict.HOLD, protected_by=by[0].value, judgement=Judgement(Verdict.HOLD, Reason.ORPHAN, by))
+    return entry(1, Verdict.HOLD, protected_by=by[0].name, judgement=Judgement(Verdict.HOLD, rules.ORPHAN, by))
 
 
 @pytest.mark.parametrize(
     ("line", "waits"),
     [
-        (held(Protection.UNCONFIRMED), True),
-        (held(Protection.ACTIVE, Protection.UNCONFIRMED), True),
-        (held(Protection.CLOCK), True),
-        (held(Protection.UNCONFIRMED, Protection.BREAKER), False),
-        (held(Protection.KEPT), False),
+        (held(protections.UNCONFIRMED), True),
+        (held(protections.ACTIVE, protections.UNCONFIRMED), True),
+        (held(protections.CLOCK), True),
+        (held(protections.UNCONFIRMED, protections.BREAKER), False),
+        (held(protections.KEPT), False),
         (entry(1, outcome="spared", protected_by="active"), True),
         (entry(1, outcome="spared", protected_by="gone"), False),
         (entry(1, outcome="reaped"), False),
         (entry(1, Verdict.HOLD, protected_by="unknown", judgement=None), False),
-        (entry(1, Verdict.HOLD, protected_by="processes", judgement=Judgement(Verdict.REAP, Reason.ORPHAN)), False),
+        (entry(1, Verdict.HOLD, protected_by="processes", judgement=Judgement(Verdict.REAP, rules.ORPHAN)), False),
     ],
 )
 def test_what_only_time_takes_away_is_waited_for(line: SessionReport, waits: bool) -> None:
@@ -133,8 +135,8 @@ def test_what_only_time_takes_away_is_waited_for(line: SessionReport, waits: boo
     [
         (None, "did not find the session (it is locked)", "show-hooks"),
         (entry(1, Verdict.KEEP), "which never existed", "database_url"),
-        (held(Protection.KEPT), "held by: kept (it is locked)", "@reaper_keep"),
-        (held(Protection.BREAKER), "held by: breaker", "report it"),
+        (held(protections.KEPT), "held by: kept (it is locked)", "@reaper_keep"),
+        (held(protections.BREAKER), "held by: breaker", "report it"),
         (
             entry(1, outcome="spared", protected_by="registry"),
             "selected as orphan, and the outcome is spared: registry (it is locked)",

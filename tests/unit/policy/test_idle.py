@@ -25,11 +25,11 @@ from workspace_reaper.model.state import (
     Finding,
     LedgerState,
 )
-from workspace_reaper.model.verdict import IdleClock, Reason, Verdict
-from workspace_reaper.policy import idle
+from workspace_reaper.model.verdict import IdleClock, Verdict
+from workspace_reaper.policy import idle, protections, rules
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.idle import EVERY, AgeClock, how_set, notice
-from workspace_reaper.policy.verdict import Protection, guard, judge
+from workspace_reaper.policy.idle import EVERY, AgeClock, describe_clock_step, notice
+from workspace_reaper.policy.verdict import judge
 from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.sweep.explain import explain
 from workspace_reaper.sweep.report import SessionReport, SweepReport, evidence
@@ -222,8 +222,8 @@ def test_the_last_second_of_the_guard_is_the_last_that_leaves_it_idle(steps: lis
 
 
 def test_the_sentence_tells_the_way() -> None:
-    assert how_set(28_800.2).startswith("the wall clock was set ahead by 8h: ")
-    assert how_set(-90).startswith("the wall clock was set back by 1m30s: ")
+    assert describe_clock_step(28_800.2).startswith("the wall clock was stepped forward by 8h, ")
+    assert describe_clock_step(-90).startswith("the wall clock was stepped back by 1m30s, ")
 
 
 # What the policy makes of it
@@ -261,14 +261,14 @@ def test_every_age_leaves_sleep_out(of: Facts, then: Verdict) -> None:
 def test_an_archived_one_shows_activity_for_as_long_as_the_machine_was_awake() -> None:
     of = replace(facts(row(archived=True), session=session(idle=0)), archived_since=NOW - 25.0 * HOUR)
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
-    assert judge(replace(of, times=ASLEEP), DEFAULTS).protected_by == (Protection.ACTIVE,)
+    assert judge(replace(of, times=ASLEEP), DEFAULTS).protected_by == (protections.ACTIVE,)
 
 
 def test_i35_a_session_of_seconds_is_not_as_old_as_the_clock_went_ahead() -> None:
     orphan = facts(proven=True, confirmations=2, session=session(age=7 * HOUR, idle=7 * HOUR))
     told = replace(orphan, times=AgeClock(lapses=(ClockSkew(NOW - 30.0, 7.0 * HOUR),)))
     assert told.age_seconds == 30
-    assert judge(told, DEFAULTS).protected_by[0] is Protection.YOUNG
+    assert judge(told, DEFAULTS).protected_by[0] is protections.YOUNG
 
 
 def test_who_was_told_has_the_window_awake() -> None:
@@ -276,17 +276,17 @@ def test_who_was_told_has_the_window_awake() -> None:
     told = replace(quiet(100), announced_at=NOW - 3600.0)
     assert judge(told, rules).verdict is Verdict.REAP
     asleep = replace(told, times=AgeClock(lapses=(ClockSkew(NOW - 10.0, 3500.0),)))
-    assert judge(asleep, rules).protected_by == (Protection.ANNOUNCED,)
+    assert judge(asleep, rules).protected_by == (protections.ANNOUNCED,)
 
 
 @pytest.mark.parametrize("jumped", [28_800.0, -28_800.0])
 def test_a_sweep_that_notices_a_set_clock_holds_what_rests_on_idleness(jumped: float) -> None:
     held = replace(quiet(100), times=AgeClock(jumped=jumped))
     judgement = judge(held, DEFAULTS)
-    assert (judgement.verdict, judgement.protected_by) == (Verdict.HOLD, (Protection.CLOCK,))
+    assert (judgement.verdict, judgement.protected_by) == (Verdict.HOLD, (protections.CLOCK,))
     line = SessionReport("/s", "n", "$1", "w1", judgement.verdict, facts=held, judgement=judgement)
     rule = next(rule for rule in explain(line, DEFAULTS).rules if rule.reason == "idle")
-    assert how_set(jumped) in rule.because
+    assert describe_clock_step(jumped) in rule.because
 
 
 def test_a_clock_that_was_set_holds_nothing_that_does_not_rest_on_idleness() -> None:
@@ -297,9 +297,9 @@ def test_a_clock_that_was_set_holds_nothing_that_does_not_rest_on_idleness() -> 
 
 
 def test_the_guard_goes_along() -> None:
-    asked = guard(Reason.IDLE, quiet(100, times=ASLEEP), DEFAULTS)
+    asked = rules.IDLE.guard(quiet(100, times=ASLEEP), DEFAULTS)
     assert asked.quiet_since == NOW - 48 * HOUR - 47 * HOUR
-    assert guard(Reason.IDLE, quiet(100, times=AgeClock(lapses=(BOOT,))), DEFAULTS).quiet_since == 0
+    assert rules.IDLE.guard(quiet(100, times=AgeClock(lapses=(BOOT,))), DEFAULTS).quiet_since == 0
 
 
 # The idle clocks, one by one
@@ -357,8 +357,8 @@ def test_without_the_clock_of_output_the_guard_asks_for_none() -> None:
     """Or a session that writes all the time were condemned in each sweep, and spared by tmux in each."""
     of = replace(CONDEMNED, times=on(IdleClock.INPUT, IdleClock.CPU))
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
-    assert guard(Reason.IDLE, of, DEFAULTS).quiet_since is None
-    assert guard(Reason.IDLE, replace(of, times=AgeClock()), DEFAULTS).quiet_since is not None
+    assert rules.IDLE.guard(of, DEFAULTS).quiet_since is None
+    assert rules.IDLE.guard(replace(of, times=AgeClock()), DEFAULTS).quiet_since is not None
 
 
 CONDEMNED = facts(row(), session=session(idle=1))

@@ -15,11 +15,12 @@ from tests.tools.oracle import opinion, passes, terms
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Owner, Pane, Session, SessionKey, Window
 from workspace_reaper.model.state import ClockSkew
-from workspace_reaper.model.verdict import IdleClock, Reason, Verdict
+from workspace_reaper.model.verdict import IdleClock, Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
-from workspace_reaper.policy.verdict import guard, judge
+from workspace_reaper.policy.rules import RULES, Rule
+from workspace_reaper.policy.verdict import judge
 
 pytestmark = pytest.mark.once
 
@@ -154,17 +155,17 @@ def test_the_policy_and_the_oracle_agree(dice: Dice) -> None:
     judgement, second = judge(facts, rules), opinion(facts, rules)
     event(f"{second.verdict} {second.reason}")
     assert judgement.verdict.value == second.verdict
-    assert (judgement.reason.value if judgement.reason else None) == second.reason
-    assert {by.value for by in judgement.protected_by} == second.protected_by
-    assert [(held.reason.value, {by.value for by in held.by}) for held in judgement.held] == list(second.holding)
+    assert (judgement.reason.name if judgement.reason else None) == second.reason
+    assert {by.name for by in judgement.protected_by} == second.protected_by
+    assert [(held.reason.name, {by.name for by in held.by}) for held in judgement.held] == list(second.holding)
 
 
 @property_settings(500)
-@given(st.sampled_from(Reason), THROWS)
-def test_the_guard_and_the_oracle_agree(reason: Reason, dice: Dice) -> None:
+@given(st.sampled_from(RULES), THROWS)
+def test_the_guard_and_the_oracle_agree(reason: Rule, dice: Dice) -> None:
     facts, rules = some_facts(dice), some_rules(dice)
     rules = replace(rules, idle_ttl=max(1, rules.idle_ttl))
-    assert guard(reason, facts, rules) == terms(reason.value, facts, rules)
+    assert reason.guard(facts, rules) == terms(reason.name, facts, rules)
 
 
 def meanwhile(dice: Dice, before: Session) -> Session:
@@ -193,8 +194,8 @@ def test_what_the_guard_lets_die_the_policy_condemns(dice: Dice) -> None:
     judgement = judge(facts, rules)
     if judgement.verdict is not Verdict.REAP or judgement.reason is None:
         return
-    event(judgement.reason.value)
-    asked = guard(judgement.reason, facts, rules)
+    event(judgement.reason.name)
+    asked = judgement.reason.guard(facts, rules)
     assert passes(asked, facts.session)
     later = meanwhile(dice, facts.session)
     if passes(asked, later):

@@ -10,28 +10,25 @@ import pytest
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Window
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
-from workspace_reaper.policy.verdict import (
-    ALWAYS,
-    ANNOUNCED,
-    PROTECTIONS,
-    Protection,
-    guard,
-    is_condemned,
-    is_to_be_announced,
-    judge,
-)
+from workspace_reaper.policy.protections import ALWAYS, Protection
+from workspace_reaper.policy.rules import RULES, Rule
+from workspace_reaper.policy.verdict import is_selected, is_to_be_announced, judge
 
-DELETED = Reason.DELETED
-BY_HOOK = Reason.ARCHIVED_BY_HOOK
-WORKTREE = Reason.WORKTREE_DELETED
-ORPHAN = Reason.ORPHAN
-ARCHIVED = Reason.ARCHIVED
-IDLE = Reason.IDLE
-DEAD = Reason.DEAD
+ANNOUNCED = [rule for rule in RULES if protections.ANNOUNCED in rule.protections]
+BY_NAME: dict[str, Protection] = {one.name: one for rule in RULES for one in (*ALWAYS, *rule.protections, protections.RETRYING)}
+
+DELETED = rules.DELETED
+BY_HOOK = rules.ARCHIVED_BY_HOOK
+WORKTREE = rules.WORKTREE_DELETED
+ORPHAN = rules.ORPHAN
+ARCHIVED = rules.ARCHIVED
+IDLE = rules.IDLE
+DEAD = rules.DEAD
 
 PROTECTS = {
     DELETED: "kept veto home group",
@@ -58,7 +55,7 @@ CONDEMNED = {
 """For each reason, a session of which only that holds (archived by hook is also archived), and nothing protects."""
 
 
-def decided(facts: Facts, rules: Thresholds = DEFAULTS) -> tuple[Verdict, Reason | None]:
+def decided(facts: Facts, rules: Thresholds = DEFAULTS) -> tuple[Verdict, Rule | None]:
     judgement = judge(facts, rules)
     return judgement.verdict, judgement.reason
 
@@ -102,45 +99,45 @@ CIRCUMSTANCES = {
 }
 
 CELLS = [
-    pytest.param(reason, name, name in [*PROTECTS[reason].split(), "retrying"], id=f"{reason.value}-{name}")
-    for reason in Reason
+    pytest.param(reason, name, name in [*PROTECTS[reason].split(), "retrying"], id=f"{reason.name}-{name}")
+    for reason in RULES
     for name in CIRCUMSTANCES
     if (reason, name) != (IDLE, "active")  # of an active session it does not even hold: see the boundaries
 ]
 
 
-@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
-def test_each_reason_condemns_where_nothing_protects(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", RULES, ids=lambda reason: reason.name)
+def test_each_reason_condemns_where_nothing_protects(reason: Rule) -> None:
     judgement = judge(CONDEMNED[reason], DEFAULTS)
     assert (judgement.verdict, judgement.reason, judgement.protected_by) == (Verdict.REAP, reason, ())
     assert judgement.held[0].reason is reason
 
 
 @pytest.mark.parametrize(("reason", "name", "protects"), CELLS)
-def test_each_cell_of_the_table(reason: Reason, name: str, protects: bool) -> None:
+def test_each_cell_of_the_table(reason: Rule, name: str, protects: bool) -> None:
     rules = replace(DEFAULTS, undo_window=600) if name == "announced" else DEFAULTS
     judgement = judge(CIRCUMSTANCES[name](CONDEMNED[reason]), rules)
     if protects:
         assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, reason)
-        assert judgement.protected_by == (Protection(name),)
+        assert judgement.protected_by == (BY_NAME[name],)
     else:
         assert (judgement.verdict, judgement.reason) == (Verdict.REAP, reason)
 
 
 def test_the_published_table_is_this_one() -> None:
-    assert tuple(PROTECTIONS) == tuple(Reason)
-    for reason in Reason:
-        assert {check.value for check in ALWAYS + PROTECTIONS[reason]} == set(PROTECTS[reason].split())
+    assert tuple(PROTECTS) == RULES
+    for reason in RULES:
+        assert {check.name for check in ALWAYS + reason.protections} == set(PROTECTS[reason].split())
 
 
 @pytest.mark.parametrize(
     "client", [{"attached": 1}, {"has_client": True}, {"group_has_client": True}], ids=["watching", "suspended", "group peer"]
 )
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not DELETED], ids=lambda reason: reason.value)
-def test_a_client_of_any_kind_counts_as_attached(reason: Reason, client: dict[str, object]) -> None:
+@pytest.mark.parametrize("reason", [reason for reason in RULES if reason is not DELETED], ids=lambda reason: reason.name)
+def test_a_client_of_any_kind_counts_as_attached(reason: Rule, client: dict[str, object]) -> None:
     judgement = judge(of_session(CONDEMNED[reason], **client), DEFAULTS)
     assert judgement.verdict is Verdict.HOLD
-    assert judgement.protected_by == (Protection.ATTACHED,)
+    assert judgement.protected_by == (protections.ATTACHED,)
 
 
 @pytest.mark.parametrize("name", ["kept", "veto", "home"])
@@ -153,13 +150,13 @@ def test_what_always_spares_does_so_when_every_reason_holds(name: str) -> None:
     judgement = judge(CIRCUMSTANCES[name](everything), DEFAULTS)
     assert judgement.verdict is Verdict.HOLD
     assert [held.reason for held in judgement.held] == [BY_HOOK, WORKTREE, ARCHIVED, IDLE, DEAD]
-    assert all(Protection(name) in held.by for held in judgement.held)
+    assert all(BY_NAME[name] in held.by for held in judgement.held)
 
 
 def test_all_that_protects_is_told() -> None:
     orphan = facts(session=session(age=60, idle=5, attached=2, kept=True), latched=True, over_budget=True)
     judgement = judge(orphan, DEFAULTS)
-    assert [by.value for by in judgement.protected_by] == [
+    assert [by.name for by in judgement.protected_by] == [
         "kept",
         "attached",
         "young",
@@ -245,7 +242,7 @@ BOUNDARIES = {
 @pytest.mark.parametrize(("of", "expected"), BOUNDARIES.values(), ids=BOUNDARIES.keys())
 def test_each_threshold_on_both_sides(of: Facts, expected: str) -> None:
     verdict, reason = decided(of)
-    assert " ".join([verdict.value, *([reason.value] if reason else [])]) == expected
+    assert " ".join([verdict.value, *([reason.name] if reason else [])]) == expected
 
 
 @pytest.mark.parametrize(
@@ -363,19 +360,19 @@ ORDER = {
 
 
 @pytest.mark.parametrize(("of", "reason"), ORDER.values(), ids=ORDER.keys())
-def test_the_first_reason_that_is_not_held_decides(of: Facts, reason: Reason) -> None:
+def test_the_first_reason_that_is_not_held_decides(of: Facts, reason: Rule) -> None:
     assert decided(of) == (Verdict.REAP, reason)
 
 
 def test_where_all_are_held_the_first_is_told() -> None:
     judgement = judge(of_session(of_row(CONDEMNED[WORKTREE], archived=True), attached=1), DEFAULTS)
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, WORKTREE)
-    assert judgement.protected_by == (Protection.ATTACHED,)
+    assert judgement.protected_by == (protections.ATTACHED,)
     assert [held.reason for held in judgement.held] == [WORKTREE, ARCHIVED]
 
 
 def test_both_kinds_of_archived_have_one_public_name() -> None:
-    assert [reason.public for reason in Reason] == [
+    assert [reason.reported_as for reason in RULES] == [
         "deleted",
         "archived",
         "worktree-deleted",
@@ -404,9 +401,9 @@ GUARDS = {
 
 @pytest.mark.parametrize(("reason", "of", "expected"), GUARDS.values(), ids=GUARDS.keys())
 def test_the_guard_carries_the_terms_of_its_reason(
-    reason: Reason, of: Facts, expected: tuple[bool, bool, int | None, bool]
+    reason: Rule, of: Facts, expected: tuple[bool, bool, int | None, bool]
 ) -> None:
-    asked = guard(reason, of, DEFAULTS)
+    asked = reason.guard(of, DEFAULTS)
     assert asked.key == of.session.key
     assert asked.activity == (of.session.activity if expected[0] else None)
     assert (asked.unattached, asked.quiet_since, asked.all_panes_dead) == expected[1:]
@@ -414,28 +411,28 @@ def test_the_guard_carries_the_terms_of_its_reason(
 
 def test_a_stranger_is_guarded_by_the_longer_of_both_limits() -> None:
     rules = replace(DEFAULTS, stranger_ttl=10, activity_grace=60)
-    assert guard(ORPHAN, stranger(13 * HOUR), rules).quiet_since == NOW - 60
+    assert ORPHAN.guard(stranger(13 * HOUR), rules).quiet_since == NOW - 60
 
 
-@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
+@pytest.mark.parametrize("reason", ANNOUNCED, ids=lambda reason: reason.name)
 @pytest.mark.parametrize(
     ("told", "verdict"),
     [(None, Verdict.HOLD), (0, Verdict.HOLD), (599, Verdict.HOLD), (600, Verdict.REAP), (601, Verdict.REAP)],
     ids=["not told", "just told", "a second before the deadline", "at the deadline", "after it"],
 )
-def test_what_is_announced_goes_at_its_deadline(reason: Reason, told: int | None, verdict: Verdict) -> None:
+def test_what_is_announced_goes_at_its_deadline(reason: Rule, told: int | None, verdict: Verdict) -> None:
     announced_at = None if told is None else NOW - told
     judgement = judge(replace(CONDEMNED[reason], announced_at=announced_at), replace(DEFAULTS, undo_window=600))
     assert judgement.verdict is verdict
     assert is_to_be_announced(judgement) is (verdict is Verdict.HOLD)
 
 
-@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
-def test_what_waits_for_the_next_try_of_its_kill_is_condemned_all_the_same(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", RULES, ids=lambda reason: reason.name)
+def test_what_waits_for_the_next_try_of_its_kill_is_selected_all_the_same(reason: Rule) -> None:
     waits = CIRCUMSTANCES["retrying"](CONDEMNED[reason])
-    assert is_condemned(judge(CONDEMNED[reason], DEFAULTS))
-    assert is_condemned(judge(waits, DEFAULTS))
-    assert not is_condemned(judge(of_session(waits, kept=True), DEFAULTS))
+    assert is_selected(judge(CONDEMNED[reason], DEFAULTS))
+    assert is_selected(judge(waits, DEFAULTS))
+    assert not is_selected(judge(of_session(waits, kept=True), DEFAULTS))
     assert judge(replace(waits, retry_at=NOW), DEFAULTS).verdict is Verdict.REAP
 
 
@@ -453,7 +450,7 @@ def test_a_session_whose_processes_computed_within_the_limit_is_not_idle() -> No
     assert judge(replace(CONDEMNED[IDLE], busy_at=NOW - 48 * HOUR), DEFAULTS).verdict is Verdict.KEEP
 
 
-@pytest.mark.parametrize("reason", sorted(ANNOUNCED), ids=lambda reason: reason.value)
-def test_what_was_undone_of_another_cause_protects_nothing(reason: Reason) -> None:
-    others = frozenset({"archived", "idle"} - {reason.public})
+@pytest.mark.parametrize("reason", ANNOUNCED, ids=lambda reason: reason.name)
+def test_what_was_undone_of_another_cause_protects_nothing(reason: Rule) -> None:
+    others = frozenset({"archived", "idle"} - {reason.reported_as})
     assert judge(replace(CONDEMNED[reason], undone=others), DEFAULTS).verdict is Verdict.REAP

@@ -43,11 +43,12 @@ from workspace_reaper.model.state import (
     StateChanges,
 )
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Reason, Verdict
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.verdict import Held, Judgement, Protection
+from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.alarms import AlarmLimits
 from workspace_reaper.sweep.confirm import confirm
 from workspace_reaper.sweep.observe import Observation
@@ -317,7 +318,7 @@ def concluded(before: LedgerState, *entries: Any, unknown: tuple[Unknown, ...] =
 
 
 @pytest.mark.parametrize("outcome", ["none", "spared", "failed"])
-def test_what_is_condemned_and_lives_is_remembered(outcome: str) -> None:
+def test_what_is_selected_and_lives_is_remembered(outcome: str) -> None:
     changes = concluded(memory(), entry(1, outcome=outcome))
     assert changes.sightings[KEY, Finding.CONDEMNED] == Confirmation(NOW, NOW)
     assert ((KEY, Finding.FAILED) in changes.sightings) is (outcome == "failed")
@@ -345,7 +346,7 @@ def test_failures_are_counted_while_they_come_in_a_row() -> None:
     assert concluded(before, entry(1, Verdict.KEEP)).forgotten == {(KEY, Finding.FAILED)}
 
 
-WAITS = Judgement(Verdict.HOLD, Reason.ORPHAN, (Protection.RETRYING,), (Held(Reason.ORPHAN, (Protection.RETRYING,)),))
+WAITS = Judgement(Verdict.HOLD, rules.ORPHAN, (protections.RETRYING,), (Held(rules.ORPHAN, (protections.RETRYING,)),))
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def test_while_no_kill_is_tried_it_stays_condemned_and_failed(after: Any) -> Non
     assert changes.alarms.keys() == {"overdue", "kill-failing"}
 
 
-def test_what_is_condemned_where_no_process_can_be_seen_is_dated() -> None:
+def test_what_is_selected_where_no_process_can_be_seen_is_dated() -> None:
     changes = concluded(memory(), entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement))
     assert changes.sightings == {(KEY, Finding.CONDEMNED): Confirmation(NOW, NOW)}
 

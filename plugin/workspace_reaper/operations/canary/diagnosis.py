@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.policy.verdict import Protection
+from workspace_reaper.policy.protections import ACTIVE, KEPT
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["CanaryFailed", "is_waiting", "steps_text", "why_not_reaped"]
 
-_WAITING = frozenset({Protection.UNCONFIRMED, Protection.ACTIVE, Protection.YOUNG, Protection.CLOCK})
-"""Protections that end by themselves."""
-
 _NOTHING_IS_REAPED = "fix this: until then nothing is reaped"
 
 _TO_DO = {
-    Protection.KEPT.value: "@reaper_keep is set for all sessions of this server; unset it: tmux set-option -gu @reaper_keep",
+    KEPT.name: "@reaper_keep is set for all sessions of this server; unset it: tmux set-option -gu @reaper_keep",
     "snapshot": "fix this, or set snapshots = false",
     "registry": _NOTHING_IS_REAPED,
     "ledger": _NOTHING_IS_REAPED,
@@ -41,11 +38,11 @@ class CanaryFailed(ReaperError):
 def is_waiting(entry: SessionReport) -> bool:
     """Return whether only protections that end by themselves hold the session."""
     if entry.outcome is Outcome.SPARED:
-        return entry.protected_by == Protection.ACTIVE.value
+        return entry.protected_by == ACTIVE.name
     held = entry.judgement.protected_by if entry.judgement is not None else ()
     # A session is also held, without a judgement of that, because something could not be read.
-    is_judged = bool(held) and entry.protected_by == held[0].value
-    return entry.verdict is Verdict.HOLD and is_judged and _WAITING.issuperset(held)
+    is_judged = bool(held) and entry.protected_by == held[0].name
+    return entry.verdict is Verdict.HOLD and is_judged and all(one.passes_with_time for one in held)
 
 
 def why_not_reaped(report: SweepReport, entry: SessionReport | None) -> CanaryFailed | None:

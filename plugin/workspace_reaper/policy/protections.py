@@ -1,0 +1,224 @@
+"""What protects a session although a rule applies to it: one object for each protection.
+
+To add a protection, define it here and name it in the rules that it protects from. Reports, ``explain`` and the documentation
+are rendered from these objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from workspace_reaper.model.state import BreakerState
+from workspace_reaper.policy.breaker import clears_when
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.idle import describe_clock_step
+from workspace_reaper.util.durations import seconds_text
+from workspace_reaper.util.time import iso
+
+if TYPE_CHECKING:
+    from workspace_reaper.policy.rules import Rule
+
+__all__ = ["ALWAYS", "PROVEN_WHEN", "Case", "Protection"]
+
+
+class Case(NamedTuple):
+    """One session under one rule."""
+
+    rule: Rule
+    facts: Facts
+    limits: Thresholds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Protection:
+    """A protection from one or more rules.
+
+    Attributes:
+        name: Its name in ``protected_by``.
+        meaning: What protects, as a clause about the session ("it").
+        holds: Whether it protects this session from this rule.
+        detail: The meaning with the values of this session, where that says more.
+        released_when: When it ends, in words that do not change with each second. For what rests on an absent row.
+        passes_with_approval: ``sweep --approve`` overrides it.
+        allows_approval: A session may be approved while this protects it too. The protection stays in force.
+        passes_with_time: It ends by itself within minutes.
+    """
+
+    name: str
+    meaning: str
+    holds: Callable[[Case], bool]
+    detail: Callable[[Case], str] | None = None
+    released_when: Callable[[Case, BreakerState], str] | None = None
+    passes_with_approval: bool = False
+    allows_approval: bool = False
+    passes_with_time: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def because(self, case: Case) -> str:
+        """Return why the session is protected, as a clause."""
+        return self.detail(case) if self.detail else self.meaning
+
+
+KEPT = Protection(
+    "kept",
+    "it is kept: its option @reaper_keep is set ('workspace-reaper unkeep' removes it)",
+    holds=lambda case: case.facts.session.kept,
+)
+VETO = Protection(
+    "veto",
+    "another plugin of the host vetoed the reap",
+    holds=lambda case: case.facts.veto is not None,
+    detail=lambda case: str(case.facts.veto),
+)
+HOME = Protection("home", "the reaper itself runs in it", holds=lambda case: case.facts.home)
+GROUP = Protection(
+    "group",
+    "another session of its group is not reaped, and a group is reaped as a whole or not at all",
+    holds=lambda case: case.facts.shared,
+)
+ATTACHED = Protection(
+    "attached",
+    "a client is attached to it or to another session of its group",
+    holds=lambda case: case.facts.session.is_attached,
+)
+RUNNING = Protection(
+    "running",
+    "the host reports that a process of the workspace is running",
+    holds=lambda case: case.facts.row is not None and case.facts.row.running,
+)
+PINNED = Protection(
+    "pinned", "the workspace is pinned", holds=lambda case: case.facts.row is not None and case.facts.row.pinned
+)
+YOUNG = Protection(
+    "young",
+    "it was created less than min_age ago",
+    holds=lambda case: case.facts.age_seconds < case.limits.min_age,
+    detail=lambda case: (
+        f"it was created {seconds_text(case.facts.age_seconds)} ago, and min_age is {seconds_text(case.limits.min_age)}"
+    ),
+    passes_with_time=True,
+)
+
+
+def _rests_on_idleness(case: Case) -> bool:
+    return case.rule.rests_on_idleness(case.facts, case.limits)
+
+
+def _idle_for(case: Case) -> str:
+    return f"it has been idle for {seconds_text(case.facts.idle_seconds)}"
+
+
+ACTIVE = Protection(
+    "active",
+    "it has been idle for less than activity_grace",
+    holds=lambda case: case.facts.idle_seconds < case.limits.activity_grace and _rests_on_idleness(case),
+    detail=lambda case: f"{_idle_for(case)}, and activity_grace is {seconds_text(case.limits.activity_grace)}",
+    passes_with_time=True,
+)
+CLOCK = Protection(
+    "clock",
+    "the wall clock was stepped since the last full sweep, so its idle time is unknown",
+    holds=lambda case: case.facts.times.jumped != 0 and _rests_on_idleness(case),
+    detail=lambda case: describe_clock_step(case.facts.times.jumped),
+    passes_with_time=True,
+)
+
+PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook names it"
+"""What proves that this registry has known a workspace."""
+
+
+def _why_unproven(case: Case) -> str:
+    facts, now = case.facts, f"this is registry generation {case.facts.generation}"
+    if facts.known_under is None:
+        known = f"the registry is not known to have ever had a row for the workspace ({now})"
+    else:
+        known = f"a different registry had the row of the workspace (generation {facts.known_under}; {now})"
+    others = "has a row for another session" if facts.recognises_others else "has no row for any other session"
+    return f"{known}; {_idle_for(case)}, and the registry {others}"
+
+
+def _proven_or_old(case: Case, _breaker: BreakerState) -> str:
+    others = "" if case.facts.recognises_others else " and the registry has a row for another session"
+    return f"{PROVEN_WHEN}; or it has been idle for stranger_ttl ({seconds_text(case.limits.stranger_ttl)}){others}"
+
+
+UNPROVEN = Protection(
+    "unproven",
+    "the registry is not known to have ever had a row for the workspace; then it must have been idle for stranger_ttl, and the"
+    " registry must have a row for another session",
+    holds=lambda case: (
+        not case.facts.proven and (not case.facts.recognises_others or case.facts.idle_seconds < case.limits.stranger_ttl)
+    ),
+    detail=_why_unproven,
+    released_when=_proven_or_old,
+)
+BREAKER = Protection(
+    "breaker",
+    "the breaker is latched because too many rows are missing at once ('workspace-reaper breaker' shows the cause)",
+    holds=lambda case: case.facts.latched and not case.facts.approved,
+    released_when=lambda _case, breaker: clears_when(breaker) or "",
+    passes_with_approval=True,
+)
+
+
+def _sweeps(case: Case) -> str:
+    needed, gap = case.limits.needed_confirmations(proven=case.facts.proven), seconds_text(case.limits.confirmation_gap)
+    sweeps = "full sweep has" if needed == 1 else f"full sweeps, at least {gap} apart, have"
+    return f"{needed} {sweeps} found no row ({case.facts.confirmations} so far)"
+
+
+UNCONFIRMED = Protection(
+    "unconfirmed",
+    "fewer than orphan_confirmations full sweeps, at least confirmation_gap apart, have found no row",
+    holds=lambda case: case.facts.confirmations < case.limits.needed_confirmations(proven=case.facts.proven),
+    detail=lambda case: f"it is reaped only after {_sweeps(case)}",
+    released_when=lambda case, _breaker: _sweeps(case),
+    allows_approval=True,
+    passes_with_time=True,
+)
+BUDGET = Protection(
+    "budget",
+    "max_orphans_per_hour orphans were reaped within the last hour",
+    holds=lambda case: case.facts.over_budget,
+    released_when=lambda _case, _breaker: "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
+    allows_approval=True,
+)
+UNDONE = Protection(
+    "undone",
+    "an operator cancelled its announcement ('undo'), and the same reason has applied ever since",
+    holds=lambda case: case.rule.reported_as in case.facts.undone,
+)
+
+
+def _awaits_deadline(case: Case) -> bool:
+    deadline = case.facts.deadline(case.limits)
+    return case.limits.undo_window > 0 and (deadline is None or case.facts.now < deadline)
+
+
+ANNOUNCED = Protection(
+    "announced",
+    "its reap is announced, and undo_window has not passed yet ('workspace-reaper undo' cancels it)",
+    holds=_awaits_deadline,
+    detail=lambda case: (
+        "its reap is announced for"
+        f" {iso(case.facts.deadline(case.limits) or case.facts.now + case.limits.undo_window)}"
+        " ('workspace-reaper undo' cancels it)"
+    ),
+)
+RETRYING = Protection(
+    "retrying",
+    "its kill failed at least three times in a row, and the next attempt is not due yet",
+    holds=lambda case: case.facts.retry_at is not None and case.facts.now < case.facts.retry_at,
+    detail=lambda case: (
+        f"its kill failed {case.facts.failures} times in a row, and the next attempt is at {iso(case.facts.retry_at)}"
+        " ('workspace-reaper sweep --approve' can make it now)"
+    ),
+    passes_with_approval=True,
+)
+
+ALWAYS = (KEPT, VETO, HOME, GROUP)
+"""What protects from every rule."""

@@ -1,0 +1,84 @@
+"""How a session is explained: each rule in sentences, and what ends a protection that rests on an absent row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.tools.builders import DEFAULTS, HOUR, NOW, facts, row, session, session_key
+from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.policy import protections, rules
+from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.protections import PROVEN_WHEN, Protection
+from workspace_reaper.policy.rules import RULES
+from workspace_reaper.policy.verdict import Judgement, judge
+from workspace_reaper.sweep.explain import explain, released_when
+from workspace_reaper.sweep.report import SessionReport
+
+LATCHED = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1)}), clear_sweeps=1)
+ABSENCE = (protections.UNPROVEN, protections.BREAKER, protections.UNCONFIRMED, protections.BUDGET)
+"""What protects from an absence alone; all else protects by what the session is."""
+
+
+def released(of: Facts, thresholds: Thresholds, *by: Protection) -> dict[str, str]:
+    return released_when(Judgement(Verdict.HOLD, rules.ORPHAN, by), of, thresholds, LATCHED)
+
+
+def test_each_protection_from_an_absence_says_when_it_ends() -> None:
+    told = released(facts(confirmations=1), DEFAULTS, *rules.ORPHAN.protections)
+    assert told == {
+        "unproven": f"{PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another session",
+        "breaker": "none of the 1 sessions that tripped it is an orphan any more for 3 full sweeps in a row (1 so far), or an"
+        " operator runs 'breaker reset' or 'sweep --approve'",
+        "unconfirmed": "2 full sweeps, at least 30 s apart, have found no row (1 so far)",
+        "budget": "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
+    }
+    assert set(told) == {protection.name for protection in ABSENCE}
+
+
+def test_one_that_is_proven_needs_as_many_confirmations_as_are_set() -> None:
+    once = replace(DEFAULTS, orphan_confirmations=1)
+    assert "1 full sweep has" in released(facts(proven=True), once, protections.UNCONFIRMED)["unconfirmed"]
+    assert "2 full sweeps" in released(facts(), once, protections.UNCONFIRMED)["unconfirmed"]
+    others = released(facts(recognises_others=True), once, protections.UNPROVEN)
+    assert others["unproven"].endswith("(12h)")
+
+
+def test_what_protects_by_itself_is_not_in_it() -> None:
+    attached = facts(row(archived=True), session=replace(facts().session, attached=1))
+    assert released_when(judge(attached, DEFAULTS), attached, DEFAULTS, LATCHED) == {}
+    kept = facts(row())
+    assert released_when(judge(kept, DEFAULTS), kept, DEFAULTS, LATCHED) == {}
+
+
+def sentences(of: Facts, name: str, thresholds: Thresholds = DEFAULTS) -> str:
+    judgement = judge(of, thresholds)
+    told = released_when(judgement, of, thresholds, LATCHED)
+    line = SessionReport("/s", "n", "$1", "w1", judgement.verdict, facts=of, judgement=judgement, released_when=told)
+    [rule] = [one for one in explain(line, thresholds).rules if one.reason == name]
+    return rule.because
+
+
+def test_every_rule_is_explained_in_whole_sentences() -> None:
+    for of in (facts(), facts(row()), facts(row(deleted=True)), facts(session=session(all_panes_dead=True))):
+        for rule in RULES:
+            told = sentences(of, rule.name)
+            assert told[0].isupper()
+            assert told.endswith(".")
+
+
+def test_a_protected_orphan_is_explained_with_what_ends_each_protection() -> None:
+    assert sentences(facts(session=session(idle=HOUR), confirmations=1, generation=1), "orphan") == (
+        "The registry has no row for the workspace."
+        " Held by unproven: the registry is not known to have ever had a row for the workspace (this is registry"
+        " generation 1); it has been idle for 1h, and the registry has no row for any other session."
+        f" Released when {PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another"
+        " session."
+        " Held by unconfirmed: it is reaped only after 2 full sweeps, at least 30 s apart, have found no row (1 so far)."
+        " Released when 2 full sweeps, at least 30 s apart, have found no row (1 so far)."
+    )
+
+
+def test_what_another_registry_knew_is_explained_so() -> None:
+    told = sentences(facts(known_under=1, generation=2, recognises_others=True), "orphan")
+    assert "a different registry had the row of the workspace (generation 1; this is registry generation 2)" in told
