@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from workspace_reaper.settings import SettingDescription, describe_settings, loa
 from workspace_reaper.setup.choose import Choice
 from workspace_reaper.setup.discover import Database, FoundBy, Machine
 from workspace_reaper.sweep.report import printable
-from workspace_reaper.util.permissions import make_private
+from workspace_reaper.util.files import make_private, staged_file
 
 __all__ = ["configuration", "save", "toml_text"]
 
@@ -149,61 +148,48 @@ def _table(setting: SettingDescription) -> list[str]:
 
 
 def save(text: str, file: Path, *, force: bool) -> Path | None:
-    """Write a configuration at ``file``, readable by its owner alone; its directory is made. What was there before is kept
-    beside it with ``force``: the name under which it is, else None.
+    """Write a configuration file that only its owner can read. Its directory is created.
 
-    ``ConfigurationError``: something is there, and ``force`` was not given. ``ReaperError``: it can't be written. Then, and
-    where the process is interrupted, nothing has changed.
+    Args:
+        text: The content.
+        file: Where to write it.
+        force: Replace an existing file, which is kept in the same directory under another name.
+
+    Returns:
+        The new name of the replaced file, or None.
+
+    Raises:
+        ConfigurationError: The file exists, and ``force`` is false.
+        ReaperError: It cannot be written. Then nothing has changed, nor when the process is interrupted.
     """
     target = Path(os.path.realpath(file))  # a link stays a link
+    exists = ConfigurationError(
+        f"{file} exists: add --force to replace it (it is kept in the same directory), or name another file"
+    )
     if os.path.lexists(file) and not force:
-        raise _exists(file)
+        raise exists
     try:
         make_private(target.parent)
-        return _put(text, target, force=force)
-    except _Taken as error:
-        raise _exists(file) from error
+        with staged_file(target, text.encode()) as staged:
+            load_settings(staged, {})
+            return _publish(staged, target, force=force)
+    except FileExistsError as error:
+        raise exists from error
     except OSError as error:
-        raise ReaperError(f"{file} can't be written ({error.strerror}), and nothing has changed: name another one") from error
+        raise ReaperError(f"{file} cannot be written ({error.strerror}), and nothing has changed: name another file") from error
 
 
-class _Taken(Exception):
-    """Somebody else has made the file meanwhile."""
-
-
-def _exists(file: Path) -> ConfigurationError:
-    return ConfigurationError(f"{file} exists: add --force to replace it (it is kept beside the new one), or name another file")
-
-
-def _put(text: str, target: Path, *, force: bool) -> Path | None:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        _write(temporary, text)
-        load_settings(temporary, {})
-        if force:
-            backup = _keep(target)
-            temporary.replace(target)
-            return backup
-        try:
-            os.link(temporary, target)  # unlike a rename, only where nothing is
-        except FileExistsError:
-            raise _Taken from None
+def _publish(staged: Path, target: Path, *, force: bool) -> Path | None:
+    if not force:
+        os.link(staged, target)  # unlike a rename, it fails where something exists
         return None
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _write(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(descriptor)
+    backup = _keep(target)
+    staged.replace(target)
+    return backup
 
 
 def _keep(target: Path) -> Path | None:
-    """Give what is there another name, the first that is free."""
+    """Give an existing file a second name, the first that is free."""
     for number in count():
         backup = target.with_name(f"{target.name}.old{number or ''}")
         with suppress(FileExistsError):

@@ -8,7 +8,6 @@ alone, which makes ``rw-rw-r--`` the ordinary mode of a file there.
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
@@ -19,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["UnsafePermissions", "check_permissions", "distrust_of_way", "make_private"]
+__all__ = ["UnsafePermissions", "check_permissions", "distrust_of_way"]
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
@@ -50,22 +49,6 @@ def check_permissions(path: str | Path) -> UnsafePermissions | None:
 def distrust_of_way(path: str | Path) -> UnsafePermissions | None:
     """The same of all that leads to ``path``, whatever is there: of a socket, whose permissions mean something else."""
     return _first_fault(path, with_end=False)
-
-
-def make_private(directory: Path) -> None:
-    """Make the directory, and those above that are missing, for this user alone whatever the umask. What is there stays as it
-    is. Raises ``OSError``."""
-    if directory.is_dir():
-        return
-    if directory.parent != directory:
-        make_private(directory.parent)
-    try:
-        directory.mkdir(0o700)
-    except FileExistsError as error:
-        if not directory.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory)) from error
-    else:
-        directory.chmod(0o700)
 
 
 def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | None:
