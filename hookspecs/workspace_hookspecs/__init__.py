@@ -44,11 +44,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Late: a plugin that takes the marker from here should cost its host nothing to import.
     if name == "WorkspacePlugins":
-        from workspace_hookspecs._plugins import WorkspacePlugins  # noqa: PLC0415
+        from workspace_hookspecs._plugins import WorkspacePlugins
 
         return WorkspacePlugins
     if name in {"Candidate", "Reaped", "ReaperAlarm", "Veto"}:
-        from workspace_hookspecs import _values  # noqa: PLC0415
+        from workspace_hookspecs import _values
 
         return getattr(_values, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,7 @@ def find(group: str) -> Iterator[EntryPoint]:
 
 def _all(group: str) -> Iterator[EntryPoint]:
     # importlib.metadata.entry_points() raises for all distributions when the file of one is malformed.
-    from importlib.metadata import distributions  # noqa: PLC0415  (slow to import)
+    from importlib.metadata import distributions
 
     for distribution in distributions():
         try:

@@ -92,7 +92,7 @@ class ReaperPlugin:
 
         ``TypeError``: it is neither of the two. ``ValueError``: the manager does not know the hooks of ``workspace_hookspecs``.
         """
-        from workspace_reaper.sweep.other_plugins import OtherPlugins  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.other_plugins import OtherPlugins
 
         joined = OtherPlugins(plugins, but=self)
         with self._building:
@@ -142,7 +142,7 @@ class ReaperPlugin:
         ``shown``, the report that showed them, only while the registry is still the one that it names. Raises
         ``ConfigurationError``; what could not be seen or done is in the report.
         """
-        from workspace_reaper.sweep.context import SweepRequest  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.context import SweepRequest
 
         reaper, registry = self.reaper(), shown.registry if shown else None
         approved = frozenset(approve or ())
@@ -172,8 +172,8 @@ class ReaperPlugin:
         """The reaper that this plugin drives, built at the first call. Raises ``ConfigurationError``."""
         with self._building:
             if self._reaper is None:
-                from workspace_reaper.operations.wiring import Reaper  # noqa: PLC0415
-                from workspace_reaper.settings import load_settings  # noqa: PLC0415  late: the plugin stays light
+                from workspace_reaper.operations.wiring import Reaper
+                from workspace_reaper.settings import load_settings
 
                 self._reaper = Reaper(load_settings(self._config))
                 if self._joined is not None:
@@ -193,7 +193,7 @@ class ReaperPlugin:
         reaper = self._usable()
         if reaper is None or self._worker.forgotten:
             return ()
-        from workspace_reaper.sweep.context import SweepRequest  # noqa: PLC0415  late: the plugin stays light
+        from workspace_reaper.sweep.context import SweepRequest
 
         named = {workspace_id: reaper.registry.canonical(workspace_id) for workspace_id in suspects}
         for workspace_id, canonical in named.items():
@@ -244,7 +244,7 @@ class ReaperPlugin:
             return None
         self._mended(reaper)
         if not reaper.settings.configured:
-            from workspace_reaper.operations.wiring import how_to_configure  # noqa: PLC0415  late: the plugin stays light
+            from workspace_reaper.operations.wiring import how_to_configure
 
             self._once(logging.WARNING, f"not configured, so nothing is reaped: {how_to_configure(self._config)}")
             return None
@@ -252,8 +252,8 @@ class ReaperPlugin:
 
     def _raise_alarm(self, error: ConfigurationError) -> None:
         """Once for as long as the configuration can't be used. The first sweep under another one records it, and ends it."""
-        from workspace_reaper.sweep.alarms import misconfigured  # noqa: PLC0415  late: the plugin stays light
-        from workspace_reaper.sweep.other_plugins import tell_alarms  # noqa: PLC0415
+        from workspace_reaper.sweep.alarms import misconfigured
+        from workspace_reaper.sweep.other_plugins import tell_alarms
 
         if self._unusable is None:
             now = time.time()

@@ -81,7 +81,7 @@ def night(world: World) -> Night:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["the same reaper", "restarted meanwhile"])
-def test_i34_a_clock_that_jumps_ahead_kills_nobody(night: Night, restarted: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_i34_a_clock_that_jumps_ahead_kills_no_session(night: Night, restarted: bool, caplog: pytest.LogCaptureFixture) -> None:
     night.clock.jumped = 8 * HOUR
     if restarted:
         with_clock(night.world, night.clock)
@@ -133,7 +133,7 @@ def test_i34_activity_from_the_future_is_activity_until_it_has_passed(night: Nig
     assert night.sweep().count("reaped") == 3
 
 
-def test_i34_a_laptop_that_slept_for_the_night_kills_nobody(night: Night) -> None:
+def test_i34_a_laptop_that_slept_for_the_night_kills_no_session(night: Night) -> None:
     """It wakes, and the first sweep comes before anybody has typed a key."""
     night.clock.slept = 8 * HOUR
     report = night.sweep()
@@ -148,7 +148,7 @@ def test_i34_a_laptop_that_slept_for_the_night_kills_nobody(night: Night) -> Non
     assert night.sweep().count("reaped") == 3
 
 
-def test_i34_a_clock_that_is_set_between_the_look_and_the_kill_kills_nobody(night: Night, erring: Erring) -> None:
+def test_i34_a_clock_that_is_set_between_the_listing_and_the_kill_kills_no_session(night: Night, erring: Erring) -> None:
     night.clock.seconds = HOUR + 10
     with erring(Rule("list-sessions", times=1, skip=1, hold="before")) as front:
         report = sweep_during(front, lambda: setattr(night.clock, "jumped", 8 * HOUR), night.sweep)

@@ -42,7 +42,7 @@ TMUX_ERRS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", TMUX_ERRS)
-def test_i01_a_tmux_that_errs_or_times_out_kills_nobody(world: World, erring: Erring, fault: str) -> None:
+def test_i01_a_tmux_that_errs_or_times_out_kills_no_session(world: World, erring: Erring, fault: str) -> None:
     """9+ live agents killed in one night: any tmux failure was read as "missing"."""
     live, orphan = world.workspaces(2)
     ids = {entry.workspace_id: entry.session_id for entry in world.sweep().sessions}
@@ -227,7 +227,7 @@ def test_i10_a_pane_without_a_row_makes_its_session_unknown_and_not_missing(worl
     assert world.lives(hidden)
 
 
-def test_i10_panes_that_come_and_go_all_the_time_make_nobody_missing(world: World) -> None:
+def test_i10_panes_that_come_and_go_all_the_time_make_no_session_missing(world: World) -> None:
     """One odd row broke the whole listing: a pane died in the middle of it."""
     busy, archived = world.workspace(), world.workspace()
     session_id = world.session(busy)
@@ -282,7 +282,7 @@ def test_i11_a_kill_without_an_answer_that_can_not_be_verified_is_not_recorded_a
     assert [outcome for _, outcome, _ in history(world)] == ["spared", "reaped"]
 
 
-def test_i11_a_kill_that_tmux_confirmed_stands_when_the_last_look_fails_and_the_failure_is_told(
+def test_i11_a_kill_that_tmux_confirmed_stands_when_the_last_listing_fails_and_the_failure_is_reported(
     world: World, erring: Erring
 ) -> None:
     """The API said killed, rows were deleted, the session lived on: the error of the lookup was lost."""

@@ -30,7 +30,7 @@ def peer(world: World, of: str, name: str) -> str:
     return world.server.run("display-message", "-p", "-t", f"={name}:", "#{session_id}")
 
 
-def test_i53_a_group_that_is_all_ours_goes_and_its_processes_end(world: World, cast: Cast) -> None:
+def test_i53_a_group_that_is_all_managed_is_reaped_and_its_processes_end(world: World, cast: Cast) -> None:
     """In the order of the ids the first kill ends nothing yet: its windows live in the others."""
     ids = [world.workspace(archived=True) for _ in range(3)]
     first = world.session(ids[0], command=f"{cast.escaping('escaped')}; exec {cast.command('in pane')}")
@@ -45,7 +45,7 @@ def test_i53_a_group_that_is_all_ours_goes_and_its_processes_end(world: World, c
     assert [entry.aftermath.survivors for entry in report.sessions if entry.aftermath] == [()] * 3
 
 
-def test_i53_a_viewer_that_is_not_ours_holds_the_group_and_that_is_told(world: World, cast: Cast) -> None:
+def test_i53_an_unmanaged_viewer_holds_the_group_and_that_is_reported(world: World, cast: Cast) -> None:
     archived = world.workspace(archived=True)
     first = world.session(archived, command=f"{cast.escaping('escaped')}; exec {cast.command('in pane')}")
     viewer = peer(world, first, "viewer")

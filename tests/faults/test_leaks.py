@@ -68,7 +68,7 @@ def test_i52_without_anything_that_only_linux_has(world: World, cast: Cast, work
     assert not cast.lives(stubborn)
 
 
-def test_i54_a_session_that_a_crash_left_without_a_row_goes_once_it_is_idle(worlds: Worlds) -> None:
+def test_i54_a_session_that_a_crash_left_without_a_row_is_reaped_once_it_is_idle(worlds: Worlds) -> None:
     """66 sessions held 16.4 GB in three days: the host ended between making the session and writing its row."""
     world = worlds(stranger_ttl=2, confirmation_gap=0)
     never_written = world.host.new_id(4711)

@@ -119,7 +119,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_i45_what_tmux_says_is_no_session_only_where_it_is_certain(world: World, erring: Erring, said: str) -> None:
+def test_i45_what_tmux_says_means_no_session_only_where_it_is_certain(world: World, erring: Erring, said: str) -> None:
     archived = world.workspace(archived=True)
     world.session(archived)
     exit_code, stderr = SAID[said]
@@ -131,7 +131,7 @@ def test_i45_what_tmux_says_is_no_session_only_where_it_is_certain(world: World,
 
 
 @pytest.mark.parametrize("end", ["killed", "ended", "rebooted"])
-def test_i45_a_server_that_is_gone_is_empty_and_no_error_for_ever(world: World, end: str) -> None:
+def test_i45_a_server_that_is_gone_is_empty_and_not_a_permanent_error(world: World, end: str) -> None:
     """Whatever it leaves behind: its socket, or nothing, or not even the directory's file."""
     archived, other = world.workspace(archived=True), world.workspace()
     for one in (archived, other):
@@ -158,7 +158,7 @@ def test_i45_a_server_that_is_gone_is_empty_and_no_error_for_ever(world: World, 
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_i46_a_session_of_dead_panes_is_detected_and_goes(world: World, status: int) -> None:
+def test_i46_a_session_of_dead_panes_is_detected_and_reaped(world: World, status: int) -> None:
     dead, half, alive = (world.workspace(pinned=True) for _ in range(3))
     world.session(alive)
     world.server.run("set-option", "-g", "remain-on-exit", "on")
@@ -198,7 +198,7 @@ def recalled_ids(world: World) -> set[str]:
 # I49
 
 
-def test_i49_what_the_host_starts_again_is_told_and_reaped_again(world: World) -> None:
+def test_i49_what_the_host_starts_again_is_reported_and_reaped_again(world: World) -> None:
     archived = world.workspace(archived=True)
     world.session(archived)
     assert outcomes(world.sweep()) == {archived: "reaped"}

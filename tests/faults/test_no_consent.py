@@ -19,7 +19,7 @@ Worlds = Callable[..., World]
 
 
 @pytest.mark.parametrize("said", ["deleted", "archived"])
-def test_i07_a_word_of_the_host_that_its_database_does_not_bear_out_ends_nothing(world: World, said: str) -> None:
+def test_i07_an_event_that_the_database_contradicts_ends_nothing(world: World, said: str) -> None:
     """11 running processes were swept 1 s after one missed heartbeat, and nobody looked whether they ran."""
     live = world.workspaces(3)
     world.sweep()

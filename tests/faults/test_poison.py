@@ -69,7 +69,7 @@ def poison(world: World) -> tuple[str, str]:
     return workspace_id, world.session(workspace_id)
 
 
-def test_i44_a_kill_that_never_has_an_answer_stops_nobody_else(world: World, erring: Erring, poison: tuple[str, str]) -> None:
+def test_i44_a_kill_that_never_has_an_answer_stops_no_other(world: World, erring: Erring, poison: tuple[str, str]) -> None:
     bad, session_id = poison
     with erring(never_answers(session_id)) as front:
         for number in (1, 2, 3):
@@ -163,7 +163,7 @@ def test_what_was_announced_in_time_is_not_announced_again_before_the_next_try(w
     assert outcomes(world.sweep()) == {bad: "reaped"}
 
 
-def test_i44_what_an_operator_keeps_is_no_alarm_and_begins_anew(world: World, poison: tuple[str, str]) -> None:
+def test_i44_what_an_operator_keeps_raises_no_alarm_and_starts_over(world: World, poison: tuple[str, str]) -> None:
     bad, session_id = poison
     fail(world, bad)
     world.sweep()

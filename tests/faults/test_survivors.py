@@ -99,7 +99,7 @@ def test_i51_the_directory_is_known_after_the_row_is_gone(world: World, cast: Ca
 
 
 @pytest.mark.parametrize("directory", ["elsewhere", "deleted", "linked"])
-def test_i51_i58_what_escaped_goes_by_where_it_works_and_not_by_a_path(
+def test_i51_i58_what_escaped_is_judged_by_its_directory_and_not_by_a_path(
     world: World, cast: Cast, tmp_path: Path, worktree: Path, directory: str
 ) -> None:
     """A link in front of the worktree is the worktree; one that was removed meanwhile still is; and a neighbour whose path
@@ -125,7 +125,9 @@ def test_i51_i58_what_escaped_goes_by_where_it_works_and_not_by_a_path(
         assert not cast.lives(server)
 
 
-def test_i51_what_works_elsewhere_is_left_and_told_everywhere(world: World, cast: Cast, worktree: Path, tmp_path: Path) -> None:
+def test_i51_what_works_elsewhere_is_left_and_reported_everywhere(
+    world: World, cast: Cast, worktree: Path, tmp_path: Path
+) -> None:
     archived = world.workspace(archived=True, worktree=str(worktree))
     world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server', LISTEN)}; {FOREVER}")
     server, port = cast.escaped("server"), cast.said("port")

@@ -43,7 +43,7 @@ def test_i17_killing_a_session_kills_none_whose_name_begins_with_its_own(worlds:
 
 
 @pytest.mark.parametrize("attached", [False, True], ids=["nobody attached", "a client attached elsewhere"])
-def test_i17_a_session_that_goes_before_its_kill_takes_no_other_with_it(worlds: Worlds, erring: Erring, attached: bool) -> None:
+def test_i17_a_session_that_ends_before_its_kill_takes_no_other_with_it(worlds: Worlds, erring: Erring, attached: bool) -> None:
     """Killing ``x`` killed ``x-two``: only ``ab`` exists, and ``a`` is to be killed."""
     world = worlds("standard")
     world.host.insert(["a"])
@@ -146,7 +146,7 @@ def test_i20_a_hook_that_names_a_users_session_does_not_touch_it(world: World) -
     assert names(world.server) == {"main", "deploy"}
 
 
-def test_i21_detached_sessions_of_others_survive_for_ever(world: World) -> None:
+def test_i21_detached_sessions_of_others_always_survive(world: World) -> None:
     """A hook killed every detached tmux session: "not attached" was taken for "orphan"."""
     foreign = ["one", "two", "three"]
     for name in foreign:

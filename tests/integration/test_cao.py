@@ -54,7 +54,7 @@ def test_each_new_session_is_stamped_although_no_tick_comes(cao: CaoServer) -> N
     assert cao.stop() in (0, -15)
 
 
-def test_i43_i48_what_housekeeping_forgets_goes_and_nothing_else(cao: CaoServer) -> None:
+def test_i43_i48_what_housekeeping_forgets_is_reaped_and_nothing_else(cao: CaoServer) -> None:
     """Through a restart and a crash. Beside it live a session that is not its own, and one of a user who likes the prefix."""
     start(cao)
     cao.create_all("cao-old", "cao-new")
@@ -118,7 +118,7 @@ def test_i54_a_session_in_the_middle_of_its_creation(cao: CaoServer) -> None:
     assert cao.sessions() == {"cao-x", "cao-known"}
 
 
-def test_i36_i49_what_is_idle_goes_for_good_but_not_what_is_being_set_up_or_somebody_elses(
+def test_i36_i49_an_idle_session_is_reaped_for_good_but_not_one_being_set_up_or_unmanaged(
     cao: CaoServer,
 ) -> None:
     start(cao, idle_ttl="8")

@@ -48,9 +48,9 @@ def adopt(
     from then on. Of any other one the stamp is only taken off, so that it is
     a stranger: it goes when it has been idle for stranger_ttl.
     """
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.operations import adopt as adoption  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.operations import adopt as adoption
+    from workspace_reaper.util.console import print_json
 
     reaper = load_reaper(chosen_config(context))
     found = adoption.find(reaper, sessions or (), socket)
@@ -69,8 +69,8 @@ def adopt(
 
 
 def _show(reaper: Reaper, found: Found) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import print_table, say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import print_table, say
 
     for unknown in found.unknown:
         say(f"UNKNOWN {unknown.source.value}: {printable(unknown.reason)}")
@@ -91,7 +91,7 @@ def _show(reaper: Reaper, found: Found) -> None:
 
 
 def _then(reaper: Reaper, one: Adoptable) -> str:
-    from workspace_reaper.util.durations import seconds_text  # noqa: PLC0415
+    from workspace_reaper.util.durations import seconds_text
 
     if one.owner is None:
         return "left alone: no reaper has set this mark"
@@ -103,16 +103,16 @@ def _then(reaper: Reaper, one: Adoptable) -> str:
 
 
 def _ask(count: int) -> None:
-    from workspace_reaper.cli.prompts import agree  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.cli.prompts import agree
+    from workspace_reaper.util.console import say
 
     say("Whether a reaper still serves one of these stamps can't be seen from here. If one does, say no: they are its own.")
     agree(f"Take over exactly these {count} sessions?", before="workspace-reaper adopt --json")
 
 
 def _tell(able: list[Adoptable], taken: Set[SessionKey]) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say
 
     managed = sum(one.key in taken and one.has_row for one in able)
     say(f"{managed} sessions are managed now, and {len(taken) - managed} carry no stamp any more")
@@ -122,7 +122,7 @@ def _tell(able: list[Adoptable], taken: Set[SessionKey]) -> None:
 
 
 def _as_json(found: Found, taken: Set[SessionKey], *, tried: bool) -> dict[str, Any]:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
 
     sessions = [
         {
@@ -130,7 +130,7 @@ def _as_json(found: Found, taken: Set[SessionKey], *, tried: bool) -> dict[str, 
             "session": printable(one.session.name),
             "session_id": one.key.session_id,
             "workspace_id": one.workspace_id,
-            "stamp": one.owner,
+            "owner": one.owner,
             "has_row": one.has_row,
             "was_known": one.was_known,
             "outcome": ("managed" if one.has_row else "unstamped") if one.key in taken else "left" if tried else "none",

@@ -76,7 +76,7 @@ def _options(
 @app.command()
 def demo() -> None:
     """Show all of it in a sandbox: a private tmux server, a database, a host, ten sessions. Leaves nothing behind."""
-    from workspace_reaper.demo import run_demo  # noqa: PLC0415
+    from workspace_reaper.demo import run_demo
 
     raise typer.Exit(run_demo(final=True))
 
@@ -92,10 +92,10 @@ def sweep(
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
 ) -> None:
     """Sweep once, now: look at every managed session, and reap what should go."""
-    from workspace_reaper.cli.bootstrap import load_plugin  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_sweep  # noqa: PLC0415
-    from workspace_reaper.operations.wiring import how_to_configure  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json, progress  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_plugin
+    from workspace_reaper.cli.tables import show_sweep
+    from workspace_reaper.operations.wiring import how_to_configure
+    from workspace_reaper.util.console import print_json, progress
 
     if yes and not approve:
         _stop("--yes answers the question of --approve, and is nothing without it", 2)
@@ -106,7 +106,7 @@ def sweep(
     plugin = load_plugin(_Chosen.config)
     shown = None
     if approve:
-        from workspace_reaper.cli.prompts import ask_to_let_go  # noqa: PLC0415
+        from workspace_reaper.cli.prompts import ask_to_let_go
 
         approved, shown = ask_to_let_go(plugin, yes=yes, quiet=as_json)
     with progress("sweeping"):
@@ -131,10 +131,10 @@ def status(
     ] = False,
 ) -> None:
     """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_check, show_no_check, show_status  # noqa: PLC0415
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.cli.tables import show_check, show_no_check, show_status
+    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.util.console import print_json
 
     try:
         found = operations.status(load_reaper(_Chosen.config))
@@ -155,10 +155,10 @@ def status(
 @app.command()
 def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False) -> None:
     """Why a session lives or goes: every fact, each rule, and the one that decided."""
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_explanation  # noqa: PLC0415
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.cli.tables import show_explanation
+    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.util.console import print_json
 
     explanation = operations.explain_session(load_reaper(_Chosen.config), session, socket)
     if as_json:
@@ -181,10 +181,10 @@ def unkeep(session: _Session, *, socket: _Socket = None) -> None:
 
 
 def _keep(name: str, socket: str | None, *, on: bool) -> None:
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say
 
     found = operations.keep_session(load_reaper(_Chosen.config), name, socket, on=on)
     say(f"{printable(found.name)} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'kept no longer'}")
@@ -197,12 +197,12 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")] = 20,
 ) -> None:
     """What was reaped, and why; newest first."""
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_history  # noqa: PLC0415
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
-    from workspace_reaper.operations.restore import is_restorable  # noqa: PLC0415
-    from workspace_reaper.sweep.report import reap_as_json  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.cli.tables import show_history
+    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.restore import is_restorable
+    from workspace_reaper.sweep.report import reap_as_json
+    from workspace_reaper.util.console import print_json
 
     reaper = load_reaper(_Chosen.config)
     reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, limit)]
@@ -225,10 +225,10 @@ def breaker(
     as_json: _Json = False,
 ) -> None:
     """The breaker stops the reaping of orphans when too many workspaces vanish at once: its state, why, and what frees it."""
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415
-    from workspace_reaper.policy.breaker import as_json as state_as_json  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json, say  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.policy.breaker import as_json as state_as_json
+    from workspace_reaper.util.console import print_json, say
 
     if action not in (None, "reset"):
         _stop(f"{action!r} is no action of 'breaker': leave it out, or write 'reset'", 2)
@@ -255,7 +255,7 @@ def _stop(text: str, code: int) -> NoReturn:
 
 
 def _complain(text: str) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: it loads the rules
+    from workspace_reaper.sweep.report import printable
 
     sys.stderr.write(f"workspace-reaper: {printable(text)}\n")
 

@@ -106,7 +106,7 @@ class _Lines(logging.Handler):
 
 
 def _say(text: str) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: it loads the rules
+    from workspace_reaper.sweep.report import printable
 
     sys.stderr.write(f"workspace-reaper: warning: {printable(text)}\n")
 

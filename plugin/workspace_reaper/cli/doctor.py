@@ -29,14 +29,14 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")] = False,
 ) -> None:
     """Check tmux, the sockets, the database, the ledger and the configuration; each line says what to do."""
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
-    from workspace_reaper.cli.tables import show_checks  # noqa: PLC0415
-    from workspace_reaper.operations.canary import run_canary  # noqa: PLC0415
-    from workspace_reaper.operations.doctor import examine  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json, progress  # noqa: PLC0415
-    from workspace_reaper.util.interrupts import Interrupts  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
+    from workspace_reaper.cli.tables import show_checks
+    from workspace_reaper.operations.canary import run_canary
+    from workspace_reaper.operations.doctor import examine
+    from workspace_reaper.util.console import print_json, progress
+    from workspace_reaper.util.interrupts import Interrupts
 
     reaper = load_reaper(chosen_config(context))
     with progress("checking"):

@@ -38,8 +38,8 @@ def init(
     it asks first on a terminal, and writes nothing elsewhere. The file says
     'enabled = false': nothing is reaped until you change that.
     """
-    from workspace_reaper import setup as discovery  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json, progress  # noqa: PLC0415
+    from workspace_reaper import setup as discovery
+    from workspace_reaper.util.console import print_json, progress
 
     file, is_default = _file(context, output)
     with progress("looking"):
@@ -59,7 +59,7 @@ def init(
 
 def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
     """What ``--output`` names, else the file that all commands read; and whether they do so without being told."""
-    from workspace_reaper.settings import configuration_file  # noqa: PLC0415
+    from workspace_reaper.settings import configuration_file
 
     default = configuration_file(None, os.environ).absolute()
     named = output if output is not None else chosen_config(context)
@@ -68,8 +68,8 @@ def _file(context: typer.Context, output: Path | None) -> tuple[Path, bool]:
 
 
 def _show(found: Sequence[str], text: str) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say, say_whole  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say, say_whole
 
     for line in found:
         say(printable(line))
@@ -81,8 +81,8 @@ def _show(found: Sequence[str], text: str) -> None:
 
 def _agrees(file: Path, steps: Sequence[str], *, force: bool) -> bool:
     """Whether a person says yes; without one nothing is written."""
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say
 
     name = printable(str(file))
     if os.path.lexists(file) and not force:
@@ -96,8 +96,8 @@ def _agrees(file: Path, steps: Sequence[str], *, force: bool) -> bool:
 
 
 def _tell_written(file: Path, old: Path | None, steps: Sequence[str]) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say
 
     kept = "" if old is None else f"; the old one is {printable(str(old))}"
     say(f"{printable(str(file))} is written{kept}. Next:")
@@ -105,7 +105,7 @@ def _tell_written(file: Path, old: Path | None, steps: Sequence[str]) -> None:
 
 
 def _say_steps(steps: Sequence[str]) -> None:
-    from workspace_reaper.util.console import say_whole  # noqa: PLC0415
+    from workspace_reaper.util.console import say_whole
 
     for line in steps:
         say_whole(line)

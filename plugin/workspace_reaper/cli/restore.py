@@ -45,9 +45,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as one JSON value, for programs.")] = False,
 ) -> None:
     """What was reaped, why, what became of its processes, and what its panes showed last."""
-    from workspace_reaper.model.errors import CannotRestore, SnapshotError  # noqa: PLC0415
-    from workspace_reaper.operations import restore as reaps  # noqa: PLC0415
-    from workspace_reaper.util.console import print_json  # noqa: PLC0415
+    from workspace_reaper.model.errors import CannotRestore, SnapshotError
+    from workspace_reaper.operations import restore as reaps
+    from workspace_reaper.util.console import print_json
 
     reaper = _load(context)
     reap = reaps.find_reap(reaper, reap_id)
@@ -72,8 +72,8 @@ def show(
 
 def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Bring a reaped session back: windows, panes, layout, directories, and the old text above each new prompt."""
-    from workspace_reaper.operations import restore as reaps  # noqa: PLC0415
-    from workspace_reaper.util.console import progress  # noqa: PLC0415
+    from workspace_reaper.operations import restore as reaps
+    from workspace_reaper.util.console import progress
 
     _check_new_name(name)
     reaper = _load(context)
@@ -85,9 +85,9 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Take back what was announced last; where nothing is announced, bring back what was reaped last."""
-    from workspace_reaper.operations import restore as reaps  # noqa: PLC0415
-    from workspace_reaper.operations.undo import take_back  # noqa: PLC0415
-    from workspace_reaper.util.console import progress, say  # noqa: PLC0415
+    from workspace_reaper.operations import restore as reaps
+    from workspace_reaper.operations.undo import take_back
+    from workspace_reaper.util.console import progress, say
 
     _check_new_name(name)
     reaper = _load(context)
@@ -105,7 +105,7 @@ def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: 
 
 
 def _load(context: typer.Context) -> Reaper:
-    from workspace_reaper.cli.bootstrap import load_reaper  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import load_reaper
 
     return load_reaper(chosen_config(context))
 
@@ -116,8 +116,8 @@ def _check_new_name(name: str | None) -> None:
 
 
 def _tell_restored(restored: Restored) -> None:
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.console import say
 
     name, socket = printable(restored.session), printable(restored.socket)
     say(
@@ -136,7 +136,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) -> dict[str, Any]:
-    from workspace_reaper.sweep.report import iso, printable, reap_as_json  # noqa: PLC0415
+    from workspace_reaper.sweep.report import iso, printable, reap_as_json
 
     panes = [] if snapshot is None else list(_panes(snapshot))
     return {
@@ -162,8 +162,8 @@ def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) 
 
 
 def _show_facts(reap: Reap, why_not: str | None) -> None:
-    from workspace_reaper.sweep.report import iso, printable  # noqa: PLC0415
-    from workspace_reaper.util.console import say  # noqa: PLC0415
+    from workspace_reaper.sweep.report import iso, printable
+    from workspace_reaper.util.console import say
 
     intent, after = reap.intent, reap.aftermath
     ended = [f"{one.command} ({one.pid}, {one.signal})" for one in after.ended]
@@ -189,7 +189,7 @@ def _show_facts(reap: Reap, why_not: str | None) -> None:
 
 def _in_words(evidence: Mapping[str, Any]) -> Iterator[str]:
     """One phrase for each fact that the reap rested on."""
-    from workspace_reaper.util.durations import seconds_text  # noqa: PLC0415
+    from workspace_reaper.util.durations import seconds_text
 
     for name, value in evidence.items():
         label = name.removesuffix("_seconds").replace("_", " ")
@@ -219,7 +219,7 @@ def _print_panes(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool)
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = _pane_lines(store, snapshot, full=full, colours=colours)
     if full and sys.stdout.isatty():
-        import pydoc  # noqa: PLC0415
+        import pydoc
 
         os.environ.setdefault("LESS", "-R")  # else less shows the colours' sequences
         pydoc.pager("".join(f"{line}\n" for line in lines))
@@ -229,10 +229,10 @@ def _print_panes(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool)
 
 
 def _pane_lines(store: SnapshotStore, snapshot: SessionSnapshot, *, full: bool, colours: bool) -> Iterator[str]:
-    import shlex  # noqa: PLC0415
+    import shlex
 
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415
-    from workspace_reaper.util.text import readable_lines, without_empty_end  # noqa: PLC0415
+    from workspace_reaper.sweep.report import printable
+    from workspace_reaper.util.text import readable_lines, without_empty_end
 
     for window, pane in _panes(snapshot):
         place = f"{window.index}:{window.name}.{pane.index}"

@@ -49,8 +49,8 @@ def run(context: typer.Context) -> None:
     'service' prints what makes it start at each login, and tells how it can
     start with the machine.
     """
-    from workspace_reaper.cli.bootstrap import find_reaper  # noqa: PLC0415
-    from workspace_reaper.daemon.daemon import run_daemon  # noqa: PLC0415
+    from workspace_reaper.cli.bootstrap import find_reaper
+    from workspace_reaper.daemon.daemon import run_daemon
 
     config = chosen_config(context)
 
@@ -71,7 +71,7 @@ def service(
     installation, the --config given here, and what is set in this shell of
     the variables that the reaper reads; never a password.
     """
-    from workspace_reaper.setup.service import Program, launchd, systemd  # noqa: PLC0415
+    from workspace_reaper.setup.service import Program, launchd, systemd
 
     config = chosen_config(context)
     tmux = shutil.which("tmux")
@@ -87,7 +87,7 @@ def service(
 
 def _own_command() -> str:
     """The absolute path of the command that runs now, else of this installation's."""
-    from workspace_reaper.model.errors import ConfigurationError  # noqa: PLC0415
+    from workspace_reaper.model.errors import ConfigurationError
 
     called = Path(sys.argv[0]).absolute()
     if called.name == _COMMAND and called.is_file():

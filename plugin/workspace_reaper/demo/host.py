@@ -30,7 +30,7 @@ class Host:
     """``plugins`` is what a host needs to know of any plugin; ``reaper`` is for looking behind the scenes afterwards."""
 
     def __init__(self, database: Path, load: Load) -> None:
-        from workspace_reaper.registry.schemas.standard import create_tables  # noqa: PLC0415  late: it loads SQLModel
+        from workspace_reaper.registry.schemas.standard import create_tables
 
         create_tables(database)
         self._database = database

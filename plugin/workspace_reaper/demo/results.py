@@ -15,7 +15,7 @@ from workspace_reaper.sweep.explain import Explanation
 
 __all__ = ["DemoOutcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
 
-_STAMPS = {"foreign": "another's stamp", "none": "no workspace name"}
+_OWNERS = {"foreign": "another's stamp", "none": "no workspace name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class DemoOutcome:
 
 def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list[DemoOutcome]:
     """Every session of the play, in its order. ``there`` are those that tmux lists now. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     report = operations.status(host.reaper).report or {"sessions": []}
     entries = {entry["session_id"]: entry for entry in report["sessions"]}
@@ -49,7 +49,7 @@ def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list
 
 def last_reap(host: Host, session: str) -> Reap | None:
     """The last one of a session of that name, by the history. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     reaps = (reap for reap in operations.history(host.reaper, 1000) if reap.intent.session == session)
     return next((reap for reap in reaps if reap.outcome == "reaped"), None)
@@ -72,13 +72,13 @@ def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, t
         why = ", ".join(text for text in (entry["reason"], entry["protected_by"]) if text)
         return Ending(word, why or "no reason holds")
     if told is not None and told.entry["verdict"] == "unmanaged":
-        return Ending("ignored", _STAMPS.get(told.facts["stamp"], "unmanaged"))
+        return Ending("ignored", _OWNERS.get(told.facts["owner"], "unmanaged"))
     return Ending("overlooked", "it is in no report")
 
 
 def look_after_accident(host: Host, before: set[Made], after: set[Made]) -> DemoOutcome:
     """All sessions together, after most rows were lost. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations import sessions as operations
 
     status = operations.status(host.reaper)
     entries: Sequence[Mapping[str, Any]] = status.report["sessions"] if status.report else ()

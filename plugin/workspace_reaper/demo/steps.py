@@ -127,7 +127,7 @@ class Play:
         self._wait(lambda: self.tmux.is_dead(made), "a pane did not end")
 
     def _keep(self, role: Role) -> None:
-        from workspace_reaper.operations.sessions import keep_session  # noqa: PLC0415  late: it loads all of the reaper
+        from workspace_reaper.operations.sessions import keep_session
 
         keep_session(self.host.reaper, role.name, on=True)
 
@@ -176,7 +176,7 @@ def bring_back(
 ) -> Comeback:
     """Restore a session, and look at its pane until a shell answers in it, or for ``within`` seconds. Raises ``Interrupted``,
     and ``DemoFailed`` if tmux fails."""
-    from workspace_reaper.operations.restore import restore  # noqa: PLC0415  late: it loads all of the reaper
+    from workspace_reaper.operations.restore import restore
 
     if reap is None:
         return Comeback(Ending("lost", "no reap of it"))

@@ -56,7 +56,7 @@ class CaoReaper(CaoPlugin):
 
 def _uses_tmux() -> bool:
     """Whether the server's backend is tmux: with another one a tmux session of that name is somebody else's."""
-    from cli_agent_orchestrator.backends.registry import get_backend  # noqa: PLC0415  late: it loads the whole server
-    from cli_agent_orchestrator.backends.tmux_backend import TmuxBackend  # noqa: PLC0415
+    from cli_agent_orchestrator.backends.registry import get_backend
+    from cli_agent_orchestrator.backends.tmux_backend import TmuxBackend
 
     return isinstance(get_backend(), TmuxBackend)

@@ -74,8 +74,8 @@ class Embedded:
 
 def _configure(reaper: ReaperPlugin, registry: str) -> Settings:
     """Give it its configuration, and return that. Raises ``ConfigurationError``."""
-    from workspace_reaper.operations.wiring import Reaper  # noqa: PLC0415
-    from workspace_reaper.settings import load_settings  # noqa: PLC0415  late: a server may load this and never start it
+    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.settings import load_settings
 
     settings = load_settings()
     if not settings.configured:

@@ -159,8 +159,8 @@ class SqliteLedger(Ledger):
         if not rows:
             return _NO_ROW, RegistryState(self._new_owner_id)
         (state,) = from_rows(RegistryState, [rows[0][1:]])
-        if not _OWNER_ID.fullmatch(state.stamp):
-            raise ValueError(f"{state.stamp!r} is not an owner id")
+        if not _OWNER_ID.fullmatch(state.owner_id):
+            raise ValueError(f"{state.owner_id!r} is not an owner id")
         return rows[0][0], state
 
     def _record_named(self, connection: sqlite3.Connection, workspace_id: str, now: float) -> int:

@@ -131,8 +131,8 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     name = snapshot.session if name is None else name
     terminal = TmuxTerminal(snapshot.key.socket)
     with reaper.reading() as ledger:
-        stamp = ledger.registry().stamp
-    server_pid = _check_name(terminal, stamp, name)
+        owner_id = ledger.registry().owner_id
+    server_pid = _check_name(terminal, owner_id, name)
     directories, replaced = _directories(snapshot, force=force)
     panes = list(kept_panes(snapshot))
     try:
@@ -176,13 +176,13 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     )
 
 
-def _check_name(terminal: TmuxTerminal, stamp: str, name: str) -> int | None:
+def _check_name(terminal: TmuxTerminal, owner_id: str, name: str) -> int | None:
     """The pid of the server, None without one. Raises ``CannotRestore`` where a session has that very name.
 
     It is compared here, never by tmux: ``=name`` as a target means other sessions too where the name has a ``:``. tmux itself
     refuses a name that is taken later, when the session is built and gets it.
     """
-    listing = terminal.observe(stamp, panes=False)
+    listing = terminal.observe(owner_id, panes=False)
     if isinstance(listing, Unknown):
         raise UnreadableSocket(printable(listing.reason))
     if name in {row.name for row in listing.sessions} | {row.session for row in listing.unreadable}:

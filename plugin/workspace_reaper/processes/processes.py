@@ -124,6 +124,6 @@ class SystemProcesses:
 def _suitable() -> Reader:
     if sys.platform == "linux":
         return LinuxReader()
-    from workspace_reaper.processes.portable import PortableReader  # noqa: PLC0415  Linux does without psutil
+    from workspace_reaper.processes.portable import PortableReader
 
     return PortableReader()

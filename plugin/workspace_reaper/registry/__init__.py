@@ -41,7 +41,7 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
     ``ConfigurationError`` (field ``registry`` or ``table``) if there is none, or it can't be loaded.
     """
     if name == _TABLE:
-        from workspace_reaper.registry.schemas.table import TableSchema  # noqa: PLC0415
+        from workspace_reaper.registry.schemas.table import TableSchema
 
         if table is None:
             raise ConfigurationError('table: not set, and registry = "table" needs it. Describe the table in [table].')
@@ -68,8 +68,8 @@ def open_registry(
     SQLite file nor a PostgreSQL database, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit``
     is in seconds.
     """
-    from workspace_reaper.registry.location import is_server, path_of  # noqa: PLC0415
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry  # noqa: PLC0415
+    from workspace_reaper.registry.location import is_server, path_of
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
     url = database_url if database_url is not None else schema.default_database(environ)
     if is_server(url):
@@ -81,20 +81,20 @@ def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
 ) -> ChangeWatcher:
     """What notices that somebody has written to the database. The arguments and errors are those of ``open_registry``."""
-    from workspace_reaper.registry.location import is_server, path_of  # noqa: PLC0415
+    from workspace_reaper.registry.location import is_server, path_of
 
     url = database_url if database_url is not None else schema.default_database(environ)
     if is_server(url):
-        from workspace_reaper.registry.postgres.watch import PostgresWatcher  # noqa: PLC0415
+        from workspace_reaper.registry.postgres.watch import PostgresWatcher
 
         return PostgresWatcher(_on_server(schema, url, busy_limit))
-    from workspace_reaper.registry.sqlite.watch import SqliteWatcher  # noqa: PLC0415
+    from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
     return SqliteWatcher(schema, path_of(url), busy_limit=busy_limit)
 
 
 def _on_server(schema: Schema, url: str, busy_limit: float) -> PostgresRegistry:
-    from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of  # noqa: PLC0415
+    from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
 
     return PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
 

@@ -87,7 +87,7 @@ class Conclusion:
         """A server that ends with its last session answers nobody for a moment ("server exited unexpectedly")."""
         until = time.monotonic() + SETTLING
         while True:
-            listing = look_again(terminal, self._context.registry.stamp, self._context.report, panes=True)
+            listing = look_again(terminal, self._context.registry.owner_id, self._context.report, panes=True)
             if isinstance(listing, Listing) or time.monotonic() >= until:
                 return listing
             time.sleep(POLL)

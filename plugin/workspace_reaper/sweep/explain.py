@@ -184,7 +184,7 @@ def _session_facts(session: Session) -> dict[str, Any]:
         "panes": len(session.panes),
         "panes_dead": session.all_panes_dead,
         "kept": session.kept,
-        "stamp": session.stamp.value,
+        "owner": session.owner.value,
         "server": {"pid": session.key.server_pid, "started": iso(session.key.server_start), "version": session.version},
     }
 

@@ -29,7 +29,7 @@ def tell(level: int, message: str, /, **fields: object) -> None:
 
     The record has the ``fields`` as its attribute ``fields``, where ``event`` stands for the message.
     """
-    from workspace_reaper.sweep.report import printable  # noqa: PLC0415  late: the plugin stays light
+    from workspace_reaper.sweep.report import printable
 
     _log.log(level, "%s", printable(message), extra={"fields": fields}, stacklevel=2)
 

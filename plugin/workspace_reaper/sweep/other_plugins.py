@@ -46,9 +46,9 @@ class OtherPlugins:
     """
 
     def __init__(self, plugins: WorkspacePlugins | PluginManager, *, but: object | None = None) -> None:
-        from pluggy import PluginManager  # noqa: PLC0415  late: parts of a sweep import this module
+        from pluggy import PluginManager
 
-        from workspace_hookspecs import WorkspacePlugins  # noqa: PLC0415
+        from workspace_hookspecs import WorkspacePlugins
 
         if not isinstance(plugins, WorkspacePlugins | PluginManager):
             raise TypeError(f"join() takes WorkspacePlugins or a pluggy.PluginManager, and not {type(plugins).__name__}")
@@ -98,7 +98,7 @@ def _told(veto: Veto) -> str:
 
 def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
     """A condemned session for the plugins. ``deadline`` (Unix seconds) None: it goes at once."""
-    from workspace_hookspecs import Candidate  # noqa: PLC0415
+    from workspace_hookspecs import Candidate
 
     return Candidate(
         reap_id=entry.reap_id,
@@ -130,7 +130,7 @@ def tell_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm]
 
 def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
     """An alarm for the plugins, with the moment at which it ended (Unix seconds) if it has."""
-    from workspace_hookspecs import ReaperAlarm  # noqa: PLC0415
+    from workspace_hookspecs import ReaperAlarm
 
     ended = None if ended_at is None else _moment(ended_at)
     return ReaperAlarm(one.name, _moment(one.since), one.detail, one.clears_when, ended)
@@ -138,7 +138,7 @@ def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
 
 def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
     """A reaped session for the plugins."""
-    from workspace_hookspecs import Reaped  # noqa: PLC0415
+    from workspace_hookspecs import Reaped
 
     return Reaped(
         id=intent.reap_id,

@@ -61,7 +61,7 @@ def _absence(facts: Facts) -> dict[str, Any]:
     return {
         "generation": facts.generation,
         "known_under": facts.known_under,
-        "stamp": facts.session.stamp.value,
+        "owner": facts.session.owner.value,
         "recognises_others": facts.recognises_others,
         "breaker": "latched" if facts.latched else "closed",
         "approved": facts.approved,

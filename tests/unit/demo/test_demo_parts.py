@@ -225,8 +225,8 @@ def entry(verdict: str, reason: str | None = None, by: str | None = None, outcom
     return {"verdict": verdict, "reason": reason, "protected_by": by, "outcome": outcome}
 
 
-def told(verdict: str, stamp: str) -> Explanation:
-    return Explanation({"verdict": verdict}, {"stamp": stamp}, (), "")
+def told(verdict: str, owner: str) -> Explanation:
+    return Explanation({"verdict": verdict}, {"owner": owner}, (), "")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_the_object_that_programs_read() -> None:
             "veto": None,
             "generation": 0,
             "known_under": None,
-            "stamp": "none",
+            "owner": "none",
             "recognises_others": False,
             "breaker": "closed",
             "approved": False,

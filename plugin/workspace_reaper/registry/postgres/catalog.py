@@ -140,7 +140,7 @@ def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
 
 
 def _type_name(oid: int) -> str:
-    from psycopg.postgres import types  # noqa: PLC0415
+    from psycopg.postgres import types
 
     found = types.get(oid)
     return found.regtype if found is not None else f"of a type of their own ({oid})"

@@ -42,7 +42,7 @@ class ServerAddress:
 
     def connect(self, limits: ConnectionLimits) -> Connection:
         """A connection whose transactions are read-only, and see one moment. Raises psycopg's errors."""
-        import psycopg  # noqa: PLC0415
+        import psycopg
 
         options = (
             "-c default_transaction_read_only=on",
@@ -118,8 +118,8 @@ def server_of(database_url: str) -> ServerAddress:
     """What ``database_url`` names. ``ConfigurationError``, which never repeats the URL, if psycopg is not there or it can't be
     read as libpq reads it."""
     try:
-        import psycopg  # noqa: PLC0415
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:  # also where psycopg is there and finds no libpq
         raise ConfigurationError(
             "database_url: a PostgreSQL database needs psycopg: pip install 'workspace-reaper[postgres]'"
@@ -134,7 +134,7 @@ def server_of(database_url: str) -> ServerAddress:
 
 def _location(parameters: Mapping[str, str]) -> str:
     """As libpq completes it from its environment, of which a person may not think."""
-    from psycopg import pq  # noqa: PLC0415
+    from psycopg import pq
 
     defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}
     told = {**defaults, **parameters}

@@ -76,7 +76,7 @@ class FileEvents:
             self.close()
             self._watched, self._retry_at = watched, 0.0
         if self._watcher is None and watched and time.monotonic() >= self._retry_at:
-            from watchfiles._rust_notify import RustNotify  # noqa: PLC0415  late: a look-up needs none
+            from watchfiles._rust_notify import RustNotify
 
             try:
                 # No polling of its own: without events ours costs less.

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import OLDEST, Statements, flag
 from workspace_reaper.registry.schema import Schema
@@ -194,7 +194,7 @@ class SqliteWatcher:
             cpu = time.thread_time()
             version = raw.execute("PRAGMA data_version").fetchone()[0]
             wal = raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-            clock = self._clock(raw)
+            counter = self._change_counter(raw)
             oldest = dict.fromkeys(plan.text(value) for (value,) in raw.execute(plan.oldest).fetchall())
         workspaces, archived = self._rows(raw, plan)
         if identity(self._path) != place:
@@ -210,15 +210,14 @@ class SqliteWatcher:
                 self._set_back += missing >= (1 if wal or self._failed else 2)
         settled = all(abs(began - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
         self._seen = _LastRead(place, version, stamped, settled, tuple(islice(reversed(self._texts.values()), 2 * plan.paged)))
-        return WorkspaceList(
-            place=place,
+        found = RegistryIdentity(
+            location=place,
             schema=self._schema.identity,
-            oldest=tuple(islice(oldest, OLDEST)),
-            epoch=f"schema version {plan.version}, {self._lost_logs} logs lost, {self._set_back} times set back",
-            clock=clock,
-            workspaces=workspaces,
-            archived=archived,
+            schema_version=f"schema version {plan.version}, {self._lost_logs} logs lost, {self._set_back} times set back",
+            change_counter=counter,
+            sentinels=tuple(islice(oldest, OLDEST)),
         )
+        return WorkspaceList(found, workspaces, archived)
 
     def _connected(self, place: str) -> Connection:
         if self._seen is None or self._seen.place != place:
@@ -259,7 +258,7 @@ class SqliteWatcher:
         compiled = cast("Select[Any]", statement).compile(dialect=self._engine.dialect, compile_kwargs={"literal_binds": True})
         return str(compiled)
 
-    def _clock(self, raw: sqlite3.Connection) -> int | None:
+    def _change_counter(self, raw: sqlite3.Connection) -> int | None:
         """The change counter, and then the size in pages, which only a vacuum makes smaller: the counter hardly moves in WAL
         mode."""
         counter = change_counter(self._path)
