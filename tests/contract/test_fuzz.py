@@ -317,6 +317,8 @@ def test_a_file_may_hold_anything(tmp_path_factory: pytest.TempPathFactory, cont
 # The ledger, read back
 
 KEY = SessionKey("/s", 1, 2, "$3", 4)
+
+
 def columns_of_tables() -> dict[str, list[str]]:
     """The columns of each table that the migrations make."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
@@ -397,7 +399,7 @@ def fill(ledger: SqliteLedger) -> None:
 
 @fuzz(12)
 @given(columns, stored)
-@example(("registry", "stamp"), "no stamp")
+@example(("registry", "owner_id"), "no owner id")
 @example(("reap", "at"), "yesterday")
 @example(("reap", "evidence"), "[" * 100_000)
 @example(("report", "head"), '{"at":0,"totals":{},"registry":{}}')

@@ -83,7 +83,7 @@ def of_a_newer_version(path: Path) -> None:
         pytest.param(damaged, "damaged: move it away", id="damaged"),
         pytest.param(of_another_program, "database of another program: move it away", id="tables-of-another-program"),
         pytest.param(stamped_by_another_program, "database of another program: move it away", id="stamp-of-another-program"),
-        pytest.param(of_a_newer_version, r"newer version .*schema is 999.*: update workspace-reaper", id="newer"),
+        pytest.param(of_a_newer_version, r"newer version .*schema is 999.*: upgrade workspace-reaper", id="newer"),
     ],
 )
 def test_a_file_that_is_no_ledger_of_ours_is_refused_and_left_as_it_is(
@@ -132,7 +132,7 @@ def test_a_lock_held_too_long_is_told_and_reads_go_on(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger, closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
         ledger.record_intents([intent("R1")])
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used \(database is locked\): another program holds its lock"):
+        with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used \(database is locked\): another program holds"):
             ledger.record_results([ReapResult("R1", NOW, "reaped")])
         assert [reap.outcome for reap in ledger.history(9)] == ["open"]
         ledger.save(StateChanges())
@@ -182,7 +182,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
     "statement",
     [
         pytest.param("UPDATE finding SET finding = 'levitating'", id="sight-of-a-later-version"),
-        pytest.param("UPDATE registry SET oldest = 'no JSON'", id="no-json"),
+        pytest.param("UPDATE registry SET sentinels = 'no JSON'", id="no-json"),
         pytest.param("UPDATE breaker SET tripped = '[[1]]'", id="no-session-key"),
         pytest.param("UPDATE cpu SET samples = '{}'", id="samples-are-no-list"),
         pytest.param("""UPDATE cpu SET samples = '[["/s", 1, 2, "$3", 4, 5.5]]'""", id="no-sample"),
@@ -314,6 +314,7 @@ ledger.record_intents([intent(f"R{n}") for n in range(200)])
 ledger.close()
 migrations.MIGRATIONS += (REBUILD_REAPS,)
 older = sqlite3.connect(state_dir / "ledger.sqlite", isolation_level=None)
+older.execute("PRAGMA journal_mode = DELETE")
 fill()
 result["open"] = error_of(opened)
 result["version"] = older.execute("PRAGMA user_version").fetchone()

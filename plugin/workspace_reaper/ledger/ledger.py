@@ -13,7 +13,15 @@ from workspace_reaper.ledger import tables
 from workspace_reaper.ledger.connection import LedgerConnection
 from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.rows import columns_of, escape, escaped, from_rows, json_ids, to_row
-from workspace_reaper.ledger.tables import REGISTRY_COLUMNS, DeletionRow, FindingRow, ServerRow, Table, WorkspaceRow, assignments
+from workspace_reaper.ledger.tables import (
+    REGISTRY_COLUMNS,
+    DeletionRow,
+    FindingRow,
+    ServerRow,
+    Table,
+    WorkspaceRow,
+    assignments,
+)
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Reap, ReapResult
@@ -195,9 +203,9 @@ def _state(
         registry=registry,
         seen={row.workspace_id: row.generation for row in known if row.generation is not None},
         sightings={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
-        servers=dict(rows(tables.SERVER)),
+        servers={row.socket: row.server for row in rows(tables.SERVER)},
         breaker=only(tables.BREAKER, BreakerState()),
-        testimony=dict(rows(tables.DELETION)),
+        testimony={row.workspace_id: row.at for row in rows(tables.DELETION)},
         named={row.workspace_id: row.named_generation for row in known if row.named_generation is not None},
         orphans_last_hour=connection.execute(_ORPHANS_SINCE, (registry_id, now - _HOUR)).fetchall()[0][0],
         reaped_lately={(socket, session): at for socket, session, at in reaped},

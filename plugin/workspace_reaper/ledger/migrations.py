@@ -195,14 +195,14 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
         return 0
     if application == _UNRELEASED:
         raise LedgerError(
-            f"The ledger {path} was created by an unreleased version of workspace-reaper: move it away, or set another state_dir."
+            f"The ledger {path} was created by an unreleased version of this program: move it away, or set another state_dir."
         )
     if application != APPLICATION_ID:
         raise LedgerError(f"{path} is the database of another program: move it away, or set another state_dir.")
     if version > len(MIGRATIONS):
         raise LedgerError(
-            f"The ledger {path} was written by a newer version of workspace-reaper (its schema is {version}, this version"
-            f" supports up to {len(MIGRATIONS)}): update workspace-reaper, or set another state_dir."
+            f"The ledger {path} was written by a newer version of workspace-reaper (its schema is {version}, the latest that"
+            f" this version supports is {len(MIGRATIONS)}): upgrade workspace-reaper, or set another state_dir."
         )
     return int(version)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from math import isfinite
@@ -91,12 +91,15 @@ def _unescaped(values: Values) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """How values of one type become columns. ``read`` takes the columns of many values; ``is_plain``: all of them are scalars."""
+    """How values of one type become columns: ``write`` makes those of one value, ``read`` takes those of many.
+
+    ``is_scalar``: a value is written as it is.
+    """
 
     columns: tuple[str, ...]
     write: Callable[[Any], Iterable[Any]]
     read: Callable[[Sequence[Values]], Iterable[Any]]
-    is_plain: bool = True
+    is_scalar: bool = False
 
 
 def _transposed(codec: _Codec, rows: Sequence[Sequence[Any]]) -> Sequence[Values]:
@@ -123,8 +126,12 @@ def _codec(hint: Any, name: str) -> _Codec:
         pairs = _codec(tuple[arguments], name)  # type: ignore[valid-type]
         return _object(name) if arguments[1] is Any else _collection(name, pairs, dict, lambda mapping: mapping.items())
     if is_dataclass(hint) or hasattr(hint, "_fields"):
-        return _composite(hint, [(attrgetter(field), _codec(own, field)) for field, own in get_type_hints(hint).items()])
-    return _Codec((name,), lambda value: (value,), lambda columns: _scalars(hint, name, columns[0]))
+        fields = {name: _codec(own, name) for name, own in get_type_hints(hint).items()}
+        codec = _composite(hint, [(attrgetter(field), own) for field, own in fields.items()])
+        # One call gets all fields where all are scalars: there are 1,000 samples, and 1,000 keys of sessions.
+        are_scalars = len(fields) > 1 and all(own.is_scalar for own in fields.values())
+        return replace(codec, write=attrgetter(*fields)) if are_scalars else codec
+    return _Codec((name,), lambda value: (value,), lambda columns: _scalars(hint, name, columns[0]), is_scalar=True)
 
 
 def _scalars(kind: Any, name: str, values: Values) -> Values:
@@ -158,7 +165,7 @@ def _optional(inner: _Codec) -> _Codec:
         present = iter(inner.read([[value for value in columns[0] if value is not None]]))
         return [None if value is None else next(present) for value in columns[0]]
 
-    return _Codec(inner.columns, lambda value: (None,) if value is None else inner.write(value), read, inner.is_plain)
+    return _Codec(inner.columns, lambda value: (None,) if value is None else inner.write(value), read, inner.is_scalar)
 
 
 def _composite(make: Callable[..., Any], parts: Sequence[tuple[Callable[[Any], Any], _Codec]]) -> _Codec:
@@ -171,27 +178,41 @@ def _composite(make: Callable[..., Any], parts: Sequence[tuple[Callable[[Any], A
         rest = iter(columns)
         return map(make, *[part.read([next(rest) for _ in part.columns]) for _, part in parts])
 
-    return _Codec(names, write, read, is_plain=False)
+    return _Codec(names, write, read)
 
 
 def _collection(name: str, element: _Codec, make: Callable[[Any], Any], items: Callable[[Any], Iterable[Any]]) -> _Codec:
     is_single = len(element.columns) == 1
+    last: tuple[Any, Any] = (
+        None,
+        None,
+    )  # a value and its text: what a sweep writes, the next one reads, and often writes again
 
     def write(value: Any) -> Iterable[Any]:
-        rows = [list(element.write(item)) for item in items(value)]
-        return (_ENCODER.encode([row[0] for row in rows] if is_single else rows),)
+        nonlocal last
+        known, text = last
+        if value != known:
+            rows = [list(element.write(item)) for item in items(value)]
+            text = _ENCODER.encode([row[0] for row in rows] if is_single else rows)
+            last = make(value), text
+        return (text,)
 
     def read_one(text: str) -> Any:
-        rows = _parsed(name, text, list)
-        if not is_single:
-            _require(name, {list}, rows)
-        return make(element.read([rows] if is_single else _transposed(element, rows)))
+        nonlocal last
+        value, known = last
+        if text != known:
+            rows = _parsed(name, text, list)
+            if not is_single:
+                _require(name, {list}, rows)
+            value = make(element.read([rows] if is_single else _transposed(element, rows)))
+            last = value, text
+        return make(value)  # a caller may change a dict
 
     def read(columns: Sequence[Values]) -> Iterable[Any]:
         _require(name, {str}, columns[0])
         return list(map(read_one, columns[0]))
 
-    return _Codec((name,), write, read, is_plain=False)
+    return _Codec((name,), write, read)
 
 
 def _object(name: str) -> _Codec:
@@ -199,7 +220,7 @@ def _object(name: str) -> _Codec:
         _require(name, {str}, columns[0])
         return [_parsed(name, text, dict) for text in columns[0]]
 
-    return _Codec((name,), lambda value: (_ENCODER.encode(dict(value)),), read, is_plain=False)
+    return _Codec((name,), lambda value: (_ENCODER.encode(dict(value)),), read)
 
 
 def _parsed(name: str, text: str, kind: type[T]) -> T:
