@@ -1,4 +1,4 @@
-"""One thread and its wake-ups. Hooks and ticks only leave a wake-up here; equal ones coalesce; the thread works them off."""
+"""One thread and its queue. Hooks and ticks only leave a wake-up here; equal ones coalesce; the thread works them off."""
 
 from __future__ import annotations
 
@@ -9,34 +9,23 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from workspace_reaper.model.events import WorkspaceEvent
 
-__all__ = ["LOOKS", "Work", "Worker"]
+__all__ = ["LOOKS", "Worker"]
 
 LOOKS = (0.0, 0.2, 1.0, 5.0)
-"""Seconds after a hook at which a workspace is looked at, until its row says what the hook said."""
+"""Seconds after a hook at which its workspace is looked at, until its row says what the hook reported."""
 
 MOST_SUSPECTS = 10_000
-"""Beyond this a hook only asks for a full sweep, which finds what is gone as well."""
+"""When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well."""
 
 _log = logging.getLogger("workspace_reaper")
 
 
-class Work(Protocol):
-    """What the thread does. Neither method should raise; what they raise all the same is logged."""
-
-    def sweep_all(self) -> None:
-        """A full sweep."""
-
-    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
-        """Sweep these workspaces; return those whose rows do not say yet what the hook said. No look follows for ``final``."""
-
-
 @dataclass(slots=True)
 class _Suspect:
-    testimony: WorkspaceEvent
+    event: WorkspaceEvent
     named_at: float
     ticket: int
     look: int = 0
@@ -47,12 +36,25 @@ class _Suspect:
 
 
 class Worker:
-    """Starts its thread at the first wake-up, once in each process: a host may fork, and threads do not survive that."""
+    """Starts its thread at the first wake-up, once in each process: a host may fork, and threads do not survive a fork.
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    Args:
+        sweep_all: Runs a full sweep.
+        look_at: Sweeps these workspaces. It gets what hooks reported about each, and those of them that are not looked at
+            again. It returns the workspaces whose rows do not agree yet with the hook.
+
+    An exception of either is logged, and does not end the thread.
+    """
+
+    def __init__(
+        self,
+        sweep_all: Callable[[], None],
+        look_at: Callable[[Mapping[str, WorkspaceEvent], Collection[str]], Collection[str]],
+    ) -> None:
+        self._sweep_all = sweep_all
+        self._look_at = look_at
         self._reset()
-        # After a fork the child has the state but not the thread, and a lock may have been held by a thread it lacks.
+        # After a fork the child has the state but not the thread, and a lock may be held by a thread that it does not have.
         reference = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: (reset := reference()) and reset())
 
@@ -67,30 +69,27 @@ class Worker:
         self._working_on: set[int] = set()
         self._forgotten = False
 
-    @property
-    def stopping(self) -> bool:
-        """``close`` was called: finish the step, and start no kill."""
+    def is_stopping(self) -> bool:
+        """Return whether ``close`` was called: then the current step is finished, and no kill is started."""
         return self._closing_until is not None
 
     @property
     def busy_since(self) -> float | None:
-        """When it began with what it works on, or was woken and has not begun: seconds of ``time.monotonic``. None: at rest."""
+        """Since when the thread has had work (seconds of ``time.monotonic``), None while it is idle."""
         return self._busy_since
 
     def wake(self) -> None:
         """Ask for a full sweep. Returns at once."""
         with self._changed:
-            self._tickets += 1
-            self._note_work()
+            self._take_ticket()
             if self._tick is None:
                 self._tick = self._tickets
             self._start()
 
-    def suspect(self, workspace_id: str, testimony: WorkspaceEvent) -> None:
-        """A hook named this workspace. Returns at once."""
+    def suspect(self, workspace_id: str, event: WorkspaceEvent) -> None:
+        """Ask for a look at a workspace that a hook named. Returns at once."""
         with self._changed:
-            self._tickets += 1
-            self._note_work()
+            self._take_ticket()
             known = self._suspects.get(workspace_id)
             too_many = known is None and len(self._suspects) >= MOST_SUSPECTS
             overflows = too_many and self._tick is None
@@ -98,37 +97,37 @@ class Worker:
                 self._tick = self._tickets
             if not too_many:
                 ticket = self._tickets if known is None else known.ticket
-                both = {testimony, known.testimony if known else testimony}
-                worse = WorkspaceEvent.DELETED if WorkspaceEvent.DELETED in both else testimony
-                self._suspects[workspace_id] = _Suspect(worse, time.monotonic(), ticket)
+                if known is not None and known.event is WorkspaceEvent.DELETED:
+                    event = WorkspaceEvent.DELETED
+                self._suspects[workspace_id] = _Suspect(event, time.monotonic(), ticket)
             self._start()
         if overflows:
-            # Not under the lock: a slow log handler must not stop the other hooks.
-            _log.warning("more than %d workspaces wait to be looked at: a full sweep does", MOST_SUSPECTS)
+            # Without the lock: a slow log handler must not stop the other hooks.
+            _log.warning("more than %d workspaces are waiting: a full sweep looks at the rest", MOST_SUSPECTS)
 
-    @property
-    def forgotten(self) -> bool:
-        """``forget`` was called since the suspects that are being looked at were taken."""
+    def has_forgotten(self) -> bool:
+        """Return whether ``forget`` was called since the current suspects were taken from the queue."""
         return self._forgotten
 
     def forget(self) -> None:
-        """What hooks said so far is not said of the registry that is asked from now on: no look follows for it."""
+        """Drop all suspects: what hooks reported about them is not true of the registry that is asked from now on."""
         with self._changed:
             self._suspects.clear()
             self._forgotten = True
             self._changed.notify_all()
 
     def drain(self, timeout: float) -> bool:
-        """Wait until every wake-up so far, its later looks included, is worked off; False after ``timeout`` seconds."""
+        """Wait until the work of every wake-up so far is done, later looks included. Returns False after ``timeout``
+        seconds."""
         with self._changed:
             last = self._tickets
-            self._changed.wait_for(lambda: self.stopping or not self._open(last), timeout)
-            return not self._open(last)
+            self._changed.wait_for(lambda: self.is_stopping() or not self._is_open(last), timeout)
+            return not self._is_open(last)
 
     def close(self, timeout: float = 15.0) -> None:
-        """End the thread: it finishes the step it is in, and stops before the next kill. What is left is left to a tick.
+        """End the thread: it finishes its current step, and stops before the next kill. A later sweep does the rest.
 
-        Waits until it has ended, for at most ``timeout`` seconds from the first call on.
+        Waits for the thread, for at most ``timeout`` seconds since the first call.
         """
         with self._changed:
             if self._closing_until is None:
@@ -139,26 +138,27 @@ class Worker:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _note_work(self) -> None:
+    def _take_ticket(self) -> None:
+        self._tickets += 1
         if self._busy_since is None:
             self._busy_since = time.monotonic()
 
     def _start(self) -> None:
-        if self.stopping:
+        if self.is_stopping():
             return
         if self._thread is None or not self._thread.is_alive():
-            # A daemon: interpreter exit must not wait for a sleeping thread. The plugin closes it at exit.
+            # A daemon thread: interpreter exit must not wait for a sleeping thread. The plugin closes it at exit.
             thread = threading.Thread(target=self._run, name="workspace-reaper", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads on this machine: the next wake-up tries again
-                _log.error("the reaper can't start its thread, so nothing is reaped: %s", error)
+                _log.error("the reaper cannot start its thread, so nothing is reaped: %s", error)
                 return
             self._thread = thread
         self._changed.notify_all()
 
-    def _open(self, last: int) -> bool:
-        """Whether anything asked for up to this ticket is still to be done."""
+    def _is_open(self, last: int) -> bool:
+        """Whether work of a ticket up to this one is left."""
         waiting = {suspect.ticket for suspect in self._suspects.values()} | self._working_on
         return any(ticket <= last for ticket in waiting) or (self._tick is not None and self._tick <= last)
 
@@ -166,23 +166,23 @@ class Worker:
         while True:
             with self._changed:
                 due = self._take_due()
-                while not self.stopping and self._tick is None and not due:
+                while not self.is_stopping() and self._tick is None and not due:
                     self._busy_since = None
                     self._changed.wait(self._until_next())
                     due = self._take_due()
                 self._busy_since = time.monotonic()
-                if self.stopping:
+                if self.is_stopping():
                     self._changed.notify_all()
                     return
                 tick, self._tick = self._tick, None
                 self._forgotten = False
                 self._working_on = {suspect.ticket for suspect in due.values()} | ({tick} if tick is not None else set())
             unsettled = self._look(due) if due else set()
-            if tick is not None and not self.stopping:
-                self._guarded(self._work.sweep_all)
+            if tick is not None and not self.is_stopping():
+                self._guarded(self._sweep_all)
             with self._changed:
                 if not self._forgotten:
-                    self._later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})
+                    self._look_later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})
                 self._working_on = set()
                 self._changed.notify_all()
 
@@ -199,14 +199,14 @@ class Worker:
         return max(0.0, min(suspect.due for suspect in self._suspects.values()) - time.monotonic())
 
     def _look(self, due: dict[str, _Suspect]) -> set[str]:
-        suspects = {workspace_id: suspect.testimony for workspace_id, suspect in due.items()}
+        suspects = {workspace_id: suspect.event for workspace_id, suspect in due.items()}
         final = {workspace_id for workspace_id, suspect in due.items() if suspect.look == len(LOOKS) - 1}
         unsettled: set[str] = set()
-        self._guarded(lambda: unsettled.update(self._work.look_at(suspects, final)))
+        self._guarded(lambda: unsettled.update(self._look_at(suspects, final)))
         return unsettled - final
 
-    def _later(self, suspects: dict[str, _Suspect]) -> None:
-        """Look at these again. One that a hook named anew meanwhile has its own looks already."""
+    def _look_later(self, suspects: dict[str, _Suspect]) -> None:
+        """Look at these again. One that a hook named again meanwhile is in the queue already."""
         for workspace_id, suspect in suspects.items():
             if workspace_id not in self._suspects:
                 suspect.look += 1
@@ -215,5 +215,5 @@ class Worker:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except BaseException:  # noqa: BLE001  the thread must outlive any fault of one sweep, sys.exit() in a plug-in included
+        except BaseException:  # noqa: BLE001  the thread must outlive any fault of one sweep, sys.exit() in a plugin included
             _log.exception("a sweep failed; the next tick tries again")

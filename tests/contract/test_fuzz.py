@@ -47,8 +47,8 @@ from workspace_reaper.model.state import (
 )
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult
-from workspace_reaper.operations import sessions as operations
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.settings.types import expand_user
@@ -432,13 +432,13 @@ def test_a_ledger_with_any_value_in_any_column_is_understood_or_refused(
 
 
 def look_at_status(reaper: Reaper) -> None:
-    found = operations.status(reaper)
+    found = read_status(reaper)
     json.dumps(found.as_dict())
     shown(lambda: show_status(found))
 
 
 def look_at_history(reaper: Reaper) -> None:
-    reaps = operations.history(reaper, 10)
+    reaps = read_history(reaper, 10)
     for one in reaps:
         json.dumps(reap_as_json(one, restorable=False))
     shown(lambda: show_history([(one, False) for one in reaps]))

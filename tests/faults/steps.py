@@ -9,7 +9,7 @@ from tests.tools.front_tmux import FrontTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 from workspace_reaper.model.state import Finding, LedgerState
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["alarms", "check_code", "confirmations", "events", "history", "recalled", "sweep_during"]
@@ -17,17 +17,17 @@ __all__ = ["alarms", "check_code", "confirmations", "events", "history", "recall
 
 def alarms(world: World) -> set[str]:
     """The names of the alarms that ``status`` shows."""
-    return {alarm.name for alarm in operations.status(world.plugin.reaper()).alarms}
+    return {alarm.name for alarm in read_status(world.plugin.reaper()).alarms}
 
 
 def check_code(world: World) -> int:
     """The exit code of ``status --check``."""
-    return operations.status(world.plugin.reaper()).check_code
+    return read_status(world.plugin.reaper()).check_code
 
 
 def history(world: World) -> list[tuple[str, str, str | None]]:
     """Workspace, outcome and why of each reap that was ever tried, oldest first."""
-    reaps = operations.history(world.plugin.reaper(), 1000)
+    reaps = read_history(world.plugin.reaper(), 1000)
     return [(reap.intent.workspace_id, reap.outcome, reap.why) for reap in reversed(reaps)]
 
 
@@ -41,7 +41,7 @@ def recalled(world: World) -> LedgerState:
     """What the ledger remembers of everything but single workspaces."""
     reaper = world.plugin.reaper()
     with reaper.reading() as ledger:
-        return ledger.load_state((), reaper.parts.clock.now())
+        return ledger.load_state((), reaper.dependencies.clock.now())
 
 
 def confirmations(world: World, session_id: str) -> int:

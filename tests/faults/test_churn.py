@@ -15,7 +15,7 @@ from tests.tools.effort import effort
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history, read_status
 
 SECONDS = effort(60.0, 3600.0)
 EVERY = effort(0.5, 5.0)
@@ -38,7 +38,7 @@ def test_it_takes_no_more_in_the_end_than_at_first_and_all_that_should_go_is_gon
         assert daemon.stop() == 0
 
     flat(samples)
-    outcomes = Counter(reap.outcome for reap in operations.history(world.plugin.reaper(), 100_000))
+    outcomes = Counter(reap.outcome for reap in read_history(world.plugin.reaper(), 100_000))
     assert (outcomes["reaped"], outcomes["open"]) == (churn.ended, 0)
 
 
@@ -46,9 +46,9 @@ def over(churn: Churn, world: World) -> None:
     """The faults are: all that should be gone is gone, nothing else, and no alarm is left."""
     try:
         wait_until(churn.gone, PATIENCE, every=0.1)
-        wait_until(lambda: not operations.status(world.plugin.reaper()).alarms, PATIENCE, every=0.1)
+        wait_until(lambda: not read_status(world.plugin.reaper()).alarms, PATIENCE, every=0.1)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {operations.status(world.plugin.reaper()).alarms}") from error
+        raise AssertionError(f"{error}: {read_status(world.plugin.reaper()).alarms}") from error
     assert churn.living() == churn.there()
 
 

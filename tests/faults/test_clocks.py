@@ -25,7 +25,7 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import SweepReport
 
@@ -38,7 +38,7 @@ def with_clock(world: World, clock: Later) -> World:
     """The world with a new reaper, as after a restart, by this clock."""
     world.configure()
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, clock=clock)
+    reaper.dependencies = replace(reaper.dependencies, clock=clock)
     return world
 
 
@@ -105,7 +105,7 @@ def test_i34_what_was_due_anyway_waits_for_one_sweep_and_says_why(night: Night) 
     night.clock.seconds = HOUR - 60
     night.sweep()
     night.clock.seconds, night.clock.jumped = HOUR + 10, 8 * HOUR
-    told = operations.explain_session(night.world.plugin.reaper(), session_name(night.world.schema, night.idle))
+    told = explain_session(night.world.plugin.reaper(), session_name(night.world.schema, night.idle))
     assert told.decided == "hold: idle, held by clock"
     report = night.sweep()
     assert (report.count("reaped"), {entry.protected_by for entry in report.sessions if entry.reason}) == (0, {"clock"})
@@ -118,7 +118,7 @@ def test_i34_idle_for_long_and_then_the_clock_is_set_back(night: Night) -> None:
     report = night.sweep()
     assert report.jumped == pytest.approx(-8 * HOUR, abs=2)
     assert {entry.protected_by for entry in report.sessions if entry.reason} == {"clock"}
-    why = operations.explain_session(night.world.plugin.reaper(), night.sessions[0])
+    why = explain_session(night.world.plugin.reaper(), night.sessions[0])
     assert "clock" not in why.decided, "the look after the sweep has noticed nothing"
     assert night.alive == 3
     assert night.sweep().count("reaped") == 3
@@ -141,7 +141,7 @@ def test_i34_a_laptop_that_slept_for_the_night_kills_no_session(night: Night) ->
     with_clock(night.world, night.clock)
     night.clock.seconds, night.clock.slept = HOUR / 2, 16 * HOUR
     assert night.sweep().count("reaped") == 0
-    told = operations.explain_session(night.world.plugin.reaper(), night.sessions[0]).facts
+    told = explain_session(night.world.plugin.reaper(), night.sessions[0]).facts
     assert told["uncounted_seconds"] == pytest.approx(16 * HOUR, abs=5)
     assert told["idle_seconds"] == pytest.approx(HOUR / 2, abs=20)
     night.clock.seconds = HOUR + 10
@@ -296,7 +296,7 @@ def test_i38_a_busy_kernel_without_a_client_is_not_idle(worlds: Worlds, cast: Ca
     wait_until(lambda: world.sweep() and not world.lives(idle))
     report = world.sweep()
     assert (world.lives(busy), world.entry(report, busy).reason) == (True, None)
-    told = operations.explain_session(world.plugin.reaper(), busy_id).facts["idle_clocks"]
+    told = explain_session(world.plugin.reaper(), busy_id).facts["idle_clocks"]
     assert [one["clock"] for one in told if one["decides"]] == ["cpu"]
     cast.say("enough")
     wait_until(lambda: world.sweep() and not world.lives(busy))

@@ -17,7 +17,7 @@ from tests.tools.effort import seeds
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history
 
 pytestmark = [pytest.mark.storm, pytest.mark.timeout(300)]
 
@@ -73,7 +73,7 @@ class Crash:
 
     def recorded(self) -> Counter[tuple[str, str]]:
         """What the ledger says: session and outcome, and how often."""
-        reaps = operations.history(self.world.plugin.reaper(), 10_000)
+        reaps = read_history(self.world.plugin.reaper(), 10_000)
         return Counter((reap.intent.key.session_id, reap.outcome) for reap in reaps)
 
     def check(self) -> None:

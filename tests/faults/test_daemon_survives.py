@@ -20,7 +20,7 @@ from tests.tools.disks import small_disk
 from tests.tools.hosts import HOSTS, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_status
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(300)]
 
@@ -37,7 +37,7 @@ def world(worlds: Worlds) -> World:
 
 def sweeps(world: World) -> str | None:
     """Which full sweep was the last one."""
-    report = operations.status(world.plugin.reaper()).report
+    report = read_status(world.plugin.reaper()).report
     return report["sweep"] if report else None
 
 

@@ -27,7 +27,7 @@ from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper.cli import main
 from workspace_reaper.cli.tables import show_explanation, show_sweep
 from workspace_reaper.daemon.logging import formatter
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_status
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.setup.config_file import toml_text
 from workspace_reaper.sweep.explain import explain
@@ -245,8 +245,8 @@ def test_what_a_plugin_says_is_only_shown(
     plugins.close()
     assert (report.count("reaped"), world.lives("a")) == (0, True)
     shown = printed(lambda: show_sweep(report))
-    why = printed(lambda: show_explanation(explain(world.entry(report, "a"), world.plugin.reaper().parts.rules)))
-    status = json.dumps(operations.status(world.plugin.reaper()).as_dict())
+    why = printed(lambda: show_explanation(explain(world.entry(report, "a"), world.plugin.reaper().sweep_settings.thresholds)))
+    status = json.dumps(read_status(world.plugin.reaper()).as_dict())
     assert "guard" in why
     assert [acts(told) for told in (shown, why, status)] == [[], [], []]
     for record in caplog.records:

@@ -11,7 +11,7 @@ import pytest
 from tests.tools.cast import Cast
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session
 
 Worlds = Callable[..., World]
 
@@ -54,7 +54,7 @@ def test_i53_an_unmanaged_viewer_holds_the_group_and_that_is_reported(world: Wor
     entry = world.entry(report, archived)
     assert (entry.verdict.value, entry.reason, entry.protected_by, entry.outcome) == ("hold", "archived", "group", "none")
     assert all(map(cast.lives, processes))
-    told = operations.explain_session(world.plugin.reaper(), session_name(world.schema, archived))
+    told = explain_session(world.plugin.reaper(), session_name(world.schema, archived))
     assert told.decided == "hold: archived, held by group"
     assert "another session of its group stays" in json.dumps(told.as_dict())
 

@@ -49,7 +49,7 @@ def limit(world: World, seconds: float) -> None:
     """Let tmux commands take this long. While a call waits in a test, the time limit of the command goes on."""
     reaper = world.plugin.reaper()
     reaper.terminals = [TmuxTerminal(terminal.socket, limit=seconds) for terminal in reaper.terminals]
-    reaper.parts = replace(reaper.parts, terminals=reaper.terminals)
+    reaper.dependencies = replace(reaper.dependencies, terminals=reaper.terminals)
 
 
 @dataclass
@@ -124,7 +124,7 @@ def condemned(world: World, reason: Reason, *names: str, clocks: bool = False) -
         world.configure(**{"idle_ttl" if reason is Reason.IDLE else "activity_grace": IDLE})
         quiet_for(world, IDLE + 0.01)
     limit(world, 60)
-    world.plugin.reaper().parts.pace.size = 25  # they are one batch
+    world.plugin.reaper().state.batch_size.size = 25  # they are one batch
     return scene
 
 
@@ -450,7 +450,7 @@ def test_a_session_that_tmux_says_is_killed_and_still_lists_has_failed(world: Wo
 
 def small_batches(world: World, size: int) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, pace=BatchSize(size))
+    reaper.state.batch_size = BatchSize(size)
 
 
 @pytest.mark.parametrize("joint", JOINTS)
@@ -535,7 +535,7 @@ def test_closing_the_plugin_stops_before_the_next_kill(world: World, erring: Err
         plugin.on_tick(datetime.now(timezone.utc))
         wait_until(front.is_held)
         closing = pool.submit(plugin.close)
-        wait_until(lambda: plugin._worker.stopping)
+        wait_until(plugin._worker.is_stopping)
         front.release()
         closing.result(60)
 

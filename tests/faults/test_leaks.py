@@ -55,7 +55,7 @@ def test_i29_who_is_connected_to_a_port_of_the_session_is_none_of_it(world: Worl
 def test_i52_without_anything_that_only_linux_has(world: World, cast: Cast, worktree: Path) -> None:
     """It did nothing on macOS, and waited for it each time. The processes are read by what other systems have as well."""
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, processes=SystemProcesses({}, PortableReader()))
+    reaper.dependencies = replace(reaper.dependencies, processes=SystemProcesses({}, PortableReader()))
     archived = world.workspace(archived=True, worktree=str(worktree))
     world.session(archived, command=f"cd {worktree}; {cast.escaping('stubborn', STUBBORN)}; {FOREVER}")
     stubborn = cast.escaped("stubborn")

@@ -265,9 +265,9 @@ def again(pid, key, **options):
 
 def terminate(processes, *keys, grace=0.3, pane="%1"):
     relatives = [RecordedProcess(key, "one of ours", pane, True) for key in keys]
-    estate = LeftoverProcesses(SessionKey("/s", 4000, 1, "$0", 1), frozenset({pane}), None, relatives)
+    leftovers = LeftoverProcesses(SessionKey("/s", 4000, 1, "$0", 1), frozenset({pane}), None, relatives)
     termination = Termination(processes, grace=grace, everywhere=True, own_uid=0, shown={4000: frozenset()})
-    return termination.run([estate])[estate.key]
+    return termination.run([leftovers])[leftovers.key]
 """
 
 
@@ -377,7 +377,7 @@ class Blind:
 
 def blinded(world: World, sees: int) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, processes=Blind(sees))  # type: ignore[arg-type]
+    reaper.dependencies = replace(reaper.dependencies, processes=Blind(sees))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sees", [0, 1], ids=["from the beginning", "right before the kill"])

@@ -19,7 +19,8 @@ from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_hookspecs import WorkspacePlugins
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session, keep_session
+from workspace_reaper.operations.status import read_history, read_status, reset_breaker
 from workspace_reaper.sweep.report import SweepReport, reap_as_json
 
 Worlds = Callable[..., World]
@@ -191,7 +192,7 @@ def test_i48_an_orphan_made_long_after_the_start_is_found_by_the_timer(world: Wo
 
 def recalled_ids(world: World) -> set[str]:
     """The workspaces of the last full sweep."""
-    report = operations.status(world.plugin.reaper()).report
+    report = read_status(world.plugin.reaper()).report
     return {entry["workspace_id"] for entry in report["sessions"]} if report else set()
 
 
@@ -248,7 +249,7 @@ def test_i50_abstaining_for_too_long_is_an_alarm(worlds: Worlds, erring: Erring)
             assert outcomes(world.sweep()) == {archived: "spared"}
         assert time.time() - began < 30
     assert time.time() - began > 0.5
-    assert session_name(world.schema, archived) in operations.status(world.plugin.reaper()).alarms[0].detail
+    assert session_name(world.schema, archived) in read_status(world.plugin.reaper()).alarms[0].detail
     assert check_code(world) == 1
     assert session_id in world.server.session_ids()
     assert outcomes(world.sweep()) == {archived: "reaped"}
@@ -411,12 +412,12 @@ def test_i62_no_name_is_ever_run_or_expanded(worlds: Worlds, erring: Erring, mon
 
     with erring() as front:
         assert {entry.workspace_id for entry in world.sweep(dry_run=True).sessions} == set(ids)
-        assert operations.explain_session(world.plugin.reaper(), first).decided == "reap: archived"
-        assert operations.keep_session(world.plugin.reaper(), first, on=True).name == first
-        assert operations.keep_session(world.plugin.reaper(), first, on=False).name == first
+        assert explain_session(world.plugin.reaper(), first).decided == "reap: archived"
+        assert keep_session(world.plugin.reaper(), first, on=True).name == first
+        assert keep_session(world.plugin.reaper(), first, on=False).name == first
         assert set(outcomes(world.sweep()).values()) == {"reaped"}
 
-    told = [reap_as_json(reap, restorable=True) for reap in operations.history(world.plugin.reaper(), 100)]
+    told = [reap_as_json(reap, restorable=True) for reap in read_history(world.plugin.reaper(), 100)]
     assert {entry["workspace_id"] for entry in told} == set(ids)
     assert all(entry["session"].isprintable() for entry in told)
     assert sorted(server.run("list-sessions", "-F", "#{session_name}").split("\n")) == ["decoy"]
@@ -437,7 +438,7 @@ def test_i64_a_reap_has_an_id_a_rule_and_its_evidence_everywhere(world: World, c
     entry = report.as_dict()["sessions"][0]
     assert (entry["outcome"], entry["reason"], entry["session_id"]) == ("reaped", "archived", session_id)
 
-    [reap] = operations.history(world.plugin.reaper(), 10)
+    [reap] = read_history(world.plugin.reaper(), 10)
     told = json.loads(json.dumps(reap_as_json(reap, restorable=True)))
     assert told["id"] == entry["reap_id"]
     assert (told["reason"], told["outcome"], told["by"]) == ("archived", "reaped", None)
@@ -449,7 +450,7 @@ def test_i64_a_reap_has_an_id_a_rule_and_its_evidence_everywhere(world: World, c
     [line] = [record.getMessage() for record in caplog.records if entry["reap_id"] in record.getMessage()]
     for part in ("reaped", world.server.path, entry["session"], archived, "reason=archived"):
         assert part in line
-    [last] = [one for one in operations.status(world.plugin.reaper()).as_dict()["sessions"] if one["reap_id"]]
+    [last] = [one for one in read_status(world.plugin.reaper()).as_dict()["sessions"] if one["reap_id"]]
     assert last == entry
 
 
@@ -518,7 +519,7 @@ def test_i65_it_frees_itself_when_the_workspaces_are_known_again_for_three_sweep
 def test_i65_reset_lets_go_what_tripped_it_and_nothing_that_comes_later(world: World) -> None:
     ids = orphans_of(world, 3)
     world.sweep()
-    operations.reset_breaker(world.plugin.reaper())
+    reset_breaker(world.plugin.reaper())
     later = world.workspaces(6)
     world.sweep(dry_run=True)
     world.sweep()

@@ -15,7 +15,7 @@ from tests.tools.world import World, outcomes
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Confirmation, Finding, StateChanges
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session, keep_session
 from workspace_reaper.policy.confirmations import LONGEST_WAIT
 from workspace_reaper.sweep.kill import ATTEMPTS
 from workspace_reaper.sweep.report import SweepReport
@@ -49,7 +49,7 @@ def fail(world: World, workspace_id: str, *, times: int = 3, ago: float = 0.0) -
 
 def sweep_in_one_batch(world: World) -> SweepReport:
     """All that is condemned goes in one command, however slow the machine is."""
-    world.plugin.reaper().parts.pace.size = 25
+    world.plugin.reaper().state.batch_size.size = 25
     return world.sweep()
 
 
@@ -124,7 +124,7 @@ def test_i44_it_is_tried_again_at_growing_intervals_also_after_a_restart(
 def test_i44_explain_says_how_often_it_failed_and_when_it_is_tried_again(world: World, poison: tuple[str, str]) -> None:
     bad, session_id = poison
     fail(world, bad)
-    explained = operations.explain_session(world.plugin.reaper(), session_id)
+    explained = explain_session(world.plugin.reaper(), session_id)
     assert explained.decided == "hold: archived, held by retrying"
     [rule] = [rule for rule in explained.rules if rule.holds]
     assert rule.held_by == ("retrying",)
@@ -138,9 +138,9 @@ def test_i44_neither_a_hook_nor_a_sweep_shortens_the_wait_but_an_operator_who_na
     bad, session_id = poison
     key = fail(world, bad)
     with erring(never_answers(session_id)) as front:
-        world.plugin.look_at({bad: WorkspaceEvent.ARCHIVED}, [bad])
+        world.plugin._runner.look_at({bad: WorkspaceEvent.ARCHIVED}, [bad])
         world.host.delete(bad)
-        world.plugin.look_at({bad: WorkspaceEvent.DELETED}, [bad])
+        world.plugin._runner.look_at({bad: WorkspaceEvent.DELETED}, [bad])
         assert told(world, world.sweep(), bad) == ("none", "retrying")
         assert kills(front) == 0
         assert told(world, world.sweep(approve=[key]), bad)[0] == "failed"
@@ -168,6 +168,6 @@ def test_i44_what_an_operator_keeps_raises_no_alarm_and_starts_over(world: World
     fail(world, bad)
     world.sweep()
     assert alarms(world) == {"kill-failing"}
-    operations.keep_session(world.plugin.reaper(), session_id, on=True)
+    keep_session(world.plugin.reaper(), session_id, on=True)
     assert told(world, world.sweep(), bad) == ("none", "kept")
     assert (alarms(world), failures(world)) == (set(), [])

@@ -19,7 +19,8 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import explain_session
+from workspace_reaper.operations.status import read_status
 from workspace_reaper.registry import open_watcher
 from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.report import SweepReport
@@ -40,7 +41,7 @@ def world(worlds: Worlds) -> World:
 def at(world: World, clock: Later) -> None:
     """Let this clock be the reaper's."""
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, clock=clock)
+    reaper.dependencies = replace(reaper.dependencies, clock=clock)
 
 
 def sweeps(world: World, clock: Later, count: int) -> list[SweepReport]:
@@ -139,7 +140,7 @@ def watched(world: World) -> Iterator[DatabaseWatcher]:
         workspace_deleted = staticmethod(world.plugin.on_workspace_deleted)
         workspace_archived = staticmethod(world.plugin.on_workspace_archived)
 
-    living = LivingSessions([world.server.path], reaper.parts.names)
+    living = LivingSessions([world.server.path], reaper.dependencies.matcher)
     noticing = DatabaseWatcher(feed, Hooks(), reaper.registry, living, reaper.doubt)
     noticing.start()
     try:
@@ -158,11 +159,11 @@ def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
     evidence = told["evidence"]
     assert (evidence["row"], evidence["proven"]) == (None, False)
     assert evidence["known_under"] < evidence["generation"] == report.registry["generation"]
-    explanation = operations.explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
+    explanation = explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
     assert f"(generation {evidence['known_under']} of what is read there, and this is generation" in because
     assert f"held until {PROVEN_WHEN}; or it is idle for stranger_ttl (12h)" in because
-    registry = operations.status(world.plugin.reaper()).as_dict()["registry"]
+    registry = read_status(world.plugin.reaper()).as_dict()["registry"]
     assert registry["generation"] == evidence["generation"]
     assert registry["changed_at"]
     assert registry["changed"]
@@ -255,11 +256,11 @@ def test_rows_that_go_one_by_one_trip_the_breaker_before_the_first_is_confirmed(
     assert told["evidence"]["breaker"] == "latched"
     assert "none of the 4 sessions that tripped it is an orphan any more" in told["released_when"]["breaker"]
     assert "'sweep --approve'" in told["released_when"]["breaker"]
-    explanation = operations.explain_session(world.plugin.reaper(), session_name(world.schema, ids[0]))
+    explanation = explain_session(world.plugin.reaper(), session_name(world.schema, ids[0]))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
     assert "held until none of the 4 sessions that tripped it" in because
     assert "(0 so far)" in because
-    status = operations.status(world.plugin.reaper()).as_dict()
+    status = read_status(world.plugin.reaper()).as_dict()
     assert status["breaker"]["clears_when"] == told["released_when"]["breaker"]
     assert [alarm["name"] for alarm in status["alarms"]] == ["breaker"]
 

@@ -275,7 +275,7 @@ def test_what_forks_when_it_is_asked_to_end_ends_in_every_generation(
     generations = [cast.said(f"generation {number}") for number in range(6)]
     assert {signals(found)[int(pid)] for pid in generations} == {"TERM"}
     assert found.survivors == ()
-    processes = world.plugin.reaper().parts.processes
+    processes = world.plugin.reaper().dependencies.processes
     assert not any(processes.may_live(int(pid), None) for pid in generations)
 
 
@@ -312,7 +312,7 @@ signal.signal(signal.SIGTERM, go)
     found = aftermath(world, world.sweep(), archived)
     late = cast.process("late").pid
     assert signals(found)[late] == "TERM"
-    assert not world.plugin.reaper().parts.processes.may_live(late, None)
+    assert not world.plugin.reaper().dependencies.processes.may_live(late, None)
 
 
 def test_what_becomes_more_when_it_is_asked_to_end(world: World, cast: Cast, worktree: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_stranger_that_is_taken_over_stays_one(world: World, lost: tuple[list[
     reaper = world.plugin.reaper()
     adoption.adopt(reaper, adoption.find(reaper))
     clock = Later()
-    reaper.parts = replace(reaper.parts, clock=clock)
+    reaper.dependencies = replace(reaper.dependencies, clock=clock)
     for _ in range(11):
         report = world.sweep()
         assert {world.entry(report, one).protected_by for one in (gone, also)} == {"unproven"}
@@ -121,7 +121,7 @@ def test_only_those_that_are_named(reaper: CommandLine, lost: tuple[list[str], l
     listed = reaper("adopt", "--json")
     assert (listed.code, {entry["outcome"] for entry in listed.json["sessions"]}) == (0, {"none"})
     assert reaper("adopt", "nobody", "--yes").code == 2
-    assert "'adopt' alone shows all of them" in reaper("adopt", session_name(world.schema, here[1]), "--yes").err
+    assert "'adopt' without a name lists all that do" in reaper("adopt", session_name(world.schema, here[1]), "--yes").err
 
 
 def test_a_name_on_two_sockets_and_a_socket_that_is_silent(worlds: Worlds, front_tmux: FrontTmux) -> None:

@@ -18,7 +18,7 @@ from tests.tools.world import World
 
 from workspace_hookspecs import Candidate, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.model.state import Alarm
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_status, reset_breaker
 from workspace_reaper.sweep.report import SessionReport
 
 LIMIT = 60.0
@@ -187,7 +187,7 @@ def three_that_vanish(watched: Watched) -> End:
 
 def three_that_an_operator_lets_go(watched: Watched) -> End:
     three_that_vanish(watched)
-    return lambda: operations.reset_breaker(watched.world.plugin.reaper())
+    return lambda: reset_breaker(watched.world.plugin.reaper())
 
 
 def a_plugin_that_raises(watched: Watched) -> End:
@@ -228,11 +228,11 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_is_over(watching:
     still = watched.standing(name)
     assert still is not None
     assert still.since == begun.since
-    [shown] = [one for one in operations.status(watched.world.plugin.reaper()).as_dict()["alarms"] if one["name"] == name]
+    [shown] = [one for one in read_status(watched.world.plugin.reaper()).as_dict()["alarms"] if one["name"] == name]
     assert shown["since"] == begun_text(begun)
     assert shown["detail"]
     assert shown["clears_when"]
-    assert operations.status(watched.world.plugin.reaper()).check_code == 1
+    assert read_status(watched.world.plugin.reaper()).check_code == 1
 
     end()
     watched.tick()

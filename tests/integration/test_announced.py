@@ -15,8 +15,9 @@ from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.operations import sessions as operations
-from workspace_reaper.operations.undo import announced, take_back
+from workspace_reaper.operations.sessions import explain_session, keep_session
+from workspace_reaper.operations.status import read_status
+from workspace_reaper.operations.undo import announced, cancel_announcement
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso
 
@@ -43,7 +44,7 @@ class Scene:
         """A new plugin, as after a restart of the host."""
         self.world.configure()
         reaper = self.world.plugin.reaper()
-        reaper.parts = replace(reaper.parts, clock=self.clock)
+        reaper.dependencies = replace(reaper.dependencies, clock=self.clock)
 
     def sweep(self, **options: bool) -> SessionReport:
         return self.world.entry(self.world.sweep(**options), self.workspace)
@@ -108,9 +109,9 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     assert scene.is_told()
     assert history(world) == []
     deadline = iso(entry.deadline)
-    [told] = operations.status(reaper).as_dict()["announced"]
+    [told] = read_status(reaper).as_dict()["announced"]
     assert told == {"socket": world.server.path, "session": scene.name, "reason": "archived", "deadline": deadline}
-    explained = operations.explain_session(reaper, scene.name).as_dict()
+    explained = explain_session(reaper, scene.name).as_dict()
     assert explained["deadline"] == deadline
     assert explained["evidence"]["announced"] is not None
     [rule] = [rule for rule in explained["rules"] if rule["reason"] == "archived (tick)" or "announced" in rule["held_by"]]
@@ -125,7 +126,7 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     scene.clock.seconds = WINDOW + 1
     assert scene.sweep().outcome == "reaped"
     assert not world.lives(scene.workspace)
-    assert operations.status(reaper).as_dict()["announced"] == []
+    assert read_status(reaper).as_dict()["announced"] == []
 
 
 def test_an_idle_session_is_told_and_goes_at_its_deadline(worlds: Callable[..., World]) -> None:
@@ -167,7 +168,7 @@ def test_a_hook_announces_too_and_the_deadline_is_the_hooks(scene: Scene) -> Non
     assert scene.is_told()
     assert scene.sweep().protected_by == "announced"
     assert scene.mark == mark
-    assert [one["session"] for one in operations.status(scene.world.plugin.reaper()).as_dict()["announced"]] == [scene.name]
+    assert [one["session"] for one in read_status(scene.world.plugin.reaper()).as_dict()["announced"]] == [scene.name]
     scene.clock.seconds = WINDOW + 1
     assert scene.sweep().outcome == "reaped"
 
@@ -176,7 +177,7 @@ def test_what_a_hook_announced_is_in_the_status_before_the_next_tick(scene: Scen
     scene.sweep()
     scene.archive()
     scene.hook(WorkspaceEvent.ARCHIVED)
-    assert [one["session"] for one in operations.status(scene.world.plugin.reaper()).as_dict()["announced"]] == [scene.name]
+    assert [one["session"] for one in read_status(scene.world.plugin.reaper()).as_dict()["announced"]] == [scene.name]
 
 
 class Listener:
@@ -243,7 +244,7 @@ def test_whatever_needs_no_notice_is_not_announced(worlds: Callable[..., World],
 
 
 def undo(scene: Scene) -> None:
-    assert take_back(scene.world.plugin.reaper()) == [scene.name]
+    assert cancel_announcement(scene.world.plugin.reaper()) == [scene.name]
     assert not scene.mark
 
 
@@ -256,7 +257,7 @@ def unarchive(scene: Scene) -> None:
 
 
 def keep(scene: Scene) -> None:
-    operations.keep_session(scene.world.plugin.reaper(), scene.name, on=True)
+    keep_session(scene.world.plugin.reaper(), scene.name, on=True)
 
 
 @pytest.mark.parametrize("objection", [undo, attach, unarchive, keep])
@@ -288,7 +289,7 @@ def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: F
 
 def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_it(archived: Scene) -> None:
     undo(archived)
-    assert events(archived.world)[-1] == "announcement undone"
+    assert events(archived.world)[-1] == "announcement cancelled"
     archived.start()
     for hours in (0, 1, 24):
         archived.clock.seconds = hours * HOUR
@@ -297,7 +298,7 @@ def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_i
         [entry] = archived.hook(WorkspaceEvent.ARCHIVED).sessions
         assert (entry.outcome, entry.protected_by) == ("none", "undone")
     assert not archived.is_told()
-    assert take_back(archived.world.plugin.reaper()) == ()
+    assert cancel_announcement(archived.world.plugin.reaper()) == ()
 
     archived.archive(on=False)
     archived.sweep()
@@ -317,7 +318,7 @@ def test_undone_it_still_goes_when_its_workspace_is_deleted(archived: Scene) -> 
 
 def test_undone_the_status_no_longer_shows_it(archived: Scene) -> None:
     undo(archived)
-    assert operations.status(archived.world.plugin.reaper()).as_dict()["announced"] == []
+    assert read_status(archived.world.plugin.reaper()).as_dict()["announced"] == []
 
 
 def test_those_of_one_sweep_are_taken_back_together_and_earlier_ones_stay_announced(archived: Scene) -> None:
@@ -329,11 +330,11 @@ def test_those_of_one_sweep_are_taken_back_together_and_earlier_ones_stay_announ
     archived.sweep()
     assert all(one.is_told() for one in (archived, *later))
 
-    assert set(take_back(archived.world.plugin.reaper())) == {one.name for one in later}
+    assert set(cancel_announcement(archived.world.plugin.reaper())) == {one.name for one in later}
 
     assert not any(one.is_told() for one in later)
     assert archived.is_told()
-    assert take_back(archived.world.plugin.reaper()) == [archived.name]
+    assert cancel_announcement(archived.world.plugin.reaper()) == [archived.name]
 
 
 def test_switched_off_what_is_announced_goes_at_once(archived: Scene) -> None:

@@ -11,7 +11,8 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, outcomes, session_name
 
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.sessions import keep_session
+from workspace_reaper.operations.status import read_breaker
 
 QUESTION = "Let exactly these 4 sessions go?"
 
@@ -36,7 +37,7 @@ def latched(world: World) -> list[str]:
 
 def state(world: World) -> tuple[bool, int, int]:
     """Whether the breaker is latched, by how many sessions, and how many it lets pass."""
-    breaker = operations.breaker_state(world.plugin.reaper())
+    breaker = read_breaker(world.plugin.reaper())
     return breaker.latched, len(breaker.tripped), len(breaker.excused)
 
 
@@ -152,7 +153,7 @@ def attached(world: World, ids: list[str]) -> str:
 
 
 def kept(world: World, ids: list[str]) -> str:
-    operations.keep_session(world.plugin.reaper(), session_name(world.schema, ids[0]), on=True)
+    keep_session(world.plugin.reaper(), session_name(world.schema, ids[0]), on=True)
     return ids[0]
 
 
@@ -196,7 +197,7 @@ def test_what_is_known_again_while_a_socket_is_silent_is_let_go_no_longer(world:
         world.configure(tmux_sockets=[world.server.path, silent.path])
         world.host.insert(latched[:1])
         assert world.sweep().exit_code == 3
-        assert keys[latched[0]] not in operations.breaker_state(world.plugin.reaper()).excused
+        assert keys[latched[0]] not in read_breaker(world.plugin.reaper()).excused
     watched.kill()
 
 
@@ -228,7 +229,7 @@ def test_under_another_registry_nothing_is_let_go(reaper: CommandLine, latched: 
     else:
         done = reaper("sweep", "--approve", stdin=Operator("y\n", replaced))
         assert done.code == 3
-        assert "nothing was let go: the registry is another one" in done.err
+        assert "no session was approved: the registry has changed" in done.err
     reports = [world.sweep() for _ in range(4)]
     assert {outcome for report in reports for outcome in outcomes(report).values()} == {"none"}
     assert all(map(world.lives, latched))

@@ -104,7 +104,7 @@ def test_it_goes_the_whole_way_and_disturbs_nothing(worlds: Callable[..., World]
     world.sweep()
     neighbours.state = neighbours._state()
     before, told = recalled(world), events(world)
-    world.plugin.reaper().parts.watch.told(Alarm("blind", 1.0, "", ""))
+    world.plugin.reaper().state.unrecorded_alarms.told(Alarm("blind", 1.0, "", ""))
 
     check = one(world)
 
@@ -160,7 +160,7 @@ def test_a_link_in_the_place_of_its_directory_is_not_followed(world: World, neig
     (world.state_dir / "canary").symlink_to(away)
     check = one(world)
     assert check.state == "FAIL"
-    assert "no directory can be made" in check.detail
+    assert "cannot create a directory" in check.detail
     assert (away / "precious").exists()
 
 
@@ -234,14 +234,14 @@ class RegistryInFront:
 
 def put_in_front(world: World, look_up: Callable[[Any, Collection[str]], Any]) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, registry=RegistryInFront(reaper.parts.registry, look_up))
+    reaper.dependencies = replace(reaper.dependencies, registry=RegistryInFront(reaper.dependencies.registry, look_up))
 
 
 def test_a_registry_that_knows_everything(world: World, neighbours: Neighbours) -> None:
     put_in_front(world, lambda rows, ids: replace(rows, found={one: Workspace(one) for one in ids}))
     check = one(world)
     assert check.state == "FAIL"
-    assert "which there never was" in check.detail
+    assert "which never existed" in check.detail
     assert neighbours.are_alone_and_untouched()
 
 
@@ -274,7 +274,11 @@ def test_what_is_kept_for_ever_is_ended_all_the_same(world: World, neighbours: N
 
 @pytest.mark.parametrize(
     ("hook", "why"),
-    [("rename-session stolen", "could not be made"), ("kill-session", "could not be made"), ("split-window 'sleep 100'", "")],
+    [
+        ("rename-session stolen", "could not be created"),
+        ("kill-session", "could not be created"),
+        ("split-window 'sleep 100'", ""),
+    ],
     ids=["renamed", "killed", "split"],
 )
 def test_a_hook_that_has_its_way_with_new_sessions(world: World, neighbours: Neighbours, hook: str, why: str) -> None:
@@ -348,7 +352,7 @@ def test_another_that_sweeps_for_ever(world: World, neighbours: Neighbours, monk
     with FileSweepLock(world.state_dir).held():
         # Else it would wait a minute for the lock, to note it.
         check, *_ = run(world, lambda: next(asked, True))
-    assert (check.state, "another reaper sweeps" in check.detail) == ("FAIL", True)
+    assert (check.state, "another reaper has been sweeping" in check.detail) == ("FAIL", True)
 
 
 @contextmanager
@@ -414,7 +418,7 @@ def test_the_command(world: World, neighbours: Neighbours, front_tmux: FrontTmux
     code, out = command(world, monkeypatch, "--json")
     [check] = [check for check in json.loads(out) if check["check"].startswith("canary")]
     assert set(check) == {"check", "state", "detail", "do"}
-    assert (code, check["state"], check["detail"].startswith("it was condemned as orphan")) == (1, "FAIL", True)
+    assert (code, check["state"], check["detail"].startswith("the session was selected as orphan")) == (1, "FAIL", True)
     assert neighbours.are_alone_and_untouched()
 
 

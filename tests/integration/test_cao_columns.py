@@ -19,7 +19,7 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
-from workspace_reaper.hosts.embedded import Embedded
+from workspace_reaper.hosts.embedded import EmbeddedReaper
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.schemas.cao import CAO
@@ -148,7 +148,7 @@ def test_unconfigured_it_serves_the_server_that_it_is_in(served: tuple[CaoHost, 
     host, tmux = served
     gone, stays = tmux.new_session("cao-gone"), tmux.new_session("cao-stays")
     host.insert(["cao-gone", "cao-stays"])
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     try:
         wait_until(lambda: is_stamped(tmux, gone) and is_stamped(tmux, stays))
         # tmux tells whole seconds: a session of the second in which its name was deleted may be the next of that name.
@@ -181,7 +181,7 @@ def test_the_users_own_configuration_wins(
     session = tmux.new_session("cao-a")
     host.insert(["cao-a"])
     configured(text, short_tmp)
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     try:
         host.delete("cao-a")
         embedded.deleted("cao-a")
@@ -202,7 +202,7 @@ def test_what_this_server_deletes_is_not_said_of_another_registry(served: tuple[
     other.insert(["b"])
     socket = json.dumps([tmux.path])
     configured(f'registry = "standard"\ndatabase_url = "sqlite:///{other.path}"\ntmux_sockets = {socket}\n', short_tmp)
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     try:
         embedded.deleted("cao-a")
         assert embedded.drain(30)
@@ -216,7 +216,7 @@ def test_a_bad_configuration_is_an_error_in_the_log_and_reaps_nothing(
     served: tuple[CaoHost, TmuxServer], short_tmp: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     configured('idle_ttl = "soon"', short_tmp)
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     embedded.deleted("cao-a")
     embedded.look()
     assert embedded.drain(1)
@@ -231,7 +231,7 @@ def test_a_blocked_reaper_reaps_nothing(served: tuple[CaoHost, TmuxServer], monk
     session = tmux.new_session("cao-a")
     host.insert(["cao-a"])
     monkeypatch.setenv("WORKSPACE_PLUGINS_BLOCK", "reaper")
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     embedded.look()
     assert embedded.drain(30)
     embedded.stop()
@@ -251,7 +251,7 @@ def test_a_neighbour_of_the_group_can_veto(served: tuple[CaoHost, TmuxServer], m
     monkeypatch.syspath_prepend(site)
     session = tmux.new_session("cao-a")
     host.insert(["cao-a"])
-    embedded = Embedded("cao")
+    embedded = EmbeddedReaper("cao")
     try:
         wait_until(lambda: is_stamped(tmux, session))
         host.delete("cao-a")

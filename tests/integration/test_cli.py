@@ -366,7 +366,7 @@ def test_which_session_is_meant_must_be_certain(reaper: CommandLine, front_tmux:
     for wrong in (name[:-1], name[:-1] + "*", "=" + name, "", "$99"):
         assert reaper("keep", "--", wrong).code == 2
     done = reaper("keep", "not-ours")
-    assert (done.code, "never touched anyway" in done.err) == (2, True)
+    assert (done.code, "never reaped" in done.err) == (2, True)
     front_tmux.rules(Rule("list-sessions", exit_code=1, stderr="lost server\n"))
     for command in ("explain", "keep"):
         done = reaper(command, name)

@@ -24,8 +24,8 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 
 from workspace_hookspecs import Reaped, WorkspacePlugins, hookimpl
-from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.restore import is_restorable
+from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.report import reap_as_json
 
 BEFORE_KILL = Rule("kill-session", times=1, hold="before")
@@ -36,14 +36,14 @@ CAPTURE = Rule("source", skip=1, times=1)
 
 def history(world: World) -> list[tuple[str, str, str | None]]:
     """Workspace, outcome and why, oldest first."""
-    reaps = operations.history(world.plugin.reaper(), 100)
+    reaps = read_history(world.plugin.reaper(), 100)
     return [(reap.intent.workspace_id, reap.outcome, reap.why) for reap in reversed(reaps)]
 
 
 def told_history(world: World) -> list[dict[str, Any]]:
     """As ``history --json`` tells it, newest first."""
     reaper = world.plugin.reaper()
-    return [reap_as_json(reap, restorable=is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, 100)]
+    return [reap_as_json(reap, restorable=is_restorable(reap, reaper.snapshots)) for reap in read_history(reaper, 100)]
 
 
 @contextmanager
@@ -414,7 +414,7 @@ def test_killed_after_the_kill_and_then_its_workspace_is_wanted_again(scene: Sce
 
     assert scene.stubborn_live()
     assert not scene.told()
-    reaps = operations.history(scene.world.plugin.reaper(), 10)
+    reaps = read_history(scene.world.plugin.reaper(), 10)
     assert {reap.why for reap in reaps} == {"found gone after an interruption"}
     left = {survivor.pid: survivor.why for reap in reaps for survivor in reap.aftermath.survivors}
     assert left.keys() >= {process.pid for process in scene.processes}
@@ -438,13 +438,13 @@ def test_killed_after_the_kill_and_then_the_machine_starts_anew(scene: Scene) ->
     """The same pid with the same start time, since the boot, is somebody else."""
     after_kill(scene)
     reaper = scene.world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, processes=AnotherBoot(reaper.parts.processes))
+    reaper.dependencies = replace(reaper.dependencies, processes=AnotherBoot(reaper.dependencies.processes))
 
     scene.world.sweep()
 
     assert scene.stubborn_live()
     assert not scene.told()
-    reaps = operations.history(reaper, 10)
+    reaps = read_history(reaper, 10)
     assert {(reap.outcome, reap.why) for reap in reaps} == {("reaped", "found gone after an interruption")}
     assert {(reap.aftermath.ended, reap.aftermath.survivors) for reap in reaps} == {((), ())}
 

@@ -34,7 +34,7 @@ from workspace_reaper.daemon import daemon as daemon_process
 from workspace_reaper.daemon.signals import SIGNALS
 from workspace_reaper.ledger.locks import FileSweepLock, Holder, InstanceLock
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
 
 Worlds = Callable[..., World]
@@ -335,7 +335,7 @@ def test_canaries_are_sent_by_the_setting_and_no_longer_without_it(world: World,
 
 def last_sweep(world: World) -> str | None:
     with contextlib.suppress(LedgerError):  # before the first one
-        report = operations.status(world.plugin.reaper()).report
+        report = read_status(world.plugin.reaper()).report
         return report["sweep"] if report else None
     return None
 
@@ -451,5 +451,5 @@ def test_term_does_not_wait_for_a_grace_and_the_next_start_ends_what_is_left(
     world.configure(kill_grace=0.1)
     with Daemon(world) as daemon:
         wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, PATIENCE)
-        wait_until(lambda: operations.history(world.plugin.reaper(), 1)[0].outcome == "reaped", PATIENCE)
+        wait_until(lambda: read_history(world.plugin.reaper(), 1)[0].outcome == "reaped", PATIENCE)
         assert daemon.stop() == 0

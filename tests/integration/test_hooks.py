@@ -12,7 +12,7 @@ from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
 
@@ -98,7 +98,7 @@ def test_a_wrong_event_costs_nothing(world: World, host: WorkspacePlugins, caplo
         assert host.drain(30)
 
     assert world.lives(present)
-    assert f"a hook called {present} deleted, its row does not: left to the tick" in caplog.text
+    assert f"a hook reported {present} as deleted, but its row is not deleted: left to the next tick" in caplog.text
     # What was contradicted convicts nobody later: without its row it is an orphan like any other, and is spared while attached.
     world.server.attach(next(iter(world.server.session_ids())))
     world.host.delete(present)
@@ -143,7 +143,7 @@ def test_a_hook_that_names_no_workspace_id_is_logged(
 ) -> None:
     host.workspace_deleted("no uuid")
     assert host.drain(30)
-    assert "'no uuid', which is no workspace id of the registry vibe-kanban" in caplog.text
+    assert "'no uuid', which is not a workspace id of the registry vibe-kanban" in caplog.text
 
 
 def test_without_configuration_it_does_nothing_and_says_so_once(
@@ -238,7 +238,7 @@ def test_an_alarm_is_in_the_hosts_log_once(world: World, host: WorkspacePlugins,
 
 def test_switched_off_a_hook_costs_no_later_look(world: World) -> None:
     world.configure(enabled=False)
-    assert world.plugin.look_at({world.workspace(): WorkspaceEvent.DELETED}, ()) == ()
+    assert world.plugin._runner.look_at({world.workspace(): WorkspaceEvent.DELETED}, ()) == ()
 
 
 def told(caplog: pytest.LogCaptureFixture, word: str = "") -> list[str]:
@@ -285,10 +285,15 @@ def test_a_line_is_a_sentence_and_its_record_has_fields(world: World, caplog: py
     (record,) = [record for record in caplog.records if record.name == "workspace_reaper"]
     assert record.getMessage() == (
         f"reaped socket={world.server.path} session={entry.session} workspace={archived} reason=archived "
-        f"reap={entry.reap_id} by=None"
+        f"reap={entry.reap_id} protected_by=None"
     )
     fields = record.fields  # type: ignore[attr-defined]
-    assert (fields["event"], fields["session"], fields["reap"], fields["by"]) == ("reaped", entry.session, entry.reap_id, None)
+    assert (fields["event"], fields["session"], fields["reap"], fields["protected_by"]) == (
+        "reaped",
+        entry.session,
+        entry.reap_id,
+        None,
+    )
 
 
 def test_a_sweep_that_is_idle_says_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -350,7 +355,7 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
 
     assert world.lives(kept)
     assert not world.lives(archived)
-    assert plugin.reaper().parts.plugins is before.parts.plugins, "the other plugins are asked as before"
+    assert plugin.reaper().dependencies.plugins is before.dependencies.plugins, "the other plugins are asked as before"
     plugin.close()
 
 

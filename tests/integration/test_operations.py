@@ -15,8 +15,8 @@ from tests.tools.world import World, session_name
 from workspace_reaper.model.errors import ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.operations import doctor
-from workspace_reaper.operations import sessions as operations
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.sessions import explain_session, keep_session
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.report import printable
 from workspace_reaper.tmux import socket_path
@@ -64,8 +64,8 @@ def test_an_unmanaged_session_is_never_touched(one: tuple[World, str], on: bool,
         world.server.run("rename-session", "-t", session_id, "mine")
         name = "mine"
     world.server.set_option(session_id, "@reaper_keep", "theirs")
-    with pytest.raises(NoSuchSession, match="never touched"):
-        operations.keep_session(world.plugin.reaper(), name, on=on)
+    with pytest.raises(NoSuchSession, match="never reaped"):
+        keep_session(world.plugin.reaper(), name, on=on)
     assert kept(world.server) == "theirs"
 
 
@@ -74,24 +74,24 @@ def test_what_cannot_be_read_may_have_a_session_of_that_name_too(two: tuple[Worl
     reaper = world.plugin.reaper()
     for on in (True, False):
         with pytest.raises(UnreadableSocket, match="--socket"):
-            operations.keep_session(reaper, name, on=on)
+            keep_session(reaper, name, on=on)
     with pytest.raises(UnreadableSocket):
-        operations.explain_session(reaper, name)
+        explain_session(reaper, name)
     with pytest.raises(UnreadableSocket):
-        operations.keep_session(reaper, name, world.servers[1].path, on=True)
+        keep_session(reaper, name, world.servers[1].path, on=True)
     assert kept(world.server) == ""
-    assert operations.keep_session(reaper, name, world.server.path, on=True).name == name
+    assert keep_session(reaper, name, world.server.path, on=True).name == name
     assert kept(world.server) == "1"
-    assert operations.explain_session(reaper, name, world.server.path).decided.startswith("keep")
+    assert explain_session(reaper, name, world.server.path).decided.startswith("keep")
 
 
 def test_an_unreadable_row_beside_it_hides_nothing(one: tuple[World, str], front_tmux: FrontTmux) -> None:
     world, name = one
     world.server.new_session("broken")
     front_tmux.rules(Rule("list-sessions", replace=BAD_ROW, sessions=["broken"]))
-    assert operations.keep_session(world.plugin.reaper(), name, on=True).name == name
+    assert keep_session(world.plugin.reaper(), name, on=True).name == name
     with pytest.raises(UnreadableSocket, match="broken"):
-        operations.keep_session(world.plugin.reaper(), "other", on=True)
+        keep_session(world.plugin.reaper(), "other", on=True)
 
 
 def test_a_socket_is_named_as_our_tables_show_it(worlds: Worlds, short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,10 +110,10 @@ def test_a_socket_is_named_as_our_tables_show_it(worlds: Worlds, short_tmp: Path
     reaper = world.plugin.reaper()
     meant = {"s\x1bx": 0, "s\\x1bx": 0, printable(str(places[0])): 0, str(places[0]): 0, "named": 3, str(places[3]): 3}
     for socket, number in meant.items():
-        assert operations.explain_session(reaper, name, socket).entry["socket"] == str(places[number])
+        assert explain_session(reaper, name, socket).entry["socket"] == str(places[number])
     for wrong in ("same", "other", "/nowhere", "a/same", "", "sam"):
         with pytest.raises(ConfigurationError) as raised:
-            operations.explain_session(reaper, name, wrong)
+            explain_session(reaper, name, wrong)
         assert all(printable(str(place)) in str(raised.value) for place in places)
 
 
@@ -130,15 +130,15 @@ def test_a_socket_that_falls_silent_between_two_looks(one: tuple[World, str], fr
     world, name = one
     front_tmux.rules({**UNREADABLE, "skip": 1})
     with pytest.raises(UnreadableSocket, match="lost server"):
-        operations.explain_session(world.plugin.reaper(), name)
+        explain_session(world.plugin.reaper(), name)
 
 
 def test_a_session_that_goes_between_two_looks(one: tuple[World, str], front_tmux: FrontTmux) -> None:
     world, name = one
     world.server.new_session("other")
     front_tmux.rules(Rule("list-sessions", skip=1, drop=[name]))
-    with pytest.raises(NoSuchSession, match="went away"):
-        operations.explain_session(world.plugin.reaper(), name)
+    with pytest.raises(NoSuchSession, match="ended while it was looked at"):
+        explain_session(world.plugin.reaper(), name)
 
 
 def test_without_the_registry_the_facts_of_tmux_are_told(one: tuple[World, str]) -> None:
@@ -160,7 +160,7 @@ def test_without_the_registry_the_facts_of_tmux_are_told(one: tuple[World, str])
 def test_a_row_that_cannot_be_read(one: tuple[World, str], front_tmux: FrontTmux, skip: int) -> None:
     world, name = one
     front_tmux.rules(Rule("list-sessions", skip=skip, replace=BAD_ROW, sessions=[name]))
-    told = operations.explain_session(world.plugin.reaper(), name)
+    told = explain_session(world.plugin.reaper(), name)
     assert told.exit_code == 3
     assert "can't be judged" in told.decided
     assert name in told.decided
@@ -171,7 +171,7 @@ def test_a_row_that_cannot_be_read(one: tuple[World, str], front_tmux: FrontTmux
 def test_a_row_that_can_be_read_at_the_second_look(one: tuple[World, str], front_tmux: FrontTmux) -> None:
     world, name = one
     front_tmux.rules(Rule("list-sessions", times=1, replace=BAD_ROW, sessions=[name]))
-    told = operations.explain_session(world.plugin.reaper(), name)
+    told = explain_session(world.plugin.reaper(), name)
     assert (told.exit_code, told.decided) == (0, "keep: no reason holds")
 
 
@@ -185,7 +185,7 @@ def found(world: World) -> list[doctor.Check]:
 def test_the_doctor_leads_to_adopt(one: tuple[World, str]) -> None:
     world, name = one
     world.server.set_option(world.server.run("list-sessions", "-F", "#{session_id}"), "@workspace_owner", "abc")
-    [check] = [check for check in found(world) if "another registry's stamp" in check.detail]
+    [check] = [check for check in found(world) if "another reaper's owner mark" in check.detail]
     assert name in check.detail
     assert "'workspace-reaper adopt'" in check.do
 
@@ -199,7 +199,7 @@ def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, 
     checks = {check.check: check for check in found(world)}
     socket = checks[f"socket {world.server.path}"]
     assert (socket.state, "1 sessions that match by name" in socket.detail) == ("OK", True)
-    assert not any("another registry" in check.detail for check in checks.values())
+    assert not any("another reaper" in check.detail for check in checks.values())
     assert checks["ledger"].state == "FAIL"
 
 
@@ -217,7 +217,7 @@ def test_a_state_dir_that_cannot_be_looked_at(one: tuple[World, str], tmp_path: 
     world, _ = one
     world.configure(state_dir=f"{tmp_path}{TOO_LONG}")
     [check] = [check for check in found(world) if check.check == "state_dir"]
-    assert (check.state, "can't be" in check.detail, bool(check.do)) == ("FAIL", True, True)
+    assert (check.state, "cannot be read" in check.detail, bool(check.do)) == ("FAIL", True, True)
 
 
 @pytest.mark.parametrize("missing", ["/no/such/place", "/etc/passwd/below"], ids=["missing", "below a file"])

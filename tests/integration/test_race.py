@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from tests.tools.tmux import TmuxServer, clean_environment
@@ -134,7 +134,7 @@ def test_who_has_a_client_lives_and_who_never_had_one_goes(world: World, seed: i
     ids = dict(line.split(" ") for line in listed)
     sessions = {one: ids[session_name(world.schema, one)] for one in archived}
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, pace=Steady(rng.choice([3, 6, 12, 25])))
+    reaper.state.batch_size = Steady(rng.choice([3, 6, 12, 25]))
 
     with Visitors(world.server, sessions, rng, within=rng.uniform(0.3, 2.0)) as visitors:
         report = world.sweep()

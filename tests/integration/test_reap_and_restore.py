@@ -17,8 +17,9 @@ from tests.tools.world import World, session_name
 
 from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.operations import sessions as operations
 from workspace_reaper.operations.restore import is_restorable
+from workspace_reaper.operations.sessions import explain_session
+from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.context import SweepRequest
 
 Worlds = Callable[..., World]
@@ -159,14 +160,14 @@ def test_switched_off_it_goes_and_the_history_says_why_it_is_not_restorable(worl
 
 def sweep_later(world: World, seconds: float) -> None:
     reaper = world.plugin.reaper()
-    reaper.parts = replace(reaper.parts, clock=Later(seconds))
+    reaper.dependencies = replace(reaper.dependencies, clock=Later(seconds))
     world.sweep()
 
 
 def restorable(world: World) -> list[bool]:
     """Of each reap, newest first."""
     reaper = world.plugin.reaper()
-    return [is_restorable(reap, reaper.snapshots) for reap in operations.history(reaper, 100)]
+    return [is_restorable(reap, reaper.snapshots) for reap in read_history(reaper, 100)]
 
 
 def test_sweeps_prune_by_bytes_the_oldest_first_and_never_their_own(worlds: Worlds) -> None:
@@ -220,7 +221,7 @@ def test_a_veto_is_in_the_report_the_evidence_and_explain(world: World) -> None:
         plugins.register(world.plugin, "reaper")
         plugins.register(listener, "release-guard")
         report = world.sweep()
-        told = operations.explain_session(world.plugin.reaper(), name_of(world, workspace)).as_dict()
+        told = explain_session(world.plugin.reaper(), name_of(world, workspace)).as_dict()
     entry = world.entry(report, workspace)
     assert (entry.verdict.value, entry.outcome, entry.protected_by) == ("hold", "none", "veto")
     assert entry.as_json()["evidence"]["veto"] == "veto of release-guard: deploying\\x1b"

@@ -110,10 +110,10 @@ def test_a_batch_that_timed_out_is_read_again_and_not_repeated(
     world: World, condemned: list[str], front_tmux: FrontTmux
 ) -> None:
     """A kill was cheap until now: the batch is cut off after three or four of six."""
-    world.plugin.reaper().parts.pace.size = 100
+    world.plugin.reaper().state.batch_size.size = 100
     front_tmux.rules(Rule("kill-session", each=1.2))
     assert outcomes(world.sweep()) == dict.fromkeys(condemned, "reaped")
-    assert world.plugin.reaper().parts.pace.size == 1
+    assert world.plugin.reaper().state.batch_size.size == 1
     told = [found[0] for line in front_tmux.lines() if (found := re.search(r"kill-session -t (\$[0-9]+)", line))]
     assert len(set(told)) == 6
     assert len(told) <= 7, "only the one at which it was cut off may be told twice"

@@ -14,7 +14,7 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.report import SweepReport
 
 
@@ -26,14 +26,14 @@ def at_once(*sweeps: Callable[[], SweepReport]) -> list[SweepReport]:
 def in_one_batch(*worlds: World) -> None:
     """What goes while a later batch waits has no panes left to keep, which is told as well."""
     for world in worlds:
-        world.plugin.reaper().parts.pace.size = 25
+        world.plugin.reaper().state.batch_size.size = 25
 
 
 def lines(*worlds: World) -> Counter[tuple[str, str, str | None]]:
     """What the ledgers of these tell: workspace, outcome, why; and how often."""
     found: Counter[tuple[str, str, str | None]] = Counter()
     for world in worlds:
-        reaps = operations.history(world.plugin.reaper(), 1000)
+        reaps = read_history(world.plugin.reaper(), 1000)
         found.update((reap.intent.workspace_id, reap.outcome, reap.why) for reap in reaps)
     return found
 

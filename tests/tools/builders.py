@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
-from workspace_reaper.model.reap import Intent
+from workspace_reaper.model.reap import Intent, Outcome
 from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
 from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
@@ -235,7 +235,7 @@ def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none
         workspace_id=f"w{number}",
         verdict=verdict,
         reason=None if verdict is Verdict.KEEP else "orphan",
-        outcome=outcome,
+        outcome=Outcome(outcome),
         key=session_key(number),
         judgement=judgement,
     )

@@ -28,9 +28,9 @@ from pathlib import Path
 __all__ = ["run", "serve", "start_anew"]
 
 MODULES = (
-    *("cli.app", "cli.loading", "cli.tables", "console"),
-    *("announced", "doctor", "hooks", "operations", "restore", "settings", "sweep", "wiring", "tmux.server"),
-    *("ledger.sqlite", "registry.vibe_kanban", "processes.system", "snapshots"),
+    *("cli.app", "cli.bootstrap", "cli.tables", "util.console", "plugin", "settings"),
+    *(f"operations.{name}" for name in ("doctor", "reaper", "restore", "sessions", "status", "undo")),
+    *("tmux.server", "ledger", "registry.schemas.vibe_kanban", "processes", "snapshots"),
 )
 _READ_BY_US = ("PATH", "HOME", "TMUX", "TMUX_PANE", "TMUX_TMPDIR", "TZ")
 _PREFIXES_READ_BY_US = ("WORKSPACE_", "XDG_")

@@ -20,8 +20,9 @@ from tests.tools.waiting import wait_until
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.operations import sessions as operations
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.sessions import own_owner_id
+from workspace_reaper.operations.status import read_history, reset_breaker
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.context import SweepRequest
@@ -258,7 +259,7 @@ class MachineWorld:
         )
         self._reaper = reaper = _Reaper(settings)
         reaper.terminals = [TimedTerminal(TmuxTerminal(self.server.path), self._carried)]
-        reaper.parts = replace(reaper.parts, terminals=reaper.terminals, clock=self.clock)
+        reaper.dependencies = replace(reaper.dependencies, terminals=reaper.terminals, clock=self.clock)
         self._plugin = ReaperPlugin()
         self._plugin.use(reaper)
 
@@ -273,18 +274,18 @@ class MachineWorld:
 
     def hook(self, workspace: str, said: str) -> SweepReport:
         """What a hook brings about: its last look."""
-        self._plugin.look_at({workspace: Said(said)}, {workspace})
+        self._plugin._runner.look_at({workspace: Said(said)}, {workspace})
         return self._reaper.last
 
     def reset_breaker(self) -> None:
         """An operator frees the breaker."""
-        operations.reset_breaker(self._reaper)
+        reset_breaker(self._reaper)
 
     @property
     def owner_id(self) -> str:
         """What our sessions carry. To be asked after a full sweep."""
-        return operations.own_owner_id(self._reaper)
+        return own_owner_id(self._reaper)
 
     def history(self) -> list[Reap]:
         """All that was ever tried, by the ledger."""
-        return operations.history(self._reaper, 1000)
+        return read_history(self._reaper, 1000)

@@ -13,7 +13,7 @@ from tests.tools.storm_stage import Scene, Stage
 from tests.tools.storm_table import CONDEMNED, DEAD, GAP, IDLE, KINDS, MIN_AGE, NEEDS_PROOF, STRANGER
 from tests.tools.storm_tmux import Call, Fault, Loudness
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.operations import sessions as operations
+from workspace_reaper.operations.status import read_history, read_status, reset_breaker
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
@@ -206,7 +206,7 @@ class Storm:
         doubted = self._theatre in ("registry", "both")
         if self._sweep().latched:
             assert doubted, "the breaker has latched for no reason"
-            operations.reset_breaker(self._scene.reaper)
+            reset_breaker(self._scene.reaper)
         self._scene.advance(GAP + 1)
         report = self._sweep()
         if (left := self._left(*CONDEMNED)) and doubted:
@@ -222,7 +222,7 @@ class Storm:
             self._days_go_by()
         elif report.exit_code:
             report = self._sweep()
-        alarms = operations.status(self._scene.reaper).alarms
+        alarms = read_status(self._scene.reaper).alarms
         assert report.exit_code == 0, f"not over: {report.unknown}"
         assert not alarms, f"not over: {alarms}"
 
@@ -243,7 +243,7 @@ class Storm:
 
     def _compare_the_ledger(self) -> None:
         """Each reap is recorded, once, and none that was not."""
-        reaps = operations.history(self._scene.reaper, 10_000)
+        reaps = read_history(self._scene.reaper, 10_000)
         reaped = sorted(reap.intent.key.session_id for reap in reaps if reap.outcome == "reaped")
         assert reaped == sorted(self._gone), f"recorded as reaped: {reaped}, gone: {sorted(self._gone)}"
         assert not [reap for reap in reaps if reap.outcome == "open"]

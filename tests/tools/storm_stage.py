@@ -18,7 +18,7 @@ from tests.tools.storm_table import CONDEMNED, KINDS, Looks, Member
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.state import ClockReading
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings
 from workspace_reaper.tmux import TmuxTerminal
@@ -159,14 +159,14 @@ class Scene:
         """A new reaper, as after a restart of its process."""
         self.reaper = Reaper(self._settings, {})
         self.stack.callback(self.reaper.close)
-        self.reaper.parts = replace(self.reaper.parts, clock=self.clock, registry=self.registry)
+        self.reaper.dependencies = replace(self.reaper.dependencies, clock=self.clock, registry=self.registry)
         self.let_tmux_take(LONG)
 
     def let_tmux_take(self, seconds: float) -> None:
         """The time limit of a tmux command."""
         terminals = [TmuxTerminal(self.server.path, limit=seconds)]
         self.reaper.terminals = terminals
-        self.reaper.parts = replace(self.reaper.parts, terminals=terminals)
+        self.reaper.dependencies = replace(self.reaper.dependencies, terminals=terminals)
 
     def change_the_world(self) -> None:
         """The host archives and deletes; ``yesterday`` is a copy of its database from before."""

@@ -61,7 +61,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def worker(recorder: Recorder) -> Iterator[Worker]:
-    made = Worker(recorder)
+    made = Worker(recorder.sweep_all, recorder.look_at)
     yield made
     recorder.gate.set()
     made.close()
@@ -203,18 +203,18 @@ def test_too_many_suspects_become_a_full_sweep(
     assert worker.drain(20)
     assert recorder.sweeps == 1
     assert set(recorder.looks[1][0]) == {"a", "b"}
-    assert caplog.text.count("a full sweep does") == 1
+    assert caplog.text.count("a full sweep looks at the rest") == 1
 
 
 def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> None:
-    worker = Worker(recorder)
+    worker = Worker(recorder.sweep_all, recorder.look_at)
     recorder.gate.clear()
     worker.wake()
     assert recorder.entered.wait(20)
     worker.suspect("a", WorkspaceEvent.DELETED)
     closing = threading.Thread(target=worker.close)
     closing.start()
-    wait_until(lambda: worker.stopping)
+    wait_until(worker.is_stopping)
     recorder.gate.set()
     closing.join(20)
     worker.wake()
@@ -229,14 +229,14 @@ def test_what_is_forgotten_is_looked_at_no_more(worker: Worker, recorder: Record
     worker.suspect("a", WorkspaceEvent.DELETED)
     assert recorder.entered.wait(20)
     worker.suspect("b", WorkspaceEvent.DELETED)
-    assert not worker.forgotten
+    assert not worker.has_forgotten()
     worker.forget()
-    assert worker.forgotten
+    assert worker.has_forgotten()
     worker.suspect("c", WorkspaceEvent.DELETED)
     recorder.gate.set()
     assert worker.drain(20)
     assert [sorted(suspects) for suspects, _ in recorder.looks] == [["a"], ["c"]]
-    assert not worker.forgotten
+    assert not worker.has_forgotten()
 
 
 def test_it_tells_since_when_it_works(worker: Worker, recorder: Recorder) -> None:
@@ -264,7 +264,7 @@ def test_close_waits_no_longer_than_it_may(worker: Worker, recorder: Recorder) -
 
 
 def test_close_before_anything_and_twice(recorder: Recorder) -> None:
-    worker = Worker(recorder)
+    worker = Worker(recorder.sweep_all, recorder.look_at)
     worker.close()
     worker.close()
     worker.wake()
@@ -282,7 +282,7 @@ class Work:
     def look_at(self, suspects, final): return ()
 
 work = Work()
-worker = Worker(work)
+worker = Worker(work.sweep_all, work.look_at)
 limits = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (1, limits[1]))  # no memory for the stack of one more thread
 worker.wake()
@@ -306,7 +306,7 @@ class Work:
     def look_at(self, suspects, final): return ()
 
 work = Work()
-worker = Worker(work)
+worker = Worker(work.sweep_all, work.look_at)
 worker.wake()
 assert worker.drain(20)
 child = os.fork()
@@ -326,7 +326,8 @@ class Work:
     def sweep_all(self): print("swept", flush=True)
     def look_at(self, suspects, final): return suspects
 
-worker = Worker(Work())
+work = Work()
+worker = Worker(work.sweep_all, work.look_at)
 worker.wake()
 assert worker.drain(20)
 from workspace_reaper.model.events import WorkspaceEvent
@@ -338,7 +339,7 @@ def test_a_thread_that_can_not_be_started_is_tried_again_at_the_next_wake_up() -
     """A machine that leaks processes runs out of threads first of all."""
     done = subprocess.run([sys.executable, "-c", EXHAUSTED], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert "can't start its thread, so nothing is reaped" in done.stderr
+    assert "cannot start its thread, so nothing is reaped" in done.stderr
 
 
 @pytest.mark.parametrize("script", [pytest.param(FORKING, id="after a fork"), pytest.param(EXITING, id="at exit")])

@@ -11,8 +11,8 @@ from workspace_reaper.cli.bootstrap import chosen_config
 
 if TYPE_CHECKING:
     from workspace_reaper.model.session import SessionKey
-    from workspace_reaper.operations.adopt import Adoptable, Found
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.adopt import Adoptable, AdoptableSessions
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["add_to"]
 
@@ -68,7 +68,7 @@ def adopt(
     raise typer.Exit(1 if missed else 3 if found.unknown else 0)
 
 
-def _show(reaper: Reaper, found: Found) -> None:
+def _show(reaper: Reaper, found: AdoptableSessions) -> None:
     from workspace_reaper.sweep.report import printable
     from workspace_reaper.util.console import print_table, say
 
@@ -121,7 +121,7 @@ def _tell(able: list[Adoptable], taken: Set[SessionKey]) -> None:
             say(f"LEFT {printable(one.session.name)}: it, its stamp or the registry is not what was shown; look again")
 
 
-def _as_json(found: Found, taken: Set[SessionKey], *, tried: bool) -> dict[str, Any]:
+def _as_json(found: AdoptableSessions, taken: Set[SessionKey], *, tried: bool) -> dict[str, Any]:
     from workspace_reaper.sweep.report import printable
 
     sessions = [

@@ -133,11 +133,11 @@ def status(
     """How the reaper is: the last full sweep, the breaker, and every alarm with what clears it."""
     from workspace_reaper.cli.bootstrap import load_reaper
     from workspace_reaper.cli.tables import show_check, show_no_check, show_status
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_status
     from workspace_reaper.util.console import print_json
 
     try:
-        found = operations.status(load_reaper(_Chosen.config))
+        found = read_status(load_reaper(_Chosen.config))
     except LedgerError as error:
         if as_json or not check:
             raise
@@ -157,10 +157,10 @@ def explain(session: _Session, *, socket: _Socket = None, as_json: _Json = False
     """Why a session lives or goes: every fact, each rule, and the one that decided."""
     from workspace_reaper.cli.bootstrap import load_reaper
     from workspace_reaper.cli.tables import show_explanation
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.sessions import explain_session
     from workspace_reaper.util.console import print_json
 
-    explanation = operations.explain_session(load_reaper(_Chosen.config), session, socket)
+    explanation = explain_session(load_reaper(_Chosen.config), session, socket)
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -182,11 +182,11 @@ def unkeep(session: _Session, *, socket: _Socket = None) -> None:
 
 def _keep(name: str, socket: str | None, *, on: bool) -> None:
     from workspace_reaper.cli.bootstrap import load_reaper
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.sessions import keep_session
     from workspace_reaper.sweep.report import printable
     from workspace_reaper.util.console import say
 
-    found = operations.keep_session(load_reaper(_Chosen.config), name, socket, on=on)
+    found = keep_session(load_reaper(_Chosen.config), name, socket, on=on)
     say(f"{printable(found.name)} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'kept no longer'}")
 
 
@@ -199,13 +199,13 @@ def history(
     """What was reaped, and why; newest first."""
     from workspace_reaper.cli.bootstrap import load_reaper
     from workspace_reaper.cli.tables import show_history
-    from workspace_reaper.operations import sessions as operations
     from workspace_reaper.operations.restore import is_restorable
+    from workspace_reaper.operations.status import read_history
     from workspace_reaper.sweep.report import reap_as_json
     from workspace_reaper.util.console import print_json
 
     reaper = load_reaper(_Chosen.config)
-    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in operations.history(reaper, limit)]
+    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in read_history(reaper, limit)]
     if as_json:
         print_json([reap_as_json(reap, restorable=restorable) for reap, restorable in reaps])
     else:
@@ -226,16 +226,16 @@ def breaker(
 ) -> None:
     """The breaker stops the reaping of orphans when too many workspaces vanish at once: its state, why, and what frees it."""
     from workspace_reaper.cli.bootstrap import load_reaper
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_breaker, reset_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
     from workspace_reaper.util.console import print_json, say
 
     if action not in (None, "reset"):
         _stop(f"{action!r} is no action of 'breaker': leave it out, or write 'reset'", 2)
     reaper = load_reaper(_Chosen.config)
-    before = operations.reset_breaker(reaper) if action else operations.breaker_state(reaper)
+    before = reset_breaker(reaper) if action else read_breaker(reaper)
     if as_json:
-        print_json(state_as_json(operations.breaker_state(reaper)))
+        print_json(state_as_json(read_breaker(reaper)))
     elif not before.latched:
         say("closed: orphans are reaped as they are confirmed")
     elif action:

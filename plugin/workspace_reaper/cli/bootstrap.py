@@ -18,7 +18,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["chosen_config", "close_plugins", "find_reaper", "load_plugin", "load_reaper"]
 

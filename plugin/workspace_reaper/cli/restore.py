@@ -15,8 +15,8 @@ from workspace_reaper.cli.bootstrap import chosen_config
 if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot, WindowSnapshot
+    from workspace_reaper.operations.reaper import Reaper
     from workspace_reaper.operations.restore import Restored
-    from workspace_reaper.operations.wiring import Reaper
     from workspace_reaper.snapshots import SnapshotStore
 
 __all__ = ["add_to"]
@@ -86,12 +86,12 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Take back what was announced last; where nothing is announced, bring back what was reaped last."""
     from workspace_reaper.operations import restore as reaps
-    from workspace_reaper.operations.undo import take_back
+    from workspace_reaper.operations.undo import cancel_announcement
     from workspace_reaper.util.console import progress, say
 
     _check_new_name(name)
     reaper = _load(context)
-    staying = take_back(reaper)
+    staying = cancel_announcement(reaper)
     for session in staying:
         say(f"{session} stays: its announcement is taken back; nothing was sent to its processes")
     if staying:

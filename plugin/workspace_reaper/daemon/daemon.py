@@ -26,7 +26,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.operations.canary.schedule import CanarySchedule
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
-from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
 __all__ = ["Daemon", "Part", "run_daemon", "stuck"]
@@ -85,7 +85,7 @@ class ActiveConfiguration:
         self.begun_at = 0.0
         self._clock = plugins.ticking(every=setup.settings.tick)
         reaper = setup.reaper
-        living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.parts.names)
+        living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.dependencies.matcher)
         is_sent = setup.feed is not None and setup.settings.canary_every > 0
         self._patrol = CanarySchedule(reaper, setup.settings.canary_every) if is_sent else None
         self._baseline = None if setup.feed is None else InitialRead(setup.feed)
@@ -109,7 +109,7 @@ class ActiveConfiguration:
     def fall_silent(self) -> None:
         """Tell nothing more of what is noticed, and send no more canaries. Returns at once."""
         if self._patrol is not None:
-            self._patrol.fall_silent()
+            self._patrol.cancel()
         if self._noticing is not None:
             self._noticing.fall_silent()
 
@@ -117,12 +117,12 @@ class ActiveConfiguration:
         """No tick and no event comes from here any more, unless the noticing hangs for longer than ``timeout`` seconds; nor any
         canary, unless one hangs for longer than twice that."""
         if self._patrol is not None:
-            self._patrol.fall_silent()
+            self._patrol.cancel()
         self._clock.stop()
         if self._noticing is not None and not self._noticing.stop(timeout):
-            tell(logging.WARNING, "the noticing did not end in time: it is left behind")
+            log_event(logging.WARNING, "the noticing did not end in time: it is left behind")
         if self._patrol is not None and not self._patrol.stop(2 * timeout):
-            tell(logging.WARNING, "the canary did not end in time: its session ends by itself")
+            log_event(logging.WARNING, "the canary did not end in time: its session ends by itself")
 
     @property
     def noticed_at(self) -> float | None:
@@ -154,7 +154,7 @@ class Daemon:
         duty = ActiveConfiguration(setup, self._plugins)
         duty.tick()
         duty.watch(BASELINE)
-        tell(
+        log_event(
             logging.WARNING if setup.feed is None else logging.INFO,
             f"workspace-reaper {version('workspace-reaper')} {setup}",
             event="started",
@@ -175,10 +175,12 @@ class Daemon:
             setup = self._set_up_anew(duty.setup.settings)
         except Exception as error:  # noqa: BLE001  boundary: whatever is wrong with the new one, the old one goes on
             why = str(error) if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {error}"
-            tell(logging.ERROR, f"the new configuration is refused, the old one stays: {why}", event="not reloaded", why=why)
+            log_event(
+                logging.ERROR, f"the new configuration is refused, the old one stays: {why}", event="not reloaded", why=why
+            )
         else:
             duty = self._relieve(duty, setup)
-            tell(logging.INFO, f"the configuration is reloaded: {setup}", event="reloaded", **_facts(setup))
+            log_event(logging.INFO, f"the configuration is reloaded: {setup}", event="reloaded", **_facts(setup))
         self._manager.ready(self._status(duty))
         return duty
 
@@ -212,9 +214,9 @@ class Daemon:
         ]
         before, self._stuck = self._stuck, stuck(parts, time.monotonic())
         for lack in sorted(self._stuck - before):
-            tell(logging.ERROR, f"the daemon is stuck: {lack}", event="stuck", what=lack)
+            log_event(logging.ERROR, f"the daemon is stuck: {lack}", event="stuck", what=lack)
         for lack in sorted(before - self._stuck):
-            tell(logging.WARNING, f"the daemon is no longer stuck: {lack} is over", event="no longer stuck", what=lack)
+            log_event(logging.WARNING, f"the daemon is no longer stuck: {lack} is over", event="no longer stuck", what=lack)
         if self._stuck != before:
             self._manager.status(self._status(duty))
         if not self._stuck:
@@ -227,13 +229,13 @@ class Daemon:
         """Take no new work, work off what is there, and end, in `STOPPING` seconds. A sweep that takes longer is left to the
         recovery of the next one."""
         until = time.monotonic() + STOPPING
-        tell(logging.INFO, f"stopping ({why.name})", event="stopping", signal=why.name)
+        log_event(logging.INFO, f"stopping ({why.name})", event="stopping", signal=why.name)
         self._manager.stopping()
         duty.stop(STOPPING / 8)
         self._plugins.drain(STOPPING / 4)  # up to a second late
         self._plugin.close(until - time.monotonic() - STOPPING / 8)
         self._plugins.close(until - time.monotonic())
-        tell(logging.INFO, "stopped")
+        log_event(logging.INFO, "stopped")
 
 
 def _facts(setup: Setup) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
-from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
 __all__ = ["LogFormat", "formatter", "log_to_stderr", "thread_failed"]
@@ -97,4 +97,4 @@ def thread_failed(failed: threading.ExceptHookArgs) -> None:
     """As ``threading.excepthook``: a line, and no traceback."""
     name = failed.thread.name if failed.thread else "a thread"
     error = failed.exc_value
-    tell(logging.CRITICAL, f"{name} ended with an error: {type(error).__name__}: {error}", thread=name)
+    log_event(logging.CRITICAL, f"{name} ended with an error: {type(error).__name__}: {error}", thread=name)

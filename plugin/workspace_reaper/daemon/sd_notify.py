@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import MutableMapping
 
-from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
 __all__ = ["ServiceManager"]
@@ -65,7 +65,7 @@ class ServiceManager:
         except OSError as error:
             if not self._failed:
                 self._failed = True
-                tell(logging.WARNING, f"the service manager can't be told how the daemon is: {error}")
+                log_event(logging.WARNING, f"the service manager can't be told how the daemon is: {error}")
 
 
 def _status(text: str) -> str:

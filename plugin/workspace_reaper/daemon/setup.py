@@ -9,10 +9,11 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.ports import ChangeWatcher
-from workspace_reaper.operations.wiring import Reaper, how_to_configure
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.registry import open_watcher
 from workspace_reaper.settings import Settings, load_settings
-from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.log import log_event
 
 __all__ = ["Setup", "read_settings", "set_up"]
 
@@ -57,6 +58,6 @@ def _check_table(reaper: Reaper) -> None:
     """What is described in the configuration alone must fit the table that is there."""
     for finding in reaper.registry.examine():
         if not finding.fatal:
-            tell(logging.WARNING, finding.text)
+            log_event(logging.WARNING, finding.text)
         elif finding.misfit:  # else it can't be read, which the first sweep tells
             raise ConfigurationError(f"table: {finding.text}")

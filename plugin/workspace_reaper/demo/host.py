@@ -14,7 +14,7 @@ from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.plugin import ReaperPlugin
 
 if TYPE_CHECKING:
-    from workspace_reaper.operations.wiring import Reaper
+    from workspace_reaper.operations.reaper import Reaper
 
 __all__ = ["Host", "Load", "load_reaper_alone"]
 

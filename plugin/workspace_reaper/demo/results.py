@@ -10,7 +10,7 @@ from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.scenario import ACCIDENT, Ending, Expectation, Role
 from workspace_reaper.demo.tmux import Made
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.sweep.explain import Explanation
 
 __all__ = ["DemoOutcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
@@ -33,26 +33,27 @@ class DemoOutcome:
 
 def look_at_all(host: Host, made: Mapping[Role, Made], there: set[Made]) -> list[DemoOutcome]:
     """Every session of the play, in its order. ``there`` are those that tmux lists now. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.sessions import explain_session
+    from workspace_reaper.operations.status import read_history, read_status
 
-    report = operations.status(host.reaper).report or {"sessions": []}
+    report = read_status(host.reaper).report or {"sessions": []}
     entries = {entry["session_id"]: entry for entry in report["sessions"]}
-    reaps = {reap.intent.key.session_id: reap for reap in reversed(operations.history(host.reaper, 1000))}
+    reaps = {reap.intent.key.session_id: reap for reap in reversed(read_history(host.reaper, 1000))}
     outcomes = []
     for role, session in made.items():
         is_there = session in there
         entry = entries.get(session.session_id)
-        told = operations.explain_session(host.reaper, session.session_id) if is_there and entry is None else None
+        told = explain_session(host.reaper, session.session_id) if is_there and entry is None else None
         outcomes.append(DemoOutcome(role, ending(is_there, reaps.get(session.session_id), entry, told)))
     return outcomes
 
 
 def last_reap(host: Host, session: str) -> Reap | None:
     """The last one of a session of that name, by the history. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_history
 
-    reaps = (reap for reap in operations.history(host.reaper, 1000) if reap.intent.session == session)
-    return next((reap for reap in reaps if reap.outcome == "reaped"), None)
+    reaps = (reap for reap in read_history(host.reaper, 1000) if reap.intent.session == session)
+    return next((reap for reap in reaps if reap.outcome is Outcome.REAPED), None)
 
 
 def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
@@ -63,7 +64,7 @@ def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
 def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, told: Explanation | None) -> Ending:
     """What became of one session: whether tmux has it, what the history says, its line in the last report, and, where it has
     none, what ``explain`` says of it. Sources that contradict each other are an ending that nobody expects."""
-    if reap is not None and reap.outcome == "reaped":
+    if reap is not None and reap.outcome is Outcome.REAPED:
         return Ending("reaped" if not is_there else "undead", reap.intent.reason)
     if not is_there:
         return Ending("gone", "nobody says why")
@@ -78,9 +79,9 @@ def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, t
 
 def look_after_accident(host: Host, before: set[Made], after: set[Made]) -> DemoOutcome:
     """All sessions together, after most rows were lost. Raises ``ReaperError``."""
-    from workspace_reaper.operations import sessions as operations
+    from workspace_reaper.operations.status import read_status
 
-    status = operations.status(host.reaper)
+    status = read_status(host.reaper)
     entries: Sequence[Mapping[str, Any]] = status.report["sessions"] if status.report else ()
     if before - after:
         return DemoOutcome(ACCIDENT, Ending("reaped", f"{len(before - after)} sessions"))

@@ -1,1 +1,1 @@
-"""Servers that have plugins of their own kind: the reaper as one of those. Each module needs its server to be imported."""
+"""The reaper as a plugin of servers that have their own kind of plugins. Each module imports its server."""

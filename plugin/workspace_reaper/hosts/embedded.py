@@ -1,4 +1,4 @@
-"""The reaper inside a server that knows nothing of ``workspace_hookspecs`` and configures nothing."""
+"""The reaper inside a server that does not use ``workspace_hookspecs`` and configures nothing."""
 
 from __future__ import annotations
 
@@ -13,59 +13,60 @@ from workspace_reaper.plugin import ReaperPlugin
 if TYPE_CHECKING:
     from workspace_reaper.settings import Settings
 
-__all__ = ["Embedded"]
+__all__ = ["EmbeddedReaper"]
 
 _log = logging.getLogger("workspace_reaper")
 
 _NAME = "reaper"
+
 _LAST_LOOKS = 3.0
-"""Seconds for what was asked for to be worked off when the server stops. What is left is found by the next tick."""
+"""Seconds in which queued events are worked off when the server stops. The next tick finds the rest."""
 
 _CLOSING = 5.0
-"""Seconds for all plugins to close."""
+"""Seconds in which all plugins are closed."""
 
 
-class Embedded:
-    """Ticks from its making until ``stop``, and asks the other plugins of the group ``workspace_server`` before a kill.
+class EmbeddedReaper:
+    """Ticks from its creation until ``stop``, and asks the other plugins of the group ``workspace_server`` before a kill.
 
-    It has the user's own configuration where that says which workspaces to look at, and else that of ``registry``, with its
-    own database and sockets. Where the configuration can't be used, that is an error in the log, and nothing is reaped.
+    It uses the user's configuration if that names a registry or a database, and otherwise ``registry`` with its own database
+    and sockets. If the configuration cannot be used, one error is logged and nothing is reaped.
 
-    Making and stopping it takes its time: neither is for an event loop. All other methods return at once, raise nothing,
-    and may be called from any thread.
+    Creating and stopping take time: call them outside of an event loop. All other methods return at once, raise nothing, and
+    may be called from any thread.
     """
 
     def __init__(self, registry: str) -> None:
         self._plugins: WorkspacePlugins | None = None
         self._clock = ExitStack()
-        self._is_asked = False
+        self._is_own_registry = False
         reaper = ReaperPlugin()
         try:
             settings = _configure(reaper, registry)
         except ConfigurationError as error:
-            text = "the configuration can't be used, so nothing is reaped until it is mended and the server restarted: %s"
+            text = "the configuration cannot be used, so nothing is reaped until it is fixed and the server is restarted: %s"
             _log.error(text, error)
             return
-        self._is_asked = settings.registry == registry
-        self._plugins = _loaded(reaper)
+        self._is_own_registry = settings.registry == registry
+        self._plugins = _load_plugins(reaper)
         self._clock.enter_context(self._plugins.ticking(settings.tick))
 
     def deleted(self, workspace_id: str) -> None:
-        """The server has deleted this workspace, and committed that. It says nothing of those of another registry."""
-        if self._plugins is not None and self._is_asked:
+        """Report that the server has deleted this workspace, and committed that. Ignored if another registry is configured."""
+        if self._plugins is not None and self._is_own_registry:
             self._plugins.workspace_deleted(workspace_id)
 
     def look(self) -> None:
-        """Something is new: sweep now, once for all who ask meanwhile."""
+        """Start a full sweep. Calls that come meanwhile coalesce."""
         if self._plugins is not None:
             self._plugins.tick()
 
     def drain(self, timeout: float) -> bool:
-        """Wait until all that was asked for is worked off; False after so many seconds."""
+        """Wait until all events so far are worked off. Returns False after ``timeout`` seconds."""
         return self._plugins is None or self._plugins.drain(timeout)
 
     def stop(self) -> None:
-        """End the ticks, work off what was asked for, and close the plugins: in eight seconds, or nearly that."""
+        """End the ticks, work off the queued events, and close the plugins, in about eight seconds at most."""
         if self._plugins is not None:
             self._clock.close()
             self._plugins.drain(_LAST_LOOKS)
@@ -73,24 +74,25 @@ class Embedded:
 
 
 def _configure(reaper: ReaperPlugin, registry: str) -> Settings:
-    """Give it its configuration, and return that. Raises ``ConfigurationError``."""
-    from workspace_reaper.operations.wiring import Reaper
+    """Give the reaper its configuration, and return the settings. Raises ``ConfigurationError``."""
+    # Late imports: a server may import this module and never start the reaper.
+    from workspace_reaper.operations.reaper import Reaper
     from workspace_reaper.settings import load_settings
 
     settings = load_settings()
     if not settings.configured:
         settings = settings.model_copy(update={"registry": registry})
     elif settings.registry != registry:
-        text = "the configuration names the registry %s, and not %s, so the sessions of this server are not looked at"
+        text = "the configuration names the registry %s, not %s, so the sessions of this server are not looked at"
         _log.warning(text, settings.registry, registry)
     reaper.use(Reaper(settings))
     return settings
 
 
-def _loaded(reaper: ReaperPlugin) -> WorkspacePlugins:
-    """The plugins of this machine, with this reaper."""
+def _load_plugins(reaper: ReaperPlugin) -> WorkspacePlugins:
+    """Return the plugins of this machine, with this reaper."""
     plugins = WorkspacePlugins.load()
-    # The one of the entry point lives as long as the process, and can't be closed and begin anew as an application in it can.
+    # The reaper of the entry point lives as long as the process. An application in the process may be closed and start again.
     if plugins.manager.has_plugin(_NAME):
         plugins.manager.unregister(name=_NAME)
     plugins.register(reaper, _NAME)

@@ -24,7 +24,7 @@ from workspace_reaper.ledger.tables import (
 )
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.reap import Intent, Reap, ReapResult
+from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import BreakerState, ClockState, CpuState, Event, LedgerState, RegistryState, StateChanges
 
 __all__ = ["SqliteLedger"]
@@ -115,7 +115,7 @@ class SqliteLedger(Ledger):
         self._file.check_writable()
         if intents:
             with self._file.writing() as connection:
-                reaps = (Reap(intent, "open") for intent in intents)
+                reaps = (Reap(intent, Outcome.OPEN) for intent in intents)
                 _write(connection, self._registry(connection)[0], tables.REAP.insert, reaps)
 
     def record_results(self, outcomes: Sequence[ReapResult]) -> None:
@@ -258,6 +258,6 @@ def _why_not_recorded(connection: sqlite3.Connection, registry_id: int, results:
         found = tables.REAP.select(connection, registry_id, "AND reap_id = ?", escape(one.reap_id))
         if not found:
             return f"The outcome of reap {one.reap_id} cannot be recorded: no intent has this id."
-        if found[0].outcome != "open":
-            return f"The outcome of reap {one.reap_id} cannot be recorded: it is already {found[0].outcome}."
+        if found[0].outcome is not Outcome.OPEN:
+            return f"The outcome of reap {one.reap_id} cannot be recorded: it is already {found[0].outcome.value}."
     return "Cannot record two outcomes of one reap."

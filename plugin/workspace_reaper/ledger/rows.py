@@ -34,7 +34,7 @@ _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
 
 def columns_of(kind: type) -> tuple[str, ...]:
     """Return the names of the columns that hold a value of this class."""
-    return _codec(kind, "").columns
+    return _class_codec(kind).columns
 
 
 def to_row(value: object) -> list[Any]:
@@ -43,7 +43,7 @@ def to_row(value: object) -> list[Any]:
     Raises:
         TypeError: A value cannot be written as JSON.
     """
-    return escaped(_codec(type(value), "").write(value))
+    return escaped(_class_codec(type(value)).write(value))
 
 
 def from_rows(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
@@ -52,7 +52,7 @@ def from_rows(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
     Raises:
         TypeError, ValueError: A row holds what ``to_row`` never writes.
     """
-    codec = _codec(kind, "")
+    codec = _class_codec(kind)
     return list(codec.read([_unescaped(column) for column in _transposed(codec, rows)]))
 
 
@@ -109,6 +109,10 @@ def _transposed(codec: _Codec, rows: Sequence[Sequence[Any]]) -> Sequence[Values
     if len(columns) != len(codec.columns):
         raise ValueError(f"{len(columns)} columns instead of {', '.join(codec.columns)}")
     return columns
+
+
+def _class_codec(kind: Any) -> _Codec:
+    return _codec(kind, "")
 
 
 @cache

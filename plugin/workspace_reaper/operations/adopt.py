@@ -1,9 +1,9 @@
-"""Taking over sessions that match by name and carry a stamp that nobody serves: another registry's, or one of a lost ledger.
+"""Takes over sessions that match by name and carry an owner mark that no reaper serves any more.
 
-That nobody serves it can't be seen from here: it is the operator's word. So a wrong one must cost nothing. Where our registry
-has the workspace's row the session gets our stamp, as in a full sweep. Where it has none the stamp is only taken off: ours
-would say that this registry has known the workspace, and make an orphan of a stranger. A reaper that serves the stamp after
-all marks what it knows again in its next full sweep.
+Whether a reaper serves a mark cannot be seen from here: the operator decides that. A wrong decision must cost nothing. If our
+registry has the session's row, the session gets our mark, as in a full sweep. Otherwise the mark is only removed: ours would
+say that our registry has known the workspace, and make the session an orphan. A reaper that does serve the removed mark sets
+it again in its next full sweep.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from workspace_reaper.model.session import Owner, Session, SessionKey
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.operations.sessions import own_owner_id, sockets_meant
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.sessions import own_owner_id, selected_terminals
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["Adoptable", "Found", "adopt", "find"]
+__all__ = ["Adoptable", "AdoptableSessions", "adopt", "find"]
 
 
 @dataclass(frozen=True, slots=True)
 class Adoptable:
-    """A session with a stamp that is not ours. ``owner`` is that stamp; None: what it carries is no stamp of a reaper's, and it
-    is left alone. ``has_row``: our registry has its workspace now; ``was_known``: it has known it."""
+    """A session with another owner mark.
+
+    ``owner`` is the mark, or None if no reaper can have set it: then the session is left alone. ``has_row``: our registry has
+    the workspace now. ``was_known``: our registry has known the workspace.
+    """
 
     session: Session
     workspace_id: str
@@ -38,14 +41,14 @@ class Adoptable:
 
     @property
     def key(self) -> SessionKey:
-        """The session's identity."""
+        """The identity of the session."""
         return self.session.key
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was looked for. ``unknown`` is what could not be read, where there may be more; ``registry`` is which
-    one was asked, None where it could not be."""
+class AdoptableSessions:
+    """The sessions that were found. ``unknown`` is what could not be read. ``registry`` identifies the registry that was asked,
+    None if it could not be read."""
 
     sessions: tuple[Adoptable, ...] = ()
     unknown: tuple[Unknown, ...] = ()
@@ -53,125 +56,126 @@ class Found:
 
 
 @dataclass(slots=True)
-class _SeenSession:
+class _Search:
     sessions: list[tuple[Session, str]] = field(default_factory=list)
     owners: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
 
 
-def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None) -> Found:
-    """The sessions that may be adopted; with ``names`` (whole names, or ids such as ``$3``) those alone. Changes nothing.
+def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None) -> AdoptableSessions:
+    """Return the sessions that may be adopted. Changes nothing.
 
-    Raises ``LedgerError``, ``ConfigurationError`` for a ``socket`` that is not configured, and, with names, ``NoSuchSession``,
-    ``AmbiguousSession``, and ``UnreadableSocket`` where not everything could be read.
+    Args:
+        reaper: The reaper that would take them over.
+        names: Only these sessions: whole names, or ids such as ``$3``.
+        socket: Only this configured socket.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+        ConfigurationError: The socket is not configured.
+        NoSuchSession: A name matches no such session.
+        AmbiguousSession: A name matches several sessions.
+        UnreadableSocket: Names were given, and something could not be read.
     """
-    terminals, owner_id = sockets_meant(reaper, socket), own_owner_id(reaper)
-    seen = _SeenSession()
+    terminals, mark = selected_terminals(reaper, socket), own_owner_id(reaper)
+    search = _Search()
     for terminal in terminals:
-        _look(reaper, terminal, owner_id, seen)
+        _list(reaper, terminal, mark, search)
     if names:
-        seen.sessions = _named(seen, names)
-    ids = sorted({workspace_id for _, workspace_id in seen.sessions})
+        search.sessions = _named(search, names)
+    ids = sorted({workspace_id for _, workspace_id in search.sessions})
     with reaper.reading() as ledger:
-        known = ledger.load_state(ids, reaper.parts.clock.now())
-    rows = _ask(reaper, known, ids)
+        known = ledger.load_state(ids, reaper.dependencies.clock.now())
+    rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
     if isinstance(rows, Unknown):
-        return Found(unknown=(*seen.unknown, rows))
-    _read_owners(terminals, seen)
+        return AdoptableSessions(unknown=(*search.unknown, rows))
+    for terminal in terminals:
+        owners = terminal.owners([one.key for one, _ in search.sessions if one.key.socket == terminal.socket])
+        if isinstance(owners, Unknown):
+            search.unknown.append(owners)
+        else:
+            search.owners.update(owners)
     generation = recognise(known.registry, rows).generation
     found = (
-        Adoptable(session, one, seen.owners[session.key], _has(rows, one), known.seen.get(one) == generation)
-        for session, one in seen.sessions
-        if session.key in seen.owners
+        Adoptable(session, one, search.owners[session.key], _has_row(rows, one), known.seen.get(one) == generation)
+        for session, one in search.sessions
+        if session.key in search.owners
     )
-    return Found(tuple(found), tuple(seen.unknown), _identity(known, rows))
+    return AdoptableSessions(tuple(found), tuple(search.unknown), _identity(known, rows))
 
 
-def adopt(reaper: Reaper, found: Found) -> frozenset[SessionKey]:
-    """Take over exactly these sessions, each by its identity and with the stamp that was seen; which were. One of which the
-    registry says something else by now is left, and so are all of them where it is another registry.
+def adopt(reaper: Reaper, found: AdoptableSessions) -> frozenset[SessionKey]:
+    """Take over exactly these sessions, and return those that were taken over.
 
-    The intent is in the ledger before the act, and what came of it afterwards. Raises ``LedgerError`` and ``SweepLocked``.
+    A session is left alone if its identity, its mark or its row has changed since ``find``. All are left alone if the registry
+    has changed. The intent is in the ledger before the act, and the result afterwards. Raises ``LedgerError`` and
+    ``SweepLocked``.
     """
     wanted = [one for one in found.sessions if one.owner is not None]
     if not wanted:
         return frozenset()
-    now, ids = reaper.parts.clock.now(), sorted({one.workspace_id for one in wanted})
+    now, ids = reaper.dependencies.clock.now(), sorted({one.workspace_id for one in wanted})
     with reaper.writing() as ledger:
         known = ledger.load_state(ids, now)
-        rows = _ask(reaper, known, ids)
+        rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
         if isinstance(rows, Unknown) or _identity(known, rows) != found.registry:
             return frozenset()
-        same = [one for one in wanted if _has(rows, one.workspace_id) is one.has_row]
-        _note(ledger, now, "adopting", same)
-        owner_id = ledger.registry().owner_id
+        same = [one for one in wanted if _has_row(rows, one.workspace_id) is one.has_row]
+        _record(ledger, now, "adopting", same)
         taken: set[SessionKey] = set()
         for terminal in reaper.terminals:
-            taken |= _take(terminal, [one for one in same if one.has_row], owner_id)
+            taken |= _take(terminal, [one for one in same if one.has_row], known.registry.owner_id)
             taken |= _take(terminal, [one for one in same if not one.has_row], None)
-        _note(ledger, now, "adopted", [one for one in same if one.key in taken])
+        _record(ledger, now, "adopted", [one for one in same if one.key in taken])
     return frozenset(taken)
 
 
-def _look(reaper: Reaper, terminal: Terminal, owner_id: str, seen: _SeenSession) -> None:
-    listing = terminal.observe(owner_id, panes=False)
+def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _Search) -> None:
+    listing = terminal.observe(mark, panes=False)
     if isinstance(listing, Unknown):
-        seen.unknown.append(listing)
+        search.unknown.append(listing)
         return
-    seen.unknown.extend(listing.unreadable)
+    search.unknown.extend(listing.unreadable)
     for session in listing.sessions:
-        workspace_id = reaper.parts.names.workspace_id(terminal.socket, session.name)
+        workspace_id = reaper.dependencies.matcher.workspace_id(terminal.socket, session.name)
         if workspace_id is not None and session.owner is Owner.FOREIGN:
-            seen.sessions.append((session, workspace_id))
+            search.sessions.append((session, workspace_id))
 
 
-def _named(seen: _SeenSession, names: Collection[str]) -> list[tuple[Session, str]]:
-    if seen.unknown:
-        # What can't be read may have one of that name too.
-        raise UnreadableSocket("; ".join(printable(one.reason) for one in seen.unknown))
+def _named(search: _Search, names: Collection[str]) -> list[tuple[Session, str]]:
+    if search.unknown:
+        # What could not be read may contain a session of that name.
+        raise UnreadableSocket("; ".join(printable(one.reason) for one in search.unknown))
     chosen: dict[SessionKey, tuple[Session, str]] = {}
     for name in names:
-        meant = [one for one in seen.sessions if name in (one[0].name, printable(one[0].name), one[0].key.session_id)]
+        meant = [one for one in search.sessions if name in (one[0].name, printable(one[0].name), one[0].key.session_id)]
         if len(meant) > 1:
             places = ", ".join(f"{session.key.socket} ({session.key.session_id})" for session, _ in meant)
-            raise AmbiguousSession(f"{printable(name)} names several sessions: {places}; say which with --socket, or by its id")
+            raise AmbiguousSession(f"{printable(name)} matches several sessions: {places}; use --socket, or the session's id")
         if not meant:
             raise NoSuchSession(
-                f"{printable(name)} is no session with another registry's stamp; 'adopt' alone shows all of them"
+                f"no session {printable(name)} carries another reaper's owner mark; 'adopt' without a name lists all that do"
             )
         chosen[meant[0][0].key] = meant[0]
     return list(chosen.values())
-
-
-def _ask(reaper: Reaper, known: LedgerState, ids: Sequence[str]) -> LookupResult | Unknown:
-    return reaper.registry.look_up(ids, known.registry.identity.sentinels)
 
 
 def _identity(known: LedgerState, rows: LookupResult) -> tuple[object, ...]:
     return (recognise(known.registry, rows).generation, rows.identity.location, rows.identity.schema)
 
 
-def _has(rows: LookupResult, workspace_id: str) -> bool:
+def _has_row(rows: LookupResult, workspace_id: str) -> bool:
     row = rows.found.get(workspace_id)
     return row is not None and not row.deleted
 
 
-def _read_owners(terminals: Sequence[Terminal], seen: _SeenSession) -> None:
-    for terminal in terminals:
-        owners = terminal.owners([session.key for session, _ in seen.sessions if session.key.socket == terminal.socket])
-        if isinstance(owners, Unknown):
-            seen.unknown.append(owners)
-        else:
-            seen.owners.update(owners)
-
-
-def _take(terminal: Terminal, sessions: Sequence[Adoptable], owner_id: str | None) -> frozenset[SessionKey]:
+def _take(terminal: Terminal, sessions: Sequence[Adoptable], mark: str | None) -> frozenset[SessionKey]:
     here = {one.key: one.owner for one in sessions if one.owner is not None and one.key.socket == terminal.socket}
-    return terminal.adopt(here, owner_id)
+    return terminal.adopt(here, mark)
 
 
-def _note(ledger: Ledger, now: float, kind: str, sessions: Sequence[Adoptable]) -> None:
-    """An event. What was seen of these while another owned them is forgotten: their confirmations begin anew."""
-    told = ", ".join(f"{printable(one.session.name)} ({one.key.session_id}, stamp {one.owner})" for one in sessions) or "none"
+def _record(ledger: Ledger, now: float, kind: str, sessions: Sequence[Adoptable]) -> None:
+    """Record an event, and forget what was found while another reaper owned the sessions: their confirmations start again."""
+    names = ", ".join(f"{printable(one.session.name)} ({one.key.session_id}, owner {one.owner})" for one in sessions)
     forgotten = frozenset((one.key, Finding.ORPHAN) for one in sessions)
-    ledger.save(StateChanges(events=(Event(now, kind, told),), forgotten=forgotten))
+    ledger.save(StateChanges(events=(Event(now, kind, names or "none"),), forgotten=forgotten))

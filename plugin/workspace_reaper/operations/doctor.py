@@ -1,18 +1,20 @@
-"""Is everything there that the reaper needs, and can it see it? Looks only; each line says what to do."""
+"""Checks whether the reaper finds and can read everything that it needs. Changes nothing; each line says what to do."""
 
 from __future__ import annotations
 
 import locale
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.session import NO_OWNER, Owner, Session
+from workspace_reaper.model.session import NO_OWNER, Owner
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.operations.sessions import own_owner_id, status
-from workspace_reaper.operations.wiring import Reaper, how_to_configure
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.sessions import own_owner_id
+from workspace_reaper.operations.status import read_status
+from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.registry import GROUP as REGISTRIES
 from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
 from workspace_reaper.util.permissions import check_permissions
@@ -21,10 +23,12 @@ __all__ = ["FAIL", "OK", "WARN", "Check", "examine"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 
+_FIX_DATABASE = "fix this, or set database_url to the host's own database; until then nothing is reaped"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was looked at, its state (``OK``, ``WARN``, ``FAIL``), what was found, and what to do, if anything."""
+    """One line: what was checked, its state (``OK``, ``WARN``, ``FAIL``), what was found, and what to do about it."""
 
     check: str
     state: str
@@ -33,10 +37,10 @@ class Check:
 
 
 def examine(reaper: Reaper) -> Iterator[Check]:
-    """Every check, one after the other. None of them changes anything, starts tmux or makes a file."""
+    """Yield the result of every check. No check changes anything, starts tmux or creates a file."""
     checks: tuple[Callable[[Reaper], Iterator[Check]], ...] = (
         _entry_point,
-        _switch,
+        _configuration,
         _tmux,
         _locale,
         _sockets,
@@ -54,122 +58,119 @@ def _entry_point(_reaper: Reaper) -> Iterator[Check]:
     if found:
         yield Check("entry point", OK, f"workspace_server: reaper = {found[0]}; registries: {', '.join(known)}")
     else:
-        yield Check("entry point", FAIL, "no host can find the plugin", "install workspace-reaper into the host's environment")
+        do = "install workspace-reaper into the environment of the host"
+        yield Check("entry point", FAIL, "no host can find the plugin: the entry point workspace_server is missing", do)
 
 
-def _switch(reaper: Reaper) -> Iterator[Check]:
-    if not reaper.settings.configured:
+def _configuration(reaper: Reaper) -> Iterator[Check]:
+    settings = reaper.settings
+    if not settings.configured:
         yield Check("configuration", WARN, "not configured, so nothing is reaped", how_to_configure())
-    elif not reaper.settings.enabled:
-        yield Check("configuration", WARN, "switched off", "set enabled = true, and unset WORKSPACE_REAPER_ENABLED")
+    elif not settings.enabled:
+        do = "set enabled = true, and unset WORKSPACE_REAPER_ENABLED"
+        yield Check("configuration", WARN, "switched off, so nothing is reaped", do)
     else:
-        yield Check("configuration", OK, f"registry {reaper.registry.name}, on, one sweep each {reaper.settings.tick:g} s")
+        yield Check("configuration", OK, f"registry {reaper.registry.name}, enabled, one sweep every {settings.tick:g} s")
 
 
 def _tmux(_reaper: Reaper) -> Iterator[Check]:
-    version = tmux_version()
+    version, do = tmux_version(), f"install {MINIMUM} or later"
     if version is None:
-        yield Check("tmux", FAIL, "there is no tmux on PATH that tells its version", f"install {MINIMUM} or later")
+        yield Check("tmux", FAIL, "there is no tmux on PATH, or it does not print its version", do)
     elif not version.is_supported:
-        yield Check("tmux", FAIL, f"{version.text} is older than {MINIMUM}", f"install {MINIMUM} or later")
+        yield Check("tmux", FAIL, f"{version.text} is older than {MINIMUM}", do)
     else:
-        yield Check("tmux", OK, f"{version.text} (needed: {MINIMUM} or later)")
+        yield Check("tmux", OK, f"{version.text} (required: {MINIMUM} or later)")
 
 
 def _locale(_reaper: Reaper) -> Iterator[Check]:
-    encoding = locale.getpreferredencoding(False)
-    yield Check("locale", OK, f"{encoding}; tmux is always asked for UTF-8, so any locale will do")
+    yield Check("locale", OK, f"{locale.getpreferredencoding(False)}; any locale works, because tmux is always asked for UTF-8")
 
 
 def _sockets(reaper: Reaper) -> Iterator[Check]:
     try:
-        owner_id = own_owner_id(reaper)
-    except LedgerError:  # The check of the ledger tells it. Whose stamp a session carries can't be said then.
-        owner_id = None
+        mark = own_owner_id(reaper)
+    except LedgerError:  # The check of the ledger reports it. The owners of sessions are unknown then.
+        mark = None
     for terminal in reaper.terminals:
-        yield from _socket(reaper, terminal, owner_id)
+        yield from _socket(reaper, terminal, mark)
 
 
-def _socket(reaper: Reaper, terminal: TmuxTerminal, owner_id: str | None) -> Iterator[Check]:
-    """``owner_id`` is our own, None where it is not known."""
+def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterator[Check]:
+    """Check one socket. ``mark`` is our owner mark, None if it is unknown."""
     name = f"socket {terminal.socket}"
-    listing = terminal.observe(owner_id or NO_OWNER)
+    listing = terminal.observe(mark or NO_OWNER)
     if isinstance(listing, Unknown):
-        yield Check(name, FAIL, listing.reason, "mend what it says; until then nothing on this socket is reaped")
+        yield Check(name, FAIL, listing.reason, "fix this: until then nothing on this socket is reaped")
         return
     for unreadable in listing.unreadable:
-        yield Check(name, FAIL, unreadable.reason, "report this with 'tmux -V': nothing of this session is reaped")
+        yield Check(name, FAIL, unreadable.reason, "report this with the output of 'tmux -V': this session is not reaped")
     if listing.server is None:
-        yield Check(name, OK, "no session on it now")
+        yield Check(name, OK, "no session on this socket")
         return
-    matching = [one for one in listing.sessions if reaper.parts.names.workspace_id(terminal.socket, one.name) is not None]
-    foreign = [one for one in matching if owner_id is not None and one.owner is Owner.FOREIGN]
+    matcher = reaper.dependencies.matcher
+    matching = [one for one in listing.sessions if matcher.workspace_id(terminal.socket, one.name) is not None]
+    foreign = [one for one in matching if mark is not None and one.owner is Owner.FOREIGN]
     managed = len(matching) - len(foreign)
-    what = "managed" if owner_id is not None else "sessions that match by name (without the ledger their owner is unknown)"
-    yield Check(
-        name, OK, f"tmux {listing.server.version}, {managed} {what} and {len(listing.sessions) - managed} other sessions"
-    )
+    what = "managed" if mark is not None else "sessions that match by name (their owners are unknown without the ledger)"
+    others = len(listing.sessions) - managed
+    yield Check(name, OK, f"tmux {listing.server.version}, {managed} {what} and {others} other sessions")
     if foreign:
-        yield _strangers(name, foreign)
-
-
-def _strangers(name: str, foreign: Sequence[Session]) -> Check:
-    """Sessions that match by name and carry the stamp of another registry."""
-    first = foreign[0]
-    detail = f"{len(foreign)} sessions match by name and carry another registry's stamp, such as {first.name!r}"
-    do = (
-        "only if nobody serves that registry any more: 'workspace-reaper adopt' shows these sessions, asks, and takes them over"
-    )
-    return Check(name, WARN, detail, do)
+        yield Check(
+            name,
+            WARN,
+            f"{len(foreign)} sessions match by name and carry another reaper's owner mark, such as {foreign[0].name!r}",
+            "if no reaper serves that registry any more, 'workspace-reaper adopt' lists these sessions and takes them over",
+        )
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
-    findings = reaper.registry.examine()
-    for finding in findings:
+    for finding in reaper.registry.examine():
         if finding.fatal:
-            yield Check("database", FAIL, finding.text, "mend this, or set database_url to the host's own database")
+            yield Check("database", FAIL, finding.text, _FIX_DATABASE)
             return
-        yield Check("database", WARN, finding.text, "it works, and costs more than it should")
+        yield Check("database", WARN, finding.text, "fix this: it works, but costs more than it should")
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
-        yield Check("database", FAIL, answer.reason, "mend this, or set database_url to the host's own database")
+        yield Check("database", FAIL, answer.reason, _FIX_DATABASE)
         return
     what = f"{answer.identity.location}: {answer.identity.schema}"
-    if not answer.total:
-        yield Check("database", WARN, f"{what}, no rows", "is this the host's own database?")
-    else:
+    if answer.total:
         rows = f"more than {answer.total - 1}" if answer.capped else str(answer.total)
         yield Check("database", OK, f"{what}, {rows} rows")
+    else:
+        yield Check("database", WARN, f"{what}, no rows", "check whether this is the host's own database")
 
 
 def _state_dir(reaper: Reaper) -> Iterator[Check]:
     folder = reaper.settings.state_dir
-    do = "set state_dir to a directory of this user's"
+    do = "set state_dir to a directory that belongs to this user"
     try:
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         writable = os.access(nearest, os.W_OK | os.X_OK)
-        is_there = nearest == folder
-    except OSError as error:  # It lies below a directory that can't be entered, or its name is too long.
-        yield Check("state_dir", FAIL, f"{folder} can't be looked at: {error.strerror}", do)
+    except OSError as error:  # It is in a directory that cannot be entered, or its name is too long.
+        yield Check("state_dir", FAIL, f"{folder} cannot be read: {error.strerror}", do)
         return
     if unsafe := check_permissions(folder):
         about = "" if unsafe.place == str(folder) else f"{folder} is not safe: "
         yield Check("state_dir", FAIL, f"{about}{unsafe.why}", unsafe.do)
     elif not writable:
-        yield Check("state_dir", FAIL, f"{folder}: {nearest} can't be written", do)
+        yield Check("state_dir", FAIL, f"{folder}: {nearest} is not writable", do)
     else:
-        yield Check("state_dir", OK, f"{folder}{'' if is_there else ' (made at the first sweep)'}")
+        yield Check("state_dir", OK, f"{folder}{'' if nearest == folder else ' (the first sweep creates it)'}")
 
 
 def _ledger(reaper: Reaper) -> Iterator[Check]:
     try:
-        found = status(reaper)
+        status = read_status(reaper)
     except LedgerError as error:
-        yield Check("ledger", FAIL, str(error), "mend or move the file; without a ledger nothing is reaped")
+        yield Check("ledger", FAIL, str(error), "fix or move the file: without a ledger nothing is reaped")
         return
-    if found.report is None:
-        yield Check("ledger", WARN, "no full sweep yet", "run 'workspace-reaper sweep --dry-run', then 'sweep'")
+    if status.report is None:
+        yield Check(
+            "ledger", WARN, "no full sweep yet", "run 'workspace-reaper sweep --dry-run', then 'workspace-reaper sweep'"
+        )
         return
-    yield Check("ledger", OK, f"the last full sweep began {found.report['started_at']}")
-    for alarm in found.alarms:
-        yield Check(f"alarm {alarm.name}", WARN, alarm.detail, f"it clears when {alarm.clears_when}")
+    yield Check("ledger", OK, f"the last full sweep began {status.report['started_at']}")
+    for alarm in status.alarms:
+        yield Check(f"alarm {alarm.name}", WARN, alarm.detail, f"the alarm clears when {alarm.clears_when}")

@@ -1,4 +1,4 @@
-"""What an operator does with a reap: find it, read what was kept of its session, and bring the session back."""
+"""Finds a reap, reads what was kept of its session, and restores the session."""
 
 from __future__ import annotations
 
@@ -6,38 +6,47 @@ import os
 import re
 import reprlib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import CannotRestore, NoSuchReap, UnreadableSocket
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import iso, printable
 from workspace_reaper.tmux import PaneInput, PaneStart, TmuxTerminal
 from workspace_reaper.util.text import readable_lines, without_empty_end
 
+if TYPE_CHECKING:
+    from workspace_reaper.tmux.restore import SessionRebuild
+
 __all__ = ["Restored", "command_line", "find_reap", "is_restorable", "kept_panes", "restore", "undo", "why_not_restorable"]
 
-SHORTEST = 6
-"""So many characters of an id may stand for it."""
-LONGEST = 26
-"""An id is a ULID."""
-LATEST = 1000
-"""Among so many of the latest reaps an id may be shortened, and ``undo`` looks for one."""
+SHORTEST_ID = 6
+"""Characters that an abbreviated id must have."""
 
-_ID = re.compile(rf"[0-9A-Za-z]{{1,{LONGEST}}}")
+ID_LENGTH = 26
+"""Characters of an id, which is a ULID."""
+
+LATEST = 1000
+"""The latest reaps: only their ids may be abbreviated, and ``undo`` searches only these."""
+
+_ID = re.compile(rf"[0-9A-Za-z]{{1,{ID_LENGTH}}}")
 _SHELLS = frozenset({"ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "sh", "tcsh", "xonsh", "yash", "zsh"})
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A session that is back. ``session`` is its name now. ``started_server``: no tmux server ran on its socket.
-    ``notes`` are sentences about what could not be as it was."""
+    """A restored session.
+
+    ``session`` is its present name. ``started_server`` is True if no tmux server ran on the socket. ``notes`` are sentences
+    about what could not be restored as it was.
+    """
 
     reap_id: str
     session: str
@@ -50,151 +59,177 @@ class Restored:
 
 
 def find_reap(reaper: Reaper, text: str) -> Reap:
-    """The reap with that id, or with the one id among the latest 1,000 that begins so (6 characters at least), whatever the
-    case. Raises ``NoSuchReap``, also for what can't be an id, and ``LedgerError``."""
+    """Return the reap with this id. An id of the latest 1,000 reaps may be abbreviated to 6 characters; case does not matter.
+
+    Raises ``NoSuchReap`` and ``LedgerError``.
+    """
     with reaper.reading() as ledger:
         found = ledger.find(text) or ledger.find(text.upper())
         latest = [] if found else ledger.history(LATEST)
     if found:
         return found
     if not _ID.fullmatch(text):
-        raise NoSuchReap(f"{reprlib.repr(text)} is no id: one has {LONGEST} letters and digits. {_candidates(latest)}")
-    if len(text) < SHORTEST:
-        raise NoSuchReap(f"{text} is too short for an id: give {SHORTEST} characters or more. {_candidates(latest)}")
+        raise NoSuchReap(f"{reprlib.repr(text)} is not an id: an id has {ID_LENGTH} letters and digits. {_known_ids(latest)}")
+    if len(text) < SHORTEST_ID:
+        raise NoSuchReap(f"{text} is too short for an id: give {SHORTEST_ID} characters or more. {_known_ids(latest)}")
     matching = [reap for reap in latest if reap.intent.reap_id.upper().startswith(text.upper())]
     if not matching:
-        raise NoSuchReap(f"no reap has the id {text}. {_candidates(latest)}")
+        raise NoSuchReap(f"no reap has the id {text}. {_known_ids(latest)}")
     if len(matching) > 1:
-        raise NoSuchReap(f"{len(matching)} reaps begin with {text}. {_candidates(matching)}")
+        raise NoSuchReap(f"{len(matching)} reaps have ids that begin with {text}. {_known_ids(matching)}")
     return matching[0]
 
 
-def _candidates(reaps: list[Reap]) -> str:
+def _known_ids(reaps: Sequence[Reap]) -> str:
     if not reaps:
-        return "Nothing was reaped yet."
+        return "No session has been reaped yet."
     shown = ", ".join(f"{reap.intent.reap_id} ({printable(reap.intent.session)})" for reap in reaps[:5])
-    return f"{'Among them' if len(reaps) > 5 else 'There are'}: {shown}; 'history' lists all"
+    return f"{'The latest are' if len(reaps) > 5 else 'There are'}: {shown}; 'history' lists all"
 
 
 def why_not_restorable(reap: Reap, store: SnapshotStore) -> str | None:
-    """Why it can't be brought back, or None where its panes are still kept."""
-    if reap.outcome != "reaped":
+    """Return why the session cannot be restored, or None if its snapshot is still there."""
+    if reap.outcome is not Outcome.REAPED:
         return f"it was not reaped ({reap.outcome})"
     if reap.snapshot is not None:
         return printable(reap.snapshot)
     if not store.has(reap.intent.reap_id):
-        return "its snapshot was kept, and is gone by now: see snapshot_days and snapshot_bytes"
+        return "its snapshot has been removed: see snapshot_days and snapshot_bytes"
     return None
 
 
 def is_restorable(reap: Reap, store: SnapshotStore) -> bool:
-    """It was reaped, and its panes are still kept."""
+    """Return whether the session was reaped and its snapshot is still there."""
     return why_not_restorable(reap, store) is None
 
 
 def kept_panes(snapshot: SessionSnapshot) -> Iterator[PaneSnapshot]:
-    """Each pane once: a window may be linked into its session twice."""
-    seen: set[str] = set()
+    """Yield each pane once, although a window may be linked into its session twice."""
+    panes: dict[str, PaneSnapshot] = {}
     for window in snapshot.windows:
         for pane in window.panes:
-            if pane.pane_id not in seen:
-                seen.add(pane.pane_id)
-                yield pane
+            panes.setdefault(pane.pane_id, pane)
+    yield from panes.values()
 
 
 def undo(reaper: Reaper, *, name: str | None = None, run: bool = False, force: bool = False) -> Restored:
-    """Bring back the session that was reaped last, of those that can be. Raises as ``restore`` does, and ``NoSuchReap``."""
+    """Restore the session that was reaped last, of those that can be restored. Raises as ``restore`` does, and
+    ``NoSuchReap``."""
     with reaper.reading() as ledger:
         latest = ledger.history(LATEST)
-    store = reaper.snapshots
     for reap in latest:
-        if is_restorable(reap, store):
+        if is_restorable(reap, reaper.snapshots):
             return restore(reaper, reap, name=name, run=run, force=force)
-    raise NoSuchReap("nothing that was reaped can be brought back; 'history' lists what there was")
+    raise NoSuchReap("no reaped session can be restored; 'history' lists all reaps")
 
 
 def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = False, force: bool = False) -> Restored:
-    """Bring the session back on its old socket, under its old name or ``name``: windows, panes, layout, directories, and the
-    old text above each new prompt. ``run``: start what ran in each pane again. ``force``: a directory that is gone is replaced
-    by the home directory.
+    """Restore the session on its old socket: windows, panes, layout, directories, and the old text above each new prompt.
 
-    It is kept from the start (``@reaper_keep``): whoever brings a session back does not want the next sweep to take it. Where
-    no tmux server runs on the socket one is started, as a child of this process: so this is for a person's own shell, not for
-    a service. All of it or nothing: what fails half-way is removed again.
+    The session is kept (``@reaper_keep``) from the start, so that the next sweep does not reap it. If no tmux server runs on
+    the socket, one is started as a child of this process: call this from a person's shell, not from a service. A restore that
+    fails removes everything again.
 
-    Raises ``CannotRestore``, ``UnreadableSocket``, ``LedgerError``, and what the snapshots raise.
+    Args:
+        reaper: The reaper that has reaped the session.
+        reap: The reap to undo.
+        name: The new name of the session, None for its old one.
+        run: Start again what ran in each pane.
+        force: Use the home directory instead of directories that do not exist any more.
+
+    Raises:
+        CannotRestore: The session cannot be restored, or tmux failed.
+        UnreadableSocket: The socket cannot be read.
+        LedgerError: The ledger cannot be read.
+        SnapshotError: The snapshot cannot be read.
     """
     store = reaper.snapshots
     if why := why_not_restorable(reap, store):
-        raise CannotRestore(f"{printable(reap.intent.session)} can't be brought back: {why}")
+        raise CannotRestore(f"{printable(reap.intent.session)} cannot be restored: {why}")
     snapshot = store.read(reap.intent.reap_id)
     name = snapshot.session if name is None else name
     terminal = TmuxTerminal(snapshot.key.socket)
     with reaper.reading() as ledger:
         owner_id = ledger.registry().owner_id
     server_pid = _check_name(terminal, owner_id, name)
-    directories, replaced = _directories(snapshot, force=force)
-    panes = list(kept_panes(snapshot))
+    directories, notes = _directories(snapshot, force=force)
     try:
-        with PaneInput(reaper.settings.state_dir) as feeds:
-            starts = {
-                pane.pane_id: PaneStart(
-                    directories[pane.pane_id], feeds.starter(pane.pane_id, command_line(pane.argv) if run else ())
-                )
-                for pane in panes
-            }
-            with terminal.rebuild(snapshot, starts) as rebuilding:
-                for pane in panes:
-                    old = readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=True)
-                    text = chain(without_empty_end(old), [_note(snapshot, pane, run=run)])
-                    feeds.feed(pane.pane_id, rebuilding.default_command, text)
-                named = rebuilding.rename(name)
-                feeds.release()
+        return _rebuild(reaper, terminal, snapshot, directories, notes, name=name, run=run, server_pid=server_pid)
     except CannotRestore as error:
-        raise CannotRestore(f"{printable(name)} was not brought back: {printable(str(error))}") from error
-    assert rebuilding.tmux is not None  # noqa: S101  it was built
-    notes = [*replaced]
-    if named != name:
-        notes.append(f"tmux does not take the name {printable(name)}, and made {printable(named)} of it")
-    if rebuilding.unlaid:
-        notes.append(f"tmux refused the old layout of the windows {', '.join(map(str, rebuilding.unlaid))}")
-    short = [pane for pane in panes if pane.lines - pane.height > rebuilding.history_limit]
-    if short:
-        notes.append(
-            f"this tmux server keeps {rebuilding.history_limit} lines of scrollback (history-limit): the older ones of"
-            f" {len(short)} panes are in 'show {snapshot.reap_id} --full' only"
-        )
+        raise CannotRestore(f"{printable(name)} was not restored: {printable(str(error))}") from error
+
+
+def _rebuild(
+    reaper: Reaper,
+    terminal: TmuxTerminal,
+    snapshot: SessionSnapshot,
+    directories: Mapping[str, str],
+    notes: Sequence[str],
+    *,
+    name: str,
+    run: bool,
+    server_pid: int | None,
+) -> Restored:
+    store, panes = reaper.snapshots, list(kept_panes(snapshot))
+    with PaneInput(reaper.settings.state_dir) as feeds:
+        starts = {
+            pane.pane_id: PaneStart(
+                directories[pane.pane_id], feeds.starter(pane.pane_id, command_line(pane.argv) if run else ())
+            )
+            for pane in panes
+        }
+        with terminal.rebuild(snapshot, starts) as rebuilding:
+            for pane in panes:
+                old = readable_lines(store.scrollback(snapshot.reap_id, pane.pane_id), colours=True)
+                text = chain(without_empty_end(old), [_last_line(snapshot, pane, run=run)])
+                feeds.feed(pane.pane_id, rebuilding.default_command, text)
+            session = rebuilding.rename(name)
+            feeds.release()
     return Restored(
         reap_id=snapshot.reap_id,
-        session=named,
+        session=session,
         session_id=rebuilding.session_id,
         socket=terminal.socket,
         windows=len(snapshot.windows),
         panes=len(panes),
-        started_server=rebuilding.tmux.pid != server_pid,
-        notes=tuple(notes),
+        started_server=rebuilding.tmux is not None and rebuilding.tmux.pid != server_pid,
+        notes=(*notes, *_differences(snapshot, rebuilding, name, session)),
     )
 
 
-def _check_name(terminal: TmuxTerminal, owner_id: str, name: str) -> int | None:
-    """The pid of the server, None without one. Raises ``CannotRestore`` where a session has that very name.
+def _differences(snapshot: SessionSnapshot, rebuilding: SessionRebuild, name: str, session: str) -> Iterator[str]:
+    """Yield a sentence for each thing that tmux did not restore as it was."""
+    if session != name:
+        yield f"tmux does not accept the name {printable(name)}: the session is called {printable(session)}"
+    if rebuilding.unlaid:
+        yield f"tmux refused the old layout of the windows {', '.join(map(str, rebuilding.unlaid))}"
+    short = [pane for pane in kept_panes(snapshot) if pane.lines - pane.height > rebuilding.history_limit]
+    if short:
+        yield (
+            f"this tmux server keeps {rebuilding.history_limit} lines of scrollback (history-limit): 'show {snapshot.reap_id}"
+            f" --full' prints the older lines of {len(short)} panes"
+        )
 
-    It is compared here, never by tmux: ``=name`` as a target means other sessions too where the name has a ``:``. tmux itself
-    refuses a name that is taken later, when the session is built and gets it.
+
+def _check_name(terminal: TmuxTerminal, owner_id: str, name: str) -> int | None:
+    """Return the pid of the server, None without one. Raises ``CannotRestore`` if a session has this name.
+
+    The names are compared here and not by tmux: the target ``=name`` matches other sessions too if the name has a ``:``. tmux
+    itself refuses a name that is taken later.
     """
     listing = terminal.observe(owner_id, panes=False)
     if isinstance(listing, Unknown):
         raise UnreadableSocket(printable(listing.reason))
     if name in {row.name for row in listing.sessions} | {row.session for row in listing.unreadable}:
         raise CannotRestore(
-            f"{printable(name)} was not brought back: a session of that name is on {printable(terminal.socket)} already; choose"
+            f"{printable(name)} was not restored: {printable(terminal.socket)} already has a session of that name; choose"
             " another name with --as"
         )
     return listing.server.pid if listing.server else None
 
 
 def _directories(snapshot: SessionSnapshot, *, force: bool) -> tuple[Mapping[str, str], list[str]]:
-    """Where each pane starts, and what to say of those that start elsewhere than they were."""
+    """Return the directory in which each pane starts, and a note about those that were replaced."""
     home = str(Path.home())
     where = {pane.pane_id: pane.directory or home for pane in kept_panes(snapshot)}
     gone = sorted({directory for directory in where.values() if not _can_enter(directory)})
@@ -203,34 +238,35 @@ def _directories(snapshot: SessionSnapshot, *, force: bool) -> tuple[Mapping[str
     shown = ", ".join(map(printable, gone))
     if not force:
         raise CannotRestore(
-            f"{printable(snapshot.session)} was not brought back: these directories are gone: {shown}; with --force its panes"
-            f" start in {printable(home)} instead"
+            f"{printable(snapshot.session)} was not restored: these directories do not exist any more: {shown}; with --force"
+            f" its panes start in {printable(home)} instead"
         )
     replaced = {pane: home if directory in gone else directory for pane, directory in where.items()}
-    return replaced, [f"these directories are gone, so that panes start in {printable(home)} instead: {shown}"]
+    return replaced, [f"panes start in {printable(home)}, because these directories do not exist any more: {shown}"]
 
 
 def _can_enter(directory: str) -> bool:
-    return os.path.isdir(directory) and os.access(directory, os.X_OK)  # noqa: PTH112  Path.is_dir raises for a NUL
+    try:
+        return Path(directory).is_dir() and os.access(directory, os.X_OK)
+    except (OSError, ValueError):  # it contains a NUL byte, or lies in a directory that cannot be entered
+        return False
 
 
 def command_line(argv: Iterable[str]) -> tuple[str, ...]:
-    """What ran in a pane, as words; empty where it was but a shell that waited for its user."""
+    """Return the words of the command that ran in a pane; empty if it was only a shell that waited for input."""
     words = list(argv)
-    if not words:
-        return ()
-    if any(char.isspace() for char in words[0]):
-        # A program that writes its title where its arguments were. Split, and never given to a shell.
+    if words and any(char.isspace() for char in words[0]):
+        # A program that writes its title over its arguments. It is split, and never passed to a shell.
         words = [word for part in words for word in part.split()]
     if not words:
         return ()
-    words[0] = words[0].removeprefix("-")  # a login shell's
+    words[0] = words[0].removeprefix("-")  # a login shell
     waits = all(word.startswith("-") and ("c" not in word or word.startswith("--")) for word in words[1:])
     return () if PurePath(words[0]).name in _SHELLS and waits else tuple(words)
 
 
-def _note(snapshot: SessionSnapshot, pane: PaneSnapshot, *, run: bool) -> str:
-    """The last line above the new prompt, dimmed."""
+def _last_line(snapshot: SessionSnapshot, pane: PaneSnapshot, *, run: bool) -> str:
+    """Return the last line above the new prompt, dimmed."""
     words = command_line(pane.argv)
     what = f"; {'runs again' if run else 'was running'}: {printable(shlex.join(words))}" if words else ""
     return f"\x1b[2m[as it was at {iso(snapshot.taken_at)}, by workspace-reaper{what}]\x1b[0m"

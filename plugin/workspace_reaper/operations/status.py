@@ -1,4 +1,4 @@
-"""What an operator asks of the reaper between sweeps: how it is, from its ledger alone."""
+"""Reads the state of the reaper from its ledger: status, history and breaker. Releases the breaker."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState
+from workspace_reaper.model.reap import Outcome, Reap
+from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.verdict import Reason
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.idle import AgeClock
-from workspace_reaper.sweep.alarms import blind
+from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.explain import PROVEN_WHEN
 from workspace_reaper.sweep.last_report import read_report
+from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, iso
 
-__all__ = ["Status", "read_status"]
+__all__ = ["Status", "read_breaker", "read_history", "read_status", "reset_breaker"]
 
 _EVENTS = 1000
-"""So many of the latest events are looked through."""
+"""The latest events that are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``report`` is the last full report as JSON, None if there never was one. ``last_complete`` is in Unix seconds.
+    """The state of the reaper.
 
-    ``configured`` False: there is no database to ask, so nothing is ever swept. ``announced`` are the sessions that go later,
-    as ``status --json`` tells them. ``generation`` grows whenever what is read as the registry becomes another one; ``changed``
-    tells of the last time.
+    ``report`` is the last full report as JSON, None before the first. ``last_complete`` is in Unix seconds. ``configured`` is
+    False if there is no database to ask: then no sweep ever runs. ``announced`` are the announced sessions as in
+    ``status --json``. ``generation`` grows whenever another registry is found; ``changed`` is the event of the last time.
     """
 
     report: dict[str, Any] | None
@@ -43,8 +46,11 @@ class Status:
 
     @property
     def check_code(self) -> int:
-        """For monitoring: 0 fine (or switched off), 1 an alarm, 3 nothing can be seen: nothing is configured, or nothing was
-        ever swept. A ledger that can't be read raises before there is a status; it is 3 as well."""
+        """The exit code for monitoring: 0 all is well or the reaper is switched off, 1 an alarm, 3 not configured or never
+        swept.
+
+        A ledger that cannot be read raises before there is a status. It is 3 as well.
+        """
         if not self.configured:
             return 3
         if not self.enabled:
@@ -54,9 +60,9 @@ class Status:
         return 1 if self.alarms else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that ``status --json`` prints."""
-        nothing = SweepReport("", 0.0).as_dict() | {"sweep": None, "started_at": None, "complete": False, "registry": {}}
-        report = self.report if self.report is not None else nothing
+        """Return the object that ``status --json`` prints."""
+        empty = SweepReport("", 0.0).as_dict() | {"sweep": None, "started_at": None, "complete": False, "registry": {}}
+        report = self.report if self.report is not None else empty
         registry = report["registry"]
         return {
             **report,
@@ -80,52 +86,84 @@ class Status:
         }
 
 
-def read_status(
-    ledger: Ledger, *, tick: float, enabled: bool, now: float, configured: bool = True, undo_window: float = 0.0
-) -> Status:
-    """The state of the reaper as its ledger has it. ``tick`` and ``undo_window`` are in seconds, ``now`` in Unix seconds;
-    raises ``LedgerError``."""
-    report = read_report(ledger)
-    memory = ledger.load_state((), now)
-    last_complete = memory.last_complete
-    alarms = list(memory.alarms.values())
-    # While nobody sweeps nobody records that, either.
-    first = memory.alarms.get("unreadable")
-    late = blind(last_complete, tick, now, began=first.since if first else None) if enabled else None
-    if "blind" in memory.alarms:
-        late = None
-    return Status(
-        report=report,
-        alarms=[late, *alarms] if late else alarms,
-        breaker=memory.breaker,
-        last_complete=last_complete,
-        enabled=enabled,
-        configured=configured,
-        announced=_announced(memory, report["sessions"] if report else (), undo_window),
-        generation=memory.registry.generation,
-        changed=_changed(ledger) if memory.registry.generation > 1 else None,
-    )
+def read_status(reaper: Reaper) -> Status:
+    """Return the state of the reaper. Raises ``LedgerError``."""
+    settings, now = reaper.settings, reaper.dependencies.clock.now()
+    with reaper.reading() as ledger:
+        report = read_report(ledger)
+        state = ledger.load_state((), now)
+        generation = state.registry.generation
+        return Status(
+            report=report,
+            alarms=[*_blind(state, settings.tick, now), *state.alarms.values()]
+            if settings.enabled
+            else [*state.alarms.values()],
+            breaker=state.breaker,
+            last_complete=state.last_complete,
+            enabled=settings.enabled,
+            configured=settings.configured,
+            announced=_announced(state, report["sessions"] if report else (), settings.undo_window),
+            generation=generation,
+            changed=_registry_change(ledger) if generation > 1 else None,
+        )
 
 
-def _changed(ledger: Ledger) -> Event | None:
-    """The last time that what is read as the registry became another one, if that is not too long ago."""
+def _blind(state: LedgerState, tick: float, now: float) -> list[Alarm]:
+    """Return the alarm "no complete sweep" if it is due and not recorded: while no sweep runs, none can record it."""
+    if "blind" in state.alarms:
+        return []
+    first = state.alarms.get("unreadable")
+    alarm = alarms.blind(state.last_complete, tick, now, began=first.since if first else None)
+    return [alarm] if alarm else []
+
+
+def _registry_change(ledger: Ledger) -> Event | None:
     return next((event for event in ledger.events(_EVENTS) if event.kind == "registry changed"), None)
 
 
-def _announced(memory: LedgerState, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
-    """Who goes later, by what is remembered: a hook, or ``undo``, may have changed it since the last full sweep."""
+def _announced(state: LedgerState, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
+    """Return the announced sessions. The ledger counts: a hook or ``undo`` may have changed them since the last full sweep."""
     known = {(entry["socket"], entry["session_id"]): entry for entry in entries}
-    found, times = [], AgeClock(memory.clock.lapses)
-    for (key, sight), sighting in sorted(memory.sightings.items()):
+    found, times = [], AgeClock(state.clock.lapses)
+    for (key, finding), sighting in sorted(state.sightings.items()):
         entry = known.get((key.socket, key.session_id), {})
-        if sight is Finding.ANNOUNCED and entry.get("outcome") != "reaped":
+        if finding is Finding.ANNOUNCED and entry.get("outcome") != Outcome.REAPED.value:
             found.append(
                 {
                     "socket": key.socket,
                     "session": entry.get("session") or key.session_id,
-                    # Between two full sweeps only a hook announces, and that an archived workspace's.
+                    # Between two full sweeps only a hook announces, and only an archived workspace.
                     "reason": entry.get("reason") or Reason.ARCHIVED.public,
                     "deadline": iso(times.moved(sighting.first_at) + undo_window),
                 }
             )
     return found
+
+
+def read_history(reaper: Reaper, limit: int) -> list[Reap]:
+    """Return the latest reaps, newest first. Raises ``LedgerError``."""
+    with reaper.reading() as ledger:
+        return ledger.history(limit)
+
+
+def read_breaker(reaper: Reaper) -> BreakerState:
+    """Return the breaker as the last full sweep left it. Raises ``LedgerError``."""
+    with reaper.reading() as ledger:
+        return ledger.load_state((), reaper.dependencies.clock.now()).breaker
+
+
+def reset_breaker(reaper: Reaper) -> BreakerState:
+    """Release the breaker, approve the sessions that tripped it, and return the state before.
+
+    Raises ``LedgerError`` and ``SweepLocked``.
+    """
+    now = reaper.dependencies.clock.now()
+    with reaper.writing() as ledger:
+        state = ledger.load_state((), now)
+        if state.breaker.latched:
+            event = Event(now, "breaker released", f"by an operator; {state.breaker.cause}")
+            others = {name: alarm for name, alarm in state.alarms.items() if name != "breaker"}
+            left, ended = alarms.changes(state.alarms, others, now)
+            ledger.save(StateChanges(breaker=breaker.excuse(state.breaker), alarms=left, events=(event, *ended)))
+            notify_alarms(reaper.dependencies.plugins, *alarms.turns(state.alarms, left), now)
+        return state.breaker

@@ -1,4 +1,4 @@
-"""What an operator does with sessions that are announced and not reaped yet: see them, and take the announcement back."""
+"""Shows the sessions that are announced and not reaped yet, and cancels the latest announcement."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Collection, Sequence
 from workspace_reaper.model.ports import Ledger, Terminal
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import UNDONE, Confirmation, Event, Finding, StateChanges
-from workspace_reaper.operations.wiring import Reaper
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["announced", "take_back"]
+__all__ = ["announced", "cancel_announcement"]
 
 
 def announced(reaper: Reaper) -> dict[SessionKey, float]:
-    """The sessions that are announced now, with the time at which they were (Unix seconds). Raises ``LedgerError``."""
+    """Return the announced sessions, with the time of the announcement (Unix seconds). Raises ``LedgerError``."""
     with reaper.reading() as ledger:
-        return _announced(ledger, reaper.parts.clock.now())
+        return _announced(ledger, reaper.dependencies.clock.now())
 
 
-def take_back(reaper: Reaper) -> Sequence[str]:
-    """Take back the latest announcement: the names of its sessions, which stay for as long as the cause goes on. Nothing was
-    sent to their processes, so all of them are as they were. Empty if nothing is announced.
+def cancel_announcement(reaper: Reaper) -> Sequence[str]:
+    """Cancel the latest announcement, and return the names of its sessions; empty if nothing is announced.
 
-    Raises ``LedgerError`` and ``SweepLocked``.
+    These sessions stay for as long as the cause lasts. No signal was sent to their processes. Raises ``LedgerError`` and
+    ``SweepLocked``.
     """
     if not announced(reaper):
-        # Nothing is written then, and no sweep that is on has to be waited for.
+        # Then nothing is written, and there is no need to wait for a running sweep.
         return ()
-    now = reaper.parts.clock.now()
+    now = reaper.dependencies.clock.now()
     with reaper.writing() as ledger:
         found, owner_id = _announced(ledger, now), ledger.registry().owner_id
         names: dict[SessionKey, str] = {}
         for terminal in reaper.terminals:
-            names |= _names(terminal, owner_id, [key for key in found if key.socket == terminal.socket])
+            names |= _living_names(terminal, owner_id, [key for key in found if key.socket == terminal.socket])
         if not names:
             return ()
         at = max(found[key] for key in names)
@@ -42,7 +42,7 @@ def take_back(reaper: Reaper) -> Sequence[str]:
             StateChanges(
                 sightings={(key, cause): Confirmation(now, now) for key in latest for cause in UNDONE.values()},
                 forgotten=frozenset((key, Finding.ANNOUNCED) for key in latest),
-                events=(Event(now, "announcement undone", ", ".join(latest.values())),),
+                events=(Event(now, "announcement cancelled", ", ".join(latest.values())),),
             )
         )
     for terminal in reaper.terminals:
@@ -54,12 +54,12 @@ def take_back(reaper: Reaper) -> Sequence[str]:
 
 def _announced(ledger: Ledger, now: float) -> dict[SessionKey, float]:
     sightings = ledger.load_state((), now).sightings
-    return {key: sighting.first_at for (key, sight), sighting in sightings.items() if sight is Finding.ANNOUNCED}
+    return {key: sighting.first_at for (key, finding), sighting in sightings.items() if finding is Finding.ANNOUNCED}
 
 
-def _names(terminal: Terminal, owner_id: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
-    """Those that are not certainly gone, with their names, fit to be shown. Until the next full sweep the ledger has those too
-    that went, also by a reap."""
+def _living_names(terminal: Terminal, owner_id: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
+    """Return the printable names of the sessions that may be alive. The ledger also has those that have ended since the last
+    full sweep."""
     if not keys:
         return {}
     names = {key: printable(f"{key.session_id} on {key.socket}") for key in keys}

@@ -1,4 +1,4 @@
-"""What a sweep works with, and what is asked of it."""
+"""What a sweep works with, and what a caller asks of it."""
 
 from __future__ import annotations
 
@@ -9,58 +9,74 @@ from typing import Any
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Clock, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
 from workspace_reaper.model.process import Details, ProcessKey
-from workspace_reaper.model.reap import Intent, ProcessCleanup, RecordedProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import RegistryState
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult, Reason
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.alarms import UnrecordedAlarms
 from workspace_reaper.sweep.last_report import LastReport
-from workspace_reaper.sweep.observe import StatePrefetch
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.util.batch_size import BatchSize
 
-__all__ = ["Dependencies", "ReapCandidate", "SweepContext", "SweepRequest"]
+__all__ = ["Dependencies", "ReapCandidate", "ReaperState", "SweepContext", "SweepRequest", "SweepSettings"]
+
+LONGEST_COMMAND = 1000
+"""Characters of a command line that the ledger keeps: one may have megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The edges and the thresholds. ``abstain_alarm``, ``tick`` and ``kill_grace`` are in seconds. ``end_everywhere``: wherever
-    a survivor works. ``snapshots`` None: no panes are kept. ``reuses_ids``: the host gives a workspace's id out again."""
+    """The adapters of a sweep. ``snapshots`` is None where snapshots are switched off."""
 
     terminals: Sequence[Terminal]
     registry: Registry
     processes: Processes
     clock: Clock
-    names: SessionMatcher
-    rules: Thresholds
-    pace: BatchSize
-    journal: LastReport
+    matcher: SessionMatcher
+    snapshots: Snapshots | None = None
+    plugins: Plugins = field(default_factory=NoPlugins)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """The numbers and switches of a sweep. ``abstain_alarm``, ``tick`` and ``kill_grace`` are in seconds.
+
+    ``end_everywhere``: end surviving processes wherever they work. ``reuses_ids``: the host reuses the ids of deleted
+    workspaces.
+    """
+
+    thresholds: Thresholds
     max_orphans_per_hour: int
     abstain_alarm: float
-    sampling: SampleInterval
     tick: float = 60.0
     kill_grace: float = 5.0
     end_everywhere: bool = False
-    snapshots: Snapshots | None = None
     reuses_ids: bool = False
-    plugins: Plugins = field(default_factory=NoPlugins)
-    watch: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
-    recollection: StatePrefetch = field(default_factory=StatePrefetch)
+
+
+@dataclass(slots=True)
+class ReaperState:
+    """What a reaper keeps in memory from one sweep to the next."""
+
+    sample_interval: SampleInterval
+    batch_size: BatchSize = field(default_factory=BatchSize)
+    last_report: LastReport = field(default_factory=LastReport)
+    unrecorded_alarms: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """What is asked of a sweep. ``suspects`` None: a full one; else only these workspaces, with what a hook said of each.
+    """What a caller asks of a sweep.
 
-    ``approve`` are the sessions that an operator lets pass the breaker, and does not let wait after kills that failed;
-    ``shown`` is the registry under which alone they pass, as the report names it that has shown them. ``stopping`` is asked
-    before each batch of kills.
+    ``suspects`` None asks for a full sweep. Otherwise only these workspaces are looked at, each with what a hook reported.
+    ``approve`` are the sessions that an operator lets pass the breaker, and for which failed kills cause no wait. They pass
+    only while the registry is the one in ``shown``, which is the ``registry`` of the report that showed them. ``stopping`` is
+    asked before each batch of kills.
     """
 
     suspects: Mapping[str, WorkspaceEvent] | None = None
@@ -71,36 +87,40 @@ class SweepRequest:
 
     @property
     def full(self) -> bool:
-        """Every socket and every managed session."""
+        """Whether every socket and every managed session is looked at."""
         return self.suspects is None
 
-
-LONGEST = 1000
-
-"""Characters of a command line that are remembered: one may have megabytes."""
+    @property
+    def counts(self) -> bool:
+        """Whether the sweep counts for confirmations, breaker and alarms: it is full, and no dry run."""
+        return self.full and not self.dry_run
 
 
 @dataclass(frozen=True, slots=True)
 class SweepContext:
-    """``registry`` is what the sweep found the registry to be: if a recheck finds another one, nothing more dies."""
+    """Everything that is the same for all steps of one sweep."""
 
-    parts: Dependencies
+    dependencies: Dependencies
+    settings: SweepSettings
+    state: ReaperState
     ledger: Ledger
-    scene: FactsBuilder
-    registry: RegistryState
+    request: SweepRequest
     report: SweepReport
 
-    def anew(self) -> tuple[FactsBuilder, float]:
-        """The circumstances at this moment, and the moment (Unix seconds): the clock may have been set since the first look."""
-        reading = self.parts.clock.read()
-        return self.scene.at(self.scene.clock.boot, reading, self.parts.rules.longest), reading.wall
+    def add_unknown(self, unknown: Unknown) -> None:
+        """Report what could not be read, once."""
+        if unknown not in self.report.unknown:
+            self.report.unknown.append(unknown)
 
 
 @dataclass(slots=True, eq=False)
 class ReapCandidate:
-    """``entry`` is its line in the report; ``answer`` the guard's last one. ``family`` are its processes as they were before
-    the kill, and ``details`` what was read of them. ``intent`` is None until it is in the ledger. ``snapshot`` is None where
-    its panes are kept, else why they are not."""
+    """A session that was selected for reaping, from preparation to outcome.
+
+    ``entry`` is its line in the report, ``kill_result`` the last answer of its guard. ``processes`` are its processes before
+    the kill, with their ``details``. ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept,
+    otherwise the reason why they are not.
+    """
 
     entry: SessionReport
     key: SessionKey
@@ -109,35 +129,35 @@ class ReapCandidate:
     reap_id: str
     intent: Intent | None = None
     attempts: int = 0
-    answer: KillResult | None = None
+    kill_result: KillResult | None = None
     worktree: str | None = None
-    family: Sequence[SessionProcess] = ()
+    processes: Sequence[SessionProcess] = ()
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
     snapshot: str | None = "not taken"
-    aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
+    cleanup: ProcessCleanup = field(default_factory=ProcessCleanup)
 
     @property
-    def ended(self) -> bool:
-        """Its outcome is known."""
-        return self.entry.outcome != "none"
+    def is_concluded(self) -> bool:
+        """Whether the outcome is known."""
+        return self.entry.outcome is not Outcome.NONE
 
     @property
-    def relatives(self) -> tuple[RecordedProcess, ...]:
-        """Its processes, as they are remembered."""
+    def recorded_processes(self) -> tuple[RecordedProcess, ...]:
+        """The processes as the ledger keeps them."""
         return tuple(
-            RecordedProcess(kin.process.key, self._command(kin), kin.pane, kin.descendant)
-            for kin in self.family
-            if not kin.process.zombie
+            RecordedProcess(one.process.key, self._command(one), one.pane, one.descendant)
+            for one in self.processes
+            if not one.process.zombie
         )
 
     def spare(self, why: str) -> None:
-        """It lives on, and why."""
-        self.entry.outcome, self.entry.protected_by = "spared", why
+        """Mark the session as spared, with the reason."""
+        self.entry.outcome, self.entry.protected_by = Outcome.SPARED, why
 
     def fail(self, why: str) -> None:
-        """It should be gone and is not, or nobody knows; and why."""
-        self.entry.outcome, self.entry.protected_by = "failed", why
+        """Mark the kill as failed, with the reason."""
+        self.entry.outcome, self.entry.protected_by = Outcome.FAILED, why
 
-    def _command(self, kin: SessionProcess) -> str:
-        known = self.details.get(kin.process.key)
-        return known.command[:LONGEST] if known else kin.process.name
+    def _command(self, one: SessionProcess) -> str:
+        known = self.details.get(one.process.key)
+        return known.command[:LONGEST_COMMAND] if known else one.process.name

@@ -1,133 +1,215 @@
-"""Steps 3 and 4 of a sweep: judge each session by itself, then what depends on others: a budget, a group, an announcement, a
-veto. What a plugin says is asked for; nothing else here touches anything."""
+"""Step 3, judge: each session by itself, then what depends on others: the budget, groups, announcements and vetoes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from workspace_reaper.model.session import Listing, Session, SessionKey
-from workspace_reaper.model.state import UNDONE, Finding
+from ulid import ULID
+
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.ports import Plugins
+from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.session import Listing, SessionKey
+from workspace_reaper.model.state import UNDONE, CpuState, Finding, LedgerState
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Reason, Verdict
 from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy import idle
+from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.verdict import Judgement, deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
+from workspace_reaper.policy.idle import AgeClock, notice
+from workspace_reaper.policy.process_tree import processes_by_session
+from workspace_reaper.policy.registry_identity import recognise
+from workspace_reaper.policy.verdict import deadline, held_by_their_group, is_condemned, is_to_be_announced, judge
+from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["Announcements", "Judge"]
+__all__ = ["Announcements", "Judge", "build_facts", "hold_all", "hold_unreadable"]
+
+RETRY_AFTER = 3
+"""Ticks before the next attempt after repeated failed kills."""
+
+
+def build_facts(
+    context: SweepContext, seen: Observation, ledger_state: LedgerState, rows: LookupResult
+) -> tuple[FactsBuilder, float]:
+    """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
+    dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
+    reading = dependencies.clock.read()
+    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest)
+    times = AgeClock(noticed.memory.lapses, noticed.jumped, thresholds.idle_clocks)
+    context.report.jumped = noticed.jumped
+    generation = recognise(ledger_state.registry, rows).generation
+    # What a hook reported under another registry stays recorded, but proves nothing under this one.
+    deleted = [one for one in ledger_state.testimony if ledger_state.named.get(one) == generation]
+    known = {*seen.workspace_ids, *(request.suspects or {})}
+    builder = FactsBuilder(
+        memory=ledger_state,
+        sightings=Confirmations(ledger_state.sightings, reading.wall, {session.key: one for session, one in seen.sessions}),
+        generation=generation,
+        testimony=request.suspects or dict.fromkeys(deleted, WorkspaceEvent.DELETED),
+        recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
+        breaker=ledger_state.breaker,
+        whereabouts=dependencies.processes.whereabouts(),
+        cpu=_measure(ledger_state, seen, times),
+        clock=noticed.memory,
+        times=times,
+        reuses_ids=context.settings.reuses_ids,
+        retry_after=RETRY_AFTER * context.settings.tick,
+        insisted=request.approve,
+    )
+    return builder, reading.wall
+
+
+def _measure(ledger_state: LedgerState, seen: Observation, times: AgeClock) -> CpuState:
+    """Return the CPU samples with those of this sweep, or the old ones if this sweep has no process table."""
+    table = seen.table
+    if not isinstance(table, ProcessTable):
+        return ledger_state.cpu
+    found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
+    managed = {session.key: found[session.key] for session, _ in seen.sessions}
+    after = idle.advance(ledger_state.cpu, table.at, managed, times)
+    if seen.everything and not seen.unknown:
+        return after
+    # A session that could not be read in this sweep is not gone: its sample stays.
+    return replace(after, samples={**ledger_state.cpu.samples, **after.samples})
 
 
 @dataclass(slots=True)
 class Announcements:
-    """Which announcements changed in this sweep: ``made`` (with the deadline, Unix seconds) and ``withdrawn``."""
+    """The announcements that change in this sweep: ``made`` (with the deadline, Unix seconds) and ``withdrawn``."""
 
     made: dict[SessionKey, float] = field(default_factory=dict)
     withdrawn: set[SessionKey] = field(default_factory=set)
 
 
 class Judge:
-    """``entries`` are the lines of the report, one for each managed session."""
+    """The verdicts of one sweep. ``entries`` are the lines of the report, one for each managed session."""
 
-    def __init__(self, scene: FactsBuilder, rules: Thresholds, now: float) -> None:
-        self._scene = scene
-        self._rules = rules
+    def __init__(self, builder: FactsBuilder, thresholds: Thresholds, now: float) -> None:
+        self._builder = builder
+        self._thresholds = thresholds
         self._now = now
         self.entries: list[SessionReport] = []
 
     def judge_each(self, seen: Observation, rows: LookupResult, budget: int) -> None:
-        """Every session by itself; ``budget`` orphans may still go this hour."""
+        """Judge every session by itself. At most ``budget`` orphans may still be reaped in this hour."""
         for session, workspace_id in seen.sessions:
-            facts = self._scene.facts(session, workspace_id, rows.found.get(workspace_id), self._now)
-            judgement = judge(facts, self._rules)
-            if judgement.verdict is Verdict.REAP and judgement.reason is Reason.ORPHAN:
+            facts = self._builder.facts(session, workspace_id, rows.found.get(workspace_id), self._now)
+            entry = SessionReport(
+                socket=session.key.socket,
+                session=session.name,
+                session_id=session.key.session_id,
+                workspace_id=workspace_id,
+                verdict=Verdict.KEEP,
+                key=session.key,
+            )
+            self._judge(entry, facts)
+            if entry.judgement and entry.judgement.reason is Reason.ORPHAN and entry.verdict is Verdict.REAP:
                 if not budget:
-                    facts = replace(facts, over_budget=True)
-                    judgement = judge(facts, self._rules)
+                    self._judge(entry, replace(facts, over_budget=True))
                 budget = max(0, budget - 1)
-            self.entries.append(self._entry(session, workspace_id, facts, judgement))
+            self.entries.append(entry)
 
     @property
-    def condemned(self) -> list[SessionReport]:
-        """Those that go in this sweep."""
+    def selected(self) -> list[SessionReport]:
+        """The sessions to be reaped in this sweep."""
         return [entry for entry in self.entries if entry.verdict is Verdict.REAP]
 
     @property
     def waiting(self) -> list[SessionReport]:
-        """Those that go once they have been told in time."""
+        """The sessions to be reaped at the deadline of their announcement."""
         return [entry for entry in self.entries if entry.judgement is not None and is_to_be_announced(entry.judgement)]
 
     def hold_groups(self, listings: Collection[Listing]) -> None:
-        """A group goes as a whole, or not at all."""
-        for some in (self.condemned, self.waiting):
+        """Hold each group that is not selected as a whole."""
+        for some in (self.selected, self.waiting):
             shared = held_by_their_group(listings, {entry.key for entry in some if entry.key})
-            self._again((entry for entry in some if entry.key in shared), lambda facts: replace(facts, shared=True))
+            for entry in some:
+                if entry.key in shared and entry.facts is not None:
+                    self._judge(entry, replace(entry.facts, shared=True))
 
-    def hold_vetoed(self, veto_of: Callable[[str, str], str | None]) -> None:
-        """``veto_of`` a socket and a session's name: why a plugin wants it to stay, or None."""
-        for entry in [*self.condemned, *self.waiting]:
-            why = veto_of(entry.socket, entry.session)
-            if why is not None:
-                self._again([entry], lambda facts, why=why: replace(facts, veto=why))  # type: ignore[misc]
+    def hold_vetoed(self, plugins: Plugins) -> Sequence[str]:
+        """Ask the plugins, and hold what they veto. Returns a sentence for each plugin that gave no usable answer."""
+        for entry in self.selected:
+            entry.reap_id = str(ULID())
+        asked = [*self.selected, *self.waiting]
+        if not asked:
+            return ()
+        vetoes = plugins.vetoes([as_candidate(entry, self._deadline_of(entry)) for entry in asked])
+        for entry in asked:
+            veto = vetoes.of(entry.socket, entry.session)
+            if veto is not None and entry.facts is not None:
+                self._judge(entry, replace(entry.facts, veto=veto))
+        return vetoes.failures
 
     def announce(self) -> Announcements:
-        """Remember who is to be told, and who no longer."""
-        found, sightings = Announcements(), self._scene.sightings
-        if not self._rules.undo_window and not sightings.has_any(Finding.ANNOUNCED, *UNDONE.values()):
-            return found
+        """Record which sessions are announced from now on, and which no longer."""
+        changes, sightings = Announcements(), self._builder.sightings
+        if not self._thresholds.undo_window and not sightings.has_any(Finding.ANNOUNCED, *UNDONE.values()):
+            return changes
         waiting = {entry.key for entry in self.waiting}
         for entry in self.entries:
             if entry.key is None or entry.facts is None or entry.judgement is None:
                 continue
-            told = Finding.ANNOUNCED in sightings.of(entry.key)
-            if entry.key in waiting and not told:
-                found.made[entry.key] = self._now + self._rules.undo_window
-                self._again([entry], lambda facts: replace(facts, announced_at=self._now))
-            elif told and entry.key not in waiting and not is_condemned(entry.judgement):
-                found.withdrawn.add(entry.key)
-                self._again([entry], lambda facts: replace(facts, announced_at=None))
-            entry.deadline = deadline(entry.facts, self._rules) if entry.key in waiting else None
-            sightings.set(
-                entry.key, Finding.ANNOUNCED, holds=entry.key in waiting or (told and entry.key not in found.withdrawn)
-            )
-            going_on = {held.reason.public for held in entry.judgement.held}
-            for cause, sight in UNDONE.items():
-                if cause not in going_on:
-                    sightings.set(entry.key, sight, holds=False)
-        return found
+            is_waiting, was_announced = entry.key in waiting, Finding.ANNOUNCED in sightings.of(entry.key)
+            is_withdrawn = was_announced and not is_waiting and not is_condemned(entry.judgement)
+            if is_waiting and not was_announced:
+                changes.made[entry.key] = self._now + self._thresholds.undo_window
+                self._judge(entry, replace(entry.facts, announced_at=self._now))
+            elif is_withdrawn:
+                changes.withdrawn.add(entry.key)
+                self._judge(entry, replace(entry.facts, announced_at=None))
+            entry.deadline = deadline(entry.facts, self._thresholds) if is_waiting else None
+            sightings.set(entry.key, Finding.ANNOUNCED, holds=is_waiting or (was_announced and not is_withdrawn))
+            causes = {held.reason.public for held in entry.judgement.held}
+            for cause, finding in UNDONE.items():
+                if cause not in causes:
+                    sightings.set(entry.key, finding, holds=False)
+        return changes
 
-    def deadline_of(self, entry: SessionReport) -> float | None:
-        """When it goes: None where it goes at once."""
+    def _deadline_of(self, entry: SessionReport) -> float | None:
+        """Return when the session is reaped (Unix seconds), or None if that is in this sweep."""
         if entry.verdict is Verdict.REAP or entry.facts is None:
             return None
-        return deadline(entry.facts, self._rules) or self._now + self._rules.undo_window
+        return deadline(entry.facts, self._thresholds) or self._now + self._thresholds.undo_window
 
-    def _again(self, entries: Iterable[SessionReport], change: Callable[[Facts], Facts]) -> None:
-        for entry in list(entries):
-            if entry.facts is None:
-                continue
-            entry.facts = change(entry.facts)
-            self._decide(entry, entry.facts, judge(entry.facts, self._rules))
-
-    def _entry(self, session: Session, workspace_id: str, facts: Facts, judgement: Judgement) -> SessionReport:
-        entry = SessionReport(
-            socket=session.key.socket,
-            session=session.name,
-            session_id=session.key.session_id,
-            workspace_id=workspace_id,
-            verdict=judgement.verdict,
-            key=session.key,
-            facts=facts,
-        )
-        self._decide(entry, facts, judgement)
-        return entry
-
-    def _decide(self, entry: SessionReport, facts: Facts, judgement: Judgement) -> None:
+    def _judge(self, entry: SessionReport, facts: Facts) -> None:
+        judgement = judge(facts, self._thresholds)
         by = judgement.protected_by
+        entry.facts = facts
         entry.judgement = judgement
         entry.verdict = judgement.verdict
         entry.reason = judgement.reason.public if judgement.reason else None
         entry.protected_by = by[0].value if by else None
-        entry.released_when = released_when(facts, self._rules, self._scene.breaker, by) if by else None
+        entry.released_when = released_when(facts, self._thresholds, self._builder.breaker, by) if by else None
+
+
+def hold_all(context: SweepContext, seen: Observation, unknown: Unknown) -> None:
+    """Hold every session that would be reaped, because something that all verdicts need could not be read."""
+    context.add_unknown(unknown)
+    sessions = context.report.sessions
+    for entry in sessions:
+        if entry.verdict is Verdict.REAP and entry.outcome is Outcome.NONE:
+            entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
+    judged = {entry.key for entry in sessions}
+    for session, workspace_id in seen.sessions:
+        if session.key not in judged:
+            sessions.append(_unknown_entry(session.key.socket, session.name, session.key, workspace_id))
+
+
+def hold_unreadable(context: SweepContext, seen: Observation) -> None:
+    """Report the sessions that match by name and cannot be read."""
+    for socket, name, workspace_id in seen.unreadable:
+        context.report.sessions.append(_unknown_entry(socket, name, None, workspace_id))
+
+
+def _unknown_entry(socket: str, name: str, key: SessionKey | None, workspace_id: str) -> SessionReport:
+    session_id = key.session_id if key else None
+    return SessionReport(socket, name, session_id, workspace_id, Verdict.HOLD, protected_by="unknown", key=key)

@@ -1,4 +1,4 @@
-"""Keeps the last full report in the ledger, and writes its sessions only if more about them changed than their ages."""
+"""The last full report, kept in the ledger."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
 
 
 class LastReport:
-    """One for the life of a reaper: it remembers what it wrote last."""
+    """Writes the last full report. The sessions are written only if more than their ages has changed."""
 
     def __init__(self) -> None:
         self._written: list[tuple[object, ...]] | None = None
         self._sweep = ""
 
     def save(self, ledger: Ledger, report: SweepReport) -> None:
-        """Keep this report. Raises ``LedgerError``."""
-        # What is left out of all ages is the same for all of them.
+        """Write this report. Raises ``LedgerError``."""
+        # The clock steps and sleeps that ages leave out are the same for all sessions.
         times = next((entry.facts.times for entry in report.sessions if entry.facts), None)
         facts: list[tuple[object, ...]] = [(times,), *map(_facts, report.sessions)]
         at, complete = report.started_at, report.complete
@@ -38,18 +38,18 @@ class LastReport:
 
 
 def _facts(entry: SessionReport) -> tuple[object, ...]:
-    """All that an entry tells but the ages."""
+    """Return all that an entry shows, except the ages."""
     facts = entry.facts
-    told = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
+    shown = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
     if facts is None:
-        return (told, entry.reap_id)
+        return (shown, entry.reap_id)
     seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at, facts.busy_at
     rest = facts.announced_at, facts.generation, facts.known_under, entry.released_when
-    return (told, entry.reap_id, seen, rest)
+    return (shown, entry.reap_id, seen, rest)
 
 
 def read_report(ledger: Ledger) -> dict[str, Any] | None:
-    """The last full report as ``sweep --json`` printed it, or None. Raises ``LedgerError``."""
+    """Return the last full report as ``sweep --json`` printed it, or None if there is none. Raises ``LedgerError``."""
     saved = ledger.last_report()
     if saved is None:
         return None
@@ -59,14 +59,12 @@ def read_report(ledger: Ledger) -> dict[str, Any] | None:
         report = {**head, "sessions": _aged(written["sessions"], at - written["at"])}
         _check(report)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise LedgerError(
-            f"The last report in the ledger can't be understood ({error!r}): the next sweep writes another"
-        ) from error
+        raise LedgerError(f"The last report in the ledger is invalid ({error!r}): the next sweep writes a new one") from error
     return report
 
 
 def _check(report: Mapping[str, Any]) -> None:
-    """Of what is shown of it, all that must not be anything else. ``TypeError`` or ``KeyError``: it is."""
+    """Check the types of the shown values. Raises ``TypeError`` or ``KeyError``."""
     totals, registry = report["totals"], report["registry"]
     rows = registry.get("rows")
     numbers = [totals[name] for name in ("managed", "condemned", "reaped")] + ([] if rows is None else [rows])
@@ -74,11 +72,11 @@ def _check(report: Mapping[str, Any]) -> None:
     ids = [entry["session_id"] for entry in report["sessions"] if entry["session_id"] is not None]
     for kind, values in ((int, numbers), (str, [*texts, *ids]), (bool, [report["complete"]])):
         if {type(value) for value in values} - {kind}:
-            raise TypeError(f"it holds {values[:3]!r}")
+            raise TypeError(f"it contains {values[:3]!r}")
 
 
 def _aged(sessions: Sequence[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
-    """The entries as of so much later: nothing but the ages has changed since."""
+    """Return the entries ``seconds`` later: only the ages have changed since they were written."""
     for entry in sessions:
         evidence = entry["evidence"]
         if evidence is not None:

@@ -1,33 +1,32 @@
-"""What the reaper says in the log of its host: each event is one line, and its fields hang on the record for logs that have
-fields. Importing this is light."""
+"""The reaper's lines in the log of its host. Each event is one line; its fields are on the record, for structured logs.
+
+Importing this module is light.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["SweepLog", "tell"]
+__all__ = ["SweepLog", "log_event"]
 
 _log = logging.getLogger("workspace_reaper")
 
-_LOUD = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
-"""Events that an operator should see without asking."""
+_WARNINGS = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
+"""Events that are logged as warnings."""
 
 _ALARMS = frozenset({"alarm", "alarm over"})
 
-_LEVELS = {"reaped": logging.INFO, "spared": logging.INFO, "failed": logging.ERROR}
-"""Outcomes that are told."""
 
+def log_event(level: int, message: str, /, **fields: object) -> None:
+    """Log a message that is complete by itself, with unprintable characters escaped.
 
-def tell(level: int, message: str, /, **fields: object) -> None:
-    """Log a message that needs nothing else to be understood; what is not printable in it is escaped.
-
-    The record has the ``fields`` as its attribute ``fields``, where ``event`` stands for the message.
+    The ``fields`` are the attribute ``fields`` of the record. The field ``event`` replaces the message in structured logs.
     """
     from workspace_reaper.sweep.report import printable
 
@@ -35,59 +34,62 @@ def tell(level: int, message: str, /, **fields: object) -> None:
 
 
 class SweepLog:
-    """The lines of all sweeps. What can't be seen is told when it begins and when it is over, not with each sweep."""
+    """Logs what sweeps did. What could not be read is logged when it begins and when it ends, not with each sweep."""
 
     def __init__(self) -> None:
         self._unknown: frozenset[Unknown] = frozenset()
 
-    def tell(self, report: SweepReport) -> None:
-        """What this sweep did, and what it could not see."""
+    def write(self, report: SweepReport) -> None:
+        """Log what this sweep did, and what it could not read."""
+        from workspace_reaper.model.reap import Outcome
+
+        levels = {Outcome.REAPED: logging.INFO, Outcome.SPARED: logging.INFO, Outcome.FAILED: logging.ERROR}
         for entry in report.sessions:
-            if entry.outcome in _LEVELS:
-                tell(_LEVELS[entry.outcome], _sentence(entry), **_fields(entry))
+            if entry.outcome in levels:
+                log_event(levels[entry.outcome], _sentence(entry), **_fields(entry))
         for event in report.events:
-            level = logging.WARNING if event.kind in _LOUD else logging.INFO
+            level = logging.WARNING if event.kind in _WARNINGS else logging.INFO
             # The detail of an alarm begins with its name.
             alarm = {"alarm": event.detail.partition(":")[0]} if event.kind in _ALARMS else {}
-            tell(level, f"{event.kind}: {event.detail}", event=event.kind, **alarm, detail=event.detail)
+            log_event(level, f"{event.kind}: {event.detail}", event=event.kind, **alarm, detail=event.detail)
         for text in report.vetoes:
-            tell(logging.WARNING, text)
-        self._tell_unknown(report)
+            log_event(logging.WARNING, text)
+        self._write_unknown(report)
 
-    def _tell_unknown(self, report: SweepReport) -> None:
+    def _write_unknown(self, report: SweepReport) -> None:
         before, now = self._unknown, frozenset(report.unknown)
-        for unknown in _in_order(now - before):
+        for unknown in _sorted(now - before):
             text = f"unknown {unknown.source.value}, so nothing of it is reaped: {unknown.reason}"
             # Without a ledger nothing is reaped at all.
             level = logging.ERROR if unknown.source.value == "ledger" else logging.WARNING
-            tell(level, text, event="unknown", **_place(unknown), why=unknown.reason)
+            log_event(level, text, event="unknown", **_place(unknown), why=unknown.reason)
         if not report.full or report.dry_run:
             self._unknown = before | now
             return
         self._unknown = now
         places = [_place(unknown) for unknown in now]
-        over = {str(_place(unknown)): _place(unknown) for unknown in _in_order(before) if _place(unknown) not in places}
-        for place in over.values():
-            text = " ".join(str(value) for value in place.values() if value is not None)
-            tell(logging.INFO, f"no longer unknown: {text}", event="no longer unknown", **place)
+        for place in dict.fromkeys(tuple(_place(unknown).items()) for unknown in _sorted(before)):
+            if dict(place) not in places:
+                text = " ".join(value for _, value in place if value is not None)
+                log_event(logging.INFO, f"no longer unknown: {text}", event="no longer unknown", **dict(place))
 
 
 def _sentence(entry: SessionReport) -> str:
     return (
         f"{entry.outcome} socket={entry.socket} session={entry.session} workspace={entry.workspace_id} "
-        f"reason={entry.reason} reap={entry.reap_id} by={entry.protected_by}"
+        f"reason={entry.reason} reap={entry.reap_id} protected_by={entry.protected_by}"
     )
 
 
 def _fields(entry: SessionReport) -> dict[str, object]:
     return {
-        "event": entry.outcome,
+        "event": entry.outcome.value,
         "socket": entry.socket,
         "session": entry.session,
         "workspace": entry.workspace_id,
         "reason": entry.reason,
         "reap": entry.reap_id,
-        "by": entry.protected_by,
+        "protected_by": entry.protected_by,
         "freed_bytes": entry.aftermath.freed_bytes if entry.aftermath else None,
     }
 
@@ -96,5 +98,5 @@ def _place(unknown: Unknown) -> dict[str, str | None]:
     return {"source": unknown.source.value, "socket": unknown.socket, "session": unknown.session}
 
 
-def _in_order(several: frozenset[Unknown]) -> Iterator[Unknown]:
-    yield from sorted(several, key=lambda one: (one.source.value, one.socket or "", one.session or "", one.reason))
+def _sorted(unknown: Iterable[Unknown]) -> list[Unknown]:
+    return sorted(unknown, key=lambda one: (one.source.value, one.socket or "", one.session or "", one.reason))

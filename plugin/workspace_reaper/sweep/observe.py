@@ -1,26 +1,29 @@
-"""Step 1 of a sweep: what is on the sockets now, parted into ours to judge, unreadable, and none of our business."""
+"""Step 1, observe: list the sessions of every socket, and sort them into managed, unreadable and unmanaged ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.ports import Ledger, Processes, Terminal
+from workspace_reaper.model.ports import Processes, Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Session, SessionKey
-from workspace_reaper.model.state import LedgerState, ServerState
+from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.util.threads import Beside
+from workspace_reaper.util.threads import run_in_background
 
-__all__ = ["Observation", "StatePrefetch", "doubt_empty_sockets", "observe", "server_changes", "shown_panes", "unlinked"]
+__all__ = ["Observation", "observe", "reject_unlinked_sockets", "server_changes", "shown_panes", "unlinked"]
 
 
 @dataclass(slots=True)
 class Observation:
-    """``sessions`` are the managed ones with their workspace ids; ``unreadable`` those that match by name (socket, name,
-    workspace id) and have a field that can't be read; ``everything`` is False where a socket did not answer. ``table`` are the
-    processes at that time, None where nobody asked for them."""
+    """What one look at the sockets found.
+
+    ``sessions`` are the managed sessions with their workspace ids. ``unreadable`` are sessions that match by name (socket,
+    name, workspace id) and have a field that cannot be read. ``everything`` is False if a socket did not answer. ``table`` is
+    the process table of the same moment, None if it was not asked for.
+    """
 
     listings: list[Listing] = field(default_factory=list)
     sessions: list[tuple[Session, str]] = field(default_factory=list)
@@ -32,60 +35,63 @@ class Observation:
 
     @property
     def workspace_ids(self) -> frozenset[str]:
-        """Of all managed sessions."""
+        """The workspace ids of all managed sessions."""
         return frozenset([workspace_id for _, workspace_id in self.sessions])
 
     @property
     def clear(self) -> dict[str, frozenset[SessionKey]]:
-        """The sessions of each socket of which every row could be read: only there is what is missing gone."""
+        """The sessions of each socket whose rows could all be read: only there is a missing session gone."""
         return {
             listing.socket: frozenset(session.key for session in listing.sessions)
             for listing in self.listings
             if not listing.unreadable
         }
 
-    def add(self, listing: Listing, names: SessionMatcher, only: Collection[str] | None) -> None:
-        """Sort one socket's sessions; with ``only``, those of other workspaces are passed over."""
+    def add(self, listing: Listing, matcher: SessionMatcher, only: Collection[str] | None) -> None:
+        """Sort the sessions of one socket. With ``only``, skip the sessions of other workspaces."""
         self.listings.append(listing)
         self.unknown.extend(listing.unreadable)
         for session in listing.sessions:
-            workspace_id = names.manages(session)
+            workspace_id = matcher.manages(session)
             if workspace_id is None:
                 self.unmanaged += 1
             elif only is None or workspace_id in only:
                 self.sessions.append((session, workspace_id))
         for unreadable in listing.unreadable:
             name = unreadable.session or ""
-            workspace_id = names.workspace_id(listing.socket, name)
+            workspace_id = matcher.workspace_id(listing.socket, name)
             if workspace_id is not None and (only is None or workspace_id in only):
                 self.unreadable.append((listing.socket, name, workspace_id))
 
 
 def observe(
     terminals: Sequence[Terminal],
-    names: SessionMatcher,
+    matcher: SessionMatcher,
     owner_id: str,
     only: Collection[str] | None,
     table: Callable[[], ProcessTable | Unknown] | None = None,
 ) -> Observation:
-    """One listing for each socket, and meanwhile one pass over the processes. A socket that can't be read is Unknown, and the
-    others go on."""
+    """List every socket once, and read the process ``table`` meanwhile if it is given.
+
+    A socket that cannot be read is Unknown; the other sockets are still listed. ``owner_id`` is the owner mark that counts as
+    ours.
+    """
     observation = Observation()
-    passing = Beside(table, "workspace-reaper processes") if table else None
+    reading = run_in_background(table, "workspace-reaper processes") if table else None
     for terminal in terminals:
-        answer = terminal.observe(owner_id)
-        if isinstance(answer, Unknown):
-            observation.unknown.append(answer)
+        listing = terminal.observe(owner_id)
+        if isinstance(listing, Unknown):
+            observation.unknown.append(listing)
             observation.everything = False
         else:
-            observation.add(answer, names, only)
-    if passing is not None:
-        observation.table = passing.result()
+            observation.add(listing, matcher, only)
+    if reading is not None:
+        observation.table = reading.result()
     return observation
 
 
-def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerState], processes: Processes) -> None:
-    """Nobody listens on a socket whose server is still alive: somebody unlinked it, and its sessions live on."""
+def reject_unlinked_sockets(observation: Observation, servers: Mapping[str, ServerState], processes: Processes) -> None:
+    """Make each socket Unknown that refuses connections although its server still runs: its sessions live on."""
     for listing in list(observation.listings):
         server = servers.get(listing.socket)
         if listing.answered or server is None:
@@ -97,13 +103,17 @@ def doubt_empty_sockets(observation: Observation, servers: Mapping[str, ServerSt
 
 
 def unlinked(socket: str, server_pid: int) -> Unknown:
-    """Nobody listens on the socket of a server whose process lives."""
-    what = f"nobody listens on {socket}, yet its tmux server (pid {server_pid}) lives: its socket was removed"
-    return Unknown(Source.SOCKET, f"{what}; 'kill -USR1 {server_pid}' makes it anew", socket)
+    """Return the error for a socket that was removed while its tmux server runs."""
+    return Unknown(
+        Source.SOCKET,
+        f"no server listens on {socket}, but its tmux server (pid {server_pid}) still runs: the socket was removed; "
+        f"'kill -USR1 {server_pid}' creates it again",
+        socket,
+    )
 
 
 def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processes) -> frozenset[str] | None:
-    """The ids of all panes of that server as a listing has them; None where that can't be told."""
+    """Return the ids of all panes of that server in the listing, or None if they are unknown."""
     if isinstance(listing, Unknown) or listing.unreadable:
         return None
     if not listing.answered:
@@ -116,7 +126,7 @@ def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processe
 def server_changes(
     observation: Observation, servers: Mapping[str, ServerState], processes: Processes
 ) -> dict[str, ServerState | None]:
-    """The servers that came, went or were replaced since the last full sweep."""
+    """Return the servers that started, ended (None) or were replaced since the last full sweep, by socket."""
     changed: dict[str, ServerState | None] = {}
     for listing in observation.listings:
         known, server = servers.get(listing.socket), listing.server
@@ -126,22 +136,3 @@ def server_changes(
         elif known is None or (known.pid, known.start) != (server.pid, server.start):
             changed[listing.socket] = ServerState(server.pid, server.start, processes.start_time(server.pid))
     return changed
-
-
-class StatePrefetch:
-    """One for the life of a reaper. Most full sweeps find no workspace that the one before did not."""
-
-    def __init__(self) -> None:
-        self._expected: Set[str] = frozenset()
-
-    def ahead(self, ledger: Ledger, now: float) -> Callable[[Set[str]], LedgerState]:
-        """Begin to recall what was needed last time. What is returned takes the workspaces that are needed indeed, and tells
-        what is remembered; it raises ``LedgerError``."""
-        expected = self._expected
-        begun = Beside(lambda: ledger.load_state(expected, now), "workspace-reaper ledger")
-
-        def load_state(ids: Set[str]) -> LedgerState:
-            self._expected = ids
-            return begun.result() if ids <= expected else ledger.load_state(ids, now)
-
-        return load_state

@@ -1,6 +1,6 @@
-"""The other plugins of the host: asked before a kill, told after it, and told of alarms.
+"""The other plugins of the host: asked for vetoes before a kill, notified after it, and notified of alarms.
 
-Importing this loads values and the standard library alone; the conversions and ``OtherPlugins`` load ``workspace_hookspecs``.
+Importing this module is light: the conversions and ``OtherPlugins`` import ``workspace_hookspecs`` when they are used.
 """
 
 from __future__ import annotations
@@ -10,39 +10,53 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from workspace_reaper.model.reap import Vetoes
+from workspace_reaper.model.ports import Plugins
+from workspace_reaper.model.reap import Outcome, Vetoes
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins
-    from workspace_reaper.model.ports import Plugins
     from workspace_reaper.model.reap import Intent, ReapResult
     from workspace_reaper.model.state import Alarm
     from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["NoPlugins", "OtherPlugins", "alarm", "candidate", "gather", "reaped", "tell_alarms", "tell_plugins"]
+__all__ = [
+    "NoPlugins",
+    "OtherPlugins",
+    "as_alarm",
+    "as_candidate",
+    "as_reaped",
+    "combine_vetoes",
+    "notify_alarms",
+    "notify_reaped",
+]
 
 
-class NoPlugins:
-    """There is nobody to ask and nobody to tell. See ``ports.Plugins``."""
+class NoPlugins(Plugins):
+    """A host without other plugins."""
 
-    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:  # noqa: ARG002  the signature of the port
-        """None."""
+    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
+        del candidates
         return Vetoes()
 
     def reaped(self, reap: Reaped) -> None:
-        """Nobody listens."""
+        pass
 
     def alarm(self, alarm: ReaperAlarm) -> None:
-        """Nobody listens."""
+        pass
 
 
-class OtherPlugins:
-    """The plugins of a host, from its ``WorkspacePlugins`` or, with bare pluggy, from its ``PluginManager``. See
-    ``ports.Plugins``. ``but`` is the plugin that asks, which is not asked itself.
+class OtherPlugins(Plugins):
+    """The plugins of a host, from its ``WorkspacePlugins`` or, with bare pluggy, from its ``PluginManager``.
 
-    ``TypeError``: it is neither. ``ValueError``: the manager does not know the hooks of ``workspace_hookspecs``.
+    Args:
+        plugins: The plugins of the host.
+        but: The plugin that is not called: the reaper itself.
+
+    Raises:
+        TypeError: ``plugins`` is neither of the two.
+        ValueError: The manager does not know the hooks of ``workspace_hookspecs``.
     """
 
     def __init__(self, plugins: WorkspacePlugins | PluginManager, *, but: object | None = None) -> None:
@@ -51,53 +65,66 @@ class OtherPlugins:
         from workspace_hookspecs import WorkspacePlugins
 
         if not isinstance(plugins, WorkspacePlugins | PluginManager):
-            raise TypeError(f"join() takes WorkspacePlugins or a pluggy.PluginManager, and not {type(plugins).__name__}")
+            raise TypeError(f"join() takes WorkspacePlugins or a pluggy.PluginManager, not {type(plugins).__name__}")
         self._own = isinstance(plugins, PluginManager)
-        # Around a manager, because pluggy itself stops at the first plugin that raises, and waits for one that hangs.
+        # A manager is wrapped, because pluggy itself stops at the first plugin that raises, and waits for one that hangs.
         self._plugins = WorkspacePlugins(manager=plugins) if isinstance(plugins, PluginManager) else plugins
         self._but = but
 
     def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
-        """Ask them all, for at most one second; who has not answered by then has vetoed."""
-        return gather(self._plugins.ask_vetoes(candidates, but=self._but), candidates)
+        return combine_vetoes(self._plugins.ask_vetoes(candidates, but=self._but), candidates)
 
     def reaped(self, reap: Reaped) -> None:
-        """Tell them all. Returns at once."""
         self._plugins.session_reaped(reap)
 
     def alarm(self, alarm: ReaperAlarm) -> None:
-        """Tell them all. Returns at once."""
         self._plugins.reaper_alarm(alarm)
 
     def drain(self, timeout: float) -> bool:
-        """With bare pluggy, wait until they were told; else that is what the host drains its ``WorkspacePlugins`` for."""
+        """With bare pluggy, wait until all notifications are delivered. A host drains its ``WorkspacePlugins`` itself."""
         return self._plugins.drain(timeout) if self._own else True
 
     def close(self, timeout: float) -> None:
-        """With bare pluggy, end the threads that tell them. Asked afterwards, each of them has vetoed."""
+        """With bare pluggy, end the threads that notify the plugins. A plugin that is asked afterwards counts as a veto."""
         if self._own:
             self._plugins.close(timeout)
 
 
-def gather(vetoes: Sequence[Veto], candidates: Sequence[Candidate]) -> Vetoes:
-    """Put together what the plugins said of these candidates."""
-    of_all = [_told(veto) for veto in vetoes if veto.session is None]
+def combine_vetoes(vetoes: Sequence[Veto], candidates: Sequence[Candidate]) -> Vetoes:
+    """Return the vetoes of all plugins by session."""
+    of_all = [_veto_text(veto) for veto in vetoes if veto.session is None]
     held = {}
     for each in candidates:
-        own = [_told(veto) for veto in vetoes if veto.session == each.session]
+        own = [_veto_text(veto) for veto in vetoes if veto.session == each.session]
         if own:
             held[each.socket, each.session] = "; ".join([*own, *of_all])
     failures = [f"the plugin {veto.plugin} has vetoed every session: {veto.reason}" for veto in vetoes if veto.session is None]
     return Vetoes(held, "; ".join(of_all) or None, tuple(failures))
 
 
-def _told(veto: Veto) -> str:
+def _veto_text(veto: Veto) -> str:
     reason = veto.reason.strip()
     return f"veto of {veto.plugin}: {reason}" if reason else f"veto of {veto.plugin}"
 
 
-def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
-    """A condemned session for the plugins. ``deadline`` (Unix seconds) None: it goes at once."""
+def notify_reaped(plugins: Plugins, intents: Sequence[Intent], results: Sequence[ReapResult]) -> None:
+    """Notify the plugins of each reaped session. Its outcome is in the ledger already, so it is notified once."""
+    known = {intent.reap_id: intent for intent in intents}
+    for result in results:
+        if result.outcome is Outcome.REAPED:
+            plugins.reaped(as_reaped(known[result.reap_id], result))
+
+
+def notify_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm], now: float) -> None:
+    """Notify the plugins of alarms that have begun or ended. Both are in the ledger already, so each is notified once."""
+    for alarm in begun:
+        plugins.alarm(as_alarm(alarm, None))
+    for alarm in ended:
+        plugins.alarm(as_alarm(alarm, now))
+
+
+def as_candidate(entry: SessionReport, deadline: float | None) -> Candidate:
+    """Convert a selected session for the plugins. ``deadline`` (Unix seconds) None: it is reaped in this sweep."""
     from workspace_hookspecs import Candidate
 
     return Candidate(
@@ -111,33 +138,16 @@ def candidate(entry: SessionReport, deadline: float | None) -> Candidate:
     )
 
 
-def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence[ReapResult]) -> None:
-    """Tell them of each that was reaped. Its outcome is in the ledger already, so that each is told once."""
-    known = {intent.reap_id: intent for intent in intents}
-    for outcome in outcomes:
-        if outcome.outcome == "reaped":
-            plugins.reaped(reaped(known[outcome.reap_id], outcome))
-
-
-def tell_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm], now: float) -> None:
-    """Tell them of the alarms that have begun, and of those that are over ``now`` (Unix seconds). Both are in the ledger
-    already, so that each is told once."""
-    for one in begun:
-        plugins.alarm(alarm(one, None))
-    for one in ended:
-        plugins.alarm(alarm(one, now))
-
-
-def alarm(one: Alarm, ended_at: float | None) -> ReaperAlarm:
-    """An alarm for the plugins, with the moment at which it ended (Unix seconds) if it has."""
+def as_alarm(alarm: Alarm, ended_at: float | None) -> ReaperAlarm:
+    """Convert an alarm for the plugins. ``ended_at`` is in Unix seconds, None if the alarm has begun."""
     from workspace_hookspecs import ReaperAlarm
 
     ended = None if ended_at is None else _moment(ended_at)
-    return ReaperAlarm(one.name, _moment(one.since), one.detail, one.clears_when, ended)
+    return ReaperAlarm(alarm.name, _moment(alarm.since), alarm.detail, alarm.clears_when, ended)
 
 
-def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
-    """A reaped session for the plugins."""
+def as_reaped(intent: Intent, result: ReapResult) -> Reaped:
+    """Convert a reaped session for the plugins."""
     from workspace_hookspecs import Reaped
 
     return Reaped(
@@ -147,11 +157,11 @@ def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
         session=intent.session,
         workspace_id=intent.workspace_id,
         reason=intent.reason,
-        outcome="reaped",
-        freed_bytes=outcome.aftermath.freed_bytes,
-        survivors=tuple(asdict(survivor) for survivor in outcome.aftermath.survivors),
-        ended=tuple(asdict(ended) for ended in outcome.aftermath.ended),
-        restorable=outcome.snapshot is None,
+        outcome=result.outcome.value,
+        freed_bytes=result.aftermath.freed_bytes,
+        survivors=tuple(asdict(survivor) for survivor in result.aftermath.survivors),
+        ended=tuple(asdict(ended) for ended in result.aftermath.ended),
+        restorable=result.snapshot is None,
     )
 
 

@@ -1,83 +1,150 @@
-"""Right before the first kill: the processes of what is condemned, and whether they have been at work since the listing."""
+"""Step 5, prepare: read the processes of the selected sessions, commit the intents, and keep the contents of the panes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 
+from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Processes, Terminal
 from workspace_reaper.model.process import Details, ProcessKey, ProcessTable
+from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.snapshot import SnapshotOrder
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.policy import idle
-from workspace_reaper.policy.process_tree import SessionProcess, processes_by_session
+from workspace_reaper.policy.idle import is_busy, used
+from workspace_reaper.policy.process_tree import SessionProcess, foreground, processes_by_session
 from workspace_reaper.policy.verdict import rests_on_idleness
-from workspace_reaper.sweep.context import Dependencies, ReapCandidate
+from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.report import evidence
 
-__all__ = ["describe", "look_at_processes"]
+__all__ = ["prepare_batch", "read_details", "read_processes"]
 
-WINDOW = 0.2
-"""Seconds, the least between two looks at the CPU time: a program that computes uses ten ticks in them. Without it a session
-that is seen for the first time would have no clock but those of its terminal."""
+CPU_WINDOW = 0.2
+"""Seconds between two readings of the CPU time, at least: a program that computes uses 20 ticks in them. Without this, a
+session that is seen for the first time would have no clock but those of its terminal."""
+
+SNAPSHOT_ATTEMPTS = 3
 
 
-def look_at_processes(parts: Dependencies, seen: Observation, cases: Sequence[ReapCandidate]) -> Unknown | None:
-    """Give each case its processes. Spare those that are at work although they go for being idle. What stood in the way, if
-    anything did: then nothing may die."""
-    resting = [
-        case
-        for case in cases
-        if IdleClock.CPU in parts.rules.idle_clocks and rests_on_idleness(case.reason, case.facts, parts.rules)
+def read_processes(context: SweepContext, seen: Observation, candidates: Sequence[ReapCandidate]) -> Unknown | None:
+    """Give each candidate its processes, and spare those that must be idle and whose processes use the CPU.
+
+    Returns what could not be read: then no session may be killed.
+    """
+    processes, thresholds = context.dependencies.processes, context.settings.thresholds
+    must_be_idle = [
+        candidate
+        for candidate in candidates
+        if IdleClock.CPU in thresholds.idle_clocks and rests_on_idleness(candidate.reason, candidate.facts, thresholds)
     ]
     first = seen.table
-    if resting and first is None:
-        first = parts.processes.table()
+    if must_be_idle and first is None:
+        first = processes.table()
     if isinstance(first, Unknown):
         return first
+    before: Mapping[SessionKey, Sequence[SessionProcess]] = {}
     details: Mapping[ProcessKey, Details] = {}
-    before = None
-    if resting and first is not None:
-        before = _families(first, seen)
-        # Reading what there is to read takes up the time between the two looks, or a part of it.
-        details = parts.processes.details([kin.process.key for case in cases for kin in before[case.key]])
-        time.sleep(min(WINDOW, max(0.0, first.at + WINDOW - time.time())))
-    second = parts.processes.table()
+    if must_be_idle and first is not None:
+        before = _by_session(first, seen)
+        # Reading the details fills the time between the two readings, or a part of it.
+        details = processes.details([one.process.key for candidate in candidates for one in before[candidate.key]])
+        time.sleep(min(CPU_WINDOW, max(0.0, first.at + CPU_WINDOW - time.time())))
+    second = processes.table()
     if isinstance(second, Unknown):
         return second
-    now = _families(second, seen)
-    for case in cases:
-        case.family = now[case.key]
-        _learn(case, details)
-    if first is not None and before is not None:
-        _spare_the_busy(resting, before, now, second.at - first.at)
+    now = _by_session(second, seen)
+    for candidate in candidates:
+        candidate.processes = now[candidate.key]
+        _add_details(candidate, details)
+    for candidate in must_be_idle:
+        if first is not None and is_busy(used(before[candidate.key]), used(now[candidate.key]), second.at - first.at):
+            candidate.spare("active")
     return None
 
 
-def describe(parts: Dependencies, cases: Sequence[ReapCandidate]) -> None:
-    """What is to be known of their processes: afterwards, when they are dead, there is nothing left to measure."""
-    missing = [kin.process.key for case in cases for kin in case.family if kin.process.key not in case.details]
+def read_details(processes: Processes, candidates: Sequence[ReapCandidate]) -> None:
+    """Read the missing details of the candidates' processes: after the kill there is nothing left to measure."""
+    missing = [
+        one.process.key for candidate in candidates for one in candidate.processes if one.process.key not in candidate.details
+    ]
     if missing:
-        details = parts.processes.details(missing)
-        for case in cases:
-            _learn(case, details)
+        details = processes.details(missing)
+        for candidate in candidates:
+            _add_details(candidate, details)
 
 
-def _learn(case: ReapCandidate, details: Mapping[ProcessKey, Details]) -> None:
-    found = {kin.process.key: details[kin.process.key] for kin in case.family if kin.process.key in details}
-    case.details = {**case.details, **found}
+def prepare_batch(context: SweepContext, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Unknown | None:
+    """Commit the intents of the batch, then keep the panes. Returns the error if the intents could not be committed."""
+    candidates = [candidate for candidate in batch if candidate.intent is None]
+    if not candidates:
+        return None
+    read_details(context.dependencies.processes, candidates)
+    intents = [_intent(context, candidate) for candidate in candidates]
+    try:
+        context.ledger.record_intents(intents)
+    except LedgerError as error:
+        return Unknown(Source.LEDGER, str(error))
+    for candidate, intent in zip(candidates, intents, strict=True):
+        candidate.intent, candidate.entry.reap_id = intent, candidate.reap_id
+    _take_snapshots(context, terminal, candidates)
+    return None
 
 
-def _spare_the_busy(
-    resting: Sequence[ReapCandidate],
-    before: Mapping[SessionKey, Sequence[SessionProcess]],
-    now: Mapping[SessionKey, Sequence[SessionProcess]],
-    seconds: float,
-) -> None:
-    for case in resting:
-        if idle.is_busy(idle.used(before[case.key]), idle.used(now[case.key]), seconds):
-            case.spare("active")
+def _intent(context: SweepContext, candidate: ReapCandidate) -> Intent:
+    return Intent(
+        reap_id=candidate.reap_id,
+        sweep_id=context.report.sweep,
+        at=context.dependencies.clock.now(),
+        key=candidate.key,
+        session=candidate.entry.session,
+        workspace_id=candidate.entry.workspace_id,
+        reason=candidate.reason.public,
+        evidence=evidence(candidate.facts),
+        boot=context.dependencies.processes.boot,
+        worktree=candidate.worktree,
+        processes=candidate.recorded_processes,
+    )
 
 
-def _families(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
+def _take_snapshots(context: SweepContext, terminal: Terminal, candidates: Sequence[ReapCandidate]) -> None:
+    """Keep the panes. The recheck decides what a missing snapshot means: the session may be gone by then."""
+    snapshots = context.dependencies.snapshots
+    if snapshots is None:
+        for candidate in candidates:
+            candidate.snapshot = "switched off"
+        return
+    orders = [_order(candidate) for candidate in candidates]
+    failures = snapshots.take(terminal, orders)
+    for _ in range(SNAPSHOT_ATTEMPTS - 1):
+        # A client that attaches meanwhile resizes the panes. The recheck must find that, and not this step.
+        if failures:
+            failures = snapshots.take(terminal, [order for order in orders if order.reap_id in failures])
+    for candidate in candidates:
+        candidate.snapshot = failures.get(candidate.reap_id)
+
+
+def _order(candidate: ReapCandidate) -> SnapshotOrder:
+    session = candidate.facts.session
+    front = foreground([one.process for one in candidate.processes], session)
+    commands = {pane: candidate.details[key].argv for pane, key in front.items() if key in candidate.details}
+    return SnapshotOrder(
+        reap_id=candidate.reap_id,
+        key=candidate.key,
+        session=session.name,
+        workspace_id=candidate.entry.workspace_id,
+        activity=session.activity,
+        version=session.version,
+        commands=commands,
+    )
+
+
+def _add_details(candidate: ReapCandidate, details: Mapping[ProcessKey, Details]) -> None:
+    keys = [one.process.key for one in candidate.processes]
+    candidate.details = {**candidate.details, **{key: details[key] for key in keys if key in details}}
+
+
+def _by_session(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
     return processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))

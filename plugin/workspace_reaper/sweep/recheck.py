@@ -1,36 +1,136 @@
-"""The second look at what was condemned, and at what the kill has left."""
+"""Step 6, recheck: list again, look up again, and ask the same predicate again, right before each batch of kills."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.session import Listing
-from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Reason
+from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.state import RegistryState
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Guard, KillResult, Reason, Verdict
+from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.verdict import Judgement, Protection
-from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.registry_identity import change_of_identity
+from workspace_reaper.policy.verdict import Judgement, Protection, guard, judge
+from workspace_reaper.sweep.context import ReapCandidate, SweepContext
+from workspace_reaper.sweep.observe import unlinked
 
-__all__ = ["look_again", "saving"]
+__all__ = ["Recheck", "list_again", "saved_by"]
 
 
-def look_again(
-    terminal: Terminal, owner_id: str, report: SweepReport, *, panes: bool, only: Collection[str] = ()
+class Recheck:
+    """The rechecks of one sweep. ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more
+    session is killed."""
+
+    def __init__(self, context: SweepContext, builder: FactsBuilder, registry: RegistryState) -> None:
+        self._context = context
+        self._dependencies = context.dependencies
+        self._thresholds = context.settings.thresholds
+        self._builder = builder
+        self._registry = registry
+
+    def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
+        """List the sessions of the socket once more. See ``list_again``."""
+        return list_again(self._context, terminal, self._registry.owner_id, panes=panes, only=only)
+
+    def guards(self, listing: Listing | Unknown, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
+        """Return a guard for each candidate that is selected again for the same reason, or what could not be read."""
+        if isinstance(listing, Unknown):
+            return listing
+        server_pid = batch[0].key.server_pid
+        if not listing.answered and self._dependencies.processes.may_live(server_pid, None):
+            return unlinked(listing.socket, server_pid)
+        ids = sorted({candidate.entry.workspace_id for candidate in batch})
+        rows = self._dependencies.registry.look_up(ids, self._registry.identity.sentinels)
+        if isinstance(rows, Unknown):
+            return rows
+        changed = change_of_identity(self._registry, rows)
+        if changed:
+            return Unknown(Source.REGISTRY, f"the registry changed during the sweep: {changed}")
+        # The clock may have been set since the first look.
+        reading = self._dependencies.clock.read()
+        builder = self._builder.at(self._builder.clock.boot, reading, self._thresholds.longest)
+        present = {session.key: session for session in listing.sessions}
+        guards = {}
+        for candidate in batch:
+            session = present.get(candidate.key)
+            if session is None:
+                _conclude_missing(candidate, listing)
+            elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:
+                # The session was renamed, or another reaper marked it, since the first listing.
+                candidate.spare("unmanaged")
+            elif self._has_required_snapshot(candidate):
+                accepted = self._judge_again(candidate, session, rows, builder, reading.wall)
+                if accepted is not None:
+                    guards[candidate.key] = accepted
+        return guards
+
+    def _has_required_snapshot(self, candidate: ReapCandidate) -> bool:
+        """Report a missing snapshot, and spare the session unless its workspace was deleted: no user needs that one again."""
+        if candidate.snapshot is None or self._dependencies.snapshots is None:
+            return True
+        session = candidate.entry.session
+        self._context.add_unknown(Unknown(Source.SNAPSHOT, candidate.snapshot, candidate.key.socket, session))
+        if candidate.reason is Reason.DELETED:
+            return True
+        candidate.spare("snapshot")
+        return False
+
+    def _judge_again(
+        self, candidate: ReapCandidate, session: Session, rows: LookupResult, builder: FactsBuilder, now: float
+    ) -> Guard | None:
+        workspace_id = candidate.entry.workspace_id
+        facts = builder.facts(session, workspace_id, rows.found.get(workspace_id), now)
+        # Only the first listing has the panes in which the reaper may run.
+        facts = replace(facts, home=facts.home or candidate.facts.home)
+        judgement = judge(facts, self._thresholds)
+        if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
+            return guard(candidate.reason, facts, self._thresholds)
+        candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
+        return None
+
+    def spared_by(self, candidate: ReapCandidate, session: Session | None) -> str:
+        """Return why the guard spared the session. The guard gives no reason, so the predicate is asked once more."""
+        if session is None:
+            return "gone"
+        workspace_id = candidate.entry.workspace_id
+        if self._dependencies.matcher.manages(session) != workspace_id:
+            return "unmanaged"
+        facts = self._builder.facts(session, workspace_id, candidate.facts.row, self._dependencies.clock.now())
+        # If the predicate finds no protection, the one that the guard found is over already.
+        return saved_by(candidate.reason, facts, judge(facts, self._thresholds)) or "active"
+
+
+def list_again(
+    context: SweepContext, terminal: Terminal, owner_id: str, *, panes: bool, only: Collection[str] = ()
 ) -> Listing | Unknown:
-    """List once more. A row that can't be read now is as loud as one that could not at the beginning."""
+    """List the sessions of the socket once more. Rows that cannot be read are reported like those of the first listing."""
     listing = terminal.observe(owner_id, panes=panes, only=only)
     if isinstance(listing, Listing):
-        report.unknown.extend(row for row in listing.unreadable if row not in report.unknown)
+        for row in listing.unreadable:
+            context.add_unknown(row)
     return listing
 
 
-def saving(reason: Reason, facts: Facts, judgement: Judgement) -> str | None:
-    """What saves a session that was condemned for this reason; None if the reason holds and nothing protects it."""
+def saved_by(reason: Reason, facts: Facts, judgement: Judgement) -> str | None:
+    """Return what protects the session from this reason, or None if the reason holds and nothing protects from it."""
     for held in judgement.held:
         if held.reason is reason:
             return held.by[0].value if held.by else None
     if facts.row is not None and reason in {Reason.IDLE, Reason.DEAD}:
-        # The row is not what it rested on: somebody or something came back to life in it.
+        # These reasons do not rest on the row: the session is in use again.
         return Protection.ATTACHED.value if facts.session.is_attached else Protection.ACTIVE.value
     return "workspace"
+
+
+def _conclude_missing(candidate: ReapCandidate, listing: Listing) -> None:
+    """Conclude a candidate that is not listed: it is gone, unless its row cannot be read."""
+    if candidate.key.session_id in listing.unreadable_ids:
+        candidate.spare("unknown")
+    elif candidate.attempts:
+        candidate.kill_result = KillResult.KILLED
+    else:
+        candidate.spare("gone")

@@ -1,229 +1,185 @@
-"""What one full sweep adds to what earlier ones have seen, and what of it is written. Pure."""
+"""Step 9, record: what a full sweep changes in the ledger, and which alarms begin and end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Alarm, CpuState, Event, Finding, LedgerState, ServerState, StateChanges
+from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.state import Alarm, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.policy import breaker, idle
-from workspace_reaper.policy import registry_identity as proof
 from workspace_reaper.policy.confirmations import Confirmations
-from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import AgeClock, how_set
-from workspace_reaper.policy.process_tree import processes_by_session
+from workspace_reaper.policy.idle import how_set
+from workspace_reaper.policy.registry_identity import change_of_identity, recognise
 from workspace_reaper.policy.verdict import is_condemned
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.alarms import AlarmLimits, turns
-from workspace_reaper.sweep.context import Dependencies
+from workspace_reaper.sweep.alarms import AlarmLimits
+from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation
-from workspace_reaper.sweep.other_plugins import tell_alarms
+from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["after_kills", "before_kills", "catch_up", "confirm", "limits", "measure", "tell", "when_blind"]
+__all__ = [
+    "after_kills",
+    "alarm_limits",
+    "before_kills",
+    "prune_snapshots",
+    "record_unrecorded_alarms",
+    "save",
+    "without_registry",
+]
 
-
-def confirm(scene: FactsBuilder, observation: Observation, rows: LookupResult, rules: Thresholds, now: float) -> FactsBuilder:
-    """The circumstances with this sweep's sightings and the breaker's next state. An absence counts only if every socket
-    was seen."""
-    sightings = scene.sightings
-    if proof.change_of_identity(scene.memory.registry, rows):
-        sightings.forget_all(Finding.ORPHAN)
-        scene = replace(scene, breaker=breaker.inexcusable(scene.breaker))
-    orphans: set[SessionKey] = set()
-    gap = rules.confirmation_gap
-    for session, workspace_id in observation.sessions:
-        key, row = session.key, rows.found.get(workspace_id)
-        lives_on = row is not None and not row.deleted and not row.archived
-        if lives_on and sightings.is_unremarkable(session, scene.memory.last_complete):
-            continue
-        sightings.note_clients(session, scene.memory.last_complete)
-        sightings.set(key, Finding.DEAD, holds=session.all_panes_dead)
-        sightings.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
-        if row is not None and not row.deleted:
-            sightings.set(key, Finding.ORPHAN, holds=False)
-            continue
-        if observation.everything:
-            sightings.confirm(key, Finding.ORPHAN, gap=gap + _left_out(scene, key), enough=max(2, rules.orphan_confirmations))
-        if scene.said(session, workspace_id) is not WorkspaceEvent.DELETED:
-            orphans.add(key)
-    for socket, alive in observation.clear.items():
-        sightings.forget_gone(socket, alive)
-    if not observation.everything:
-        return _seen_in_part(scene, observation, rows)
-    loss = breaker.rows_lost(scene.memory.registry, rows)
-    after = breaker.step(scene.breaker, orphans, len(observation.sessions), loss, now)
-    freer = not after.latched or after.clear_sweeps > scene.breaker.clear_sweeps
-    if scene.breaker.latched and observation.unknown and freer:
-        # A session that can't be read may be one of those that tripped it: such a sweep frees nothing.
-        return scene
-    return replace(scene, breaker=after)
-
-
-def _left_out(scene: FactsBuilder, key: SessionKey) -> float:
-    """Seconds since the last confirmation that do not count: one before the machine slept and one right after are no two."""
-    if not scene.times.lapses:
-        return 0.0
-    last = scene.sightings.of(key).get(Finding.ORPHAN)
-    return scene.times.moved(last.last_at) - last.last_at if last else 0.0
-
-
-def _seen_in_part(scene: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:
-    """The breaker does not step; but what is known again was let go as another orphan."""
-    if not scene.breaker.excused:
-        return scene
-    there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
-    known = {session.key for session, workspace_id in observation.sessions if workspace_id in there}
-    return replace(scene, breaker=breaker.inexcusable(scene.breaker, known))
-
-
-def measure(memory: LedgerState, observation: Observation, times: AgeClock) -> CpuState:
-    """The CPU clock with this sweep's table of processes; as it was where there is none."""
-    table = observation.table
-    if not isinstance(table, ProcessTable):
-        return memory.cpu
-    sessions = [session for listing in observation.listings for session in listing.sessions]
-    ours = processes_by_session(table, sessions)
-    after = idle.advance(memory.cpu, table.at, {session.key: ours[session.key] for session, _ in observation.sessions}, times)
-    if observation.everything and not observation.unknown:
-        return after
-    # What could not be seen in this sweep is not gone.
-    return replace(after, samples={**memory.cpu.samples, **after.samples})
-
-
-def _settled(scene: FactsBuilder, observation: Observation) -> frozenset[str]:
-    """Testimony that is done with: the workspace is there after all, or nothing of it is left to reap."""
-    left = {workspace_id for _, workspace_id in observation.sessions}
-    complete = not observation.unknown
-    return frozenset(
-        workspace_id
-        for workspace_id in scene.memory.testimony
-        if workspace_id in scene.recognised or (complete and workspace_id not in left)
-    )
-
-
-def _events(scene: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
-    events, memory, after = [], scene.memory, scene.breaker
-    if scene.times.jumped:
-        events.append(Event(now, "clock set", how_set(scene.times.jumped)))
-    changed = proof.change_of_identity(memory.registry, rows)
-    if changed:
-        events.append(Event(now, "registry changed", changed))
-    if after.latched and not memory.breaker.latched:
-        events.append(Event(now, "breaker latched", after.cause))
-    let_go = after.excused - memory.breaker.excused
-    if let_go:
-        events.append(Event(now, "breaker approved", f"{len(let_go)} sessions were let go by an operator"))
-    if memory.breaker.latched and not after.latched:
-        events.append(Event(now, "breaker released", memory.breaker.cause))
-    return tuple(events)
+PRUNE_EVERY = 3600.0
+"""Seconds."""
 
 
 def before_kills(
-    scene: FactsBuilder,
+    builder: FactsBuilder,
     observation: Observation,
     rows: LookupResult,
     servers: Mapping[str, ServerState | None],
     now: float,
 ) -> StateChanges:
-    """What must be committed before anything is killed. Facts that did not change are not in it."""
-    memory = scene.memory
-    registry = proof.recognise(memory.registry, rows)
-    if not observation.everything and registry.generation == memory.registry.generation:
-        # The breaker did not look: what the registry lost since must still show in the next sweep that sees everything.
-        registry = memory.registry
+    """Return what must be committed before any kill. Facts that did not change are left out. Pure."""
+    before = builder.memory
+    registry = recognise(before.registry, rows)
+    if not observation.everything and registry.generation == before.registry.generation:
+        # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
+        registry = before.registry
     return StateChanges(
-        registry=registry if registry != memory.registry else None,
-        seen=frozenset(i for i in scene.recognised if memory.seen.get(i) != registry.generation),
-        sightings=dict(scene.sightings.changed),
-        forgotten=frozenset(scene.sightings.forgotten),
+        registry=registry if registry != before.registry else None,
+        seen=frozenset(one for one in builder.recognised if before.seen.get(one) != registry.generation),
+        sightings=dict(builder.sightings.changed),
+        forgotten=frozenset(builder.sightings.forgotten),
         servers=servers,
-        breaker=scene.breaker if scene.breaker != memory.breaker else None,
-        settled=_settled(scene, observation),
-        events=_events(scene, rows, now),
-        cpu=scene.cpu if scene.cpu != memory.cpu else None,
-        clock=scene.clock if scene.clock != memory.clock else None,
-        worktrees=_new_worktrees(memory, rows),
+        breaker=builder.breaker if builder.breaker != before.breaker else None,
+        settled=_settled(builder, observation),
+        events=_events(builder, rows, now),
+        cpu=builder.cpu if builder.cpu != before.cpu else None,
+        clock=builder.clock if builder.clock != before.clock else None,
+        worktrees={
+            workspace_id: row.worktree
+            for workspace_id, row in rows.found.items()
+            if row.worktree and before.worktrees.get(workspace_id) != row.worktree
+        },
     )
 
 
-def _new_worktrees(memory: LedgerState, rows: LookupResult) -> dict[str, str]:
-    """Once the row is gone nobody else knows the directory."""
-    named = {workspace_id: row.worktree for workspace_id, row in rows.found.items() if row.worktree}
-    return {workspace_id: path for workspace_id, path in named.items() if memory.worktrees.get(workspace_id) != path}
+def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
+    """Return the reported workspaces that are there after all, or of which no session is left."""
+    left = {workspace_id for _, workspace_id in observation.sessions}
+    return frozenset(
+        workspace_id
+        for workspace_id in builder.memory.testimony
+        if workspace_id in builder.recognised or (not observation.unknown and workspace_id not in left)
+    )
 
 
-def after_kills(scene: FactsBuilder, report: SweepReport, limits: AlarmLimits, now: float) -> StateChanges:
-    """What the kills changed, and the alarms."""
-    sessions, unknown = report.sessions, report.unknown
-    sightings, memory = scene.sightings, scene.memory
-    for entry in sessions:
-        # What could not be judged in this sweep is as it was.
+def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
+    events, before, after = [], builder.memory.breaker, builder.breaker
+    if builder.times.jumped:
+        events.append(Event(now, "clock set", how_set(builder.times.jumped)))
+    changed = change_of_identity(builder.memory.registry, rows)
+    if changed:
+        events.append(Event(now, "registry changed", changed))
+    if after.latched and not before.latched:
+        events.append(Event(now, "breaker latched", after.cause))
+    approved = after.excused - before.excused
+    if approved:
+        events.append(Event(now, "breaker approved", f"an operator approved {len(approved)} sessions"))
+    if before.latched and not after.latched:
+        events.append(Event(now, "breaker released", before.cause))
+    return tuple(events)
+
+
+def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits, now: float) -> StateChanges:
+    """Return what the kills changed, and the alarms. Pure."""
+    sightings = builder.sightings
+    for entry in report.sessions:
+        # A session that could not be judged in this sweep keeps its findings.
         if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
-        # Not by the verdict of the entry: it is held, too, where something could not be seen, and is condemned all the same.
-        lives = is_condemned(entry.judgement) and entry.outcome != "reaped"
-        sightings.set(entry.key, Finding.CONDEMNED, holds=lives)
-        if entry.outcome == "failed":
+        # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
+        is_alive = is_condemned(entry.judgement) and entry.outcome is not Outcome.REAPED
+        sightings.set(entry.key, Finding.CONDEMNED, holds=is_alive)
+        if entry.outcome is Outcome.FAILED:
             sightings.bump(entry.key, Finding.FAILED)
-        elif not lives:
+        elif not is_alive:
             sightings.set(entry.key, Finding.FAILED, holds=False)
-    found = alarms.raised(sessions, unknown, sightings, scene.breaker, memory, limits=limits, now=now, vetoes=report.vetoes)
-    return _alarm_changes(memory.alarms, found, sightings, now)
+    raised = alarms.raised(
+        report.sessions,
+        report.unknown,
+        sightings,
+        builder.breaker,
+        builder.memory,
+        limits=limits,
+        now=now,
+        vetoes=report.vetoes,
+    )
+    return _alarm_changes(builder.memory, raised, sightings, now)
 
 
-def when_blind(
-    memory: LedgerState, observation: Observation, sessions: Sequence[SessionReport], limits: AlarmLimits, now: float
+def without_registry(
+    ledger_state: LedgerState, observation: Observation, sessions: Sequence[SessionReport], limits: AlarmLimits, now: float
 ) -> StateChanges:
-    """Without the registry nothing is known of the sessions but who looks at them, and who is gone. What was condemned is, as
-    far as anybody knows. ``sessions`` are their entries in the report."""
-    sightings = Confirmations(memory.sightings, now)
+    """Return what changes although the registry could not be read: the clients of sessions, and which sessions are gone.
+    Pure."""
+    sightings = Confirmations(ledger_state.sightings, now)
     for session, _ in observation.sessions:
-        sightings.note_clients(session, memory.last_complete)
+        sightings.note_clients(session, ledger_state.last_complete)
     for socket, alive in observation.clear.items():
         sightings.forget_gone(socket, alive)
-    found = alarms.raised(sessions, observation.unknown, sightings, memory.breaker, memory, limits=limits, now=now)
-    return _alarm_changes(memory.alarms, found, sightings, now)
+    raised = alarms.raised(sessions, observation.unknown, sightings, ledger_state.breaker, ledger_state, limits=limits, now=now)
+    return _alarm_changes(ledger_state, raised, sightings, now)
 
 
-def _alarm_changes(
-    before: Mapping[str, Alarm], found: Mapping[str, Alarm], sightings: Confirmations, now: float
-) -> StateChanges:
-    kept, events = alarms.changes(before, found, now)
+def _alarm_changes(before: LedgerState, raised: Mapping[str, Alarm], sightings: Confirmations, now: float) -> StateChanges:
+    kept, events = alarms.changes(before.alarms, raised, now)
     return StateChanges(
         sightings=dict(sightings.changed),
         forgotten=frozenset(sightings.forgotten),
-        alarms=kept if kept != before else None,
+        alarms=kept if kept != before.alarms else None,
         events=events,
     )
 
 
-def limits(parts: Dependencies) -> AlarmLimits:
-    """What is too long."""
-    return AlarmLimits(abstain=parts.abstain_alarm, tick=parts.tick)
+def alarm_limits(context: SweepContext) -> AlarmLimits:
+    """Return the limits of this sweep's alarms."""
+    return AlarmLimits(abstain=context.settings.abstain_alarm, tick=context.settings.tick)
 
 
-def catch_up(parts: Dependencies, ledger: Ledger, memory: LedgerState) -> LedgerState:
-    """Record the alarms that were told while there was no ledger to record them in; the memory with them. Nobody is told
-    again. Raises ``LedgerError``."""
-    unrecorded = parts.watch.unrecorded(memory, parts.clock.now())
+def record_unrecorded_alarms(context: SweepContext, ledger_state: LedgerState) -> LedgerState:
+    """Write the alarms of which plugins were notified while the ledger could not be written, and return the new state.
+
+    Raises ``LedgerError``.
+    """
+    unrecorded = context.state.unrecorded_alarms.unrecorded(ledger_state, context.dependencies.clock.now())
     if unrecorded is None:
-        return memory
+        return ledger_state
     changes, after = unrecorded
-    ledger.save(changes)
-    parts.watch.recorded()
+    context.ledger.save(changes)
+    context.state.unrecorded_alarms.recorded()
     return after
 
 
-def tell(parts: Dependencies, memory: LedgerState, changes: StateChanges) -> None:
-    """Tell the plugins what has begun and what is over by these changes, which are in the ledger."""
-    if changes.alarms is not None:
-        begun, ended = turns(memory.alarms, changes.alarms)
-        tell_alarms(parts.plugins, begun, ended, parts.clock.now())
+def save(context: SweepContext, changes: StateChanges, before: LedgerState | None = None) -> None:
+    """Write the changes. With ``before``, also notify the plugins of the alarms that have begun or ended since then.
+
+    Raises ``LedgerError``.
+    """
+    if changes:
+        context.ledger.save(changes)
+        context.report.events.extend(changes.events)
+    if before is not None and changes.alarms is not None:
+        begun, ended = alarms.turns(before.alarms, changes.alarms)
+        notify_alarms(context.dependencies.plugins, begun, ended, context.dependencies.clock.now())
+
+
+def prune_snapshots(context: SweepContext, ledger_state: LedgerState) -> None:
+    """Prune once an hour and after each reap: pruning reads every snapshot."""
+    snapshots, last, now = context.dependencies.snapshots, ledger_state.last_complete, context.dependencies.clock.now()
+    reaped = [entry.reap_id for entry in context.report.sessions if entry.reap_id]
+    is_due = last is None or now // PRUNE_EVERY != last // PRUNE_EVERY
+    if snapshots is not None and (is_due or reaped):
+        snapshots.prune(now, [*(intent.reap_id for intent in ledger_state.open_intents), *reaped])

@@ -1,12 +1,14 @@
-"""Step 8: what outlives its session gets TERM, and KILL after a grace. For all sessions of a sweep at once."""
+"""Step 8, terminate: processes that survived their session get TERM, and KILL after a grace. For all sessions of a sweep at
+once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable, SignalResult
@@ -14,54 +16,80 @@ from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedPr
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
+from workspace_reaper.sweep.context import SweepContext
 
-__all__ = ["LeftoverProcesses", "Termination"]
+__all__ = ["LeftoverProcesses", "ProcessOrigins", "Termination", "terminate"]
 
 POLL = 0.05
-"""Seconds between two looks at those that were signalled."""
+"""Seconds between two looks at the processes that were signalled."""
 
 RESCAN = 1.0
-"""Seconds between two passes over all processes while some are still to end: those may start others."""
+"""Seconds between two scans of all processes while some have not ended: those may start others."""
 
 LAST_WAIT = 1.0
-"""Seconds for KILL to work. What then lives can't be ended: it hangs in the kernel, or starts itself anew all the time."""
+"""Seconds for KILL to work. A process that lives longer hangs in the kernel, or is started again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverProcesses:
-    """What a dead session left behind. ``panes`` are its panes' ids, ``relatives`` its processes as they were before the
-    kill, ``details`` what was read of them then."""
+    """What a killed session may have left behind.
+
+    ``panes`` are the ids of its panes, ``recorded`` its processes before the kill, and ``details`` what was read of them then.
+    """
 
     key: SessionKey
     panes: frozenset[str]
     worktree: str | None
-    relatives: Sequence[RecordedProcess]
+    recorded: Sequence[RecordedProcess]
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
 
     @property
-    def since(self) -> float | None:
-        """Nothing of it can have started before. None: there were no processes."""
-        return min((relative.key.started for relative in self.relatives), default=None)
+    def started(self) -> float | None:
+        """When the oldest process of the session started, None if there was no process."""
+        return min((process.key.started for process in self.recorded), default=None)
 
     @property
     def ports(self) -> frozenset[Port]:
-        """The ports on which its processes listened."""
+        """The ports on which the session's processes listened."""
         return frozenset(port for one in self.details.values() for port in one.ports)
+
+    def memory(self, key: ProcessKey) -> int:
+        """Return the memory that the process had, in bytes; 0 if it is unknown."""
+        known = self.details.get(key)
+        return known.memory_bytes if known else 0
 
 
 @dataclass(slots=True)
 class _Leftover:
-    """A process that outlived its session. ``sent`` is the last signal; ``left`` why it gets none."""
+    """A process that survived its session. ``sent`` is the last signal, ``spared`` the reason why it gets none."""
 
-    estate: LeftoverProcesses
-    relative: RecordedProcess
+    source: LeftoverProcesses
+    process: RecordedProcess
     sent: str | None = None
-    left: str | None = None
+    spared: str | None = None
+
+
+def terminate(
+    context: SweepContext, shown: Mapping[int, frozenset[str] | None], leftovers: Sequence[LeftoverProcesses]
+) -> Mapping[SessionKey, ProcessCleanup]:
+    """End the processes of killed sessions. ``shown`` are the listed panes of each server, see ``Termination``."""
+    settings = context.settings
+    termination = Termination(
+        context.dependencies.processes,
+        grace=settings.kill_grace,
+        everywhere=settings.end_everywhere,
+        own_uid=os.geteuid(),
+        shown=shown,
+    )
+    return termination.run(leftovers)
 
 
 class Termination:
-    """One for each sweep that kills. ``shown`` are the panes (server pid, pane id) in the listing after the kill; None where a
-    socket could not be listed, and then nothing that came from its server is touched."""
+    """The end of the leftover processes of one sweep.
+
+    ``shown`` are the panes in the listing after the kill, by server pid. None stands for a server whose socket could not be
+    listed: no process that came from it is signalled. ``grace`` is in seconds.
+    """
 
     def __init__(
         self, processes: Processes, *, grace: float, everywhere: bool, own_uid: int, shown: Mapping[int, Collection[str] | None]
@@ -72,42 +100,52 @@ class Termination:
         self._own_uid = own_uid
         self._own_pids = processes.whereabouts().pids
         self._shown = shown
-        self._heirs: dict[ProcessKey, _Leftover] = {}
+        self._found: dict[ProcessKey, _Leftover] = {}
 
-    def run(self, estates: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
-        """End what is left of these sessions; takes at most the grace and about a second more."""
-        if not self._press(estates, "TERM", self._grace) and not self._press(estates, "KILL", LAST_WAIT):
-            # What started last is known only now: it is ended as well, or told.
-            self._round(estates, "KILL")
-            self._wait(time.monotonic() + 2 * POLL)
-        return self._account(estates)
+    def run(self, leftovers: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
+        """End the leftover processes. Takes at most the grace and about one second more."""
+        ended = self._signal_until_gone(leftovers, "TERM", self._grace) or self._signal_until_gone(leftovers, "KILL", LAST_WAIT)
+        if not ended:
+            # Find what was started last: it is ended as well, or reported.
+            self._scan_and_signal(leftovers, "KILL")
+            self._wait_until_gone(time.monotonic() + 2 * POLL)
+        living = self._processes.living(list(self._found))
+        listening = self._processes.listening() if any(one.ports for one in leftovers) else frozenset()
+        return {one.key: self._cleanup(one, living, listening) for one in leftovers}
 
-    def _press(self, estates: Sequence[LeftoverProcesses], name: str, seconds: float) -> bool:
-        """Signal all that lives until two passes over all processes find nothing more; False if these seconds came first.
-        They begin when the first are signalled: with many processes a pass takes long.
+    def _signal_until_gone(self, leftovers: Sequence[LeftoverProcesses], name: str, seconds: float) -> bool:
+        """Signal all leftover processes until two scans find none. Returns False after ``seconds`` from the first signal.
 
-        One pass misses what was started after it listed the pids by a process that had ended before it was read.
+        One scan is not enough: it misses what was started after it listed the pids, by a process that ended before it was read.
         """
         until = None
-        while self._round(estates, name) or self._round(estates, name):
+        while self._scan_and_signal(leftovers, name) or self._scan_and_signal(leftovers, name):
             until = time.monotonic() + seconds if until is None else until
-            if not self._wait(min(until, time.monotonic() + RESCAN)) and time.monotonic() >= until:
+            if not self._wait_until_gone(min(until, time.monotonic() + RESCAN)) and time.monotonic() >= until:
                 return False
         return True
 
-    def _round(self, estates: Sequence[LeftoverProcesses], name: str) -> bool:
-        """Look for all that lives, and signal what has not had this signal yet; False if nothing lived."""
+    def _scan_and_signal(self, leftovers: Sequence[LeftoverProcesses], name: str) -> bool:
+        """Scan all processes, and signal each leftover one that has not had this signal. Returns whether any was alive."""
         table = self._processes.table()
-        self._discover(estates, None if isinstance(table, Unknown) else table)
+        if isinstance(table, Unknown):
+            self._add_without_table(leftovers)
+        else:
+            self._add_recorded(leftovers, table)
+            self._add_started(leftovers, table)
         living = self._living()
         for key in living:
-            heir = self._heirs[key]
-            if heir.sent != name:
-                self._signal(key, heir, name)
+            leftover = self._found[key]
+            if leftover.sent == name:
+                continue
+            if self._processes.signal(key, signal.Signals[f"SIG{name}"]) is SignalResult.REFUSED:
+                leftover.spared = "the system did not permit the signal"
+            else:
+                leftover.sent = name
         return bool(living)
 
-    def _wait(self, until: float) -> bool:
-        """Poll until none that was signalled lives; False if the time came first."""
+    def _wait_until_gone(self, until: float) -> bool:
+        """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""
         while self._living():
             if time.monotonic() >= until:
                 return False
@@ -115,84 +153,82 @@ class Termination:
         return True
 
     def _living(self) -> list[ProcessKey]:
-        targets = [key for key, heir in self._heirs.items() if heir.left is None]
+        targets = [key for key, leftover in self._found.items() if leftover.spared is None]
         living = self._processes.living(targets) if targets else frozenset()
         return [key for key in targets if key in living]
 
-    def _signal(self, key: ProcessKey, heir: _Leftover, name: str) -> None:
-        if self._processes.signal(key, signal.Signals[f"SIG{name}"]) is SignalResult.REFUSED:
-            heir.left = "the system did not allow it to be signalled"
-        else:
-            heir.sent = name
+    # Which processes are left
 
-    # Who is left
+    def _add_without_table(self, leftovers: Sequence[LeftoverProcesses]) -> None:
+        """Add the recorded processes that live, and spare them: without the table their place in the tree is unknown."""
+        for source, process in self._not_found_yet(leftovers):
+            if self._processes.living([process.key]):
+                self._found[process.key] = _Leftover(source, process, spared="the process table cannot be read")
 
-    def _discover(self, estates: Sequence[LeftoverProcesses], table: ProcessTable | None) -> None:
-        for estate in estates:
-            recorded = [one for one in estate.relatives if one.key not in self._heirs]
-            living = self._processes.living([one.key for one in recorded]) if recorded and table is None else None
-            for one in recorded:
-                process = _same(table, one.key) if table else None
-                if table is not None and process is not None:
-                    self._admit(estate, one, process, table)
-                elif living is not None and one.key in living:
-                    # Without a table nothing can be told of it but that it is there.
-                    self._heirs[one.key] = _Leftover(estate, one, left="the process table can't be read")
-        if table is not None:
-            self._discover_new(estates, table)
+    def _add_recorded(self, leftovers: Sequence[LeftoverProcesses], table: ProcessTable) -> None:
+        for source, recorded in self._not_found_yet(leftovers):
+            process = _same_process(table, recorded.key)
+            if process is not None:
+                self._add(source, recorded, process, table)
 
-    def _discover_new(self, estates: Sequence[LeftoverProcesses], table: ProcessTable) -> None:
-        """What the session's processes have started since they were recorded."""
-        members = {key.pid: heir for key, heir in self._heirs.items() if _same(table, key)}
-        origins = _Origins(estates)
+    def _not_found_yet(self, leftovers: Sequence[LeftoverProcesses]) -> Iterator[tuple[LeftoverProcesses, RecordedProcess]]:
+        for source in leftovers:
+            for process in source.recorded:
+                if process.key not in self._found:
+                    yield source, process
+
+    def _add_started(self, leftovers: Sequence[LeftoverProcesses], table: ProcessTable) -> None:
+        """Add what the session's processes have started since they were recorded."""
+        members = {key.pid: leftover for key, leftover in self._found.items() if _same_process(table, key)}
+        origins = ProcessOrigins(leftovers)
         for process in sorted(table.processes.values(), key=lambda process: process.key.started):
-            if process.key in self._heirs or process.zombie:
+            if process.key in self._found or process.zombie:
                 continue
             parent = members.get(process.parent)
-            if parent is not None and parent.left is None:
-                estate, descendant, pane = parent.estate, parent.relative.descendant, parent.relative.pane
+            if parent is not None and parent.spared is None:
+                source, descendant, pane = parent.source, parent.process.descendant, parent.process.pane
             else:
-                found = origins.estate_of(process)
-                if found is None:
+                origin = origins.source_of(process)
+                if origin is None:
                     continue
-                # Its parent is gone. Where none of the session's processes was left alone, it comes from one that was ended.
-                estate, pane = found, process.origin.pane if process.origin else ""
-                descendant = not any(heir.left for heir in self._heirs.values() if heir.estate is found)
-            relative = RecordedProcess(process.key, process.name, pane, descendant)
-            self._admit(estate, relative, process, table)
-            members[process.key.pid] = self._heirs[process.key]
+                source, pane = origin, process.origin.pane if process.origin else ""
+                # Its parent is gone. If no process of the session was spared, it comes from one that was ended.
+                descendant = not any(one.spared for one in self._found.values() if one.source is source)
+            self._add(source, RecordedProcess(process.key, process.name, pane, descendant), process, table)
+            members[process.key.pid] = self._found[process.key]
 
-    def _admit(self, estate: LeftoverProcesses, relative: RecordedProcess, process: Process, table: ProcessTable) -> None:
-        key = relative.key
-        known = estate.details.get(key) or self._processes.details([key]).get(key)
-        shown = self._shown.get(estate.key.server_pid, ())
-        left = None
+    def _add(self, source: LeftoverProcesses, recorded: RecordedProcess, process: Process, table: ProcessTable) -> None:
+        key = recorded.key
+        known = source.details.get(key) or self._processes.details([key]).get(key)
+        shown = self._shown.get(source.key.server_pid, ())
+        spared = None
         if shown is None:
-            left = "the session's socket can't be read"
+            spared = "the session's socket cannot be read"
         elif not process.zombie:
             suspect = Suspect(
                 process=process,
-                pane_lives=relative.pane in shown,
+                pane_lives=recorded.pane in shown,
                 uids=known.uids if known else None,
-                descendant=relative.descendant,
-                in_worktree=self._in_worktree(estate, relative),
-                shelter=self._shelter(estate, process, table),
+                descendant=recorded.descendant,
+                in_worktree=self._in_worktree(source, recorded),
+                shelter=self._login_daemon_above(source, process, table),
             )
-            left = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
-        if known is not None and relative.command != known.command:
-            relative = RecordedProcess(key, known.command, relative.pane, relative.descendant)
-        self._heirs[key] = _Leftover(estate, relative, left=left)
+            spared = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
+        if known is not None and recorded.command != known.command:
+            recorded = replace(recorded, command=known.command)
+        self._found[key] = _Leftover(source, recorded, spared=spared)
 
-    def _in_worktree(self, estate: LeftoverProcesses, relative: RecordedProcess) -> bool | None:
-        if relative.descendant or self._everywhere:
+    def _in_worktree(self, source: LeftoverProcesses, recorded: RecordedProcess) -> bool | None:
+        if recorded.descendant or self._everywhere:
             return True
-        return None if estate.worktree is None else self._processes.is_inside(relative.key, estate.worktree)
+        return None if source.worktree is None else self._processes.is_inside(recorded.key, source.worktree)
 
-    def _shelter(self, estate: LeftoverProcesses, process: Process, table: ProcessTable) -> str | None:
-        """The daemon above it that is the session's own. Any other tells nothing: a login's ``systemd`` has every orphan."""
+    def _login_daemon_above(self, source: LeftoverProcesses, process: Process, table: ProcessTable) -> str | None:
+        """Return the name of a login daemon of the session above the process. Other daemons prove nothing: a login's
+        ``systemd`` is above every orphaned process."""
         above, seen = table.processes.get(process.parent), {process.key.pid}
         while above is not None and above.key.pid not in seen:
-            own = above.key in self._heirs or above.key in (one.key for one in estate.relatives)
+            own = above.key in self._found or above.key in (one.key for one in source.recorded)
             if own and above.name in LOGIN_DAEMONS:
                 return above.name
             seen.add(above.key.pid)
@@ -201,56 +237,56 @@ class Termination:
 
     # What became of them
 
-    def _account(self, estates: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
-        living = self._processes.living(list(self._heirs))
-        listening = self._processes.listening() if any(estate.ports for estate in estates) else frozenset()
-        return {estate.key: self._aftermath(estate, living, listening) for estate in estates}
-
-    def _aftermath(
-        self, estate: LeftoverProcesses, living: Collection[ProcessKey], listening: Collection[Port]
+    def _cleanup(
+        self, source: LeftoverProcesses, living: Collection[ProcessKey], listening: Collection[Port]
     ) -> ProcessCleanup:
-        heirs = {key: heir for key, heir in self._heirs.items() if heir.estate is estate}
-        ended = [EndedProcess(one.key.pid, one.command, "HUP") for one in estate.relatives if one.key not in heirs]
-        survivors, freed = [], sum(_memory(estate, one.key) for one in estate.relatives if one.key not in heirs)
-        for key, heir in heirs.items():
+        found = {key: leftover for key, leftover in self._found.items() if leftover.source is source}
+        hung_up = [one for one in source.recorded if one.key not in found]
+        ended = [EndedProcess(one.key.pid, one.command, "HUP") for one in hung_up]
+        survivors, freed = [], sum(source.memory(one.key) for one in hung_up)
+        for key, leftover in found.items():
+            command = leftover.process.command
             if key in living:
-                why = heir.left or "it did not end on KILL"
-                survivors.append(SurvivingProcess(key.pid, heir.relative.command, why))
+                survivors.append(SurvivingProcess(key.pid, command, leftover.spared or "it did not end on KILL"))
             else:
-                ended.append(EndedProcess(key.pid, heir.relative.command, heir.sent or "HUP"))
-                freed += _memory(estate, key)
+                ended.append(EndedProcess(key.pid, command, leftover.sent or "HUP"))
+                freed += source.memory(key)
         return ProcessCleanup(
             ended=tuple(ended),
             survivors=tuple(survivors),
-            freed_bytes=freed if estate.details else None,
-            freed_ports=_texts(estate.ports - frozenset(listening)),
-            held_ports=_texts(estate.ports & frozenset(listening)),
+            freed_bytes=freed if source.details else None,
+            freed_ports=_ports_text(source.ports - frozenset(listening)),
+            held_ports=_ports_text(source.ports & frozenset(listening)),
         )
 
 
-def _same(table: ProcessTable, key: ProcessKey) -> Process | None:
-    """The process itself, unless its pid was handed out again, or it is dead and waits to be collected."""
+def _same_process(table: ProcessTable, key: ProcessKey) -> Process | None:
+    """Return the process, or None if its pid was reused or it is a zombie."""
     process = table.processes.get(key.pid)
     return process if process is not None and process.key == key and not process.zombie else None
 
 
-class _Origins:
-    """Which estate a process comes from, by what its environment says. One for each pass: with 500 sessions and as many
-    processes, to ask every estate about every process would take longer than the pass."""
+class ProcessOrigins:
+    """Finds the killed session from which a process comes, by the process's environment.
 
-    def __init__(self, estates: Sequence[LeftoverProcesses]) -> None:
+    One for each scan: with 500 sessions and as many processes, comparing each process with each session takes longer than the
+    scan.
+    """
+
+    def __init__(self, leftovers: Sequence[LeftoverProcesses]) -> None:
         self._by_pane: dict[tuple[int, str], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
         self._by_session: dict[tuple[int, int], list[tuple[float, LeftoverProcesses]]] = defaultdict(list)
-        for estate in estates:
-            server, since = estate.key.server_pid, estate.since
-            if since is None:
+        for source in leftovers:
+            server, started = source.key.server_pid, source.started
+            if started is None:
                 continue
-            self._by_session[server, int(estate.key.session_id[1:])].append((since, estate))
-            for pane in estate.panes:
-                self._by_pane[server, pane].append((since, estate))
+            self._by_session[server, int(source.key.session_id[1:])].append((started, source))
+            for pane in source.panes:
+                self._by_pane[server, pane].append((started, source))
 
-    def estate_of(self, process: Process) -> LeftoverProcesses | None:
-        """None where it came from none of them, or from what had the same numbers before."""
+    def source_of(self, process: Process) -> LeftoverProcesses | None:
+        """Return the session that the process comes from, None if it is another one. What is older than the session comes from
+        an earlier session with the same numbers."""
         origin = process.origin
         if origin is None:
             return None
@@ -258,13 +294,8 @@ class _Origins:
             *self._by_pane.get((origin.server_pid, origin.pane), ()),
             *self._by_session.get((origin.server_pid, origin.session), ()),
         ]
-        return next((estate for since, estate in named if process.key.started >= since), None)
+        return next((source for started, source in named if process.key.started >= started), None)
 
 
-def _memory(estate: LeftoverProcesses, key: ProcessKey) -> int:
-    known = estate.details.get(key)
-    return known.memory_bytes if known else 0
-
-
-def _texts(ports: Collection[Port]) -> tuple[str, ...]:
+def _ports_text(ports: Collection[Port]) -> tuple[str, ...]:
     return tuple(f"{port.protocol} {port.number}" for port in sorted(ports))

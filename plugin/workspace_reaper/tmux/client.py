@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from workspace_reaper.util.threads import Beside
+from workspace_reaper.util.threads import run_in_background
 
 __all__ = ["LIMIT", "Client", "Completed", "run"]
 
@@ -72,7 +72,7 @@ class Client:
         """
         if meanwhile is None:
             return self._finish(stdin, limit)
-        finishing = Beside(lambda: self._finish(stdin, limit), "workspace-reaper tmux")
+        finishing = run_in_background(lambda: self._finish(stdin, limit), "workspace-reaper tmux")
         try:
             meanwhile()
             return finishing.result()

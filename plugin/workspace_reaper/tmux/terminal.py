@@ -105,7 +105,7 @@ class TmuxTerminal:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
-        completed = self._tmux().feed("".join(lines), meanwhile).completed
+        completed = self._tmux().source("".join(lines), meanwhile).completed
         answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))

@@ -72,8 +72,8 @@ def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | Non
 
 
 def _way(path: str) -> tuple[list[str], str | None]:
-    """Follow the absolute ``path`` like the kernel. Return the directories and symbolic links on the way and what is at its end,
-    or None if the way ends before."""
+    """Follow the absolute ``path`` like the kernel. Return the directories and symbolic links on the way, and the path at its
+    end; None if the way ends before it."""
     here, places, links = "/", ["/"], 0
     rest = list(_names(path))
     while rest:
@@ -131,8 +131,8 @@ def _foreign(place: str, info: os.stat_result) -> UnsafePermissions:
 
 
 def _is_outside(uid: int) -> bool:
-    """Return whether this is the uid to which a user namespace maps all users outside of it, root above all. No user inside can be
-    that one: see user_namespaces(7)."""
+    """Return whether this is the uid to which a user namespace maps all users outside of it, such as root. No user inside can
+    be that one: see user_namespaces(7)."""
     try:
         overflow = Path("/proc/sys/fs/overflowuid").read_text(encoding="ascii")
         ranges = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]

@@ -1,40 +1,32 @@
-"""Work that goes on in a thread while something else is waited for."""
+"""Work in a background thread."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
-__all__ = ["Beside"]
+__all__ = ["run_in_background"]
 
 T = TypeVar("T")
 
 
-class Beside(Generic[T]):
-    """Does ``work`` once, in a thread of its own; at once where none can be had: the interpreter ends, or the machine is full.
-    The thread keeps no interpreter from ending."""
+def run_in_background(work: Callable[[], T], name: str) -> Future[T]:
+    """Run ``work`` once in a daemon thread called ``name``, and return its future.
 
-    def __init__(self, work: Callable[[], T], name: str) -> None:
-        self._work = work
-        self._error: BaseException | None = None
-        self._done: list[T] = []
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+    If no thread can be started (the interpreter ends, or the machine has no resources left), the work runs at once.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
         try:
-            self._thread.start()
-        except RuntimeError:
-            self._run()
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - the future raises it
+            future.set_exception(error)
 
-    def result(self) -> T:
-        """Wait for what the work returns, or raises."""
-        if self._thread.ident is not None:
-            self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._done[0]
-
-    def _run(self) -> None:
-        try:
-            self._done.append(self._work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
-            self._error = error
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError:
+        run()
+    return future

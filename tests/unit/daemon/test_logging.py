@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from workspace_reaper.daemon.logging import LogFormat, formatter, thread_failed
-from workspace_reaper.sweep.log import tell
+from workspace_reaper.sweep.log import log_event
 
 
 class Lines(logging.Handler):
@@ -41,7 +41,7 @@ def lines(log_format: LogFormat) -> Iterator[list[str]]:
 
 
 def test_a_line_has_time_level_event_and_fields(lines: list[str], log_format: LogFormat) -> None:
-    tell(logging.ERROR, "failed session=a by=b", event="failed", session="a b", by=None, freed=3, complete=True)
+    log_event(logging.ERROR, "failed session=a by=b", event="failed", session="a b", by=None, freed=3, complete=True)
     assert lines == [
         {
             "keyvalue": 'timestamp=2026-11-22T10:00:00.250Z level=error event=failed session="a b" freed=3 complete=true',
@@ -68,7 +68,7 @@ ODD = 'a\nb\r\x1b[31m\u2028"quoted" level=error \\'
 
 
 def test_a_name_breaks_no_line(lines: list[str], log_format: LogFormat) -> None:
-    tell(logging.WARNING, f"odd {ODD}", session=ODD, place=[ODD])
+    log_event(logging.WARNING, f"odd {ODD}", session=ODD, place=[ODD])
     logging.getLogger("somebody.else").warning("%s", ODD)
     for line in lines:
         assert line.isprintable()
@@ -92,7 +92,7 @@ def test_an_error_with_its_traceback_is_one_line(lines: list[str], log_format: L
 
 
 def test_a_record_points_at_who_told_it(caplog: pytest.LogCaptureFixture) -> None:
-    tell(logging.WARNING, "here")
+    log_event(logging.WARNING, "here")
     assert caplog.records[0].filename == "test_logging.py"
     assert caplog.records[0].fields == {}  # type: ignore[attr-defined]
 

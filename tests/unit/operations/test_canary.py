@@ -12,8 +12,8 @@ from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Reason, Verdict
-from workspace_reaper.operations.canary.diagnosis import Failed, is_waiting, steps_in_words, why_not_reaped
-from workspace_reaper.operations.canary.isolation import CanaryProcesses, fresh
+from workspace_reaper.operations.canary.diagnosis import CanaryFailed, is_waiting, steps_text, why_not_reaped
+from workspace_reaper.operations.canary.isolation import CanaryProcesses, new_token
 from workspace_reaper.operations.canary.schedule import due_in
 from workspace_reaper.policy.verdict import Judgement, Protection
 from workspace_reaper.registry.schemas.vibe_kanban import VIBE_KANBAN
@@ -34,7 +34,7 @@ def numbers(text: str) -> str | None:
 
 @pytest.mark.parametrize("canonical", [str, VIBE_KANBAN.canonical, uuids_without_hyphens, numbers])
 def test_its_id_is_one_for_the_registry_and_a_new_one_each_time(canonical: Callable[[str], str | None]) -> None:
-    made = [fresh(canonical) for _ in range(100)]
+    made = [new_token(canonical) for _ in range(100)]
     assert len(set(made)) == 100
     for token in made:
         assert token is not None
@@ -43,7 +43,7 @@ def test_its_id_is_one_for_the_registry_and_a_new_one_each_time(canonical: Calla
 
 
 def test_some_registry_takes_nothing_for_an_id() -> None:
-    assert fresh(lambda _: None) is None
+    assert new_token(lambda _: None) is None
 
 
 @pytest.mark.parametrize("name", ["", "vk_1", PREFIX, f"{PREFIX}a b", f"{PREFIX}a:b", f"{PREFIX}#{{pid}}", f"{PREFIX}a\n"])
@@ -131,21 +131,21 @@ def test_what_only_time_takes_away_is_waited_for(line: SessionReport, waits: boo
 @pytest.mark.parametrize(
     ("line", "why", "do"),
     [
-        (None, "did not find it (it is locked)", "show-hooks"),
-        (entry(1, Verdict.KEEP), "there never was", "database_url"),
+        (None, "did not find the session (it is locked)", "show-hooks"),
+        (entry(1, Verdict.KEEP), "which never existed", "database_url"),
         (held(Protection.KEPT), "held by: kept (it is locked)", "@reaper_keep"),
         (held(Protection.BREAKER), "held by: breaker", "report it"),
         (
             entry(1, outcome="spared", protected_by="registry"),
-            "condemned as orphan, and the outcome is spared: registry (it is locked)",
-            "nothing at all",
+            "selected as orphan, and the outcome is spared: registry (it is locked)",
+            "until then nothing is reaped",
         ),
     ],
 )
 def test_why_it_lives_is_told_with_what_to_do(line: SessionReport | None, why: str, do: str) -> None:
     report = SweepReport("", NOW, unknown=[Unknown(Source.REGISTRY, "it is locked")] * 2)
     failure = why_not_reaped(report, line)
-    assert isinstance(failure, Failed)
+    assert isinstance(failure, CanaryFailed)
     assert why in str(failure)
     assert do in failure.do
 
@@ -156,7 +156,7 @@ def test_nothing_is_wrong_where_it_was_reaped() -> None:
 
 
 def test_each_step_is_told_with_its_time() -> None:
-    words = steps_in_words({"kill": 0.0124, "make": 1.26, "observe": 0.0}, 61.04)
+    words = steps_text({"kill": 0.0124, "make": 1.26, "observe": 0.0}, 61.04)
     assert words == "reaped in 61.0 s: made 1.3 s, listing 0 ms, guard and kill 12 ms"
 
 

@@ -409,7 +409,7 @@ def test_the_clocks_of_a_sweep_are_looked_at_again_before_the_kill(machine: Mach
 
 def test_two_sweeps_around_a_sleep_are_no_two_confirmations() -> None:
     from tests.tools.builders import listing, memory, observation, rows
-    from workspace_reaper.sweep.record import confirm
+    from workspace_reaper.sweep.confirm import confirm
 
     key = session().key
     before = memory(sightings={(key, Finding.ORPHAN): Confirmation(NOW - HOUR, NOW - HOUR)})

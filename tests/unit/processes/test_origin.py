@@ -7,9 +7,11 @@ import pytest
 from tests.tools.builders import SERVER, process, session_key
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.reap import RecordedProcess
-from workspace_reaper.sweep.terminate import LeftoverProcesses, _Origins
+from workspace_reaper.sweep.terminate import LeftoverProcesses, ProcessOrigins
 
-ESTATE = LeftoverProcesses(session_key(3), frozenset({"%7"}), None, [RecordedProcess(ProcessKey(50, 100.0), "sh", "%7", True)])
+LEFTOVERS = LeftoverProcesses(
+    session_key(3), frozenset({"%7"}), None, [RecordedProcess(ProcessKey(50, 100.0), "sh", "%7", True)]
+)
 EMPTY = LeftoverProcesses(session_key(4), frozenset({"%8"}), None, [])
 
 
@@ -27,8 +29,8 @@ EMPTY = LeftoverProcesses(session_key(4), frozenset({"%8"}), None, [])
 )
 def test_by_session_or_by_pane(server: int, number: int, pane: str, started: float, is_its_own: bool) -> None:
     one = process(60, started=started, origin=Origin("/s", server, number, pane))
-    assert _Origins([EMPTY, ESTATE]).estate_of(one) is (ESTATE if is_its_own else None)
+    assert ProcessOrigins([EMPTY, LEFTOVERS]).source_of(one) is (LEFTOVERS if is_its_own else None)
 
 
 def test_without_an_origin_it_is_nobodys() -> None:
-    assert _Origins([ESTATE]).estate_of(process(60)) is None
+    assert ProcessOrigins([LEFTOVERS]).source_of(process(60)) is None

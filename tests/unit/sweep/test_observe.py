@@ -24,7 +24,7 @@ from tests.tools.builders import (
 from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source
-from workspace_reaper.sweep.observe import Observation, doubt_empty_sockets, server_changes
+from workspace_reaper.sweep.observe import Observation, reject_unlinked_sockets, server_changes
 from workspace_reaper.sweep.recovery import by_presence
 
 
@@ -96,15 +96,15 @@ def test_an_empty_socket_whose_server_lives_is_unknown(
     answered: bool, servers: dict[str, ServerState], started: dict[int, float], doubted: bool
 ) -> None:
     seen = observation(listing(answered=answered))
-    doubt_empty_sockets(seen, servers, ProcessesThatAre(started))
+    reject_unlinked_sockets(seen, servers, ProcessesThatAre(started))
     assert seen.everything is not doubted
     assert seen.clear == ({} if doubted else {SOCKET: frozenset()})
     if doubted:
         (unknown,) = seen.unknown
         assert (unknown.source, unknown.socket) == (Source.SOCKET, SOCKET)
         assert unknown.reason == (
-            f"nobody listens on {SOCKET}, yet its tmux server (pid 4242) lives: its socket was removed; "
-            "'kill -USR1 4242' makes it anew"
+            f"no server listens on {SOCKET}, but its tmux server (pid 4242) still runs: the socket was removed; "
+            "'kill -USR1 4242' creates it again"
         )
     else:
         assert seen.unknown == []
@@ -113,7 +113,7 @@ def test_an_empty_socket_whose_server_lives_is_unknown(
 def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
     there = listing(session(1, socket=OTHER_SOCKET), socket=OTHER_SOCKET)
     seen = observation(listing(answered=False), there)
-    doubt_empty_sockets(seen, REMEMBERED, ProcessesThatAre({SERVER.pid: STARTED}))
+    reject_unlinked_sockets(seen, REMEMBERED, ProcessesThatAre({SERVER.pid: STARTED}))
     assert seen.listings == [there]
 
 

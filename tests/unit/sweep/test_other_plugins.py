@@ -13,10 +13,18 @@ import pytest
 import workspace_hookspecs
 from tests.tools.builders import NOW, entry, intent
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
-from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, ReapResult, SurvivingProcess, Vetoes
+from workspace_reaper.model.reap import EndedProcess, Outcome, ProcessCleanup, ReapResult, SurvivingProcess, Vetoes
 from workspace_reaper.model.state import Alarm
 from workspace_reaper.plugin import ReaperPlugin
-from workspace_reaper.sweep.other_plugins import NoPlugins, OtherPlugins, candidate, gather, reaped, tell_alarms, tell_plugins
+from workspace_reaper.sweep.other_plugins import (
+    NoPlugins,
+    OtherPlugins,
+    as_candidate,
+    as_reaped,
+    combine_vetoes,
+    notify_alarms,
+    notify_reaped,
+)
 
 LIMIT = 20.0
 AT = 1_795_341_600
@@ -56,13 +64,13 @@ class Plugin:
 
 
 def test_without_vetoes_nothing_is_held() -> None:
-    for vetoes in (Vetoes(), gather([], ALL), NoPlugins().vetoes(ALL)):
+    for vetoes in (Vetoes(), combine_vetoes([], ALL), NoPlugins().vetoes(ALL)):
         assert [vetoes.of(each.socket, each.session) for each in ALL] == [None, None, None]
         assert vetoes.failures == ()
 
 
 def test_a_veto_names_the_plugin_and_holds_the_name_on_every_socket() -> None:
-    vetoes = gather([Veto("release-guard", "vk_one", "deploying")], ALL)
+    vetoes = combine_vetoes([Veto("release-guard", "vk_one", "deploying")], ALL)
     held = "veto of release-guard: deploying"
     assert [vetoes.of(each.socket, each.session) for each in ALL] == [held, held, None]
     assert vetoes.failures == ()
@@ -70,16 +78,16 @@ def test_a_veto_names_the_plugin_and_holds_the_name_on_every_socket() -> None:
 
 @pytest.mark.parametrize(("reason", "told"), [("", "veto of a"), ("  ", "veto of a"), (" b\n", "veto of a: b")])
 def test_a_veto_without_a_reason_is_one(reason: str, told: str) -> None:
-    assert gather([Veto("a", "vk_one", reason)], ALL).of("/tmp/a", "vk_one") == told
+    assert combine_vetoes([Veto("a", "vk_one", reason)], ALL).of("/tmp/a", "vk_one") == told
 
 
 def test_vetoes_of_several_are_all_told() -> None:
-    vetoes = gather([Veto("a", "vk_one", "x"), Veto("b", "vk_two", "y"), Veto("c", "vk_one", "z")], ALL)
+    vetoes = combine_vetoes([Veto("a", "vk_one", "x"), Veto("b", "vk_two", "y"), Veto("c", "vk_one", "z")], ALL)
     assert vetoes.of("/tmp/a", "vk_one") == "veto of a: x; veto of c: z"
 
 
 def test_who_gives_no_usable_answer_holds_everything_and_is_reported() -> None:
-    vetoes = gather([Veto("a", "vk_one", "x"), Veto("b", None, "it raised ValueError: no")], ALL)
+    vetoes = combine_vetoes([Veto("a", "vk_one", "x"), Veto("b", None, "it raised ValueError: no")], ALL)
     assert vetoes.of("/tmp/a", "vk_one") == "veto of a: x; veto of b: it raised ValueError: no"
     assert vetoes.of("/tmp/a", "vk_two") == "veto of b: it raised ValueError: no"
     assert vetoes.of("/tmp/c", "nobody asked of it") == "veto of b: it raised ValueError: no"
@@ -92,9 +100,9 @@ def test_who_gives_no_usable_answer_holds_everything_and_is_reported() -> None:
 def test_a_condemned_session_as_a_candidate() -> None:
     line = entry(3, reap_id="01J")
     expected = Candidate("01J", line.socket, "ws_w3", "$3", "w3", "orphan", None)
-    assert candidate(line, None) == expected
-    assert candidate(line, float(AT)) == replace(expected, deadline=MOMENT)
-    assert candidate(line, float(AT)).deadline.tzinfo is timezone.utc  # type: ignore[union-attr]
+    assert as_candidate(line, None) == expected
+    assert as_candidate(line, float(AT)) == replace(expected, deadline=MOMENT)
+    assert as_candidate(line, float(AT)).deadline.tzinfo is timezone.utc  # type: ignore[union-attr]
 
 
 def test_a_reaped_session() -> None:
@@ -115,9 +123,9 @@ def test_a_reaped_session() -> None:
         ({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
         True,
     )
-    outcome = ReapResult("01J", NOW, "reaped", None, aftermath, None)
-    assert reaped(begun, outcome) == expected
-    assert reaped(begun, replace(outcome, snapshot="switched off")).restorable is False
+    outcome = ReapResult("01J", NOW, Outcome.REAPED, None, aftermath, None)
+    assert as_reaped(begun, outcome) == expected
+    assert as_reaped(begun, replace(outcome, snapshot="switched off")).restorable is False
 
 
 def test_only_what_was_reaped_is_told() -> None:
@@ -128,11 +136,11 @@ def test_only_what_was_reaped_is_told() -> None:
             told.append(reap.id)
 
     outcomes = [
-        ReapResult("reap 1", NOW, "spared", "gone"),
-        ReapResult("reap 2", NOW, "reaped"),
-        ReapResult("reap 3", NOW, "failed"),
+        ReapResult("reap 1", NOW, Outcome.SPARED, "gone"),
+        ReapResult("reap 2", NOW, Outcome.REAPED),
+        ReapResult("reap 3", NOW, Outcome.FAILED),
     ]
-    tell_plugins(Listener(), [intent(1), intent(2), intent(3)], outcomes)
+    notify_reaped(Listener(), [intent(1), intent(2), intent(3)], outcomes)
     assert told == ["reap 2"]
 
 
@@ -144,8 +152,8 @@ def test_alarms_are_told_when_they_begin_and_when_they_are_over() -> None:
             told.append(alarm)
 
     one, other = Alarm("blind", float(AT), "no sweep", "one is complete"), Alarm("overdue", AT - 60.0, "late", "it goes")
-    tell_alarms(Listener(), [one], [other], AT + 60.0)
-    tell_alarms(NoPlugins(), [one], [other], AT + 60.0)
+    notify_alarms(Listener(), [one], [other], AT + 60.0)
+    notify_alarms(NoPlugins(), [one], [other], AT + 60.0)
     assert told == [
         ReaperAlarm("blind", MOMENT, "no sweep", "one is complete", None),
         ReaperAlarm("overdue", MOMENT - timedelta(minutes=1), "late", "it goes", MOMENT + timedelta(minutes=1)),
@@ -230,9 +238,9 @@ def test_with_workspace_plugins_their_host_drains_and_closes() -> None:
 
 def test_only_plugins_can_be_joined() -> None:
     plugin = ReaperPlugin()
-    with pytest.raises(TypeError, match=r"WorkspacePlugins or a pluggy\.PluginManager, and not list"):
+    with pytest.raises(TypeError, match=r"WorkspacePlugins or a pluggy\.PluginManager, not list"):
         plugin.join([])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="the manager has no"):
+    with pytest.raises(ValueError, match="the manager lacks"):
         plugin.join(pluggy.PluginManager("workspace_server"))
 
 

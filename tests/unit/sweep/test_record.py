@@ -49,8 +49,9 @@ from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.verdict import Held, Judgement, Protection
 from workspace_reaper.sweep.alarms import AlarmLimits
+from workspace_reaper.sweep.confirm import confirm
 from workspace_reaper.sweep.observe import Observation
-from workspace_reaper.sweep.record import after_kills, before_kills, confirm, when_blind
+from workspace_reaper.sweep.record import after_kills, before_kills, without_registry
 from workspace_reaper.sweep.report import SweepReport
 
 KEY = session_key()
@@ -413,7 +414,7 @@ NO_DATABASE = observation(blind_socket(SOCKET))
 
 
 def seen_blindly(before: LedgerState, seen: Observation, *entries: Any, now: float = NOW) -> StateChanges:
-    return when_blind(before, seen, entries, LIMITS, now)
+    return without_registry(before, seen, entries, LIMITS, now)
 
 
 def test_without_the_registry_it_still_notes_who_looks_at_the_sessions() -> None:

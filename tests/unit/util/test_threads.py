@@ -1,4 +1,4 @@
-"""Work that goes on while something else is waited for."""
+"""Work in a background thread."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from workspace_reaper.util.threads import Beside
+from workspace_reaper.util.threads import run_in_background
 
 
-def test_it_goes_on_meanwhile_and_is_waited_for() -> None:
+def test_it_runs_in_a_thread_of_that_name_and_returns_its_result() -> None:
     go, begun = threading.Event(), threading.Event()
 
     def work() -> str:
@@ -17,18 +17,18 @@ def test_it_goes_on_meanwhile_and_is_waited_for() -> None:
         assert go.wait(60)
         return threading.current_thread().name
 
-    beside = Beside(work, "the name of it")
+    future = run_in_background(work, "the name of it")
     assert begun.wait(60)
     go.set()
-    assert (beside.result(), beside.result()) == ("the name of it", "the name of it")
+    assert (future.result(), future.result()) == ("the name of it", "the name of it")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_what_it_raises_is_raised_where_the_result_is_asked_for(error: type[BaseException]) -> None:
+def test_an_error_is_raised_by_the_future(error: type[BaseException]) -> None:
     def work() -> None:
         raise error
 
-    beside = Beside(work, "x")
+    future = run_in_background(work, "x")
     for _ in range(2):
         with pytest.raises(error):
-            beside.result()
+            future.result()

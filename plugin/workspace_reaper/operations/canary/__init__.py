@@ -1,4 +1,4 @@
-"""Does the reaper really reap? A throwaway session goes an orphan's whole way on the real socket, and nothing else does."""
+"""Proves that the reaper reaps: a throwaway session passes all steps of an orphan on the real socket. Changes nothing else."""
 
 from workspace_reaper.operations.canary.run import last_run, run_canary
 

@@ -1,4 +1,4 @@
-"""What keeps a canary's sweep to the canary: its name, its rules, its own memory, and a hand that reaches nothing else."""
+"""Restricts the sweep of a canary to the canary: its own name, thresholds and ledger, and adapters that reach nothing else."""
 
 from __future__ import annotations
 
@@ -12,39 +12,34 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workspace_reaper.model.process import ProcessKey, SignalResult
-from workspace_reaper.operations.wiring import Reaper
-from workspace_reaper.policy.facts import Thresholds
-from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.sweep.alarms import UnrecordedAlarms
-from workspace_reaper.sweep.context import Dependencies
-from workspace_reaper.sweep.last_report import LastReport
+from workspace_reaper.sweep.context import Dependencies, SweepSettings
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
-from workspace_reaper.util.batch_size import BatchSize
 
-__all__ = ["CanaryProcesses", "Token", "fresh", "narrowed", "throwaway"]
+__all__ = ["CanaryProcesses", "Token", "canary_dependencies", "canary_settings", "new_token", "temporary_directory"]
 
-GRACE = 5.0
-"""Seconds, the most that its process gets between TERM and KILL: other sweeps wait meanwhile."""
+LONGEST_GRACE = 5.0
+"""Seconds between TERM and KILL for the canary's process, at most: other sweeps wait meanwhile."""
 
 
 class Token(NamedTuple):
-    """A workspace that never was: ``text`` as a session's name has it, and its canonical id."""
+    """The id of a workspace that never existed: ``text`` as in the session's name, and the canonical ``workspace_id``."""
 
     text: str
     workspace_id: str
 
     @property
     def session(self) -> str:
-        """The name of its session."""
+        """The name of the session."""
         return f"{PREFIX}{self.text}"
 
 
-def fresh(canonical: Callable[[str], str | None]) -> Token | None:
-    """A new id that the registry takes for one; None if it takes neither a UUID, however it is written, nor a number."""
+def new_token(canonical: Callable[[str], str | None]) -> Token | None:
+    """Return a new id that the registry accepts: a UUID or a number. None if it accepts neither."""
     random = uuid.uuid4()
     for text in (str(random), random.hex, str(random.int >> 66)):  # a number of at most 62 bits
         workspace_id = canonical(text)
@@ -54,7 +49,7 @@ def fresh(canonical: Callable[[str], str | None]) -> Token | None:
 
 
 class CanaryProcesses(SystemProcesses):
-    """The processes of this machine, of which only ``own`` is ever signalled."""
+    """The processes of this machine, of which only ``own`` can be signalled."""
 
     __slots__ = ("own",)
 
@@ -63,49 +58,49 @@ class CanaryProcesses(SystemProcesses):
         self.own: ProcessKey | None = None
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:
-        """As ``ports.Processes``; ``REFUSED`` for every other process."""
+        """Send the signal, or return ``REFUSED`` for every process but the canary's."""
         return super().signal(key, number) if key == self.own else SignalResult.REFUSED
 
 
 @contextmanager
-def throwaway(state_dir: Path) -> Iterator[Path]:
-    """A directory beside the ledger that is new, and gone afterwards. For whoever holds the sweep lock: what is there already
-    was left behind by a crash. Raises ``OSError``."""
-    place = state_dir / "canary"
-    if place.is_symlink() or place.exists():
-        shutil.rmtree(place)  # it refuses a link
-    place.mkdir(mode=0o700)
+def temporary_directory(state_dir: Path) -> Iterator[Path]:
+    """Create an empty directory in the state directory, and remove it afterwards. The caller holds the sweep lock.
+
+    A directory that a crash left there is removed first. Raises ``OSError``.
+    """
+    directory = state_dir / "canary"
+    if directory.is_symlink() or directory.exists():
+        shutil.rmtree(directory)  # refuses a symbolic link
+    directory.mkdir(mode=0o700)
     try:
-        yield place
+        yield directory
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def narrowed(reaper: Reaper, terminal: CanaryTerminal, processes: CanaryProcesses, token: Token, place: Path) -> Dependencies:
-    """The parts of this reaper for a sweep that knows one socket and one session, whose thresholds are as short as they can be
-    while each still counts. The other plugins are neither asked nor told: there is no such workspace."""
+def canary_dependencies(
+    reaper: Reaper, terminal: CanaryTerminal, processes: CanaryProcesses, token: Token, directory: Path
+) -> Dependencies:
+    """Return the reaper's adapters, restricted to one socket and one session. The other plugins are not called: there is no
+    such workspace."""
     settings = reaper.settings
     pattern = f"{re.escape(PREFIX)}(?P<id>{re.escape(token.text)})"
     snapshots = SnapshotStore(
-        place, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
+        directory, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
     )
     return replace(
-        reaper.parts,
+        reaper.dependencies,
         terminals=[terminal],
         processes=processes,
-        names=SessionMatcher({terminal.socket: [pattern]}, reaper.registry.canonical),
-        rules=_shortened(reaper.parts.rules),
-        pace=BatchSize(),
-        journal=LastReport(),
-        sampling=SampleInterval(settings.tick),
-        kill_grace=min(settings.kill_grace, GRACE),
-        end_everywhere=False,
+        matcher=SessionMatcher({terminal.socket: [pattern]}, reaper.registry.canonical),
         snapshots=snapshots if settings.snapshots else None,
         plugins=NoPlugins(),
-        watch=UnrecordedAlarms(),
     )
 
 
-def _shortened(rules: Thresholds) -> Thresholds:
-    # tmux's clocks have a resolution of one second: with less than one the guard would not ask whether it was quiet.
-    return replace(rules, min_age=0.0, activity_grace=1.0, confirmation_gap=0.0, orphan_confirmations=2)
+def canary_settings(settings: SweepSettings) -> SweepSettings:
+    """Return the reaper's settings with thresholds as short as possible, while each of them still counts."""
+    # tmux's clocks have a resolution of one second: with a shorter grace the guard would not ask for quiet.
+    thresholds = replace(settings.thresholds, min_age=0.0, activity_grace=1.0, confirmation_gap=0.0, orphan_confirmations=2)
+    grace = min(settings.kill_grace, LONGEST_GRACE)
+    return replace(settings, thresholds=thresholds, kill_grace=grace, end_everywhere=False)

@@ -1,4 +1,4 @@
-"""One canary on one socket: made, reaped by the real sweep, and ended in any case."""
+"""One canary on one socket: it is created, reaped by the real sweep, and ended in any case."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.operations.canary.diagnosis import Failed, is_waiting, steps_in_words, why_not_reaped
-from workspace_reaper.operations.canary.isolation import CanaryProcesses, Token, narrowed
-from workspace_reaper.operations.wiring import Reaper
-from workspace_reaper.sweep.context import SweepRequest
+from workspace_reaper.operations.canary.diagnosis import CanaryFailed, is_waiting, steps_text, why_not_reaped
+from workspace_reaper.operations.canary.isolation import CanaryProcesses, Token, canary_dependencies, canary_settings
+from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.sweep.context import ReaperState, SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux.canary import LIFETIME, CanaryTerminal
@@ -25,90 +26,100 @@ from workspace_reaper.util.interrupts import Interrupted
 __all__ = ["CanaryProbe"]
 
 SWEEPS = 6
-"""The most sweeps that may find it too fresh or not confirmed yet; two are enough where nothing disturbs it."""
+"""The most sweeps in which the session may be too active or unconfirmed. Two are enough if nothing disturbs it."""
 
-REST = 2.0
-"""Seconds, the most between two of them."""
+LONGEST_WAIT = 2.0
+"""Seconds between two of these sweeps, at most."""
 
-GLANCE = 0.05
+POLL = 0.05
+"""Seconds between two looks."""
+
 LAST_WAIT = 1.0
-"""Seconds between two looks, and until a process that was signalled at the end has ended."""
+"""Seconds until a process that got KILL at the end has ended."""
 
 
 class CanaryProbe:
-    """``run`` is called once, by whoever holds the sweep lock. ``place`` is a directory for nothing else. ``stopping`` is asked
-    between all steps."""
+    """One canary. ``run`` is called once, by the holder of the sweep lock.
 
-    def __init__(self, reaper: Reaper, socket: str, token: Token, place: Path, stopping: Callable[[], bool]) -> None:
-        self._reaper = reaper
+    ``directory`` is an empty directory of its own. ``stopping`` is asked between all steps.
+    """
+
+    def __init__(self, reaper: Reaper, socket: str, token: Token, directory: Path, stopping: Callable[[], bool]) -> None:
+        self._registry = reaper.registry
         self._token = token
-        self._place = place
+        self._directory = directory
         self._stopping = stopping
         self._processes = CanaryProcesses()
         self._terminal = CanaryTerminal(
             socket, token.session, may_live=lambda pid: self._processes.may_live(pid, None), runs=self._identify
         )
-        self._parts = narrowed(reaper, self._terminal, self._processes, token, place)
+        self._dependencies = canary_dependencies(reaper, self._terminal, self._processes, token, directory)
+        self._settings = canary_settings(reaper.sweep_settings)
+        self._state = ReaperState(SampleInterval(self._settings.tick))
         self._seconds: dict[str, float] = {}
 
     def run(self) -> str:
-        """How long each step took, in words.
+        """Send the canary, and return how long each step took, as text.
 
-        Raises ``Failed`` if the session was not reaped, or its process lives; ``Interrupted``; ``LedgerError``. The session and
-        its process are gone in any case, or ``Failed`` says that they may not be.
+        The session and its process are gone afterwards; if they may not be, ``CanaryFailed`` says so.
+
+        Raises:
+            CanaryFailed: The session was not reaped, or its process lives.
+            Interrupted: ``stopping`` returned True.
+            LedgerError: The canary's own ledger cannot be used.
         """
         started = perf_counter()
         try:
-            self._walk()
+            self._send()
         except Exception as error:
             if self._terminal.is_left:
-                raise self._left_behind(error) from error
+                why = "interrupted" if isinstance(error, Interrupted) else str(error)
+                raise CanaryFailed(
+                    f"{why}; and the session {self._token.session} could not be ended: it ends by itself within {LIFETIME} s",
+                    "look for it with 'tmux list-sessions', and kill it if it stays",
+                ) from error
             raise
         finally:
             self._end_process()
-        return steps_in_words(self._seconds, perf_counter() - started)
+        return steps_text(self._seconds, perf_counter() - started)
 
-    def _left_behind(self, error: Exception) -> Failed:
-        why = "interrupted" if isinstance(error, Interrupted) else str(error)
-        return Failed(
-            f"{why}; and the session {self._token.session} could not be ended: it ends by itself within {LIFETIME} s",
-            "look at it with 'tmux list-sessions', and kill it if it stays",
-        )
-
-    def _walk(self) -> None:
-        registry = self._reaper.registry
-        ledger = open_ledger(self._place, registry_name=registry.name, location=registry.location)
+    def _send(self) -> None:
+        ledger = open_ledger(self._directory, registry_name=self._registry.name, location=self._registry.location)
         try:
-            ledger.record_named(self._token.workspace_id, self._parts.clock.now())
-            begun = perf_counter()
+            ledger.record_named(self._token.workspace_id, self._dependencies.clock.now())
+            started = perf_counter()
             with self._terminal.session(ledger.registry().owner_id) as failure:
                 if failure is not None:
-                    raise Failed(f"the session could not be made: {failure.reason}", "mend what it says")
+                    raise CanaryFailed(f"the session could not be created: {failure.reason}", "fix this, then try again")
                 self._check()
-                if self._look() is None:
-                    raise Failed("the session was gone as soon as it was made", "look at tmux's hooks: tmux show-hooks -g")
-                self._seconds["make"] = perf_counter() - begun
+                if self._find() is None:
+                    do = "look at tmux's hooks: tmux show-hooks -g"
+                    raise CanaryFailed("the session was gone right after it was created", do)
+                self._seconds["make"] = perf_counter() - started
                 self._check()
                 self._reap(ledger)
-                if self._look() is not None:
-                    raise Failed("it was reported as reaped, and tmux still lists it", "report this with 'tmux -V'")
+                if self._find() is not None:
+                    do = "report this with the output of 'tmux -V'"
+                    raise CanaryFailed("the session was reported as reaped, but tmux still lists it", do)
         finally:
             ledger.close()
 
     def _reap(self, ledger: Ledger) -> None:
-        begun, held = perf_counter(), ""
+        started, held_by = perf_counter(), ""
         for _ in range(SWEEPS):
             swept_at = perf_counter()
-            report = Sweep(self._parts, ledger, SweepRequest(stopping=self._stopping)).run()
+            request = SweepRequest(stopping=self._stopping)
+            report = Sweep(self._dependencies, self._settings, self._state, ledger, request).run()
             self._check()
             entry = next((entry for entry in report.sessions if entry.key == self._terminal.key), None)
             if entry is None or not is_waiting(entry):
-                self._seconds["confirm"] = swept_at - begun
+                self._seconds["confirm"] = swept_at - started
                 self._conclude(report, entry)
                 return
-            held = entry.protected_by or ""
-            self._wait_for_rest(entry)
-        raise Failed(f"it found no rest in {SWEEPS} sweeps: {held}", "look what goes on in new sessions")
+            held_by = entry.protected_by or ""
+            self._wait_until_idle(entry)
+        do = "find out what is active in new sessions"
+        raise CanaryFailed(f"the session was held by {held_by} in {SWEEPS} sweeps", do)
 
     def _conclude(self, report: SweepReport, entry: SessionReport | None) -> None:
         seconds = report.seconds
@@ -118,37 +129,37 @@ class CanaryProbe:
             raise failure
         own = self._processes.own
         if own is not None and self._processes.living([own]):
-            raise Failed(f"the session is gone, and its process {own.pid} outlived it", "see 'kill_grace' in the README")
+            raise CanaryFailed(f"the session is gone, but its process {own.pid} has survived it", "raise kill_grace")
 
-    def _wait_for_rest(self, entry: SessionReport) -> None:
-        """Until it was quiet for as long as the rules want."""
+    def _wait_until_idle(self, entry: SessionReport) -> None:
+        """Wait until the session has been idle for ``activity_grace``."""
         latest = entry.facts.session.last_activity if entry.facts else 0
-        left = latest + self._parts.rules.activity_grace - self._parts.clock.now()
-        until = time.monotonic() + min(max(0.0, left), REST) + GLANCE
+        left = latest + self._settings.thresholds.activity_grace - self._dependencies.clock.now()
+        until = time.monotonic() + min(max(0.0, left), LONGEST_WAIT) + POLL
         while time.monotonic() < until:
             self._check()
-            time.sleep(GLANCE)
+            time.sleep(POLL)
 
-    def _look(self) -> Session | None:
+    def _find(self) -> Session | None:
         found = self._terminal.find()
         if isinstance(found, Unknown):
-            raise Failed(f"whether the session is there can't be seen: {found.reason}", "mend what it says")
+            raise CanaryFailed(f"the sessions cannot be listed: {found.reason}", "fix this, then try again")
         return found
 
     def _identify(self, pid: int) -> None:
-        """Remember which process is its own, as long as that certainly has this pid."""
+        """Remember the identity of the canary's process while it certainly has this pid."""
         started = self._processes.start_time(pid)
         self._processes.own = None if started is None else ProcessKey(pid, started)
 
     def _end_process(self) -> None:
-        """It ignores the hangup: where no sweep has ended it, nobody else does."""
+        """End the process that no sweep has ended: it ignores the hangup."""
         own = self._processes.own
         if own is None or self._terminal.is_left:
             return
         until = time.monotonic() + LAST_WAIT
         while self._processes.living([own]) and time.monotonic() < until:
             self._processes.signal(own, signal.SIGKILL)
-            time.sleep(GLANCE)
+            time.sleep(POLL)
 
     def _check(self) -> None:
         if self._stopping():

@@ -1,0 +1,285 @@
+"""A reaper for one configuration: its sweeps, and the life cycle of its ledger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ulid import ULID
+
+from workspace_reaper.ledger import SqliteLedger, open_ledger
+from workspace_reaper.ledger.locks import FileSweepLock
+from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.ports import Plugins
+from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.operations.wiring import homes, sweep_settings
+from workspace_reaper.policy.breaker import inexcusable
+from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.policy.session_names import SessionMatcher
+from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.clock import SystemClock
+from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.settings import Settings
+from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.sweep.alarms import begins
+from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest
+from workspace_reaper.sweep.log import SweepLog, log_event
+from workspace_reaper.sweep.other_plugins import notify_alarms
+from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.sweep.sweep import Sweep
+from workspace_reaper.tmux import TmuxTerminal, require_tmux
+
+__all__ = ["Reaper"]
+
+
+class Reaper:
+    """A reaper for one configuration.
+
+    Building it opens no file and no connection. The first write opens the ledger, which stays open until ``close``. Raises
+    ``ConfigurationError``.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        self.settings = settings
+        self.schema = load_schema(settings.registry, settings.table)
+        self.registry = open_registry(self.schema, settings.database_url, environ)
+        self.snapshots = SnapshotStore(
+            settings.state_dir, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
+        )
+        patterns = homes(settings, self.schema, environ)
+        self.terminals: Sequence[TmuxTerminal] = [TmuxTerminal(path) for path in patterns]
+        self.dependencies = Dependencies(
+            terminals=self.terminals,
+            registry=self.registry,
+            processes=SystemProcesses(environ),
+            clock=SystemClock(),
+            matcher=SessionMatcher(patterns, self.registry.canonical),
+            snapshots=self.snapshots if settings.snapshots else None,
+        )
+        self.sweep_settings = sweep_settings(settings, self.schema)
+        self.state = ReaperState(SampleInterval(settings.tick))
+        self._log = SweepLog()
+        self._lock = FileSweepLock(settings.state_dir)
+        self._ledger_lock = threading.Lock()
+        self._ledger: SqliteLedger | None = None
+        self._writing = False
+        self._closed = False
+        self._has_tmux = False
+
+    def join(self, plugins: Plugins) -> None:
+        """Ask these plugins before a kill, and notify them afterwards. A running sweep keeps the plugins it began with."""
+        self.dependencies = replace(self.dependencies, plugins=plugins)
+
+    def go_on_from(self, before: Reaper) -> None:
+        """Take over the alarms of which the reaper before has notified the plugins: they are not notified again."""
+        self.state.unrecorded_alarms.go_on_from(before.state.unrecorded_alarms)
+
+    def asks_same_registry(self, other: Reaper) -> bool:
+        """Whether a hook's report about a workspace of one registry holds for the other."""
+        mine, theirs = self.registry, other.registry
+        return (mine.location, self.schema.identity) == (theirs.location, other.schema.identity)
+
+    def require_tmux(self) -> None:
+        """Raise ``UnsupportedTmux`` if the tmux on PATH is too old. A supported version is remembered."""
+        self._has_tmux = self._has_tmux or require_tmux()
+
+    # Sweeps
+
+    def sweep(self, request: SweepRequest) -> SweepReport:
+        """Run one sweep, with the state directory locked, and log it.
+
+        What could not be read is in the report. Raises ``UnsupportedTmux``.
+        """
+        if not self.settings.configured:
+            report = self._empty_report(request, "not configured")
+        elif not self.settings.enabled:
+            report = self._empty_report(request, "disabled")
+        else:
+            self.require_tmux()
+            report = self._sweep(request)
+            if request.counts:
+                self._watch_blindness(report)
+        self._log.write(report)
+        return report
+
+    def _sweep(self, request: SweepRequest) -> SweepReport:
+        try:
+            with self.reading() if request.dry_run else self.writing() as ledger:
+                return self.run(request, ledger)
+        except (LedgerError, SweepLocked) as error:
+            report = self._empty_report(request, None)
+            report.unknown.append(Unknown(Source.LEDGER, str(error)))
+            return report
+
+    def run(self, request: SweepRequest, ledger: SqliteLedger) -> SweepReport:
+        """Run one sweep with this ledger, even if the reaper is switched off."""
+        return Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
+
+    def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:
+        now = self.dependencies.clock.now()
+        return SweepReport(str(ULID()), now, dry_run=request.dry_run, full=request.full, abstained=abstained)
+
+    def _watch_blindness(self, report: SweepReport) -> None:
+        """Raise the alarm "no complete sweep" also while the ledger cannot be written."""
+        alarms, now = self.state.unrecorded_alarms, self.dependencies.clock.now()
+        if report.complete:
+            alarms.completed(report.started_at)
+            return
+        error = next((one.reason for one in report.unknown if one.source is Source.LEDGER), None)
+        if error is None:
+            return
+        alarm = alarms.blind(self._readable_state(), error, self.settings.tick, now)
+        if alarm is not None:
+            report.events.append(begins(alarm, now))
+            notify_alarms(self.dependencies.plugins, [alarm], (), now)
+
+    def _readable_state(self) -> LedgerState | None:
+        try:
+            with self.reading() as ledger:
+                return ledger.load_state((), self.dependencies.clock.now())
+        except LedgerError:
+            return None
+
+    # What hooks report
+
+    def look_at(
+        self,
+        suspects: Mapping[str, WorkspaceEvent],
+        final: Collection[str],
+        *,
+        stopping: Callable[[], bool],
+        replaced: Callable[[], bool],
+    ) -> Collection[str]:
+        """Record what hooks reported, and sweep these workspaces.
+
+        Args:
+            suspects: What hooks reported, by the workspace id as the hook wrote it.
+            final: The suspects that are not looked at again.
+            stopping: Whether the sweep must start no more kills.
+            replaced: Whether another reaper has taken over: then all suspects stay unsettled.
+
+        Returns:
+            The suspects whose rows do not agree yet with what the hook reported.
+        """
+        ids = {text: self.registry.canonical(text) for text in suspects}
+        events: dict[str, WorkspaceEvent] = {}
+        for text, workspace_id in ids.items():
+            if workspace_id is None:
+                message = f"a hook named {text!r}, which is not a workspace id of the registry {self.registry.name}"
+                log_event(logging.WARNING, message, workspace=text)
+            # One id may be written in two ways: a deletion outweighs other events.
+            elif events.get(workspace_id) is not WorkspaceEvent.DELETED:
+                events[workspace_id] = suspects[text]
+        if not events:
+            return ()
+        self._write_or_log(lambda: self.record_events(events))
+        report = self.sweep(SweepRequest(suspects=events, stopping=stopping))
+        is_replaced = replaced()
+        if report.abstained is not None and not is_replaced:
+            return ()
+        unsettled = report.contradicted if report.complete and not is_replaced else frozenset(events)
+        given_up = frozenset(one for text, one in ids.items() if text in final and one in report.contradicted)
+        for workspace_id in sorted(given_up):
+            event = events[workspace_id].value
+            message = f"a hook reported {workspace_id} as {event}, but its row is not {event}: left to the next tick"
+            log_event(logging.WARNING, message, workspace=workspace_id)
+        self._write_or_log(lambda: self._settle(given_up))
+        return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
+
+    def _write_or_log(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (LedgerError, SweepLocked) as error:
+            log_event(logging.WARNING, str(error))
+
+    def record_events(self, events: Mapping[str, WorkspaceEvent]) -> None:
+        """Record what hooks reported, before a sweep begins: a crash must not lose it. Raises ``LedgerError`` and
+        ``SweepLocked``."""
+        if self.settings.enabled:
+            now = self.dependencies.clock.now()
+            with self.writing() as ledger:
+                for workspace_id, event in events.items():
+                    if event is WorkspaceEvent.DELETED:
+                        ledger.record_deletion(workspace_id, now)
+                    else:
+                        ledger.record_named(workspace_id, now)
+
+    def _settle(self, workspace_ids: frozenset[str]) -> None:
+        """Forget what hooks reported about workspaces whose rows contradict it."""
+        if workspace_ids:
+            with self.writing() as ledger:
+                ledger.save(StateChanges(settled=workspace_ids))
+
+    def doubt(self, why: str) -> None:
+        """Start a new generation of the registry, because its content was replaced as a whole in the same location.
+
+        What was known before proves nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``
+        and ``SweepLocked``.
+        """
+        with self.writing() as ledger:
+            now = self.dependencies.clock.now()
+            before = ledger.load_state((), now)
+            if before.registry.generation:
+                ledger.save(
+                    StateChanges(
+                        registry=replace(before.registry, generation=before.registry.generation + 1),
+                        forgotten=frozenset(one for one in before.sightings if one[1] is Finding.ORPHAN),
+                        breaker=inexcusable(before.breaker) if before.breaker.excused else None,
+                        events=(Event(now, "registry changed", why),),
+                    )
+                )
+
+    # The ledger
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteLedger]:
+        """Open the ledger read-only. A ledger that does not exist is not created."""
+        ledger = self._open(read_only=True)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[SqliteLedger]:
+        """Hold the sweep lock of the state directory, and use the ledger for writing."""
+        with self._lock.held():
+            with self._ledger_lock:
+                if self._ledger is None:
+                    self._ledger = self._open(read_only=False)
+                self._writing = True
+                ledger = self._ledger
+            try:
+                yield ledger
+            finally:
+                with self._ledger_lock:
+                    self._writing = False
+                    if self._closed:
+                        self._close_ledger()
+
+    def _open(self, *, read_only: bool) -> SqliteLedger:
+        return open_ledger(
+            self.settings.state_dir,
+            registry_name=self.registry.name,
+            location=self.registry.location,
+            read_only=read_only,
+        )
+
+    def close(self) -> None:
+        """Close the ledger: now, or as soon as the running write is done. A later write opens it for that time only."""
+        with self._ledger_lock:
+            self._closed = True
+            if not self._writing:
+                self._close_ledger()
+
+    def _close_ledger(self) -> None:
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()

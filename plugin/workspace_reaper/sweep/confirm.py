@@ -1,0 +1,94 @@
+"""Step 4, confirm: count absences over several sweeps, check that the registry is the right one, and step the breaker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import Finding, LedgerState
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy import breaker
+from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.registry_identity import change_of_identity
+from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.observe import Observation
+
+__all__ = ["approved_sessions", "confirm"]
+
+
+def confirm(
+    builder: FactsBuilder, observation: Observation, rows: LookupResult, thresholds: Thresholds, now: float
+) -> FactsBuilder:
+    """Return the builder with the findings of this full sweep and the next state of the breaker. Pure.
+
+    An absence counts only if every socket answered.
+    """
+    sightings = builder.sightings
+    if change_of_identity(builder.memory.registry, rows):
+        sightings.forget_all(Finding.ORPHAN)
+        builder = replace(builder, breaker=breaker.inexcusable(builder.breaker))
+    orphans: set[SessionKey] = set()
+    for session, workspace_id in observation.sessions:
+        key, row = session.key, rows.found.get(workspace_id)
+        is_alive = row is not None and not row.deleted and not row.archived
+        if is_alive and sightings.is_unremarkable(session, builder.memory.last_complete):
+            continue
+        sightings.note_clients(session, builder.memory.last_complete)
+        sightings.set(key, Finding.DEAD, holds=session.all_panes_dead)
+        sightings.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
+        if row is not None and not row.deleted:
+            sightings.set(key, Finding.ORPHAN, holds=False)
+            continue
+        if observation.everything:
+            gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
+            sightings.confirm(key, Finding.ORPHAN, gap=gap, enough=max(2, thresholds.orphan_confirmations))
+        if builder.said(session, workspace_id) is not WorkspaceEvent.DELETED:
+            orphans.add(key)
+    for socket, alive in observation.clear.items():
+        sightings.forget_gone(socket, alive)
+    if not observation.everything:
+        return _revoke_approvals(builder, observation, rows)
+    loss = breaker.rows_lost(builder.memory.registry, rows)
+    after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now)
+    is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
+    if builder.breaker.latched and observation.unknown and is_freer:
+        # A session that cannot be read may be one of those that tripped the breaker: such a sweep releases nothing.
+        return builder
+    return replace(builder, breaker=after)
+
+
+def _skipped_seconds(builder: FactsBuilder, key: SessionKey) -> float:
+    """Return the seconds since the last confirmation that do not count, because the machine slept."""
+    last = builder.sightings.of(key).get(Finding.ORPHAN)
+    return builder.times.moved(last.last_at) - last.last_at if last else 0.0
+
+
+def _revoke_approvals(builder: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:
+    """Revoke the approval of each session whose workspace is there again: it was given for another absence."""
+    known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
+    return replace(builder, breaker=breaker.inexcusable(builder.breaker, known))
+
+
+def approved_sessions(
+    context: SweepContext, observation: Observation, ledger_state: LedgerState, rows: LookupResult
+) -> frozenset[SessionKey]:
+    """Return the sessions that may pass the breaker. Empty if the registry is not the one that the operator was shown."""
+    request, report = context.request, context.report
+    if not request.full or not request.approve:
+        return frozenset()
+    is_shown = request.shown is None or all(
+        request.shown.get(part) == report.registry[part] for part in ("identity", "generation")
+    )
+    if is_shown and change_of_identity(ledger_state.registry, rows) is None:
+        # A workspace that the registry has again gets no approval: its session would pass when it vanishes the next time.
+        absent = {session.key for session, workspace_id in observation.sessions if not _is_there(rows, workspace_id)}
+        return request.approve & absent
+    report.refused = "no session was approved: the registry has changed since the sessions were shown"
+    return frozenset()
+
+
+def _is_there(rows: LookupResult, workspace_id: str) -> bool:
+    row = rows.found.get(workspace_id)
+    return row is not None and not row.deleted
