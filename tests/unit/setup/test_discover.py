@@ -329,9 +329,9 @@ def test_a_file_that_would_not_load_is_never_left_behind(tmp_path: Path) -> None
 @pytest.mark.parametrize("force", [False, True])
 def test_what_can_not_be_written_is_said(tmp_path: Path, force: bool) -> None:
     (tmp_path / "plain").write_text("")
-    with pytest.raises(ReaperError, match="can't be written"):
+    with pytest.raises(ReaperError, match="cannot be written"):
         save(TEXT, tmp_path / "plain" / "c.toml", force=force)
     if force:
-        with pytest.raises(ReaperError, match="can't be written"):
+        with pytest.raises(ReaperError, match="cannot be written"):
             save(TEXT, tmp_path, force=True)
     assert names_in(tmp_path) == ["plain"]
