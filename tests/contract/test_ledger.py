@@ -110,7 +110,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     with closing(opened(state_dir, location="/other")) as other:
         assert other.load_state(["a"], NOW) == LedgerState(other.registry())
         assert (other.history(9), other.find("R1"), other.events(9), other.last_report()) == ([], None, [], None)
-        with pytest.raises(LedgerError, match="no such intent"):
+        with pytest.raises(LedgerError, match="no intent has this id"):
             other.record_results([ReapResult("R2", NOW, "reaped")])
         other.save(
             StateChanges(forgotten=frozenset({(key(1), Finding.ORPHAN)}), servers={"/s": None}, settled=frozenset({"a"}))

@@ -61,6 +61,13 @@ def stamped_by_another_program(path: Path) -> None:
         raw.execute("PRAGMA application_id = 7")
 
 
+def of_an_unreleased_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("CREATE TABLE reap (id INTEGER PRIMARY KEY)")
+        raw.execute(f"PRAGMA application_id = {0x57526561}")
+        raw.execute("PRAGMA user_version = 5")
+
+
 def of_a_newer_version(path: Path) -> None:
     opened(path.parent).close()
     with closing(sqlite3.connect(path)) as raw, raw:
@@ -71,11 +78,12 @@ def of_a_newer_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        pytest.param(not_a_database, "no SQLite database: move it away", id="not-a-database"),
+        pytest.param(of_an_unreleased_version, "unreleased version .*: move it away", id="unreleased"),
+        pytest.param(not_a_database, "not an SQLite database: move it away", id="not-a-database"),
         pytest.param(damaged, "damaged: move it away", id="damaged"),
-        pytest.param(of_another_program, "another program's database: move it away", id="tables-of-another-program"),
-        pytest.param(stamped_by_another_program, "another program's database: move it away", id="stamp-of-another-program"),
-        pytest.param(of_a_newer_version, r"newer version .*schema 999.*: update workspace-reaper", id="newer"),
+        pytest.param(of_another_program, "database of another program: move it away", id="tables-of-another-program"),
+        pytest.param(stamped_by_another_program, "database of another program: move it away", id="stamp-of-another-program"),
+        pytest.param(of_a_newer_version, r"newer version .*schema is 999.*: upgrade workspace-reaper", id="newer"),
     ],
 )
 def test_a_file_that_is_no_ledger_of_ours_is_refused_and_left_as_it_is(
@@ -94,7 +102,7 @@ def test_a_file_that_is_no_ledger_of_ours_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize("read_only", [False, True], ids=["write", "read"])
 def test_a_state_dir_that_is_a_file_is_refused(tmp_path: Path, read_only: bool) -> None:
     (tmp_path / "state").write_text("mine")
-    with pytest.raises(LedgerError, match="state_dir is not a directory: choose another one"):
+    with pytest.raises(LedgerError, match="move away the file that is in the place of a directory, or set another state_dir"):
         open_ledger(tmp_path / "state", registry_name="standard", location="/db", read_only=read_only)
     assert contents(tmp_path) == {"state": b"mine"}
 
@@ -102,7 +110,7 @@ def test_a_state_dir_that_is_a_file_is_refused(tmp_path: Path, read_only: bool) 
 @pytest.mark.parametrize("read_only", [False, True], ids=["write", "read"])
 def test_a_directory_in_the_place_of_the_file_is_refused(tmp_path: Path, read_only: bool) -> None:
     (tmp_path / "ledger.sqlite").mkdir()
-    with pytest.raises(LedgerError, match="a directory is in its place: move it away"):
+    with pytest.raises(LedgerError, match="move away the directory that is in its place"):
         opened(tmp_path, read_only=read_only)
 
 
@@ -124,7 +132,7 @@ def test_a_lock_held_too_long_is_told_and_reads_go_on(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger, closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
         ledger.record_intents([intent("R1")])
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match=r"ledger\.sqlite can't be used \(database is locked\): another program holds it"):
+        with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used \(database is locked\): another program holds"):
             ledger.record_results([ReapResult("R1", NOW, "reaped")])
         assert [reap.outcome for reap in ledger.history(9)] == ["open"]
         ledger.save(StateChanges())
@@ -139,7 +147,7 @@ def test_a_lock_held_while_it_is_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").touch()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another program holds it"):
+        with pytest.raises(LedgerError, match="another program holds its lock"):
             opened(tmp_path)
         other.execute("COMMIT")
     opened(tmp_path).close()
@@ -148,7 +156,7 @@ def test_a_lock_held_while_it_is_made_is_told(tmp_path: Path) -> None:
 def test_a_lock_held_while_a_registry_is_enrolled_is_told(tmp_path: Path) -> None:
     with closing(opened(tmp_path)), closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another program holds it"):
+        with pytest.raises(LedgerError, match="another program holds its lock"):
             SqliteLedger(tmp_path / "ledger.sqlite", registry_name="cao", location="/db", read_only=False, busy_seconds=0.1)
 
 
@@ -173,8 +181,8 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param("UPDATE sighting SET sight = 'levitating'", id="sight-of-a-later-version"),
-        pytest.param("UPDATE registry SET oldest = 'no JSON'", id="no-json"),
+        pytest.param("UPDATE finding SET finding = 'levitating'", id="sight-of-a-later-version"),
+        pytest.param("UPDATE registry SET sentinels = 'no JSON'", id="no-json"),
         pytest.param("UPDATE breaker SET tripped = '[[1]]'", id="no-session-key"),
         pytest.param("UPDATE cpu SET samples = '{}'", id="samples-are-no-list"),
         pytest.param("""UPDATE cpu SET samples = '[["/s", 1, 2, "$3", 4, 5.5]]'""", id="no-sample"),
@@ -186,7 +194,7 @@ def test_a_row_that_can_not_be_understood_is_an_error_and_never_left_out(tmp_pat
         ledger.save(StateChanges(sightings=seen, breaker=BreakerState(latched=True), cpu=CpuState()))
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
             raw.execute(statement)
-        with pytest.raises(LedgerError, match="can't be understood"):
+        with pytest.raises(LedgerError, match="contains invalid data"):
             ledger.load_state([], NOW)
 
 
@@ -202,7 +210,7 @@ def test_processes_that_can_not_be_understood_are_an_error_and_never_none(tmp_pa
         if column == "processes":
             readings.append(lambda: ledger.load_state([], NOW))
         for read in readings:
-            with pytest.raises(LedgerError, match="can't be understood"):
+            with pytest.raises(LedgerError, match="contains invalid data"):
                 read()
 
 
@@ -272,7 +280,7 @@ result["whole"] = sqlite3.connect(state_dir / "ledger.sqlite").execute("PRAGMA i
         tmp_path / "disk",
     )
     for write in ("intend", "report"):
-        assert "state/ledger.sqlite can't be used" in result[write]
+        assert "state/ledger.sqlite cannot be used" in result[write]
         assert "free" in result[write]
     assert result["while full"] == ["R1"]
     assert result["after"] == [["R2", "open"], ["R1", "reaped"]]
@@ -298,19 +306,15 @@ opened().close()
 def test_a_disk_too_full_to_migrate_is_told_and_the_older_ledger_stays_whole(tmp_path: Path) -> None:
     result = in_namespace(
         """
-from workspace_reaper.ledger.migrations import MIGRATIONS, migrate
+from workspace_reaper.ledger import migrations
+from tests.tools.migrations import REBUILD_REAPS
 mount("-t", "tmpfs", "-o", "size=4m", "none")
-state_dir.mkdir()
+ledger = opened()
+ledger.record_intents([intent(f"R{n}") for n in range(200)])
+ledger.close()
+migrations.MIGRATIONS += (REBUILD_REAPS,)
 older = sqlite3.connect(state_dir / "ledger.sqlite", isolation_level=None)
-migrate(older, "here", MIGRATIONS[:1])
-row = (1, "01S", 1.5, "/s", 1, 2, "$3", 4, "bc_x", "x", "idle", json.dumps({"padding": "x" * 3000}), "open", "[]", False)
-columns = ("registry_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session, workspace_id, reason,"
-    " evidence, outcome, survivors, restorable")
-insert = f"INSERT INTO reap (reap_id, {columns}) VALUES ({', '.join('?' * 16)})"
-older.execute("BEGIN")
-older.executemany(insert, ((f"R{n}", *row) for n in range(200)))
-older.execute("INSERT INTO registry VALUES (1, 'standard', '/db', '0123456789abcdef', 1, '', '', '[]', 0, 0)")
-older.execute("COMMIT")
+older.execute("PRAGMA journal_mode = DELETE")
 fill()
 result["open"] = error_of(opened)
 result["version"] = older.execute("PRAGMA user_version").fetchone()
@@ -356,9 +360,9 @@ again.close()
 """,
         tmp_path / "disk",
     )
-    assert "mounted read-only: mount it writable" in result["missing"]
+    assert "make that file system writable" in result["missing"]
     assert result["missing, read"] is None
-    assert "run as the user who owns it, on a file system that is mounted writable" in result["write"]
+    assert "run as its owner, on a file system that is mounted writable" in result["write"]
     assert result["read"] is None
     assert result["same"] is True
     assert result["after"] == ["R1"]

@@ -189,8 +189,8 @@ def test_sqlite_itself_refuses_to_write_into_a_ledger_open_for_reading(state_dir
     if there:
         opened(state_dir).close()
     with closing(opened(state_dir, read_only=True)) as ledger:
-        with pytest.raises(LedgerError, match="readonly"), ledger._store.reading() as connection:
-            connection.exec_driver_sql("INSERT INTO testimony VALUES (1, 'a', 1.5)")
+        with pytest.raises(LedgerError, match="readonly"), ledger._file.reading() as connection:
+            connection.execute("INSERT INTO deletion VALUES (1, 'a', 1.5)")
         assert ledger.load_state([], NOW).testimony.keys() == set()
 
 
@@ -216,7 +216,7 @@ def test_a_registry_never_enrolled_reads_as_empty(state_dir: Path) -> None:
     with closing(opened(state_dir, registry="cao", read_only=True)) as ledger:
         assert ledger.load_state(["a"], NOW) == LedgerState(ledger.registry())
     with closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw:
-        assert raw.execute("SELECT name FROM registry").fetchall() == [("standard",)]
+        assert raw.execute("SELECT configured_name FROM registry").fetchall() == [("standard",)]
 
 
 def test_a_reader_sees_what_the_writer_commits(state_dir: Path) -> None:

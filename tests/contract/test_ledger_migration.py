@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.tools.migrations import REBUILD_REAPS
 
-from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.ledger.migrations import MIGRATIONS, migrate, version_of
+from workspace_reaper.ledger import SqliteLedger, migrations, open_ledger
+from workspace_reaper.ledger.migrations import migrate, version_of
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import Intent, ProcessCleanup, Reap, ReapResult, RecordedProcess, SurvivingProcess
@@ -41,22 +42,33 @@ NOW = 1_763_800_000.5
 KEY = SessionKey("/s", 1, 2, "$3", 4)
 
 VERSION_1 = r"""
-INSERT INTO registry VALUES (1, 'standard', '/db', '5ca1ab1e', 2, 'dev:1 ino:2', 'standard/1', '["a", "b"]', 2, 0);
-INSERT INTO workspace VALUES (1, 'a', 2, NULL, NULL), (1, 'b', NULL, 1763800000.5, 1), (1, 'odd \\ \udcff', 1, 1.5, 1);
-INSERT INTO testimony VALUES (1, 'b', 1763800000.5);
-INSERT INTO sighting VALUES (1, '/s', 1, 2, '$3', 4, 'orphan', 1.5, 2.5, 2);
-INSERT INTO server VALUES (1, '/s', 1, 2, 3.5);
-INSERT INTO breaker VALUES (1, 1, 1.5, '3 of 3', '[["/s", 1, 2, "$3", 4]]', 1, '[]');
-INSERT INTO alarm VALUES (1, 'breaker', 1.5, 'detail', 'when');
-INSERT INTO event VALUES (1, 1, 1.5, 'tripped', '3 of 3');
+INSERT INTO registry
+    (id, configured_name, configured_location, owner_id, generation, location, schema, sentinels, total, capped)
+    VALUES (1, 'standard', '/db', '5ca1ab1e', 2, 'dev:1 ino:2', 'standard/1', '["a","b"]', 2, 0);
+INSERT INTO workspace (registry_id, workspace_id, generation, named_at, named_generation)
+    VALUES (1, 'a', 2, NULL, NULL), (1, 'b', NULL, 1763800000.5, 1), (1, 'odd \\ \udcff', 1, 1.5, 1);
+INSERT INTO deletion (registry_id, workspace_id, at) VALUES (1, 'b', 1763800000.5);
+INSERT INTO finding VALUES (1, '/s', 1, 2, '$3', 4, 'orphan', 1.5, 2.5, 2, NULL);
+INSERT INTO server (registry_id, socket, pid, start, process_start) VALUES (1, '/s', 1, 2, 3.5);
+INSERT INTO breaker (registry_id, latched, since, cause, tripped, clear_sweeps, excused)
+    VALUES (1, 1, 1.5, '3 of 3', '[["/s",1,2,"$3",4]]', 1, '[]');
+INSERT INTO alarm (registry_id, name, since, detail, clears_when) VALUES (1, 'breaker', 1.5, 'detail', 'when');
+INSERT INTO event (id, registry_id, at, kind, detail) VALUES (1, 1, 1.5, 'tripped', '3 of 3');
 INSERT INTO report VALUES (1, 2.5, 1.5, x'7b7d', '01S', x'5b5d');
-INSERT INTO reap VALUES
-    (1, 1, 'R1', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_1', 'a', 'idle', '{"n": null}', 'reaped', 1763800000.5, NULL, 9, '[]', 0),
-    (2, 1, 'R2', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_\udcff', 'b', 'orphan', '{}', 'open', NULL, NULL, NULL, '[]', 0),
-    (3, 1, 'R3', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_3', 'c', 'dead', '{"n": 3}', 'spared', 2.5, 'attached', NULL, '[]', 0),
-    (7, 2, 'R7', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_7', 'd', 'idle', '{}', 'failed', 2.5, 'no answer', NULL, '[]', 0);
+INSERT INTO reap (seq, registry_id, reap_id, sweep_id, at, socket, server_pid, server_start, session_id, created, session,
+    workspace_id, reason, evidence, boot, processes, outcome, concluded_at, why, ended, survivors, freed_bytes, freed_ports,
+    held_ports, snapshot)
+VALUES
+    (1, 1, 'R1', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_1', 'a', 'idle', '{"n":null}', '', '[]', 'reaped', 1763800000.5, NULL,
+        '[]', '[]', 9, '[]', '[]', 'not taken'),
+    (2, 1, 'R2', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_\udcff', 'b', 'orphan', '{}', '', '[]', 'open', NULL, NULL,
+        '[]', '[]', NULL, '[]', '[]', 'not taken'),
+    (3, 1, 'R3', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_3', 'c', 'dead', '{"n":3}', '', '[]', 'spared', 2.5, 'attached',
+        '[]', '[]', NULL, '[]', '[]', 'not taken'),
+    (7, 2, 'R7', '01S', 1.5, '/s', 1, 2, '$3', 4, 'bc_7', 'd', 'idle', '{}', '', '[]', 'failed', 2.5, 'no answer',
+        '[]', '[]', NULL, '[]', '[]', 'not taken');
 """
-"""Rows as the version that knew one migration wrote them."""
+"""Rows as the version that knows one migration writes them."""
 
 ODD = "odd \\ \udcff"
 OPEN = Intent("R2", "01S", 1.5, KEY, "bc_\udcff", "b", "orphan", {})
@@ -90,15 +102,16 @@ def version(path: Path) -> int:
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Path:
-    """The file of a ledger that only the first migration made."""
+def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a ledger that only the first migration made, for a version that knows a second one."""
     path = tmp_path / "state" / "ledger.sqlite"
     path.parent.mkdir(mode=0o700)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
-        migrate(raw, "here", MIGRATIONS[:1])
+        migrate(raw, "here")
         raw.executescript(VERSION_1)
-    assert version(path) == 1
+    assert version(path) == len(migrations.MIGRATIONS) == 1
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, REBUILD_REAPS))
     return path
 
 
@@ -117,7 +130,7 @@ def test_all_that_the_first_version_wrote_is_told_with_no_snapshot_taken(older: 
             assert {reap.snapshot for reap in ledger.history(9)} == {"not taken"}
     with closing(opened(older.parent, read_only=True)) as reader:
         assert_all_is_told(reader)
-    assert version(older) == len(MIGRATIONS)
+    assert version(older) == len(migrations.MIGRATIONS)
 
 
 def test_reaps_of_other_registries_come_along_in_their_order(older: Path) -> None:
@@ -221,8 +234,8 @@ def test_a_kill_at_any_statement_leaves_the_older_ledger_whole_or_the_newer_one(
             break
         assert os.WTERMSIG(status) == signal.SIGKILL
     killed = len(seen) - 1
-    assert seen == [1] * killed + [len(MIGRATIONS)]
-    assert killed > len(MIGRATIONS[1])
+    assert seen == [1] * killed + [len(migrations.MIGRATIONS)]
+    assert killed > len(REBUILD_REAPS)
 
 
 def test_processes_that_migrate_at_once_do_it_once(older: Path, tmp_path: Path) -> None:
@@ -245,11 +258,13 @@ def test_processes_that_migrate_at_once_do_it_once(older: Path, tmp_path: Path) 
             assert_all_is_told(ledger)
 
 
-def test_all_that_are_missing_are_done_or_none(tmp_path: Path) -> None:
+def test_all_that_are_missing_are_done_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader of a new ledger must never find one that looks as if an older version had made it."""
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as raw:
-        with pytest.raises(sqlite3.OperationalError):
-            migrate(raw, "here", (MIGRATIONS[0], ("no SQL",)))
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("no SQL",)))
+            with pytest.raises(sqlite3.OperationalError):
+                migrate(raw, "here")
         assert version_of(raw, "here") == 0
         migrate(raw, "here")
-        assert version_of(raw, "here") == len(MIGRATIONS)
+        assert version_of(raw, "here") == len(migrations.MIGRATIONS)

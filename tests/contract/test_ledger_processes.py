@@ -74,8 +74,8 @@ for number in range(1, 301):
         alarms={"x": Alarm("x", number, "", "")},
     ))
     if number == 1: say("begun")
-with ledger._store.writing() as connection:
-    connection.exec_driver_sql("UPDATE registry SET generation = 999")
+with ledger._file.writing() as connection:
+    connection.execute("UPDATE registry SET generation = 999")
     say("in the middle")
     sys.stdin.readline()
 """
@@ -190,13 +190,13 @@ def test_parent_and_child_go_on_after_a_fork(tmp_path: Path, fork: object) -> No
     assert callable(fork)
     with closing(opened(tmp_path)) as ledger:
         ledger.record_deletion("before", NOW)
-        with ledger._store.reading() as connection:
+        with ledger._file.reading() as connection:
             of_parent = connection
         pid = fork()
         if pid == 0:
             with child(pid):
                 ledger.record_deletion("child", NOW)
-                with ledger._store.reading() as connection:
+                with ledger._file.reading() as connection:
                     assert connection is not of_parent
         assert os.waitpid(pid, 0)[1] == 0
         ledger.record_deletion("parent", NOW)
@@ -232,8 +232,8 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> N
     with closing(opened(tmp_path)) as ledger:
 
         def transact() -> None:
-            with ledger._store.writing() as connection:
-                connection.exec_driver_sql("INSERT INTO testimony VALUES (1, 'thread', 1.5)")
+            with ledger._file.writing() as connection:
+                connection.execute("INSERT INTO deletion VALUES (1, 'thread', 1.5)")
                 begun.set()
                 may_end.wait(10)
 
@@ -254,8 +254,8 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> N
 def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = SqliteLedger(path, registry_name="standard", location="/db", read_only=False, busy_seconds=-0.9)
-    with closing(ledger), ledger._store.writing() as connection:
-        connection.exec_driver_sql("INSERT INTO testimony VALUES (1, 'mine', 1.5)")
+    with closing(ledger), ledger._file.writing() as connection:
+        connection.execute("INSERT INTO deletion VALUES (1, 'mine', 1.5)")
         pid = forked()
         if pid == 0:
             with child(pid):
@@ -267,14 +267,14 @@ def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) 
 
 def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger:
-        with ledger._store.reading() as connection:
+        with ledger._file.reading() as connection:
             inherited = connection
-        ledger._store.after_fork_in_child()
+        ledger._file.after_fork_in_child()
         assert ledger.load_state([], NOW).testimony.keys() == set()
-        with ledger._store.reading() as connection:
+        with ledger._file.reading() as connection:
             assert connection is not inherited
         with closing(inherited):
-            assert inherited.exec_driver_sql("SELECT count(*) FROM registry").scalar() == 1
+            assert inherited.execute("SELECT count(*) FROM registry").fetchone() == (1,)
 
 
 def test_history_is_the_same_from_the_first_line_on_after_many_openings(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def test_an_intent_is_open_until_its_outcome_is_written(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "message"),
     [
-        pytest.param(["R1", "R9"], "R9 can't be written: there is no such intent", id="unknown"),
-        pytest.param(["R1", "R2"], "R2 can't be written: it is already concluded as spared", id="already-concluded"),
-        pytest.param(["R1", "R1"], "two outcomes at once", id="twice-in-one-batch"),
+        pytest.param(["R1", "R9"], "R9 cannot be recorded: no intent has this id", id="unknown"),
+        pytest.param(["R1", "R2"], "R2 cannot be recorded: it is already spared", id="already-concluded"),
+        pytest.param(["R1", "R1"], "two outcomes of one reap", id="twice-in-one-batch"),
     ],
 )
 def test_an_outcome_is_written_once_and_a_batch_as_a_whole(ledger: Ledger, outcomes: list[str], message: str) -> None:

@@ -339,7 +339,7 @@ def test_what_was_seen_can_not_be_written_before_the_kills(world: World, condemn
     world.sweep(dry_run=True)
     world.plugin.reaper().record_events({})  # makes the ledger
     with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
-        ledger.execute("CREATE TRIGGER full BEFORE INSERT ON sighting BEGIN SELECT RAISE(ABORT, 'no space'); END")
+        ledger.execute("CREATE TRIGGER full BEFORE INSERT ON finding BEGIN SELECT RAISE(ABORT, 'no space'); END")
         ledger.commit()
 
     report = world.sweep()

@@ -374,7 +374,7 @@ def test_a_second_one_is_told_who_runs(world: World, monkeypatch: pytest.MonkeyP
     with InstanceLock(world.state_dir).held(Holder.this_process("the first")):
         ended = run("--config", str(world.write_config()), patch=monkeypatch)
     assert ended.code == 1
-    assert re.search(rf"runs already \(pid {os.getpid()}, since \S+Z, command: the first\)", ended.err)
+    assert re.search(rf"is running already \(pid {os.getpid()}, since \S+Z, command: the first\)", ended.err)
 
 
 def test_a_table_that_is_not_as_described_is_a_mistake(world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_a_ledger_that_fails_while_tmux_lists_is_told(world: World) -> None:
     world.sweep()
     world.host.archive(archived)
     with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
-        ledger.execute("DROP TABLE sighting")
+        ledger.execute("DROP TABLE finding")
 
     report = world.sweep()
 

@@ -29,7 +29,8 @@ from workspace_reaper.settings import load_settings
 from workspace_reaper.snapshots.files import make_root
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.responses import not_ours
-from workspace_reaper.util.permissions import UnsafePermissions, check_permissions, distrust_of_way, make_private
+from workspace_reaper.util.files import make_private
+from workspace_reaper.util.permissions import UnsafePermissions, check_path_to, check_permissions
 
 NOBODY = 65534
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -451,5 +452,5 @@ def test_another_user_s_link_to_a_socket_of_ours(short_tmp: Path) -> None:
 def test_the_permissions_of_a_socket_itself_are_tmux_s_own(short_tmp: Path) -> None:
     (short_tmp / "s").touch()
     (short_tmp / "s").chmod(0o777)
-    assert distrust_of_way(short_tmp / "s") is None
+    assert check_path_to(short_tmp / "s") is None
     assert check_permissions(short_tmp / "s") is not None

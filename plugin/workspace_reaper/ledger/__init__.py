@@ -1,6 +1,6 @@
-"""Our own database: what the reaper remembers between sweeps, and the history of every kill.
+"""The reaper's own database, ``state_dir/ledger.sqlite``: its state between sweeps, and the history of every kill.
 
-SQLite through SQLModel in ``state_dir/ledger.sqlite``. Importing this package loads SQLModel: do it late.
+The locks on ``state_dir`` belong here too. No rule, and no library but sqlite3 and filelock, enters this package.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ __all__ = ["SqliteLedger", "open_ledger"]
 
 
 def open_ledger(state_dir: Path, *, registry_name: str, location: str, read_only: bool = False) -> SqliteLedger:
-    """Open the ledger in ``state_dir`` for one configured registry, and make both if they are missing.
+    """Open the ledger of one configured registry. The directory and the file are created if they are missing.
 
-    With ``read_only`` nothing is made and nothing written: a missing ledger reads as an empty one, and each method that
-    writes raises. Raises ``LedgerError`` where the file can't be used: it can't be read or made, is locked for longer than
-    5 s, is damaged, belongs to another program, or was written by a newer version of this package; and where another user
-    can write it, or put another one in its place. A damaged file is never overwritten.
+    Args:
+        state_dir: The directory of the ledger.
+        registry_name: The name of the registry's schema.
+        location: Where the registry is.
+        read_only: Create and write nothing. A missing ledger is then an empty one, and each method that writes raises.
+
+    Raises:
+        LedgerError: The file cannot be read or created, is locked for longer than 5 s, is damaged, belongs to another program
+            or to a newer version of this one, or another user can write or replace it. A damaged file is never overwritten.
     """
     return SqliteLedger(
         Path(state_dir).absolute() / "ledger.sqlite",

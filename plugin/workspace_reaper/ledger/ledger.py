@@ -1,48 +1,84 @@
-"""The ledger: ``ports.Ledger`` over one SQLite file."""
+"""The ledger: the port ``Ledger`` over one SQLite file."""
 
 from __future__ import annotations
 
+import re
 import secrets
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.engine import Connection
-
-from workspace_reaper.ledger import reap_codec
-from workspace_reaper.ledger import rows as codec
-from workspace_reaper.ledger import statements as sql
+from workspace_reaper.ledger import tables
 from workspace_reaper.ledger.connection import LedgerConnection
 from workspace_reaper.ledger.errors import shown
-from workspace_reaper.ledger.samples import SamplesText
-from workspace_reaper.ledger.validation import sound, sound_memory
+from workspace_reaper.ledger.rows import columns_of, escape, escaped, from_rows, json_ids, to_row
+from workspace_reaper.ledger.tables import (
+    REGISTRY_COLUMNS,
+    DeletionRow,
+    FindingRow,
+    ServerRow,
+    Table,
+    WorkspaceRow,
+    assignments,
+)
 from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
-from workspace_reaper.model.state import Alarm, CpuState, Event, LedgerState, RegistryState, ServerState, StateChanges
+from workspace_reaper.model.state import BreakerState, ClockState, CpuState, Event, LedgerState, RegistryState, StateChanges
 
-__all__ = ["SqliteLedger", "write_changes"]
+__all__ = ["SqliteLedger"]
 
 _HOUR = 3600.0
-
 _DAY = 24 * _HOUR
-
 _NO_ROW = 0
 
 T = TypeVar("T")
 
+_RESULT = tuple(column for column in columns_of(ReapResult) if column not in ("reap_id", "at"))
+_OWNER_ID = re.compile("[0-9a-f]+")
 
-class SqliteLedger:
-    """Our memory of one configured registry. Made by ``open_ledger``.
+_FIND_REGISTRY = " ".join(
+    ("SELECT id,", ", ".join(REGISTRY_COLUMNS), "FROM registry WHERE configured_name = ? AND configured_location = ?")
+)
+_ADD_REGISTRY = " ".join(
+    (
+        f"INSERT INTO registry (configured_name, configured_location, {', '.join(REGISTRY_COLUMNS)})",
+        f"VALUES ({', '.join('?' * (len(REGISTRY_COLUMNS) + 2))}) ON CONFLICT DO NOTHING",
+    )
+)
+_UPDATE_REGISTRY = " ".join(("UPDATE registry SET", assignments(REGISTRY_COLUMNS[1:]), "WHERE id = ?"))
+_SEE = tables.WORKSPACE.upsert_of("generation")
+_NAME = tables.WORKSPACE.upsert_of("named_at", "named_generation")
+_SET_WORKTREE = tables.WORKSPACE.upsert_of("worktree")
+_OF_IDS = "AND workspace_id IN (SELECT value FROM json_each(?))"
+_REAPED_SINCE = f"AND outcome = 'reaped' AND concluded_at > ? {_OF_IDS} ORDER BY concluded_at"
+_ORPHANS_SINCE = """
+    SELECT count(*) FROM reap WHERE registry_id = ? AND outcome = 'reaped' AND reason = 'orphan' AND concluded_at > ?"""
+_CONCLUDE = " ".join(
+    ("UPDATE reap SET concluded_at = ?,", assignments(_RESULT), "WHERE registry_id = ? AND reap_id = ? AND outcome = 'open'")
+)
+_SAVE_REPORT = """
+    INSERT INTO report (registry_id, at, complete_at, head, sessions_of, sessions) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (registry_id) DO UPDATE SET at = excluded.at, complete_at = coalesce(excluded.complete_at, complete_at),
+        head = excluded.head, sessions_of = excluded.sessions_of, sessions = excluded.sessions"""
+_TOUCH_REPORT = """
+    UPDATE report SET at = ?, complete_at = coalesce(?, complete_at), head = ? WHERE registry_id = ? AND sessions_of = ?"""
+# Of a number, bytes() would make as many bytes.
+_LAST_REPORT = "SELECT CAST(head AS BLOB), CAST(sessions AS BLOB) FROM report WHERE registry_id = ?"
 
-    Any thread may call it; calls follow one another. After a fork both processes may go on. Every method raises
-    ``LedgerError`` if it can't do its work, and the next call tries afresh. ``close`` it in the end.
+
+class SqliteLedger(Ledger):
+    """The state of one configured registry. ``open_ledger`` creates it.
+
+    Any thread may call it; calls run one after another. After a fork both processes may use it. After an error the next call
+    opens the file again.
     """
 
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
-        self._who = {"name": registry_name, "location": location}
-        self._fresh_owner_id = secrets.token_hex(8)
-        self._samples = SamplesText()
-        self._store = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
+        self._configured = escape(registry_name), escape(location)
+        self._new_owner_id = secrets.token_hex(8)
+        self._file = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._add_registry)
         try:
             self.registry()
         except BaseException:
@@ -51,210 +87,177 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Close the file for good; every later call raises ``LedgerError``."""
-        self._store.close()
+        self._file.close()
 
     def registry(self) -> RegistryState:
-        """What is remembered of the registry. Where nothing may be written and nothing was, its owner id is a new one that is
-        not kept."""
+        # In a read-only ledger without this registry, the owner id is a new one that is not stored.
         return self._read(lambda connection: self._registry(connection)[1])
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
-        """All that a sweep over these workspaces needs, as it was at one moment. ``now`` in Unix seconds: the last hour and
-        the last day end with it, and a reap counts from the time of its outcome."""
-        return self._read(lambda connection: sound_memory(self._memory(connection, ids, now)))
+        return self._read(lambda connection: _state(connection, *self._registry(connection), ids, now))
 
     def save(self, changes: StateChanges) -> None:
-        """Write the changes in one transaction; where there are none the file is not touched."""
-        self._store.check_writable()
+        self._file.check_writable()
         if changes:
-            with self._store.writing() as connection:
-                write_changes(connection, self._registry(connection)[0], changes, self._samples)
+            with self._file.writing() as connection:
+                _write_changes(connection, self._registry(connection)[0], changes)
 
     def record_deletion(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace as deleted: kept, with the last time, until ``StateChanges.settled`` names it. It
-        counts as ``named`` too."""
-        with self._store.writing() as connection:
-            registry_id = self._name(connection, workspace_id, now)
-            connection.execute(sql.TESTIFY, {"registry_id": registry_id, "workspace_id": workspace_id, "at": now})
+        with self._file.writing() as connection:
+            registry_id = self._record_named(connection, workspace_id, now)
+            _write(connection, registry_id, tables.DELETION.upsert, [DeletionRow(workspace_id, now)])
 
     def record_named(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace: kept, with the registry's generation. The last time counts."""
-        with self._store.writing() as connection:
-            self._name(connection, workspace_id, now)
+        with self._file.writing() as connection:
+            self._record_named(connection, workspace_id, now)
 
     def record_intents(self, intents: Sequence[Intent]) -> None:
-        """Commit the intents, all or none; only then may the kills be tried. A ``reap_id`` can't be used twice."""
-        self._store.check_writable()
+        self._file.check_writable()
         if intents:
-            with self._store.writing() as connection:
-                registry_id = self._registry(connection)[0]
-                connection.execute(sql.INTEND, [{"registry_id": registry_id, **reap_codec.intent_row(one)} for one in intents])
+            with self._file.writing() as connection:
+                reaps = (Reap(intent, Outcome.OPEN) for intent in intents)
+                _write(connection, self._registry(connection)[0], tables.REAP.insert, reaps)
 
     def record_results(self, outcomes: Sequence[ReapResult]) -> None:
-        """Commit the outcomes, all or none. An outcome is written once: raises ``LedgerError`` where an intent is not there
-        or not open."""
-        self._store.check_writable()
+        self._file.check_writable()
         if outcomes:
-            with self._store.writing() as connection:
+            with self._file.writing() as connection:
                 registry_id = self._registry(connection)[0]
-                rows = [{"of_registry": registry_id, **reap_codec.outcome_row(outcome)} for outcome in outcomes]
-                if connection.execute(sql.CONCLUDE, rows).rowcount != len(rows):
+                rows = [(*row[1:], registry_id, row[0]) for row in map(to_row, outcomes)]
+                if connection.executemany(_CONCLUDE, rows).rowcount != len(rows):
                     connection.rollback()
-                    raise LedgerError(self._why_not(connection, registry_id, outcomes))
+                    raise LedgerError(_why_not_recorded(connection, registry_id, outcomes))
 
     def save_report(self, head: str, sessions: str, *, sweep: str, at: float, complete: bool) -> None:
-        """Keep both parts of a report (JSON) in place of the one before; ``at`` is when its ``sweep`` ended."""
-        with self._store.writing() as connection:
-            row = {
-                "registry_id": self._registry(connection)[0],
-                "at": at,
-                "complete_at": at if complete else None,
-                "head": head.encode(),
-                "sessions_of": sweep,
-                "sessions": sessions.encode(),
-            }
-            connection.execute(sql.SAVE_REPORT, row)
+        with self._file.writing() as connection:
+            registry_id = self._registry(connection)[0]
+            row = (registry_id, at, at if complete else None, head.encode(), sweep, sessions.encode())
+            connection.execute(_SAVE_REPORT, row)
 
     def touch_report(self, head: str, *, same: str, at: float, complete: bool) -> bool:
-        """Keep the head of a report whose sessions are still those of the sweep ``same``; False if others were saved since."""
-        with self._store.writing() as connection:
-            row = {
-                "of_registry": self._registry(connection)[0],
-                "same": same,
-                "now": at,
-                "complete_now": at if complete else None,
-                "new_head": head.encode(),
-            }
-            return bool(connection.execute(sql.TOUCH_REPORT, row).rowcount)
+        with self._file.writing() as connection:
+            row = (at, at if complete else None, head.encode(), self._registry(connection)[0], same)
+            return bool(connection.execute(_TOUCH_REPORT, row).rowcount)
 
     def last_report(self) -> tuple[str, str] | None:
-        """The last full report as it was saved: its head, and its sessions."""
+        def read(connection: sqlite3.Connection) -> tuple[str, str] | None:
+            row = connection.execute(_LAST_REPORT, (self._registry(connection)[0],)).fetchone()
+            return (row[0].decode(), row[1].decode()) if row else None
 
-        def decoded(connection: Connection) -> tuple[str, str] | None:
-            rows = self._rows(connection, sql.LAST_REPORT)
-            return (rows[0].head.decode(), rows[0].sessions.decode()) if rows else None
-
-        return self._read(decoded)
+        return self._read(read)
 
     def history(self, limit: int) -> list[Reap]:
-        """The latest reaps of this registry in the order of their intents, newest first."""
-        return self._reaps(sql.HISTORY, limit=limit)
+        return self._select(tables.REAP, "ORDER BY seq DESC LIMIT ?", limit)
 
     def find(self, reap_id: str) -> Reap | None:
-        """The reap of this registry with that id, in upper or lower case; None if there is none."""
-        return next(iter(self._reaps(sql.FIND, reap_id=reap_id.upper())), None)
+        return next(iter(self._select(tables.REAP, "AND reap_id = ?", escape(reap_id.upper()))), None)
 
     def events(self, limit: int) -> list[Event]:
-        """The latest events of this registry, newest first."""
-        return self._read(lambda connection: [sound(Event(*row)) for row in self._rows(connection, sql.EVENTS, limit=limit)])
+        return self._select(tables.EVENT, "ORDER BY id DESC LIMIT ?", limit)
 
-    def _enrol(self, connection: Connection) -> None:
-        """Give the registry its row, once."""
-        if self._store.read_only or self._registry(connection)[0] != _NO_ROW:
-            connection.rollback()
-            return
-        fresh = codec.registry_row(RegistryState(self._fresh_owner_id))
-        connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_owner_id, **fresh})
-        connection.commit()
+    def _select(self, table: Table[T], condition: str, parameter: object) -> list[T]:
+        return self._read(lambda connection: table.select(connection, self._registry(connection)[0], condition, parameter))
 
-    def _registry(self, connection: Connection) -> tuple[int, RegistryState]:
-        row = connection.execute(sql.FIND_REGISTRY, self._who).one_or_none()
-        if row is None:
-            return _NO_ROW, RegistryState(self._fresh_owner_id)
-        return row[0], sound(codec.registry(row[1:]))
+    def _add_registry(self, connection: sqlite3.Connection) -> None:
+        if not self._file.read_only and self._registry(connection)[0] == _NO_ROW:
+            connection.execute(_ADD_REGISTRY, [*self._configured, *to_row(RegistryState(self._new_owner_id))])
 
-    def _memory(self, connection: Connection, ids: Collection[str], now: float) -> LedgerState:
-        registry_id, registry = self._registry(connection)
+    def _registry(self, connection: sqlite3.Connection) -> tuple[int, RegistryState]:
+        rows = connection.execute(_FIND_REGISTRY, self._configured).fetchall()
+        if not rows:
+            return _NO_ROW, RegistryState(self._new_owner_id)
+        (state,) = from_rows(RegistryState, [rows[0][1:]])
+        if not _OWNER_ID.fullmatch(state.owner_id):
+            raise ValueError(f"{state.owner_id!r} is not an owner id")
+        return rows[0][0], state
 
-        def rows(statement: Any, **parameters: Any) -> Any:
-            return connection.execute(statement, {"registry_id": registry_id, **parameters}).all()
-
-        asked = codec.ids_parameter(ids)
-        known = rows(sql.WORKSPACES, ids=asked) if ids else ()
-        reaped = rows(sql.REAPED_SINCE, ids=asked, since=now - _DAY) if ids else ()
-        breaker = rows(sql.BREAKER)
-        cpu, clock = rows(sql.CPU), rows(sql.CLOCK)
-        return LedgerState(
-            registry=registry,
-            seen={workspace_id: generation for workspace_id, generation, _, _ in known if generation is not None},
-            sightings=codec.sightings(rows(sql.SIGHTINGS)),
-            servers={socket: ServerState(*server) for socket, *server in rows(sql.SERVERS)},
-            breaker=codec.breaker(breaker[0] if breaker else None),
-            testimony={row[0]: row[1] for row in rows(sql.TESTIMONY)},
-            named={workspace_id: generation for workspace_id, _, generation, _ in known if generation is not None},
-            orphans_last_hour=rows(sql.ORPHANS_SINCE, since=now - _HOUR)[0][0],
-            reaped_lately={(socket, session): at for socket, session, at in reaped},
-            open_intents=tuple(reap_codec.intent(row) for row in rows(sql.OPEN_INTENTS)),
-            alarms={row[0]: Alarm(*row) for row in rows(sql.ALARMS)},
-            last_complete=next((row[0] for row in rows(sql.LAST_COMPLETE)), None),
-            cpu=CpuState(cpu[0].at, self._samples.decode(cpu[0].samples)) if cpu else CpuState(),
-            clock=codec.clock(clock[0] if clock else None),
-            worktrees={workspace_id: worktree for workspace_id, _, _, worktree in known if worktree is not None},
-        )
-
-    def _read(self, read: Callable[[Connection], T]) -> T:
-        try:
-            with self._store.reading() as connection:
-                return read(connection)
-        except (ValueError, KeyError, TypeError) as error:  # what decoding raises for a row that this version did not write
-            path = shown(self._store.path)
-            raise LedgerError(
-                f"The ledger {path} holds something that can't be understood ({error!r}): move it away."
-            ) from error
-
-    def _name(self, connection: Connection, workspace_id: str, now: float) -> int:
-        registry_id, registry = self._registry(connection)
-        # Before the first full sweep there is no generation yet: what that sweep will find is the first.
-        generation = max(1, registry.generation)
-        who = {"registry_id": registry_id, "workspace_id": workspace_id}
-        connection.execute(sql.NAME, {**who, "named_at": now, "named_generation": generation})
+    def _record_named(self, connection: sqlite3.Connection, workspace_id: str, now: float) -> int:
+        registry_id, state = self._registry(connection)
+        # Before the first full sweep there is no generation yet: the first is the one that this sweep will find.
+        row = WorkspaceRow(workspace_id, named_at=now, named_generation=max(1, state.generation))
+        _write(connection, registry_id, _NAME, [row])
         return registry_id
 
-    def _rows(self, connection: Connection, statement: Any, **parameters: Any) -> Any:
-        return connection.execute(statement, {"registry_id": self._registry(connection)[0], **parameters}).all()
-
-    def _reaps(self, statement: Any, **parameters: Any) -> list[Reap]:
-        return self._read(
-            lambda connection: [sound(reap_codec.reap(row)) for row in self._rows(connection, statement, **parameters)]
-        )
-
-    def _why_not(self, connection: Connection, registry_id: int, outcomes: Sequence[ReapResult]) -> str:
-        for outcome in outcomes:
-            who = {"registry_id": registry_id, "reap_id": outcome.reap_id}
-            stands = connection.execute(sql.OUTCOME, who).scalar_one_or_none()
-            if stands != Outcome.OPEN:
-                what = "there is no such intent" if stands is None else f"it is already concluded as {stands}"
-                return f"The outcome of reap {outcome.reap_id} can't be written: {what}."
-        return "A reap can't have two outcomes at once."
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with self._file.reading() as connection:
+                return read(connection)
+        except (ValueError, KeyError, TypeError) as error:  # raised for rows that this version did not write
+            path = shown(self._file.path)
+            raise LedgerError(f"The ledger {path} contains invalid data ({error!r}): move the file away.") from error
 
 
-def write_changes(connection: Connection, registry_id: int, changes: StateChanges, samples: SamplesText) -> None:
-    """Write each part of ``changes`` that is not empty. The caller holds the transaction."""
+def _state(
+    connection: sqlite3.Connection, registry_id: int, registry: RegistryState, ids: Collection[str], now: float
+) -> LedgerState:
+    def rows(table: Table[T], condition: str = "", *parameters: object) -> list[T]:
+        return table.select(connection, registry_id, condition, *parameters)
 
-    def write(statement: Any, rows: Iterable[codec.Row]) -> None:
-        scoped = [{"registry_id": registry_id, **row} for row in rows]
-        if scoped:
-            connection.execute(statement, scoped)
+    def only(table: Table[T], default: T) -> T:
+        return next(iter(rows(table)), default)
+
+    asked = json_ids(ids)
+    known = rows(tables.WORKSPACE, _OF_IDS, asked) if ids else []
+    reaped = rows(tables.REAPED, _REAPED_SINCE, now - _DAY, asked) if ids else []
+    return LedgerState(
+        registry=registry,
+        seen={row.workspace_id: row.generation for row in known if row.generation is not None},
+        sightings={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
+        servers={row.socket: row.server for row in rows(tables.SERVER)},
+        breaker=only(tables.BREAKER, BreakerState()),
+        testimony={row.workspace_id: row.at for row in rows(tables.DELETION)},
+        named={row.workspace_id: row.named_generation for row in known if row.named_generation is not None},
+        orphans_last_hour=connection.execute(_ORPHANS_SINCE, (registry_id, now - _HOUR)).fetchall()[0][0],
+        reaped_lately={(socket, session): at for socket, session, at in reaped},
+        open_intents=tuple(rows(tables.INTENT, "AND outcome = 'open' ORDER BY seq")),
+        alarms={alarm.name: alarm for alarm in rows(tables.ALARM)},
+        last_complete=next((row.complete_at for row in rows(tables.COMPLETE)), None),
+        cpu=only(tables.CPU, CpuState()),
+        worktrees={row.workspace_id: row.worktree for row in known if row.worktree is not None},
+        clock=only(tables.CLOCK, ClockState()),
+    )
+
+
+def _write_changes(connection: sqlite3.Connection, registry_id: int, changes: StateChanges) -> None:
+    """Write each part that is not empty. The caller holds the transaction."""
+
+    def write(statement: str, values: Iterable[object]) -> None:
+        _write(connection, registry_id, statement, values)
+
+    def delete(table: Table[Any], keys: Iterable[tuple[object, ...]]) -> None:
+        connection.executemany(table.delete, ([registry_id, *escaped(key)] for key in keys))
 
     if changes.registry is not None:
-        connection.execute(sql.UPDATE_REGISTRY, {"of_registry": registry_id, **codec.registry_row(changes.registry)})
+        connection.execute(_UPDATE_REGISTRY, (*to_row(changes.registry)[1:], registry_id))
     if changes.seen:
         # After the update above: ids recognised in the sweep that found a new generation belong to that one.
-        generation = connection.execute(sql.GENERATION, {"registry_id": registry_id}).scalar_one()
-        write(sql.SEE, ({"workspace_id": seen, "generation": generation} for seen in changes.seen))
-    write(sql.SET_WORKTREE, ({"workspace_id": of, "worktree": worktree} for of, worktree in changes.worktrees.items()))
-    write(sql.FORGET, (codec.sight_key_row(key) for key in changes.forgotten))
-    write(sql.SIGHT, (codec.sighting_row(key, seen) for key, seen in changes.sightings.items()))
-    write(sql.UNSERVE, ({"socket": socket} for socket, server in changes.servers.items() if server is None))
-    write(sql.SERVE, (codec.server_row(socket, server) for socket, server in changes.servers.items() if server is not None))
-    if changes.cpu is not None:
-        write(sql.SET_CPU, [{"at": changes.cpu.at, "samples": samples.encode(changes.cpu.samples)}])
-    if changes.clock is not None:
-        write(sql.SET_CLOCK, [codec.clock_row(changes.clock)])
-    if changes.breaker is not None:
-        write(sql.SET_BREAKER, [codec.breaker_row(changes.breaker)])
-    write(sql.SETTLE, ({"workspace_id": settled} for settled in changes.settled))
+        ((generation,),) = connection.execute("SELECT generation FROM registry WHERE id = ?", (registry_id,)).fetchall()
+        write(_SEE, (WorkspaceRow(workspace_id, generation) for workspace_id in changes.seen))
+    write(_SET_WORKTREE, (WorkspaceRow(of, worktree=worktree) for of, worktree in changes.worktrees.items()))
+    delete(tables.FINDING, ((*key, finding) for key, finding in changes.forgotten))
+    write(tables.FINDING.upsert, (FindingRow(*key, confirmation) for key, confirmation in changes.sightings.items()))
+    delete(tables.SERVER, ((socket,) for socket, server in changes.servers.items() if server is None))
+    servers = (ServerRow(socket, server) for socket, server in changes.servers.items() if server is not None)
+    write(tables.SERVER.upsert, servers)
+    for table, value in ((tables.CPU, changes.cpu), (tables.CLOCK, changes.clock), (tables.BREAKER, changes.breaker)):
+        if value is not None:
+            write(table.upsert, [value])
+    delete(tables.DELETION, ((workspace_id,) for workspace_id in changes.settled))
     if changes.alarms is not None:
-        connection.execute(sql.CLEAR_ALARMS, {"registry_id": registry_id})
-        write(sql.RAISE_ALARM, (codec.alarm_row(alarm) for alarm in changes.alarms.values()))
-    write(sql.RECORD_EVENT, ({"at": event.at, "kind": event.kind, "detail": event.detail} for event in changes.events))
+        delete(tables.ALARM, [()])
+        write(tables.ALARM.insert, changes.alarms.values())
+    write(tables.EVENT.insert, changes.events)
+
+
+def _write(connection: sqlite3.Connection, registry_id: int, statement: str, values: Iterable[object]) -> None:
+    connection.executemany(statement, ([registry_id, *to_row(value)] for value in values))
+
+
+def _why_not_recorded(connection: sqlite3.Connection, registry_id: int, results: Sequence[ReapResult]) -> str:
+    for one in results:
+        found = tables.REAP.select(connection, registry_id, "AND reap_id = ?", escape(one.reap_id))
+        if not found:
+            return f"The outcome of reap {one.reap_id} cannot be recorded: no intent has this id."
+        if found[0].outcome is not Outcome.OPEN:
+            return f"The outcome of reap {one.reap_id} cannot be recorded: it is already {found[0].outcome.value}."
+    return "Cannot record two outcomes of one reap."

@@ -1,235 +1,153 @@
-"""The tables of the ledger. Times are Unix seconds (UTC). What the file really holds is made by ``migrations``.
+"""The tables of the ledger: which class the rows of each hold, and the statements that follow from it.
 
-The base has a registry of its own: a host may itself be built on SQLModel, and its tables and ours must never meet.
+Every row belongs to one configured registry. Times are Unix seconds (UTC). ``migrations`` creates the tables; a test compares
+their columns with these classes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint
-from sqlalchemy.orm import registry as orm_registry
-from sqlmodel import Field, SQLModel
+import sqlite3
+from typing import Generic, NamedTuple, TypeVar
 
-from workspace_reaper.ledger.text_type import SafeText
+from workspace_reaper.ledger.rows import columns_of, from_rows
+from workspace_reaper.model.reap import Intent, Reap
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import (
+    Alarm,
+    BreakerState,
+    ClockState,
+    Confirmation,
+    CpuState,
+    Event,
+    Finding,
+    RegistryState,
+    ServerState,
+)
 
 __all__ = [
-    "AlarmRow",
-    "Base",
-    "BreakerRow",
-    "ClockRow",
-    "CpuRow",
-    "EventRow",
-    "ReapRow",
-    "RegistryRow",
-    "ReportRow",
+    "ALARM",
+    "BREAKER",
+    "CLOCK",
+    "COMPLETE",
+    "CPU",
+    "DELETION",
+    "EVENT",
+    "FINDING",
+    "INTENT",
+    "REAP",
+    "REAPED",
+    "REGISTRY_COLUMNS",
+    "SERVER",
+    "WORKSPACE",
+    "DeletionRow",
+    "FindingRow",
     "ServerRow",
-    "SightingRow",
-    "TestimonyRow",
+    "Table",
     "WorkspaceRow",
+    "assignments",
 ]
 
-_CLUSTERED = {"sqlite_with_rowid": False}
+T = TypeVar("T")
+
+REGISTRY_COLUMNS = columns_of(RegistryState)
+"""The columns of the table ``registry``, which has an id and the configured name and location in addition."""
 
 
-class Base(SQLModel, registry=orm_registry()):
-    """The base of these tables and of no other."""
+class WorkspaceRow(NamedTuple):
+    """A workspace that the registry has known: the generation that last recognised it; when a hook last named it, and the
+    generation then; the directory that its row last named."""
+
+    workspace_id: str
+    generation: int | None = None
+    named_at: float | None = None
+    named_generation: int | None = None
+    worktree: str | None = None
 
 
-class RegistryRow(Base, table=True):
-    """A configured registry: all other tables are scoped by its ``id``. ``oldest`` is a JSON list of workspace ids."""
+class DeletionRow(NamedTuple):
+    """A workspace that a hook reported as deleted, until that is settled."""
 
-    __tablename__ = "registry"
-    __table_args__ = (UniqueConstraint("name", "location"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    name: str = Field(sa_type=SafeText)
-    location: str = Field(sa_type=SafeText)
-    stamp: str = Field(sa_type=SafeText)
-    generation: int
-    place: str = Field(sa_type=SafeText)
-    schema_name: str = Field(sa_type=SafeText)
-    oldest: str = Field(sa_type=SafeText)
-    total: int
-    capped: bool
-    epoch: str | None = Field(sa_type=SafeText)
-    clock: int | None
-
-
-class WorkspaceRow(Base, table=True):
-    """A workspace that the registry has known: the generation that last recognised it; when a hook last named it, and under
-    which generation; the directory that its row last named."""
-
-    __tablename__ = "workspace"
-    __table_args__ = _CLUSTERED
-
-    registry_id: int = Field(primary_key=True)
-    workspace_id: str = Field(primary_key=True, sa_type=SafeText)
-    generation: int | None
-    named_at: float | None
-    named_generation: int | None
-    worktree: str | None = Field(sa_type=SafeText)
-
-
-class TestimonyRow(Base, table=True):
-    """A workspace that a hook named as deleted, until that is settled."""
-
-    __tablename__ = "testimony"
-    __table_args__ = _CLUSTERED
-
-    registry_id: int = Field(primary_key=True)
-    workspace_id: str = Field(primary_key=True, sa_type=SafeText)
+    workspace_id: str
     at: float
 
 
-class SightingRow(Base, table=True):
-    """What earlier full sweeps saw of a session. The first columns are those of ``SessionKey``, in its order."""
+class FindingRow(NamedTuple):
+    """What full sweeps have found about a session so far."""
 
-    __tablename__ = "sighting"
-    __table_args__ = _CLUSTERED
-
-    registry_id: int = Field(primary_key=True)
-    socket: str = Field(primary_key=True, sa_type=SafeText)
-    server_pid: int = Field(primary_key=True)
-    server_start: int = Field(primary_key=True)
-    session_id: str = Field(primary_key=True, sa_type=SafeText)
-    created: int = Field(primary_key=True)
-    sight: str = Field(primary_key=True, sa_type=SafeText)
-    first_at: float
-    last_at: float
-    count: int
-    workspace_id: str | None = Field(sa_type=SafeText)
+    key: SessionKey
+    finding: Finding
+    confirmation: Confirmation
 
 
-class ServerRow(Base, table=True):
+class ServerRow(NamedTuple):
     """A tmux server that had sessions in the last full sweep."""
 
-    __tablename__ = "server"
-    __table_args__ = _CLUSTERED
-
-    registry_id: int = Field(primary_key=True)
-    socket: str = Field(primary_key=True, sa_type=SafeText)
-    pid: int
-    start: int
-    process_start: float | None
+    socket: str
+    server: ServerState
 
 
-class BreakerRow(Base, table=True):
-    """The breaker. ``tripped`` and ``excused`` are JSON lists of session keys, each a list in the order of ``SessionKey``."""
+class ReapedRow(NamedTuple):
+    """The part of a reap that names its session, and when it ended."""
 
-    __tablename__ = "breaker"
-
-    registry_id: int = Field(primary_key=True)
-    latched: bool
-    since: float | None
-    cause: str = Field(sa_type=SafeText)
-    tripped: str = Field(sa_type=SafeText)
-    clear_sweeps: int
-    excused: str = Field(sa_type=SafeText)
+    socket: str
+    session: str
+    concluded_at: float
 
 
-class AlarmRow(Base, table=True):
-    """An alarm that is on."""
+class CompleteRow(NamedTuple):
+    """The part of the last report that says when the last full sweep ended that saw everything."""
 
-    __tablename__ = "alarm"
-    __table_args__ = _CLUSTERED
-
-    registry_id: int = Field(primary_key=True)
-    name: str = Field(primary_key=True, sa_type=SafeText)
-    since: float
-    detail: str = Field(sa_type=SafeText)
-    clears_when: str = Field(sa_type=SafeText)
-
-
-class ClockRow(Base, table=True):
-    """The machine's clocks, by the last full sweep that found them changed. ``started`` is the wall clock less the time since
-    the machine's start, ``slept`` how much of that it slept; ``lapses`` is a JSON list of [at, seconds]."""
-
-    __tablename__ = "clock"
-
-    registry_id: int = Field(primary_key=True)
-    boot: str = Field(sa_type=SafeText)
-    started: float | None
-    slept: float
-    lapses: str = Field(sa_type=SafeText)
-
-
-class CpuRow(Base, table=True):
-    """CPU time of the sessions in the last full sweep that took samples. ``samples`` is JSON as ``samples`` writes it.
-
-    An update that moves ``at`` alone writes one page: of a row that spans several, SQLite writes those that change (3.24 on,
-    as is upsert; 1,000 samples take 25).
-    """
-
-    __tablename__ = "cpu"
-
-    registry_id: int = Field(primary_key=True)
-    at: float | None
-    samples: str = Field(sa_type=SafeText)
-
-
-class EventRow(Base, table=True):
-    """Something that happened to the reaper itself. Triggers refuse to change or delete a row."""
-
-    __tablename__ = "event"
-
-    id: int | None = Field(default=None, primary_key=True)
-    registry_id: int
-    at: float
-    kind: str = Field(sa_type=SafeText)
-    detail: str = Field(sa_type=SafeText)
-
-
-class ReapRow(Base, table=True):
-    """An intent and its outcome. Triggers refuse to delete a row, to change an intent, or to change a written outcome.
-
-    ``evidence``, ``processes``, ``ended``, ``survivors`` and both columns of ports are JSON as ``reap_codec`` writes it.
-    ``snapshot`` is NULL where the panes were kept, else why they were not.
-    """
-
-    __tablename__ = "reap"
-    __table_args__ = (
-        UniqueConstraint("reap_id"),
-        CheckConstraint("outcome IN ('open', 'reaped', 'spared', 'failed')"),
-        CheckConstraint("(outcome = 'open') = (concluded_at IS NULL)"),
-        Index("reap_by_outcome", "outcome", "registry_id", "concluded_at"),
-    )
-
-    seq: int | None = Field(default=None, primary_key=True)
-    registry_id: int
-    reap_id: str = Field(sa_type=SafeText)
-    sweep_id: str = Field(sa_type=SafeText)
-    at: float
-    socket: str = Field(sa_type=SafeText)
-    server_pid: int
-    server_start: int
-    session_id: str = Field(sa_type=SafeText)
-    created: int
-    session: str = Field(sa_type=SafeText)
-    workspace_id: str = Field(sa_type=SafeText)
-    reason: str = Field(sa_type=SafeText)
-    evidence: str = Field(sa_type=SafeText)
-    boot: str = Field(sa_type=SafeText)
-    worktree: str | None = Field(sa_type=SafeText)
-    processes: str = Field(sa_type=SafeText)
-    outcome: str = Field(sa_type=SafeText)
-    concluded_at: float | None
-    why: str | None = Field(sa_type=SafeText)
-    freed_bytes: int | None
-    ended: str = Field(sa_type=SafeText)
-    survivors: str = Field(sa_type=SafeText)
-    freed_ports: str = Field(sa_type=SafeText)
-    held_ports: str = Field(sa_type=SafeText)
-    snapshot: str | None = Field(sa_type=SafeText)
-
-
-class ReportRow(Base, table=True):
-    """The last full report, JSON as UTF-8, in two parts: ``head``, and ``sessions`` as of the sweep ``sessions_of``. Not
-    compressed: with 400 KB that took four times as long as writing it."""
-
-    __tablename__ = "report"
-
-    registry_id: int = Field(primary_key=True)
-    at: float
     complete_at: float | None
-    head: bytes = Field(sa_type=LargeBinary)
-    sessions_of: str = Field(sa_type=SafeText)
-    sessions: bytes = Field(sa_type=LargeBinary)
+
+
+class Table(Generic[T]):
+    """A table whose rows hold values of one class, at most one row of a registry with the same ``key``.
+
+    The parameters of ``insert`` and ``upsert`` are the registry's id and the columns of the row, those of ``delete`` the
+    registry's id and the columns of the key.
+    """
+
+    def __init__(self, name: str, kind: type[T], key: str = "") -> None:
+        self.name = name
+        self.kind = kind
+        self.columns = columns_of(kind)
+        self._key = key.split()
+        names = ", ".join(map(_quoted, self.columns))
+        self._select = " ".join(("SELECT", names, "FROM", name, "WHERE registry_id = ?"))
+        marks = ", ".join("?" * (len(self.columns) + 1))
+        self.insert = " ".join(("INSERT INTO", name, f"(registry_id, {names}) VALUES ({marks})"))
+        self.upsert = self.upsert_of(*(column for column in self.columns if column not in self._key))
+        self.delete = " ".join(("DELETE FROM", name, "WHERE registry_id = ?", *(f"AND {column} = ?" for column in self._key)))
+
+    def upsert_of(self, *columns: str) -> str:
+        """Return a statement with the parameters of ``insert`` that, where the row exists, changes these columns alone."""
+        changes = ", ".join(f"{_quoted(column)} = excluded.{_quoted(column)}" for column in columns)
+        return f"{self.insert} ON CONFLICT ({', '.join(['registry_id', *self._key])}) DO UPDATE SET {changes}"
+
+    def select(self, connection: sqlite3.Connection, registry_id: int, condition: str = "", *parameters: object) -> list[T]:
+        """Return the values of this registry that satisfy the condition, which continues the WHERE clause."""
+        return from_rows(self.kind, connection.execute(f"{self._select} {condition}", (registry_id, *parameters)).fetchall())
+
+
+def assignments(columns: tuple[str, ...]) -> str:
+    """Return the SET clause that assigns a parameter to each column."""
+    return ", ".join(f"{_quoted(column)} = ?" for column in columns)
+
+
+def _quoted(column: str) -> str:
+    return f'"{column}"'
+
+
+WORKSPACE = Table("workspace", WorkspaceRow, key="workspace_id")
+DELETION = Table("deletion", DeletionRow, key="workspace_id")
+FINDING = Table("finding", FindingRow, key="socket server_pid server_start session_id created finding")
+SERVER = Table("server", ServerRow, key="socket")
+BREAKER = Table("breaker", BreakerState)
+CPU = Table("cpu", CpuState)
+CLOCK = Table("clock", ClockState)
+ALARM = Table("alarm", Alarm)
+EVENT = Table("event", Event)
+REAP = Table("reap", Reap)
+INTENT = Table("reap", Intent)
+REAPED = Table("reap", ReapedRow)
+COMPLETE = Table("report", CompleteRow)

@@ -151,9 +151,9 @@ def _state_dir(reaper: Reaper) -> Iterator[Check]:
     except OSError as error:  # It is in a directory that cannot be entered, or its name is too long.
         yield Check("state_dir", FAIL, f"{folder} cannot be read: {error.strerror}", do)
         return
-    if distrusted := check_permissions(folder):
-        about = "" if distrusted.place == str(folder) else f"{folder} is not safe: "
-        yield Check("state_dir", FAIL, f"{about}{distrusted.why}", distrusted.do)
+    if unsafe := check_permissions(folder):
+        about = "" if unsafe.place == str(folder) else f"{folder} is not safe: "
+        yield Check("state_dir", FAIL, f"{about}{unsafe.why}", unsafe.do)
     elif not writable:
         yield Check("state_dir", FAIL, f"{folder}: {nearest} is not writable", do)
     else:

@@ -88,8 +88,8 @@ def _read_file(file: Path) -> dict[str, Any]:
         # pydantic-settings takes what is missing, or is no file, for an empty file.
         if not stat.S_ISREG(file.stat().st_mode):
             raise _cannot_read(file, "it is no regular file")
-        if distrusted := check_permissions(file):
-            raise ConfigurationError(distrusted.told_of("the configuration file", file))
+        if unsafe := check_permissions(file):
+            raise ConfigurationError(unsafe.message("the configuration file", file))
         return dict(TomlConfigSettingsSource(Settings, toml_file=file).toml_data)
     except OSError as error:
         raise _cannot_read(file, error.strerror) from error

@@ -13,17 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace_reaper.util.permissions import make_private
+from workspace_reaper.util.files import advice, make_private
 
 __all__ = [
     "SESSION_FILE",
-    "create_file",
     "is_reap_id",
     "make_directory",
     "make_root",
     "pane_file",
     "sweep_workplaces",
-    "sync",
     "why_not",
     "workplace",
 ]
@@ -68,26 +66,6 @@ def make_directory(path: Path) -> None:
     path.chmod(0o700)
 
 
-def create_file(path: Path) -> int:
-    """A new file with mode 0600; its descriptor, for reading and writing. Raises ``FileExistsError`` where something is."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def sync(path: Path) -> None:
-    """Wait until the file, or the directory's own list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def workplace(root: Path) -> Iterator[Path]:
     """A new directory beside the snapshots for what is not finished, or is on its way out. All that is left in it goes.
@@ -129,21 +107,8 @@ def sweep_workplaces(root: Path) -> None:
             os.close(descriptor)
 
 
-_TODO = {
-    errno.ENOSPC: "free some space there, or lower snapshot_bytes",
-    errno.EDQUOT: "free some of this user's space there, or lower snapshot_bytes",
-    errno.EROFS: "make that file system writable, or set another state_dir",
-    errno.EACCES: "let the reaper's user write there, or set another state_dir",
-    errno.EPERM: "let the reaper's user write there, or set another state_dir",
-    errno.ENOTDIR: "move away what stands in the directory's place, or set another state_dir",
-    errno.EEXIST: "move away what stands in the directory's place, or set another state_dir",
-    errno.EMFILE: "allow the reaper's process more open files",
-    errno.ENFILE: "allow this machine more open files",
-}
-
-
 def why_not(error: OSError, root: Path) -> str:
-    """The sentence for a person: what can't be written, why, and what to do."""
-    place = error.filename if isinstance(error.filename, str) else str(root)
-    todo = _TODO.get(error.errno or 0, "look at that place, or set another state_dir")
-    return f"Its panes can't be kept in {place} ({error.strerror or error}): {todo}."
+    """Return the message for an error: what cannot be written, why, and what to do."""
+    path = error.filename if isinstance(error.filename, str) else str(root)
+    more = ", or lower snapshot_bytes" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"The panes cannot be kept in {path} ({error.strerror or error}): {advice(error)}{more}."

@@ -23,8 +23,9 @@ from workspace_reaper.model.snapshot import (
     SnapshotOrder,
     WindowSnapshot,
 )
-from workspace_reaper.snapshots.files import SESSION_FILE, create_file, make_directory, pane_file, sync, why_not
+from workspace_reaper.snapshots.files import SESSION_FILE, make_directory, pane_file, why_not
 from workspace_reaper.snapshots.format import to_json
+from workspace_reaper.util.files import create_private_file, sync
 
 __all__ = ["SnapshotWriter"]
 
@@ -66,7 +67,7 @@ class SnapshotWriter:
 
     def _capture(self, terminal: Terminal, lines: int) -> None:
         """Write all of them into the workplace. Raises ``OSError`` for the spool."""
-        with os.fdopen(create_file(self._work / _SPOOL), "r+b", buffering=0) as spool:
+        with os.fdopen(create_private_file(self._work / _SPOOL), "r+b", buffering=0) as spool:
             for part in terminal.capture(list(self._orders), lines=lines, spool=spool):
                 order = self._orders[part.key]
                 if order.reap_id in self._failures:
@@ -129,7 +130,7 @@ def _with_commands(window: WindowSnapshot, commands: Mapping[str, tuple[str, ...
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    with os.fdopen(create_file(path), "wb") as file:
+    with os.fdopen(create_private_file(path), "wb") as file:
         for chunk in chunks:
             file.write(chunk)
 

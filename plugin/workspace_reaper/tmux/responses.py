@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workspace_reaper.tmux.client import Completed
 from workspace_reaper.tmux.sockets import own_directory_name
-from workspace_reaper.util.permissions import distrust_of_way
+from workspace_reaper.util.permissions import check_path_to
 
 __all__ = ["ListingOutcome", "advice", "certainly_absent", "certainly_refused", "meaning", "not_ours"]
 
@@ -91,8 +91,8 @@ def not_ours(path: str) -> str | None:
     info = _stat(Path(path), follow=True)
     if info is not None and info.st_uid != os.getuid():
         return _foreign(Path(path), info.st_uid)
-    distrusted = distrust_of_way(path)
-    return None if distrusted is None else distrusted.told_of("The socket", path)
+    unsafe = check_path_to(path)
+    return None if unsafe is None else unsafe.message("The socket", path)
 
 
 def _foreign(path: Path, uid: int) -> str:

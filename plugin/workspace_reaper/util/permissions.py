@@ -1,14 +1,13 @@
-"""Who else may write at a place of ours? Whoever can write our configuration or our memory can have any session killed.
+"""Check which other users can write to a path: who can write our configuration or our ledger can have any session killed.
 
-As OpenSSH's StrictModes looks at it: the place itself, each directory above it, and each symbolic link on the way must belong
-to this user or to root, and nobody else may write it. Beyond StrictModes, two things are as good as private: a directory above
-that is sticky, such as ``/tmp``, in which nobody can touch what another user owns; and the group that Linux gives to each user
-alone, which makes ``rw-rw-r--`` the ordinary mode of a file there.
+This follows StrictModes of OpenSSH: the path itself, each directory above it and each symbolic link on the way must belong to
+this user or to root, and no other user may write there. Two exceptions count as private: a sticky directory above it, such as
+``/tmp``, in which only the owner of a file can remove it; and the group that Linux gives to each user alone, which makes
+``rw-rw-r--`` the ordinary mode of a file.
 """
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
@@ -19,9 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["UnsafePermissions", "check_permissions", "distrust_of_way", "make_private"]
+__all__ = ["UnsafePermissions", "check_path_to", "check_permissions"]
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """As many as Linux follows."""
 _ROOT = 0
 _ACL = "system.posix_acl_access"
@@ -29,43 +28,36 @@ _ACL = "system.posix_acl_access"
 
 @dataclass(frozen=True, slots=True)
 class UnsafePermissions:
-    """``why`` says what is wrong with which place; ``do`` how it is mended, at its end a command."""
+    """A path that another user can change.
+
+    Attributes:
+        place: The path with the wrong permissions.
+        why: What is wrong with it.
+        do: How to fix it; ends with a command.
+    """
 
     place: str
     why: str
     do: str
 
-    def told_of(self, what: str, path: str | Path) -> str:
-        """The whole sentence about ``path``, which is that place, or is reached through it. ``what`` it is comes first."""
+    def message(self, what: str, path: str | Path) -> str:
+        """Return the sentence about ``path``, which is that place or is reached through it. ``what`` names it."""
         begin = what if self.place == str(path) else f"{what} {path} is not safe:"
         return f"{begin} {self.why}: {self.do}"
 
 
 def check_permissions(path: str | Path) -> UnsafePermissions | None:
-    """What lets another user write at ``path``, or put something else in its place; None where there is nothing, or nobody can
-    tell: whoever opens it is told why. Where it is missing, only what leads there is looked at. Root is no other user."""
+    """Return what lets another user write at ``path`` or replace it.
+
+    None means that nothing does, or that it cannot be determined: then opening the path fails and says why. If the path is
+    missing, only the directories above it are checked. Root does not count as another user.
+    """
     return _first_fault(path, with_end=True)
 
 
-def distrust_of_way(path: str | Path) -> UnsafePermissions | None:
-    """The same of all that leads to ``path``, whatever is there: of a socket, whose permissions mean something else."""
+def check_path_to(path: str | Path) -> UnsafePermissions | None:
+    """Check only what leads to ``path``, for a socket, whose own permissions mean something else."""
     return _first_fault(path, with_end=False)
-
-
-def make_private(directory: Path) -> None:
-    """Make the directory, and those above that are missing, for this user alone whatever the umask. What is there stays as it
-    is. Raises ``OSError``."""
-    if directory.is_dir():
-        return
-    if directory.parent != directory:
-        make_private(directory.parent)
-    try:
-        directory.mkdir(0o700)
-    except FileExistsError as error:
-        if not directory.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory)) from error
-    else:
-        directory.chmod(0o700)
 
 
 def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | None:
@@ -80,8 +72,8 @@ def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | Non
 
 
 def _way(path: str) -> tuple[list[str], str | None]:
-    """The directories and symbolic links on the way to the absolute ``path``, as the kernel goes, and what is at its end; None
-    where the way ends before."""
+    """Follow the absolute ``path`` like the kernel. Return the directories and symbolic links on the way, and the path at its
+    end; None if the way ends before it."""
     here, places, links = "/", ["/"], 0
     rest = list(_names(path))
     while rest:
@@ -99,7 +91,7 @@ def _way(path: str) -> tuple[list[str], str | None]:
             here = place
             continue
         links += 1
-        if links > _MOST_LINKS:
+        if links > _MAX_LINKS:
             return places, None
         target = os.readlink(place)  # noqa: PTH115
         here = "/" if target.startswith("/") else here
@@ -108,7 +100,7 @@ def _way(path: str) -> tuple[list[str], str | None]:
 
 
 def _names(path: str) -> Iterator[str]:
-    """The last one first."""
+    """Return the parts of a path, the last one first."""
     return (name for name in reversed(path.split("/")) if name not in ("", "."))
 
 
@@ -117,15 +109,15 @@ def _fault(place: str, info: os.stat_result, *, is_end: bool) -> UnsafePermissio
         return _foreign(place, info)
     if stat.S_ISLNK(info.st_mode):
         return None
-    # What stands in a sticky directory is looked at too, and only its owner can take it away.
+    # What is in a sticky directory is checked too, and only its owner can remove it.
     is_sticky = stat.S_ISDIR(info.st_mode) and bool(info.st_mode & stat.S_ISVTX) and not is_end
     by_group = bool(info.st_mode & stat.S_IWGRP) and not _is_private(place, info.st_gid)
     by_others = bool(info.st_mode & stat.S_IWOTH)
     if is_sticky or not (by_group or by_others):
         return None
-    whom = "others" if by_others else f"the group {_group_name(info.st_gid)}"
+    by_whom = "others" if by_others else f"the group {_group_name(info.st_gid)}"
     bits = "".join(letter for letter, is_open in (("g", by_group), ("o", by_others)) if is_open)
-    why = f"{place}, of the user {_user_name(info.st_uid)}, may be written by {whom} (mode {stat.S_IMODE(info.st_mode):04o})"
+    why = f"{place}, of the user {_user_name(info.st_uid)}, may be written by {by_whom} (mode {stat.S_IMODE(info.st_mode):04o})"
     return UnsafePermissions(place, why, f"chmod {bits}-w {shlex.quote(place)}")
 
 
@@ -134,13 +126,13 @@ def _foreign(place: str, info: os.stat_result) -> UnsafePermissions:
     what = "is a symbolic link of" if stat.S_ISLNK(info.st_mode) else "belongs to"
     whose = f"the user {_user_name(info.st_uid)} (mode {stat.S_IMODE(info.st_mode):04o})"
     why = f"{place} {what} {whose}, and the reaper runs as {me}"
-    mend = f"chown {'-h ' if stat.S_ISLNK(info.st_mode) else ''}{me} {shlex.quote(place)}"
-    return UnsafePermissions(place, why, f"run it as that user, name another place, or, if it is to be yours, as root: {mend}")
+    fix = f"chown {'-h ' if stat.S_ISLNK(info.st_mode) else ''}{me} {shlex.quote(place)}"
+    return UnsafePermissions(place, why, f"run it as that user, set another path, or give it to this user, as root: {fix}")
 
 
 def _is_outside(uid: int) -> bool:
-    """In a user namespace all that belongs to users outside, root first of all, seems to belong to one user whom nobody inside
-    can be (user_namespaces(7))."""
+    """Return whether this is the uid to which a user namespace maps all users outside of it, such as root. No user inside can
+    be that one: see user_namespaces(7)."""
     try:
         overflow = Path("/proc/sys/fs/overflowuid").read_text(encoding="ascii")
         ranges = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
@@ -151,12 +143,12 @@ def _is_outside(uid: int) -> bool:
 
 
 def _is_private(place: str, gid: int) -> bool:
-    """Whether only this user and root are in that group, and the permissions of the group are those of that group alone."""
+    """Return whether only this user and root are members of the group, and no ACL gives its permissions to others."""
     if hasattr(os, "getxattr"):
-        with suppress(OSError):  # it has none
+        with suppress(OSError):  # it has no ACL
             os.getxattr(place, _ACL)
             return False
-    if gid == _ROOT:  # by custom the group of those who may become root
+    if gid == _ROOT:  # by convention the group of those who may become root
         return True
     try:
         me, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)

@@ -75,7 +75,7 @@ def test_another_process_holds_it(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(SweepLocked) as caught, FileSweepLock(tmp_path, wait=0.2).held():
             pytest.fail("two hold it")
-        assert f"another reaper holds {tmp_path}/sweep.lock and did not let go of it within 0.2 s: " in str(caught.value)
+        assert f"another reaper holds {tmp_path}/sweep.lock and did not release it within 0.2 s: " in str(caught.value)
     assert is_free(tmp_path)
 
 
@@ -177,7 +177,7 @@ def test_a_second_daemon_is_told_who_runs(tmp_path: Path) -> None:
         with pytest.raises(AlreadyRunning) as caught, InstanceLock(tmp_path).held(ME):
             pytest.fail("two run")
         assert told == Holder(process.pid, told.since, "the command")
-        assert f"runs already (pid {process.pid}, since {told.since}, command: the command): " in str(caught.value)
+        assert f"is running already (pid {process.pid}, since {told.since}, command: the command): " in str(caught.value)
         with FileSweepLock(tmp_path, wait=0).held():
             pass  # a sweep goes on beside it
     with InstanceLock(tmp_path).held(ME):
@@ -202,7 +202,7 @@ def test_what_a_killed_daemon_leaves_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_holder_that_can_not_be_read_is_not_told(tmp_path: Path, told: bytes) -> None:
     with InstanceLock(tmp_path).held(ME):
         (tmp_path / "daemon.json").write_bytes(told)
-        with pytest.raises(AlreadyRunning, match=r"\(which one can't be told\)"), InstanceLock(tmp_path).held(ME):
+        with pytest.raises(AlreadyRunning, match=r"\(which one is unknown\)"), InstanceLock(tmp_path).held(ME):
             pytest.fail("two run")
 
 
