@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from workspace_reaper.registry.location import DatabaseNotFound
 
-__all__ = ["FileStamp", "Pin", "Stamps", "change_counter", "lost_its_log", "stamps"]
+__all__ = ["FileStamp", "Pin", "Stamps", "change_counter", "is_settled", "lost_its_log", "stamps"]
 
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
+
+_TICK = 0.05
+"""Seconds within which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms."""
 
 
 class Pin:
@@ -79,6 +82,11 @@ def stamps(path: str) -> Stamps:
     """Of the database at this path and of its write-ahead log, None where there is none. ``DatabaseNotFound`` if they can't be
     looked at."""
     return _stamp(path), _stamp(os.path.realpath(path) + "-wal")
+
+
+def is_settled(stamped: Stamps, now: float) -> bool:
+    """Whether a write after ``now`` (Unix seconds) would change the stamps."""
+    return all(abs(now - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
 
 
 def lost_its_log(before: Stamps, now: Stamps) -> bool:
