@@ -1,11 +1,11 @@
-"""A workspace server on an event loop, on asyncio's streams.
+"""A workspace server on an event loop, with asyncio's streams.
 
-``python asyncio_server.py DATABASE [PORT]`` answers these:
+``python asyncio_server.py DATABASE [PORT]`` serves these requests:
 
-    POST   /workspaces                creates a workspace; answers its id
-    POST   /workspaces/ID/archive     archives it
-    POST   /workspaces/ID/unarchive   takes it out of the archive
-    DELETE /workspaces/ID             deletes it
+    POST   /workspaces                create a workspace; the response is its id
+    POST   /workspaces/ID/archive     archive it
+    POST   /workspaces/ID/unarchive   unarchive it
+    DELETE /workspaces/ID             delete it
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workspace_hookspecs import WorkspacePlugins
 
 
 class Server:
-    """``run`` serves until ``stop`` is set."""
+    """A server. ``run`` serves until ``stop`` is set."""
 
     def __init__(self, database: str) -> None:
         self.store = Store(database)
@@ -31,13 +31,13 @@ class Server:
         self.requests: set[asyncio.Task[None]] = set()
 
     async def run(self, started: Callable[[int], None], port: int = 0) -> None:
-        async with self.plugins.ticking(every=60):  # 2: tick; a loop that is busy does not hold the ticks up
+        async with self.plugins.ticking(every=60):  # 2: tick, also while the loop is busy
             listening = await asyncio.start_server(self.accept, "127.0.0.1", port)
             started(listening.sockets[0].getsockname()[1])
             await self.stop.wait()
             listening.close()
-            await asyncio.gather(*self.requests)  # those that are being served
-        await asyncio.to_thread(self.plugins.drain, 5)  # these two wait, so not on the loop
+            await asyncio.gather(*self.requests)  # the requests in progress
+        await asyncio.to_thread(self.plugins.drain, 5)  # these two calls block, so not on the loop
         await asyncio.to_thread(self.plugins.close)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +46,7 @@ class Server:
         task.add_done_callback(self.requests.discard)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, and the end of the connection."""
+        """Serve one request and close the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.decode().split(maxsplit=2)
         status, text = await self.answer(method, path.split("/")[1:])
@@ -68,10 +68,10 @@ class Server:
     async def change(self, verb: str, workspace_id: str) -> int:
         try:
             found = await asyncio.to_thread(self.store.change, verb, workspace_id)
-        except sqlite3.Error:  # rolled back: nothing has changed, so nothing is fired
+        except sqlite3.Error:  # rolled back: nothing was changed, so nothing is fired
             return 503
         if found and verb == "delete":
-            self.plugins.workspace_deleted(workspace_id)  # 3: after the commit; it returns at once, so on the loop
+            self.plugins.workspace_deleted(workspace_id)  # 3: after the commit; returns at once
         elif found and verb == "archive":
             self.plugins.workspace_archived(workspace_id)
         return 200 if found else 404
@@ -81,7 +81,7 @@ async def main() -> None:
     server = Server(sys.argv[1])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop.set)
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    await server.run(lambda used: print(f"http://127.0.0.1:{used}", flush=True), port)  # noqa: T201
+    await server.run(lambda used: print(f"http://127.0.0.1:{used}", flush=True), port)
 
 
 if __name__ == "__main__":

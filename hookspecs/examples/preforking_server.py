@@ -1,15 +1,15 @@
-"""A workspace server of several processes, on http.server: the first one listens, forks and ticks, the others serve.
+"""A workspace server of several processes, with http.server: the parent listens, forks and ticks, and its workers serve.
 
-``python preforking_server.py DATABASE [PORT]`` answers these:
+``python preforking_server.py DATABASE [PORT]`` serves these requests:
 
-    POST   /workspaces                creates a workspace; answers its id
-    POST   /workspaces/ID/archive     archives it
-    POST   /workspaces/ID/unarchive   takes it out of the archive
-    DELETE /workspaces/ID             deletes it
+    POST   /workspaces                create a workspace; the response is its id
+    POST   /workspaces/ID/archive     archive it
+    POST   /workspaces/ID/unarchive   unarchive it
+    DELETE /workspaces/ID             delete it
 
-Plugins are loaded before the fork, and each process has them: a worker fires what it has committed (3, in the handler that it
-shares with the threaded server), in its own process, where a plugin starts its thread at the first event. One process ticks,
-after it has forked. Plugins must be prepared for several processes, as the reaper is, which sweeps under a lock between them.
+Plugins are loaded before the fork, so every process has them. A worker fires the changes that it commits (3, in the handler
+of the threaded server), and a plugin starts its thread there at the first event. Only the parent ticks, after it has forked.
+Plugins must support several processes. The reaper does: it holds a lock between processes during a sweep.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WORKERS = 2
 
 
 class Worker(HTTPServer):
-    """Serves on a socket that other processes share, until TERM comes or its parent is gone."""
+    """A worker. It serves on a socket that it shares with other workers, until SIGTERM or the end of its parent."""
 
     def __init__(self, listening: socket.socket, store: Store, plugins: WorkspacePlugins, parent: int) -> None:
         super().__init__(listening.getsockname(), Handler, bind_and_activate=False)
@@ -40,20 +40,20 @@ class Worker(HTTPServer):
         self.stopping = False
 
     def run(self) -> None:
-        with self.plugins, suppress(SystemExit):  # at the end, close the plugins of this process
+        with self.plugins, suppress(SystemExit):  # close the plugins of this process at the end
             try:
                 self.serve_forever(poll_interval=0.1)
             finally:
                 self.plugins.drain(timeout=5)
 
     def service_actions(self) -> None:
-        """Called between two requests."""
+        """Stop between two requests, if so requested."""
         if self.stopping or os.getppid() != self.parent:
             raise SystemExit
 
 
 def fork(listening: socket.socket, store: Store, plugins: WorkspacePlugins) -> int:
-    """Start a worker; its process id."""
+    """Start a worker and return its process id."""
     parent = os.getpid()
     if child := os.fork():
         return child
@@ -68,14 +68,14 @@ def fork(listening: socket.socket, store: Store, plugins: WorkspacePlugins) -> i
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     store = Store(sys.argv[1])
-    plugins = WorkspacePlugins.load()  # 1: load the plugins, before the fork; no thread is started yet
+    plugins = WorkspacePlugins.load()  # 1: load the plugins, before the fork; this starts no thread
     with socket.create_server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0)) as listening:
-        listening.setblocking(False)  # when a request comes all workers wake up, and one gets it
+        listening.setblocking(False)  # a request wakes all workers, and one accepts it
         workers = [fork(listening, store, plugins) for _ in range(WORKERS)]
-        print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)  # noqa: T201
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     with plugins, plugins.ticking(every=60):  # 2: tick, in one process, after the fork
         try:
-            os.wait()  # a worker that ends takes the server with it, which whoever started it starts anew
+            os.wait()  # if a worker ends, the server ends, and its service manager restarts it
         finally:
             for worker in workers:
                 with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What the three example servers have in common: a table of workspaces in SQLite. It knows nothing of plugins."""
+"""The table of workspaces in SQLite that the three example servers share. It does not use plugins."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ STATEMENTS = {
 
 
 class Store:
-    """Each method is one transaction on a connection of its own: it has committed when it returns, or raises ``sqlite3.Error``
-    and has changed nothing. For any thread, and for a forked process."""
+    """A table of workspaces. Each method is one transaction on a connection of its own: it returns after the commit, or raises
+    ``sqlite3.Error`` and has changed nothing. It may be used from any thread and in a forked process."""
 
     def __init__(self, database: str) -> None:
         self._database = database
         self._execute(TABLE)
 
     def create(self) -> str:
-        """A new workspace; its id."""
+        """Create a workspace and return its id."""
         workspace_id = str(uuid.uuid4())
         self._execute("INSERT INTO workspaces (id) VALUES (?)", workspace_id)
         return workspace_id
 
     def change(self, verb: str, workspace_id: str) -> bool:
-        """Delete, archive or unarchive it; whether there was one."""
+        """Delete, archive or unarchive the workspace. Return whether it existed."""
         return self._execute(STATEMENTS[verb], workspace_id) > 0
 
     def _execute(self, statement: str, *values: str) -> int:

@@ -1,11 +1,11 @@
-"""A workspace server with a thread for each request, on http.server.
+"""A workspace server with a thread for each request, with http.server.
 
-``python threaded_server.py DATABASE [PORT]`` answers these:
+``python threaded_server.py DATABASE [PORT]`` serves these requests:
 
-    POST   /workspaces                creates a workspace; answers its id
-    POST   /workspaces/ID/archive     archives it
-    POST   /workspaces/ID/unarchive   takes it out of the archive
-    DELETE /workspaces/ID             deletes it
+    POST   /workspaces                create a workspace; the response is its id
+    POST   /workspaces/ID/archive     archive it
+    POST   /workspaces/ID/unarchive   unarchive it
+    DELETE /workspaces/ID             delete it
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from workspace_hookspecs import WorkspacePlugins
 
 
 class Server(ThreadingHTTPServer):
-    """``run`` serves until ``shutdown`` is called, on another thread."""
+    """A server. ``run`` serves until ``shutdown`` is called on another thread."""
 
-    daemon_threads = False  # so that server_close() waits for the requests that are being served
+    daemon_threads = False  # so that server_close() waits for the requests in progress
 
     def __init__(self, database: str, port: int = 0) -> None:
         self.store = Store(database)
@@ -32,14 +32,14 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def run(self) -> None:
-        with self.plugins, self.plugins.ticking(every=60):  # 2: tick; at the end, close the plugins
+        with self.plugins, self.plugins.ticking(every=60):  # 2: tick, and close the plugins at the end
             self.serve_forever(poll_interval=0.1)
             self.server_close()
             self.plugins.drain(timeout=5)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, on a thread of its own."""
+    """The handler of one request, on a thread of its own."""
 
     server: Server
 
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
     def change(self, verb: str, workspace_id: str) -> None:
         try:
             found = self.server.store.change(verb, workspace_id)
-        except sqlite3.Error as error:  # rolled back: nothing has changed, so nothing is fired
+        except sqlite3.Error as error:  # rolled back: nothing was changed, so nothing is fired
             return self.answer(503, str(error))
         if found and verb == "delete":
             self.server.plugins.workspace_deleted(workspace_id)  # 3: after the commit
@@ -73,14 +73,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: this is an example."""
+        """Log nothing."""
 
 
 def main() -> None:
     server = Server(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    # On another thread, for it waits until the loop has ended that the signal interrupts.
+    # On another thread, because shutdown() waits for the loop that the signal interrupts.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.run()
 
 

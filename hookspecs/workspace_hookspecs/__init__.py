@@ -1,17 +1,21 @@
-"""The contract between a workspace server and the plugins that listen to it.
+"""The contract between a workspace server and its plugins.
 
-A server (the host) fires three hooks through :class:`WorkspacePlugins`; a plugin that ends sessions, the reaper, three others.
-A plugin implements any of them, marked with :data:`hookimpl`, and registers under the entry-point group ``workspace_server``.
-The module itself is a namespace of hook specifications for bare pluggy:
+A server (the host) fires three hooks through :class:`WorkspacePlugins`. A plugin that ends tmux sessions (a reaper) fires three
+more. A plugin implements any of them, marked with :data:`hookimpl`, and registers under the entry-point group
+``workspace_server``. This module is also the namespace of hook specifications for bare pluggy:
 ``pm = pluggy.PluginManager("workspace_server"); pm.add_hookspecs(workspace_hookspecs)``.
+
+(PYTEST_DONT_REWRITE: it has no assertions, and pytest may find it imported already.)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from workspace_hookspecs._markers import hookimpl, hookspec
 from workspace_hookspecs._specs import (
+    hookimpl,
+    hookspec,
     on_reaper_alarm,
     on_session_reaped,
     on_tick,
@@ -21,8 +25,8 @@ from workspace_hookspecs._specs import (
 )
 
 if TYPE_CHECKING:
-    from workspace_hookspecs._plugins import WorkspacePlugins
-    from workspace_hookspecs._values import Candidate, Reaped, ReaperAlarm, Veto
+    from workspace_hookspecs._manager import WorkspacePlugins
+    from workspace_hookspecs._types import Candidate, Reaped, ReaperAlarm, Veto
 
 __all__ = [
     "Candidate",
@@ -40,15 +44,11 @@ __all__ = [
     "reaper_veto",
 ]
 
+# Imported at first use, so that a plugin that needs only the marker adds next to nothing to its host's start.
+_LATE: Final = {"WorkspacePlugins": "_manager", **dict.fromkeys(["Candidate", "Reaped", "ReaperAlarm", "Veto"], "_types")}
+
 
 def __getattr__(name: str) -> object:
-    # Late: a plugin that takes the marker from here should cost its host nothing to import.
-    if name == "WorkspacePlugins":
-        from workspace_hookspecs._plugins import WorkspacePlugins
-
-        return WorkspacePlugins
-    if name in {"Candidate", "Reaped", "ReaperAlarm", "Veto"}:
-        from workspace_hookspecs import _values
-
-        return getattr(_values, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

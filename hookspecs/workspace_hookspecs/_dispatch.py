@@ -1,84 +1,217 @@
-"""Handing events to plugins: a lane for each, made at its first event, and made anew in a forked child."""
+"""Calling plugins on threads of their own, so that a slow or failing plugin affects only itself."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Iterable, Mapping
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from pluggy import HookImpl, PluginManager
 
-from workspace_hookspecs._checks import manager_of_one
-from workspace_hookspecs._forks import restart_in_children
-from workspace_hookspecs._lane import Lane
-from workspace_hookspecs._reporting import report
+from workspace_hookspecs._loading import manager_of_one
+from workspace_hookspecs._logging import ErrorBoundary, log
+
+
+class PluginQueue:
+    """One plugin's bounded queue and its daemon thread, which starts at the first event and calls ``call(hook, kwargs)``.
+
+    No lock is held during the call.
+    """
+
+    def __init__(self, name: str, call: Callable[[str, Mapping[str, object]], object], limit: int) -> None:
+        self._name = name
+        self._call = call
+        self._limit = limit
+        self._closed = False
+        self.restart()
+
+    def restart(self) -> None:
+        """Reset the queue in a forked child. The thread does not exist there, a lock may be held by another thread of the
+        parent, and the queued events belong to the parent."""
+        # An RLock: a signal handler or a finalizer may fire an event while its own thread holds the lock.
+        self._changed = threading.Condition(threading.RLock())
+        self._queue: deque[tuple[str, Mapping[str, object] | None]] = deque()
+        self._tick: Mapping[str, object] | None = None  # of the coalesced event, which is queued as (hook, None)
+        self._thread: threading.Thread | None = None
+        self._accepted = 0
+        self._finished = 0
+        self._dropped = 0
+
+    def put(self, hook: str, kwargs: Mapping[str, object], *, coalesce: bool) -> bool:
+        """Queue an event. Return False if the queue is closed.
+
+        A full queue drops the event, and logs this once until the plugin has caught up.
+
+        Args:
+            hook: The hook's name.
+            kwargs: The hook's arguments.
+            coalesce: Whether at most one such event waits: a later one replaces its arguments. It is never dropped, because a
+                tick makes up for dropped events.
+
+        Raises:
+            RuntimeError: No thread can be started. The event stays queued, and the next event tries again.
+        """
+        with self._changed:
+            if self._closed:
+                return False
+            overflowed = not self._enqueue(hook, kwargs, coalesce=coalesce) and self._dropped == 1
+            self._start()
+        if overflowed:
+            message = "plugin %r: its queue is full (%d events); %s and later events are dropped until it has caught up"
+            log(logging.ERROR, message, self._name, self._limit, hook)
+        return True
+
+    def drain(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for the events accepted so far. Return whether all are processed."""
+        with self._changed:
+            target = self._accepted
+            if self._finished < target:
+                self._start()
+            return self._changed.wait_for(lambda: self._finished >= target, max(0.0, timeout))
+
+    def close(self) -> None:
+        """Accept no more events. The thread ends when the queue is empty."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def discard(self) -> int:
+        """Empty the queue. Return the number of events lost since the queue was last empty."""
+        with self._changed:
+            lost = len(self._queue) + self._dropped
+            self._finished += len(self._queue)
+            self._queue.clear()
+            self._tick = None
+            self._dropped = 0
+            self._changed.notify_all()
+            return lost
+
+    def _enqueue(self, hook: str, kwargs: Mapping[str, object], *, coalesce: bool) -> bool:
+        if coalesce:
+            self._tick, waiting = kwargs, self._tick is not None
+            if waiting:
+                return True
+        elif len(self._queue) >= self._limit:
+            self._dropped += 1
+            return False
+        self._queue.append((hook, None if coalesce else kwargs))
+        self._accepted += 1
+        self._changed.notify_all()
+        return True
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        # Set before the start: signal handlers run during start(), and may fire an event.
+        self._thread = threading.Thread(target=self._run, name=f"workspace plugin {self._name}", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._thread = None
+            raise
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        while (event := self._take(me)) is not None:
+            hook, kwargs = event
+            with ErrorBoundary("plugin %r raised in %s, called with %r", self._name, hook, kwargs):
+                self._call(hook, kwargs)
+            self._finish(me)
+
+    def _take(self, me: threading.Thread) -> tuple[str, Mapping[str, object]] | None:
+        with self._changed:
+            # The thread differs in a child that a plugin forked inside its hook: the child runs a copy of this stack.
+            while self._thread is me and not self._queue and not self._closed:
+                self._changed.wait()
+            if self._thread is not me or not self._queue:
+                return None
+            hook, kwargs = self._queue.popleft()
+            if kwargs is None:
+                kwargs, self._tick = self._tick or {}, None
+            return hook, kwargs
+
+    def _finish(self, me: threading.Thread) -> None:
+        dropped = 0
+        with self._changed:
+            if self._thread is not me:
+                return
+            self._finished += 1
+            if not self._queue:
+                dropped, self._dropped = self._dropped, 0
+            self._changed.notify_all()
+        if dropped:
+            log(logging.WARNING, "plugin %r has caught up; %d events were dropped", self._name, dropped)
 
 
 class Dispatcher:
-    """The lanes of one host's plugins. Every method is safe from any thread."""
+    """The queues of one host's plugins, each made at the plugin's first event. All methods are thread-safe."""
 
     def __init__(self, queue_limit: int) -> None:
         self._queue_limit = queue_limit
-        self._ended = False
-        # By id(), for plugins need not be hashable; the lane keeps its plugin alive, so the id stays its own.
-        self._lanes: dict[int, Lane] = {}
-        self._lock = threading.RLock()  # an RLock for the same reason as in Lane
-        restart_in_children(self)
+        self._closed = False
+        # By id(), because plugins need not be hashable. The queue keeps its plugin alive, so the id stays unique.
+        self._queues: dict[int, PluginQueue] = {}
+        self._lock = threading.RLock()  # an RLock for the same reason as in PluginQueue
+        restart_after_fork(self)
 
     @property
-    def ended(self) -> bool:
-        """Whether :meth:`end` was called."""
-        return self._ended
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
 
     def fire(self, hook: str, impls: Iterable[HookImpl], kwargs: Mapping[str, object], *, coalesce: bool) -> None:
         """Queue the event for each plugin that has one of the implementations."""
         for name, plugin in {impl.plugin_name: impl.plugin for impl in impls}.items():
             try:
-                lane = self._lane(name, plugin)
-                if lane is None or not lane.put(hook, kwargs, coalesce=coalesce):
-                    report(logging.WARNING, "plugin %r does not get %s: its WorkspacePlugins are closed", name, hook)
+                queue = self._queue(name, plugin)
+                if queue is None or not queue.put(hook, kwargs, coalesce=coalesce):
+                    log(logging.WARNING, "plugin %r does not receive %s: its WorkspacePlugins are closed", name, hook)
             except RuntimeError as error:
-                report(logging.ERROR, "plugin %r: %s waits, for no thread can be started", name, hook, error=error)
+                log(logging.ERROR, "plugin %r: %s stays queued, because no thread can be started", name, hook, error=error)
 
     def drain(self, plugin: object, timeout: float) -> bool:
-        """Wait until the plugin's events so far are worked off; whether they are."""
-        lane = self._lanes.get(id(plugin))
-        return lane is None or lane.drain(timeout)
+        """Wait up to ``timeout`` seconds for the plugin's events so far. Return whether all are processed."""
+        queue = self._queues.get(id(plugin))
+        return queue is None or queue.drain(timeout)
 
-    def abandon(self, plugin: object) -> int:
-        """Forget the plugin's events; how many it never got."""
-        lane = self._lanes.get(id(plugin))
-        return 0 if lane is None else lane.abandon()
+    def discard(self, plugin: object) -> int:
+        """Empty the plugin's queue. Return the number of events that the plugin never received."""
+        queue = self._queues.get(id(plugin))
+        return 0 if queue is None else queue.discard()
 
-    def end(self) -> bool:
-        """Accept no more events; the threads end when theirs are worked off. Waits for nothing. False: it was called before."""
+    def close(self) -> bool:
+        """Accept no more events, without waiting. The threads end when their queues are empty. False if already closed."""
         with self._lock:
-            if self._ended:
+            if self._closed:
                 return False
-            self._ended = True
-        for lane in self._lanes.values():
-            lane.end()
+            self._closed = True
+        for queue in self._queues.values():
+            queue.close()
         return True
 
     def restart(self) -> None:
-        """In a forked child: no thread, nothing queued, no lock held."""
+        """Reset every queue in a forked child."""
         self._lock = threading.RLock()
-        for lane in self._lanes.values():
-            lane.restart()
+        for queue in self._queues.values():
+            queue.restart()
 
-    def _lane(self, name: str, plugin: object) -> Lane | None:
+    def _queue(self, name: str, plugin: object) -> PluginQueue | None:
         with self._lock:
-            lane = self._lanes.get(id(plugin))
-            if lane is None and not self._ended:
-                lane = self._lanes[id(plugin)] = Lane(name, _Caller(plugin, name), self._queue_limit)
-            return lane
+            queue = self._queues.get(id(plugin))
+            if queue is None and not self._closed:
+                queue = self._queues[id(plugin)] = PluginQueue(name, _PluginCaller(plugin, name), self._queue_limit)
+            return queue
 
 
-class _Caller:
-    """Calls the hooks of one plugin, on its lane.
+class _PluginCaller:
+    """Calls the hooks of one plugin through a manager of its own, because pluggy stops at the first plugin that raises.
 
-    Through a manager of its own: pluggy stops at the first plugin that raises and loses the rest. It is made at the first
-    call, because pluggy 1.5 runs the plugin's properties while it registers it.
+    The manager is made at the first call, because pluggy 1.5 evaluates the plugin's properties during registration.
     """
 
     def __init__(self, plugin: object, name: str) -> None:
@@ -90,3 +223,65 @@ class _Caller:
         if self._manager is None:
             self._manager = manager_of_one(self._plugin, self._name)
         getattr(self._manager.hook, hook)(**kwargs)
+
+
+def call_each(what: str, calls: Mapping[str, Callable[[], object]], timeout: float) -> bool:
+    """Run every call on a daemon thread of its own, for at most ``timeout`` seconds together.
+
+    Errors and late calls are logged. A late call keeps running.
+
+    Args:
+        what: The name of the called method, for the log.
+        calls: The calls by the plugin's name.
+        timeout: Seconds to wait for all calls together.
+
+    Returns:
+        Whether every call returned in time, without an error, and something other than False.
+    """
+    deadline = time.monotonic() + timeout
+    running = [_Call(what, name, call) for name, call in calls.items()]
+    return False not in [call.wait(deadline) for call in running]
+
+
+class _Call:
+    def __init__(self, what: str, name: str, call: Callable[[], object]) -> None:
+        self._what = what
+        self._name = name
+        self._call = call
+        self._done = threading.Event()
+        self._succeeded = False
+        try:
+            threading.Thread(target=self._run, name=f"workspace plugin {name} {what}", daemon=True).start()
+        except RuntimeError:  # no thread can be started, or (Python 3.12) the interpreter is shutting down
+            self._run()
+
+    def wait(self, deadline: float) -> bool:
+        if not self._done.wait(max(0.0, deadline - time.monotonic())):
+            log(logging.WARNING, "plugin %r: its %s() has not returned in time", self._name, self._what)
+        return self._succeeded
+
+    def _run(self) -> None:
+        with ErrorBoundary("plugin %r raised in %s()", self._name, self._what):
+            self._succeeded = self._call() is not False
+        self._done.set()
+
+
+class _Restartable(Protocol):
+    def restart(self) -> None: ...
+
+
+# One fork handler for all objects, because a handler cannot be unregistered.
+_restartables: weakref.WeakSet[_Restartable] = weakref.WeakSet()
+
+
+def restart_after_fork(restartable: _Restartable) -> None:
+    """Call ``restart()`` of the object in every forked child, while the object exists."""
+    _restartables.add(restartable)
+
+
+def _restart_all() -> None:
+    for restartable in list(_restartables):
+        restartable.restart()
+
+
+getattr(os, "register_at_fork", dict)(after_in_child=_restart_all)  # Windows has no such function, and no fork

@@ -1,130 +1,144 @@
-"""The six hooks. Nobody calls these functions: they are the specification that implementations are checked against.
+"""The six hook specifications and the two markers. The functions are never called; implementations are checked against them.
 
 A host fires ``on_workspace_deleted``, ``on_workspace_archived`` and ``on_tick``. A plugin that ends tmux sessions, the reaper,
-asks ``reaper_veto`` and fires ``on_session_reaped`` and ``on_reaper_alarm``.
+calls ``reaper_veto`` and fires ``on_session_reaped`` and ``on_reaper_alarm``.
 
-None is *historic*: replaying an old "deleted" at a plugin that is registered later is a way to act on the wrong thing.
+No hook is *historic*: a plugin that registers late must not act on an old event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from workspace_hookspecs._markers import hookspec
+from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
-    from workspace_hookspecs._values import Candidate, Reaped, ReaperAlarm
+    from workspace_hookspecs._types import Candidate, Reaped, ReaperAlarm
+
+PROJECT: Final = "workspace_server"
+"""The project name for pluggy, and the entry-point group."""
+
+hookspec: Final = HookspecMarker(PROJECT)
+"""Marks a hook specification of the project ``workspace_server``. Hosts and plugins do not need it."""
+
+hookimpl: Final = HookimplMarker(PROJECT)
+"""Marks a function or method of a plugin as the implementation of the hook of the same name."""
 
 
 @hookspec
 def on_workspace_deleted(workspace_id: str) -> None:
-    """A workspace is deleted: its row is gone, or carries the host's "deleted" flag.
+    """React to the deletion of a workspace: its row is gone, or has the host's "deleted" flag.
 
-    **When a host fires it:** after the transaction that deletes it is committed, so that a plugin that reads the database
-    finds it gone. Fired before the commit, or for a transaction that is rolled back, it is a wrong event.
+    **When a host fires it:** after the commit of the transaction that deletes the workspace, so that a plugin that reads the
+    database finds it deleted. A call before the commit, or for a transaction that is rolled back, is a wrong event.
 
-    **Threads:** from any thread, also from an event loop. :meth:`WorkspacePlugins.workspace_deleted` returns at once, never
-    waits for a plugin and never raises. Each plugin is called on a thread of its own, in the order of firing.
-    With bare pluggy the plugin runs on the firing thread, and the first one that raises ends the call for the rest.
+    **Threads:** any thread may fire, including one that runs an event loop. :meth:`WorkspacePlugins.workspace_deleted` returns
+    at once, never waits for a plugin and never raises. Each plugin is called on its own thread, in the order of firing.
+    With bare pluggy the plugins run on the firing thread, and the first that raises keeps the event from the rest.
 
-    **What may be relied on:** the event names a suspect and proves nothing. A plugin looks for itself before it acts, so a
-    wrong event costs nothing, and a lost one (the host crashed, a queue was full) costs only the delay until the next tick.
-    It may come twice.
+    **Guarantees:** none that the event is true. A plugin must read the database before it acts. So a wrong event does no harm,
+    and a lost event (the host crashed, a queue was full) is only a delay until the next tick. An event may come twice.
 
-    :param workspace_id: the id in the host's canonical text form (a hyphenated UUID where the host uses UUIDs).
+    Args:
+        workspace_id: The id in the host's canonical text form (a hyphenated UUID if the host uses UUIDs).
     """
 
 
 @hookspec
 def on_workspace_archived(workspace_id: str) -> None:
-    """A workspace is archived: its row is there and says so.
+    """React to the archiving of a workspace: its row exists and is marked as archived.
 
-    **When a host fires it:** after the transaction that archives it is committed. Taking a workspace out of the archive again
-    fires nothing.
+    **When a host fires it:** after the commit of the transaction that archives the workspace. Unarchiving fires no hook.
 
-    **Threads** and **what may be relied on:** as for :func:`on_workspace_deleted`. A plugin reads the row before it acts, so a
-    workspace that was taken out again in the meantime is safe.
+    **Threads** and **Guarantees:** as for :func:`on_workspace_deleted`. A plugin reads the row before it acts, so a workspace
+    that was unarchived in the meantime is safe.
 
-    :param workspace_id: the id in the host's canonical text form (a hyphenated UUID where the host uses UUIDs).
+    Args:
+        workspace_id: The id in the host's canonical text form (a hyphenated UUID if the host uses UUIDs).
     """
 
 
 @hookspec
 def on_tick(now: datetime) -> None:
-    """Time has passed: look at everything that may have been missed.
+    """Do periodic work, and look for everything that lost events would have reported.
 
-    **When a host fires it:** regularly, about once a minute, from the process that serves; :meth:`WorkspacePlugins.ticking`
-    does it. Every lost event is made good by a later tick, so a host that never ticks has plugins that never catch up.
+    **When a host fires it:** regularly, about once a minute, in the process that serves; :meth:`WorkspacePlugins.ticking` does
+    this. Ticks make up for lost events, so without ticks a lost event is never made up for.
 
-    **Threads** and **what may be relied on:** as for :func:`on_workspace_deleted`. A plugin that is still busy when more ticks
-    come gets one of them afterwards, with the latest ``now``: ticks never pile up.
+    **Threads** and **Guarantees:** as for :func:`on_workspace_deleted`. Ticks do not pile up: while a plugin is busy, at most
+    one tick waits for it, with the latest ``now``.
 
-    :param now: the moment of firing, aware, in UTC. It is for the plugin's information; a plugin that judges ages reads its
-        own clock when it does so, because the tick may have waited in the queue.
+    Args:
+        now: The time of firing, timezone-aware, in UTC. The tick may have waited in a queue, so a plugin that compares ages
+            reads its own clock.
     """
 
 
 @hookspec
 def reaper_veto(candidates: Sequence[Candidate]) -> Mapping[str, str]:  # type: ignore[empty-body]
-    """These tmux sessions are about to be ended: which of them must stay?
+    """Return the tmux sessions that must not be ended, out of those that a reaper is about to end.
 
-    **When a reaper asks it:** before the last look at the sessions that it has condemned, once for all of a sweep, and never
-    for none. It is a question and not an event: what is condemned may be spared all the same, a dry run asks as well, and a
-    session that is held is asked about in each sweep. An answer must change nothing.
+    **When a reaper asks it:** before the last check of the sessions that are selected for reaping, once for all of them in a
+    sweep, and never without candidates. The call is a question and not an event: a candidate may still be skipped, a dry run
+    asks too, and a session that is held back is asked about in every sweep. An implementation must change nothing.
 
-    **What it returns:** the sessions to be held, each with the reason, which the reaper reports: ``{"the session's name":
-    "why"}``. A key is a candidate's ``session``. A name that stands on two sockets is held on both; a name that is no
-    candidate is ignored, so a plugin may return all that it guards. An empty mapping, or None, is no veto. A veto holds for
-    this sweep only.
+    **Threads:** each plugin is called on a thread of its own, all plugins at the same time, concurrently with the plugin's
+    other hooks. State that they share needs a lock. The answer must arrive within **1 second**. The reaper waits that long
+    before it ends any session, so answer from what is known already and make no network request.
 
-    **Threads and the time limit:** each plugin is asked on a thread of its own, all at the same time, beside the hooks that it
-    may be working off; so what they share needs a lock. The answer must be there within **1 second**. The reaper holds its
-    kills until then, so answer from what is known already, and make no request over a network.
+    **Guarantees:** no session is ended without an answer. A plugin that raises, returns anything other than a mapping of text
+    to text, or misses the time limit has vetoed **all** candidates. This is logged with the plugin's name. A plugin that hangs
+    is not called again until it returns, and until then it vetoes all candidates of every sweep. With bare pluggy the first
+    plugin that raises ends the call for the rest, so a reaper calls :meth:`WorkspacePlugins.ask_vetoes`.
 
-    **What may be relied on:** nothing is ended without an answer. A plugin that raises, returns anything else than a mapping of
-    text to text, or takes longer, has vetoed **all** candidates. It is reported by name, and not asked again while it hangs:
-    until it comes back it has vetoed all candidates of every sweep. With bare pluggy the first plugin that raises ends
-    the call for the rest, so a reaper asks through :meth:`WorkspacePlugins.ask_vetoes`.
+    The calling process is not always the host's: the reaper's command line loads the same plugins and asks them too. Decide
+    from what every process can read, such as a file or the host's database, and not from the memory of the host's process.
 
-    The process that asks need not be the host's: the reaper's command line loads the same plugins and asks them too. So
-    decide by what every process can read, such as a file or the host's database, and not by what the host's process remembers.
+    Args:
+        candidates: The sessions that are about to be ended, at least one. All plugins receive the same objects.
 
-    :param candidates: what is about to be ended, at least one; the same objects for all plugins.
+    Returns:
+        The sessions to hold back, each with the reason, which the reaper reports: ``{"session name": "reason"}``. A key is a
+        candidate's ``session``. A name that exists on two sockets is held back on both. Names that are not candidates are
+        ignored, so a plugin may return all sessions that it protects. An empty mapping, or None, is no veto. A veto holds
+        for one sweep.
     """
 
 
 @hookspec
 def on_session_reaped(reap: Reaped) -> None:
-    """A tmux session was ended: what it was, why it went, and what became of its processes.
+    """React to the end of a tmux session: which session it was, why it was ended, and the state of its processes.
 
-    **When a reaper fires it:** once for each session that it has ended, after the outcome is in its history.
+    **When a reaper fires it:** once for each session that it has ended, after the outcome is stored in its history.
 
-    **Threads:** as for :func:`on_workspace_deleted`: :meth:`WorkspacePlugins.session_reaped` returns at once, and each plugin
+    **Threads:** as for :func:`on_workspace_deleted`. :meth:`WorkspacePlugins.session_reaped` returns at once, and each plugin
     is called on its own thread, in the order of firing.
 
-    **What may be relied on:** what it tells has happened. It may be lost (the process ended, a queue was full), and no tick
-    makes that good: the reaper's history, under ``reap.id``, is what is complete.
+    **Guarantees:** the session was ended. The event may be lost (the process ended, a queue was full), and no tick makes up for
+    it. The complete record is the reaper's history, under ``reap.id``.
 
-    :param reap: the reap; the same object for all plugins.
+    Args:
+        reap: The reap. All plugins receive the same object.
     """
 
 
 @hookspec
 def on_reaper_alarm(alarm: ReaperAlarm) -> None:
-    """A reaper can't do its work, or has seen what somebody should know: an alarm has begun, or is over.
+    """React to the beginning or the end of an alarm: a condition that keeps a reaper from its work, or that needs attention.
 
-    **When a reaper fires it:** once when an alarm begins and once when it is over (``alarm.ended_at``), each after it is
-    in the reaper's history; an alarm that says that the history can't be written, without that. It is not fired again while
-    the alarm is on, and a dry run fires none.
+    **When a reaper fires it:** once when an alarm begins and once when it ends (``alarm.ended_at``), in both cases after the
+    change is stored in its history. The exception is an alarm about the history itself, if that cannot be written. An active
+    alarm is not fired again, and a dry run fires none.
 
-    **Threads:** as for :func:`on_workspace_deleted`: :meth:`WorkspacePlugins.reaper_alarm` returns at once, and each plugin is
+    **Threads:** as for :func:`on_workspace_deleted`. :meth:`WorkspacePlugins.reaper_alarm` returns at once, and each plugin is
     called on its own thread, in the order of firing.
 
-    **What may be relied on:** the beginning is fired before the end. Either may be lost (the process ended, a queue was full),
-    and comes from the process that saw it, which may be the reaper's command line: to learn whether all is well now, ask the
-    reaper, and do not count.
+    **Guarantees:** the beginning is fired before the end. Either may be lost (the process ended, a queue was full). The event
+    is fired in the process that noticed the condition, which may be the reaper's command line. To learn whether an alarm is
+    active now, ask the reaper; do not count events.
 
-    :param alarm: the alarm; the same object for all plugins.
+    Args:
+        alarm: The alarm. All plugins receive the same object.
     """

@@ -135,8 +135,8 @@ def written(session: Session) -> str:
         int(session.all_panes_dead),
         session.version,
         "".join(f"{one.window_id}={one.activity}={int(one.linked)}/" for one in session.windows),
-        int(session.stamp is not Owner.NONE),
-        int(session.stamp is Owner.OURS),
+        int(session.owner is not Owner.NONE),
+        int(session.owner is Owner.OURS),
         session.name,
     ]
     return "\t".join(map(str, ["S", *values]))

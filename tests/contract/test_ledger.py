@@ -30,6 +30,7 @@ from workspace_reaper.model.state import (
     ServerState,
     StateChanges,
 )
+from workspace_reaper.model.workspace import RegistryIdentity
 
 NOW = 1_763_800_000.5
 HOUR = 3600.0
@@ -69,22 +70,22 @@ def test_a_stamp_is_minted_once_for_each_configured_registry(state_dir: Path) ->
     for _ in range(2):
         for registry, location in names:
             with closing(opened(state_dir, registry=registry, location=location)) as ledger:
-                stamps.append(ledger.registry().stamp)
+                stamps.append(ledger.registry().owner_id)
     assert stamps[:3] == stamps[3:]
     assert len(set(stamps)) == 3
     assert all(len(bytes.fromhex(stamp)) == 8 for stamp in stamps)
 
 
 def test_a_registry_never_read_has_generation_0(ledger: Ledger) -> None:
-    assert ledger.registry() == RegistryState(ledger.registry().stamp)
+    assert ledger.registry() == RegistryState(ledger.registry().owner_id)
     assert ledger.load_state(["a"], NOW) == LedgerState(ledger.registry())
 
 
 def test_what_is_remembered_of_the_registry_is_replaced_but_for_the_stamp(ledger: Ledger) -> None:
-    stamp = ledger.registry().stamp
-    known = RegistryState("forged", 3, "dev:1 ino:2", "vibe-kanban/1", frozenset({"a", "b"}), 99_000, True)
+    stamp = ledger.registry().owner_id
+    known = RegistryState("forged", 3, RegistryIdentity("dev:1 ino:2", "vibe-kanban/1", "7", 8, ("b", "a")), 99_000, True)
     ledger.save(StateChanges(registry=known))
-    assert ledger.registry() == replace(known, stamp=stamp) == ledger.load_state([], NOW).registry
+    assert ledger.registry() == replace(known, owner_id=stamp) == ledger.load_state([], NOW).registry
 
 
 def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) -> None:

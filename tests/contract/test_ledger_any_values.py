@@ -37,6 +37,7 @@ from workspace_reaper.model.state import (
     ServerState,
     StateChanges,
 )
+from workspace_reaper.model.workspace import RegistryIdentity
 
 NOW = 1_763_800_000.5
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"
@@ -60,11 +61,19 @@ plain = st.recursive(
     max_leaves=6,
 )
 alarms = st.builds(Alarm, few, moments, text, text)
+identities = st.builds(
+    RegistryIdentity, text, text, st.none() | text, st.none() | numbers, st.lists(text, max_size=4).map(tuple)
+)
 changes = st.builds(
     StateChanges,
     registry=st.none()
     | st.builds(
-        RegistryState, text, st.integers(0, 99), text, text, st.frozensets(text, max_size=4), st.integers(0, 99), st.booleans()
+        RegistryState,
+        text,
+        st.integers(0, 99),
+        identities,
+        st.integers(0, 99),
+        st.booleans(),
     ),
     seen=st.frozensets(few | text, max_size=4),
     sightings=st.dictionaries(sights, st.builds(Confirmation, moments, moments, st.integers(1, 99)), max_size=4),
@@ -120,7 +129,7 @@ aftermaths = st.builds(
 
 def after(memory: LedgerState, change: StateChanges) -> LedgerState:
     """What a memory must be once this change is written, told without a database."""
-    registry = replace(change.registry, stamp=memory.registry.stamp) if change.registry else memory.registry
+    registry = replace(change.registry, owner_id=memory.registry.owner_id) if change.registry else memory.registry
     sightings = {seen: value for seen, value in memory.sightings.items() if seen not in change.forgotten}
     servers = {**memory.servers, **change.servers}
     return replace(

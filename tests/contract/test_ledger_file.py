@@ -143,13 +143,13 @@ def test_a_file_taken_away_under_us_is_noticed(tmp_path: Path, replaced: bool) -
         other.record_deletion("theirs", NOW)
     with closing(opened(tmp_path / "state")) as ledger:
         ledger.record_deletion("ours", NOW)
-        stamp = ledger.registry().stamp
+        stamp = ledger.registry().owner_id
         for path in (tmp_path / "state").iterdir():
             path.unlink()
         if replaced:
             (tmp_path / "other" / "ledger.sqlite").rename(tmp_path / "state" / "ledger.sqlite")
         assert ledger.load_state([], NOW).testimony.keys() == ({"theirs"} if replaced else set())
-        assert (ledger.registry().stamp == stamp) is not replaced
+        assert (ledger.registry().owner_id == stamp) is not replaced
         ledger.record_deletion("new", NOW)
     with closing(opened(tmp_path / "state")) as again:
         assert "new" in again.load_state([], NOW).testimony
@@ -203,7 +203,7 @@ def test_a_missing_ledger_reads_as_an_empty_one_and_nothing_is_made(tmp_path: Pa
         (state_dir / "ledger.sqlite").touch()
     before = {path: path.stat() for path in [tmp_path, *tmp_path.rglob("*")]}
     with closing(opened(state_dir, read_only=True)) as ledger:
-        stamp = ledger.registry().stamp
+        stamp = ledger.registry().owner_id
         assert ledger.load_state(["a"], NOW) == LedgerState(RegistryState(stamp))
         assert (ledger.history(9), ledger.find("R1"), ledger.events(9), ledger.last_report()) == ([], None, [], None)
     after = {path: path.stat() for path in [tmp_path, *tmp_path.rglob("*")]}

@@ -33,6 +33,7 @@ from workspace_reaper.model.state import (
     ServerState,
     StateChanges,
 )
+from workspace_reaper.model.workspace import RegistryIdentity
 
 NOW = 1_763_800_000.5
 KEY = SessionKey("/s", 1, 2, "$3", 4)
@@ -63,7 +64,7 @@ HISTORY = [
     Reap(Intent("R1", "01S", 1.5, KEY, "bc_1", "a", "idle", {"n": None}), "reaped", None, ProcessCleanup(freed_bytes=9)),
 ]
 MEMORY = LedgerState(
-    registry=RegistryState("5ca1ab1e", 2, "dev:1 ino:2", "standard/1", frozenset({"a", "b"}), 2, False),
+    registry=RegistryState("5ca1ab1e", 2, RegistryIdentity("dev:1 ino:2", "standard/1", sentinels=("a", "b")), 2, False),
     seen={"a": 2, ODD: 1},
     sightings={(KEY, Finding.ORPHAN): Confirmation(1.5, 2.5, 2)},
     servers={"/s": ServerState(1, 2, 3.5)},

@@ -125,7 +125,7 @@ for number in range(12):
     sys.stdin.readline()
     ledger = opened(f"{sys.argv[1]}/{number}/state")
     ledger.record_deletion(sys.argv[2], 1.5)
-    say(ledger.registry().stamp)
+    say(ledger.registry().owner_id)
     ledger.close()
 """
     with running(starting, tmp_path, "a") as first, running(starting, tmp_path, "b") as second:
@@ -135,7 +135,7 @@ for number in range(12):
             tell(second)
             stamps = {said(first), said(second)}
             with closing(opened(tmp_path / str(number) / "state")) as ledger:
-                assert stamps == {ledger.registry().stamp}
+                assert stamps == {ledger.registry().owner_id}
                 assert ledger.load_state([], NOW).testimony.keys() == {"a", "b"}
 
 

@@ -70,12 +70,12 @@ def test_found_are_those_asked_for_that_are_there(host: Host) -> None:
 def test_nothing_asked(host: Host) -> None:
     host.insert([host.new_id(1)])
     answer = rows(registry_of(host).look_up([], []))
-    assert (answer.found, answer.anchors, answer.total) == ({}, frozenset(), 1)
+    assert (answer.found, answer.sentinels_found, answer.total) == ({}, frozenset(), 1)
 
 
 def test_an_empty_table_is_an_answer(host: Host) -> None:
     answer = rows(registry_of(host).look_up([host.new_id(1)], [host.new_id(2)]))
-    assert (answer.found, answer.anchors, answer.oldest, answer.total) == ({}, frozenset(), (), 0)
+    assert (answer.found, answer.sentinels_found, answer.identity.sentinels, answer.total) == ({}, frozenset(), (), 0)
 
 
 def test_every_fact_at_rest(flagged: Flagged) -> None:
@@ -102,7 +102,7 @@ def test_many_ids(host: Host, ask: int) -> None:
     host.insert(ids)
     answer = rows(registry_of(host).look_up([*ids, host.new_id(-1)], ids[:5]))
     assert set(answer.found) == set(ids)
-    assert answer.anchors == set(ids[:5])
+    assert answer.sentinels_found == set(ids[:5])
 
 
 @pytest.mark.parametrize("count", [10_000, 10_001])
@@ -120,13 +120,13 @@ def test_oldest_and_anchors(host: Host) -> None:
     first = rows(registry.look_up([], []))
     # PostgreSQL's rows move when they are written to: there they are the first by their ids.
     expected = ids if host.server is None else sorted(ids)
-    assert first.oldest == tuple(expected[:32])
+    assert first.identity.sentinels == tuple(expected[:32])
 
     host.delete(expected[0], expected[3])
-    second = rows(registry.look_up([expected[5]], first.oldest))
-    assert second.anchors == set(expected[:32]) - {expected[0], expected[3]}
+    second = rows(registry.look_up([expected[5]], first.identity.sentinels))
+    assert second.sentinels_found == set(expected[:32]) - {expected[0], expected[3]}
     assert set(second.found) == {expected[5]}
-    assert second.oldest[0] == expected[1]
+    assert second.identity.sentinels[0] == expected[1]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_can_be_no_id_is_not_found(host: Host, strange: str) -> None:
     host.insert([one])
     answer = rows(registry_of(host).look_up([strange, one], [strange]))
     assert set(answer.found) == {one}
-    assert answer.anchors == frozenset()
+    assert answer.sentinels_found == frozenset()
 
 
 @pytest.mark.parametrize("reason_", ["setupscript", "cleanupscript", "archivescript", "codingagent"])
@@ -202,7 +202,7 @@ def test_an_older_database_and_its_migration(tmp_path: Path, server: str | None)
     host.delete_worktree(one)
     after = rows(registry.look_up([one], []))
     assert after.found[one] == Workspace(one, archived=True, worktree_deleted=True)
-    assert (after.schema, after.place) == (before.schema, before.place)
+    assert (after.identity.schema, after.identity.location) == (before.identity.schema, before.identity.location)
 
 
 def test_running_in_the_standard_table(standard: StandardHost) -> None:
@@ -238,7 +238,7 @@ def test_known_while_one_terminal_names_it(tmp_path: Path, server: str | None) -
     registry = registry_of(host)
     answer = rows(registry.look_up(["cao-a", "cao-b", "cao"], []))
     assert answer.found == {"cao-a": Workspace("cao-a"), "cao-b": Workspace("cao-b")}
-    assert (answer.total, answer.oldest) == (2, ("cao-a", "cao-b"))
+    assert (answer.total, answer.identity.sentinels) == (2, ("cao-a", "cao-b"))
 
     with host.writing() as connection:
         connection.execute("DELETE FROM terminals WHERE id IN (SELECT id FROM terminals WHERE tmux_session = 'cao-a' LIMIT 2)")
@@ -283,6 +283,6 @@ def test_what_has_no_row_numbers(tmp_path: Path, server: str | None, kind: str) 
             connection.execute("INSERT INTO workspaces (id) VALUES ('b'), ('a')")
     registry = registry_of(host)
     answer = rows(registry.look_up(["a", "c"], ["b"]))
-    assert (set(answer.found), answer.anchors, answer.total) == ({"a"}, {"b"}, 2)
-    assert set(answer.oldest) == {"a", "b"}
+    assert (set(answer.found), answer.sentinels_found, answer.total) == ({"a"}, {"b"}, 2)
+    assert set(answer.identity.sentinels) == {"a", "b"}
     assert registry.examine() == ()

@@ -59,9 +59,9 @@ def test_one_file_has_one_place(host: Host, tmp_path: Path) -> None:
     link.symlink_to(host.path)
     first = rows(opened(host).look_up([], []))
     host.insert([host.new_id(1)])
-    assert rows(opened(host, path=link).look_up([], [])).place == first.place
-    assert str(host.path.resolve()) in first.place
-    assert first.schema.partition(" ")[0] == host.schema == opened(host).name
+    assert rows(opened(host, path=link).look_up([], [])).identity.location == first.identity.location
+    assert str(host.path.resolve()) in first.identity.location
+    assert first.identity.schema.partition(" ")[0] == host.schema == opened(host).name
     assert opened(host).canonical(host.new_id(1)) == host.new_id(1)
 
 
@@ -71,7 +71,7 @@ def test_another_file_has_another_place(host: Host, tmp_path: Path) -> None:
     shutil.copy(host.path, tmp_path / "copy")
     (tmp_path / "copy").replace(host.path)
     after = rows(registry.look_up([], []))
-    assert after.place != before.place
+    assert after.identity.location != before.identity.location
 
 
 def test_a_file_replaced_while_it_is_read_is_unknown(host: Host, tmp_path: Path) -> None:

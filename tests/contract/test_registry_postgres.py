@@ -73,20 +73,20 @@ def meanwhile(registry: PostgresRegistry, sign: str, act: Any) -> None:
 
 def test_the_place_is_that_of_this_database(postgres: PostgresServer, standard: StandardHost, tmp_path: Path) -> None:
     registry = registry_of(standard)
-    place = rows(registry.look_up([], [])).place
-    assert place == rows(registry_of(standard).look_up([], [])).place
+    place = rows(registry.look_up([], [])).identity.location
+    assert place == rows(registry_of(standard).look_up([], [])).identity.location
     assert place.startswith(registry.location)
     other = StandardHost(tmp_path, postgres.url(postgres.new_database()))
     other.create()
-    assert rows(registry_of(other).look_up([], [])).place.partition("(")[2] != place.partition("(")[2]
+    assert rows(registry_of(other).look_up([], [])).identity.location.partition("(")[2] != place.partition("(")[2]
 
 
 def test_a_database_that_was_dropped_and_made_again_has_another_place(postgres: PostgresServer, standard: StandardHost) -> None:
-    before = rows(registry_of(standard).look_up([], [])).place
+    before = rows(registry_of(standard).look_up([], [])).identity.location
     postgres.execute(f"DROP DATABASE {database(standard)}")
     postgres.execute(f"CREATE DATABASE {database(standard)}")
     standard.create()
-    assert rows(registry_of(standard).look_up([], [])).place != before
+    assert rows(registry_of(standard).look_up([], [])).identity.location != before
 
 
 def test_another_cluster_at_the_same_address_has_another_place(
@@ -97,7 +97,7 @@ def test_another_cluster_at_the_same_address_has_another_place(
         StandardHost(short_tmp, server.url()).create()
         address.symlink_to(server.socket_directory)
         registry = open_registry(load_schema("standard"), f"postgres://postgres@/postgres?host={address}", {})
-        places.append(rows(registry.look_up([], [])).place)
+        places.append(rows(registry.look_up([], [])).identity.location)
         address.unlink()
         server.execute("DROP TABLE workspaces")
     # Both are a cluster's first database, with the same oid.
@@ -112,7 +112,7 @@ def test_where_the_cluster_does_not_tell_its_identifier(postgres: PostgresServer
     registry = open_registry(load_schema("standard"), postgres.url(name, user="locked", password="secret"), {})
     answer = rows(registry.look_up(["a"], []))
     assert set(answer.found) == {"a"}
-    assert re.search(r" \(database \d+\)$", answer.place)
+    assert re.search(r" \(database \d+\)$", answer.identity.location)
 
 
 # How it reads

@@ -73,8 +73,8 @@ def test_ids(host: Host, id_type: str, column: str, stored: object, canonical: s
     assert registry.canonical(canonical) == canonical
     other = {"text": "x", "integer": str((1 << 63) - 1)}.get(id_type, str(uuid.UUID(int=1)))
     answer = rows(registry.look_up([canonical, other, "a\0b"], [canonical]))
-    assert (answer.found, answer.anchors) == ({canonical: Workspace(canonical)}, {canonical})
-    assert (answer.oldest, answer.total) == ((canonical,), 1)
+    assert (answer.found, answer.sentinels_found) == ({canonical: Workspace(canonical)}, {canonical})
+    assert (answer.identity.sentinels, answer.total) == ((canonical,), 1)
     assert registry.examine() == ()
 
 
@@ -130,9 +130,9 @@ def test_another_table_of_the_same_database_is_another_registry(host: Host) -> N
     change(host, "CREATE TABLE others (id TEXT PRIMARY KEY, flag INTEGER)")
     registry, other = described(host), described(host, name="others")
     assert (registry.name, registry.location) == (other.name, other.location) == ("table", registry.location)
-    assert rows(registry.look_up([], [])).schema != rows(other.look_up([], [])).schema
+    assert rows(registry.look_up([], [])).identity.schema != rows(other.look_up([], [])).identity.schema
     same = described(host, archived="flag = 1")
-    assert rows(registry.look_up([], [])).schema == rows(same.look_up([], [])).schema
+    assert rows(registry.look_up([], [])).identity.schema == rows(same.look_up([], [])).identity.schema
 
 
 @pytest.mark.parametrize("name", ["main.tasks", "public.tasks"])

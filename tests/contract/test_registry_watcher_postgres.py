@@ -74,7 +74,7 @@ def test_all_there_is(host: Host, feeds: Any) -> None:
     told = census(feeds(host))
     assert told.workspaces == set(ids)
     assert told.archived == set()
-    assert told.oldest == tuple(sorted(ids)[:32])
+    assert told.identity.sentinels == tuple(sorted(ids)[:32])
     assert told.schema.partition(" ")[0] == host.schema
     if host.schema != "cao":
         host.archive(ids[0])  # type: ignore[attr-defined]
@@ -102,10 +102,13 @@ def test_a_commit_is_noticed_and_a_rollback_changes_nothing(standard: StandardHo
     assert feed.wait(LONG)
     after = census(feed)
     assert after.workspaces == {"b"}
-    assert before.clock is not None
-    assert after.clock is not None
-    assert after.clock > before.clock
-    assert (after.place, after.epoch) == (before.place, before.epoch)
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter > before.identity.change_counter
+    assert (after.identity.location, after.identity.schema_version) == (
+        before.identity.location,
+        before.identity.schema_version,
+    )
     assert not feed.wait(0.05)
 
 
@@ -149,7 +152,7 @@ def test_the_epoch_changes_when_the_table_was_made_anew(
     postgres: PostgresServer, standard: StandardHost, feeds: Any, made_anew: str
 ) -> None:
     feed = feeds(standard)
-    before = census(feed).epoch
+    before = census(feed).identity.schema_version
     with standard.writing() as server:
         if made_anew == "truncated":
             server.execute("TRUNCATE workspaces")
@@ -160,7 +163,7 @@ def test_the_epoch_changes_when_the_table_was_made_anew(
     if made_anew == "dropped":
         standard.create()
     assert feed.wait(LONG)
-    assert census(feed).epoch != before
+    assert census(feed).identity.schema_version != before
 
 
 @pytest.mark.parametrize(
@@ -206,11 +209,11 @@ def test_the_epoch_changes_when_rows_were_hidden(
     feed = feeds(standard)
     before = census(feed)
     assert {"a", "b"} <= before.workspaces
-    assert census(feed).epoch == before.epoch
+    assert census(feed).identity.schema_version == before.identity.schema_version
     with standard.writing() as server:
         server.execute(hide)
     assert feed.wait(LONG)
-    assert census(feed).epoch != before.epoch
+    assert census(feed).identity.schema_version != before.identity.schema_version
 
 
 def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any) -> None:
@@ -234,7 +237,7 @@ def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any)
     assert feed.wait(LONG)
     after = census(feed)
     assert after.workspaces == {"b"}
-    assert after.epoch != before.epoch
+    assert after.identity.schema_version != before.identity.schema_version
 
 
 def test_an_archived_flag_that_is_no_truth(standard: StandardHost, feeds: Any) -> None:
@@ -259,7 +262,8 @@ def test_a_server_that_restarts(postgres: PostgresServer, standard: StandardHost
         postgres.start()
     assert feed.wait(LONG)
     after = census(feed)
-    assert replace(after, clock=before.clock) == before
+    assert replace(after.identity, change_counter=before.identity.change_counter) == before.identity
+    assert (after.workspaces, after.archived) == (before.workspaces, before.archived)
     assert not feed.wait(0.05)
 
 

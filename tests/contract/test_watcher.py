@@ -116,10 +116,14 @@ def test_a_commit_is_noticed(host: VibeKanbanHost, watch: MakeWatcher, writer: W
     assert feed.wait(PATIENCE)
     after = census(feed)
     assert (after.workspaces, after.archived) == (before.workspaces - {two}, {one})
-    assert (after.place, after.schema, after.epoch) == (before.place, before.schema, before.epoch)
-    assert before.clock is not None
-    assert after.clock is not None
-    assert after.clock >= before.clock
+    assert (after.identity.location, after.identity.schema, after.identity.schema_version) == (
+        before.identity.location,
+        before.identity.schema,
+        before.identity.schema_version,
+    )
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter >= before.identity.change_counter
 
 
 def test_without_a_commit_there_is_nothing(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
@@ -217,7 +221,7 @@ def test_replaced_by_rename(host: VibeKanbanHost, watch: MakeWatcher, tmp_path: 
     other.path.replace(host.path)
     assert feed.wait(PATIENCE)
     after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
-    assert after.place != before.place
+    assert after.identity.location != before.identity.location
     assert len(after.workspaces) == 3
 
 
@@ -235,7 +239,7 @@ def test_a_link_that_is_switched(tmp_path: Path, watch: MakeWatcher, writer: Wri
     (tmp_path / "new").replace(link)
     assert feed.wait(PATIENCE)
     after = census(feed)
-    assert after.place != before.place
+    assert after.identity.location != before.identity.location
     assert len(after.workspaces) == 2
 
 
@@ -248,7 +252,7 @@ def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: MakeWatch
     assert "does not exist" in why_unknown(feed)
     make(host.path, mode)
     assert feed.wait(PATIENCE)
-    assert census(feed).place != before.place
+    assert census(feed).identity.location != before.identity.location
 
 
 def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanbanHost, watch: MakeWatcher) -> None:
@@ -259,7 +263,7 @@ def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanb
         host.path.unlink()
         host.path.write_bytes(content)
     assert feed.wait(PATIENCE)
-    assert census(feed).place != before.place
+    assert census(feed).identity.location != before.identity.location
 
 
 @pytest.mark.parametrize("how", ["vacuum", "backup API", "shell", "tables"])
@@ -279,8 +283,8 @@ def test_content_put_there_as_a_whole_is_another_epoch(
         writer.commit(host.path, "ALTER TABLE workspaces ADD COLUMN more TEXT")
     assert feed.wait(PATIENCE)
     after = census(feed)
-    assert after.epoch != before.epoch
-    assert (after.place, after.workspaces) == (before.place, before.workspaces)
+    assert after.identity.schema_version != before.identity.schema_version
+    assert (after.identity.location, after.workspaces) == (before.identity.location, before.workspaces)
 
 
 def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer, tmp_path: Path) -> None:
@@ -295,11 +299,11 @@ def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWat
         shutil.copyfileobj(source, target)
     assert feed.wait(PATIENCE)
     after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
-    assert after.place == before.place
+    assert after.identity.location == before.identity.location
     assert len(after.workspaces) == 5
-    assert before.clock is not None
-    assert after.clock is not None
-    assert after.clock < before.clock
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter < before.identity.change_counter
 
 
 def put_back(backup: Path, path: Path) -> None:
@@ -323,12 +327,12 @@ def test_an_older_copy_is_another_epoch_whatever_is_written_then(
     for number in range(10):
         host.insert([host.new_id(number)]) if number > 4 else host.archive(host.new_id(number))
     after = census(feed)
-    assert before.clock is not None
-    assert after.clock is not None
-    assert after.clock >= before.clock
-    assert (after.place, after.workspaces & set(lost)) == (before.place, set())
-    assert after.epoch != before.epoch
-    assert census(feed).epoch == after.epoch
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter >= before.identity.change_counter
+    assert (after.identity.location, after.workspaces & set(lost)) == (before.identity.location, set())
+    assert after.identity.schema_version != before.identity.schema_version
+    assert census(feed).identity.schema_version == after.identity.schema_version
 
 
 def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: MakeWatcher, writer: Writer) -> None:
@@ -338,13 +342,13 @@ def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str,
     writer.commit(host.path, archive(newest[3]))
     before = census(feed)
     writer.commit(host.path, delete(newest[0]))
-    assert census(feed).epoch == before.epoch
+    assert census(feed).identity.schema_version == before.identity.schema_version
     writer.commit(host.path, delete(newest[2]))
-    assert census(feed).epoch == before.epoch
+    assert census(feed).identity.schema_version == before.identity.schema_version
     writer.commit(host.path, delete(newest[1]), delete(newest[3]))
     after = census(feed)
     assert len(after.workspaces) == 1
-    assert (after.epoch == before.epoch) == (mode == "WAL")
+    assert (after.identity.schema_version == before.identity.schema_version) == (mode == "WAL")
     writer.close(host.path)
 
 
@@ -356,7 +360,7 @@ def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, w
     writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(4)))
     assert "is locked" in why_unknown(feed)
     writer.run(host.path, "COMMIT")
-    assert census(feed).epoch != before.epoch
+    assert census(feed).identity.schema_version != before.identity.schema_version
 
 
 def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
@@ -369,7 +373,7 @@ def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Make
     (tmp_path / "db.v2.sqlite-shm").unlink()
     assert feed.wait(PATIENCE)
     after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
-    assert after.epoch != before.epoch
+    assert after.identity.schema_version != before.identity.schema_version
 
 
 def test_a_database_that_gives_pages_back(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
@@ -382,9 +386,9 @@ def test_a_database_that_gives_pages_back(tmp_path: Path, watch: MakeWatcher, wr
     writer.commit(path, *(delete(host.new_id(number)) for number in range(300)))
     assert feed.wait(PATIENCE)
     after = census(feed)
-    assert before.clock is not None
-    assert after.clock is not None
-    assert after.clock >= before.clock
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter >= before.identity.change_counter
 
 
 def test_many_rows(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
@@ -450,7 +454,7 @@ def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: MakeWatche
     host.flag_deleted("a")
     found = census(watch(host.path, "standard"))
     assert found.workspaces == {"b"}
-    assert found.oldest == ("a", "b")
+    assert found.identity.sentinels == ("a", "b")
 
 
 @pytest.mark.parametrize("change", ["CREATE VIEW workspaces AS SELECT * FROM kept", "no row numbers"])

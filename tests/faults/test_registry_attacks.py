@@ -309,7 +309,7 @@ def test_before_the_other_has_swept_its_sessions_are_strangers_and_afterwards_no
         report = other.sweep()
         assert {other.entry(report, one).protected_by for one in mine} == {"unproven"}
     told = other.entry(report, mine[0]).as_json()
-    assert (told["evidence"]["known_under"], told["evidence"]["stamp"]) == (None, "none")
+    assert (told["evidence"]["known_under"], told["evidence"]["owner"]) == (None, "none")
     assert PROVEN_WHEN in told["released_when"]["unproven"]
 
     assert set(outcomes(world.sweep())) == set(mine)

@@ -41,7 +41,7 @@ MAY_BE_EMPTY = {"session": "#{session_last_attached}", "pane": "#{pane_dead_time
 
 def stamp_of(world: World) -> str:
     with world.plugin.reaper().reading() as ledger:
-        return ledger.registry().stamp
+        return ledger.registry().owner_id
 
 
 def emptied(

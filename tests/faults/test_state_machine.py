@@ -208,7 +208,7 @@ class MachineLife(RuleBasedStateMachine):
         fates = ask(self.world.clock.lived, list(self.seen.sessions.values()), self.world.rows(), approve)
         self.check_sweep(fates, self.world.sweep(dry_run=dry, approve=approve), dry=dry)
         if not dry:
-            self.oracle.stamp = self.oracle.stamp or self.world.stamp
+            self.oracle.owner_id = self.oracle.owner_id or self.world.owner_id
 
     def check_ended(self, ended: Collection[Key]) -> None:
         """Only these are gone since the last look."""

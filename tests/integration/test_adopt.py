@@ -52,7 +52,7 @@ def stamp_of(world: World, workspace_id: str) -> str:
 
 def ours(world: World) -> str:
     with world.plugin.reaper().reading() as ledger:
-        return ledger.registry().stamp
+        return ledger.registry().owner_id
 
 
 def test_it_shows_asks_and_takes_over_what_the_registry_has(reaper: CommandLine, lost: tuple[list[str], list[str]]) -> None:

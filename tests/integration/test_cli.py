@@ -290,7 +290,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
     assert [(one["reason"], one["held_by"]) for one in explained["rules"] if one["holds"]] == [("idle", ["pinned"])]
     assert len(explained["rules"]) == 7
     assert explained["facts"]["server"]["pid"] == world.server.pid
-    assert {"created", "client_activity", "last_output", "attached_clients", "row", "stamp", "now"} <= explained["facts"].keys()
+    assert {"created", "client_activity", "last_output", "attached_clients", "row", "owner", "now"} <= explained["facts"].keys()
     done = reaper("explain", session_id)
     assert done.code == 0
     assert "decided: hold: idle, held by pinned" in done.out

@@ -380,9 +380,7 @@ def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writ
             answer = feed.read()
             if self.looks == 2 and isinstance(answer, WorkspaceList):
                 fewer = answer.workspaces - {bench.id(1)}
-                return WorkspaceList(
-                    answer.place, answer.schema, answer.oldest, answer.epoch, answer.clock, fewer, answer.archived
-                )
+                return WorkspaceList(answer.identity, fewer, answer.archived)
             return answer
 
         def close(self) -> None:

@@ -318,7 +318,7 @@ def test_marking_nothing_asks_nobody(terminal: TmuxTerminal, front_tmux: FrontTm
 
 
 def test_marking_checks_what_it_is_given(terminal: TmuxTerminal, session: Session) -> None:
-    with pytest.raises(ValueError, match="is no stamp"):
+    with pytest.raises(ValueError, match="is not an owner id"):
         terminal.mark([], "}")
     with pytest.raises(ValueError, match="not on"):
         terminal.mark([session.key._replace(socket="/tmp/other")], STAMP)

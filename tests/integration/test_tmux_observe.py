@@ -120,7 +120,7 @@ def test_whose_stamp_it_carries(tmux_server: TmuxServer) -> None:
     tmux_server.set_option(ids["ours"], "@workspace_owner", STAMP)
     tmux_server.set_option(ids["foreign"], "@workspace_owner", "ffff")
     tmux_server.set_option(ids["odd"], "@workspace_owner", "a\tb\nc,}#{pid}")
-    assert {session.name: session.stamp for session in observe(tmux_server).sessions} == stamps
+    assert {session.name: session.owner for session in observe(tmux_server).sessions} == stamps
 
 
 @pytest.mark.parametrize("value", ["1", "0", "a\tb\nc,}#{pid}"])
@@ -210,7 +210,7 @@ def test_one_invocation_and_no_word_of_ours_in_it(tmux_server: TmuxServer, front
 
 
 def test_a_bad_stamp_is_refused(tmux_server: TmuxServer) -> None:
-    with pytest.raises(ValueError, match="is no stamp"):
+    with pytest.raises(ValueError, match="is not an owner id"):
         TmuxTerminal(tmux_server.path).observe("}#{pid}")
 
 

@@ -1,4 +1,4 @@
-"""Our libtmux server: what libtmux itself builds on it works, bounded in time, and hides no failure."""
+"""The subclass of libtmux's server: libtmux's own methods work on it, with a time limit, and report every failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def server(tmux_server: TmuxServer) -> ReaperServer:
     return ReaperServer(tmux_server.path)
 
 
-def test_a_command_is_libtmuxs_own_kind(server: ReaperServer) -> None:
+def test_a_command_is_a_libtmux_command(server: ReaperServer) -> None:
     command = server.cmd("list-sessions", "-F", "#{session_name}\t#{session_attached}")
     assert isinstance(server, libtmux.Server)
     assert isinstance(command, tmux_cmd)
@@ -40,18 +40,27 @@ def test_standard_input(server: ReaperServer) -> None:
     assert server.cmd("source-file", "-", stdin="display-message -p one\ndisplay-message -p two\n").stdout == ["one", "two"]
 
 
-def test_what_libtmux_asks_goes_through_it(server: ReaperServer, front_tmux: FrontTmux) -> None:
+def test_the_methods_that_the_module_calls_safe_run_through_cmd(server: ReaperServer, front_tmux: FrontTmux) -> None:
     assert server.is_alive()
     assert server.has_session("work")
     assert not server.has_session("wor")
     server.set_option("@colour", "red")
     assert server.show_option("@colour") == "red"
+    session = libtmux.Session(server=server, session_id="$0")
+    session.set_option("@colour", "blue")
+    assert session.show_option("@colour") == "blue"
+    session.set_environment("COLOUR", "blue")
+    pane = libtmux.Pane(server=server, pane_id="%0", session_id="$0")
+    pane.send_keys("true")
+    assert pane.display_message("#{pane_id}", get_text=True) == ["%0"]
+    assert isinstance(pane.capture_pane(), list)
     server.kill_session("$0")
-    assert all(call[:1] == ["-u"] for call in front_tmux.calls())
-    assert len(front_tmux.calls()) >= 6
+    calls = front_tmux.calls()
+    assert all(call[:1] == ["-u"] for call in calls), "one ran around cmd: libtmux itself never passes -u"
+    assert len(calls) >= 12
 
 
-def test_a_failure_stands_where_libtmux_looks(tmux_server: TmuxServer) -> None:
+def test_a_failure_is_reported_in_stderr(tmux_server: TmuxServer) -> None:
     tmux_server.new_session("work")
     tmux_server.stop()
     command = ReaperServer(tmux_server.path, limit=0.3).cmd("list-sessions")
@@ -61,14 +70,14 @@ def test_a_failure_stands_where_libtmux_looks(tmux_server: TmuxServer) -> None:
     assert not command.stdout
 
 
-def test_no_tmux_is_no_exception(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tmux_raises_nothing(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(short_tmp))
     command = ReaperServer(f"{short_tmp}/s").cmd("list-sessions")
     assert command.returncode == 127
     assert "install tmux" in command.stderr[0]
 
 
-def test_nothing_that_was_printed_is_logged(server: ReaperServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_output_is_not_logged(server: ReaperServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         command = server.cmd("display-message", "-p", "se#{l:cret}")
     assert command.stdout == ["secret"]
@@ -80,5 +89,5 @@ def test_importing_the_adapter_does_not_import_libtmux() -> None:
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": ":".join(filter(None, sys.path))}, check=True)
 
 
-def test_the_type_is_narrower_than_libtmuxs() -> None:
+def test_the_command_type_is_a_subclass_of_libtmuxs() -> None:
     assert issubclass(TmuxCommand, tmux_cmd)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
-from workspace_reaper.model.reap import Intent
+from workspace_reaper.model.reap import Intent, Outcome
 from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
 from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Reason, Verdict
-from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace, WorkspaceList
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
@@ -26,6 +26,8 @@ from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Held, Judgement, Protection
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
+
+Read = TypeVar("Read", LookupResult, RegistryState, WorkspaceList)
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 NOW = 1_790_000_000
@@ -77,7 +79,7 @@ def session(
         grouped=False,
         kept=False,
         all_panes_dead=False,
-        stamp=Owner.NONE,
+        owner=Owner.NONE,
         version=SERVER.version,
         windows=(Window("@1", NOW - idle, linked=False),),
         panes=(pane(number),),
@@ -123,14 +125,20 @@ def rows(*workspaces: Workspace, **changes: Any) -> LookupResult:
     """The registry's answer: these rows and no other."""
     ids = tuple(workspace.workspace_id for workspace in workspaces)
     found = {workspace.workspace_id: workspace for workspace in workspaces}
-    answer = LookupResult(found, "file 1", "standard", total=len(ids), capped=False, oldest=ids, anchors=frozenset(ids))
-    return replace(answer, **changes)
+    identity = RegistryIdentity("file 1", "standard", sentinels=ids)
+    return changed(LookupResult(found, identity, total=len(ids), capped=False, sentinels_found=frozenset(ids)), **changes)
 
 
 def registry(*oldest: str, **changes: Any) -> RegistryState:
     """What is remembered of the registry that ``rows`` answers for, once a full sweep has read it."""
-    known = RegistryState(OURS, 1, "file 1", "standard", frozenset(oldest), total=len(oldest))
-    return replace(known, **changes)
+    known = RegistryState(OURS, 1, RegistryIdentity("file 1", "standard", sentinels=oldest), total=len(oldest))
+    return changed(known, **changes)
+
+
+def changed(read: Read, **changes: Any) -> Read:
+    """The same with these fields changed: its own, or those of its identity."""
+    of_identity = {name: changes.pop(name) for name in RegistryIdentity.__dataclass_fields__ if name in changes}
+    return replace(read, identity=replace(read.identity, **of_identity), **changes)
 
 
 def memory(**changes: Any) -> LedgerState:
@@ -227,7 +235,7 @@ def entry(number: int = 1, verdict: Verdict = Verdict.REAP, outcome: str = "none
         workspace_id=f"w{number}",
         verdict=verdict,
         reason=None if verdict is Verdict.KEEP else "orphan",
-        outcome=outcome,
+        outcome=Outcome(outcome),
         key=session_key(number),
         judgement=judgement,
     )

@@ -70,11 +70,11 @@ class _Breaker:
 
 
 class Oracle:
-    """``stamp`` is what our sessions carry, None until there is one."""
+    """``owner_id`` is what our sessions carry, None until there is one."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.stamp: str | None = None
+        self.owner_id: str | None = None
         self.breaker = _Breaker()
         self._registry = 0
         self._rows: set[str] = set()
@@ -96,7 +96,7 @@ class Oracle:
 
     def managed(self, sessions: Iterable[Seen]) -> dict[Key, str]:
         """The sessions that are ours to judge, with their workspaces."""
-        found = {one.key: OF_A_WORKSPACE.fullmatch(one.name) for one in sessions if one.owner in ("", self.stamp)}
+        found = {one.key: OF_A_WORKSPACE.fullmatch(one.name) for one in sessions if one.owner in ("", self.owner_id)}
         return {key: match[1] for key, match in found.items() if match}
 
     def foresee(

@@ -96,9 +96,9 @@ class TimedTerminal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def observe(self, stamp: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
         """The real listing, with each time carried over."""
-        listing = self._real.observe(stamp, panes=panes, only=only)
+        listing = self._real.observe(owner_id, panes=panes, only=only)
         if isinstance(listing, Unknown):
             return listing
         return replace(listing, sessions=tuple(map(self._carried, listing.sessions)))
@@ -107,9 +107,9 @@ class TimedTerminal:
         """The real kill, with guards in tmux's own time."""
         return self._real.kill([self._in_its_time(guard) for guard in guards], meanwhile)
 
-    def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
+    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
         """See ``Terminal``."""
-        self._real.mark([self._real_key(key) for key in keys], stamp)
+        self._real.mark([self._real_key(key) for key in keys], owner_id)
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
         """See ``Terminal``."""

@@ -281,9 +281,9 @@ class MachineWorld:
         operations.reset_breaker(self._reaper)
 
     @property
-    def stamp(self) -> str:
+    def owner_id(self) -> str:
         """What our sessions carry. To be asked after a full sweep."""
-        return operations.own_stamp(self._reaper)
+        return operations.own_owner_id(self._reaper)
 
     def history(self) -> list[Reap]:
         """All that was ever tried, by the ledger."""

@@ -182,7 +182,7 @@ def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
         unattached=reason != "deleted",
         quiet_since=_last_second(facts, idleness) if by_clock and idleness is not None else None,
         all_panes_dead=reason == "dead",
-        unowned=facts.session.stamp.value == "none",
+        unowned=facts.session.owner.value == "none",
     )
 
 
@@ -202,7 +202,7 @@ def passes(guard: Guard, session: Session) -> bool:
         return False
     if guard.unattached and attended(session):
         return False
-    if guard.unowned and session.stamp.value != "none":
+    if guard.unowned and session.owner.value != "none":
         return False
     if guard.quiet_since is not None and any(window.activity > guard.quiet_since for window in session.windows):
         return False

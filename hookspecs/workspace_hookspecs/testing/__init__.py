@@ -1,37 +1,76 @@
-"""A conformance kit for authors of hosts, on pytest: give it your host's way to create, archive and delete a workspace.
+"""A conformance kit for authors of hosts: a pytest plugin with twelve checks of how a host fires the hooks.
 
-Subclass :class:`HostConformance` in a test module and give it a fixture ``workspace_host`` that starts your host and returns
-what :class:`HostUnderTest` describes. Each check starts a host, does something to it, shuts it down, and judges what plugins
-heard. The kit installs its own plugins for the time of a check, under the entry-point group ``workspace_server``, and blocks
-all others: nothing that is installed on the machine hears of the test's workspaces.
+pytest loads this module automatically if the package is installed. Write a fixture ``workspace_host`` that starts your host
+and returns what :class:`HostUnderTest` describes, and a test that calls the fixture :func:`workspace_conformance`. To set
+options, subclass :class:`HostConformance` instead. Each check starts a host, changes workspaces, shuts the host down, and
+examines what plugins received. During a check only the kit's own plugins are loaded from the entry-point group
+``workspace_server``; all others are blocked, so no other plugin on the machine receives events of the test's workspaces.
 
-The module is a pytest plugin as well: with ``pytest_plugins = ["workspace_hookspecs.testing"]`` in ``conftest.py`` a missing
-``workspace_host`` says what to write. It needs pytest, which ``pip install "workspace-hookspecs[testing]"`` brings.
+The kit needs pytest, which ``pip install "workspace-hookspecs[testing]"`` installs. Until a test uses it, it imports pytest and
+the hook specifications only.
 
-(PYTEST_DONT_REWRITE: it has no assertions, so it may be imported before it is registered.)
+(PYTEST_DONT_REWRITE: it has no assertions, and it may be imported before pytest loads it.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 try:
     import pytest
 except ImportError as error:
-    raise ImportError(
-        "workspace_hookspecs.testing is for tests and needs pytest: pip install 'workspace-hookspecs[testing]'"
-    ) from error
+    raise ImportError("workspace_hookspecs.testing needs pytest: pip install 'workspace-hookspecs[testing]'") from error
 
-from workspace_hookspecs.testing._conformance import HostConformance
-from workspace_hookspecs.testing._host import HostUnderTest
+if TYPE_CHECKING:
+    from workspace_hookspecs.testing._conformance import HostConformance
+    from workspace_hookspecs.testing._host import HostUnderTest
+    from workspace_hookspecs.testing._recorder import RecordingServer
 
-__all__ = ["HostConformance", "HostUnderTest", "workspace_host"]
+__all__ = ["HostConformance", "HostUnderTest", "workspace_conformance", "workspace_host", "workspace_recorder"]
+
+# Imported at first use: every pytest run on the machine imports this module.
+_LATE: Final = {"HostConformance": "_conformance", "HostUnderTest": "_host", "HostDriver": "_host", "recording": "_recorder"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
 
 
 @pytest.fixture
 def workspace_host() -> HostUnderTest:
-    """Your host, just started. To be overridden in your test class, your test module or your ``conftest.py``."""
+    """Your host, just started. Override this fixture in your test class, test module or ``conftest.py``."""
     pytest.fail(
         "The conformance kit has no host to test. Write a fixture 'workspace_host' that starts your server and returns an "
         "object with create(), delete(workspace_id), state(workspace_id) and close(): see workspace_hookspecs.testing."
         "HostUnderTest.",
         pytrace=False,
     )
+
+
+@pytest.fixture
+def workspace_recorder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
+    """The kit's plugins, installed for a host that starts after this fixture."""
+    with __getattr__("recording")(tmp_path_factory.mktemp("site"), monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def workspace_conformance(
+    request: pytest.FixtureRequest, workspace_recorder: RecordingServer, workspace_host: HostUnderTest
+) -> Iterator[Callable[[], None]]:
+    """One check of the fixture ``workspace_host``, as a function. A test that calls it runs once for each check."""
+    with __getattr__("HostDriver")(workspace_host, workspace_recorder) as driver:
+        yield partial(getattr(__getattr__("HostConformance")(), request.param), driver)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that requests ``workspace_conformance`` once for each check."""
+    if "workspace_conformance" in metafunc.fixturenames:
+        checks = [name for name in vars(__getattr__("HostConformance")) if name.startswith("test_")]
+        ids = [name.removeprefix("test_") for name in checks]
+        metafunc.parametrize("workspace_conformance", checks, ids=ids, indirect=True)

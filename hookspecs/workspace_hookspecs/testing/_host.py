@@ -1,56 +1,134 @@
-"""What the kit needs of a host, and how it calls it."""
+"""The interface of a host under test, and the driver that the checks use."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol
 
-__all__ = ["OPTIONAL", "HostUnderTest", "call"]
+import pytest
 
-OPTIONAL = ("archive", "unarchive", "failing_delete")
-"""Methods that a host may lack: the checks that need one are skipped, and say so."""
+from workspace_hookspecs.testing._checks import with_calls
+from workspace_hookspecs.testing._recorder import InjectedError, RecordingServer
+
+_ISOLATE = (
+    "Call plugins through WorkspacePlugins, which calls each plugin on a thread of its own and logs its exceptions; bare "
+    "pluggy calls plugins on your thread."
+)
 
 
 class HostUnderTest(Protocol):
-    """Your server, running, in the hands of a test. Each method may be a plain function or a coroutine function.
+    """Your running server, as a test uses it. Each method may be a plain function or a coroutine function.
 
-    Drive it as its users do: over HTTP, or by the functions that your handlers call. The server may run in this process, in
-    another one, or in many. A coroutine gets an event loop of its own; what is bound to a loop needs a plain function.
+    Use the server as its users do: over HTTP, or through the functions that your handlers call. The server may run in this
+    process, in another, or in several. Each coroutine runs on an event loop of its own; what is bound to a loop needs a plain
+    function.
 
-    It may also have these, and the checks that need them are skipped where it has not:
+    These methods are optional. Checks that need a missing one are skipped:
 
     ``archive(workspace_id)``
-        archives it, and has committed when it returns.
+        Archive the workspace; return after the commit.
     ``unarchive(workspace_id)``
-        takes it out of the archive again.
+        Unarchive the workspace.
     ``failing_delete(workspace_id)``
-        begins to delete it, in a transaction that is rolled back. It may raise.
+        Begin to delete the workspace, in a transaction that is rolled back. It may raise.
     """
 
     def create(self) -> Any:
-        """Create a workspace and commit; its id, in your canonical text form (a hyphenated UUID where you use UUIDs)."""
+        """Create a workspace and commit. Return its id in your canonical text form (a hyphenated UUID if you use UUIDs)."""
 
     def delete(self, workspace_id: str) -> Any:
-        """Delete it, by the way that fires the hook; it has committed when this returns. Raises if your server refuses."""
+        """Delete the workspace in the way that fires the hook; return after the commit. Raise if the server refuses."""
 
     def state(self, workspace_id: str) -> Any:
-        """``"active"``, ``"archived"``, or None where it is deleted, as a *new connection* to your database sees it.
+        """Return ``"active"``, ``"archived"``, or None for a deleted workspace, as a *new connection* to the database sees it.
 
-        It is called from another thread while your server is in the middle of firing, so it must not ask the server.
+        It is called on another thread while your server is firing, so it must not ask the server.
         """
 
     def close(self) -> Any:
-        """Shut the server down the way it is shut down in production, and return when it is down. Called once, also after a
-        check that failed."""
+        """Shut the server down as in production, and return when it is down. Called once, also after a failed check."""
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function returns, or what its coroutine does."""
+    """Call a function or a coroutine function and return its result."""
     result = function(*arguments)
-    return asyncio.run(_result(result)) if inspect.isawaitable(result) else result
+    return asyncio.run(_await(result)) if inspect.isawaitable(result) else result
 
 
-async def _result(awaitable: Awaitable[Any]) -> Any:
+async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+class HostDriver:
+    """Drives the host through one check. At the end of its block the host is closed."""
+
+    def __init__(self, host: HostUnderTest, server: RecordingServer) -> None:
+        self.host = host
+        self.server = server
+        self._closed = False
+        server.state = self.state
+
+    def __enter__(self) -> HostDriver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(InjectedError):
+            self.close()
+
+    def create(self) -> str:
+        """Create a workspace and return its id."""
+        workspace_id = self.do("create")
+        if not isinstance(workspace_id, str) or not workspace_id.strip():
+            self.fail(f"create() returned {workspace_id!r}. Return the workspace's id as text, as the server fires it.")
+        if (state := self.state(workspace_id)) != "active":
+            self.fail(f"create() returned {workspace_id!r}, but state() reports that workspace as {state}. Commit first.")
+        return workspace_id
+
+    def state(self, workspace_id: str) -> str:
+        """Return ``active``, ``archived`` or ``deleted``."""
+        state = call(self.host.state, workspace_id)
+        if state not in ("active", "archived", None):
+            raise TypeError(f'state() returned {state!r}: return "active", "archived" or None')
+        return state or "deleted"
+
+    def do(self, name: str, *arguments: str) -> Any:
+        """Call a method of the host. An exception of a plugin that reaches the host fails the check."""
+        try:
+            return call(self.need(name), *arguments)
+        except Exception as error:
+            if not _is_injected(error):
+                raise
+        return self.fail(f"{name}() raised the exception of a plugin. {_ISOLATE}")
+
+    def need(self, name: str) -> Callable[..., Any]:
+        """Return a method of the host. Skip the check if the host lacks it."""
+        method = getattr(self.host, name, None)
+        if method is None:
+            pytest.skip(f"the host under test has no {name}()")
+        return method  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Shut the host down, once."""
+        if not self._closed:
+            self._closed = True
+            call(self.host.close)
+
+    def judge(self, finding: str | None) -> None:
+        """Fail with the finding, if there is one."""
+        if finding is not None:
+            self.fail(finding)
+
+    def fail(self, finding: str) -> NoReturn:
+        """Fail with the finding and the recorded calls."""
+        pytest.fail(with_calls(finding, self.server.calls), pytrace=False)
+
+
+def _is_injected(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, InjectedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import Any
 
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.operations.doctor import Check
 from workspace_reaper.operations.status import Status
 from workspace_reaper.operations.wiring import how_to_configure
@@ -52,7 +52,7 @@ def show_sessions(sessions: Iterable[SessionReport]) -> None:
             printable(entry.session),
             entry.verdict.value,
             entry.reason,
-            entry.outcome if entry.outcome != "none" else None,
+            None if entry.outcome is Outcome.NONE else entry.outcome.value,
             entry.protected_by,
             _age(entry.facts.idle_seconds) if entry.facts else None,
             _age(entry.facts.age_seconds) if entry.facts else None,
@@ -85,11 +85,11 @@ def show_sweep(report: SweepReport) -> None:
         say(f"CLOCK {how_set(report.jumped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' tells why, 'sweep --approve' shows what it would let go.")
-    done = "would be reaped" if report.dry_run else "reaped"
+    done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)
     say(
         f"{len(report.sessions)} managed, {report.condemned} condemned, "
-        f"{report.count('would-reap') if report.dry_run else report.count('reaped')} {done}, {report.count('spared')} spared, "
-        f"{report.count('failed')} failed, {report.unmanaged} not ours; {report.seconds.total:.2f} s"
+        f"{report.count(reaped)} {done}, {report.count(Outcome.SPARED)} spared, "
+        f"{report.count(Outcome.FAILED)} failed, {report.unmanaged} not ours; {report.seconds.total:.2f} s"
     )
 
 
@@ -214,7 +214,7 @@ def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
             printable(reap.intent.session),
             printable(reap.intent.workspace_id),
             reap.intent.reason,
-            reap.outcome,
+            reap.outcome.value,
             None if reap.why is None else printable(reap.why),
             size_text(reap.aftermath.freed_bytes),
             len(reap.aftermath.survivors) or None,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import ChangeWatcher, Registry
+from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
@@ -164,7 +165,7 @@ class DatabaseWatcher:
         comparison = compare(past, now, sessions, time.monotonic())
         if past is None or not comparison.deleted:
             return comparison
-        rows = self._registry.look_up(comparison.deleted, past.census.oldest)
+        rows = self._registry.look_up(comparison.deleted, past.census.identity.sentinels)
         return rows if isinstance(rows, Unknown) else confirm(comparison, past.census, rows)
 
     def _fire(self, hook: Callable[[str], object], ids: Iterable[str], what: str) -> None:
@@ -229,9 +230,6 @@ class InitialRead:
         self._feed.close()
 
 
-_NO_STAMP = "0"
-
-
 class LivingSessions:
     """Asks these sockets (absolute paths) with terminals of its own: one is for one thread at a time."""
 
@@ -243,7 +241,7 @@ class LivingSessions:
         """The ids that sessions are named for, whoever owns these; None if a socket could not be read."""
         found: set[str | None] = set()
         for terminal in self._terminals:
-            listing = terminal.observe(_NO_STAMP, panes=False)
+            listing = terminal.observe(NO_OWNER, panes=False)
             if isinstance(listing, Unknown):
                 return None
             named = [session.name for session in listing.sessions] + [unknown.session or "" for unknown in listing.unreadable]

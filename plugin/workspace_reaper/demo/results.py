@@ -10,12 +10,12 @@ from workspace_reaper.demo.helpers import Crew
 from workspace_reaper.demo.host import Host
 from workspace_reaper.demo.scenario import ACCIDENT, Ending, Expectation, Role
 from workspace_reaper.demo.tmux import Made
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.sweep.explain import Explanation
 
 __all__ = ["DemoOutcome", "ending", "last_reap", "look_after_accident", "look_at_all", "look_at_crew"]
 
-_STAMPS = {"foreign": "another's stamp", "none": "no workspace name"}
+_OWNERS = {"foreign": "another's stamp", "none": "no workspace name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def last_reap(host: Host, session: str) -> Reap | None:
     from workspace_reaper.operations import sessions as operations
 
     reaps = (reap for reap in operations.history(host.reaper, 1000) if reap.intent.session == session)
-    return next((reap for reap in reaps if reap.outcome == "reaped"), None)
+    return next((reap for reap in reaps if reap.outcome is Outcome.REAPED), None)
 
 
 def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
@@ -63,7 +63,7 @@ def look_at_crew(crew: Crew, reap: Reap | None) -> list[DemoOutcome]:
 def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, told: Explanation | None) -> Ending:
     """What became of one session: whether tmux has it, what the history says, its line in the last report, and, where it has
     none, what ``explain`` says of it. Sources that contradict each other are an ending that nobody expects."""
-    if reap is not None and reap.outcome == "reaped":
+    if reap is not None and reap.outcome is Outcome.REAPED:
         return Ending("reaped" if not is_there else "undead", reap.intent.reason)
     if not is_there:
         return Ending("gone", "nobody says why")
@@ -72,7 +72,7 @@ def ending(is_there: bool, reap: Reap | None, entry: Mapping[str, Any] | None, t
         why = ", ".join(text for text in (entry["reason"], entry["protected_by"]) if text)
         return Ending(word, why or "no reason holds")
     if told is not None and told.entry["verdict"] == "unmanaged":
-        return Ending("ignored", _STAMPS.get(told.facts["stamp"], "unmanaged"))
+        return Ending("ignored", _OWNERS.get(told.facts["owner"], "unmanaged"))
     return Ending("overlooked", "it is in no report")
 
 

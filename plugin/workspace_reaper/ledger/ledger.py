@@ -17,7 +17,7 @@ from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.samples import SamplesText
 from workspace_reaper.ledger.validation import sound, sound_memory
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.reap import Intent, Reap, ReapResult
+from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import Alarm, CpuState, Event, LedgerState, RegistryState, ServerState, StateChanges
 
 __all__ = ["SqliteLedger", "write_changes"]
@@ -40,7 +40,7 @@ class SqliteLedger:
 
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
         self._who = {"name": registry_name, "location": location}
-        self._fresh_stamp = secrets.token_hex(8)
+        self._fresh_owner_id = secrets.token_hex(8)
         self._samples = SamplesText()
         self._store = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._enrol)
         try:
@@ -54,7 +54,7 @@ class SqliteLedger:
         self._store.close()
 
     def registry(self) -> RegistryState:
-        """What is remembered of the registry. Where nothing may be written and nothing was, its stamp is a new one that is
+        """What is remembered of the registry. Where nothing may be written and nothing was, its owner id is a new one that is
         not kept."""
         return self._read(lambda connection: self._registry(connection)[1])
 
@@ -153,14 +153,14 @@ class SqliteLedger:
         if self._store.read_only or self._registry(connection)[0] != _NO_ROW:
             connection.rollback()
             return
-        fresh = codec.registry_row(RegistryState(self._fresh_stamp))
-        connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_stamp, **fresh})
+        fresh = codec.registry_row(RegistryState(self._fresh_owner_id))
+        connection.execute(sql.ENROL, {**self._who, "stamp": self._fresh_owner_id, **fresh})
         connection.commit()
 
     def _registry(self, connection: Connection) -> tuple[int, RegistryState]:
         row = connection.execute(sql.FIND_REGISTRY, self._who).one_or_none()
         if row is None:
-            return _NO_ROW, RegistryState(self._fresh_stamp)
+            return _NO_ROW, RegistryState(self._fresh_owner_id)
         return row[0], sound(codec.registry(row[1:]))
 
     def _memory(self, connection: Connection, ids: Collection[str], now: float) -> LedgerState:
@@ -222,7 +222,7 @@ class SqliteLedger:
         for outcome in outcomes:
             who = {"registry_id": registry_id, "reap_id": outcome.reap_id}
             stands = connection.execute(sql.OUTCOME, who).scalar_one_or_none()
-            if stands != "open":
+            if stands != Outcome.OPEN:
                 what = "there is no such intent" if stands is None else f"it is already concluded as {stands}"
                 return f"The outcome of reap {outcome.reap_id} can't be written: {what}."
         return "A reap can't have two outcomes at once."

@@ -13,6 +13,7 @@ from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import (
     EndedProcess,
     Intent,
+    Outcome,
     ProcessCleanup,
     Reap,
     ReapResult,
@@ -23,7 +24,7 @@ from workspace_reaper.model.session import SessionKey
 
 __all__ = ["intent", "intent_row", "outcome_row", "reap"]
 
-_NOT_YET = ReapResult("", 0, "open")
+_NOT_YET = ReapResult("", 0, Outcome.OPEN)
 """What the columns of the outcome hold while there is none."""
 
 
@@ -75,7 +76,7 @@ def outcome_row(value: ReapResult) -> Row:
 def _end_row(value: ReapResult) -> Row:
     after = value.aftermath
     return {
-        "outcome": value.outcome,
+        "outcome": str(value.outcome),
         "why": value.why,
         "freed_bytes": after.freed_bytes,
         "ended": as_json([[one.pid, one.command, one.signal] for one in after.ended]),
@@ -96,4 +97,4 @@ def reap(row: Any) -> Reap:
         freed_ports=tuple(json_list(freed_ports)),
         held_ports=tuple(json_list(held_ports)),
     )
-    return Reap(intent(intent_part), outcome, why, aftermath, snapshot)
+    return Reap(intent(intent_part), Outcome(outcome), why, aftermath, snapshot)

@@ -20,6 +20,7 @@ from workspace_reaper.model.state import (
     RegistryState,
     ServerState,
 )
+from workspace_reaper.model.workspace import RegistryIdentity
 
 __all__ = [
     "alarm_row",
@@ -39,7 +40,7 @@ __all__ = [
 
 Row = dict[str, Any]
 
-_STAMP = re.compile("[0-9a-f]+")
+_OWNER_ID = re.compile("[0-9a-f]+")
 _SIGHTS = {sight.value: sight for sight in Finding}
 
 
@@ -50,23 +51,25 @@ def ids_parameter(ids: Iterable[str]) -> str:
 
 def registry(row: Any) -> RegistryState:
     """From (stamp, generation, place, schema, oldest, total, capped, epoch, clock)."""
-    stamp, generation, place, schema, oldest, total, capped, epoch, clock = row
-    if not _STAMP.fullmatch(stamp):
-        raise ValueError(f"{stamp!r} is no stamp")
-    return RegistryState(stamp, generation, place, schema, frozenset(json_list(oldest)), total, capped, epoch, clock)
+    owner_id, generation, place, schema, oldest, total, capped, epoch, clock = row
+    if not _OWNER_ID.fullmatch(owner_id):
+        raise ValueError(f"{owner_id!r} is not an owner id")
+    identity = RegistryIdentity(place, schema, epoch, clock, tuple(json_list(oldest)))
+    return RegistryState(owner_id, generation, identity, total, capped)
 
 
 def registry_row(memory: RegistryState) -> Row:
-    """All but the stamp, which is never changed."""
+    """All but the owner id, which is never changed."""
+    identity = memory.identity
     return {
         "generation": memory.generation,
-        "place": memory.place,
-        "schema_name": memory.schema,
-        "oldest": as_json(sorted(memory.oldest)),
+        "place": identity.location,
+        "schema_name": identity.schema,
+        "oldest": as_json(identity.sentinels),
         "total": memory.total,
         "capped": memory.capped,
-        "epoch": memory.epoch,
-        "clock": memory.clock,
+        "epoch": identity.schema_version,
+        "clock": identity.change_counter,
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.elements import ColumnElement
 
 from workspace_reaper.ledger.tables import Base
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.verdict import Reason
 
 _tables = Base.metadata.tables
@@ -104,13 +105,15 @@ INTEND = insert(reap)
 CONCLUDE = (
     update(reap)
     .where(
-        reap.c.registry_id == bindparam("of_registry"), reap.c.reap_id == bindparam("concluded_id"), reap.c.outcome == "open"
+        reap.c.registry_id == bindparam("of_registry"),
+        reap.c.reap_id == bindparam("concluded_id"),
+        reap.c.outcome == Outcome.OPEN.value,
     )
     .values({column: bindparam(column) for column in ("outcome", "concluded_at", *_end)})
 )
 OUTCOME = select(reap.c.outcome).where(_of(reap), reap.c.reap_id == bindparam("reap_id"))
-OPEN_INTENTS = select(*_intent).where(_of(reap), reap.c.outcome == "open").order_by(reap.c.seq)
-_reaped_since = (_of(reap), reap.c.outcome == "reaped", reap.c.concluded_at > bindparam("since"))
+OPEN_INTENTS = select(*_intent).where(_of(reap), reap.c.outcome == Outcome.OPEN.value).order_by(reap.c.seq)
+_reaped_since = (_of(reap), reap.c.outcome == Outcome.REAPED.value, reap.c.concluded_at > bindparam("since"))
 REAPED_SINCE = (
     select(reap.c.socket, reap.c.session, reap.c.concluded_at)
     .where(*_reaped_since, reap.c.workspace_id.in_(select(_asked.c.value)))

@@ -27,8 +27,8 @@ class Terminal(Protocol):
     def socket(self) -> str:
         """The absolute path of the socket."""
 
-    def observe(self, stamp: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        """List the sessions (and their panes) as they are now. ``stamp`` is the owner that counts as ours. ``only`` narrows
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+        """List the sessions (and their panes) as they are now. ``owner_id`` is the owner that counts as ours. ``only`` narrows
         it to these session ids, and maybe some beside them."""
 
     def get_ready(self) -> None:
@@ -48,8 +48,8 @@ class Terminal(Protocol):
         """The last ``lines`` of each pane of these sessions: each session's panes, and then the session or why it failed.
         tmux is never busy with it for long. ``spool`` is a file to be overwritten; raises ``OSError`` for that file alone."""
 
-    def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
-        """Set our stamp on the sessions that still have that identity and carry none. Best effort: the next full listing
+    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
+        """Set our owner_id on the sessions that still have that identity and carry none. Best effort: the next full listing
         tells."""
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
@@ -57,11 +57,11 @@ class Terminal(Protocol):
         effort: nothing rests on it."""
 
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        """The stamps that these sessions carry, None for what is no stamp; one that is gone is missing."""
+        """The owner ids that these sessions carry, None for what is no owner id; one that is gone is missing."""
 
-    def adopt(self, seen: Mapping[SessionKey, str], stamp: str | None) -> frozenset[SessionKey]:
-        """Set our stamp, or take the stamp off (None), where the session still has that identity and the stamp is still the one
-        that was ``seen``; those that now are so."""
+    def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
+        """Set our owner_id, or take the owner_id off (None), where the session still has that identity and
+        the owner is still the one that was ``seen``; those that now are so."""
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         """Set or unset ``@reaper_keep`` on the session if it still has that identity; whether it now is so."""
@@ -81,8 +81,9 @@ class Registry(Protocol):
     def canonical(self, text: str) -> str | None:
         """The canonical workspace id for what a session's name or a hook says, or None if that can't be one."""
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
-        """Ask for all ``ids`` (canonical) at once, and which of the ``anchors`` are still there. Holds no transaction open."""
+    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+        """Ask for all ``ids`` (canonical) at once, and which of the ``sentinels`` still have a row. Holds no
+        transaction open."""
 
 
 class ChangeWatcher(Protocol):
@@ -103,7 +104,7 @@ class Ledger(Protocol):
     """Our own memory, bound to one configured registry. Every method raises ``LedgerError`` if it can't do its work."""
 
     def registry(self) -> RegistryState:
-        """What is remembered of the registry; its stamp is minted at the first call."""
+        """What is remembered of the registry; its owner_id is minted at the first call."""
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         """All that a sweep over these workspaces needs."""

@@ -7,12 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.session import SessionKey
 
-__all__ = ["EndedProcess", "Intent", "ProcessCleanup", "Reap", "ReapResult", "RecordedProcess", "SurvivingProcess", "Vetoes"]
+__all__ = [
+    "EndedProcess",
+    "Intent",
+    "Outcome",
+    "ProcessCleanup",
+    "Reap",
+    "ReapResult",
+    "RecordedProcess",
+    "SurvivingProcess",
+    "Vetoes",
+]
+
+
+class Outcome(str, Enum):
+    """What became of a session or of an intent, as reports and the ledger name it."""
+
+    OPEN = "open"
+    """The intent is committed, and its outcome is not."""
+    NONE = "none"
+    """The sweep did not select the session, or has not decided yet."""
+    WOULD_REAP = "would-reap"
+    """The dry run selected it."""
+    REAPED = "reaped"
+    SPARED = "spared"
+    """It was selected; the recheck or the guard refused the kill."""
+    FAILED = "failed"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +127,7 @@ class ReapResult:
 
     reap_id: str
     at: float
-    outcome: str
+    outcome: Outcome
     why: str | None = None
     aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"
@@ -109,7 +138,7 @@ class Reap:
     """One line of the history: an intent with its outcome (``open`` while there is none)."""
 
     intent: Intent
-    outcome: str
+    outcome: Outcome
     why: str | None = None
     aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"

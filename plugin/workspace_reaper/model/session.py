@@ -11,7 +11,11 @@ from typing import NamedTuple
 
 from workspace_reaper.model.unknown import Unknown
 
-__all__ = ["Listing", "Owner", "Pane", "Server", "Session", "SessionKey", "Window"]
+__all__ = ["NO_OWNER", "Listing", "Owner", "Pane", "Server", "Session", "SessionKey", "Window"]
+
+
+NO_OWNER = "0"
+"""An owner id that no registry has, for a listing in which the owner does not matter."""
 
 
 class SessionKey(NamedTuple):
@@ -75,7 +79,7 @@ class Session:
     grouped: bool
     kept: bool
     all_panes_dead: bool
-    stamp: Owner
+    owner: Owner
     version: str
     windows: tuple[Window, ...]
     panes: tuple[Pane, ...] = ()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.workspace import RegistryIdentity
 
 __all__ = [
     "OF_A_WORKSPACE",
@@ -78,22 +79,21 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class RegistryState:
-    """What is remembered of the configured registry itself.
+    """What the ledger stores about the configured registry.
 
-    ``stamp`` is minted once by the ledger for each configured registry. ``generation`` is 0 until the registry was first
-    read in a full sweep and grows by one whenever its identity (place, schema, oldest rows, epoch, clock: see `LookupResult`)
-    changes.
+    Attributes:
+        owner_id: The value of ``@workspace_owner`` that marks this registry's sessions. The ledger creates it once.
+        generation: 0 until a full sweep has read the registry; then it grows by one whenever the identity changes.
+        identity: The registry as the last full sweep found it.
+        total: Its number of rows then, counted up to a limit.
+        capped: Whether that limit was reached.
     """
 
-    stamp: str
+    owner_id: str
     generation: int = 0
-    place: str = ""
-    schema: str = ""
-    oldest: frozenset[str] = frozenset()
+    identity: RegistryIdentity = field(default_factory=RegistryIdentity)
     total: int = 0
     capped: bool = False
-    epoch: str | None = None
-    clock: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["HostTable", "LookupResult", "Workspace", "WorkspaceList"]
+__all__ = ["HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
 
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
@@ -78,40 +78,51 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
-class LookupResult:
-    """One answer of the registry: what it has of the ids asked for, and enough of itself to be recognised again.
+class RegistryIdentity:
+    """What identifies a registry: an older copy of the database, or another one, differs in at least one of these.
 
-    ``place`` names the very file or server (a file replaced by another one has another place). ``total`` counts rows up to
-    a bound; ``capped`` says that the bound was reached. ``oldest`` are the ids of its oldest rows, at most 32, and
-    ``anchors`` those of the ids remembered from last time that it still has. ``epoch`` is a text that stays the same while the
-    database is only written to, and ``clock`` a number that commits make larger, or leave alone: an older copy that was put
-    into the very same file has another epoch, or an earlier clock. None: that is not told.
+    Attributes:
+        location: The file or the server. A file that replaced another one has a different location.
+        schema: The name and version of the schema by which the database is read.
+        schema_version: Changes when the tables change or when the whole content is replaced (a restored backup, a vacuum).
+            Ordinary writes leave it alone. None if the database does not report it.
+        change_counter: Grows with commits or stays the same; a smaller value means an older copy. None if unknown.
+        sentinels: The ids of the oldest rows, oldest first, at most 32. If all of them are gone, the content was replaced.
+    """
+
+    location: str = ""
+    schema: str = ""
+    schema_version: str | None = None
+    change_counter: int | None = None
+    sentinels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """The registry's response to a look-up.
+
+    Attributes:
+        found: The rows of the ids asked for, by id.
+        identity: The registry that was read.
+        total: The number of rows, counted up to a limit.
+        capped: Whether that limit was reached.
+        sentinels_found: Those of the sentinels asked for that still have a row.
     """
 
     found: Mapping[str, Workspace]
-    place: str
-    schema: str
+    identity: RegistryIdentity
     total: int
     capped: bool
-    oldest: tuple[str, ...]
-    anchors: frozenset[str]
-    epoch: str | None = None
-    clock: int | None = None
+    sentinels_found: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceList:
-    """All workspaces that a registry has at one moment, by canonical id; those flagged as deleted are not among them.
+    """All workspaces of a registry at one moment, by canonical id, without those flagged as deleted.
 
-    ``place``, ``schema`` and ``oldest`` are as in `LookupResult`. ``epoch`` is a text that stays the same while the database is
-    only written to, and changes when its content was put there as a whole (a backup was restored, it was vacuumed). ``clock``
-    is a number that commits make larger, or leave alone; None where there is none. ``archived`` is a subset of ``workspaces``.
+    ``archived`` is a subset of ``workspaces``.
     """
 
-    place: str
-    schema: str
-    oldest: tuple[str, ...]
-    epoch: str
-    clock: int | None
+    identity: RegistryIdentity
     workspaces: frozenset[str]
     archived: frozenset[str]

@@ -17,7 +17,7 @@ from workspace_reaper.model.session import Owner, Session, SessionKey
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.operations.sessions import own_stamp, sockets_meant
+from workspace_reaper.operations.sessions import own_owner_id, sockets_meant
 from workspace_reaper.operations.wiring import Reaper
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
@@ -65,10 +65,10 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
     Raises ``LedgerError``, ``ConfigurationError`` for a ``socket`` that is not configured, and, with names, ``NoSuchSession``,
     ``AmbiguousSession``, and ``UnreadableSocket`` where not everything could be read.
     """
-    terminals, stamp = sockets_meant(reaper, socket), own_stamp(reaper)
+    terminals, owner_id = sockets_meant(reaper, socket), own_owner_id(reaper)
     seen = _SeenSession()
     for terminal in terminals:
-        _look(reaper, terminal, stamp, seen)
+        _look(reaper, terminal, owner_id, seen)
     if names:
         seen.sessions = _named(seen, names)
     ids = sorted({workspace_id for _, workspace_id in seen.sessions})
@@ -104,24 +104,24 @@ def adopt(reaper: Reaper, found: Found) -> frozenset[SessionKey]:
             return frozenset()
         same = [one for one in wanted if _has(rows, one.workspace_id) is one.has_row]
         _note(ledger, now, "adopting", same)
-        stamp = ledger.registry().stamp
+        owner_id = ledger.registry().owner_id
         taken: set[SessionKey] = set()
         for terminal in reaper.terminals:
-            taken |= _take(terminal, [one for one in same if one.has_row], stamp)
+            taken |= _take(terminal, [one for one in same if one.has_row], owner_id)
             taken |= _take(terminal, [one for one in same if not one.has_row], None)
         _note(ledger, now, "adopted", [one for one in same if one.key in taken])
     return frozenset(taken)
 
 
-def _look(reaper: Reaper, terminal: Terminal, stamp: str, seen: _SeenSession) -> None:
-    listing = terminal.observe(stamp, panes=False)
+def _look(reaper: Reaper, terminal: Terminal, owner_id: str, seen: _SeenSession) -> None:
+    listing = terminal.observe(owner_id, panes=False)
     if isinstance(listing, Unknown):
         seen.unknown.append(listing)
         return
     seen.unknown.extend(listing.unreadable)
     for session in listing.sessions:
         workspace_id = reaper.parts.names.workspace_id(terminal.socket, session.name)
-        if workspace_id is not None and session.stamp is Owner.FOREIGN:
+        if workspace_id is not None and session.owner is Owner.FOREIGN:
             seen.sessions.append((session, workspace_id))
 
 
@@ -144,11 +144,11 @@ def _named(seen: _SeenSession, names: Collection[str]) -> list[tuple[Session, st
 
 
 def _ask(reaper: Reaper, known: LedgerState, ids: Sequence[str]) -> LookupResult | Unknown:
-    return reaper.registry.look_up(ids, known.registry.oldest)
+    return reaper.registry.look_up(ids, known.registry.identity.sentinels)
 
 
 def _identity(known: LedgerState, rows: LookupResult) -> tuple[object, ...]:
-    return (recognise(known.registry, rows).generation, rows.place, rows.schema)
+    return (recognise(known.registry, rows).generation, rows.identity.location, rows.identity.schema)
 
 
 def _has(rows: LookupResult, workspace_id: str) -> bool:
@@ -165,9 +165,9 @@ def _read_owners(terminals: Sequence[Terminal], seen: _SeenSession) -> None:
             seen.owners.update(owners)
 
 
-def _take(terminal: Terminal, sessions: Sequence[Adoptable], stamp: str | None) -> frozenset[SessionKey]:
+def _take(terminal: Terminal, sessions: Sequence[Adoptable], owner_id: str | None) -> frozenset[SessionKey]:
     here = {one.key: one.owner for one in sessions if one.owner is not None and one.key.socket == terminal.socket}
-    return terminal.adopt(here, stamp)
+    return terminal.adopt(here, owner_id)
 
 
 def _note(ledger: Ledger, now: float, kind: str, sessions: Sequence[Adoptable]) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.session import NO_OWNER, Owner, Session
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.operations.sessions import own_stamp, status
+from workspace_reaper.operations.sessions import own_owner_id, status
 from workspace_reaper.operations.wiring import Reaper, how_to_configure
 from workspace_reaper.registry import GROUP as REGISTRIES
 from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
@@ -83,17 +83,17 @@ def _locale(_reaper: Reaper) -> Iterator[Check]:
 
 def _sockets(reaper: Reaper) -> Iterator[Check]:
     try:
-        stamp = own_stamp(reaper)
+        owner_id = own_owner_id(reaper)
     except LedgerError:  # The check of the ledger tells it. Whose stamp a session carries can't be said then.
-        stamp = None
+        owner_id = None
     for terminal in reaper.terminals:
-        yield from _socket(reaper, terminal, stamp)
+        yield from _socket(reaper, terminal, owner_id)
 
 
-def _socket(reaper: Reaper, terminal: TmuxTerminal, stamp: str | None) -> Iterator[Check]:
-    """``stamp`` is our own, None where it is not known."""
+def _socket(reaper: Reaper, terminal: TmuxTerminal, owner_id: str | None) -> Iterator[Check]:
+    """``owner_id`` is our own, None where it is not known."""
     name = f"socket {terminal.socket}"
-    listing = terminal.observe(stamp or "0")
+    listing = terminal.observe(owner_id or NO_OWNER)
     if isinstance(listing, Unknown):
         yield Check(name, FAIL, listing.reason, "mend what it says; until then nothing on this socket is reaped")
         return
@@ -103,9 +103,9 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, stamp: str | None) -> Iterat
         yield Check(name, OK, "no session on it now")
         return
     matching = [one for one in listing.sessions if reaper.parts.names.workspace_id(terminal.socket, one.name) is not None]
-    foreign = [one for one in matching if stamp is not None and one.stamp is Owner.FOREIGN]
+    foreign = [one for one in matching if owner_id is not None and one.owner is Owner.FOREIGN]
     managed = len(matching) - len(foreign)
-    what = "managed" if stamp is not None else "sessions that match by name (whose they are can't be said without the ledger)"
+    what = "managed" if owner_id is not None else "sessions that match by name (without the ledger their owner is unknown)"
     yield Check(
         name, OK, f"tmux {listing.server.version}, {managed} {what} and {len(listing.sessions) - managed} other sessions"
     )
@@ -133,11 +133,13 @@ def _database(reaper: Reaper) -> Iterator[Check]:
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
         yield Check("database", FAIL, answer.reason, "mend this, or set database_url to the host's own database")
-    elif not answer.total:
-        yield Check("database", WARN, f"{answer.place}: {answer.schema}, no rows", "is this the host's own database?")
+        return
+    what = f"{answer.identity.location}: {answer.identity.schema}"
+    if not answer.total:
+        yield Check("database", WARN, f"{what}, no rows", "is this the host's own database?")
     else:
         rows = f"more than {answer.total - 1}" if answer.capped else str(answer.total)
-        yield Check("database", OK, f"{answer.place}: {answer.schema}, {rows} rows")
+        yield Check("database", OK, f"{what}, {rows} rows")
 
 
 def _state_dir(reaper: Reaper) -> Iterator[Check]:

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 from workspace_reaper.model.errors import CannotRestore, NoSuchReap, UnreadableSocket
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.wiring import Reaper
@@ -78,7 +78,7 @@ def _candidates(reaps: list[Reap]) -> str:
 
 def why_not_restorable(reap: Reap, store: SnapshotStore) -> str | None:
     """Why it can't be brought back, or None where its panes are still kept."""
-    if reap.outcome != "reaped":
+    if reap.outcome is not Outcome.REAPED:
         return f"it was not reaped ({reap.outcome})"
     if reap.snapshot is not None:
         return printable(reap.snapshot)
@@ -131,8 +131,8 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     name = snapshot.session if name is None else name
     terminal = TmuxTerminal(snapshot.key.socket)
     with reaper.reading() as ledger:
-        stamp = ledger.registry().stamp
-    server_pid = _check_name(terminal, stamp, name)
+        owner_id = ledger.registry().owner_id
+    server_pid = _check_name(terminal, owner_id, name)
     directories, replaced = _directories(snapshot, force=force)
     panes = list(kept_panes(snapshot))
     try:
@@ -176,13 +176,13 @@ def restore(reaper: Reaper, reap: Reap, *, name: str | None = None, run: bool = 
     )
 
 
-def _check_name(terminal: TmuxTerminal, stamp: str, name: str) -> int | None:
+def _check_name(terminal: TmuxTerminal, owner_id: str, name: str) -> int | None:
     """The pid of the server, None without one. Raises ``CannotRestore`` where a session has that very name.
 
     It is compared here, never by tmux: ``=name`` as a target means other sessions too where the name has a ``:``. tmux itself
     refuses a name that is taken later, when the session is built and gets it.
     """
-    listing = terminal.observe(stamp, panes=False)
+    listing = terminal.observe(owner_id, panes=False)
     if isinstance(listing, Unknown):
         raise UnreadableSocket(printable(listing.reason))
     if name in {row.name for row in listing.sessions} | {row.session for row in listing.unreadable}:

@@ -28,7 +28,7 @@ __all__ = [
     "explain_session",
     "history",
     "keep_session",
-    "own_stamp",
+    "own_owner_id",
     "reset_breaker",
     "sockets_meant",
     "status",
@@ -159,16 +159,16 @@ def _dry_sweep(reaper: Reaper) -> SweepReport:
 
 
 def _why_unmanaged(session: Session) -> str:
-    if session.stamp is Owner.FOREIGN:
+    if session.owner is Owner.FOREIGN:
         return "it carries another registry's stamp"
     return "its name matches no configured pattern on this socket"
 
 
 def _look(reaper: Reaper, name: str, socket: str | None) -> _Look:
     """Look for a session on one configured socket, or on all."""
-    look, stamp = _Look(name), own_stamp(reaper)
+    look, owner_id = _Look(name), own_owner_id(reaper)
     for terminal in sockets_meant(reaper, socket):
-        listing = terminal.observe(stamp)
+        listing = terminal.observe(owner_id)
         if isinstance(listing, Unknown):
             look.unknown.append(listing)
             continue
@@ -220,8 +220,8 @@ def sockets_meant(reaper: Reaper, socket: str | None) -> Sequence[Terminal]:
     return chosen
 
 
-def own_stamp(reaper: Reaper) -> str:
+def own_owner_id(reaper: Reaper) -> str:
     """The stamp that counts as ours. A look mints none: before the first sweep no session carries it. Raises ``LedgerError``:
     without the ledger nobody can say whose stamp a session carries."""
     with reaper.reading() as ledger:
-        return ledger.registry().stamp
+        return ledger.registry().owner_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState
 from workspace_reaper.model.verdict import Reason
 from workspace_reaper.policy import breaker
@@ -118,7 +119,7 @@ def _announced(memory: LedgerState, entries: Sequence[Mapping[str, Any]], undo_w
     found, times = [], AgeClock(memory.clock.lapses)
     for (key, sight), sighting in sorted(memory.sightings.items()):
         entry = known.get((key.socket, key.session_id), {})
-        if sight is Finding.ANNOUNCED and entry.get("outcome") != "reaped":
+        if sight is Finding.ANNOUNCED and entry.get("outcome") != Outcome.REAPED:
             found.append(
                 {
                     "socket": key.socket,

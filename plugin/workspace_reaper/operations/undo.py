@@ -30,10 +30,10 @@ def take_back(reaper: Reaper) -> Sequence[str]:
         return ()
     now = reaper.parts.clock.now()
     with reaper.writing() as ledger:
-        found, stamp = _announced(ledger, now), ledger.registry().stamp
+        found, owner_id = _announced(ledger, now), ledger.registry().owner_id
         names: dict[SessionKey, str] = {}
         for terminal in reaper.terminals:
-            names |= _names(terminal, stamp, [key for key in found if key.socket == terminal.socket])
+            names |= _names(terminal, owner_id, [key for key in found if key.socket == terminal.socket])
         if not names:
             return ()
         at = max(found[key] for key in names)
@@ -57,13 +57,13 @@ def _announced(ledger: Ledger, now: float) -> dict[SessionKey, float]:
     return {key: sighting.first_at for (key, sight), sighting in sightings.items() if sight is Finding.ANNOUNCED}
 
 
-def _names(terminal: Terminal, stamp: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
+def _names(terminal: Terminal, owner_id: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:
     """Those that are not certainly gone, with their names, fit to be shown. Until the next full sweep the ledger has those too
     that went, also by a reap."""
     if not keys:
         return {}
     names = {key: printable(f"{key.session_id} on {key.socket}") for key in keys}
-    listing = terminal.observe(stamp, panes=False)
+    listing = terminal.observe(owner_id, panes=False)
     if not isinstance(listing, Listing):
         return names
     there = {session.key: printable(session.name) for session in listing.sessions}

@@ -27,7 +27,9 @@ def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
     """
     losses = [(before.total - now.total, before.total, "rows")]
     if before.capped:
-        losses.append((len(before.oldest) - len(now.anchors), len(before.oldest), "oldest rows"))
+        losses.append(
+            (len(before.identity.sentinels) - len(now.sentinels_found), len(before.identity.sentinels), "oldest rows")
+        )
     for lost, of, what in losses:
         if lost >= AT_LEAST and 2 * lost > of:
             the = "the " if what == "oldest rows" else ""

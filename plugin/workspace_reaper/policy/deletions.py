@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 
-from workspace_reaper.model.workspace import LookupResult, WorkspaceList
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, WorkspaceList
 from workspace_reaper.policy.breaker import AT_LEAST
 
 __all__ = ["WINDOW", "Comparison", "DeletedWorkspace", "Past", "compare", "confirm", "vanished"]
@@ -68,7 +68,7 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     if past is None:
         return Comparison(Past(now))
     missing = vanished(past, now)
-    changed = _change_of_identity(past.census, now) or _restored(past, now, missing)
+    changed = _change_of_identity(past.census.identity, now) or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), withheld=missing, why=changed, doubtful=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.census.archived))
@@ -82,10 +82,11 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
     """The comparison once these rows were read, in one transaction, for its deletions, with the oldest of ``before`` as
     anchors: a census of many rows is of no single moment. Those that are there after all are known again."""
     now = comparison.past.census
-    if (rows.place, rows.schema) != (now.place, now.schema):
-        why: str | None = f"the database was {now.place} and is {rows.place}"
+    old, new = now.identity, rows.identity
+    if (old.location, old.schema) != (new.location, new.schema):
+        why: str | None = f"the database was {old.location} and is {new.location}"
     else:
-        why = _none_left(before, rows.oldest, rows.anchors)
+        why = _none_left(before.identity, new, rows.sentinels_found)
     there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
     absent = tuple(one for one in comparison.deleted if one not in there)
     return replace(
@@ -109,26 +110,30 @@ def _known_again(past: Past, there: Set[str]) -> Past:
     )
 
 
-def _change_of_identity(before: WorkspaceList, now: WorkspaceList) -> str | None:
-    if before.place != now.place:
-        return f"the database was {before.place} and is {now.place}"
+def _change_of_identity(before: RegistryIdentity, after: WorkspaceList) -> str | None:
+    now = after.identity
+    if before.location != now.location:
+        return f"the database was {before.location} and is {now.location}"
     if before.schema != now.schema:
         return f"its schema was {before.schema} and is {now.schema}"
-    if before.epoch != now.epoch:
-        return f"its tables were changed, or its content was replaced as a whole ({before.epoch}, now {now.epoch})"
-    if before.clock is not None and now.clock is not None and now.clock < before.clock:
+    if before.schema_version != now.schema_version:
+        versions = f"({before.schema_version}, now {now.schema_version})"
+        return f"its tables were changed, or its content was replaced as a whole {versions}"
+    if before.change_counter is not None and now.change_counter is not None and now.change_counter < before.change_counter:
         return "its count of changes went back: an older copy was put in its place"
-    return _none_left(before, now.oldest, now.workspaces)
+    return _none_left(before, now, after.workspaces)
 
 
-def _none_left(before: WorkspaceList, oldest: Collection[str], others: frozenset[str]) -> str | None:
-    """That none of the oldest rows is among these, in words. A database that is empty now and had few rows is an everyday
-    matter; one that has other rows instead is not."""
-    if not before.oldest or not others.union(oldest).isdisjoint(before.oldest):
+def _none_left(before: RegistryIdentity, now: RegistryIdentity, others: frozenset[str]) -> str | None:
+    """Return that none of the oldest rows is left, or None.
+
+    An empty database that had few rows is an everyday matter; one that has different rows instead is not.
+    """
+    if not before.sentinels or not others.union(now.sentinels).isdisjoint(before.sentinels):
         return None
-    if not oldest and len(before.oldest) < AT_LEAST:
+    if not now.sentinels and len(before.sentinels) < AT_LEAST:
         return None
-    return f"none of its {len(before.oldest)} oldest rows is left"
+    return f"none of its {len(before.sentinels)} oldest rows is left"
 
 
 def _restored(past: Past, now: WorkspaceList, missing: Set[str]) -> str | None:

@@ -90,7 +90,7 @@ class FactsBuilder:
 
     def _is_another(self, session: Session) -> bool:
         """Whether it may belong to a later workspace with the same id: the host makes the session before the row."""
-        return self.reuses_ids and session.stamp is not Owner.OURS
+        return self.reuses_ids and session.owner is not Owner.OURS
 
     def _is_proven(self, session: Session, workspace_id: str) -> bool:
         return not self._is_another(session) and is_proven(workspace_id, session, self.memory, self.generation)

@@ -6,48 +6,53 @@ from dataclasses import replace
 
 from workspace_reaper.model.session import Owner, Session
 from workspace_reaper.model.state import LedgerState, RegistryState
-from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 
 __all__ = ["change_of_identity", "is_proven", "known_under", "recognise"]
 
 
 def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
-    """Why this is not the registry that was read last time, in words; None if it is, or if there was none before."""
+    """Return why this is a different registry from the one that was read last time, or None if it is the same.
+
+    The first read is never a change.
+    """
     if before.generation == 0:
         return None
-    if before.schema != now.schema:
-        return f"its schema was {before.schema} and is {now.schema}"
-    if before.place != now.place:
-        return f"it was {before.place} and is {now.place}"
-    if before.oldest and not now.anchors:
-        return f"none of its {len(before.oldest)} oldest rows is left"
-    return _put_there_as_a_whole(before, now)
+    old, new = before.identity, now.identity
+    if old.schema != new.schema:
+        return f"its schema was {old.schema} and is {new.schema}"
+    if old.location != new.location:
+        return f"it was {old.location} and is {new.location}"
+    if old.sentinels and not now.sentinels_found:
+        return f"none of its {len(old.sentinels)} oldest rows is left"
+    return _replaced(old, new)
 
 
-def _put_there_as_a_whole(before: RegistryState, now: LookupResult) -> str | None:
-    """What an older copy lacks was not deleted. Where a host changes its tables, or vacuums, this is said as well: then what
-    vanished before it must prove itself anew, which costs a delay."""
-    if None not in (before.epoch, now.epoch) and before.epoch != now.epoch:
-        return f"its tables were changed, or its content was put there as a whole ({before.epoch}, now {now.epoch})"
-    if before.clock is not None and now.clock is not None and now.clock < before.clock:
+def _replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+    """Return why the content was replaced as a whole: rows that an older copy lacks were not deleted.
+
+    A host that changes its tables or vacuums causes this too, which only delays what vanished before it.
+    """
+    if None not in (old.schema_version, new.schema_version) and old.schema_version != new.schema_version:
+        versions = f"({old.schema_version}, now {new.schema_version})"
+        return f"its tables were changed, or its content was put there as a whole {versions}"
+    if old.change_counter is not None and new.change_counter is not None and new.change_counter < old.change_counter:
         return "its count of changes went back: an older copy was put in its place"
     return None
 
 
 def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
-    """What is remembered of the registry after a full sweep. Another registry is another generation: what was known under
-    the one before proves nothing any more."""
+    """Return the state of the registry after a full sweep.
+
+    A different registry starts a new generation: what an earlier generation knew proves nothing about this one.
+    """
     changed = before.generation == 0 or change_of_identity(before, now) is not None
     return replace(
         before,
-        generation=before.generation + 1 if changed else before.generation,
-        place=now.place,
-        schema=now.schema,
-        oldest=frozenset(now.oldest),
+        generation=before.generation + changed,
+        identity=now.identity,
         total=now.total,
         capped=now.capped,
-        epoch=now.epoch,
-        clock=now.clock,
     )
 
 
@@ -58,7 +63,7 @@ def is_proven(workspace_id: str, session: Session, memory: LedgerState, generati
     """
     if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
         return True
-    return session.stamp is Owner.OURS and generation == 1
+    return session.owner is Owner.OURS and generation == 1
 
 
 def known_under(workspace_id: str, memory: LedgerState) -> int | None:

@@ -35,7 +35,7 @@ class SessionMatcher:
 
     def manages(self, session: Session) -> str | None:
         """The workspace of a session that is ours to judge; None for every other session, and for another registry's."""
-        return None if session.stamp is Owner.FOREIGN else self.workspace_id(session.key.socket, session.name)
+        return None if session.owner is Owner.FOREIGN else self.workspace_id(session.key.socket, session.name)
 
     def _match(self, socket: str, name: str) -> str | None:
         for pattern in self._patterns.get(socket, ()):

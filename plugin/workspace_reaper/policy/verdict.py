@@ -243,7 +243,7 @@ def guard(reason: Reason, facts: Facts, rules: Thresholds) -> Guard:
         quiet_since=_quiet_since(facts, required),
         all_panes_dead=reason is Reason.DEAD,
         # Once stamped as ours it stays ours: nobody overwrites a stamp.
-        unowned=facts.session.stamp is Owner.NONE,
+        unowned=facts.session.owner is Owner.NONE,
     )
 
 

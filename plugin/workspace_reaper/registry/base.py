@@ -48,9 +48,9 @@ class DatabaseRegistry(ABC):
         """The canonical workspace id, or None if this can't be one."""
         return self._schema.canonical(text)
 
-    def look_up(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult | Unknown:
-        """Read the ids and the anchors. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
-        return self.or_unknown(lambda: self._read(ids, anchors))
+    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+        """Read the ids and the sentinels. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
+        return self.or_unknown(lambda: self._read(ids, sentinels))
 
     def examine(self) -> tuple[Finding, ...]:
         """What is wrong with the live database, the first thing that is fatal, or else what only costs. The expressions are
@@ -77,7 +77,7 @@ class DatabaseRegistry(ABC):
         """What ``work`` gives, or in words why it could not."""
 
     @abstractmethod
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult: ...
+    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult: ...
 
     @abstractmethod
     def _examined(self) -> tuple[Finding, ...]: ...

@@ -4,7 +4,7 @@ which costs what the ids cost, and the census."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -25,9 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace
 from workspace_reaper.registry.id_types import WrongValue
-from workspace_reaper.registry.schema import Schema, WorkspaceColumns
+from workspace_reaper.registry.schema import WorkspaceColumns
 
 __all__ = ["FLAGS", "NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
 
@@ -112,21 +112,19 @@ class Fetched:
     total: int
     rows: int
 
-    def rows_of(self, schema: Schema, place: str, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
+    def rows_of(self, identity: RegistryIdentity, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         """The answer to a look-up of these. ``WrongValue`` if it can't be trusted."""
-        asked = {*ids, *anchors}
+        asked = {*ids, *sentinels}
         known = {row[0]: workspace(row) for row in self.matching}
         # A table that folds or pads its ids would else let each of them seem to be gone.
         if strange := next((found for found in known if found not in asked), None):
             raise WrongValue(f"the id {strange!r} was found by another id: the table compares ids otherwise than exactly")
         return LookupResult(
             found={one: known[one] for one in ids if one in known},
-            place=place,
-            schema=schema.identity,
+            identity=replace(identity, sentinels=tuple(islice(dict.fromkeys(self.oldest), OLDEST))),
             total=min(self.total, TOTAL_BOUND),
             capped=self.rows > TOTAL_BOUND,
-            oldest=tuple(islice(dict.fromkeys(self.oldest), OLDEST)),
-            anchors=frozenset(anchors) & known.keys(),
+            sentinels_found=frozenset(sentinels) & known.keys(),
         )
 
 

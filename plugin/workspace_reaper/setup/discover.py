@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import GROUP, Schema, load_schema, open_registry
@@ -17,10 +18,6 @@ from workspace_reaper.registry.location import is_server, path_of
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
 __all__ = ["Database", "FoundBy", "Machine", "Socket", "look_around"]
-
-_NO_OWNER = "0"
-
-"""A stamp that no registry has: whose sessions these are is not the question."""
 
 
 def look_around(environ: Mapping[str, str]) -> Machine:
@@ -97,7 +94,7 @@ def _is_something(place: Path) -> bool:
 
 
 def _look_at(path: str, schemas: Mapping[str, Schema], kinds: Sequence[FoundBy]) -> Socket:
-    listing = TmuxTerminal(path).observe(_NO_OWNER, panes=False)
+    listing = TmuxTerminal(path).observe(NO_OWNER, panes=False)
     if isinstance(listing, Unknown):
         return Socket(path, problem=listing.reason)
     names = tuple(session.name for session in listing.sessions)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.reap import ProcessCleanup, ReapResult
+from workspace_reaper.model.reap import Outcome, ProcessCleanup, ReapResult
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
@@ -53,7 +53,7 @@ class Conclusion:
         with seconds.step("terminate"):
             for terminal in self._context.parts.terminals:
                 self._verify(terminal, [case for case in cases if case.key.socket == terminal.socket])
-            dead = [case for case in cases if case.entry.outcome == "reaped"]
+            dead = [case for case in cases if case.entry.outcome is Outcome.REAPED]
             if dead:
                 self._terminate(dead)
         with seconds.step("record"):
@@ -81,13 +81,13 @@ class Conclusion:
                 case.fail("tmux said that it was killed, and still lists it")
             else:
                 # Where nothing can be read, the guard's own word is believed: it is given by the server, after the kill.
-                case.entry.outcome = "reaped"
+                case.entry.outcome = Outcome.REAPED
 
     def _list(self, terminal: Terminal) -> Listing | Unknown:
         """A server that ends with its last session answers nobody for a moment ("server exited unexpectedly")."""
         until = time.monotonic() + SETTLING
         while True:
-            listing = look_again(terminal, self._context.registry.stamp, self._context.report, panes=True)
+            listing = look_again(terminal, self._context.registry.owner_id, self._context.report, panes=True)
             if isinstance(listing, Listing) or time.monotonic() >= until:
                 return listing
             time.sleep(POLL)
@@ -127,7 +127,7 @@ class Conclusion:
             self._context.report.unknown.append(Unknown(Source.LEDGER, str(error)))
             return
         tell_plugins(self._context.parts.plugins, [case.intent for case in known if case.intent], outcomes)
-        alive = [case.reap_id for case in known if case.entry.outcome != "reaped" and case.snapshot is None]
+        alive = [case.reap_id for case in known if case.entry.outcome is not Outcome.REAPED and case.snapshot is None]
         if alive and self._context.parts.snapshots is not None:
             self._context.parts.snapshots.discard(alive)
 

@@ -9,7 +9,7 @@ from typing import Any
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Clock, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
 from workspace_reaper.model.process import Details, ProcessKey
-from workspace_reaper.model.reap import Intent, ProcessCleanup, RecordedProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.verdict import KillResult, Reason
@@ -119,7 +119,7 @@ class ReapCandidate:
     @property
     def ended(self) -> bool:
         """Its outcome is known."""
-        return self.entry.outcome != "none"
+        return self.entry.outcome is not Outcome.NONE
 
     @property
     def relatives(self) -> tuple[RecordedProcess, ...]:
@@ -132,11 +132,11 @@ class ReapCandidate:
 
     def spare(self, why: str) -> None:
         """It lives on, and why."""
-        self.entry.outcome, self.entry.protected_by = "spared", why
+        self.entry.outcome, self.entry.protected_by = Outcome.SPARED, why
 
     def fail(self, why: str) -> None:
         """It should be gone and is not, or nobody knows; and why."""
-        self.entry.outcome, self.entry.protected_by = "failed", why
+        self.entry.outcome, self.entry.protected_by = Outcome.FAILED, why
 
     def _command(self, kin: SessionProcess) -> str:
         known = self.details.get(kin.process.key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.unknown import Unknown
@@ -184,7 +185,7 @@ def _session_facts(session: Session) -> dict[str, Any]:
         "panes": len(session.panes),
         "panes_dead": session.all_panes_dead,
         "kept": session.kept,
-        "stamp": session.stamp.value,
+        "owner": session.owner.value,
         "server": {"pid": session.key.server_pid, "started": iso(session.key.server_start), "version": session.version},
     }
 
@@ -246,7 +247,7 @@ def explain_unmanaged(session: Session, why: str) -> Explanation:
         "verdict": "unmanaged",
         "reason": None,
         "protected_by": None,
-        "outcome": "none",
+        "outcome": Outcome.NONE.value,
         "evidence": None,
     }
     return Explanation(entry, _session_facts(session), (), f"unmanaged: {why}; it is never touched")

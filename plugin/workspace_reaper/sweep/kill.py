@@ -167,7 +167,7 @@ class BatchKiller:
         guard."""
         started = perf_counter()
         panes, only = any(case.reason is Reason.DEAD for case in batch), [case.key.session_id for case in batch]
-        listing = look_again(terminal, self._context.registry.stamp, self._context.report, panes=panes, only=only)
+        listing = look_again(terminal, self._context.registry.owner_id, self._context.report, panes=panes, only=only)
         self._asking = perf_counter() - started
         if isinstance(listing, Unknown):
             return listing
@@ -175,7 +175,7 @@ class BatchKiller:
         if not listing.answered and self._context.parts.processes.may_live(server, None):
             return unlinked(listing.socket, server)
         ids = sorted({case.entry.workspace_id for case in batch})
-        rows = self._context.parts.registry.look_up(ids, self._context.registry.oldest)
+        rows = self._context.parts.registry.look_up(ids, self._context.registry.identity.sentinels)
         if isinstance(rows, Unknown):
             return rows
         changed = proof.change_of_identity(self._context.registry, rows)

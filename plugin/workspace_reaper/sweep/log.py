@@ -20,9 +20,6 @@ _LOUD = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
 
 _ALARMS = frozenset({"alarm", "alarm over"})
 
-_LEVELS = {"reaped": logging.INFO, "spared": logging.INFO, "failed": logging.ERROR}
-"""Outcomes that are told."""
-
 
 def tell(level: int, message: str, /, **fields: object) -> None:
     """Log a message that needs nothing else to be understood; what is not printable in it is escaped.
@@ -42,9 +39,12 @@ class SweepLog:
 
     def tell(self, report: SweepReport) -> None:
         """What this sweep did, and what it could not see."""
+        from workspace_reaper.model.reap import Outcome  # late: importing this module stays light
+
         for entry in report.sessions:
-            if entry.outcome in _LEVELS:
-                tell(_LEVELS[entry.outcome], _sentence(entry), **_fields(entry))
+            if entry.outcome in {Outcome.REAPED, Outcome.SPARED, Outcome.FAILED}:
+                level = logging.ERROR if entry.outcome is Outcome.FAILED else logging.INFO
+                tell(level, _sentence(entry), **_fields(entry))
         for event in report.events:
             level = logging.WARNING if event.kind in _LOUD else logging.INFO
             # The detail of an alarm begins with its name.
@@ -81,7 +81,7 @@ def _sentence(entry: SessionReport) -> str:
 
 def _fields(entry: SessionReport) -> dict[str, object]:
     return {
-        "event": entry.outcome,
+        "event": entry.outcome.value,
         "socket": entry.socket,
         "session": entry.session,
         "workspace": entry.workspace_id,

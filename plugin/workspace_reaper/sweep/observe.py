@@ -64,7 +64,7 @@ class Observation:
 def observe(
     terminals: Sequence[Terminal],
     names: SessionMatcher,
-    stamp: str,
+    owner_id: str,
     only: Collection[str] | None,
     table: Callable[[], ProcessTable | Unknown] | None = None,
 ) -> Observation:
@@ -73,7 +73,7 @@ def observe(
     observation = Observation()
     passing = Beside(table, "workspace-reaper processes") if table else None
     for terminal in terminals:
-        answer = terminal.observe(stamp)
+        answer = terminal.observe(owner_id)
         if isinstance(answer, Unknown):
             observation.unknown.append(answer)
             observation.everything = False

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from workspace_reaper.model.reap import Vetoes
+from workspace_reaper.model.reap import Outcome, Vetoes
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -115,7 +115,7 @@ def tell_plugins(plugins: Plugins, intents: Sequence[Intent], outcomes: Sequence
     """Tell them of each that was reaped. Its outcome is in the ledger already, so that each is told once."""
     known = {intent.reap_id: intent for intent in intents}
     for outcome in outcomes:
-        if outcome.outcome == "reaped":
+        if outcome.outcome is Outcome.REAPED:
             plugins.reaped(reaped(known[outcome.reap_id], outcome))
 
 
@@ -147,7 +147,7 @@ def reaped(intent: Intent, outcome: ReapResult) -> Reaped:
         session=intent.session,
         workspace_id=intent.workspace_id,
         reason=intent.reason,
-        outcome="reaped",
+        outcome=outcome.outcome.value,
         freed_bytes=outcome.aftermath.freed_bytes,
         survivors=tuple(asdict(survivor) for survivor in outcome.aftermath.survivors),
         ended=tuple(asdict(ended) for ended in outcome.aftermath.ended),

@@ -16,10 +16,10 @@ __all__ = ["look_again", "saving"]
 
 
 def look_again(
-    terminal: Terminal, stamp: str, report: SweepReport, *, panes: bool, only: Collection[str] = ()
+    terminal: Terminal, owner_id: str, report: SweepReport, *, panes: bool, only: Collection[str] = ()
 ) -> Listing | Unknown:
     """List once more. A row that can't be read now is as loud as one that could not at the beginning."""
-    listing = terminal.observe(stamp, panes=panes, only=only)
+    listing = terminal.observe(owner_id, panes=panes, only=only)
     if isinstance(listing, Listing):
         report.unknown.extend(row for row in listing.unreadable if row not in report.unknown)
     return listing

@@ -8,6 +8,7 @@ from dataclasses import replace
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Alarm, CpuState, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
@@ -169,9 +170,9 @@ def after_kills(scene: FactsBuilder, report: SweepReport, limits: AlarmLimits, n
         if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
             continue
         # Not by the verdict of the entry: it is held, too, where something could not be seen, and is condemned all the same.
-        lives = is_condemned(entry.judgement) and entry.outcome != "reaped"
+        lives = is_condemned(entry.judgement) and entry.outcome is not Outcome.REAPED
         sightings.set(entry.key, Finding.CONDEMNED, holds=lives)
-        if entry.outcome == "failed":
+        if entry.outcome is Outcome.FAILED:
             sightings.bump(entry.key, Finding.FAILED)
         elif not lives:
             sightings.set(entry.key, Finding.FAILED, holds=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workspace_reaper.model.reap import Intent, ProcessCleanup, ReapResult, SurvivingProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Reason
@@ -20,30 +20,30 @@ __all__ = ["by_presence", "recover"]
 
 
 def recover(
-    parts: Dependencies, intents: Sequence[Intent], seen: Observation, rows: LookupResult, *, stamp: str, report: SweepReport
+    parts: Dependencies, intents: Sequence[Intent], seen: Observation, rows: LookupResult, *, owner_id: str, report: SweepReport
 ) -> list[ReapResult]:
     """How these intents ended. What can't be seen stays open, and so does what only a second look finds: like any other that
     was reaped, it must be missing from two listings. What can't be read in the second one is in the ``report``."""
     spared, missing = by_presence(intents, seen.listings)
-    _, gone = by_presence(missing, _look_again(parts, missing, stamp, report))
+    _, gone = by_presence(missing, _look_again(parts, missing, owner_id, report))
     aftermaths = _aftermaths(parts, gone, seen, rows)
     if parts.snapshots is not None:
         parts.snapshots.discard([intent.reap_id for intent in spared])
     now = parts.clock.now()
-    outcomes = [ReapResult(intent.reap_id, now, "spared", "interrupted before the kill") for intent in spared]
+    outcomes = [ReapResult(intent.reap_id, now, Outcome.SPARED, "interrupted before the kill") for intent in spared]
     for intent in gone:
         why, aftermath = "found gone after an interruption", aftermaths[intent.reap_id]
         kept = parts.snapshots is not None and parts.snapshots.has(intent.reap_id)
         snapshot = None if kept else "interrupted before it was taken"
-        outcomes.append(ReapResult(intent.reap_id, now, "reaped", why, aftermath, snapshot))
+        outcomes.append(ReapResult(intent.reap_id, now, Outcome.REAPED, why, aftermath, snapshot))
     return outcomes
 
 
-def _look_again(parts: Dependencies, missing: Sequence[Intent], stamp: str, report: SweepReport) -> list[Listing]:
+def _look_again(parts: Dependencies, missing: Sequence[Intent], owner_id: str, report: SweepReport) -> list[Listing]:
     listings = []
     for terminal in parts.terminals:
         only = [intent.key.session_id for intent in missing if intent.key.socket == terminal.socket]
-        listing = look_again(terminal, stamp, report, panes=False, only=only) if only else None
+        listing = look_again(terminal, owner_id, report, panes=False, only=only) if only else None
         if isinstance(listing, Unknown):
             report.unknown.append(listing)
         elif listing is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from workspace_reaper.model.reap import ProcessCleanup, Reap
+from workspace_reaper.model.reap import Outcome, ProcessCleanup, Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Event
 from workspace_reaper.model.unknown import Unknown
@@ -61,7 +61,7 @@ def _absence(facts: Facts) -> dict[str, Any]:
     return {
         "generation": facts.generation,
         "known_under": facts.known_under,
-        "stamp": facts.session.stamp.value,
+        "owner": facts.session.owner.value,
         "recognises_others": facts.recognises_others,
         "breaker": "latched" if facts.latched else "closed",
         "approved": facts.approved,
@@ -94,7 +94,7 @@ class SessionReport:
     verdict: Verdict
     reason: str | None = None
     protected_by: str | None = None
-    outcome: str = "none"
+    outcome: Outcome = Outcome.NONE
     reap_id: str | None = None
     key: SessionKey | None = None
     facts: Facts | None = None
@@ -114,7 +114,7 @@ class SessionReport:
             "verdict": self.verdict.value,
             "reason": self.reason,
             "protected_by": None if self.protected_by is None else printable(self.protected_by),
-            "outcome": self.outcome,
+            "outcome": self.outcome.value,
             "reap_id": self.reap_id,
             "deadline": iso(self.deadline),
             "released_when": dict(self.released_when) if self.released_when else None,
@@ -184,7 +184,7 @@ class SweepReport:
         """Everything that was asked could be read."""
         return not self.unknown and self.abstained is None
 
-    def count(self, outcome: str) -> int:
+    def count(self, outcome: Outcome) -> int:
         """How many sessions had that outcome."""
         return sum(session.outcome == outcome for session in self.sessions)
 
@@ -199,7 +199,7 @@ class SweepReport:
         3."""
         if self.abstained == "not configured":
             return 2
-        if self.count("failed"):
+        if self.count(Outcome.FAILED):
             return 1
         return 3 if self.unknown or self.latched or self.vetoes else 0
 
@@ -228,9 +228,9 @@ class SweepReport:
             "totals": {
                 "managed": len(self.sessions),
                 "condemned": self.condemned,
-                "reaped": self.count("reaped"),
-                "spared": self.count("spared"),
-                "failed": self.count("failed"),
+                "reaped": self.count(Outcome.REAPED),
+                "spared": self.count(Outcome.SPARED),
+                "failed": self.count(Outcome.FAILED),
                 "unmanaged": self.unmanaged,
                 "freed_bytes": self.freed_bytes,
             },
@@ -257,7 +257,7 @@ def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
         "workspace_id": intent.workspace_id,
         "reason": intent.reason,
         "evidence": dict(intent.evidence),
-        "outcome": reap.outcome,
+        "outcome": reap.outcome.value,
         "by": reap.why,
         **aftermath_as_json(reap.aftermath),
         "restorable": restorable,

@@ -12,6 +12,7 @@ from ulid import ULID
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Owner, SessionKey
 from workspace_reaper.model.state import LedgerState, RegistryState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
@@ -80,8 +81,8 @@ class Sweep:
                 self._remember(record.when_blind(memory, self._seen, self.report.sessions, limits, now), memory)
             return
         if self._writes and memory.open_intents:
-            stamp = remembered.stamp
-            outcomes = recover(self._parts, memory.open_intents, self._seen, rows, stamp=stamp, report=self.report)
+            owner_id = remembered.owner_id
+            outcomes = recover(self._parts, memory.open_intents, self._seen, rows, owner_id=owner_id, report=self.report)
             self._ledger.record_results(outcomes)
             tell_plugins(self._parts.plugins, memory.open_intents, outcomes)
         scene, judging = self._judge(memory, rows)
@@ -92,7 +93,7 @@ class Sweep:
             servers = server_changes(self._seen, memory.servers, self._parts.processes)
             self._remember(record.before_kills(scene, self._seen, rows, servers, self._parts.clock.now()))
             scene.sightings.saved()
-            self._stamp(scene, remembered.stamp)
+            self._mark(scene, remembered.owner_id)
         if self._writes:
             self._tell_sessions(scene, announcements)
         self._reap(scene, rows)
@@ -113,7 +114,7 @@ class Sweep:
 
     def _done(self, memory: LedgerState) -> frozenset[str]:
         """What hooks said of these workspaces has been carried out: nothing of them is left."""
-        left = {entry.workspace_id for entry in self.report.sessions if entry.outcome != "reaped"}
+        left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
         return frozenset(memory.testimony.keys() & (self._request.suspects or {}).keys() - left)
 
     # 1 observe
@@ -124,7 +125,7 @@ class Sweep:
         counts = self._full and IdleClock.CPU in parts.rules.idle_clocks
         table = parts.processes.glance if counts and parts.sampling.is_due(started) else None
         recall = parts.recollection.ahead(self._ledger, parts.clock.now()) if self._full else None
-        self._seen = seen = observe(parts.terminals, parts.names, remembered.stamp, self._request.suspects, table)
+        self._seen = seen = observe(parts.terminals, parts.names, remembered.owner_id, self._request.suspects, table)
         self.report.unmanaged = seen.unmanaged
         self.report.unknown = seen.unknown
         self.report.seconds.observe = perf_counter() - started
@@ -142,13 +143,13 @@ class Sweep:
         suspects = self._request.suspects or {}
         interrupted = {intent.workspace_id for intent in memory.open_intents}
         ids = {*self._seen.workspace_ids, *suspects, *interrupted}
-        rows = self._parts.registry.look_up(sorted(ids), remembered.oldest)
+        rows = self._parts.registry.look_up(sorted(ids), remembered.identity.sentinels)
         self.report.seconds.look_up = perf_counter() - started
         if isinstance(rows, Unknown):
             self._blind(rows)
             return None
         self.report.registry = {
-            "identity": f"{rows.schema} {rows.place}",
+            "identity": f"{rows.identity.schema} {rows.identity.location}",
             "generation": proof.recognise(remembered, rows).generation,
             "rows": rows.total,
             "rows_capped": rows.capped,
@@ -240,7 +241,7 @@ class Sweep:
             if made or withdrawn:
                 terminal.announce(made, withdrawn)
 
-    def _stamp(self, scene: FactsBuilder, stamp: str) -> None:
+    def _mark(self, scene: FactsBuilder, owner_id: str) -> None:
         """Mark what the registry has recognised as ours, so that another registry's reaper leaves it alone."""
         # What is about to go needs no mark: the guard of its kill asks for none.
         condemned = {entry.key for entry in self.report.sessions if entry.verdict is Verdict.REAP}
@@ -248,11 +249,11 @@ class Sweep:
             bare = [
                 session.key
                 for session, workspace_id in self._seen.sessions
-                if session.stamp is Owner.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
+                if session.owner is Owner.NONE and workspace_id in scene.recognised and session.key.socket == terminal.socket
             ]
             bare = [key for key in bare if key not in condemned]
             if bare:
-                terminal.mark(bare, stamp)
+                terminal.mark(bare, owner_id)
 
     # 5 prepare, 6 recheck, 7 kill, 8 terminate, 9 record
 
@@ -267,7 +268,7 @@ class Sweep:
             entry.reap_id = None
         if not self._writes:
             for case in cases:
-                case.entry.outcome = "would-reap"
+                case.entry.outcome = Outcome.WOULD_REAP
             return
         if cases:
             self._reap_cases(cases, scene, rows)
@@ -311,7 +312,7 @@ class Sweep:
         if unknown not in self.report.unknown:
             self.report.unknown.append(unknown)
         for entry in self.report.sessions:
-            if entry.verdict is Verdict.REAP and entry.outcome == "none":
+            if entry.verdict is Verdict.REAP and entry.outcome is Outcome.NONE:
                 entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
         judged = {entry.key for entry in self.report.sessions}
         for session, workspace_id in self._seen.sessions:

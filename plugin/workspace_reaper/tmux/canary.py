@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.session import NO_OWNER, Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux.client import LIMIT
-from workspace_reaper.tmux.commands import check_stamp, end_line
+from workspace_reaper.tmux.commands import check_owner_id, end_line
 from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
@@ -28,7 +28,6 @@ LIFETIME = 300
 _LOOKS_FOR = 1.0
 """Seconds to look for a session whose making was interrupted: the server may not have got to it yet."""
 _GLANCE = 0.02
-_NO_STAMP = "0"
 
 _NAME = re.compile(rf"{PREFIX}[0-9A-Za-z-]+")
 _MADE_FORMAT = "#{session_id} #{pid} #{start_time} #{session_created} #{pane_pid}"
@@ -60,12 +59,12 @@ class CanaryTerminal(TmuxTerminal):
         return self._name
 
     @contextmanager
-    def session(self, stamp: str) -> Iterator[Unknown | None]:
-        """Make the session, already owned by ``stamp``: from its first instant on it is nobody else's to judge. Gives why that
+    def session(self, owner_id: str) -> Iterator[Unknown | None]:
+        """Make the session, already owned by ``owner_id``: from its first instant on nobody else may judge it. Gives why that
         failed, if it did. Whatever is left of it at the end of the block is ended, and then ``is_left`` says whether that
         worked."""
         try:
-            yield self._make(stamp)
+            yield self._make(owner_id)
         finally:
             self._asked = self._asked and not self._end()
 
@@ -76,7 +75,7 @@ class CanaryTerminal(TmuxTerminal):
 
     def find(self) -> Session | Unknown | None:
         """The session as it is now; None if it certainly is not there."""
-        listing = self.observe(_NO_STAMP)
+        listing = self.observe(NO_OWNER)
         if isinstance(listing, Unknown):
             return listing
         found = next((one for one in listing.sessions if self._is_it(one)), None)
@@ -99,11 +98,11 @@ class CanaryTerminal(TmuxTerminal):
     def _is_it(self, session: Session) -> bool:
         return session.name == self._name if self.key is None else session.key == self.key
 
-    def _make(self, stamp: str) -> Unknown | None:
+    def _make(self, owner_id: str) -> Unknown | None:
         mine = f"'={self._name}:'"  # the id is not known before, and this name is ours alone
         lines = (
             f"new-session -d -P -F '{_MADE_FORMAT}' -s {self._name} -n canary -x 80 -y 24 -c / -- {_PROGRAM}",
-            f"set-option -t {mine} @workspace_owner {check_stamp(stamp)}",
+            f"set-option -t {mine} @workspace_owner {check_owner_id(owner_id)}",
             # Where the user's own options say otherwise it would outlive its program, or not even wait for it.
             f"set-option -w -t {mine} remain-on-exit off",
             f"set-option -t {mine} destroy-unattached off",

@@ -16,7 +16,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Guard, KillResult
 
 __all__ = [
-    "check_stamp",
+    "check_owner_id",
     "deadline_line",
     "end_line",
     "keep_line",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _SESSION_ID = re.compile(r"\$[0-9]+")
-_STAMP = re.compile(r"[0-9a-f]+")
+_OWNER_ID = re.compile(r"[0-9a-f]+")
 
 
 def kill_line(guard: Guard) -> str:
@@ -58,33 +58,33 @@ def kill_line(guard: Guard) -> str:
     return _line(session_id, terms, kill, spare)
 
 
-def mark_line(key: SessionKey, stamp: str) -> str:
+def mark_line(key: SessionKey, owner_id: str) -> str:
     """Set ``@workspace_owner`` where there is none. Raises ``ValueError`` where a value may not enter a command."""
     session_id = _checked_id(key)
     terms = [*_identity(key), "#{==:#{@workspace_owner},}"]
-    return _line(session_id, terms, f"set-option -t {session_id}: @workspace_owner {check_stamp(stamp)}")
+    return _line(session_id, terms, f"set-option -t {session_id}: @workspace_owner {check_owner_id(owner_id)}")
 
 
 def owner_line(key: SessionKey) -> str:
-    """Print ``@workspace_owner``, each character that no stamp has as a dot: a value may hold newlines. Raises ``ValueError``
-    where a value may not enter a command."""
+    """Print ``@workspace_owner``, each character that an owner id never has as a dot: a value may hold newlines. Raises
+    ``ValueError`` where a value may not enter a command."""
     session_id = _checked_id(key)
     tell = f'display-message -p -t {session_id}: "owner {session_id} #{{s/[^0-9a-f]/./:@workspace_owner}}"'
     return _line(session_id, _identity(key), tell)
 
 
-def take_line(key: SessionKey, seen: str, stamp: str | None) -> str:
-    """Where ``@workspace_owner`` is still the stamp ``seen``, set it to ``stamp``, or take it off; then print whether tmux
+def take_line(key: SessionKey, seen: str, owner_id: str | None) -> str:
+    """Where ``@workspace_owner`` is still ``seen``, set it to ``owner_id``, or take it off; then print whether tmux
     finds it so. The comparison and the change are one command: an owner that marks the session in between loses nothing.
 
     Raises ``ValueError`` where a value may not enter a command.
     """
     session_id = _checked_id(key)
-    terms = [*_identity(key), f"#{{==:#{{@workspace_owner}},{check_stamp(seen)}}}"]
+    terms = [*_identity(key), f"#{{==:#{{@workspace_owner}},{check_owner_id(seen)}}}"]
     change = f"-u -t {session_id}: @workspace_owner"
-    if stamp is not None:
-        change = f"-t {session_id}: @workspace_owner {check_stamp(stamp)}"
-    is_so = f"#{{?#{{==:#{{@workspace_owner}},{stamp or ''}}},1,0}}"
+    if owner_id is not None:
+        change = f"-t {session_id}: @workspace_owner {check_owner_id(owner_id)}"
+    is_so = f"#{{?#{{==:#{{@workspace_owner}},{owner_id or ''}}},1,0}}"
     return _line(session_id, terms, f'set-option {change} ; display-message -p -t {session_id}: "taken {session_id} {is_so}"')
 
 
@@ -105,11 +105,11 @@ def deadline_line(key: SessionKey, at: int | None) -> str:
     return _line(session_id, _identity(key), f"set-option {change} @reaper_deadline{value}")
 
 
-def check_stamp(stamp: str) -> str:
-    """The stamp itself; raises ``ValueError`` unless it is made of lower-case hexadecimal digits."""
-    if not _STAMP.fullmatch(stamp):
-        raise ValueError(f"{stamp!r} is no stamp: it must be made of the digits 0 to 9 and a to f.")
-    return stamp
+def check_owner_id(owner_id: str) -> str:
+    """The owner_id itself; raises ``ValueError`` unless it is made of lower-case hexadecimal digits."""
+    if not _OWNER_ID.fullmatch(owner_id):
+        raise ValueError(f"{owner_id!r} is not an owner id: use only the digits 0 to 9 and a to f.")
+    return owner_id
 
 
 def end_line(key: SessionKey) -> str:
@@ -131,10 +131,10 @@ def read_answers(text: str) -> dict[str, KillResult]:
 
 
 def read_owners(text: str) -> dict[str, str | None]:
-    """The stamps in what a batch of ``owner_line`` printed, by session id; None for what is no stamp. Each is only what
+    """The owner ids in what a batch of ``owner_line`` printed, by session id; None for what is no owner id. Each is only what
     ``take_line`` compares: a line that a strange value has made harms nobody."""
     told = re.findall(r"^owner (\$[0-9]+) (.*)$", text, re.MULTILINE)
-    return {session_id: owner if _STAMP.fullmatch(owner) else None for session_id, owner in told}
+    return {session_id: owner if _OWNER_ID.fullmatch(owner) else None for session_id, owner in told}
 
 
 def read_taken(text: str) -> frozenset[str]:

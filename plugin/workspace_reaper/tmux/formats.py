@@ -69,7 +69,7 @@ _SESSION_FIELDS = (
     _Field("version", "#{version}", r"[^\t]+"),
     _Field("windows", "#{W:#{window_id}=#{window_activity}=#{window_linked}/}", rf"(?:@[0-9]+={_TIME}={_FLAG}/)+"),
     _Field("@workspace_owner", "#{?#{==:#{@workspace_owner},},0,1}", _FLAG),
-    _Field("@workspace_owner (ours)", "#{{==:#{{@workspace_owner}},{stamp}}}", _FLAG),
+    _Field("@workspace_owner (ours)", "#{{==:#{{@workspace_owner}},{owner_id}}}", _FLAG),
     _Field("session_name", "#{session_name}", r"[^\t]+"),
 )
 _PANE_FIELDS = (
@@ -105,10 +105,10 @@ _SESSION_ROW, _PANE_ROW, _SERVER_ROW = (
 _WINDOW = re.compile(r"(@[0-9]+)=([0-9]+)=([01])/")
 
 
-def session_format(stamp: str) -> str:
-    """The format of a session's row, for the owner ``stamp`` (already checked to be hexadecimal)."""
+def session_format(owner_id: str) -> str:
+    """The format of a session's row, for the owner ``owner_id`` (already checked to be hexadecimal)."""
     *before, ours, name = _SESSION_FIELDS
-    return _format(SESSION_KIND, (*before, _Field(ours.name, ours.token.format(stamp=stamp), ours.pattern), name))
+    return _format(SESSION_KIND, (*before, _Field(ours.name, ours.token.format(owner_id=owner_id), ours.pattern), name))
 
 
 def range_filter(session_ids: Collection[str]) -> str:
@@ -171,7 +171,7 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        stamp=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
+        owner=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,

@@ -1,4 +1,32 @@
-"""The only importer of libtmux: a ``Server`` whose commands are bounded in time, and hide no failure."""
+"""The only importer of libtmux: a ``Server`` whose commands have a time limit and report every failure.
+
+Measured on libtmux 0.51.0 (the oldest supported) and 0.62.0 (the newest in November 2026), with tmux 3.3a.
+
+What is used: ``libtmux.Server`` as the base class (the socket's path, equality, ``repr``), ``tmux_cmd`` as the base class of a
+finished command, and ``Server.cmd`` as the one way to run a command. It is overridden here, so these methods of libtmux are
+safe on a ``ReaperServer`` in both versions, because they run through ``cmd`` alone: ``has_session``, ``is_alive``,
+``kill_session``, ``Session.kill``, ``set_option`` and ``show_option``, ``set_environment``, ``Pane.send_keys``,
+``Pane.capture_pane``, ``Pane.display_message``; in 0.62.0 also ``if_shell`` and ``source_file``.
+
+What is not used, and the facts that speak against it, the same in both versions unless a version is named:
+
+- **Time limit.** Neither ``Server.cmd`` nor ``tmux_cmd`` has one. On a server that is stopped (SIGSTOP) ``cmd``, ``sessions``,
+  ``has_session`` and ``is_alive`` had not returned after 8 s.
+- **Standard input.** Neither takes any. The client inherits the caller's: ``source-file -`` ran lines from it.
+- **Failure and absence.** ``sessions`` is ``[]``, and ``is_alive`` and ``has_session`` are False, also when the socket's path is
+  not a socket, is too long, or leads through a file. ``windows`` and ``panes`` raise for these in 0.51.0. In 0.62.0 they, and
+  ``search_sessions``, are ``[]`` for a plain file at the socket's path. A client that was ended by a signal makes all of
+  them ``[]``. For a refused user (exit code 0, ``access not allowed``) ``sessions`` is ``[]`` and ``is_alive`` is True.
+- **Around** ``cmd``. Whatever builds or refreshes an object runs ``tmux_cmd`` itself, without our time limit: ``sessions``,
+  ``windows``, ``panes``, ``refresh``, ``active_pane``, ``new_window``, ``split``, ``select``, ``rename_session``, and
+  ``Server.new_session`` (0.51.0; in 0.62.0 for the version of tmux, once).
+- **Locale.** Those never pass ``-u``. Under ``LC_ALL=C`` tmux prints ``_`` for the separator: ``sessions`` was ``[]`` (0.51.0)
+  or raised ``ValueError`` (0.62.0), and ``new_session`` raised although the session had been created.
+- **Bytes.** Output is decoded with ``backslashreplace``: the byte FF and the four characters ``\\xff`` give the same text.
+- **Targets.** ``kill_session("foob")`` killed the session ``foobar``. Two servers' ``$0`` compare equal.
+- **Side effects.** ``new_session`` removes ``TMUX`` from ``os.environ`` while it runs, for all threads. The debug log carries
+  what a command printed, which may be the content of a pane.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +40,13 @@ from workspace_reaper.tmux.client import LIMIT, Client, Completed, run
 
 __all__ = ["ReaperServer", "TmuxCommand"]
 
-
-_FEED = ("source-file", "-")
+_SOURCE = ("source-file", "-")
 
 
 class TmuxCommand(tmux_cmd):
-    """What libtmux expects of a command that ran, and, as ``completed``, how it really ended.
+    """A finished command as libtmux's methods expect it, and, as ``completed``, how the client ended.
 
-    It never calls libtmux's ``__init__``: that one has no time limit, reads our standard input, and writes what the
-    command printed (scrollback, for example) into the host's debug log. A failure of the client itself stands in
-    ``stderr``, because that is where libtmux's callers look.
+    libtmux's own ``__init__`` is never called. A failure of the client stands in ``stderr``, where libtmux's methods look.
     """
 
     completed: Completed
@@ -39,10 +64,9 @@ class TmuxCommand(tmux_cmd):
 
 
 class ReaperServer(libtmux.Server):
-    """A tmux server at an absolute socket path. ``limit`` is in seconds, for each command.
+    """A tmux server at an absolute socket path. ``limit`` is the time limit of each command in seconds.
 
-    Use ``cmd`` and what rests on it alone. ``sessions``, ``windows``, ``panes``, ``new_session`` and ``refresh`` bypass it in
-    libtmux (measured on 0.51.0, 0.53.0 and 0.62.0): they turn a failure into an empty list, and have no time limit.
+    Call ``cmd``, and those methods of libtmux only that run through it; see above.
     """
 
     def __init__(self, path: str, *, limit: float = LIMIT) -> None:
@@ -57,32 +81,29 @@ class ReaperServer(libtmux.Server):
     ) -> TmuxCommand:
         """Run one tmux command, or several with ``;`` among the arguments. Never raises for what tmux does.
 
-        ``-u`` goes first: without a UTF-8 locale tmux prints ``_`` for each TAB and each non-ASCII byte, with exit code 0.
+        ``-u`` comes first: without a UTF-8 locale tmux prints ``_`` for each TAB and each non-ASCII byte, with exit code 0.
         """
-        if (cmd, *args) == _FEED and target is None and stdin is not None:
-            return self.feed(stdin)
+        if (cmd, *args) == _SOURCE and target is None and stdin is not None:
+            return self.source(stdin)
         options = [] if target is None else ["-t", str(target)]
         arguments = ["-u", "-S", self._path, cmd, *options, *map(str, args)]
         return TmuxCommand(run(arguments, stdin=stdin, limit=self._limit))
 
-    def feed(self, stdin: str, meanwhile: Callable[[], None] | None = None) -> TmuxCommand:
-        """``source-file -`` with these lines. ``meanwhile`` is called while tmux works them off."""
-        return TmuxCommand(self._take_ready().finish(stdin, self._limit, meanwhile))
+    def source(self, lines: str, meanwhile: Callable[[], None] | None = None) -> TmuxCommand:
+        """Run ``source-file -`` with these lines as its input. ``meanwhile`` is called while tmux runs them."""
+        client = self.get_ready()
+        self._ready = None
+        return TmuxCommand(client.finish(lines, self._limit, meanwhile))
 
-    def get_ready(self) -> None:
-        """Start the client of the next ``source-file -`` ahead: it waits for its input, and holds nobody up."""
+    def get_ready(self) -> Client:
+        """Start the client of the next ``source-file -`` in advance. It waits for its input and blocks nothing."""
         if self._ready is None or not self._ready.is_waiting:
             self.stand_down()
-            self._ready = Client(["-u", "-S", self._path, *_FEED], piped=True)
+            self._ready = Client(["-u", "-S", self._path, *_SOURCE], piped=True)
+        return self._ready
 
     def stand_down(self) -> None:
-        """End a client that was started ahead and is not needed."""
+        """End a client that was started in advance and is not needed."""
         ready, self._ready = self._ready, None
         if ready is not None:
             ready.discard()
-
-    def _take_ready(self) -> Client:
-        self.get_ready()
-        ready, self._ready = self._ready, None
-        assert ready is not None  # noqa: S101  get_ready has just made it
-        return ready

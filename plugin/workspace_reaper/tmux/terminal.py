@@ -14,7 +14,7 @@ from workspace_reaper.model.verdict import Guard, KillResult, KillResults
 from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
 from workspace_reaper.tmux.client import LIMIT, Client, Completed
 from workspace_reaper.tmux.commands import (
-    check_stamp,
+    check_owner_id,
     deadline_line,
     keep_line,
     kill_line,
@@ -59,14 +59,14 @@ class TmuxTerminal:
         """The absolute path of the socket."""
         return self._socket
 
-    def observe(self, stamp: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
         """List the sessions, and their panes, in one tmux invocation. With ``only`` (session ids) those alone, and maybe some
         beside them: a session that is asked for and missing in a valid answer is gone.
 
-        Raises ``ValueError`` for a ``stamp`` that is not made of lower-case hexadecimal digits.
+        Raises ``ValueError`` for a ``owner_id`` that is not made of lower-case hexadecimal digits.
         """
         narrow = ["-f", range_filter(only)] if only else []
-        commands = ["list-sessions", *narrow, "-F", session_format(check_stamp(stamp))]
+        commands = ["list-sessions", *narrow, "-F", session_format(check_owner_id(owner_id))]
         commands += [";", "display-message", "-p", SERVER_FORMAT]
         if panes:
             commands += [";", "list-panes", "-a", *narrow, "-F", PANE_FORMAT]
@@ -105,25 +105,25 @@ class TmuxTerminal:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
-        completed = self._tmux().feed("".join(lines), meanwhile).completed
+        completed = self._tmux().source("".join(lines), meanwhile).completed
         answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None)
 
-    def mark(self, keys: Sequence[SessionKey], stamp: str) -> None:
-        """Set ``@workspace_owner`` to ``stamp`` where the identity still holds and there is no owner, in one invocation.
+    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
+        """Set ``@workspace_owner`` to ``owner_id`` where the identity still holds and there is no owner, in one invocation.
 
-        Moves no clock of tmux. Raises ``ValueError`` for a ``stamp`` or a key that may not enter a command.
+        Moves no clock of tmux. Raises ``ValueError`` for a ``owner_id`` or a key that may not enter a command.
         """
-        check_stamp(stamp)
+        check_owner_id(owner_id)
         for key in keys:
             self._check_socket(key)
         if keys:
-            self._source([mark_line(key, stamp) for key in keys])
+            self._source([mark_line(key, owner_id) for key in keys])
 
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        """The stamps that these sessions carry, in one invocation; None where the owner is no stamp (made of lower-case
+        """The owner ids that these sessions carry, in one invocation; None where the owner is no owner id (made of lower-case
         hexadecimal digits). One that is gone is missing. Raises ``ValueError`` for a key that may not enter a command."""
         for key in keys:
             self._check_socket(key)
@@ -135,17 +135,17 @@ class TmuxTerminal:
         found = read_owners(completed.stdout)
         return {key: found[key.session_id] for key in keys if key.session_id in found}
 
-    def adopt(self, seen: Mapping[SessionKey, str], stamp: str | None) -> frozenset[SessionKey]:
-        """Set ``@workspace_owner`` to ``stamp``, or take it off (None), where the identity still holds and the owner is still
-        the one that was ``seen``, in one invocation; those of which tmux says that it now is so.
+    def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
+        """Set ``@workspace_owner`` to ``owner_id``, or take it off (None), where the identity still holds and the owner is
+        still the one that was ``seen``, in one invocation; those of which tmux says that it now is so.
 
-        Moves no clock of tmux. Raises ``ValueError`` for a stamp or a key that may not enter a command.
+        Moves no clock of tmux. Raises ``ValueError`` for a owner_id or a key that may not enter a command.
         """
         for key in seen:
             self._check_socket(key)
         if not seen:
             return frozenset()
-        taken = read_taken(self._source([take_line(key, owner, stamp) for key, owner in seen.items()]).completed.stdout)
+        taken = read_taken(self._source([take_line(key, owner, owner_id) for key, owner in seen.items()]).completed.stdout)
         return frozenset(key for key in seen if key.session_id in taken)
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:

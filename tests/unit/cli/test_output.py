@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.cli import tables
-from workspace_reaper.model.reap import Intent, ProcessCleanup, Reap, SurvivingProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import Owner, Session, SessionKey, Window
 from workspace_reaper.model.state import Alarm, BreakerState
 from workspace_reaper.model.unknown import Source, Unknown
@@ -227,7 +227,7 @@ def facts(idle: float, age: float) -> Facts:
 
 
 def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = SessionReport("/s", "ws-a", "$1", "a", Verdict.REAP, "orphan", None, "reaped", facts=facts(30, 600))
+    entry = SessionReport("/s", "ws-a", "$1", "a", Verdict.REAP, "orphan", None, Outcome.REAPED, facts=facts(30, 600))
     unknown = Unknown(Source.SOCKET, "it is\nbroken")
     tables.show_sweep(SweepReport("01J", 1.0, sessions=[entry], unknown=[unknown], unmanaged=2, latched=True))
     assert shown(capsys) == [
@@ -387,7 +387,9 @@ def test_an_explanation_without_anything(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
     intent = Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {})
     left = ProcessCleanup(survivors=(SurvivingProcess(7, "sshd", "other logins come through it"),), freed_bytes=812_433_408)
-    tables.show_history([(Reap(intent, "spared", "attached"), False), (Reap(intent, "reaped", None, left, None), True)])
+    tables.show_history(
+        [(Reap(intent, Outcome.SPARED, "attached"), False), (Reap(intent, Outcome.REAPED, None, left, None), True)]
+    )
     assert shown(capsys) == [
         "ID WHEN SESSION WORKSPACE REASON OUTCOME BY FREED LEFT RESTORABLE",
         "01J 1970-01-01T00:01:00Z ws-a a orphan spared attached - - no",

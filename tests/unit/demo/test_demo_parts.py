@@ -23,7 +23,7 @@ from workspace_reaper.demo.sandbox import Sandbox, environment
 from workspace_reaper.demo.scenario import Ending, Role
 from workspace_reaper.demo.steps import ending_of_comeback
 from workspace_reaper.demo.tmux import DemoClient
-from workspace_reaper.model.reap import EndedProcess, Intent, ProcessCleanup, Reap, SurvivingProcess
+from workspace_reaper.model.reap import EndedProcess, Intent, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.sweep.explain import Explanation
 from workspace_reaper.util.interrupts import Interrupted, Interrupts
@@ -218,15 +218,15 @@ def test_interrupts_in_another_thread() -> None:
 
 def reap(outcome: str) -> Reap:
     key = SessionKey("/s", 1, 1, "$1", 1)
-    return Reap(Intent("01J", "01J", 1.0, key, "ws-a", "a", "orphan", {}), outcome)
+    return Reap(Intent("01J", "01J", 1.0, key, "ws-a", "a", "orphan", {}), Outcome(outcome))
 
 
 def entry(verdict: str, reason: str | None = None, by: str | None = None, outcome: str = "none") -> dict[str, object]:
     return {"verdict": verdict, "reason": reason, "protected_by": by, "outcome": outcome}
 
 
-def told(verdict: str, stamp: str) -> Explanation:
-    return Explanation({"verdict": verdict}, {"stamp": stamp}, (), "")
+def told(verdict: str, owner: str) -> Explanation:
+    return Explanation({"verdict": verdict}, {"owner": owner}, (), "")
 
 
 @pytest.mark.parametrize(

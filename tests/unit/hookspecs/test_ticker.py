@@ -1,4 +1,4 @@
-"""The clock for hosts that have no scheduler: real threads, real event loops."""
+"""Tests of the ticker, with real threads and real event loops."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Listener:
 
 
 @pytest.fixture(autouse=True)
-def _every_clock_ends() -> Iterator[None]:
+def _every_ticker_ends() -> Iterator[None]:
     yield
-    assert eventually(lambda: not clocks())
+    assert eventually(lambda: not ticker_threads())
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def listener(plugins: WorkspacePlugins) -> Listener:
     return made
 
 
-def clocks() -> list[threading.Thread]:
+def ticker_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "workspace plugins ticking"]
 
 
@@ -57,16 +57,16 @@ def eventually(happened: Callable[[], object]) -> bool:
 
 
 def nothing_more_comes(plugins: WorkspacePlugins, listener: Listener) -> bool:
-    """Whether the clock's thread has ended and left nothing behind."""
-    assert eventually(lambda: not clocks())
+    """Return whether the ticker's thread has ended and no tick is left."""
+    assert eventually(lambda: not ticker_threads())
     assert plugins.drain(LIMIT)
     return listener.moments.empty()
 
 
 def test_it_ticks_at_once_and_then_regularly_on_a_thread(plugins: WorkspacePlugins, listener: Listener) -> None:
     with plugins.ticking(every=0.02):
-        (clock,) = clocks()
-        assert clock.daemon
+        (ticker,) = ticker_threads()
+        assert ticker.daemon
         moments = [listener.moments.get(timeout=LIMIT) for _ in range(4)]
     assert moments == sorted(moments)
     assert plugins.drain(LIMIT)
@@ -88,7 +88,7 @@ def test_it_ticks_while_the_event_loop_is_blocked(plugins: WorkspacePlugins, lis
                 listener.moments.get(timeout=LIMIT)
 
     asyncio.run(host())
-    assert eventually(lambda: not clocks())
+    assert eventually(lambda: not ticker_threads())
 
 
 def test_it_ticks_while_the_event_loop_runs(plugins: WorkspacePlugins, listener: Listener) -> None:
@@ -98,10 +98,10 @@ def test_it_ticks_while_the_event_loop_runs(plugins: WorkspacePlugins, listener:
                 await asyncio.to_thread(listener.moments.get, timeout=LIMIT)
 
     asyncio.run(host())
-    assert eventually(lambda: not clocks())
+    assert eventually(lambda: not ticker_threads())
 
 
-def test_a_cancelled_host_stops_its_clock(plugins: WorkspacePlugins, listener: Listener) -> None:
+def test_a_cancelled_host_stops_its_ticker(plugins: WorkspacePlugins, listener: Listener) -> None:
     async def serve() -> None:
         async with plugins.ticking(every=0.02):
             await asyncio.Event().wait()
@@ -114,23 +114,23 @@ def test_a_cancelled_host_stops_its_clock(plugins: WorkspacePlugins, listener: L
             await server
 
     asyncio.run(host())
-    assert eventually(lambda: not clocks())
+    assert eventually(lambda: not ticker_threads())
 
 
 def test_it_ends_with_an_error_in_the_block(plugins: WorkspacePlugins) -> None:
     with pytest.raises(KeyError), plugins.ticking(every=0.02):
         raise KeyError
-    assert eventually(lambda: not clocks())
+    assert eventually(lambda: not ticker_threads())
 
 
-def test_close_stops_the_clocks(plugins: WorkspacePlugins, listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_stops_the_tickers(plugins: WorkspacePlugins, listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     with plugins.ticking(every=0.02), plugins.ticking(every=0.02):
-        assert len(clocks()) == 2
+        assert len(ticker_threads()) == 2
         plugins.close()
-        assert eventually(lambda: not clocks())
+        assert eventually(lambda: not ticker_threads())
 
 
-def test_closing_while_it_ticks_leaves_no_late_tick_to_complain_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_while_it_ticks_logs_no_late_tick(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(5):
         with WorkspacePlugins() as plugins:
             listeners = [Listener() for _ in range(30)]
@@ -147,25 +147,25 @@ def test_every_is_a_positive_number_of_seconds(plugins: WorkspacePlugins, every:
         plugins.ticking(every=every)
 
 
-def test_a_clock_serves_one_block(plugins: WorkspacePlugins) -> None:
-    clock = plugins.ticking()
-    with clock, pytest.raises(RuntimeError, match="call ticking"):
-        clock.__enter__()
+def test_a_ticker_can_be_entered_once(plugins: WorkspacePlugins) -> None:
+    ticker = plugins.ticking()
+    with ticker, pytest.raises(RuntimeError, match="call ticking"):
+        ticker.__enter__()
     with pytest.raises(RuntimeError, match="call ticking"):
-        clock.__enter__()
+        ticker.__enter__()
 
 
-def test_a_closed_host_has_no_clock(plugins: WorkspacePlugins) -> None:
+def test_a_closed_host_has_no_ticker(plugins: WorkspacePlugins) -> None:
     early = plugins.ticking()
     plugins.close()
     with pytest.raises(RuntimeError, match="closed"):
         plugins.ticking()
     with pytest.raises(RuntimeError, match="stopped before"):
         early.__enter__()
-    assert not clocks()
+    assert not ticker_threads()
 
 
-def test_a_forgotten_clock_is_no_burden(plugins: WorkspacePlugins) -> None:
+def test_a_ticker_that_was_never_entered_starts_no_thread(plugins: WorkspacePlugins) -> None:
     plugins.ticking()
     plugins.close()
-    assert not clocks()
+    assert not ticker_threads()

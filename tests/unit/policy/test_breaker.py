@@ -86,19 +86,19 @@ def test_beyond_the_bound_of_the_count_the_oldest_rows_stand_for_all(now: str, l
     """A registry of 100,000 rows that now has 9,000 has lost most of them, although the count went from 10,000 to 9,000."""
     before = registry(*OLDEST, total=10_000, capped=True)
     total = 10_000 if now == "capped" else 9_000
-    told = rows_lost(before, rows(total=total, capped=now == "capped", anchors=frozenset(OLDEST[:left])))
+    told = rows_lost(before, rows(total=total, capped=now == "capped", sentinels_found=frozenset(OLDEST[:left])))
     assert told == (f"the registry lost {lost} since the last full sweep" if lost else None)
 
 
 def test_from_more_than_can_be_counted_to_less_than_half_of_that_is_a_loss() -> None:
     before = registry(*OLDEST, total=10_000, capped=True)
-    told = rows_lost(before, rows(total=4_999, anchors=frozenset(OLDEST)))
+    told = rows_lost(before, rows(total=4_999, sentinels_found=frozenset(OLDEST)))
     assert told == "the registry lost 5001 of 10000 rows since the last full sweep"
 
 
 def test_from_a_count_to_the_bound_is_no_loss() -> None:
     before = registry(*OLDEST, total=9_000)
-    assert rows_lost(before, rows(total=10_000, capped=True, anchors=frozenset())) is None
+    assert rows_lost(before, rows(total=10_000, capped=True, sentinels_found=frozenset())) is None
 
 
 def test_a_loss_of_rows_latches_and_remembers_the_orphans_of_that_sweep() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from workspace_reaper.model.workspace import LookupResult, Workspace, WorkspaceList
+from tests.tools.builders import changed
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace, WorkspaceList
 from workspace_reaper.policy.deletions import WINDOW, Comparison, Past, compare, confirm, vanished
 
 NOBODY: frozenset[str] = frozenset()
@@ -18,32 +19,22 @@ def ids(count: int, first: int = 0) -> frozenset[str]:
 
 
 def census(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> WorkspaceList:
-    found = WorkspaceList(
-        place="/srv/db (inode 1)",
-        schema="standard",
-        oldest=tuple(sorted(workspaces)[:32]),
-        epoch="1",
-        clock=10,
-        workspaces=frozenset(workspaces),
-        archived=frozenset(archived),
-    )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    identity = RegistryIdentity("/srv/db (inode 1)", "standard", "1", 10, tuple(sorted(workspaces)[:32]))
+    return changed(WorkspaceList(identity, frozenset(workspaces), frozenset(archived)), **changes)
 
 
 def rows(
-    of: WorkspaceList, found: Collection[Workspace] = (), anchors: Collection[str] | None = None, **changes: object
+    of: WorkspaceList, found: Collection[Workspace] = (), sentinels_found: Collection[str] | None = None, **changes: object
 ) -> LookupResult:
     """What a look-up says of the same database."""
     answer = LookupResult(
         found={workspace.workspace_id: workspace for workspace in found},
-        place=of.place,
-        schema=of.schema,
+        identity=replace(of.identity, schema_version=None, change_counter=None),
         total=len(of.workspaces),
         capped=False,
-        oldest=of.oldest,
-        anchors=frozenset(of.oldest if anchors is None else anchors),
+        sentinels_found=frozenset(of.identity.sentinels if sentinels_found is None else sentinels_found),
     )
-    return replace(answer, **changes)  # type: ignore[arg-type]
+    return changed(answer, **changes)
 
 
 def after(before: WorkspaceList, now: WorkspaceList, sessions: Collection[str] | None = NOBODY) -> Comparison:
@@ -83,10 +74,10 @@ def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ..
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"place": "/srv/db (inode 2)"}, "the database was"),
+        ({"location": "/srv/db (inode 2)"}, "the database was"),
         ({"schema": "cao"}, "its schema was"),
-        ({"epoch": "2"}, "replaced as a whole"),
-        ({"clock": 9}, "count of changes went back"),
+        ({"schema_version": "2"}, "replaced as a whole"),
+        ({"change_counter": 9}, "count of changes went back"),
     ],
 )
 def test_another_identity_is_a_new_baseline(change: dict[str, object], words: str) -> None:
@@ -101,20 +92,20 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
 
 @pytest.mark.parametrize("clocks", [(10, 10), (10, 11), (None, 1), (10, None), (None, None)])
 def test_a_clock_that_did_not_go_back(clocks: tuple[int | None, int | None]) -> None:
-    before, now = (census(some, clock=clock) for some, clock in zip((ids(9), ids(8)), clocks, strict=True))
+    before, now = (census(some, change_counter=clock) for some, clock in zip((ids(9), ids(8)), clocks, strict=True))
     assert after(before, now).deleted == ("w008",)
 
 
 def test_none_of_the_oldest_rows_is_left() -> None:
-    before = census(ids(100), oldest=tuple(sorted(ids(3))))
+    before = census(ids(100), sentinels=tuple(sorted(ids(3))))
     comparison = after(before, census(ids(97, first=3)))
     assert comparison.why == "none of its 3 oldest rows is left"
     assert comparison.withheld == ids(3)
 
 
 def test_an_oldest_row_that_is_only_flagged_as_deleted_is_left() -> None:
-    before = census(ids(100), oldest=tuple(sorted(ids(3))))
-    now = census(ids(97, first=3), oldest=before.oldest)
+    before = census(ids(100), sentinels=tuple(sorted(ids(3))))
+    now = census(ids(97, first=3), sentinels=before.identity.sentinels)
     assert after(before, now).deleted == ("w000", "w001", "w002")
 
 
@@ -126,12 +117,12 @@ def test_the_last_workspaces_of_a_small_server_may_go(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
     before = census(ids(count))
-    for now in (census(ids(3, first=7)), census((), oldest=("flagged",))):
+    for now in (census(ids(3, first=7)), census((), sentinels=("flagged",))):
         comparison = after(before, now)
         assert (comparison.deleted, comparison.withheld) == ((), ids(count))
         assert comparison.doubtful
     emptied = after(before, census(()))
-    comparison = confirm(emptied, before, rows(census(ids(3, first=7)), anchors=()))
+    comparison = confirm(emptied, before, rows(census(ids(3, first=7)), sentinels_found=()))
     assert (comparison.deleted, comparison.withheld, comparison.doubtful) == ((), ids(count), True)
 
 
@@ -139,21 +130,21 @@ def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
 def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(gone: int, later: float, doubtful: bool) -> None:
     """A census of several transactions may see the rows go before their order."""
     before = census(ids(5))
-    emptied = census(ids(5) - ids(gone), oldest=before.oldest)
+    emptied = census(ids(5) - ids(gone), sentinels=before.identity.sentinels)
     first = compare(Past(before), emptied, NOBODY, 100.0)
-    second = compare(first.past, replace(emptied, oldest=(), epoch="2"), NOBODY, 100.0 + later)
+    second = compare(first.past, changed(emptied, sentinels=(), schema_version="2"), NOBODY, 100.0 + later)
     assert (second.withheld, second.why is not None, second.doubtful) == (NOBODY, True, doubtful)
 
 
 def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
     before = census(ids(9))
-    assert after(before, census(ids(8), epoch="2")).doubtful
-    assert not after(before, census(ids(9), epoch="2")).doubtful
+    assert after(before, census(ids(8), schema_version="2")).doubtful
+    assert not after(before, census(ids(9), schema_version="2")).doubtful
     assert not after(before, census(ids(8))).doubtful
     too_many = after(before, census(ids(2)))
     assert (too_many.withheld, too_many.doubtful) == (ids(7, first=2), False)
     swapped = confirm(
-        after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], place="x")
+        after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], location="x")
     )
     assert (swapped.withheld, swapped.doubtful) == (NOBODY, False)
 
@@ -163,7 +154,7 @@ def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
 )
 def test_the_threshold_of_the_breaker(lost: int, of: int, told: bool) -> None:
     before, now = census(ids(of)), census(ids(of) - ids(lost))
-    comparison = after(before, replace(now, oldest=before.oldest))
+    comparison = after(before, changed(now, sentinels=before.identity.sentinels))
     assert bool(comparison.deleted) is told
     assert (comparison.why is None) is told
     assert comparison.deleted or comparison.withheld == ids(lost)
@@ -171,9 +162,9 @@ def test_the_threshold_of_the_breaker(lost: int, of: int, told: bool) -> None:
 
 
 def test_archived_has_no_threshold() -> None:
-    comparison = after(census(ids(5)), census(ids(2, first=3), ["w004"], oldest=("w003",)))
+    comparison = after(census(ids(5)), census(ids(2, first=3), ["w004"], sentinels=("w003",)))
     assert comparison.withheld == ids(3)
-    comparison = after(census(ids(5), oldest=("w003",)), census(ids(2, first=3), ["w004"]))
+    comparison = after(census(ids(5), sentinels=("w003",)), census(ids(2, first=3), ["w004"]))
     assert (comparison.withheld, comparison.archived) == (ids(3), ("w004",))
 
 
@@ -189,8 +180,8 @@ def test_archived_has_no_threshold() -> None:
     ],
 )
 def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: frozenset[str] | None, told: bool) -> None:
-    before = census(ids(1000), oldest=("w999",))
-    comparison = after(before, census(ids(1000) - lost, oldest=("w999",)), living)
+    before = census(ids(1000), sentinels=("w999",))
+    comparison = after(before, census(ids(1000) - lost, sentinels=("w999",)), living)
     assert bool(comparison.deleted) is told
     assert told or "with a session" in (comparison.why or "")
 
@@ -198,10 +189,10 @@ def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: fro
 def row_by_row(count: int, of: int, every: float, sessions: Collection[str] = NOBODY) -> list[str]:
     """How many deletions are told where rows go one by one, so many seconds apart."""
     left, told = ids(of), []
-    past = Past(census(left, oldest=("w999",)))
+    past = Past(census(left, sentinels=("w999",)))
     for number in range(count):
         left -= {f"w{number:03}"}
-        comparison = compare(past, census(left, oldest=("w999",)), sessions, number * every)
+        comparison = compare(past, census(left, sentinels=("w999",)), sessions, number * every)
         told += comparison.deleted
         past = comparison.past
     return told
@@ -233,8 +224,8 @@ def test_a_row_that_only_comes_back_is_known_again() -> None:
 
 
 def test_what_vanished_is_remembered_up_to_a_bound() -> None:
-    before = census(ids(30_000), oldest=("x",))
-    comparison = after(before, census(ids(16_000), oldest=("x",)))
+    before = census(ids(30_000), sentinels=("x",))
+    comparison = after(before, census(ids(16_000), sentinels=("x",)))
     assert comparison.deleted
     assert len(comparison.past.gone) == 10_000
 
@@ -258,9 +249,9 @@ def test_a_row_that_is_there_after_all_is_known_again() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"place": "/srv/db (inode 2)"}, "inode 2"),
+        ({"location": "/srv/db (inode 2)"}, "inode 2"),
         ({"schema": "cao"}, "the database was"),
-        ({"anchors": frozenset(), "oldest": ("x",)}, "none of its 9 oldest rows is left"),
+        ({"sentinels_found": frozenset(), "sentinels": ("x",)}, "none of its 9 oldest rows is left"),
     ],
 )
 def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], words: str) -> None:

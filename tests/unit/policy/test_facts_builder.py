@@ -87,7 +87,7 @@ def test_a_row_is_proof_enough() -> None:
 
 
 def test_a_stamp_proves_under_the_first_registry_only() -> None:
-    own = session(stamp=Owner.OURS)
+    own = session(owner=Owner.OURS)
     assert circumstances().facts(own, "w1", None, NOW).proven
     assert not circumstances(memory(registry=registry(generation=2))).facts(own, "w1", None, NOW).proven
     assert not circumstances(generation=2).facts(own, "w1", None, NOW).proven, "the sweep that finds the change counts already"
@@ -132,7 +132,7 @@ def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_ag
     """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
     told = circumstances(memory(testimony={"w1": NOW - HOUR + fraction}))
     reused = replace(told, reuses_ids=True)
-    known, older = session(age=HOUR, stamp=Owner.OURS), session(age=HOUR + 1, stamp=Owner.OURS)
+    known, older = session(age=HOUR, owner=Owner.OURS), session(age=HOUR + 1, owner=Owner.OURS)
     assert reused.facts(known, "w1", None, NOW).testimony is None
     assert reused.facts(older, "w1", None, NOW).testimony is Said.DELETED
     assert told.facts(known, "w1", None, NOW).testimony is Said.DELETED

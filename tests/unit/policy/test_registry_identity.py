@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.tools.builders import OURS, memory, registry, row, rows, session
+from tests.tools.builders import OURS, changed, memory, registry, row, rows, session
 from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
+from workspace_reaper.model.workspace import RegistryIdentity
 from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_under, recognise
 
-KNOWN = registry("w1", "w2", epoch="schema version 7", clock=40)
+KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
 THE_SAME = rows(row(1), row(2))
 
 
@@ -22,24 +23,24 @@ THE_SAME = rows(row(1), row(2))
         pytest.param(THE_SAME, None, id="the same"),
         pytest.param(replace(THE_SAME, total=9), None, id="more rows"),
         pytest.param(rows(row(2)), None, id="one of its oldest rows is left"),
-        pytest.param(replace(THE_SAME, place="file 2"), "it was file 1 and is file 2", id="another file"),
-        pytest.param(replace(THE_SAME, schema="cao"), "its schema was standard and is cao", id="another schema"),
+        pytest.param(changed(THE_SAME, location="file 2"), "it was file 1 and is file 2", id="another file"),
+        pytest.param(changed(THE_SAME, schema="cao"), "its schema was standard and is cao", id="another schema"),
         pytest.param(rows(), "none of its 2 oldest rows is left", id="emptied"),
-        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=41), None, id="written to"),
-        pytest.param(replace(THE_SAME, epoch="schema version 7", clock=40), None, id="not written to"),
-        pytest.param(replace(THE_SAME, clock=None), None, id="nothing is told of its content"),
+        pytest.param(changed(THE_SAME, schema_version="schema version 7", change_counter=41), None, id="written to"),
+        pytest.param(changed(THE_SAME, schema_version="schema version 7", change_counter=40), None, id="not written to"),
+        pytest.param(changed(THE_SAME, change_counter=None), None, id="nothing is told of its content"),
         pytest.param(
-            replace(THE_SAME, epoch="schema version 8", clock=41),
+            changed(THE_SAME, schema_version="schema version 8", change_counter=41),
             "its tables were changed, or its content was put there as a whole (schema version 7, now schema version 8)",
             id="restored with SQLite's backup",
         ),
         pytest.param(
-            replace(THE_SAME, epoch="schema version 7", clock=39),
+            changed(THE_SAME, schema_version="schema version 7", change_counter=39),
             "its count of changes went back: an older copy was put in its place",
             id="restored by a copy into the file",
         ),
         pytest.param(
-            rows(row(8), anchors=frozenset()), "none of its 2 oldest rows is left", id="a stranger's, in the same place"
+            rows(row(8), sentinels_found=frozenset()), "none of its 2 oldest rows is left", id="a stranger's, in the same place"
         ),
     ],
 )
@@ -51,29 +52,29 @@ def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
 def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
     unread = RegistryState(OURS)
     assert change_of_identity(unread, THE_SAME) is None
-    assert recognise(unread, THE_SAME) == registry(*THE_SAME.oldest)
+    assert recognise(unread, THE_SAME) == registry(*THE_SAME.identity.sentinels)
 
 
 def test_an_empty_registry_that_fills_is_the_same() -> None:
     empty = recognise(RegistryState(OURS), rows())
-    filled = replace(THE_SAME, anchors=frozenset())
+    filled = changed(THE_SAME, sentinels_found=frozenset())
     assert change_of_identity(empty, filled) is None
     assert recognise(empty, filled) == registry("w1", "w2")
 
 
 def test_what_is_remembered_is_the_latest_answer_and_the_stamp_stays() -> None:
-    after = recognise(KNOWN, replace(THE_SAME, oldest=("w2", "w3"), total=10_000, capped=True, clock=44))
-    assert after == RegistryState(OURS, 1, "file 1", "standard", frozenset({"w2", "w3"}), 10_000, capped=True, clock=44)
+    after = recognise(KNOWN, changed(THE_SAME, sentinels=("w2", "w3"), total=10_000, capped=True, change_counter=44))
+    assert after == RegistryState(OURS, 1, RegistryIdentity("file 1", "standard", None, 44, ("w2", "w3")), 10_000, capped=True)
 
 
 def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
-    away = recognise(KNOWN, replace(rows(row(7)), place="file 2"))
-    back = recognise(away, replace(THE_SAME, anchors=frozenset()))
+    away = recognise(KNOWN, changed(rows(row(7)), location="file 2"))
+    back = recognise(away, changed(THE_SAME, sentinels_found=frozenset()))
     assert (away.generation, back.generation) == (2, 3)
 
 
 STRANGER = session()
-OWN = replace(STRANGER, stamp=Owner.OURS)
+OWN = replace(STRANGER, owner=Owner.OURS)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ OWN = replace(STRANGER, stamp=Owner.OURS)
         pytest.param(OWN, {}, 1, True, id="our stamp, while there was but one registry"),
         pytest.param(OWN, {}, 2, False, id="our stamp, of nobody knows which registry"),
         pytest.param(OWN, {}, 0, False, id="our stamp, and no registry was ever read"),
-        pytest.param(replace(STRANGER, stamp=Owner.FOREIGN), {}, 1, False, id="another's stamp"),
+        pytest.param(replace(STRANGER, owner=Owner.FOREIGN), {}, 1, False, id="another's stamp"),
     ],
 )
 def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:

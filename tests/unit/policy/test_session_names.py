@@ -67,12 +67,12 @@ def test_an_optional_id_that_did_not_match_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "workspace_id"),
+    ("owner", "workspace_id"),
     [(Owner.NONE, "w1"), (Owner.OURS, "w1"), (Owner.FOREIGN, None)],
     ids=["none", "ours", "another's"],
 )
-def test_a_session_with_anothers_stamp_is_not_managed(stamp: Owner, workspace_id: str | None) -> None:
-    assert NAMES.manages(session(stamp=stamp)) == workspace_id
+def test_a_session_with_anothers_stamp_is_not_managed(owner: Owner, workspace_id: str | None) -> None:
+    assert NAMES.manages(session(owner=owner)) == workspace_id
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -70,7 +70,7 @@ def some_session(dice: Dice) -> Session:
         grouped=dice.either(),
         kept=dice.rarely(),
         all_panes_dead=dice.either(),
-        stamp=dice.of(tuple(Owner)),
+        owner=dice.of(tuple(Owner)),
         version="3.3a",
         windows=tuple(Window("@1", dice.early(), dice.either()) for _ in range(dice.of((1, 2)))),
         panes=tuple(panes),

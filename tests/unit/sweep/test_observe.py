@@ -30,7 +30,7 @@ from workspace_reaper.sweep.recovery import by_presence
 
 def test_sessions_are_parted_by_name_and_stamp() -> None:
     ours, twin = session(1), session(4, name="ws_w1")
-    seen = observation(listing(ours, session(2, name="notes"), session(3, stamp=Owner.FOREIGN), twin))
+    seen = observation(listing(ours, session(2, name="notes"), session(3, owner=Owner.FOREIGN), twin))
     assert seen.sessions == [(ours, "w1"), (twin, "w1")]
     assert (seen.unmanaged, seen.unreadable, seen.unknown, seen.everything) == (2, [], [], True)
     assert seen.workspace_ids == {"w1"}

@@ -13,7 +13,7 @@ import pytest
 import workspace_hookspecs
 from tests.tools.builders import NOW, entry, intent
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
-from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, ReapResult, SurvivingProcess, Vetoes
+from workspace_reaper.model.reap import EndedProcess, Outcome, ProcessCleanup, ReapResult, SurvivingProcess, Vetoes
 from workspace_reaper.model.state import Alarm
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.sweep.other_plugins import NoPlugins, OtherPlugins, candidate, gather, reaped, tell_alarms, tell_plugins
@@ -115,7 +115,7 @@ def test_a_reaped_session() -> None:
         ({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
         True,
     )
-    outcome = ReapResult("01J", NOW, "reaped", None, aftermath, None)
+    outcome = ReapResult("01J", NOW, Outcome.REAPED, None, aftermath, None)
     assert reaped(begun, outcome) == expected
     assert reaped(begun, replace(outcome, snapshot="switched off")).restorable is False
 
@@ -128,9 +128,9 @@ def test_only_what_was_reaped_is_told() -> None:
             told.append(reap.id)
 
     outcomes = [
-        ReapResult("reap 1", NOW, "spared", "gone"),
-        ReapResult("reap 2", NOW, "reaped"),
-        ReapResult("reap 3", NOW, "failed"),
+        ReapResult("reap 1", NOW, Outcome.SPARED, "gone"),
+        ReapResult("reap 2", NOW, Outcome.REAPED),
+        ReapResult("reap 3", NOW, Outcome.FAILED),
     ]
     tell_plugins(Listener(), [intent(1), intent(2), intent(3)], outcomes)
     assert told == ["reap 2"]

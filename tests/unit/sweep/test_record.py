@@ -17,6 +17,7 @@ from tests.tools.builders import (
     SERVER,
     SOCKET,
     blind_socket,
+    changed,
     circumstances,
     entry,
     listing,
@@ -123,7 +124,7 @@ def test_where_a_socket_did_not_answer_a_row_that_is_there_still_ends_the_count(
 
 @pytest.mark.parametrize(
     "now",
-    [rows(), replace(rows(), place="file 2"), replace(rows(), schema="cao", anchors=frozenset({"w9"}))],
+    [rows(), changed(rows(), location="file 2"), changed(rows(), schema="cao", sentinels_found=frozenset({"w9"}))],
     ids=["emptied", "another place", "another schema"],
 )
 def test_what_another_registry_did_not_know_does_not_count(now: LookupResult) -> None:
@@ -195,7 +196,7 @@ def test_rows_lost_while_a_socket_did_not_answer_trip_it_in_the_next_full_sweep(
     scene = confirmed(before, seen, lost)
     assert not scene.breaker.latched
     changes = before_kills(scene, seen, lost, {}, NOW)
-    again = replace(lost, anchors=frozenset(lost.found))
+    again = changed(lost, sentinels_found=frozenset(lost.found))
     scene = confirmed(replace(before, registry=changes.registry or before.registry), observation(listing(session(1))), again)
     assert scene.breaker.cause == "the registry lost 5 of 8 rows since the last full sweep"
 
@@ -248,9 +249,9 @@ def test_what_is_recognised_for_the_first_time_is_remembered() -> None:
 
 
 def test_another_registry_recognises_all_anew() -> None:
-    changes = judged(known(1, 2, seen={"w1": 1}), observation(listing(session(1))), replace(rows(row(1)), place="file 2"))
+    changes = judged(known(1, 2, seen={"w1": 1}), observation(listing(session(1))), changed(rows(row(1)), location="file 2"))
     assert changes.registry is not None
-    assert (changes.registry.generation, changes.registry.place) == (2, "file 2")
+    assert (changes.registry.generation, changes.registry.identity.location) == (2, "file 2")
     assert changes.seen == {"w1"}
     assert changes.events == (Event(NOW, "registry changed", "it was file 1 and is file 2"),)
 

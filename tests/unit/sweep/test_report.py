@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.builders import DEFAULTS, HOUR, NOW, SOCKET, blind_socket, entry, facts, intent, row, session, unreadable
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
-from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, Reap, SurvivingProcess
+from workspace_reaper.model.reap import EndedProcess, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.verdict import judge
@@ -128,7 +128,7 @@ def test_the_object_that_programs_read() -> None:
             "veto": None,
             "generation": 0,
             "known_under": None,
-            "stamp": "none",
+            "owner": "none",
             "recognises_others": False,
             "breaker": "closed",
             "approved": False,
@@ -236,7 +236,7 @@ def test_a_line_of_the_history() -> None:
     aftermath = ProcessCleanup(
         (EndedProcess(6, "sh\x1b", "TERM"),), (SurvivingProcess(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",)
     )
-    line = reap_as_json(Reap(reaped, "spared", "attached", aftermath, None), restorable=True)
+    line = reap_as_json(Reap(reaped, Outcome.SPARED, "attached", aftermath, None), restorable=True)
     wanted = {
         "id": "reap 1",
         "at": "2026-09-21T14:12:20Z",

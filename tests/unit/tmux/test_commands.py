@@ -10,7 +10,7 @@ import pytest
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Guard, KillResult
 from workspace_reaper.tmux.commands import (
-    check_stamp,
+    check_owner_id,
     keep_line,
     kill_line,
     mark_line,
@@ -99,9 +99,9 @@ def test_nothing_else_ever_enters_a_command(guard: Guard) -> None:
 
 @pytest.mark.parametrize("stamp", ["", "g", "AB", "a b", "ab\n", "}"])
 def test_a_stamp_is_hexadecimal(stamp: str) -> None:
-    with pytest.raises(ValueError, match="is no stamp"):
-        check_stamp(stamp)
-    with pytest.raises(ValueError, match="is no stamp"):
+    with pytest.raises(ValueError, match="is not an owner id"):
+        check_owner_id(stamp)
+    with pytest.raises(ValueError, match="is not an owner id"):
         mark_line(KEY, stamp)
 
 
@@ -126,9 +126,9 @@ def test_taking_over_asks_for_the_stamp_that_was_seen(stamp: str | None, change:
     assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{so},1,0}}\"'" in line
     assert terms_of(owner_line(KEY)) == IDENTITY[:3]
     for bad in ("", "a b", "}"):
-        with pytest.raises(ValueError, match="is no stamp"):
+        with pytest.raises(ValueError, match="is not an owner id"):
             take_line(KEY, bad, stamp)
-        with pytest.raises(ValueError, match="is no stamp"):
+        with pytest.raises(ValueError, match="is not an owner id"):
             take_line(KEY, "feed", bad)
 
 

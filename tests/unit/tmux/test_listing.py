@@ -64,7 +64,7 @@ def test_every_field_is_read() -> None:
     (session,) = answer.sessions
     assert (answer.socket, answer.unreadable, answer.server) == (SOCKET, (), Server(77, 1000, "3.3a"))
     assert session.key == SessionKey(SOCKET, 77, 1000, "$1", 1001)
-    assert (session.name, session.version, session.stamp) == ("vk_a b", "3.3a", Owner.OURS)
+    assert (session.name, session.version, session.owner) == ("vk_a b", "3.3a", Owner.OURS)
     assert (session.activity, session.last_attached, session.attached) == (1002, 1003, 0)
     assert session.windows == (Window("@1", 1004, False), Window("@2", 1005, True))
     assert session.panes == (Pane("%1", "@1", 42, True, 1006),)
@@ -95,7 +95,7 @@ def test_each_flag_is_its_own(field: str, attribute: str) -> None:
 )
 def test_stamps(owned: str, ours: str, stamp: Owner) -> None:
     row = session_row(**{"@workspace_owner": owned, "@workspace_owner (ours)": ours})
-    assert listing(row, SERVER, pane_row()).sessions[0].stamp is stamp
+    assert listing(row, SERVER, pane_row()).sessions[0].owner is stamp
 
 
 def test_a_session_that_was_never_attached() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workspace_reaper.model.errors import ReaperError
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.verdict import Protection
 from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -48,7 +49,7 @@ class Failed(ReaperError):
 
 def is_waiting(entry: SessionReport) -> bool:
     """Only time stands between it and its end."""
-    if entry.outcome == "spared":
+    if entry.outcome is Outcome.SPARED:
         return entry.protected_by == Protection.ACTIVE.value
     held = entry.judgement.protected_by if entry.judgement is not None else ()
     # What could not be seen holds it as well, and is no judgement.
@@ -62,7 +63,7 @@ def why_not_reaped(report: SweepReport, entry: SessionReport | None) -> Failed |
     told = f" ({reasons})" if reasons else ""
     if entry is None:
         return Failed(f"the sweep did not find it{told}", "look at tmux's hooks, which may rename sessions: tmux show-hooks -g")
-    if entry.outcome == "reaped":
+    if entry.outcome is Outcome.REAPED:
         return None
     by = entry.protected_by or "nothing"
     do = _TO_DO.get(by, _ELSE)

@@ -81,7 +81,7 @@ class CanaryProbe:
         try:
             ledger.record_named(self._token.workspace_id, self._parts.clock.now())
             begun = perf_counter()
-            with self._terminal.session(ledger.registry().stamp) as failure:
+            with self._terminal.session(ledger.registry().owner_id) as failure:
                 if failure is not None:
                     raise Failed(f"the session could not be made: {failure.reason}", "mend what it says")
                 self._check()

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import Ledger, Plugins
+from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.state import Alarm, Event, StateChanges
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.canary.diagnosis import Failed
@@ -28,8 +29,6 @@ PATIENCE = 60.0
 """Seconds that a sweep of another may take."""
 
 GLANCE = 0.2
-
-_NO_STAMP = "0"
 
 
 def run_canary(reaper: Reaper, stopping: Callable[[], bool] = lambda: False) -> list[Check]:
@@ -90,7 +89,7 @@ def _alone(reaper: Reaper, stopping: Callable[[], bool]) -> Iterator[None]:
 def _on(reaper: Reaper, socket: str, name: str, stopping: Callable[[], bool]) -> Check:
     if stopping():
         raise Interrupted
-    listing = TmuxTerminal(socket).observe(_NO_STAMP, panes=False)
+    listing = TmuxTerminal(socket).observe(NO_OWNER, panes=False)
     if isinstance(listing, Unknown):
         raise Failed(listing.reason, "mend what it says; until then nothing on this socket is reaped")
     if listing.server is None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
@@ -106,13 +106,13 @@ class PostgresRegistry(DatabaseRegistry):
         except (SQLAlchemyError, ConnectionEnded) as error:
             return self._unknown(in_words(error, self._server, self._limits))
 
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
+    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         # No text of PostgreSQL's holds a NUL, and asking for one is an error.
-        possible = [text for text in self._possible(ids, anchors) if "\0" not in text]
+        possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
         with self.session() as connection:
             place = self.place_in(connection)
             fetched = fetch(connection, self.statements_in(connection), [possible] if possible else [])
-        return fetched.rows_of(self._schema, place, ids, anchors)
+        return fetched.rows_of(RegistryIdentity(place, self._schema.identity), ids, sentinels)
 
     def _examined(self) -> tuple[Finding, ...]:
         with self.session() as connection:

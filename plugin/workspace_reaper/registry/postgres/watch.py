@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
 from workspace_reaper.registry.postgres.catalog import epoch_of
 from workspace_reaper.registry.postgres.connection import Lifeline
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
@@ -135,11 +135,7 @@ class PostgresWatcher:
         connection.rollback()
         self._seen = snapshot
         return WorkspaceList(
-            place=place,
-            schema=schema.identity,
-            oldest=tuple(oldest)[:OLDEST],
-            epoch=epoch,
-            clock=int(snapshot.split(":")[1]),
+            RegistryIdentity(place, schema.identity, epoch, int(snapshot.split(":")[1]), tuple(oldest)[:OLDEST]),
             workspaces=frozenset(one for one, _ in told),
             archived=frozenset(one for one, archived in told if archived),
         )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry, try_some_rows
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.location import DatabaseNotFound, identity
@@ -84,17 +84,17 @@ class SqliteRegistry(DatabaseRegistry):
             connection.exec_driver_sql("BEGIN")
             yield connection
 
-    def _read(self, ids: Collection[str], anchors: Collection[str]) -> LookupResult:
+    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         place = identity(self._path)
-        possible = self._possible(ids, anchors)
+        possible = self._possible(ids, sentinels)
         with self._transaction() as connection:
             fetched = fetch(connection, self.statements_in(connection), _chunks(possible))
             version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
-            clock = change_counter(self._path)
+            counter = change_counter(self._path)
         if identity(self._path) != place:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
-        rows = fetched.rows_of(self._schema, place, ids, anchors)
-        return replace(rows, epoch=f"schema version {version}", clock=clock)
+        found = RegistryIdentity(place, self._schema.identity, f"schema version {version}", counter)
+        return fetched.rows_of(found, ids, sentinels)
 
     def _examined(self) -> tuple[Finding, ...]:
         identity(self._path)

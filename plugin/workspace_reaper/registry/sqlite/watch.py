@@ -12,11 +12,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import OLDEST
 from workspace_reaper.registry.sqlite.connection import is_wal, raw, schema_version, transaction
-from workspace_reaper.registry.sqlite.files import Pin, Stamps, change_counter, is_settled, lost_its_log, stamps
+from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, change_counter, is_settled, lost_its_log
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
@@ -43,7 +43,7 @@ class _LastRead:
     """What the last read saw. ``data_version`` is that of the connection that was kept. ``newest``: the ids of the last two
     rows, the last one first; empty where rows have no numbers."""
 
-    place: str
+    location: str
     data_version: int
     stamps: Stamps
     newest: tuple[str, ...]
@@ -54,8 +54,8 @@ class SqliteWatcher:
 
     An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and in
     a rollback mode later writes may have raised it again by the next look. But the copy lacks the rows with the highest
-    numbers. So the epoch changes where the file was written to and the newest row is gone; in a rollback mode, where each
-    commit writes to the file, only if the two newest are gone, or the read before failed.
+    numbers. So the schema version changes if the file was written to and the newest row is gone. In a rollback mode, where each
+    commit writes to the file, it changes only if the two newest are gone, or if the last read failed.
 
     Wrongly taken for an older copy: the newest workspace is deleted and the log is folded into the file between two reads, or
     the two newest are deleted. Not recognised: in a rollback mode, a copy that lacks one workspace, if as many writes follow
@@ -69,6 +69,7 @@ class SqliteWatcher:
     def __init__(self, registry: SqliteRegistry) -> None:
         self._registry = registry
         self._path = registry.location
+        self._files = DatabaseFiles(self._path)
         self._closed = threading.Event()
         self._using = threading.Lock()  # held by a wait or a read; only close comes from another thread
         self._pin = Pin()
@@ -91,7 +92,8 @@ class SqliteWatcher:
                     return True
                 if now >= deadline:
                     return False
-                self._closed.wait(min(max(self._rest_until - now, _STEP), deadline - now))
+                # Not an event's wait, which would cost as much again as the step.
+                time.sleep(min(_STEP, deadline - now))
             return False
 
     def read(self) -> WorkspaceList | Unknown:
@@ -114,13 +116,13 @@ class SqliteWatcher:
         if last is None or self._failed:
             return True
         try:
-            stamped = stamps(self._path)
+            stamped = self._files.stamps()
             if stamped == self._unchanged and now < self._full_check_at:
                 return False
             self._full_check_at = now + _FULL_CHECK
             if self._connection is None:
-                return stamped != self._unchanged or identity(self._path) != last.place
-            if identity(self._path) != last.place or self._has_commit(raw(self._connection), last.data_version):
+                return stamped != self._unchanged or identity(self._path) != last.location
+            if identity(self._path) != last.location or self._has_commit(raw(self._connection), last.data_version):
                 return True
             self._unchanged = stamped if is_settled(stamped, time.time()) else None
             return False
@@ -128,11 +130,11 @@ class SqliteWatcher:
             return True  # the read that follows reports the cause
 
     def _has_commit(self, connection: sqlite3.Connection, data_version: int) -> bool:
-        changed = _data_version(connection) != data_version
+        if _data_version(connection) == data_version:
+            return False
         if is_wal(connection):
-            self._disconnect()  # the host has just changed to it
-            return True
-        return changed
+            self._disconnect()  # the host has just changed to it, which is a commit
+        return True
 
     def _read(self) -> WorkspaceList:
         for _ in range(_TRIES):
@@ -145,46 +147,46 @@ class SqliteWatcher:
     def _read_all(self) -> WorkspaceList:
         if self._closed.is_set():
             raise DatabaseNotFound("is not read any more: the watcher was closed")
-        place, stamped, began = identity(self._path), stamps(self._path), time.time()
-        connection = self._connected(place)
+        self._files = DatabaseFiles(self._path)
+        location, stamped, began = identity(self._path), self._files.stamps(), time.time()
+        connection = self._connected(location)
         sqlite = raw(connection)
         with transaction(sqlite):
             scan = self._prepared(connection)
             cpu = time.thread_time()
-            data_version, wal, clock = _data_version(sqlite), is_wal(sqlite), _clock(sqlite, self._path)
+            data_version, wal, counter = _data_version(sqlite), is_wal(sqlite), _change_counter(sqlite, self._path)
             oldest = dict.fromkeys(scan.id_text(value) for (value,) in sqlite.execute(scan.oldest).fetchall())
         ids, archived = read_rows(sqlite, scan, lambda: self._closed.wait(_PAUSE))
-        if identity(self._path) != place:
+        if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next read uses the new one")
         self._rest_until = time.monotonic() + _REST * (time.thread_time() - cpu)
         if wal:
             self._disconnect()
-        self._count_restores(place, stamped, ids, lacking=1 if wal or self._failed else 2)
-        self._last = _LastRead(place, data_version, stamped, tuple(islice(reversed(ids), 2 * scan.paged)))
+        self._count_restores(location, stamped, ids, lacking=1 if wal or self._failed else 2)
+        self._last = _LastRead(location, data_version, stamped, tuple(islice(reversed(ids), 2 * scan.paged)))
         self._unchanged = stamped if is_settled(stamped, began) else None
-        return WorkspaceList(
-            place=place,
+        found = RegistryIdentity(
+            location=location,
             schema=self._registry.schema.identity,
-            oldest=tuple(islice(oldest, OLDEST)),
-            epoch=f"schema version {scan.version}, {self._lost_logs} logs lost, {self._older_copies} older copies",
-            clock=clock,
-            workspaces=frozenset(ids),
-            archived=frozenset(archived),
+            schema_version=f"schema version {scan.version}, {self._lost_logs} logs lost, {self._older_copies} older copies",
+            change_counter=counter,
+            sentinels=tuple(islice(oldest, OLDEST)),
         )
+        return WorkspaceList(found, frozenset(ids), frozenset(archived))
 
-    def _count_restores(self, place: str, stamped: Stamps, ids: dict[str, None], *, lacking: int) -> None:
-        """Count what changes the epoch: a log that was lost, and an older copy, which lacks that many of the newest rows."""
+    def _count_restores(self, location: str, stamped: Stamps, ids: dict[str, None], *, lacking: int) -> None:
+        """Count the lost logs, and the older copies, which lack at least ``lacking`` of the newest rows."""
         last = self._last
-        if last is None or last.place != place:
+        if last is None or last.location != location:
             return
         self._lost_logs += lost_its_log(last.stamps, stamped)
         # Compared with the file as it is now: a copy may have been written after the scan began.
-        if stamps(self._path)[0] != last.stamps[0]:
+        if self._files.stamps()[0] != last.stamps[0]:
             missing = sum(1 for _ in takewhile(lambda one: one not in ids, last.newest))
             self._older_copies += missing >= lacking
 
-    def _connected(self, place: str) -> Connection:
-        if self._last is None or self._last.place != place:
+    def _connected(self, location: str) -> Connection:
+        if self._last is None or self._last.location != location:
             self._disconnect()
             self._pin.hold(self._path)
             self._scan = None
@@ -210,7 +212,7 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _clock(connection: sqlite3.Connection, path: str) -> int | None:
+def _change_counter(connection: sqlite3.Connection, path: str) -> int | None:
     """Return the change counter, followed by the size in pages, which only a vacuum reduces: in WAL mode the counter hardly
     moves."""
     counter = change_counter(path)

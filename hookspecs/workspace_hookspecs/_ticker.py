@@ -1,4 +1,4 @@
-"""A clock for hosts that have no scheduler of their own."""
+"""A periodic tick for hosts without a scheduler."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from types import TracebackType
 
 
-class Ticking:
-    """Fires a tick at once and then every so many seconds, on a daemon thread of its own, while its block is entered.
+class Ticker:
+    """Calls ``tick`` at once and then every ``every`` seconds on a daemon thread, while its block is entered.
 
-    For ``with`` and ``async with`` alike: a tick never waits, so the thread serves any event loop, also a blocked one.
-    After the block no tick is fired any more. It serves one block; ``WorkspacePlugins.ticking`` makes a new one.
+    For ``with`` and ``async with``. A tick never waits, so the thread is suitable for any event loop, including a blocked one.
+    No tick is fired after the block. A ticker can be entered once; ``WorkspacePlugins.ticking`` makes a new one.
 
-    A child forked inside the block does not tick, and leaves its parent's clock alone.
+    A child forked inside the block does not tick, and does not affect the parent's ticker.
     """
 
     def __init__(self, tick: Callable[[], None], every: float) -> None:
@@ -27,7 +27,7 @@ class Ticking:
         self._thread: threading.Thread | None = None
         self._pid: int | None = None
 
-    def __enter__(self) -> Ticking:
+    def __enter__(self) -> Ticker:
         if self._thread is not None or self._stopped:
             raise RuntimeError("this ticking() was entered or stopped before: call ticking() again")
         self._thread = threading.Thread(target=self._run, name="workspace plugins ticking", daemon=True)
@@ -38,7 +38,7 @@ class Ticking:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    async def __aenter__(self) -> Ticking:
+    async def __aenter__(self) -> Ticker:
         return self.__enter__()
 
     async def __aexit__(
@@ -47,8 +47,8 @@ class Ticking:
         self.stop()
 
     def stop(self) -> None:
-        """Fire no tick any more. For those who can't leave the block; may be called again."""
-        if self._pid not in {None, os.getpid()}:  # a forked child: the thread may have held the lock when it was copied
+        """Stop ticking, as the end of the block does. May be called more than once."""
+        if self._pid not in {None, os.getpid()}:  # a forked child: the lock may have been held when it was copied
             return
         with self._changed:
             self._stopped = True

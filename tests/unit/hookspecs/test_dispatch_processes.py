@@ -1,6 +1,6 @@
-"""Forks and the end of the interpreter: real processes.
+"""Tests of forks and of the interpreter's exit, in real processes.
 
-They fork in a script of their own, because Python 3.12 warns of a fork in a process that has threads.
+They fork in a script of their own, because Python 3.12 warns about a fork in a process that has threads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ plugin = Plugin()
 plugins = WorkspacePlugins()
 plugins.register(plugin, "plugin")
 
-def child_says(what):
+def report(what):
     os.write(1, (repr(what) + "\\n").encode())
     os._exit(0)
 
@@ -64,15 +64,15 @@ FORK = """
 child = os.fork()
 if child == 0:
     plugins.workspace_deleted("fired by the child")
-    child_says((plugins.drain(LIMIT), plugin.events))
+    report((plugins.drain(LIMIT), plugin.events))
 """
 
 HOLD_ALL_LOCKS = """
 held, release = threading.Event(), threading.Event()
 dispatcher = plugins._dispatcher
-(lane,) = dispatcher._lanes.values()
+(queue,) = dispatcher._queues.values()
 def hold():
-    with dispatcher._lock, lane._changed:
+    with dispatcher._lock, queue._changed:
         held.set()
         release.wait(LIMIT)
 holder = threading.Thread(target=hold)
@@ -112,8 +112,8 @@ class Forking:
             plugins.workspace_deleted("second")
         elif workspace_id == "first":
             inside.set()
-            beside = second.wait(0.3)
-            os.write(1, b"one beside the other\\n" if beside else b"one after the other\\n")
+            concurrent = second.wait(0.3)
+            os.write(1, b"concurrently\\n" if concurrent else b"one after the other\\n")
         else:
             second.set()
             os._exit(0)
@@ -156,7 +156,7 @@ if child == 0:
     plugins.workspace_deleted("fired by the child")
     well = plugins.drain(LIMIT)
     plugins.close()
-    child_says((well, plugin.events))
+    report((well, plugin.events))
 """
 
 HOLD_CLOCK = """
@@ -175,7 +175,7 @@ child = os.fork()
 if child == 0:
     clock.__exit__(None, None, None)
     plugins.close()
-    child_says("closed")
+    report("closed")
 release.set()
 wait_for(child)
 clock.__exit__(None, None, None)
@@ -187,7 +187,7 @@ assert plugins.drain(LIMIT)
 child = os.fork()
 if child == 0:
     plugins.close()
-    child_says("closed")
+    report("closed")
 wait_for(child)
 plugins.workspace_deleted("y")
 assert plugins.drain(LIMIT)
@@ -234,10 +234,10 @@ ask(timeout=0.01)
 assert guard.inside.wait(LIMIT)
 """
 
-HOLD_THE_BOOK = """
+HOLD_VETO_LOCK = """
 held, release = threading.Event(), threading.Event()
 def hold():
-    with plugins._inquiry._lock:
+    with plugins._veto_requests._lock:
         held.set()
         release.wait(LIMIT)
 threading.Thread(target=hold).start()
@@ -247,7 +247,7 @@ held.wait(LIMIT)
 FORK_AND_ASK = """
 child = os.fork()
 if child == 0:
-    child_says(ask())
+    report(ask())
 """
 
 END_OF_ASKING = """
@@ -277,7 +277,7 @@ SCRIPTS = [
     pytest.param(
         STUCK + FORK + END_OF_PARENT,
         ["(True, ['stuck', 'fired by the child'])", "['stuck', 'queued by the parent']"],
-        id="a child starts afresh and leaves the parent's events to the parent",
+        id="a child starts with empty queues and the parent keeps its events",
     ),
     pytest.param(
         STUCK + HOLD_ALL_LOCKS + FORK + "release.set()\n" + END_OF_PARENT,
@@ -287,24 +287,24 @@ SCRIPTS = [
     pytest.param(
         FORK_IN_HOOK,
         ["one in the parent", "two in the parent"],
-        id="a child forked in a hook does not work off its parent's queue",
+        id="a child forked in a hook does not process its parent's queue",
     ),
     pytest.param(FIRE_IN_CHILD_OF_HOOK, ["one after the other"], id="a child forked in a hook has one thread for the plugin"),
-    pytest.param(FIRE_IN_SIGNAL_HANDLER, ["True"], id="signal handlers that fire in the midst of firing"),
+    pytest.param(FIRE_IN_SIGNAL_HANDLER, ["True"], id="signal handlers that fire during a call that fires"),
     pytest.param(FORK_IN_TICKING, ["(True, ['fired by the child'])"], id="a child does not tick"),
     pytest.param(HOLD_CLOCK, ["'closed'"], id="a child whose parent's clock held its lock"),
     pytest.param(CLOSED_IN_CHILD, ["'closed'", "['x', 'y']"], id="a child that closes leaves the parent open"),
     pytest.param(
         ASKED + FORK_AND_ASK + END_OF_ASKING,
-        ["[('vk_one', 'answer 2')]", "[(None, 'it is still busy with an earlier question')]"],
-        id="a child asks anew what hangs in its parent",
+        ["[('vk_one', 'answer 2')]", "[(None, 'it has not returned from an earlier request')]"],
+        id="a child asks a plugin that hangs in its parent",
     ),
     pytest.param(
-        ASKED + HOLD_THE_BOOK + FORK_AND_ASK + "release.set()\n" + END_OF_ASKING,
-        ["[('vk_one', 'answer 2')]", "[(None, 'it is still busy with an earlier question')]"],
-        id="a child asks whose parent held the lock",
+        ASKED + HOLD_VETO_LOCK + FORK_AND_ASK + "release.set()\n" + END_OF_ASKING,
+        ["[('vk_one', 'answer 2')]", "[(None, 'it has not returned from an earlier request')]"],
+        id="a child asks after its parent held the lock",
     ),
-    pytest.param(FORK_IN_VETO, ['["the parent\'s", "the parent\'s"]'], id="a child forked in an answer says nothing"),
+    pytest.param(FORK_IN_VETO, ['["the parent\'s", "the parent\'s"]'], id="a child forked in an answer gives no answer"),
     pytest.param(ENDS_WHILE_ASKED, ["end"], id="the interpreter ends while a plugin is asked"),
     pytest.param(ENDS_WHILE_BUSY, ["end"], id="the interpreter ends while a plugin is stuck and a clock ticks"),
 ]
@@ -315,10 +315,10 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
-@pytest.mark.parametrize(("script", "said"), SCRIPTS)
-def test_processes(script: str, said: list[str]) -> None:
+@pytest.mark.parametrize(("script", "printed"), SCRIPTS)
+def test_processes(script: str, printed: list[str]) -> None:
     ended = run(script)
-    assert (ended.stdout.splitlines(), ended.stderr, ended.returncode) == (said, "", 0)
+    assert (ended.stdout.splitlines(), ended.stderr, ended.returncode) == (printed, "", 0)
 
 
 def test_close_at_the_end_of_the_interpreter_closes_the_plugins() -> None:
