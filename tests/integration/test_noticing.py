@@ -21,8 +21,7 @@ from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.registry import load_schema, open_registry
-from workspace_reaper.registry.sqlite.watch import SqliteWatcher
+from workspace_reaper.registry import load_schema, open_registry, open_watcher
 
 PATIENCE = 30.0
 COUNT = 12
@@ -68,8 +67,8 @@ class Bench:
         self.host, self.writer, self.log, self.told = host, writer, log, Told()
         self.sessions = sessions
         schema = load_schema(host.schema)
-        self.feed = SqliteWatcher(schema, str(host.path), busy_limit=0.2)
         registry = open_registry(schema, str(host.path), {}, busy_limit=0.2)
+        self.feed = open_watcher(schema, str(host.path), {}, busy_limit=0.2)
         self.noticing = DatabaseWatcher(self.feed, self.told, registry, lambda: self.sessions, self.told.doubt)
 
     def __enter__(self) -> Bench:
@@ -365,13 +364,12 @@ def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writ
     bench = benches(vibe(tmp_path / "db.v2.sqlite"))
     assert bench.noticing.stop(PATIENCE)
     registry = open_registry(load_schema("vibe-kanban"), str(bench.path), {})
-    feed = SqliteWatcher(load_schema("vibe-kanban"), str(bench.path), busy_limit=1.0)
+    feed = open_watcher(load_schema("vibe-kanban"), str(bench.path), {})
 
-    class Missing(SqliteWatcher):
+    class Missing:
+        """It reads as the feed does, and misses a row at the second look."""
+
         looks = 0
-
-        def __init__(self) -> None:
-            """It reads as the feed does, and misses a row at the second look."""
 
         def wait(self, timeout: float) -> bool:
             return feed.wait(0) or self.looks < 2
@@ -432,7 +430,7 @@ def test_nothing_ends_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def test_a_look_up_that_is_unknown_is_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     host = vibe(tmp_path / "db.v2.sqlite")
-    feed = SqliteWatcher(load_schema("vibe-kanban"), str(host.path), busy_limit=1.0)
+    feed = open_watcher(load_schema("vibe-kanban"), str(host.path), {})
     before = feed.read()
     host.delete(host.new_id(1))
     now = feed.read()

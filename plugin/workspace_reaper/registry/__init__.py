@@ -17,10 +17,10 @@ from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
-    from workspace_reaper.registry.base import DatabaseRegistry
     from workspace_reaper.registry.postgres import PostgresRegistry
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
-__all__ = ["BUSY_LIMIT", "GROUP", "Home", "Schema", "WorkspaceColumns", "load_schema", "open_feed", "open_registry"]
+__all__ = ["BUSY_LIMIT", "GROUP", "Home", "Schema", "WorkspaceColumns", "load_schema", "open_registry", "open_watcher"]
 
 GROUP = "workspace_reaper.registries"
 
@@ -61,7 +61,7 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
 
 def open_registry(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
-) -> DatabaseRegistry:
+) -> SqliteRegistry | PostgresRegistry:
     """The registry of that schema at ``database_url``, or at the schema's default place where that is None.
 
     Nothing is opened yet: a database that can't be read shows at the first look-up, as Unknown. A URL that names neither an
@@ -69,11 +69,14 @@ def open_registry(
     is in seconds.
     """
     from workspace_reaper.registry.location import is_server, path_of
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
     url = database_url if database_url is not None else schema.default_database(environ)
     if is_server(url):
-        return _on_server(schema, url, busy_limit)
+        from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
+
+        return PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+
     return SqliteRegistry(schema, path_of(url), busy_limit=busy_limit)
 
 
@@ -81,22 +84,16 @@ def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
 ) -> ChangeWatcher:
     """What notices that somebody has written to the database. The arguments and errors are those of ``open_registry``."""
-    from workspace_reaper.registry.location import is_server, path_of
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
-    url = database_url if database_url is not None else schema.default_database(environ)
-    if is_server(url):
-        from workspace_reaper.registry.postgres.watch import PostgresWatcher
+    registry = open_registry(schema, database_url, environ, busy_limit=busy_limit)
+    if isinstance(registry, SqliteRegistry):
+        from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
-        return PostgresWatcher(_on_server(schema, url, busy_limit))
-    from workspace_reaper.registry.sqlite.watch import SqliteWatcher
+        return SqliteWatcher(registry)
+    from workspace_reaper.registry.postgres.watch import PostgresWatcher
 
-    return SqliteWatcher(schema, path_of(url), busy_limit=busy_limit)
-
-
-def _on_server(schema: Schema, url: str, busy_limit: float) -> PostgresRegistry:
-    from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
-
-    return PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
+    return PostgresWatcher(registry)
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -55,6 +55,8 @@ class Statements:
     the archived flag (for `flag`) of every row, but of those flagged as deleted; what that flag says is not checked: a row
     goes missing for a clear 1 or true alone."""
 
+    columns: WorkspaceColumns
+    by_rowid: bool
     by_ids: Executable
     sample: Executable
     probe: Executable
@@ -90,6 +92,8 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         # As text: a flag is a boolean in one database and a number in another.
         census = census.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
     return Statements(
+        columns=facts,
+        by_rowid=by_rowid,
         by_ids=every.where(asked),
         sample=every.limit(bindparam("rows", type_=Integer)),
         probe=every.where(NO_ROW),

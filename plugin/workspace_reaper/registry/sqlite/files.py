@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from workspace_reaper.registry.location import DatabaseNotFound
 
-__all__ = ["FileStamp", "Pin", "Stamps", "change_counter", "lost_its_log", "stamps"]
+__all__ = ["DatabaseFiles", "FileStamp", "Pin", "Stamps", "change_counter", "is_settled", "lost_its_log"]
 
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
+
+_TICK = 0.05
+"""Seconds within which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms."""
 
 
 class Pin:
@@ -75,10 +78,22 @@ class FileStamp(NamedTuple):
 Stamps = tuple["FileStamp | None", "FileStamp | None"]
 
 
-def stamps(path: str) -> Stamps:
-    """Of the database at this path and of its write-ahead log, None where there is none. ``DatabaseNotFound`` if they can't be
-    looked at."""
-    return _stamp(path), _stamp(os.path.realpath(path) + "-wal")
+class DatabaseFiles:
+    """A database and its write-ahead log, which lies beside the file that a symbolic link names."""
+
+    def __init__(self, path: str) -> None:
+        self._database = Path(path)
+        self._log = Path(os.path.realpath(path) + "-wal")
+
+    def stamps(self) -> Stamps:
+        """Return the stamps of both, None for one that is missing. Raises ``DatabaseNotFound`` if they cannot be examined."""
+        with _looking():
+            return _stamp(self._database), _stamp(self._log)
+
+
+def is_settled(stamped: Stamps, now: float) -> bool:
+    """Whether a write after ``now`` (Unix seconds) would change the stamps."""
+    return all(abs(now - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
 
 
 def lost_its_log(before: Stamps, now: Stamps) -> bool:
@@ -87,12 +102,11 @@ def lost_its_log(before: Stamps, now: Stamps) -> bool:
     return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
 
 
-def _stamp(path: str) -> FileStamp | None:
-    with _looking():
-        try:
-            status = Path(path).stat()
-        except FileNotFoundError:
-            return None
+def _stamp(file: Path) -> FileStamp | None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
     return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from itertools import islice
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from sqlalchemy import ColumnClause, create_engine, literal_column, select
 from sqlalchemy.engine import Connection
@@ -26,10 +23,11 @@ from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 from workspace_reaper.registry.schema_check import Finding, SchemaMismatch, absent_columns, no_index, probed
+from workspace_reaper.registry.sqlite.connection import open_readonly
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
 
-__all__ = ["SqliteRegistry", "open_readonly", "statements_in", "strict"]
+__all__ = ["SqliteRegistry", "strict"]
 
 _CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
@@ -47,15 +45,28 @@ class SqliteRegistry(DatabaseRegistry):
         self._path = path
         self._busy_limit = busy_limit
         self._cache: dict[tuple[frozenset[str], bool], Statements] = {}
-        # As a URL, a path with "?", "#" or "%" would open, and make, another file.
-        self._engine = create_engine(
-            "sqlite://", creator=lambda: open_readonly(self._path, self._busy_limit), poolclass=NullPool
-        )
+        self._engine = create_engine("sqlite://", creator=lambda: open_readonly(path, busy_limit), poolclass=NullPool)
 
     @property
     def location(self) -> str:
         """The absolute path, as configured: symbolic links are not followed."""
         return self._path
+
+    def connect(self) -> Connection:
+        """Open a connection, for a caller that closes it."""
+        return self._engine.connect()
+
+    def statements_in(self, connection: Connection) -> Statements:
+        """Return the statements for this database as it is now. Raises ``SchemaMismatch``."""
+        schema = self._schema
+        there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
+        absent = absent_columns(schema, there, lambda: _table_names(connection))
+        by_rowid = _has_rowid(connection, schema)
+        read = self._cache.get((absent, by_rowid))
+        if read is None:
+            read = self._cache[absent, by_rowid] = statements(strict(schema.facts(absent)), by_rowid=by_rowid)
+        probed(connection, read.columns, read.probe, there)
+        return read
 
     def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
         try:
@@ -77,7 +88,7 @@ class SqliteRegistry(DatabaseRegistry):
         place = identity(self._path)
         possible = self._possible(ids, sentinels)
         with self._transaction() as connection:
-            fetched = fetch(connection, statements_in(connection, self._schema, self._cache), _chunks(possible))
+            fetched = fetch(connection, self.statements_in(connection), _chunks(possible))
             version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
             counter = change_counter(self._path)
         if identity(self._path) != place:
@@ -88,41 +99,13 @@ class SqliteRegistry(DatabaseRegistry):
     def _examined(self) -> tuple[Finding, ...]:
         identity(self._path)
         with self._transaction() as connection:
-            read = statements_in(connection, self._schema, self._cache)
+            read = self.statements_in(connection)
             fetch(connection, read, [])
             try_some_rows(connection, read)
             facts = self._schema.facts(frozenset())
             if facts.unique and _scans(connection, read):
                 return (no_index(self._schema.tables[0].fullname, str(facts.id.key)),)
         return ()
-
-
-def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
-    """A connection to the file at ``path`` that can't write, and waits at most ``busy_limit`` seconds for a lock."""
-    # isolation_level None: BEGIN is ours, or each statement would read in a transaction of its own.
-    uri = f"file://{quote(os.fsencode(path))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=busy_limit, isolation_level=None)
-    if sys.version_info >= (3, 12):
-        # Else a quoted name of no column is a text. Of expressions that are text alone, `strict` sees to it in every version.
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
-    return connection
-
-
-def statements_in(
-    connection: Connection, schema: Schema, cache: dict[tuple[frozenset[str], bool], Statements] | None = None
-) -> Statements:
-    """The statements for this database as it is now; ``SchemaMismatch`` if it is not one of this schema. A ``cache`` of the
-    caller's spares building them again."""
-    cache = {} if cache is None else cache
-    there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
-    absent = absent_columns(schema, there, lambda: _table_names(connection))
-    facts = strict(schema.facts(absent))
-    by_rowid = _has_rowid(connection, schema)
-    read = cache.get((absent, by_rowid))
-    if read is None:
-        read = cache[absent, by_rowid] = statements(facts, by_rowid=by_rowid)
-    probed(connection, facts, read.probe, there)
-    return read
 
 
 def _table_names(connection: Connection) -> Iterable[str]:

@@ -1,231 +1,197 @@
-"""Notices commits to an SQLite file, and takes a census of it, without ever holding a lock between two calls."""
+"""Watches an SQLite file for commits and reads all its workspaces, without a lock between two calls."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import Any, cast
-from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Executable, Select, create_engine, literal_column
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
-from workspace_reaper.registry.queries import OLDEST, Statements, flag
-from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.sqlite.feed import FileEvents
-from workspace_reaper.registry.sqlite.files import Pin, Stamps, change_counter, lost_its_log, stamps
-from workspace_reaper.registry.sqlite.registry import SqliteRegistry, statements_in
+from workspace_reaper.registry.queries import OLDEST
+from workspace_reaper.registry.sqlite.connection import is_wal, raw, schema_version, transaction
+from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, change_counter, is_settled, lost_its_log
+from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
 __all__ = ["SqliteWatcher"]
 
-_POLL = 0.4
-"""Seconds between two looks at the database where no event tells of a commit."""
+_STEP = 0.1
+"""Seconds between two looks at the files' sizes and times: 0.1 % of a core when nothing changes."""
 
-_CHUNK = 2_000
-"""Rows that are read in one transaction: about a millisecond, for which a commit may have to wait."""
+_FULL_CHECK = 0.4
+"""Seconds between two full checks, which also ask SQLite, where sizes and times do not change; and from a failed read to the
+next."""
 
 _PAUSE = 0.001
-"""Seconds between two of these, in which the host's busy handler gets its turn."""
+"""Seconds between two chunks of a scan, in which the host's busy handler gets its turn."""
 
 _REST = 19
-"""A scan is followed by a rest so many times as long as the CPU time it took: 5 % of a core under constant writing."""
-
-_TICK = 0.05
-"""Seconds in which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms."""
+"""A scan is followed by a rest of this many times the CPU time it took: 5 % of a core under constant writing."""
 
 _TRIES = 3
 
 
-class _Anew(Exception):
-    """The content was put there as a whole between two chunks, so that the rows may have other numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The statements in SQLite's own words, for one version of the schema, and what makes an id's text of its value.
-    ``paged`` False: there are no row numbers by which to go on, and the first chunk is all."""
-
-    version: int
-    chunk: str
-    paged: bool
-    oldest: str
-    text: Callable[[Any], str]
-
-
 @dataclass(frozen=True, slots=True)
 class _LastRead:
-    """What the last read saw. Whether there was a commit since is told by ``version`` of the connection that was kept, or by
-    the ``stamps`` of the files where none is; not ``settled``: another write may leave these as they are. ``newest``: the ids
-    of the last two rows, the last one first; none where rows have no number."""
+    """What the last read saw. ``data_version`` is that of the connection that was kept. ``newest``: the ids of the last two
+    rows, the last one first; empty where rows have no numbers."""
 
-    place: str
-    version: int
+    location: str
+    data_version: int
     stamps: Stamps
-    settled: bool
     newest: tuple[str, ...]
 
 
 class SqliteWatcher:
     """The port ``ChangeWatcher`` over one file.
 
-    An older copy that is written into the same file leaves no certain mark: the change counter hardly moves in WAL mode, and in
-    a rollback mode the writes that follow may have made up for it by the next look. But what it lacks are the rows with the
-    highest numbers. So the epoch changes where the file was written to and the newest row is gone; in a rollback mode, where
-    each commit writes to the file, only if the two newest are, or the look before failed. What is taken for it: that the
-    newest workspace is deleted and the log folded into the file, or the two newest are deleted, between two looks. What is
-    not found out: in a rollback mode a copy that lacks one workspace, if as many writes follow before the next look as there
-    were since it was made; and one of a table whose rows have no numbers, or none that grow.
+    An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and in
+    a rollback mode later writes may have raised it again by the next look. But the copy lacks the rows with the highest
+    numbers. So the schema version changes if the file was written to and the newest row is gone. In a rollback mode, where each
+    commit writes to the file, it changes only if the two newest are gone, or if the last read failed.
 
-    In a rollback mode it keeps a connection, for ``PRAGMA data_version`` means something only to one that stays. In WAL mode
-    it does not: a connection that is open keeps the host from folding its log back into the file when it stops, and from
-    leaving that mode. There the files' sizes and times of modification tell.
+    Wrongly taken for an older copy: the newest workspace is deleted and the log is folded into the file between two reads, or
+    the two newest are deleted. Not recognised: in a rollback mode, a copy that lacks one workspace, if as many writes follow
+    before the next read as there were since it was made; and a copy of a table whose rows have no numbers, or none that grow.
+
+    In a rollback mode one connection is kept, because ``PRAGMA data_version`` only compares with earlier values of the same
+    connection. In WAL mode none is kept: an open connection keeps the host from folding its log into the file when it stops,
+    and from leaving that mode. There the files' sizes and times of modification show a commit.
     """
 
-    def __init__(self, schema: Schema, path: str, *, busy_limit: float) -> None:
-        """``path`` is absolute; ``busy_limit`` is in seconds."""
-        self._schema = schema
-        self._path = path
-        self._busy_limit = busy_limit
-        self._registry = SqliteRegistry(schema, path, busy_limit=busy_limit)
-        self._engine = create_engine("sqlite://", creator=self._open, poolclass=NullPool)
+    def __init__(self, registry: SqliteRegistry) -> None:
+        self._registry = registry
+        self._path = registry.location
+        self._files = DatabaseFiles(self._path)
         self._closed = threading.Event()
-        self._using = threading.Lock()  # by a wait or a read; only close comes from another thread
-        self._events = FileEvents(self._closed)
+        self._using = threading.Lock()  # held by a wait or a read; only close comes from another thread
         self._pin = Pin()
         self._connection: Connection | None = None
-        self._plan: _Plan | None = None
-        self._texts: dict[Any, str] = {}
-        self._seen: _LastRead | None = None
+        self._scan: Scan | None = None
+        self._last: _LastRead | None = None
         self._failed = True
+        self._unchanged: Stamps | None = None  # the files when they were last read or fully checked; None: a write may hide
+        self._full_check_at = 0.0
         self._lost_logs = 0
-        self._set_back = 0
+        self._older_copies = 0
         self._rest_until = 0.0
 
     def wait(self, timeout: float) -> bool:
-        """See the port. After a read that was Unknown it is True in half a second, whatever happens."""
         deadline = time.monotonic() + timeout
-        heard = False
         with self._using:
             while not self._closed.is_set():
                 now = time.monotonic()
-                resting = self._rest_until - now
-                if resting <= 0 and self._has_changed(heard):
+                if now >= self._rest_until and self._has_changed(now):
                     return True
                 if now >= deadline:
                     return False
-                if resting > 0:
-                    self._closed.wait(min(resting, deadline - now))
-                else:
-                    heard = self._events.wait({self._path, os.path.realpath(self._path)}, min(_POLL, deadline - now))
+                # Not an event's wait, which would cost as much again as the step.
+                time.sleep(min(_STEP, deadline - now))
             return False
 
     def read(self) -> WorkspaceList | Unknown:
-        """See the port. Rows are read a few thousand at a time, so that a census of more is of no single moment."""
         with self._using:
-            answer = self._registry.or_unknown(self._read)
-            self._failed = isinstance(answer, Unknown)
+            result = self._registry.or_unknown(self._read)
+            self._failed = isinstance(result, Unknown)
             if self._failed:
                 self._disconnect()
-                self._rest_until = time.monotonic() + _POLL
-            return answer
+                self._rest_until = time.monotonic() + _FULL_CHECK
+            return result
 
     def close(self) -> None:
-        """See the port. A read that is on ends with its chunk."""
         self._closed.set()
         with self._using:
             self._disconnect()
-            self._events.close()
             self._pin.release()
 
-    # Whether anything has changed
-
-    def _has_changed(self, heard: bool) -> bool:
-        seen = self._seen
-        if seen is None or self._failed:
+    def _has_changed(self, now: float) -> bool:
+        last = self._last
+        if last is None or self._failed:
             return True
         try:
-            if identity(self._path) != seen.place:
-                return True
+            stamped = self._files.stamps()
+            if stamped == self._unchanged and now < self._full_check_at:
+                return False
+            self._full_check_at = now + _FULL_CHECK
             if self._connection is None:
-                return heard or not seen.settled or stamps(self._path) != seen.stamps
-            raw = _raw(self._connection)
-            changed: bool = raw.execute("PRAGMA data_version").fetchone()[0] != seen.version
-            if raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                self._disconnect()  # the host has just begun with it
+                return stamped != self._unchanged or identity(self._path) != last.location
+            if identity(self._path) != last.location or self._has_commit(raw(self._connection), last.data_version):
                 return True
-            return changed
+            self._unchanged = stamped if is_settled(stamped, time.time()) else None
+            return False
         except (SQLAlchemyError, sqlite3.Error, DatabaseNotFound):
-            return True  # the read that follows says what it is
+            return True  # the read that follows reports the cause
 
-    # Reading
-
-    def _open(self) -> sqlite3.Connection:
-        # Not bound to its thread: another one may close it.
-        uri = f"file://{quote(os.fsencode(self._path))}?mode=ro"
-        return sqlite3.connect(uri, uri=True, timeout=self._busy_limit, isolation_level=None, check_same_thread=False)
+    def _has_commit(self, connection: sqlite3.Connection, data_version: int) -> bool:
+        if _data_version(connection) == data_version:
+            return False
+        if is_wal(connection):
+            self._disconnect()  # the host has just changed to it, which is a commit
+        return True
 
     def _read(self) -> WorkspaceList:
         for _ in range(_TRIES):
             try:
-                return self._scan()
-            except _Anew:
+                return self._read_all()
+            except ContentReplaced:
                 continue
-        raise DatabaseNotFound("is put there anew again and again: it is read once that ends")
+        raise DatabaseNotFound("is being replaced again and again: it is read once that ends")
 
-    def _scan(self) -> WorkspaceList:
+    def _read_all(self) -> WorkspaceList:
         if self._closed.is_set():
-            raise DatabaseNotFound("is not read any more: the reader was closed")
-        place, stamped, began = identity(self._path), stamps(self._path), time.time()
-        connection = self._connected(place)
-        raw = _raw(connection)
-        with _transaction(raw):
-            plan = self._planned(connection)
+            raise DatabaseNotFound("is not read any more: the watcher was closed")
+        self._files = DatabaseFiles(self._path)
+        location, stamped, began = identity(self._path), self._files.stamps(), time.time()
+        connection = self._connected(location)
+        sqlite = raw(connection)
+        with transaction(sqlite):
+            scan = self._prepared(connection)
             cpu = time.thread_time()
-            version = raw.execute("PRAGMA data_version").fetchone()[0]
-            wal = raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-            counter = self._change_counter(raw)
-            oldest = dict.fromkeys(plan.text(value) for (value,) in raw.execute(plan.oldest).fetchall())
-        workspaces, archived = self._rows(raw, plan)
-        if identity(self._path) != place:
-            raise DatabaseNotFound("was replaced by another file while it was read: the next look reads the new one")
-        now = time.monotonic()
-        self._rest_until = now + _REST * (time.thread_time() - cpu)
+            data_version, wal, counter = _data_version(sqlite), is_wal(sqlite), _change_counter(sqlite, self._path)
+            oldest = dict.fromkeys(scan.id_text(value) for (value,) in sqlite.execute(scan.oldest).fetchall())
+        ids, archived = read_rows(sqlite, scan, lambda: self._closed.wait(_PAUSE))
+        if identity(self._path) != location:
+            raise DatabaseNotFound("was replaced by another file while it was read: the next read uses the new one")
+        self._rest_until = time.monotonic() + _REST * (time.thread_time() - cpu)
         if wal:
             self._disconnect()
-        if self._seen is not None and self._seen.place == place:
-            self._lost_logs += lost_its_log(self._seen.stamps, stamped)
-            if stamps(self._path)[0] != self._seen.stamps[0]:  # by the end of the scan, lest it happened after its beginning
-                missing = sum(1 for _ in takewhile(lambda one: one not in workspaces, self._seen.newest))
-                self._set_back += missing >= (1 if wal or self._failed else 2)
-        settled = all(abs(began - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
-        self._seen = _LastRead(place, version, stamped, settled, tuple(islice(reversed(self._texts.values()), 2 * plan.paged)))
+        self._count_restores(location, stamped, ids, lacking=1 if wal or self._failed else 2)
+        self._last = _LastRead(location, data_version, stamped, tuple(islice(reversed(ids), 2 * scan.paged)))
+        self._unchanged = stamped if is_settled(stamped, began) else None
         found = RegistryIdentity(
-            location=place,
-            schema=self._schema.identity,
-            schema_version=f"schema version {plan.version}, {self._lost_logs} logs lost, {self._set_back} times set back",
+            location=location,
+            schema=self._registry.schema.identity,
+            schema_version=f"schema version {scan.version}, {self._lost_logs} logs lost, {self._older_copies} older copies",
             change_counter=counter,
             sentinels=tuple(islice(oldest, OLDEST)),
         )
-        return WorkspaceList(found, workspaces, archived)
+        return WorkspaceList(found, frozenset(ids), frozenset(archived))
 
-    def _connected(self, place: str) -> Connection:
-        if self._seen is None or self._seen.place != place:
+    def _count_restores(self, location: str, stamped: Stamps, ids: dict[str, None], *, lacking: int) -> None:
+        """Count the lost logs, and the older copies, which lack at least ``lacking`` of the newest rows."""
+        last = self._last
+        if last is None or last.location != location:
+            return
+        self._lost_logs += lost_its_log(last.stamps, stamped)
+        # Compared with the file as it is now: a copy may have been written after the scan began.
+        if self._files.stamps()[0] != last.stamps[0]:
+            missing = sum(1 for _ in takewhile(lambda one: one not in ids, last.newest))
+            self._older_copies += missing >= lacking
+
+    def _connected(self, location: str) -> Connection:
+        if self._last is None or self._last.location != location:
             self._disconnect()
             self._pin.hold(self._path)
-            self._plan = None
+            self._scan = None
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = self._registry.connect()
         return self._connection
 
     def _disconnect(self) -> None:
@@ -233,87 +199,24 @@ class SqliteWatcher:
         if connection is not None:
             connection.close()
 
-    def _planned(self, connection: Connection) -> _Plan:
-        version = _schema_version(_raw(connection))
-        if self._plan is None or self._plan.version != version:
-            cache: dict[tuple[frozenset[str], bool], Statements] = {}
-            read = statements_in(connection, self._schema, cache)
-            ((absent, by_rowid),) = cache
-            paged = by_rowid and _is_table(_raw(connection), self._schema.tables[0].name)
-            census = cast("Select[Any]", read.census)
-            row: ColumnElement[Any] = literal_column("rowid" if paged else "NULL")
-            chunk = census.add_columns(row)
-            if paged:
-                chunk = chunk.where(row > literal_column(":after")).order_by(row).limit(_CHUNK)
-            dialect = self._engine.dialect
-            text = self._schema.facts(absent).id.type.dialect_impl(dialect).result_processor(dialect, None)
-            self._texts = {}
-            self._plan = _Plan(
-                version, self._sql(chunk), paged, self._sql(read.oldest), cast("Callable[[Any], str]", text or _as_it_is)
-            )
-        return self._plan
-
-    def _sql(self, statement: Executable) -> str:
-        # For sqlite3 itself: SQLAlchemy's rows cost three times as much.
-        compiled = cast("Select[Any]", statement).compile(dialect=self._engine.dialect, compile_kwargs={"literal_binds": True})
-        return str(compiled)
-
-    def _change_counter(self, raw: sqlite3.Connection) -> int | None:
-        """The change counter, and then the size in pages, which only a vacuum makes smaller: the counter hardly moves in WAL
-        mode."""
-        counter = change_counter(self._path)
-        if counter is None:
-            return None
-        shrinks = raw.execute("PRAGMA auto_vacuum").fetchone()[0] != 0
-        return counter << 32 | (0 if shrinks else raw.execute("PRAGMA page_count").fetchone()[0])
-
-    def _rows(self, raw: sqlite3.Connection, plan: _Plan) -> tuple[frozenset[str], frozenset[str]]:
-        """The ids of all workspaces, and of the archived ones."""
-        texts: dict[Any, str] = {}
-        archived: set[str] = set()
-        after = -(2**63)
-        while True:
-            with _transaction(raw):
-                if _schema_version(raw) != plan.version:
-                    raise _Anew
-                rows = raw.execute(plan.chunk, {"after": after}).fetchall()
-            for value, is_archived, after in rows:  # noqa: B007 - the last row's number is where the next chunk begins
-                text = texts[value] = self._texts.get(value) or plan.text(value)
-                # Not zero alone: what is neither 0 nor 1 is an error.
-                if is_archived != 0 and flag(is_archived, "archived", text):
-                    archived.add(text)
-            if len(rows) < _CHUNK or not plan.paged:
-                self._texts = texts
-                return frozenset(texts.values()), frozenset(archived)
-            if self._closed.wait(_PAUSE):
-                raise DatabaseNotFound("is not read any more: the reader was closed")
+    def _prepared(self, connection: Connection) -> Scan:
+        if self._scan is None or self._scan.version != schema_version(raw(connection)):
+            read = self._registry.statements_in(connection)
+            self._scan = Scan.prepare(connection, read, self._registry.schema.tables[0].name)
+        return self._scan
 
 
-def _raw(connection: Connection) -> sqlite3.Connection:
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
-
-
-@contextmanager
-def _transaction(raw: sqlite3.Connection) -> Iterator[None]:
-    """One moment of the database. In journal_mode=DELETE it keeps the host from committing."""
-    raw.execute("BEGIN")
-    try:
-        yield
-    finally:
-        raw.rollback()
-
-
-def _schema_version(raw: sqlite3.Connection) -> int:
-    """It is raised by a change of the tables, by VACUUM and by the backup API, and by nothing else."""
-    version: int = raw.execute("PRAGMA schema_version").fetchone()[0]
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that differs from the last one of this connection if another one has committed."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version
 
 
-def _is_table(raw: sqlite3.Connection, name: str) -> bool:
-    """Whether it is no view: some versions of SQLite give each row of one the number NULL."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
-    return raw.execute(query, (name,)).fetchone() is not None
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+def _change_counter(connection: sqlite3.Connection, path: str) -> int | None:
+    """Return the change counter, followed by the size in pages, which only a vacuum reduces: in WAL mode the counter hardly
+    moves."""
+    counter = change_counter(path)
+    if counter is None:
+        return None
+    shrinks = connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 0
+    return counter << 32 | (0 if shrinks else connection.execute("PRAGMA page_count").fetchone()[0])

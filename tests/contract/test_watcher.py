@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import Connection
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
@@ -20,7 +21,8 @@ from tests.tools.writer import Writer, restore_elsewhere
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry import load_schema
-from workspace_reaper.registry.sqlite.feed import FileEvents
+from workspace_reaper.registry.sqlite import watch as sqlite_watch
+from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
 PATIENCE = 20.0
@@ -51,7 +53,7 @@ def watch() -> Iterator[MakeWatcher]:
     feeds = []
 
     def make_feed(path: Path, schema: str = "vibe-kanban", busy_limit: float = 0.1) -> SqliteWatcher:
-        feeds.append(SqliteWatcher(load_schema(schema), str(path), busy_limit=busy_limit))
+        feeds.append(SqliteWatcher(SqliteRegistry(load_schema(schema), str(path), busy_limit=busy_limit)))
         return feeds[-1]
 
     yield make_feed
@@ -200,15 +202,15 @@ def test_a_missing_file(tmp_path: Path, watch: MakeWatcher) -> None:
 
 
 def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKanbanHost) -> None:
-    class Vanishing(SqliteWatcher):
-        def _open(self) -> sqlite3.Connection:
+    class Vanishing(SqliteRegistry):
+        def connect(self) -> Connection:
             host.path.unlink()
-            return super()._open()
+            return super().connect()
 
-    feed = Vanishing(load_schema("vibe-kanban"), str(host.path), busy_limit=0.1)
-    assert "can't be opened" in why_unknown(feed)
+    watcher = SqliteWatcher(Vanishing(load_schema("vibe-kanban"), str(host.path), busy_limit=0.1))
+    assert "can't be opened" in why_unknown(watcher)
     assert not host.path.exists()
-    feed.close()
+    watcher.close()
 
 
 def test_replaced_by_rename(host: VibeKanbanHost, watch: MakeWatcher, tmp_path: Path) -> None:
@@ -401,41 +403,47 @@ def test_many_rows(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> 
     assert after.archived == {host.new_id(9_999)}
 
 
-class Interrupted(SqliteWatcher):
-    """Something happens to it after the first transaction of a read."""
-
-    def __init__(self, path: Path, *happenings: Callable[[], object]) -> None:
-        super().__init__(load_schema("vibe-kanban"), str(path), busy_limit=1.0)
-        self.happenings = list(happenings)
-
-    def _rows(self, *arguments: Any) -> tuple[frozenset[str], frozenset[str]]:
-        if self.happenings:
-            self.happenings.pop(0)()
-        return super()._rows(*arguments)
+Interrupt = Callable[..., None]
 
 
-def test_a_vacuum_between_two_chunks(host: VibeKanbanHost, writer: Writer) -> None:
-    """Rows may have other numbers after it, so that a scan that goes on would miss some."""
-    feed = Interrupted(host.path, lambda: writer.run(host.path, "VACUUM"))
-    assert len(census(feed).workspaces) == 5
-    feed.happenings = [lambda: writer.run(host.path, "VACUUM")] * 9
-    assert "again and again" in why_unknown(feed)
-    feed.close()
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """Has these things happen after the first transaction of a read, one in each read."""
+    read_rows = sqlite_watch.read_rows
+
+    def interrupt(*happenings: Callable[[], object]) -> None:
+        remaining = list(happenings)
+
+        def interrupted(*arguments: Any) -> tuple[dict[str, None], set[str]]:
+            if remaining:
+                remaining.pop(0)()
+            return read_rows(*arguments)
+
+        monkeypatch.setattr(sqlite_watch, "read_rows", interrupted)
+
+    return interrupt
 
 
-def test_a_swap_between_two_chunks(host: VibeKanbanHost, tmp_path: Path) -> None:
+def test_a_vacuum_between_two_chunks(host: VibeKanbanHost, watch: MakeWatcher, interrupt: Interrupt, writer: Writer) -> None:
+    """Rows may have other numbers after it, so that a scan that continues would miss some."""
+    watcher = watch(host.path, busy_limit=1.0)
+    interrupt(lambda: writer.run(host.path, "VACUUM"))
+    assert len(census(watcher).workspaces) == 5
+    interrupt(*[lambda: writer.run(host.path, "VACUUM")] * 9)
+    assert "again and again" in why_unknown(watcher)
+
+
+def test_a_swap_between_two_chunks(host: VibeKanbanHost, watch: MakeWatcher, interrupt: Interrupt, tmp_path: Path) -> None:
     other = make(tmp_path / "other.sqlite", "DELETE", count=3)
-    feed = Interrupted(host.path, lambda: other.path.replace(host.path))
-    assert "replaced by another file" in why_unknown(feed)
-    feed.close()
+    interrupt(lambda: other.path.replace(host.path))
+    assert "replaced by another file" in why_unknown(watch(host.path))
 
 
-def test_close_ends_a_read_with_its_chunk(host: VibeKanbanHost) -> None:
+def test_close_ends_a_read_with_its_chunk(host: VibeKanbanHost, watch: MakeWatcher, interrupt: Interrupt) -> None:
     host.insert([host.new_id(number) for number in range(5, 2_100)])
-    feed = Interrupted(host.path)
-    feed.happenings = [feed._closed.set]
-    assert "closed" in why_unknown(feed)
-    feed.close()
+    watcher = watch(host.path)
+    interrupt(watcher._closed.set)
+    assert "closed" in why_unknown(watcher)
 
 
 def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: MakeWatcher) -> None:
@@ -482,54 +490,49 @@ def test_locked(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     assert len(census(feed).workspaces) == 4
 
 
-def test_an_event_ends_the_wait_for_the_next_poll(host: VibeKanbanHost, writer: Writer) -> None:
-    events = FileEvents(threading.Event())
+def test_sizes_and_times_of_the_files_show_a_commit_before_the_next_full_check(
+    host: VibeKanbanHost, watch: MakeWatcher, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watch(host.path)
+    settled(watcher)
+    monkeypatch.setattr(sqlite_watch, "_FULL_CHECK", LONGER_THAN_A_TEST)
+    assert not watcher.wait(1.0)  # the last full check for a long time
     soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
     soon.start()
-    assert events.wait({str(host.path)}, LONGER_THAN_A_TEST)
+    assert watcher.wait(PATIENCE)
     soon.join()
-    events.close()
 
 
-def test_events_of_other_files_do_not(host: VibeKanbanHost) -> None:
-    events = FileEvents(threading.Event())
+def test_writes_to_other_files_change_nothing(host: VibeKanbanHost, watch: MakeWatcher) -> None:
+    watcher = watch(host.path)
+    settled(watcher)
     soon = threading.Timer(0.2, (host.path.parent / "other").touch)
     soon.start()
-    assert not events.wait({str(host.path), "/nowhere/at/all"}, 0.7)
+    assert not watcher.wait(0.7)
     soon.join()
-    events.close()
 
 
-def test_where_no_watcher_can_start(tmp_path: Path, mode: str, watch: MakeWatcher, writer: Writer) -> None:
-    """A link whose directory has a name that is no text, at which watchfiles gives up: the polls notice it."""
-    host = make(tmp_path / "data" / "db.v2.sqlite", mode)
-    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
-    odd.mkdir()
-    (odd / "db").symlink_to(host.path)
-    feed = watch(odd / "db")
-    settled(feed)
-    assert feed._events._watcher is None
-    soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
-    soon.start()
-    assert feed.wait(LONGER_THAN_A_TEST)
-    soon.join()
-    assert len(census(feed).workspaces) == 4
-
-
-def test_a_watcher_that_stops(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
-    """Also at the name of a file that comes later."""
-    feed = watch(host.path)
-    settled(feed)
-    assert feed._events._watcher is not None
-    Path(os.fsdecode(os.fsencode(host.path.parent) + b"/\xff")).touch()
-    while feed.wait(0.5):
-        feed.read()
-    assert feed._events._watcher is None
-    soon = threading.Timer(0.2, writer.commit, [host.path, delete(host.new_id(0))])
-    soon.start()
-    assert feed.wait(LONGER_THAN_A_TEST)
-    soon.join()
-    assert len(census(feed).workspaces) == 4
+def test_a_second_write_within_one_tick_of_the_clock(host: VibeKanbanHost, watch: MakeWatcher) -> None:
+    """Sizes and times of the files are then those that were read."""
+    watcher = watch(host.path)
+    settled(watcher)
+    before = host.path.stat()
+    with closing(sqlite3.connect(host.path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(archive(host.new_id(0)))
+        connection.commit()
+        if (log := host.path.with_name(host.path.name + "-wal")).exists():
+            assert watcher.wait(PATIENCE)  # the log is new
+            census(watcher)
+            times = log.stat()
+            connection.execute(archive(host.new_id(1)))
+            connection.commit()
+            os.utime(log, ns=(times.st_atime_ns, times.st_mtime_ns))
+            assert watcher.wait(PATIENCE)
+        else:
+            os.utime(host.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            assert watcher.wait(PATIENCE)
+    assert census(watcher).archived
 
 
 def test_close_ends_a_wait(host: VibeKanbanHost, watch: MakeWatcher) -> None:
