@@ -57,7 +57,9 @@ def test_in_a_host_it_is_an_error_in_the_log_until_tmux_is_a_newer_one(
         for _ in range(2):
             plugin.on_workspace_archived(old_tmux.host.new_id(1))
             assert plugin.drain(30)
-    assert [record.getMessage() for record in caplog.records] == [f"the tmux on PATH cannot be used, so nothing is reaped: {REFUSAL}"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the tmux on PATH cannot be used, so nothing is reaped: {REFUSAL}"
+    ]
     with pytest.raises(UnsupportedTmux, match="too old"):
         plugin.sweep()
     assert len(old_tmux.server.session_ids()) == 1
