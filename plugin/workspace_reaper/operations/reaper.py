@@ -79,7 +79,7 @@ class Reaper:
 
     def go_on_from(self, before: Reaper) -> None:
         """Take over the alarms of which the reaper before has notified the plugins: they are not notified again."""
-        self.state.unrecorded_alarms.go_on_from(before.state.unrecorded_alarms)
+        self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether a hook's report about a workspace of one registry holds for the other."""

@@ -378,7 +378,7 @@ def test_an_entry_without_identity_changes_nothing() -> None:
 
 
 CAME_BACK = Alarm("came-back", NOW - HOUR, "something starts reaped sessions again", "…")
-OVERDUE = Alarm("overdue", NOW - HOUR, "condemned for more than 1800 s and not reaped: ws_w1", "…")
+OVERDUE = Alarm("overdue", NOW - HOUR, "selected for more than 1800 s and not reaped: ws_w1", "…")
 
 
 def test_an_alarm_is_written_once() -> None:
