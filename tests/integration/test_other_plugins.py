@@ -327,7 +327,7 @@ def test_the_command_line_asks_and_tells_installed_plugins_and_ticks_none(world:
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
         "workspace-reaper: warning: cannot load plugin 'broken' (installed_broken): skipped (ValueError: at import)",
-        "workspace-reaper: warning: could not be loaded, so nobody asks them before a session is reaped: broken",
+        "workspace-reaper: warning: could not be loaded, so they cannot veto the reaping of a session: broken",
     ]
     assert (world.lives(saved), world.lives(gone)) == (True, False)
     assert {each["workspace_id"]: each["protected_by"] for each in json.loads(done.stdout)["sessions"]} == {
