@@ -364,8 +364,8 @@ def test_a_blocked_plugin_is_not_asked(world: World, installed: Installed) -> No
     ("source", "why"),
     [
         pytest.param(None, "WORKSPACE_PLUGINS_BLOCK blocks the plugin 'reaper'", id="blocked"),
-        pytest.param(GUARD, "names installed_.*, which is another program", id="another program"),
-        pytest.param("raise ValueError('at import')", "can't be loaded: ValueError: at import", id="broken"),
+        pytest.param(GUARD, "refers to installed_.*, which is another program", id="another program"),
+        pytest.param("raise ValueError('at import')", "cannot be loaded: ValueError: at import", id="broken"),
     ],
 )
 def test_without_the_reaper_there_is_a_clear_error(

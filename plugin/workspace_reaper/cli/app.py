@@ -35,6 +35,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="workspace-reaper",
     help="Ends the tmux sessions that deleted, archived and idle workspaces leave behind, and nothing else.\n\n"
+    "To reap a session means to end it and its processes. A reaped session can be inspected and restored.\n\n"
     "Start with 'demo', then 'init', 'doctor', and 'sweep --dry-run'.",
     epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or configuration; 3 something could not be read, or the "
     "breaker is latched, so sessions were held back. WORKSPACE_REAPER_ENABLED=0 switches the reaper off.",

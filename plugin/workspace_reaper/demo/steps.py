@@ -74,7 +74,7 @@ class DemoSteps:
             shutil.rmtree(self.workspaces / case.workspace_id)
             self.host.write("UPDATE workspaces SET worktree_deleted = 1 WHERE id = ?", case.workspace_id)
         for case in self._with("exited"):
-            # A broken reaper may have ended it already. Then the result says so.
+            # A broken reaper may have ended it already. The result shows it then.
             if self.sessions[case] in self.tmux.sessions():
                 self._let_agent_exit(self.sessions[case])
 
