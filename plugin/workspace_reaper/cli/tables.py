@@ -160,7 +160,7 @@ def show_status(status: Status) -> None:
     say(f"breaker           {breaker['state']}{cause}")
     for one in state["announced"]:
         say(
-            f"announced         {one['session']} ({one['reason']}): will be reaped {_until(one['deadline'])}; 'undo' cancels this"
+            f"announced         {one['session']} ({one['reason']}): will be reaped {_until(one['deadline'])}; 'undo' cancels it"
         )
     rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
