@@ -240,19 +240,7 @@ class StateChanges:
     clock: ClockState | None = None
 
     def __bool__(self) -> bool:
-        return any(
-            (
-                self.registry,
-                self.seen,
-                self.sightings,
-                self.forgotten,
-                self.servers,
-                self.breaker,
-                self.settled,
-                self.alarms is not None,
-                self.events,
-                self.cpu,
-                self.worktrees,
-                self.clock,
-            )
-        )
+        return self != _NOTHING
+
+
+_NOTHING = StateChanges()

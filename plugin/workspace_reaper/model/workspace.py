@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-__all__ = ["HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
+__all__ = ["FLAGS", "HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
 
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
@@ -76,6 +76,10 @@ class Workspace:
     deleted: bool = False
     worktree_deleted: bool = False
     worktree: str | None = None
+
+
+FLAGS = tuple(field.name for field in fields(Workspace) if field.type == "bool")
+"""The flags of a row. Schemas, queries and reports have them in this order."""
 
 
 @dataclass(frozen=True, slots=True)
