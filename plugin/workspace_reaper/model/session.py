@@ -119,7 +119,7 @@ class Listing:
     """A valid response of one socket. If ``server`` is None, the socket certainly has no session.
 
     ``unreadable`` are sessions with a field that cannot be read, and ``unreadable_ids`` are their ids: they are not missing.
-    ``answered`` is False if no server listens on the socket. Then only the socket shows that there is no session, and the
+    ``answered`` is False if no server listens on the socket. Then the absence of sessions rests on the socket alone, and the
     socket may have been unlinked.
     """
 
