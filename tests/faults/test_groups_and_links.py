@@ -136,7 +136,7 @@ def test_a_linked_window_lives_on_with_all_that_came_from_it(world: World, cast:
     found = world.entry(report, archived).aftermath
     assert found is not None
     assert {one.pid: one.why for one in found.survivors} == dict.fromkeys(
-        (one.pid for one in linked), "its pane lives on in another session"
+        (one.pid for one in linked), "another session still shows its pane"
     )
 
 
