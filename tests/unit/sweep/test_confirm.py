@@ -162,7 +162,7 @@ def test_sessions_that_are_not_ours_dilute_nothing() -> None:
 
 
 def test_what_a_hook_called_deleted_does_not_trip_it() -> None:
-    before = memory(testimony={"w1": NOW})
+    before = memory(reported={"w1": NOW})
     scene = confirmed(before, observation(three()), rows())
     assert not scene.breaker.latched
     assert sights(scene)[Finding.ORPHAN].count == 1
