@@ -56,7 +56,7 @@ EVIDENCE = {
     "proven": "bool",
     "kept": "bool",
     "panes_dead": "bool",
-    "testimony": "NoneType",
+    "reported_event": "NoneType",
     "cpu_idle_seconds": "NoneType",
     "announced": "NoneType",
     "veto": "NoneType",

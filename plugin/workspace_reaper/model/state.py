@@ -160,7 +160,7 @@ class ClockState:
 @dataclass(frozen=True, slots=True)
 class BreakerState:
     """The breaker. ``tripped`` are the sessions that tripped it; ``clear_sweeps`` counts full sweeps in a row in which none
-    of them was an orphan. ``since`` is None while it is closed. ``excused`` are sessions that an operator let go: they do
+    of them was an orphan. ``since`` is None while it is closed. ``approved`` are sessions that an operator let go: they do
     not trip it again."""
 
     latched: bool = False
@@ -168,7 +168,7 @@ class BreakerState:
     cause: str = ""
     tripped: frozenset[SessionKey] = frozenset()
     clear_sweeps: int = 0
-    excused: frozenset[SessionKey] = frozenset()
+    approved: frozenset[SessionKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class LedgerState:
     """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
-    under which they were last recognised, and ``named`` to the one under which a hook named them. ``testimony`` are the
+    under which they were last recognised, and ``named`` to the one under which a hook named them. ``reported`` are the
     workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
     session name) of sessions reaped in the last 24 hours, of the workspaces asked for, with the time. ``last_complete`` is
     when the last full sweep began that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had
@@ -204,7 +204,7 @@ class LedgerState:
     sightings: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
     servers: Mapping[str, ServerState] = field(default_factory=dict)
     breaker: BreakerState = field(default_factory=BreakerState)
-    testimony: Mapping[str, float] = field(default_factory=dict)
+    reported: Mapping[str, float] = field(default_factory=dict)
     named: Mapping[str, int] = field(default_factory=dict)
     orphans_last_hour: int = 0
     reaped_lately: Mapping[tuple[str, str], float] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.operations.wiring import homes, sweep_settings
-from workspace_reaper.policy.breaker import inexcusable
+from workspace_reaper.policy.breaker import revoke_approvals
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.processes import SystemProcesses
@@ -231,7 +231,7 @@ class Reaper:
                     StateChanges(
                         registry=replace(before.registry, generation=before.registry.generation + 1),
                         forgotten=frozenset(one for one in before.sightings if one[1] is Finding.ORPHAN),
-                        breaker=inexcusable(before.breaker) if before.breaker.excused else None,
+                        breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
                         events=(Event(now, "registry changed", why),),
                     )
                 )

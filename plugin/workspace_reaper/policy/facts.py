@@ -72,7 +72,7 @@ class Facts:
     workspace_id: str
     row: Workspace | None
     now: float
-    testimony: WorkspaceEvent | None = None
+    reported: WorkspaceEvent | None = None
     detached_at: float | None = None
     archived_since: float | None = None
     dead_since: float | None = None

@@ -44,7 +44,7 @@ def lives_in(session: Session, whereabouts: OwnLocation) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FactsBuilder:
-    """``generation`` is the registry's as of this sweep, ``testimony`` what hooks said, ``recognised`` the workspaces among
+    """``generation`` is the registry's as of this sweep, ``reported`` what hooks said, ``recognised`` the workspaces among
     the sessions' that the registry has, ``cpu`` what the process trees have used. ``reuses_ids``: an id may name another
     workspace than it did, so only our stamp tells that a session belongs to the one that is known. ``retry_after`` seconds is
     the first wait after kills that failed (see ``confirmations.retry_at``); ``insisted`` are sessions that an operator wants
@@ -53,7 +53,7 @@ class FactsBuilder:
     memory: LedgerState
     sightings: Confirmations
     generation: int
-    testimony: Mapping[str, WorkspaceEvent]
+    reported: Mapping[str, WorkspaceEvent]
     recognised: Set[str]
     breaker: BreakerState
     whereabouts: OwnLocation
@@ -77,7 +77,7 @@ class FactsBuilder:
     def said(self, session: Session, workspace_id: str) -> WorkspaceEvent | None:
         """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
         may have been given out again."""
-        said, at = self.testimony.get(workspace_id), self.memory.testimony.get(workspace_id)
+        said, at = self.reported.get(workspace_id), self.memory.reported.get(workspace_id)
         if said is not WorkspaceEvent.DELETED:
             return said
         return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
@@ -108,11 +108,11 @@ class FactsBuilder:
             workspace_id=workspace_id,
             row=row,
             now=now,
-            testimony=self.said(session, workspace_id),
+            reported=self.said(session, workspace_id),
             proven=row is not None or self._is_proven(session, workspace_id),
             recognises_others=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
-            approved=key in self.breaker.excused,
+            approved=key in self.breaker.approved,
             generation=self.generation,
             known_under=None if row is not None else known_under(workspace_id, self.memory),
             home=lives_in(session, self.whereabouts),

@@ -118,7 +118,7 @@ class Rule:
 
 
 def _reported(facts: Facts, event: WorkspaceEvent) -> str:
-    return f"{'a' if facts.testimony is event else 'no'} hook of the host reported the workspace as {event.value}"
+    return f"{'a' if facts.reported is event else 'no'} hook of the host reported the workspace as {event.value}"
 
 
 def _row(facts: Facts, _limits: Thresholds) -> str:
@@ -148,7 +148,7 @@ DELETED = Rule(
     "deleted",
     "a host's hook reported the deletion, and the row is gone or marked deleted",
     needs_row=False,
-    condition=lambda facts, _limits: facts.testimony is WorkspaceEvent.DELETED,
+    condition=lambda facts, _limits: facts.reported is WorkspaceEvent.DELETED,
     because=lambda facts, limits: f"{_reported(facts, WorkspaceEvent.DELETED)}, and {_row(facts, limits)}",
 )
 ARCHIVED_BY_HOOK = Rule(
@@ -157,7 +157,7 @@ ARCHIVED_BY_HOOK = Rule(
     (ATTACHED, RUNNING, UNDONE, ANNOUNCED),
     reported_as="archived",
     row_flag="archived",
-    condition=lambda facts, _limits: facts.testimony is WorkspaceEvent.ARCHIVED,
+    condition=lambda facts, _limits: facts.reported is WorkspaceEvent.ARCHIVED,
     because=lambda facts, _limits: _reported(facts, WorkspaceEvent.ARCHIVED),
 )
 WORKTREE_DELETED = Rule(

@@ -134,7 +134,7 @@ def explain(
             "busy_seen": iso(facts.busy_at),
             "idle_clocks": _idle_clocks(facts),
             "uncounted_seconds": int(facts.uncounted_seconds),
-            "recognises_others": facts.recognises_others,
+            "knows_other_sessions": facts.recognises_others,
             "breaker_latched": facts.latched,
             "approved": facts.approved,
             "home": facts.home,

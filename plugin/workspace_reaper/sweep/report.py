@@ -48,7 +48,7 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "proven": facts.proven,
         "kept": session.kept,
         "panes_dead": session.all_panes_dead,
-        "testimony": facts.testimony.value if facts.testimony else None,
+        "reported_event": facts.reported.value if facts.reported else None,
         "cpu_idle_seconds": None if facts.busy_at is None else int(facts.since(facts.busy_at)),
         "announced": iso(facts.announced_at),
         "veto": None if facts.veto is None else printable(facts.veto),
@@ -60,9 +60,9 @@ def _absence(facts: Facts) -> dict[str, Any]:
     """What decides besides, where nothing but the absence of a row speaks against a session."""
     return {
         "generation": facts.generation,
-        "known_under": facts.known_under,
+        "known_in_generation": facts.known_under,
         "owner": facts.session.owner.value,
-        "recognises_others": facts.recognises_others,
+        "knows_other_sessions": facts.recognises_others,
         "breaker": "latched" if facts.latched else "closed",
         "approved": facts.approved,
     }

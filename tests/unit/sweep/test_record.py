@@ -179,7 +179,7 @@ def test_sessions_that_are_not_ours_dilute_nothing() -> None:
 
 
 def test_what_a_hook_called_deleted_does_not_trip_it() -> None:
-    before = memory(testimony={"w1": NOW})
+    before = memory(reported={"w1": NOW})
     scene = confirmed(before, observation(three()), rows())
     assert not scene.breaker.latched
     assert sights(scene)[Finding.ORPHAN].count == 1
@@ -304,8 +304,8 @@ def test_a_breaker_that_stays_latched_is_none() -> None:
         pytest.param([listing(unreadable=(unreadable(),))], rows(), False, id="its session cannot be read"),
     ],
 )
-def test_when_testimony_is_done_with(answers: list[Listing | Unknown], answer: LookupResult, settled: bool) -> None:
-    changes = judged(memory(testimony={"w1": NOW}), observation(*answers), answer)
+def test_when_report_is_done_with(answers: list[Listing | Unknown], answer: LookupResult, settled: bool) -> None:
+    changes = judged(memory(reported={"w1": NOW}), observation(*answers), answer)
     assert changes.settled == (frozenset({"w1"}) if settled else frozenset())
 
 
