@@ -29,7 +29,7 @@ def registry_of(host: Host, *, busy_limit: float = 0.05) -> DatabaseRegistry:
 def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) -> SqliteRegistry:
     """The registry of that host, or of another file of its kind, with a short busy limit (seconds)."""
     schema = load_schema(host.schema, getattr(host, "table", None))
-    registry = open_registry(schema, str(path or host.path), {}, busy_limit=busy_limit)
+    registry = open_registry(schema, str(path or host.path), {}, busy_limit=busy_limit).database
     assert isinstance(registry, SqliteRegistry)
     return registry
 
