@@ -65,9 +65,8 @@ def test_it_shows_asks_and_takes_over_what_the_registry_has(reaper: CommandLine,
         assert one in line
         assert theirs in line
         assert world.server.path in line
-        assert ("in it now managed" if one in here else "never in it mark removed: reaped once idle for 12h") in " ".join(
-            line.split()
-        )
+        expected = "in it now managed" if one in here else "never in it mark removed: reaped once idle for"
+        assert expected in " ".join(line.split())
     assert "This command cannot see whether a reaper still uses one of these owner marks." in done.out
     assert "Take over exactly these 4 sessions?" in done.out + done.err
     assert "2 sessions are managed now, and from 2 the mark was removed" in done.out

@@ -223,7 +223,7 @@ def test_what_can_not_be_seen_is_told(machine: Machine, init: Command, monkeypat
     assert set(sockets) == {"hangs", "stale", "bettercoding"}
     assert "did not answer" in sockets["hangs"]["problem"]
     assert (sockets["stale"]["problem"], sockets["stale"]["answered"]) == (None, False)
-    assert "it is not a socket" in sockets["bettercoding"]["problem"]
+    assert "not a socket" in sockets["bettercoding"]["problem"]
     by_state = {(one["registry"], one["state"]): one["detail"] for one in found["databases"]}
     assert "is a directory" in by_state["vibe-kanban", "unreadable"]
     assert "File name too long" in by_state["cao", "unreadable"]

@@ -13,7 +13,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.queries import Statements, workspace
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import SchemaMismatch
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch
 
 __all__ = ["DatabaseRegistry", "try_some_rows"]
 

@@ -20,7 +20,7 @@ from workspace_reaper.registry.postgres.connection import ConnectionLimits, Life
 from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import SchemaMismatch, absent_columns, no_index, probed
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, absent_columns, no_index, probed
 
 __all__ = ["PostgresRegistry"]
 
