@@ -1,26 +1,40 @@
 """The host's workspaces, read-only: which schemas there are, and how one is opened.
 
 A schema is looked up by name: the built-in ones first, then the entry points of the group ``workspace_reaper.registries``,
-whose objects are instances of `Schema`. Importing this package imports no database library; loading a schema does.
+whose objects are instances of `Schema`. Importing this package, loading a schema and
+``open_registry`` import no database library; the first look-up does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.ports import ChangeWatcher
-from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.model.ports import ChangeWatcher, Registry
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.workspace import HostTable, LookupResult
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
+    from workspace_reaper.registry.base import DatabaseRegistry
     from workspace_reaper.registry.postgres import PostgresRegistry
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+    from workspace_reaper.registry.schema_check import Finding
 
-__all__ = ["BUSY_LIMIT", "GROUP", "Home", "Schema", "WorkspaceColumns", "load_schema", "open_registry", "open_watcher"]
+__all__ = [
+    "BUSY_LIMIT",
+    "GROUP",
+    "Home",
+    "LazyRegistry",
+    "Schema",
+    "WorkspaceColumns",
+    "load_schema",
+    "open_registry",
+    "open_watcher",
+]
 
 GROUP = "workspace_reaper.registries"
 
@@ -59,14 +73,51 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
     return schema
 
 
+class LazyRegistry(Registry):
+    """A registry that imports its database library at the first look-up: ``status`` and ``history`` need only its name."""
+
+    def __init__(self, schema: Schema, location: str, load: Callable[[], DatabaseRegistry]) -> None:
+        self._schema = schema
+        self._location = location
+        self._load = load
+
+    @property
+    def name(self) -> str:
+        return self._schema.name
+
+    @property
+    def location(self) -> str:
+        return self._location
+
+    def canonical(self, text: str) -> str | None:
+        return self._schema.canonical(text)
+
+    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+        return self.database.look_up(ids, sentinels)
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the live database: see ``DatabaseRegistry``."""
+        return self.database.examine()
+
+    @cached_property
+    def database(self) -> DatabaseRegistry:
+        """The registry itself. Nothing is opened yet."""
+        return self._load()
+
+
 def open_registry(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
-) -> SqliteRegistry | PostgresRegistry:
-    """The registry of that schema at ``database_url``, or at the schema's default place where that is None.
+) -> LazyRegistry:
+    """Return the registry of that schema. Nothing is opened yet: an unreadable database is Unknown at the first look-up.
 
-    Nothing is opened yet: a database that can't be read shows at the first look-up, as Unknown. A URL that names neither an
-    SQLite file nor a PostgreSQL database, or a default place that can't be told, is a ``ConfigurationError``. ``busy_limit``
-    is in seconds.
+    Args:
+        schema: How the database is read.
+        database_url: Where it is; None is the schema's default.
+        environ: The environment, for that default.
+        busy_limit: How many seconds a look-up waits for a lock.
+
+    Raises:
+        ConfigurationError: The URL is neither an SQLite file nor a PostgreSQL database, or the default is unknown.
     """
     from workspace_reaper.registry.location import is_server, path_of
 
@@ -74,26 +125,32 @@ def open_registry(
     if is_server(url):
         from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
 
-        return PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+        server = PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
+        return LazyRegistry(schema, server.location, lambda: server)
+    path = path_of(url)
 
-    return SqliteRegistry(schema, path_of(url), busy_limit=busy_limit)
+    def load() -> DatabaseRegistry:
+        from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+
+        return SqliteRegistry(schema, path, busy_limit=busy_limit)
+
+    return LazyRegistry(schema, path, load)
 
 
 def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
 ) -> ChangeWatcher:
-    """What notices that somebody has written to the database. The arguments and errors are those of ``open_registry``."""
+    """Return what notices commits to the database. The arguments and errors are those of ``open_registry``."""
+    registry = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
     from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
-    registry = open_registry(schema, database_url, environ, busy_limit=busy_limit)
     if isinstance(registry, SqliteRegistry):
         from workspace_reaper.registry.sqlite.watch import SqliteWatcher
 
         return SqliteWatcher(registry)
     from workspace_reaper.registry.postgres.watch import PostgresWatcher
 
-    return PostgresWatcher(registry)
+    return PostgresWatcher(cast("PostgresRegistry", registry))
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -12,7 +12,8 @@ from sqlalchemy import Executable, FromClause, Table, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from workspace_reaper.registry.queries import FLAGS, NO_ROW
+from workspace_reaper.model.workspace import FLAGS
+from workspace_reaper.registry.queries import NO_ROW
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
 __all__ = ["Finding", "SchemaMismatch", "absent_columns", "no_index", "probed"]

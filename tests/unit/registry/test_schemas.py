@@ -21,8 +21,8 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher
 from workspace_reaper.registry.location import path_of
-from workspace_reaper.registry.schemas.cao import CaoTerminal
-from workspace_reaper.registry.schemas.standard import WorkspaceRow, create_tables, writable_engine
+from workspace_reaper.registry.schemas.standard import create_tables, writable_engine
+from workspace_reaper.registry.schemas.tables import CaoTerminal, WorkspaceRow
 from workspace_reaper.registry.schemas.vibe_kanban import _places
 
 GROUP = "[workspace_reaper.registries]\n"
