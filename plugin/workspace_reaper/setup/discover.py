@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.registry import GROUP, Schema, load_schema, open_registry
+from workspace_reaper.registry import Schema, load_schema, open_registry, registry_names
 from workspace_reaper.registry.location import is_server, path_of
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
@@ -94,7 +93,7 @@ class Machine:
 
 def look_around(environ: Mapping[str, str]) -> Machine:
     """Return what the installed registries may be used with on this machine. Whatever fails is part of the result."""
-    registries = [_installed(name, environ) for name in sorted({point.name for point in entry_points(group=GROUP)})]
+    registries = [_installed(name, environ) for name in registry_names()]
     paths, problems = _socket_paths(registries, environ)
     sockets = [_look_at(path, registries) for path in paths]
     databases = [

@@ -234,8 +234,8 @@ def test_a_plugin_that_gives_no_answer() -> None:
 
 
 def test_a_configuration_that_can_not_be_used() -> None:
-    alarm = misconfigured("tick: 'x' is no duration", NOW)
-    assert (alarm.name, alarm.since, alarm.detail) == ("configuration", NOW, "tick: 'x' is no duration")
+    alarm = misconfigured("tick: 'x' is not a duration", NOW)
+    assert (alarm.name, alarm.since, alarm.detail) == ("configuration", NOW, "tick: 'x' is not a duration")
 
 
 def test_no_complete_sweep_ever() -> None:
