@@ -390,7 +390,7 @@ def fill(ledger: SqliteLedger) -> None:
             seen=frozenset({"a"}),
             sightings={(KEY, Finding.ANNOUNCED): Confirmation(NOW, NOW)},
             servers={"/s": ServerState(1, 2, 3.0)},
-            breaker=BreakerState(latched=True, since=NOW, cause="c", tripped=frozenset({KEY}), excused=frozenset({KEY})),
+            breaker=BreakerState(latched=True, since=NOW, cause="c", tripped=frozenset({KEY}), approved=frozenset({KEY})),
             alarms={"breaker": Alarm("breaker", NOW, "d", "c")},
             events=(Event(NOW, "kind", "detail"),),
             cpu=CpuState(NOW, {KEY: CpuSample(1.0, NOW)}),

@@ -120,7 +120,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     memory = ledger.load_state(["a"], NOW)
     assert memory.sightings
     assert memory.servers
-    assert memory.testimony.keys() == {"a"}
+    assert memory.reported.keys() == {"a"}
     assert memory.alarms
     assert memory.breaker.latched
     assert memory.cpu == CpuState(NOW, {key(1): CpuSample(1.5)})
@@ -145,19 +145,19 @@ def test_thousands_of_ids_are_asked_for_at_once(ledger: Ledger) -> None:
     assert set(ledger.load_state(ids, NOW).seen) == set(ids[::2])
 
 
-def test_testimony_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -> None:
+def test_report_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.record_deletion("gone", NOW)
         ledger.record_named("archived", NOW)
     memory = ledger.load_state([], NOW)
-    assert (memory.testimony, memory.named) == ({"gone": NOW}, {})
+    assert (memory.reported, memory.named) == ({"gone": NOW}, {})
     ledger.save(StateChanges(settled=frozenset({"gone", "never"})))
     memory = ledger.load_state(["gone", "archived", "never"], NOW)
-    assert (memory.testimony, memory.named) == ({}, {"gone": 1, "archived": 1})
+    assert (memory.reported, memory.named) == ({}, {"gone": 1, "archived": 1})
     assert memory.seen == {}
     ledger.record_deletion("gone", NOW)
     ledger.record_deletion("gone", NOW + 9)
-    assert ledger.load_state([], NOW).testimony == {"gone": NOW + 9}
+    assert ledger.load_state([], NOW).reported == {"gone": NOW + 9}
 
 
 def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:

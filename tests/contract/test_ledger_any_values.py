@@ -142,7 +142,7 @@ def after(memory: LedgerState, change: StateChanges) -> LedgerState:
         sightings={**sightings, **change.sightings},
         servers={socket: server for socket, server in servers.items() if server is not None},
         breaker=change.breaker or memory.breaker,
-        testimony={one: at for one, at in memory.testimony.items() if one not in change.settled},
+        reported={one: at for one, at in memory.reported.items() if one not in change.settled},
         alarms=memory.alarms if change.alarms is None else change.alarms,
         cpu=change.cpu or memory.cpu,
         worktrees={**memory.worktrees, **change.worktrees},
@@ -156,7 +156,7 @@ def test_memory_is_what_was_written_also_after_opening_anew(written: list[StateC
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory))) as ledger:
             names = dict.fromkeys(testified, 1)
-            expected = replace(LedgerState(ledger.registry()), testimony=dict.fromkeys(testified, NOW), named=names)
+            expected = replace(LedgerState(ledger.registry()), reported=dict.fromkeys(testified, NOW), named=names)
             for workspace_id in testified:
                 ledger.record_deletion(workspace_id, NOW)
             for change in written:

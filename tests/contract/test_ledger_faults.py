@@ -166,7 +166,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
         ledger.record_deletion("a", NOW)
     shutil.copy(path, tmp_path / "kept")
     with closing(opened(tmp_path)) as ledger:
-        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
+        assert ledger.load_state([], NOW).reported.keys() == {"a"}
         path.unlink()
         path.write_bytes(b"\xff" * 8192)
         with pytest.raises(LedgerError, match="move it away"):
@@ -175,7 +175,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
             ledger.save(StateChanges(seen=frozenset({"b"})))
         assert path.read_bytes() == b"\xff" * 8192
         (tmp_path / "kept").replace(path)
-        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
+        assert ledger.load_state([], NOW).reported.keys() == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_relative_directory_stays_where_it_was(tmp_path: Path, monkeypatch: py
     with closing(opened(Path("state"))) as ledger:
         monkeypatch.chdir(tmp_path / "elsewhere")
         ledger.record_deletion("a", NOW)
-        assert ledger.load_state([], NOW).testimony.keys() == {"a"}
+        assert ledger.load_state([], NOW).reported.keys() == {"a"}
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -134,7 +134,7 @@ def test_any_thread_may_use_it(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert len(ledger.load_state([], NOW).testimony) == 80
+    assert len(ledger.load_state([], NOW).reported) == 80
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
@@ -148,11 +148,11 @@ def test_a_file_taken_away_under_us_is_noticed(tmp_path: Path, replaced: bool) -
             path.unlink()
         if replaced:
             (tmp_path / "other" / "ledger.sqlite").rename(tmp_path / "state" / "ledger.sqlite")
-        assert ledger.load_state([], NOW).testimony.keys() == ({"theirs"} if replaced else set())
+        assert ledger.load_state([], NOW).reported.keys() == ({"theirs"} if replaced else set())
         assert (ledger.registry().owner_id == stamp) is not replaced
         ledger.record_deletion("new", NOW)
     with closing(opened(tmp_path / "state")) as again:
-        assert "new" in again.load_state([], NOW).testimony
+        assert "new" in again.load_state([], NOW).reported
 
 
 # Reading only.
@@ -191,7 +191,7 @@ def test_sqlite_itself_refuses_to_write_into_a_ledger_open_for_reading(state_dir
     with closing(opened(state_dir, read_only=True)) as ledger:
         with pytest.raises(LedgerError, match="readonly"), ledger._file.reading() as connection:
             connection.execute("INSERT INTO deletion VALUES (1, 'a', 1.5)")
-        assert ledger.load_state([], NOW).testimony.keys() == set()
+        assert ledger.load_state([], NOW).reported.keys() == set()
 
 
 @pytest.mark.parametrize("made", ["nothing", "directory", "empty-file"])
@@ -221,8 +221,8 @@ def test_a_registry_never_enrolled_reads_as_empty(state_dir: Path) -> None:
 
 def test_a_reader_sees_what_the_writer_commits(state_dir: Path) -> None:
     with closing(opened(state_dir, read_only=True)) as reader:
-        assert reader.load_state([], NOW).testimony.keys() == set()
+        assert reader.load_state([], NOW).reported.keys() == set()
         with closing(opened(state_dir)) as writer:
             writer.record_deletion("a", NOW)
-            assert reader.load_state([], NOW).testimony.keys() == {"a"}
+            assert reader.load_state([], NOW).reported.keys() == {"a"}
             assert reader.registry() == writer.registry()

@@ -50,7 +50,7 @@ INSERT INTO workspace (registry_id, workspace_id, generation, named_at, named_ge
 INSERT INTO deletion (registry_id, workspace_id, at) VALUES (1, 'b', 1763800000.5);
 INSERT INTO finding VALUES (1, '/s', 1, 2, '$3', 4, 'orphan', 1.5, 2.5, 2, NULL);
 INSERT INTO server (registry_id, socket, pid, start, process_start) VALUES (1, '/s', 1, 2, 3.5);
-INSERT INTO breaker (registry_id, latched, since, cause, tripped, clear_sweeps, excused)
+INSERT INTO breaker (registry_id, latched, since, cause, tripped, clear_sweeps, approved)
     VALUES (1, 1, 1.5, '3 of 3', '[["/s",1,2,"$3",4]]', 1, '[]');
 INSERT INTO alarm (registry_id, name, since, detail, clears_when) VALUES (1, 'breaker', 1.5, 'detail', 'when');
 INSERT INTO event (id, registry_id, at, kind, detail) VALUES (1, 1, 1.5, 'tripped', '3 of 3');
@@ -83,7 +83,7 @@ MEMORY = LedgerState(
     sightings={(KEY, Finding.ORPHAN): Confirmation(1.5, 2.5, 2)},
     servers={"/s": ServerState(1, 2, 3.5)},
     breaker=BreakerState(True, 1.5, "3 of 3", frozenset({KEY}), 1),
-    testimony={"b": NOW},
+    reported={"b": NOW},
     named={"b": 1, ODD: 1},
     reaped_lately={("/s", "bc_1"): NOW},
     open_intents=(OPEN,),

@@ -136,7 +136,7 @@ for number in range(12):
             stamps = {said(first), said(second)}
             with closing(opened(tmp_path / str(number) / "state")) as ledger:
                 assert stamps == {ledger.registry().owner_id}
-                assert ledger.load_state([], NOW).testimony.keys() == {"a", "b"}
+                assert ledger.load_state([], NOW).reported.keys() == {"a", "b"}
 
 
 def test_two_reapers_write_in_turn(tmp_path: Path) -> None:
@@ -200,9 +200,9 @@ def test_parent_and_child_go_on_after_a_fork(tmp_path: Path, fork: object) -> No
                     assert connection is not of_parent
         assert os.waitpid(pid, 0)[1] == 0
         ledger.record_deletion("parent", NOW)
-        assert ledger.load_state([], NOW).testimony.keys() == {"before", "child", "parent"}
+        assert ledger.load_state([], NOW).reported.keys() == {"before", "child", "parent"}
     with closing(opened(tmp_path)) as again:
-        assert again.load_state([], NOW).testimony.keys() == {"before", "child", "parent"}
+        assert again.load_state([], NOW).reported.keys() == {"before", "child", "parent"}
 
 
 def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_what_a_child_commits_outlives_the_close_of_its_parent(tmp_path: Path) -
     for descriptor in (from_child, to_parent, from_parent, to_child):
         os.close(descriptor)
     with closing(opened(tmp_path)) as again:
-        assert again.load_state([], NOW).testimony.keys() == {"before", "child opened", "parent closed"}
+        assert again.load_state([], NOW).reported.keys() == {"before", "child opened", "parent closed"}
 
 
 def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> None:
@@ -244,11 +244,11 @@ def test_a_fork_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> N
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.load_state([], NOW).testimony.keys() == {"thread"}
+                assert ledger.load_state([], NOW).reported.keys() == {"thread"}
                 ledger.record_deletion("child", NOW)
         thread.join()
         assert os.waitpid(pid, 0)[1] == 0
-        assert ledger.load_state([], NOW).testimony.keys() == {"thread", "child"}
+        assert ledger.load_state([], NOW).reported.keys() == {"thread", "child"}
 
 
 def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) -> None:
@@ -259,10 +259,10 @@ def test_a_fork_that_waits_in_vain_leaves_the_transaction_alone(tmp_path: Path) 
         pid = forked()
         if pid == 0:
             with child(pid):
-                assert ledger.load_state([], NOW).testimony.keys() == set()
+                assert ledger.load_state([], NOW).reported.keys() == set()
         assert os.waitpid(pid, 0)[1] == 0
     with closing(opened(tmp_path)) as again:
-        assert again.load_state([], NOW).testimony.keys() == {"mine"}
+        assert again.load_state([], NOW).reported.keys() == {"mine"}
 
 
 def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_child_lets_go_of_an_inherited_connection_without_closing_it(tmp_path:
         with ledger._file.reading() as connection:
             inherited = connection
         ledger._file.after_fork_in_child()
-        assert ledger.load_state([], NOW).testimony.keys() == set()
+        assert ledger.load_state([], NOW).reported.keys() == set()
         with ledger._file.reading() as connection:
             assert connection is not inherited
         with closing(inherited):

@@ -281,7 +281,7 @@ def test_an_error_is_one_line_of_plain_text(screen: Screen) -> None:
     for command in ("show", "restore"):
         for one in (BAD, "../../x", "", "x" * 300, "/etc/passwd"):
             told = screen(command, "--", one, expect=(2,))
-            assert "is no id" in told
+            assert "is not a" in told
             assert len(told) < 200
 
 

@@ -158,7 +158,7 @@ def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
     assert PROVEN_WHEN in told["released_when"]["unproven"]
     evidence = told["evidence"]
     assert (evidence["row"], evidence["proven"]) == (None, False)
-    assert evidence["known_under"] < evidence["generation"] == report.registry["generation"]
+    assert evidence["known_in_generation"] < evidence["generation"] == report.registry["generation"]
     explanation = explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
     assert f"(generation {evidence['known_under']}; this is registry generation" in because
@@ -310,7 +310,7 @@ def test_before_the_other_has_swept_its_sessions_are_strangers_and_afterwards_no
         report = other.sweep()
         assert {other.entry(report, one).protected_by for one in mine} == {"unproven"}
     told = other.entry(report, mine[0]).as_json()
-    assert (told["evidence"]["known_under"], told["evidence"]["owner"]) == (None, "none")
+    assert (told["evidence"]["known_in_generation"], told["evidence"]["owner"]) == (None, "none")
     assert PROVEN_WHEN in told["released_when"]["unproven"]
 
     assert set(outcomes(world.sweep())) == set(mine)

@@ -38,7 +38,7 @@ def latched(world: World) -> list[str]:
 def state(world: World) -> tuple[bool, int, int]:
     """Whether the breaker is latched, by how many sessions, and how many it lets pass."""
     breaker = read_breaker(world.plugin.reaper())
-    return breaker.latched, len(breaker.tripped), len(breaker.excused)
+    return breaker.latched, len(breaker.tripped), len(breaker.approved)
 
 
 def interrupted() -> None:
@@ -200,7 +200,7 @@ def test_what_is_known_again_while_a_socket_is_silent_is_let_go_no_longer(world:
         world.configure(tmux_sockets=[world.server.path, silent.path])
         world.host.insert(latched[:1])
         assert world.sweep().exit_code == 3
-        assert keys[latched[0]] not in read_breaker(world.plugin.reaper()).excused
+        assert keys[latched[0]] not in read_breaker(world.plugin.reaper()).approved
     watched.kill()
 
 

@@ -104,7 +104,7 @@ def test_it_goes_the_whole_way_and_disturbs_nothing(worlds: Callable[..., World]
     world.sweep()
     neighbours.state = neighbours._state()
     before, told = recalled(world), events(world)
-    world.plugin.reaper().state.unrecorded_alarms.told(Alarm("blind", 1.0, "", ""))
+    world.plugin.reaper().state.unrecorded_alarms.add(Alarm("blind", 1.0, "", ""))
 
     check = one(world)
 

@@ -183,7 +183,7 @@ def test_each_change_is_told_once(bench: Bench) -> None:
     bench.writer.commit(bench.path, bench.archive(6), *bench.delete(6))
     bench.await_deleted(0, 5, 6)
     assert bench.told.archived == [bench.id(1), bench.id(4)]
-    assert "deletions withheld" not in bench.events()
+    assert "deletions suppressed" not in bench.events()
 
 
 def test_the_writer_is_never_in_the_way_of_a_lock(bench: Bench) -> None:
@@ -219,7 +219,7 @@ def test_too_many_at_once(bench: Bench, commits: int) -> None:
     else:
         for one in everything:
             bench.writer.commit(bench.path, one)
-    assert "vanished" in bench.await_event("deletions withheld")
+    assert "vanished" in bench.await_event("deletions suppressed")
     wait_until(lambda: (past := bench.noticing._past) and not past.census.workspaces, PATIENCE)
     assert len(bench.told.deleted) <= (0 if commits == 1 else COUNT // 2)
 
@@ -227,7 +227,7 @@ def test_too_many_at_once(bench: Bench, commits: int) -> None:
 def test_too_many_of_those_with_a_session(bench: Bench) -> None:
     bench.sessions = {bench.id(number) for number in range(5)}
     bench.writer.commit(bench.path, *bench.delete(0, 1, 2, 9))
-    assert "3 of 5 workspaces with a session vanished" in bench.await_event("deletions withheld")
+    assert "3 of 5 workspaces with a session vanished" in bench.await_event("deletions suppressed")
     assert bench.told.deleted == []
 
 
@@ -302,7 +302,7 @@ def test_a_database_that_is_no_longer_the_same(
     bench.host.insert([bench.id(COUNT)])
     wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.census.workspaces, PATIENCE)
     change(bench, tmp_path)
-    bench.await_event("deletions withheld")
+    bench.await_event("deletions suppressed")
     assert bench.told.deleted == []
     bench.is_well()
     assert len(bench.told.doubts) >= 1
@@ -322,7 +322,7 @@ def test_a_doubt_is_told_before_anything_else(bench: Bench) -> None:
 
 def test_no_doubt_where_there_were_merely_too_many(bench: Bench) -> None:
     bench.writer.commit(bench.path, *bench.delete(*range(COUNT - 3)))
-    bench.await_event("deletions withheld")
+    bench.await_event("deletions suppressed")
     bench.is_well()
     assert bench.told.doubts == []
 

@@ -111,7 +111,7 @@ def test_what_was_deleted_goes_all_the_same_and_the_history_says_that_it_was_not
     assert report.exit_code == 3
     [row] = world.cli_json("history")
     assert row["restorable"] is False
-    assert "can't be kept" in world.cli_json("show", row["id"])["not_restorable"]
+    assert "cannot be kept" in world.cli_json("show", row["id"])["not_restorable"]
     assert world.cli("undo").returncode == 2
     assert world.lives(orphan)
 

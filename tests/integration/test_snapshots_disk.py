@@ -100,7 +100,7 @@ def test_only_a_ulid_becomes_a_directory(state: Path, terminal: TmuxTerminal, or
     store.prune(NOW, ())
     order = orders[0]
     bad = SnapshotOrder(odd, order.key, order.session, "w", 0, "", {})
-    assert ["no id of a reap" in why for why in store.take(terminal, [bad, orders[1]]).values()] == [True]
+    assert ["not a reap id" in why for why in store.take(terminal, [bad, orders[1]]).values()] == [True]
     assert [path.name for path in (state / "snapshots").iterdir()] == [orders[1].reap_id]
     assert not store.has(odd)
     store.discard([odd])
@@ -324,13 +324,13 @@ def test_a_damaged_file_is_said_to_be_damaged(state: Path, kept: SessionSnapshot
     store = make_store(state)
     directory = state / "snapshots" / kept.reap_id
     damage(directory / "pane-0.gz", how)
-    with pytest.raises(SnapshotError, match=r"pane-0\.gz can't be read: .*\."):
+    with pytest.raises(SnapshotError, match=r"pane-0\.gz cannot be read: .*\."):
         list(store.scrollback(kept.reap_id, "%0"))
     with pytest.raises(SnapshotError, match=r"pane-0\.gz"):
         store.last_screen(kept.reap_id, "%0")
     assert store.read(kept.reap_id) == kept
     damage(directory / "session.json", how)
-    with pytest.raises(SnapshotError, match=r"session\.json can't be read: .*\."):
+    with pytest.raises(SnapshotError, match=r"session\.json cannot be read: .*\."):
         store.read(kept.reap_id)
 
 
@@ -380,7 +380,7 @@ def test_no_such_pane(state: Path, kept: SessionSnapshot, pane_id: str) -> None:
 def test_nothing_is_kept(state: Path) -> None:
     store, reap_id = make_store(state), str(ULID())
     assert not store.has(reap_id)
-    with pytest.raises(SnapshotError, match="Nothing is kept"):
+    with pytest.raises(SnapshotError, match="has no snapshot"):
         store.read(reap_id)
     store.discard([reap_id])
     assert store.prune(NOW, ()) == 0
@@ -478,4 +478,4 @@ def test_what_can_not_be_removed_is_said(state: Path, caplog: pytest.LogCaptureF
         subprocess.run(["chattr", "-i", root], check=False, capture_output=True)
     if removed:
         pytest.skip("this file system, or this user, can't make a directory immutable")
-    assert "can't be removed" in caplog.text
+    assert "cannot remove" in caplog.text

@@ -97,7 +97,7 @@ def opinion(facts: Facts, rules: Thresholds) -> Opinion:
 
 
 def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]], ...]:
-    said = None if facts.testimony is None else facts.testimony.value
+    said = None if facts.reported is None else facts.reported.value
     row = facts.row
     found: list[tuple[str, dict[str, bool]]] = []
     looked_at = attended(facts.session)
@@ -122,8 +122,8 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
         if row.archived:
             long = facts.archived_since is not None and counted(facts, facts.archived_since) >= rules.archived_ttl
             fresh = quiet < rules.activity_grace and not long
-            doubtful = set_anew and rules.activity_grace > 0 and not long
-            saves = {"attached": looked_at, "running": row.running, "active": fresh, "clock": doubtful}
+            uncertain = set_anew and rules.activity_grace > 0 and not long
+            saves = {"attached": looked_at, "running": row.running, "active": fresh, "clock": uncertain}
             found.append(("archived", {**saves, **archived}))
         if quiet > rules.idle_ttl:
             saves = {"attached": looked_at, "running": row.running, "pinned": row.pinned}
@@ -145,17 +145,17 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
 def _saves_an_orphan(facts: Facts, rules: Thresholds, *, looked_at: bool, quiet: float) -> dict[str, bool]:
     age = counted(facts, facts.session.key.created)
     if facts.proven:
-        doubtful, looks = False, rules.orphan_confirmations
+        uncertain, looks = False, rules.orphan_confirmations
     else:
         # A stranger: long idle, another session recognised, and never in the first sweep.
-        doubtful = not (quiet >= rules.stranger_ttl and facts.recognises_others)
+        uncertain = not (quiet >= rules.stranger_ttl and facts.recognises_others)
         looks = rules.orphan_confirmations if rules.orphan_confirmations > 2 else 2
     return {
         "attached": looked_at,
         "young": age < rules.min_age,
         "active": quiet < rules.activity_grace,
         "clock": facts.times.jumped != 0 and (rules.activity_grace > 0 or (not facts.proven and rules.stranger_ttl > 0)),
-        "unproven": doubtful,
+        "unproven": uncertain,
         "breaker": facts.latched and not facts.approved,
         "unconfirmed": not facts.confirmations >= looks,
         "budget": facts.over_budget,

@@ -23,13 +23,13 @@ TABLE = {"vibe-kanban": "workspaces", "cao": "terminals", "standard": "workspace
 
 def registry_of(host: Host, *, busy_limit: float = 0.05) -> DatabaseRegistry:
     """The registry of that host, wherever its database is, with a short busy limit (seconds)."""
-    return open_registry(load_schema(host.schema, getattr(host, "table", None)), host.place, {}, busy_limit=busy_limit)
+    return open_registry(load_schema(host.schema, getattr(host, "table", None)), host.place, {}, busy_limit=busy_limit).database
 
 
 def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) -> SqliteRegistry:
     """The registry of that host, or of another file of its kind, with a short busy limit (seconds)."""
     schema = load_schema(host.schema, getattr(host, "table", None))
-    registry = open_registry(schema, str(path or host.path), {}, busy_limit=busy_limit)
+    registry = open_registry(schema, str(path or host.path), {}, busy_limit=busy_limit).database
     assert isinstance(registry, SqliteRegistry)
     return registry
 

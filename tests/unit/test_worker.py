@@ -103,8 +103,8 @@ def test_deleted_outweighs_archived(worker: Worker, recorder: Recorder, order: t
     recorder.gate.clear()
     worker.wake()
     assert recorder.entered.wait(20)
-    for testimony in order:
-        worker.suspect("a", testimony)
+    for reported in order:
+        worker.suspect("a", reported)
     recorder.gate.set()
     assert worker.drain(20)
     assert recorder.looks[0][0] == {"a": WorkspaceEvent.DELETED}

@@ -138,7 +138,7 @@ class DatabaseWatcher:
         if self._past is None and not self._silent.is_set():
             number = len(comparison.past.census.workspaces)
             _log.info("%d workspaces are watched", number, extra={"fields": {"event": "watching", "workspaces": number}})
-        self._doubted = comparison.why if comparison.doubtful else None
+        self._doubted = comparison.why if comparison.uncertain else None
         self._past, self._pending = comparison.past, self._doubted is not None
         self._tell(comparison)
         self._fire(self._plugins.workspace_deleted, comparison.deleted, "deleted")
@@ -182,8 +182,8 @@ class DatabaseWatcher:
     def _tell(self, comparison: Comparison) -> None:
         if comparison.why is None:
             return
-        number = len(comparison.withheld)
-        fields = {"event": "deletions withheld" if number else "new baseline", "workspaces": number, "why": comparison.why}
+        number = len(comparison.suppressed)
+        fields = {"event": "deletions suppressed" if number else "new baseline", "workspaces": number, "why": comparison.why}
         if number:
             text = "%d workspaces vanished, and no deletion is told: %s. The ticks decide."
             _log.warning(text, number, comparison.why, extra={"fields": fields})

@@ -205,7 +205,7 @@ def _state(
         sightings={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
         servers={row.socket: row.server for row in rows(tables.SERVER)},
         breaker=only(tables.BREAKER, BreakerState()),
-        testimony={row.workspace_id: row.at for row in rows(tables.DELETION)},
+        reported={row.workspace_id: row.at for row in rows(tables.DELETION)},
         named={row.workspace_id: row.named_generation for row in known if row.named_generation is not None},
         orphans_last_hour=connection.execute(_ORPHANS_SINCE, (registry_id, now - _HOUR)).fetchall()[0][0],
         reaped_lately={(socket, session): at for socket, session, at in reaped},

@@ -80,7 +80,7 @@ _FIRST = (
         cause TEXT NOT NULL,
         tripped TEXT NOT NULL,
         clear_sweeps INTEGER NOT NULL,
-        excused TEXT NOT NULL,
+        approved TEXT NOT NULL,
         PRIMARY KEY (registry_id)
     )""",
     # An update that changes "at" alone writes one page: of a row that spans several pages, SQLite writes those that change.

@@ -19,7 +19,7 @@ from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.operations.wiring import homes, sweep_settings
-from workspace_reaper.policy.breaker import inexcusable
+from workspace_reaper.policy.breaker import revoke_approvals
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.processes import SystemProcesses
@@ -79,7 +79,7 @@ class Reaper:
 
     def go_on_from(self, before: Reaper) -> None:
         """Take over the alarms of which the reaper before has notified the plugins: they are not notified again."""
-        self.state.unrecorded_alarms.go_on_from(before.state.unrecorded_alarms)
+        self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether a hook's report about a workspace of one registry holds for the other."""
@@ -231,7 +231,7 @@ class Reaper:
                     StateChanges(
                         registry=replace(before.registry, generation=before.registry.generation + 1),
                         forgotten=frozenset(one for one in before.sightings if one[1] is Finding.ORPHAN),
-                        breaker=inexcusable(before.breaker) if before.breaker.excused else None,
+                        breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
                         events=(Event(now, "registry changed", why),),
                     )
                 )

@@ -167,7 +167,7 @@ class ReaperRunner:
 
     def _hand_over_alarm(self, reaper: Reaper) -> None:
         if self._configuration_alarm is not None:
-            reaper.state.unrecorded_alarms.told(self._configuration_alarm)
+            reaper.state.unrecorded_alarms.add(self._configuration_alarm)
             self._configuration_alarm = None
 
     def _log_once(self, level: int, text: str) -> None:

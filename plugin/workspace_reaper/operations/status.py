@@ -164,6 +164,6 @@ def reset_breaker(reaper: Reaper) -> BreakerState:
             event = Event(now, "breaker released", f"by an operator; {state.breaker.cause}")
             others = {name: alarm for name, alarm in state.alarms.items() if name != "breaker"}
             left, ended = alarms.changes(state.alarms, others, now)
-            ledger.save(StateChanges(breaker=breaker.excuse(state.breaker), alarms=left, events=(event, *ended)))
+            ledger.save(StateChanges(breaker=breaker.approve(state.breaker), alarms=left, events=(event, *ended)))
             notify_alarms(reaper.dependencies.plugins, *alarms.turns(state.alarms, left), now)
         return state.breaker

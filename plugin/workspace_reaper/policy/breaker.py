@@ -1,4 +1,4 @@
-"""The breaker: stops all reaping that rests on an absence alone when too much is absent at once. Pure."""
+"""The breaker: stops all reaping that rests on an absent row when too many rows are missing at once. Pure."""
 
 from __future__ import annotations
 
@@ -11,74 +11,91 @@ from workspace_reaper.model.state import BreakerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.util.time import iso
 
-__all__ = ["AT_LEAST", "CLEAR_SWEEPS", "as_json", "clears_when", "excuse", "inexcusable", "rows_lost", "step"]
+__all__ = [
+    "AT_LEAST",
+    "CLEAR_SWEEPS",
+    "approve",
+    "as_json",
+    "clears_when",
+    "exceeds_half",
+    "revoke_approvals",
+    "rows_lost",
+    "step",
+]
 
 AT_LEAST = 3
 """Fewer orphans, or fewer lost rows, never trip it."""
 
 CLEAR_SWEEPS = 3
-"""So many full sweeps in a row without an orphan among those that tripped it free it."""
+"""The number of full sweeps in a row without an orphan among those that tripped it, after which it releases."""
+
+
+def exceeds_half(lost: int, of: int) -> bool:
+    """Return whether the losses are more than half of all, and at least ``AT_LEAST``."""
+    return lost >= AT_LEAST and 2 * lost > of
 
 
 def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
-    """Why the registry lost too much since the last full sweep, or None.
+    """Return why the registry lost too many rows since the last full sweep, or None.
 
-    Of more rows than are counted, the oldest stand for all of them.
+    If there are more rows than are counted, the oldest ones stand for all of them.
     """
+    sentinels = len(before.identity.sentinels)
     losses = [(before.total - now.total, before.total, "rows")]
     if before.capped:
-        losses.append(
-            (len(before.identity.sentinels) - len(now.sentinels_found), len(before.identity.sentinels), "oldest rows")
-        )
+        losses.append((sentinels - len(now.sentinels_found), sentinels, "oldest rows"))
     for lost, of, what in losses:
-        if lost >= AT_LEAST and 2 * lost > of:
+        if exceeds_half(lost, of):
             the = "the " if what == "oldest rows" else ""
             return f"the registry lost {lost} of {the}{of} {what} since the last full sweep"
     return None
 
 
 def step(state: BreakerState, orphans: Set[SessionKey], managed: int, loss: str | None, now: float) -> BreakerState:
-    """The breaker after one full sweep that found these orphans among so many managed sessions.
+    """Return the breaker after one full sweep that found these orphans among ``managed`` sessions.
 
-    A latched breaker stays latched whatever the ratio becomes: only the sessions that tripped it, and those that would have
-    tripped it since, can free it, by being orphans no longer.
+    A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it, and those that would have
+    tripped it since, release it, by not being orphans any more.
     """
-    fresh = orphans - state.excused
-    excused = state.excused.intersection(orphans)
-    too_many = len(fresh) >= AT_LEAST and 2 * len(fresh) > managed
+    fresh = orphans - state.approved
+    approved = state.approved.intersection(orphans)
+    too_many = exceeds_half(len(fresh), managed)
     if state.latched and (too_many or loss):
-        return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, excused=excused)
+        return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, approved=approved)
     if state.latched:
         clear = 0 if state.tripped & orphans else state.clear_sweeps + 1
-        latched = replace(state, clear_sweeps=clear, excused=excused)
-        return latched if clear < CLEAR_SWEEPS else BreakerState(excused=excused)
+        latched = replace(state, clear_sweeps=clear, approved=approved)
+        return latched if clear < CLEAR_SWEEPS else BreakerState(approved=approved)
     if too_many or loss:
         cause = f"{len(fresh)} of {managed} managed sessions have no workspace" if too_many else loss or ""
-        return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(fresh), excused=excused)
-    return replace(state, excused=excused)
+        return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(fresh), approved=approved)
+    return replace(state, approved=approved)
 
 
-def excuse(state: BreakerState, approved: Set[SessionKey] | None = None) -> BreakerState:
-    """The breaker after an operator let sessions go: all that tripped it (``approved`` None), or exactly these.
+def approve(state: BreakerState, sessions: Set[SessionKey] | None = None) -> BreakerState:
+    """Return the breaker after an operator approved exactly these sessions, or (None) all that tripped it.
 
-    It opens once none of those that tripped it is left; one that no session tripped (rows were lost) by a full reset only.
+    It releases when none of those that tripped it is left. A breaker that lost rows tripped is released by None alone.
     """
     if not state.latched:
         return state
-    granted = state.tripped if approved is None else frozenset(approved)
-    excused, left = state.excused | granted, state.tripped - granted
-    opens = approved is None or (state.tripped and not left)
-    return BreakerState(excused=excused) if opens else replace(state, excused=excused, tripped=left)
+    granted = state.tripped if sessions is None else frozenset(sessions)
+    approved, left = state.approved | granted, state.tripped - granted
+    opens = sessions is None or (state.tripped and not left)
+    return BreakerState(approved=approved) if opens else replace(state, approved=approved, tripped=left)
 
 
-def inexcusable(state: BreakerState, known: Set[SessionKey] | None = None) -> BreakerState:
-    """The breaker once the registry has these sessions' workspaces, or (``known`` None) is another one than an operator was
-    shown: what was said of them was said of another absence."""
-    return replace(state, excused=frozenset() if known is None else state.excused - known) if state.excused else state
+def revoke_approvals(state: BreakerState, known: Set[SessionKey] | None = None) -> BreakerState:
+    """Return the breaker without the approvals of these sessions, or (None) without any.
+
+    An approval is for one absence. It ends when the registry has the session's workspace again, or when the registry is not
+    the one that the operator was shown.
+    """
+    return replace(state, approved=frozenset() if known is None else state.approved - known) if state.approved else state
 
 
 def clears_when(state: BreakerState) -> str | None:
-    """What frees it, in words; None while it is closed."""
+    """Return what releases the breaker, in words, or None while it is closed."""
     if not state.latched:
         return None
     return (
@@ -88,7 +105,7 @@ def clears_when(state: BreakerState) -> str | None:
 
 
 def as_json(state: BreakerState) -> dict[str, Any]:
-    """The ``breaker`` of ``status --json``."""
+    """Return the ``breaker`` of ``status --json``."""
     return {
         "state": "latched" if state.latched else "closed",
         "since": iso(state.since),

@@ -1,7 +1,7 @@
-"""What may be concluded from workspaces that are no longer in a database. Pure.
+"""What the daemon may conclude from workspaces that are no longer in a database. Pure.
 
-Nobody says that they were deleted: the database may as well have been replaced, restored or emptied. So a deletion is told
-only while the registry's identity stays the same and little vanishes at once; for the rest the orphan rules decide.
+No host reports these deletions: the database may also have been replaced, restored or emptied. So a deletion is reported only
+while the registry's identity stays the same and few rows disappear at once. Otherwise the orphan rules decide.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, WorkspaceList
-from workspace_reaper.policy.breaker import AT_LEAST
+from workspace_reaper.policy.breaker import AT_LEAST, exceeds_half
 
 __all__ = ["WINDOW", "Comparison", "DeletedWorkspace", "Past", "compare", "confirm", "vanished"]
 
 WINDOW = 60.0
-"""Seconds over which what vanished is counted together: rows may go one by one."""
+"""Seconds over which disappeared rows are counted together: they may disappear one by one."""
 
 _REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedWorkspace:
-    """A workspace that vanished. ``at`` is when that was noticed (monotonic seconds); ``had_session`` None: that could not be
-    told."""
+    """A workspace that disappeared. ``at`` is when that was noticed (monotonic seconds). ``had_session`` None: unknown."""
 
     workspace_id: str
     at: float
@@ -32,8 +31,8 @@ class DeletedWorkspace:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is remembered from one comparison to the next. ``recent`` vanished within the last ``WINDOW``; ``gone`` are all
-    that vanished under this identity, the latest last."""
+    """The input of the next comparison. ``recent`` disappeared within the last ``WINDOW``; ``gone`` are all that disappeared
+    under this identity, the latest last."""
 
     census: WorkspaceList
     recent: tuple[DeletedWorkspace, ...] = ()
@@ -42,45 +41,58 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``deleted`` and ``archived`` may be told, sorted; ``withheld`` are those that vanished and may not, ``why`` in words.
-    ``past`` is for the next comparison. ``doubtful``: what vanished did so with a change of identity, so that its absence
-    proves nothing either."""
+    """The result. ``deleted`` and ``archived`` may be reported, sorted; ``suppressed`` disappeared and may not, for the reason
+    ``why``. ``past`` is for the next comparison. ``uncertain``: rows disappeared together with a change of identity, so that
+    their absence proves nothing either."""
 
     past: Past
     deleted: tuple[str, ...] = ()
     archived: tuple[str, ...] = ()
-    withheld: frozenset[str] = field(default_factory=frozenset)
+    suppressed: frozenset[str] = field(default_factory=frozenset)
     why: str | None = None
-    doubtful: bool = False
+    uncertain: bool = False
 
 
 def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
-    """The workspaces that were there at the last comparison, and are not."""
+    """Return the workspaces that existed at the last comparison and do not exist now."""
     return past.census.workspaces - now.workspaces if past else frozenset()
 
 
 def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | None, at: float) -> Comparison:
-    """The first census (``past`` None) is a baseline, and so is the first one after a change of identity.
+    """Compare a list of workspaces with the last one.
 
-    ``sessions`` are the ids that living sessions are named for, None if that can't be told; they matter only where
-    something vanished. ``at`` is the time (monotonic seconds).
+    The first list (``past`` None) is a baseline, and so is the first one after a change of identity.
+
+    Args:
+        past: What the last comparison returned.
+        now: The list.
+        sessions: The ids in the names of living sessions, or None if unknown. They matter only if rows disappeared.
+        at: Monotonic seconds.
     """
     if past is None:
         return Comparison(Past(now))
     missing = vanished(past, now)
     changed = _change_of_identity(past.census.identity, now) or _restored(past, now, missing)
     if changed is not None:
-        return Comparison(Past(now), withheld=missing, why=changed, doubtful=bool(missing) or _lost_much(past, at))
+        return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.census.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     if missing and too_many:
-        return Comparison(following, archived=archived, withheld=missing, why=too_many)
+        return Comparison(following, archived=archived, suppressed=missing, why=too_many)
     return Comparison(following, deleted=tuple(sorted(missing)), archived=archived)
 
 
 def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -> Comparison:
-    """The comparison once these rows were read, in one transaction, for its deletions, with the oldest of ``before`` as
-    anchors: a census of many rows is of no single moment. Those that are there after all are known again."""
+    """Return the comparison after its deletions were looked up again in one transaction.
+
+    A list of many rows is read in several transactions, so it shows no single moment. Workspaces that exist after all are
+    known again.
+
+    Args:
+        comparison: The comparison to confirm.
+        before: The list before it, whose sentinel rows were looked up too.
+        rows: The result of the look-up.
+    """
     now = comparison.past.census
     old, new = now.identity, rows.identity
     if (old.location, old.schema) != (new.location, new.schema):
@@ -94,9 +106,9 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
         past=_known_again(comparison.past, there.intersection(comparison.deleted)),
         deleted=() if why else absent,
         archived=() if why else comparison.archived,
-        withheld=frozenset(absent) if why else comparison.withheld,
+        suppressed=frozenset(absent) if why else comparison.suppressed,
         why=why or comparison.why,
-        doubtful=bool(why and absent) or comparison.doubtful,
+        uncertain=bool(why and absent) or comparison.uncertain,
     )
 
 
@@ -127,7 +139,7 @@ def _change_of_identity(before: RegistryIdentity, after: WorkspaceList) -> str |
 def _none_left(before: RegistryIdentity, now: RegistryIdentity, others: frozenset[str]) -> str | None:
     """Return that none of the oldest rows is left, or None.
 
-    An empty database that had few rows is an everyday matter; one that has different rows instead is not.
+    A database that is empty and had few rows is common; one that has different rows instead is not.
     """
     if not before.sentinels or not others.union(now.sentinels).isdisjoint(before.sentinels):
         return None
@@ -146,29 +158,25 @@ def _restored(past: Past, now: WorkspaceList, missing: Set[str]) -> str | None:
 def _count(
     past: Past, now: WorkspaceList, missing: Set[str], sessions: Collection[str] | None, at: float
 ) -> tuple[Past, str | None]:
-    """What is remembered from here on, and why too much vanished, if it did."""
+    """Return the input of the next comparison, and why too many rows disappeared, if they did."""
     known = past.census.workspaces
     recent = [absent for absent in past.recent if at - absent.at < WINDOW and absent.workspace_id not in now.workspaces]
     recent += [DeletedWorkspace(one, at, None if sessions is None else one in sessions) for one in missing]
     gone = tuple(one for one in past.gone if one not in now.workspaces) + tuple(sorted(missing))
     following = Past(now, tuple(recent), gone[-_REMEMBERED:])
     lost = {absent.workspace_id for absent in recent}
-    if _too_many(len(lost), len(known | lost)):
+    if exceeds_half(len(lost), len(known | lost)):
         return following, f"{len(lost)} of {len(known | lost)} workspaces vanished within {WINDOW:g} s"
-    # Where the sessions can't be told, all that vanished may have had one, and no other.
+    # If the sessions are unknown, all that disappeared may have had one, and no other.
     with_session = {absent.workspace_id for absent in recent if absent.had_session is not False}
     living = with_session | (known.intersection(sessions) if sessions is not None else set())
-    if _too_many(len(with_session), len(living)):
+    if exceeds_half(len(with_session), len(living)):
         of = "an unknown number of" if sessions is None else f"{len(living)}"
         return following, f"{len(with_session)} of {of} workspaces with a session vanished within {WINDOW:g} s"
     return following, None
 
 
 def _lost_much(past: Past, at: float) -> bool:
-    """Too much had vanished a moment ago: a census of several transactions may see the rows go before their order."""
+    """Return whether too many rows disappeared just before: a list read in several transactions may show that first."""
     lost = {absent.workspace_id for absent in past.recent if at - absent.at < WINDOW}
-    return _too_many(len(lost), len(past.census.workspaces | lost))
-
-
-def _too_many(lost: int, of: int) -> bool:
-    return lost >= AT_LEAST and 2 * lost > of
+    return exceeds_half(len(lost), len(past.census.workspaces | lost))

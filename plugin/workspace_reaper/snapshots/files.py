@@ -1,4 +1,4 @@
-"""Where snapshots lie, and how files come there: for this user alone whatever the umask, and whole or not at all."""
+"""The names of snapshots and of their files, and the directories in which they are prepared and removed."""
 
 from __future__ import annotations
 
@@ -21,33 +21,36 @@ __all__ = [
     "make_directory",
     "make_root",
     "pane_file",
-    "sweep_workplaces",
+    "remove_stale_directories",
+    "staging_directory",
     "why_not",
-    "workplace",
 ]
 
 SESSION_FILE = "session.json"
-_WORK = ".work-"
-_WORKPLACE = re.compile(r"\.work-[a-z0-9_]+")
+_PREFIX = ".work-"
+_STAGING = re.compile(r"\.work-[a-z0-9_]+")
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _PANE_ID = re.compile("%[0-9]+")
 
 
 def is_reap_id(reap_id: str) -> bool:
-    """Whether it is a ULID. Nothing else ever becomes the name of a directory."""
+    """Return whether it is a ULID. Only a ULID becomes the name of a directory."""
     return _ULID.fullmatch(reap_id) is not None
 
 
 def pane_file(pane_id: str) -> str:
-    """The name of the file for that pane. Raises ``ValueError`` for what is no pane id."""
+    """Return the name of the file for that pane. Raises ``ValueError`` if this is not a pane id."""
     if not _PANE_ID.fullmatch(pane_id):
-        raise ValueError(f"{pane_id!r} is no id of a pane: that is a % and a number.")
+        raise ValueError(f"{pane_id!r} is not a pane id: it must be % and a number.")
     return f"pane-{pane_id[1:]}.gz"
 
 
 def make_root(root: Path) -> None:
-    """The directory of all snapshots, and those above, where they are missing. Raises ``OSError``, also for a symbolic link,
-    and for another user's directory: whoever made it may lead us anywhere."""
+    """Create the directory of all snapshots and its missing parents.
+
+    Raises:
+        OSError: It cannot be created, is a symbolic link, or belongs to another user, who could redirect what is written.
+    """
     make_private(root.parent)
     with contextlib.suppress(FileExistsError):
         root.mkdir(0o700)
@@ -61,25 +64,24 @@ def make_root(root: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """A new directory with mode 0700."""
+    """Create a directory with mode 0700, whatever the umask."""
     path.mkdir(0o700)
     path.chmod(0o700)
 
 
 @contextlib.contextmanager
-def workplace(root: Path) -> Iterator[Path]:
-    """A new directory beside the snapshots for what is not finished, or is on its way out. All that is left in it goes.
+def staging_directory(root: Path) -> Iterator[Path]:
+    """Create a directory for snapshots that are not complete yet or are being removed. At the end it is removed.
 
-    It is locked for as long as this process lives, so that ``sweep_workplaces`` can tell it from one that a crash left
-    behind, without trusting a process id.
+    A lock on it distinguishes it from one that a crash left behind: a process id could not.
     """
     make_root(root)
     while True:
-        path = Path(tempfile.mkdtemp(prefix=_WORK, dir=root))
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not path.exists():  # swept away before it was locked
+            if not path.exists():  # removed by another process before it was locked
                 continue
             path.chmod(0o700)
             try:
@@ -91,10 +93,10 @@ def workplace(root: Path) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def sweep_workplaces(root: Path) -> None:
-    """Remove what crashed processes left behind. Raises ``OSError`` where ``root`` can't be read, or something can't go."""
+def remove_stale_directories(root: Path) -> None:
+    """Remove the directories that crashed processes left behind. Raises ``OSError`` if that fails."""
     for path in root.iterdir():
-        if not _WORKPLACE.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+        if not _STAGING.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
             continue
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

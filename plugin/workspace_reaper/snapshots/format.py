@@ -1,4 +1,4 @@
-"""``session.json``: a ``SessionSnapshot`` as text, and back, strictly. Bytes that are no UTF-8 survive as surrogates."""
+"""Write a ``SessionSnapshot`` as ``session.json`` and read it strictly. Undecodable bytes are kept as surrogates."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from workspace_reaper.model.snapshot import SessionSnapshot
 __all__ = ["FORMAT", "from_json", "to_json"]
 
 FORMAT = 1
-"""Grows when an older version could no longer read it. Fields may be added without that."""
+"""Grows when older versions cannot read a file. Fields may be added without that."""
 
 
 def to_json(snapshot: SessionSnapshot) -> bytes:
-    """The text of the file, in ASCII."""
+    """Return the content of the file, in ASCII."""
     content = dataclasses.asdict(snapshot) | {"key": snapshot.key._asdict()}
     return json.dumps({"format": FORMAT, "session": content}).encode("ascii")
 
 
 def from_json(data: bytes) -> SessionSnapshot:
-    """Read the file. Raises ``ValueError`` for anything but what ``to_json`` wrote, maybe with fields of a later version."""
+    """Read the file. Raises ``ValueError`` if ``to_json`` did not write it. Fields of later versions are ignored."""
     try:
         document = json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(document, dict) or type(document.get("format")) is not int:
-        raise ValueError("it names no format")
+        raise ValueError("it has no format number")
     if document["format"] != FORMAT:
         raise ValueError(f"its format is {document['format']}, and this version reads {FORMAT}")
     snapshot = _read(SessionSnapshot, document.get("session"), "session")
@@ -38,7 +38,7 @@ def from_json(data: bytes) -> SessionSnapshot:
 
 
 def _read(kind: Any, value: Any, place: str) -> object:
-    """``value`` as that type, one of those that snapshots are made of."""
+    """Return ``value`` as that type, one of those that snapshots consist of."""
     if dataclasses.is_dataclass(kind) or kind is SessionKey:
         return _read_fields(kind, value, place)
     if get_origin(kind) is tuple and isinstance(value, list):
@@ -48,7 +48,7 @@ def _read(kind: Any, value: Any, place: str) -> object:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise ValueError(f"its {place} is no {getattr(kind, '__name__', kind)}")
+        raise ValueError(f"its {place} is not of type {getattr(kind, '__name__', kind)}")
     return value
 
 

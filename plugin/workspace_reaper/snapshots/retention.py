@@ -1,4 +1,4 @@
-"""How long snapshots stay. Only directories of ours, named by a ULID, are ever touched, and no symbolic link is followed."""
+"""Remove old snapshots. Only directories of this user with a ULID as name are touched; symbolic links are not followed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace_reaper.snapshots.files import is_reap_id, sweep_workplaces, workplace
+from workspace_reaper.snapshots.files import is_reap_id, remove_stale_directories, staging_directory
 
 __all__ = ["discard", "is_kept", "prune"]
 
@@ -25,7 +25,7 @@ class _Kept:
 
 
 def _own_directory(path: Path) -> bool:
-    """A directory of this user, and no symbolic link to one. False also where that can't be told."""
+    """Return whether it is a directory of this user, not a symbolic link to one. False if that cannot be determined."""
     try:
         info = path.lstat()
     except OSError:
@@ -34,40 +34,47 @@ def _own_directory(path: Path) -> bool:
 
 
 def is_kept(root: Path, reap_id: str) -> bool:
-    """Whether there is a snapshot of ours with that id."""
+    """Return whether a snapshot with that id exists."""
     return is_reap_id(reap_id) and _own_directory(root) and _own_directory(root / reap_id)
 
 
 def discard(root: Path, reap_ids: Collection[str]) -> int:
-    """Remove these snapshots, those of them that are there; how many there were. What can't be removed is in the log."""
+    """Remove those of these snapshots that exist, and return their number. Failures are logged."""
     there = [reap_id for reap_id in reap_ids if is_kept(root, reap_id)]
     removed = 0
     if not there:
         return removed
     try:
-        # First the name, then the content: what is found under its own name is always whole.
-        with workplace(root) as work:
+        # First the name, then the content: a snapshot with its own name is always complete.
+        with staging_directory(root) as work:
             for name in there:
                 (root / name).rename(work / name)
                 removed += 1
     except OSError as error:
-        _log.warning("snapshots in %s can't be removed: %s", root, error)
+        _log.warning("cannot remove snapshots in %s: %s", root, error)
     return removed
 
 
 def prune(root: Path, now: float, *, days: int, max_bytes: int, spare: Collection[str]) -> int:
-    """Remove what is older than ``days``, then the oldest while all together are larger than ``max_bytes``; never one of
-    ``spare``. How many were removed. What can't be is in the log."""
+    """Remove old snapshots, and return how many. Failures are logged.
+
+    Args:
+        root: The directory of all snapshots.
+        now: The time, in Unix seconds.
+        days: Snapshots that are older are removed.
+        max_bytes: Then the oldest are removed while all of them are larger than this.
+        spare: The ids of snapshots that stay in any case.
+    """
     if not _own_directory(root):
         return 0
     try:
-        sweep_workplaces(root)
+        remove_stale_directories(root)
     except OSError as error:
-        _log.warning("what was left behind in %s can't be removed: %s", root, error)
+        _log.warning("cannot remove what a crash left in %s: %s", root, error)
     try:
         kept = sorted(_kept(root), key=lambda one: one.reap_id)
     except OSError as error:
-        _log.warning("snapshots in %s can't be pruned: %s", root, error)
+        _log.warning("cannot prune the snapshots in %s: %s", root, error)
         return 0
     total = sum(one.size for one in kept)
     leaving: list[str] = []
@@ -81,14 +88,14 @@ def prune(root: Path, now: float, *, days: int, max_bytes: int, spare: Collectio
 
 
 def _kept(root: Path) -> Iterator[_Kept]:
-    """All snapshots. A ULID begins with its time, so that nothing needs to be opened, and their order is that of their age."""
+    """Yield all snapshots. A ULID begins with its time: no file is opened, and the ids are in the order of age."""
     for path in root.iterdir():
         if is_reap_id(path.name) and _own_directory(path):
             yield _Kept(path.name, _time_of(path.name), sum(file.lstat().st_size for file in path.iterdir()))
 
 
 def _time_of(reap_id: str) -> float:
-    """Unix seconds."""
+    """Return the time in a ULID, in Unix seconds."""
     milliseconds = 0
     for letter in reap_id[:10]:
         milliseconds = milliseconds * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(letter)

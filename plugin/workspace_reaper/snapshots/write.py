@@ -1,8 +1,8 @@
-"""Take the snapshots of many sessions at once: first all of them into a workplace, then to the disk, then under their names.
+"""Take the snapshots of many sessions: write them to a staging directory, sync them to the disk, then give them their names.
 
-A power failure must not leave a snapshot that is empty behind a name that says it is there, so files are synced before they
-are renamed. All at the end: most are on the disk by then, and it costs a third of syncing each as it is written (200 sessions
-on ext4: 0.7 ms each). Nothing is killed before all of this is done.
+A power failure must not leave an empty snapshot with a name that claims it is complete, so files are synced before they are
+renamed. All are synced at the end: most are on the disk by then, and it takes a third of syncing each as it is written (200
+sessions on ext4: 0.7 ms each). No session is killed before all of this is done.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from workspace_reaper.util.files import create_private_file, sync
 __all__ = ["SnapshotWriter"]
 
 _LEVEL = 1
-"""A sweep waits for it. Of 16 MB with a colour on each character, the worst case, 1 makes 2.4 MB in 57 ms, and 6 1.8 MB in
-360 ms."""
+"""A sweep waits for the compression. In the worst case, 16 MB with a colour on each character, level 1 makes 2.4 MB in 57 ms
+and level 6 makes 1.8 MB in 360 ms."""
 _GZIP = 16 + zlib.MAX_WBITS
 _SPOOL = "spool"
 _LITTLE = 1 << 20
 
 
 class SnapshotWriter:
-    """The snapshots of these orders, on their way from ``work`` (a workplace) to ``root``."""
+    """Writes the snapshots of these orders to ``work``, a staging directory, and moves them to ``root``."""
 
     def __init__(self, root: Path, work: Path, orders: Sequence[SnapshotOrder], now: Callable[[], float]) -> None:
         self._root = root
@@ -49,8 +49,11 @@ class SnapshotWriter:
         self._failures: dict[str, str] = {}
 
     def run(self, terminal: Terminal, lines: int) -> Mapping[str, str]:
-        """Take them all; why not, by reap id, for those that failed. Raises ``OSError`` only where the names of what was taken
-        did not reach the disk."""
+        """Take all snapshots, and return the reasons of those that failed, by reap id.
+
+        Raises:
+            OSError: The new names did not reach the disk.
+        """
         try:
             self._capture(terminal, lines)
         except OSError as error:
@@ -66,7 +69,7 @@ class SnapshotWriter:
         return self._failures
 
     def _capture(self, terminal: Terminal, lines: int) -> None:
-        """Write all of them into the workplace. Raises ``OSError`` for the spool."""
+        """Write all of them to the staging directory. Raises ``OSError`` for the spool."""
         with os.fdopen(create_private_file(self._work / _SPOOL), "r+b", buffering=0) as spool:
             for part in terminal.capture(list(self._orders), lines=lines, spool=spool):
                 order = self._orders[part.key]
@@ -91,11 +94,11 @@ class SnapshotWriter:
             self._finished.append(order.reap_id)
 
     def _publish(self, reap_id: str) -> None:
-        """Bring it to the disk, and then under its name."""
+        """Sync a snapshot to the disk, and then give it its name."""
         directory, target = self._work / reap_id, self._root / reap_id
         for path in [*directory.iterdir(), directory]:
             sync(path)
-        if target.exists():  # kept before, by a sweep that ended before its kill
+        if target.exists():  # left by a sweep that ended before its kill
             target.rename(self._work / f"{reap_id}.old")
         directory.rename(target)
 
@@ -104,7 +107,7 @@ class SnapshotWriter:
         shutil.rmtree(self._work / reap_id, ignore_errors=True)
 
     def _disk_or(self, why: str) -> str:
-        """A tmux client that can't write its answer says nothing about it."""
+        """Return the reason, with a hint at a full disk: a tmux client that cannot write its response does not report that."""
         if shutil.disk_usage(self._work).free >= _LITTLE:
             return why
         return f"{why} The disk that holds {self._root} is full: free some space there, or lower snapshot_bytes."

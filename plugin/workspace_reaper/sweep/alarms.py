@@ -1,21 +1,28 @@
-"""The reaper watches itself: what an operator must be told. Pure."""
+"""The alarms: what an operator must know about the reaper itself. Pure.
+
+To add an alarm, define it here and put it into `ALARMS`. Reports, ``status``, other plugins and the documentation use these
+objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Event, Finding, LedgerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.confirmations import RETRIES, Confirmations
 from workspace_reaper.sweep.report import SessionReport, iso
 
 __all__ = [
+    "ALARMS",
     "BLIND_TICKS",
+    "CANARY",
     "RETRIES",
+    "AlarmKind",
     "AlarmLimits",
-    "UnrecordedAlarms",
     "begins",
     "blind",
     "changes",
@@ -25,211 +32,268 @@ __all__ = [
 ]
 
 BLIND_TICKS = 3
+"""Ticks without a complete sweep after which ``blind`` is raised."""
 
-"""So many ticks without a complete sweep are an alarm."""
-
-_OF_SESSIONS = ("came-back", "veto-failing")
-
-"""Alarms that rest on the sessions that a sweep sees, and on nothing that is remembered of each."""
-
-_OF_OTHERS = ("canary",)
-
-"""Alarms that no sweep raises or ends."""
+MOST_NAMES = 5
+"""Sessions that a detail lists."""
 
 _HIDING = frozenset({Source.SOCKET, Source.SESSION, Source.REGISTRY})
-
-"""Where one of these can't be read, a sweep does not see every session that it would judge."""
+"""If one of these cannot be read, a sweep does not see every session that it would judge."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmLimits:
-    """Both in seconds. ``abstain`` is the setting ``abstain_alarm``."""
+    """Two settings, in seconds. ``abstain`` is ``abstain_alarm``."""
 
     abstain: float
     tick: float
 
 
-def _unreadable(unknown: Sequence[Unknown], now: float) -> list[Alarm]:
-    if not unknown:
-        return []
-    detail = "; ".join(dict.fromkeys(part.reason for part in unknown[:3]))
-    more = f" (and {len(unknown) - 3} more)" if len(unknown) > 3 else ""
-    return [Alarm("unreadable", now, detail + more, "a full sweep can read everything again")]
+class SweepResult(NamedTuple):
+    """What one full sweep found, as the alarms need it. ``state`` is that of the ledger before it."""
+
+    sessions: Sequence[SessionReport]
+    unknown: Sequence[Unknown]
+    confirmations: Confirmations
+    breaker: BreakerState
+    state: LedgerState
+    limits: AlarmLimits
+    now: float
+    vetoes: Sequence[str]
+
+    def still(self, finding: Finding) -> Iterator[tuple[str, Confirmation]]:
+        """Yield the sessions with this finding, by name. A session that could not be seen still has it."""
+        names = {entry.key: entry.session for entry in self.sessions if entry.key}
+        hidden = {part.socket for part in self.unknown}
+        for key, confirmation in self.confirmations.having(finding):
+            # Otherwise it is on a socket that is no longer configured.
+            if key in names or key.socket in hidden:
+                yield names.get(key, f"{key.session_id} on {key.socket}"), confirmation
 
 
-Found = Sequence[tuple[str, Confirmation]]
+class Detected(NamedTuple):
+    """That an alarm is on: its detail, and since when and until when if that differs from now and from the kind."""
 
-"""Sessions, by name, of which something is remembered."""
-
-
-def _still(
-    sight: Finding, sessions: Sequence[SessionReport], unknown: Sequence[Unknown], sightings: Confirmations
-) -> Iterator[tuple[str, Confirmation]]:
-    """The sessions that are seen so, as far as anybody knows: one that could not be seen is not gone."""
-    found = list(sightings.having(sight))
-    if not found:
-        return
-    names = {entry.key: entry.session for entry in sessions if entry.key}
-    hidden = {part.socket for part in unknown}
-    for key, sighting in found:
-        # Else it is on a socket that is configured no longer.
-        if key in names or key.socket in hidden:
-            yield names.get(key, f"{key.session_id} on {key.socket}"), sighting
+    detail: str
+    since: float | None = None
+    clears_when: str | None = None
 
 
-def _overdue(condemned: Found, limit: float, now: float) -> list[Alarm]:
-    late = [name for name, sighting in condemned if now - sighting.first_at > limit]
-    if not late:
-        return []
-    detail = f"condemned for more than {limit:.0f} s and not reaped: {', '.join(sorted(late)[:5])}"
-    return [Alarm("overdue", now, detail, "these sessions are reaped, or no longer condemned")]
+@dataclass(frozen=True, slots=True, eq=False)
+class AlarmKind:
+    """One alarm.
+
+    Attributes:
+        name: Its stable name, one word for programs.
+        meaning: What is wrong, as a clause.
+        clears_when: What ends it, as a clause.
+        action: What an operator does about it, as an imperative.
+        detect: How a full sweep finds it; None if no sweep raises or ends it.
+        rests_on_sessions: It stays as it was while a sweep does not see every session.
+    """
+
+    name: str
+    meaning: str
+    clears_when: str
+    action: str
+    detect: Callable[[SweepResult], Detected | None] | None = None
+    rests_on_sessions: bool = False
+
+    def at(self, since: float, detail: str, clears_when: str | None = None) -> Alarm:
+        """Return the alarm that began then (Unix seconds)."""
+        return Alarm(self.name, since, detail, self.clears_when if clears_when is None else clears_when)
 
 
-def _retried(failed: Found, now: float) -> list[Alarm]:
-    stubborn = [name for name, sighting in failed if sighting.count >= RETRIES]
-    if not stubborn:
-        return []
-    detail = f"the kill failed {RETRIES} times or more: {', '.join(sorted(stubborn)[:5])}"
-    return [Alarm("kill-failing", now, detail, "these sessions are gone, or no longer condemned")]
+def _unreadable(found: SweepResult) -> Detected | None:
+    if not found.unknown:
+        return None
+    detail = "; ".join(dict.fromkeys(part.reason for part in found.unknown[:3]))
+    return Detected(detail + (f" (and {len(found.unknown) - 3} more)" if len(found.unknown) > 3 else ""))
 
 
-def _returned(sessions: Sequence[SessionReport], lately: Mapping[tuple[str, str], float], now: float) -> list[Alarm]:
-    # One that is kept was brought back by an operator.
+def _blind(found: SweepResult) -> Detected | None:
+    if not found.unknown:
+        return None
+    first = found.state.alarms.get(UNREADABLE.name)
+    began = first.since if first else found.now
+    alarm = blind(found.state.last_complete, found.limits.tick, found.now, began=began)
+    return Detected(alarm.detail, alarm.since) if alarm else None
+
+
+def _overdue(found: SweepResult) -> Detected | None:
+    limit = found.limits.abstain
+    late = sorted(name for name, one in found.still(Finding.CONDEMNED) if found.now - one.first_at > limit)
+    return Detected(f"selected for more than {limit:.0f} s and not reaped: {_names(late)}") if late else None
+
+
+def _kill_failing(found: SweepResult) -> Detected | None:
+    failing = sorted(name for name, one in found.still(Finding.FAILED) if one.count >= RETRIES)
+    return Detected(f"the kill failed {RETRIES} times or more: {_names(failing)}") if failing else None
+
+
+def _came_back(found: SweepResult) -> Detected | None:
+    reaped = found.state.reaped_lately
     back = [
         entry
-        for entry in sessions
-        if entry.reason is not None and entry.protected_by != "kept" and (entry.socket, entry.session) in lately
+        for entry in found.sessions
+        # An operator restored what is kept.
+        if entry.reason is not None and entry.protected_by != "kept" and (entry.socket, entry.session) in reaped
     ]
-    if not back:
-        return []
-    names = ", ".join(f"{entry.session} (reaped {iso(lately[entry.socket, entry.session])})" for entry in back[:5])
-    return [Alarm("came-back", now, f"something starts reaped sessions again: {names}", "these sessions stay away for a sweep")]
+    names = _names(f"{entry.session} (reaped {iso(reaped[entry.socket, entry.session])})" for entry in back)
+    return Detected(f"something starts reaped sessions again: {names}") if back else None
 
 
-def _breaker(state: BreakerState, now: float) -> list[Alarm]:
-    if not state.latched:
-        return []
-    return [Alarm("breaker", state.since or now, state.cause, clears_when(state) or "")]
+def _breaker(found: SweepResult) -> Detected | None:
+    state = found.breaker
+    return Detected(state.cause, state.since or found.now, clears_when(state)) if state.latched else None
 
 
-def _unasked(vetoes: Sequence[str], now: float) -> list[Alarm]:
-    if not vetoes:
-        return []
-    return [Alarm("veto-failing", now, "; ".join(vetoes[:3]), "these plugins answer again, or there is nothing to ask them")]
+def _veto_failing(found: SweepResult) -> Detected | None:
+    return Detected("; ".join(found.vetoes[:3])) if found.vetoes else None
 
 
-def _blind(unknown: Sequence[Unknown], memory: LedgerState, tick: float, now: float) -> list[Alarm]:
-    if not unknown:
-        return []
-    first = memory.alarms.get("unreadable")
-    alarm = blind(memory.last_complete, tick, now, began=first.since if first else now)
-    return [alarm] if alarm else []
+def _names(names: Iterator[str] | Sequence[str]) -> str:
+    return ", ".join([*names][:MOST_NAMES])
+
+
+UNREADABLE = AlarmKind(
+    "unreadable",
+    "a socket, a session, the database, the ledger or the process table cannot be read",
+    "a full sweep can read everything again",
+    "Run `doctor`: it names what cannot be read and what to do.",
+    _unreadable,
+)
+BLIND = AlarmKind(
+    "blind",
+    f"there has been no complete sweep for {BLIND_TICKS} ticks",
+    "a full sweep reads every socket, every session and the registry",
+    "Run `doctor`. If sweeps are started by a timer, set `tick` to its interval.",
+    _blind,
+)
+OVERDUE = AlarmKind(
+    "overdue",
+    "a session has been selected for longer than `abstain_alarm` and is not reaped",
+    "these sessions are reaped, or no longer selected",
+    "Run `explain` for one of the sessions: it says what prevents the reap.",
+    _overdue,
+)
+KILL_FAILING = AlarmKind(
+    "kill-failing",
+    f"the kill of a session failed {RETRIES} times or more",
+    "these sessions are gone, or no longer selected",
+    "Look at the tmux server: it does not answer, or it keeps the session. `sweep --approve` tries again at once.",
+    _kill_failing,
+)
+CAME_BACK = AlarmKind(
+    "came-back",
+    "something starts reaped sessions again",
+    "these sessions stay away for a sweep",
+    "Find what starts them: often the host, for a workspace that its database still lists as active.",
+    _came_back,
+    rests_on_sessions=True,
+)
+BREAKER = AlarmKind(
+    "breaker",
+    "many workspaces disappeared at once, so no orphan is reaped",
+    "`breaker` in `status` says when",
+    "Check the database. If the workspaces are really gone, run `sweep --approve`.",
+    _breaker,
+)
+VETO_FAILING = AlarmKind(
+    "veto-failing",
+    "a plugin gives no usable answer to `reaper_veto`, which counts as a veto of everything",
+    "these plugins answer again, or there is nothing to ask them",
+    "Repair or remove the plugin that the alarm names.",
+    _veto_failing,
+    rests_on_sessions=True,
+)
+CANARY = AlarmKind(
+    "canary",
+    "a throwaway session was not reaped",
+    "a canary is reaped on every socket: 'workspace-reaper doctor --canary'",
+    "Run `doctor --canary`: it shows the step that failed.",
+)
+CONFIGURATION = AlarmKind(
+    "configuration",
+    "the configuration or the installed tmux cannot be used, so nothing is swept",
+    "that is fixed, and a full sweep has begun",
+    "Correct the file or the setting that the alarm names.",
+)
+
+ALARMS = (UNREADABLE, BLIND, OVERDUE, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING, CANARY, CONFIGURATION)
+"""The catalogue."""
 
 
 def raised(
     sessions: Sequence[SessionReport],
     unknown: Sequence[Unknown],
-    sightings: Confirmations,
+    confirmations: Confirmations,
     breaker: BreakerState,
-    memory: LedgerState,
+    state: LedgerState,
     *,
     limits: AlarmLimits,
     now: float,
     vetoes: Sequence[str] = (),
 ) -> dict[str, Alarm]:
-    """The alarms after one full sweep, by name. ``sightings`` are those after it, ``memory`` is what was remembered before.
-    ``vetoes`` are sentences about plugins that gave no usable answer. Of what could not be seen nobody says that it is over."""
-    alarms = [
-        *_unreadable(unknown, now),
-        *_blind(unknown, memory, limits.tick, now),
-        *_overdue([*_still(Finding.CONDEMNED, sessions, unknown, sightings)], limits.abstain, now),
-        *_retried([*_still(Finding.FAILED, sessions, unknown, sightings)], now),
-        *_returned(sessions, memory.reaped_lately, now),
-        *_breaker(breaker, now),
-        *_unasked(vetoes, now),
-    ]
+    """Return the alarms after one full sweep, by name.
+
+    Args:
+        sessions: The sessions of the report.
+        unknown: What could not be read. An alarm about something that could not be seen does not end.
+        confirmations: The findings after the sweep.
+        breaker: The breaker after the sweep.
+        state: The state of the ledger before the sweep.
+        limits: The settings that matter.
+        now: Unix seconds.
+        vetoes: Sentences about plugins that gave no usable answer.
+    """
+    found = SweepResult(sessions, unknown, confirmations, breaker, state, limits, now, vetoes)
     is_hidden = any(part.source in _HIDING for part in unknown)
-    staying = _OF_OTHERS + (_OF_SESSIONS if is_hidden else ())
-    standing = {name: memory.alarms[name] for name in staying if name in memory.alarms}
-    return standing | {alarm.name: alarm for alarm in alarms}
+    alarms = {}
+    for kind in ALARMS:
+        if kind.name in state.alarms and (kind is CANARY or (kind.rests_on_sessions and is_hidden)):
+            alarms[kind.name] = state.alarms[kind.name]
+        detected = kind.detect(found) if kind.detect else None
+        if detected is not None:
+            since = now if detected.since is None else detected.since
+            alarms[kind.name] = kind.at(since, detected.detail, detected.clears_when)
+    return alarms
 
 
 def blind(last_complete: float | None, tick: float, now: float, *, began: float | None = None) -> Alarm | None:
-    """No complete sweep for three ticks. ``last_complete`` None: there never was one, and ``began`` is since when sweeps try;
-    None: nobody knows."""
+    """Return the alarm ``blind`` if there was no complete sweep for three ticks.
+
+    Args:
+        last_complete: When the last complete sweep began, in Unix seconds; None if there was none.
+        tick: Seconds.
+        now: Unix seconds.
+        began: Since when sweeps try, if none was ever complete; None if that is unknown.
+    """
     since = began if last_complete is None else last_complete
     if since is not None and now - since <= BLIND_TICKS * tick:
         return None
-    what = f"no complete sweep since {iso(last_complete)}" if last_complete is not None else "no complete sweep yet"
-    clears = "a full sweep reads every socket, every session and the registry"
-    return Alarm("blind", now if since is None else since, what, clears)
+    detail = f"no complete sweep since {iso(last_complete)}" if last_complete is not None else "no complete sweep yet"
+    return BLIND.at(now if since is None else since, detail)
 
 
 def misconfigured(why: str, now: float) -> Alarm:
-    """The configuration can't be used, or tmux is too old; there may not even be a ledger to note it in."""
-    return Alarm("configuration", now, why, "that is mended, and a full sweep has begun")
+    """Return the alarm ``configuration``. There may be no ledger to record it in."""
+    return CONFIGURATION.at(now, why)
 
 
 def begins(alarm: Alarm, now: float) -> Event:
-    """How the beginning of an alarm is noted."""
+    """Return the event that records the beginning of an alarm."""
     return Event(now, "alarm", f"{alarm.name}: {alarm.detail}")
 
 
 def turns(before: Mapping[str, Alarm], after: Mapping[str, Alarm]) -> tuple[tuple[Alarm, ...], tuple[Alarm, ...]]:
-    """Those that have begun, and those that are over."""
+    """Return the alarms that have begun and those that have ended."""
     begun = tuple(alarm for name, alarm in after.items() if name not in before)
     return begun, tuple(alarm for name, alarm in before.items() if name not in after)
 
 
 def changes(before: Mapping[str, Alarm], after: Mapping[str, Alarm], now: float) -> tuple[dict[str, Alarm], tuple[Event, ...]]:
-    """The alarms with the time each began, and the events of those that began or ended."""
+    """Return the alarms with the time each began, and the events of those that began or ended."""
     kept = {name: replace(alarm, since=before[name].since) if name in before else alarm for name, alarm in after.items()}
     begun, ended = turns(before, after)
     return kept, (*(begins(alarm, now) for alarm in begun), *(Event(now, "alarm over", alarm.name) for alarm in ended))
-
-
-class UnrecordedAlarms:
-    """One for the life of a reaper. Not safe for several threads at once: sweeps exclude one another."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, Alarm] = {}
-        self._since: float | None = None
-        self._last_complete: float | None = None
-
-    def told(self, alarm: Alarm) -> None:
-        """This one was told, and is in no ledger yet."""
-        self._told[alarm.name] = alarm
-
-    def go_on_from(self, other: UnrecordedAlarms) -> None:
-        """What the reaper before has told is not told again, and its end is."""
-        self._told |= other._told
-
-    def completed(self, at: float) -> None:
-        """A complete sweep began then (Unix seconds)."""
-        self._last_complete = at
-
-    def blind(self, memory: LedgerState | None, why: str, tick: float, now: float) -> Alarm | None:
-        """A sweep could not record anything: the alarm, if it is to be told now. ``memory`` is what can be read of the ledger;
-        another process may have seen all, or told it already. ``tick`` is in seconds, ``now`` in Unix seconds."""
-        if self._since is None:
-            self._since = now
-        last_complete = self._last_complete
-        if memory is not None and memory.last_complete is not None:
-            last_complete = memory.last_complete
-        alarm = blind(last_complete, tick, now, began=self._since)
-        if alarm is None or alarm.name in self._told or (memory is not None and alarm.name in memory.alarms):
-            return None
-        alarm = replace(alarm, detail=f"{alarm.detail}: {why}")
-        self._told[alarm.name] = alarm
-        return alarm
-
-    def unrecorded(self, memory: LedgerState, now: float) -> tuple[StateChanges, LedgerState] | None:
-        """What is to be written of alarms that were told, and the memory after that; None if there is nothing."""
-        if not self._told:
-            return None
-        kept, events = changes(memory.alarms, {**self._told, **memory.alarms}, now)
-        return StateChanges(alarms=kept, events=events), replace(memory, alarms=kept)
-
-    def recorded(self) -> None:
-        """The ledger has them now, and is where they end."""
-        self._told, self._since = {}, None

@@ -28,7 +28,7 @@ def confirm(
     sightings = builder.sightings
     if change_of_identity(builder.memory.registry, rows):
         sightings.forget_all(Finding.ORPHAN)
-        builder = replace(builder, breaker=breaker.inexcusable(builder.breaker))
+        builder = replace(builder, breaker=breaker.revoke_approvals(builder.breaker))
     orphans: set[SessionKey] = set()
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
@@ -43,7 +43,7 @@ def confirm(
             continue
         if observation.everything:
             gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
-            sightings.confirm(key, Finding.ORPHAN, gap=gap, enough=max(2, thresholds.orphan_confirmations))
+            sightings.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
         if builder.said(session, workspace_id) is not WorkspaceEvent.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
@@ -68,7 +68,7 @@ def _skipped_seconds(builder: FactsBuilder, key: SessionKey) -> float:
 def _revoke_approvals(builder: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:
     """Revoke the approval of each session whose workspace is there again: it was given for another absence."""
     known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
-    return replace(builder, breaker=breaker.inexcusable(builder.breaker, known))
+    return replace(builder, breaker=breaker.revoke_approvals(builder.breaker, known))
 
 
 def approved_sessions(

@@ -18,10 +18,10 @@ from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.policy.rules import Rule
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.sweep.alarms import UnrecordedAlarms
 from workspace_reaper.sweep.last_report import LastReport
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.sweep.report import SessionReport, SweepReport
+from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 from workspace_reaper.util.batch_size import BatchSize
 
 __all__ = ["Dependencies", "ReapCandidate", "ReaperState", "SweepContext", "SweepRequest", "SweepSettings"]

@@ -48,13 +48,13 @@ def build_facts(
     context.report.jumped = noticed.jumped
     generation = recognise(ledger_state.registry, rows).generation
     # What a hook reported under another registry stays recorded, but proves nothing under this one.
-    deleted = [one for one in ledger_state.testimony if ledger_state.named.get(one) == generation]
+    deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
     known = {*seen.workspace_ids, *(request.suspects or {})}
     builder = FactsBuilder(
         memory=ledger_state,
         sightings=Confirmations(ledger_state.sightings, reading.wall, {session.key: one for session, one in seen.sessions}),
         generation=generation,
-        testimony=request.suspects or dict.fromkeys(deleted, WorkspaceEvent.DELETED),
+        reported=request.suspects or dict.fromkeys(deleted, WorkspaceEvent.DELETED),
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
         whereabouts=dependencies.processes.whereabouts(),

@@ -37,13 +37,13 @@ class BatchKiller:
     def run(self, terminal: Terminal, candidates: Sequence[ReapCandidate]) -> None:
         """Try to kill each candidate on this socket. Its ``kill_result`` or its outcome says what is known afterwards."""
         # Sorted by session id, so that the listing of a batch is narrow. Doubtful candidates come last, and alone.
-        queue = deque(sorted(candidates, key=lambda one: (_is_doubtful(one), int(one.key.session_id[1:]))))
+        queue = deque(sorted(candidates, key=lambda one: (_is_unanswered(one), int(one.key.session_id[1:]))))
         unanswered = 0.0
         while queue:
             if self._context.request.stopping():
                 _give_up(queue, "stopping")
                 return
-            if _is_doubtful(queue[0]) and unanswered > PATIENCE:
+            if _is_unanswered(queue[0]) and unanswered > PATIENCE:
                 _give_up(queue, "unanswered")
                 return
             batch, started = self._next_batch(queue), perf_counter()
@@ -59,7 +59,7 @@ class BatchKiller:
     def _next_batch(self, queue: deque[ReapCandidate]) -> list[ReapCandidate]:
         batch = [queue.popleft()]
         size = self._context.state.batch_size.size
-        while queue and len(batch) < size and not _is_doubtful(batch[0]) and not _is_doubtful(queue[0]):
+        while queue and len(batch) < size and not _is_unanswered(batch[0]) and not _is_unanswered(queue[0]):
             batch.append(queue.popleft())
         return batch
 
@@ -89,7 +89,7 @@ class BatchKiller:
         return None
 
 
-def _is_doubtful(candidate: ReapCandidate) -> bool:
+def _is_unanswered(candidate: ReapCandidate) -> bool:
     """Whether an earlier kill failed or got no answer: in a batch, it could take the answers of the others with it."""
     return candidate.attempts > 0 or candidate.facts.failures > 0
 

@@ -46,7 +46,7 @@ def _facts(entry: SessionReport) -> tuple[object, ...]:
     shown = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
     if facts is None:
         return (shown, entry.reap_id)
-    seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.testimony, facts.detached_at, facts.busy_at
+    seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.reported, facts.detached_at, facts.busy_at
     rest = facts.announced_at, facts.generation, facts.known_under, entry.released_when
     return (shown, entry.reap_id, seen, rest)
 

@@ -71,7 +71,7 @@ def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
     left = {workspace_id for _, workspace_id in observation.sessions}
     return frozenset(
         workspace_id
-        for workspace_id in builder.memory.testimony
+        for workspace_id in builder.memory.reported
         if workspace_id in builder.recognised or (not observation.unknown and workspace_id not in left)
     )
 
@@ -85,7 +85,7 @@ def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Even
         events.append(Event(now, "registry changed", changed))
     if after.latched and not before.latched:
         events.append(Event(now, "breaker latched", after.cause))
-    approved = after.excused - before.excused
+    approved = after.approved - before.approved
     if approved:
         events.append(Event(now, "breaker approved", f"an operator approved {len(approved)} sessions"))
     if before.latched and not after.latched:

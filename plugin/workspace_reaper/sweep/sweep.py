@@ -116,7 +116,7 @@ class Sweep:
             builder = confirm(builder, seen, rows, settings.thresholds, now)
         judged_with = builder
         if approved := approved_sessions(context, seen, ledger_state, rows):
-            builder = replace(builder, breaker=breaker.excuse(builder.breaker, approved))
+            builder = replace(builder, breaker=breaker.approve(builder.breaker, approved))
             # The approval may release the breaker. Orphans that the operator was not shown must still be held in this sweep.
             judged_with = replace(builder, breaker=replace(builder.breaker, latched=judged_with.breaker.latched))
         self.report.latched = builder.breaker.latched
@@ -179,7 +179,7 @@ class Sweep:
             record.prune_snapshots(self._context, before)
         elif self.report.complete:
             left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
-            settled = before.testimony.keys() & (self._request.suspects or {}).keys() - left
+            settled = before.reported.keys() & (self._request.suspects or {}).keys() - left
             record.save(self._context, StateChanges(settled=frozenset(settled)))
 
     def _record_without_registry(self, before: LedgerState) -> None:

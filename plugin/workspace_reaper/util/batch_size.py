@@ -1,4 +1,4 @@
-"""How many kills go into one batch. tmux serves nobody else while it works off a batch."""
+"""The number of kills in one batch. tmux serves no other client while it runs a batch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["BatchSize"]
 class BatchSize:
     """The batch size at which tmux is busy for about 100 ms, learned from the last batch.
 
-    Measured on tmux 3.3a to 3.8: one kill costs between 0.4 and 27 ms. It begins with so few that a kill would have to take a
-    second before a command comes near its time limit.
+    Measured on tmux 3.3a to 3.8: one kill takes between 0.4 and 27 ms. The first batch is so small that a kill would have to
+    take a second before the command comes near its time limit.
     """
 
     TARGET_SECONDS = 0.1
@@ -19,8 +19,13 @@ class BatchSize:
         self.size = size
 
     def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:
-        """A batch of so many sessions took so long, where ``nothing`` is what a command that asks little took right before:
-        that much is the client's, and holds nobody up. The size grows by at most four times, and shrinks at once."""
+        """Adapt the size to the last batch. It grows by at most four times, and shrinks at once.
+
+        Args:
+            sessions: The number of sessions in the batch.
+            seconds: How long it took.
+            nothing: How long a command that does little took right before: the client needs that time, not the server.
+        """
         # At most a third: a command that was slow by chance must not make the next batch long.
         seconds -= min(nothing, seconds / 3)
         fitting = int(self.TARGET_SECONDS * sessions / seconds) if seconds > 0 else self.MOST

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, noticed at safe points only."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP at safe points only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _GLANCE = 0.05
 
 
 class Interrupted(Exception):
-    """Somebody wants this program to end now."""
+    """A signal asked this program to end."""
 
 
 class Interrupts:
-    """While entered, these signals are only noted, and ``check`` raises ``Interrupted``.
+    """A context in which these signals are only recorded, and ``check`` raises ``Interrupted``.
 
-    A handler that raised would do so anywhere: between making a process or a directory and noting that it was made, or in
-    the middle of the cleaning up. A signal that is ignored (by ``nohup``, for example) stays ignored. Outside the main
-    thread, which alone may set handlers, nothing is noted.
+    A handler that raised would do so anywhere: between the creation of a process or a directory and its registration, or in
+    the middle of the cleanup. A signal that is ignored (by ``nohup``, for example) stays ignored. Outside the main thread,
+    which alone may set handlers, nothing is recorded.
 
-    ``final``: the program ends when this is left because of a signal. From then on these signals are ignored: one more
-    Ctrl-C, while Python ends, would take the exit code and print a traceback below the last word.
+    Args:
+        final: The program ends when this context is left because of a signal. From then on these signals are ignored:
+            another Ctrl-C, while Python exits, would change the exit code and print a traceback at the end of the output.
     """
 
     def __init__(self, *, final: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What others have written, made fit to be printed: nothing in it acts on a terminal. Of scrollback the colours stay."""
+"""Escape text from other programs for printing, so that it cannot control the terminal. Scrollback keeps its colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 )
 
 _LINE_DRAWING = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
-"""The terminal's alternate characters: between SO and SI, tmux tells the letters that stand for them."""
+"""The terminal's alternate characters: between SO and SI, tmux prints the letters that represent them."""
 
 _ENDED_BY = {22: (1, 2), 23: (3,), 24: (4, 21), 25: (5, 6), 27: (7,), 28: (8,), 29: (9,), 55: (53,)}
 _DEFAULTS = {39: "fore", 49: "back", 59: "line"}
@@ -24,7 +24,7 @@ _EXTENDED = {38: "fore", 48: "back", 58: "line"}
 
 
 def printable(text: str) -> str:
-    """Text as it may be shown on a terminal and written as UTF-8: control characters and undecodable bytes escaped."""
+    """Return text that is safe on a terminal and valid in UTF-8: control characters and undecodable bytes are escaped."""
     if text.isprintable():
         return text
     return "".join(
@@ -33,10 +33,10 @@ def printable(text: str) -> str:
 
 
 def readable_lines(lines: Iterable[bytes], *, colours: bool) -> Iterator[str]:
-    """Each line without its newline, its colours closed at its end and opened again in the next: what a line leaves open would
-    else fill the rest of the row. A line without any text is empty.
+    """Yield each line without its newline. Control characters are escaped, and undecodable bytes become U+FFFD.
 
-    Without ``colours`` it is the text alone. Control characters are escaped, and what can't be decoded is U+FFFD.
+    With ``colours``, the colours of a line are closed at its end and opened again in the next one: open colours would fill the
+    rest of the row. A line without any text is empty.
     """
     pen = _Pen()
     shifted = False
@@ -64,7 +64,7 @@ def readable_lines(lines: Iterable[bytes], *, colours: bool) -> Iterator[str]:
 
 
 def without_empty_end(lines: Iterable[str]) -> Iterator[str]:
-    """All but the empty lines below the last text."""
+    """Yield the lines without the empty ones at the end."""
     empty = 0
     for line in lines:
         if line:
@@ -80,7 +80,7 @@ def _drawn(text: str, shifted: bool) -> str:
 
 
 class _Pen:
-    """What the sequences so far have switched on, so that it can be switched on again: attributes and three colours."""
+    """The attributes and the three colours that the sequences so far have switched on."""
 
     def __init__(self) -> None:
         self._on: dict[object, str] = {}
@@ -89,7 +89,7 @@ class _Pen:
         return bool(self._on)
 
     def sequence(self) -> str:
-        """One sequence that switches all of it on; empty where nothing is."""
+        """Return one sequence that switches all of them on; empty if there are none."""
         return f"\x1b[{';'.join(self._on.values())}m" if self._on else ""
 
     def take(self, parameters: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tools.builders import NOW, property_settings, registry, rows, session_key
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import BreakerState
-from workspace_reaper.policy.breaker import as_json, clears_when, excuse, inexcusable, rows_lost, step
+from workspace_reaper.policy.breaker import approve, as_json, clears_when, revoke_approvals, rows_lost, step
 
 CLOSED = BreakerState()
 LOSS = "the registry lost 9 of 10 rows since the last full sweep"
@@ -185,84 +185,84 @@ def test_a_loss_of_rows_while_it_is_latched_holds_it_too() -> None:
 
 
 def test_the_operator_lets_all_go() -> None:
-    state = excuse(latched(range(3), 3))
-    assert state == BreakerState(excused=keys(range(3)))
+    state = approve(latched(range(3), 3))
+    assert state == BreakerState(approved=keys(range(3)))
     assert not swept(state, range(3), 3).latched
 
 
 def test_the_operator_lets_go_exactly_what_was_shown() -> None:
-    state = excuse(latched(range(3), 3), keys(range(3)))
-    assert (state.latched, state.excused) == (False, keys(range(3)))
+    state = approve(latched(range(3), 3), keys(range(3)))
+    assert (state.latched, state.approved) == (False, keys(range(3)))
 
 
 def test_a_set_that_leaves_some_out_does_not_open_it() -> None:
     before = latched(range(3), 3)
-    state = excuse(before, keys([0, 1]))
-    assert state == replace(before, tripped=keys([2]), excused=keys([0, 1]))
-    assert excuse(state, keys([2])) == BreakerState(excused=keys(range(3)))
+    state = approve(before, keys([0, 1]))
+    assert state == replace(before, tripped=keys([2]), approved=keys([0, 1]))
+    assert approve(state, keys([2])) == BreakerState(approved=keys(range(3)))
 
 
 def test_approving_sessions_does_not_open_what_lost_rows_have_tripped() -> None:
     before = swept(CLOSED, [], 100, LOSS)
     assert (before.latched, before.tripped) == (True, frozenset())
-    assert excuse(before, keys([1])) == replace(before, excused=keys([1]))
-    assert excuse(before) == CLOSED
+    assert approve(before, keys([1])) == replace(before, approved=keys([1]))
+    assert approve(before) == CLOSED
 
 
 def test_a_session_that_took_the_id_of_an_approved_one_is_not_approved() -> None:
     before = latched(range(3), 3)
     successors = frozenset(session_key(number, age=5) for number in range(3))
-    assert excuse(before, successors).latched
+    assert approve(before, successors).latched
 
 
 def test_a_larger_set_opens_it_and_excuses_all_of_it() -> None:
-    assert excuse(latched(range(3), 3), keys(range(5))) == BreakerState(excused=keys(range(5)))
+    assert approve(latched(range(3), 3), keys(range(5))) == BreakerState(approved=keys(range(5)))
 
 
 def test_an_empty_set_lets_nobody_go() -> None:
     before = latched(range(3), 3)
-    assert excuse(before, frozenset()) == before
+    assert approve(before, frozenset()) == before
 
 
-def test_nothing_is_excused_while_it_is_closed() -> None:
-    assert excuse(CLOSED) == CLOSED
-    assert excuse(CLOSED, keys(range(3))) == CLOSED
+def test_nothing_is_approved_while_it_is_closed() -> None:
+    assert approve(CLOSED) == CLOSED
+    assert approve(CLOSED, keys(range(3))) == CLOSED
 
 
-def test_what_was_excused_does_not_trip_it_again_and_others_do() -> None:
-    state = swept(excuse(latched(range(3), 3)), range(5), 8)
+def test_what_was_approved_does_not_trip_it_again_and_others_do() -> None:
+    state = swept(approve(latched(range(3), 3)), range(5), 8)
     assert not state.latched
     state = swept(state, range(6), 5)
     assert state.latched
     assert state.tripped == keys([3, 4, 5])
-    assert state.excused == keys(range(3))
+    assert state.approved == keys(range(3))
 
 
-def test_a_session_that_is_known_again_is_excused_no_longer() -> None:
-    state = swept(excuse(latched(range(3), 3)), [0], 3)
-    assert state.excused == keys([0])
+def test_a_session_that_is_known_again_is_approved_no_longer() -> None:
+    state = swept(approve(latched(range(3), 3)), [0], 3)
+    assert state.approved == keys([0])
     state = swept(state, [], 3)
     assert swept(state, range(3), 3).latched
 
 
 def test_what_an_operator_said_of_another_absence_is_forgotten() -> None:
     """Of a workspace that is known again, and under another registry of all."""
-    state = excuse(latched(range(3), 3), keys([0, 1]))
-    assert inexcusable(state, keys([1, 7])) == replace(state, excused=keys([0]))
-    assert inexcusable(state) == replace(state, excused=frozenset())
+    state = approve(latched(range(3), 3), keys([0, 1]))
+    assert revoke_approvals(state, keys([1, 7])) == replace(state, approved=keys([0]))
+    assert revoke_approvals(state) == replace(state, approved=frozenset())
     closed = BreakerState()
-    assert inexcusable(closed) is closed
+    assert revoke_approvals(closed) is closed
 
 
-def test_the_excused_are_remembered_while_it_is_latched() -> None:
-    state = excuse(latched(range(3), 3), keys([0, 1]))
+def test_the_approved_are_remembered_while_it_is_latched() -> None:
+    state = approve(latched(range(3), 3), keys([0, 1]))
     state = swept(state, [1, 2], 3)
-    assert (state.latched, state.excused) == (True, keys([1]))
+    assert (state.latched, state.approved) == (True, keys([1]))
 
 
-def test_the_excused_are_remembered_when_it_trips_on_a_loss() -> None:
-    state = swept(excuse(latched(range(3), 3)), range(3), 30, LOSS)
-    assert (state.latched, state.tripped, state.excused) == (True, frozenset(), keys(range(3)))
+def test_the_approved_are_remembered_when_it_trips_on_a_loss() -> None:
+    state = swept(approve(latched(range(3), 3)), range(3), 30, LOSS)
+    assert (state.latched, state.tripped, state.approved) == (True, frozenset(), keys(range(3)))
 
 
 def test_it_says_what_would_free_it() -> None:

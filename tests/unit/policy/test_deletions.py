@@ -52,7 +52,7 @@ def test_what_vanished_was_deleted() -> None:
     before, now = census(ids(5)), census(ids(5) - {"w001", "w003"})
     comparison = after(before, now)
     assert comparison.deleted == ("w001", "w003")
-    assert (comparison.archived, comparison.withheld, comparison.why) == ((), frozenset(), None)
+    assert (comparison.archived, comparison.suppressed, comparison.why) == ((), frozenset(), None)
     assert comparison.past.census == now
 
 
@@ -84,7 +84,7 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
     before, now = census(ids(9)), census(ids(8), ["w000"], **change)
     comparison = compare(Past(before, gone=("old",)), now, NOBODY, 0.0)
     assert (comparison.deleted, comparison.archived) == ((), ())
-    assert comparison.withheld == {"w008"}
+    assert comparison.suppressed == {"w008"}
     assert words in (comparison.why or "")
     assert comparison.past == Past(now)
     assert compare(comparison.past, replace(now, workspaces=ids(7)), NOBODY, 0.0).deleted == ("w007",)
@@ -100,7 +100,7 @@ def test_none_of_the_oldest_rows_is_left() -> None:
     before = census(ids(100), sentinels=tuple(sorted(ids(3))))
     comparison = after(before, census(ids(97, first=3)))
     assert comparison.why == "none of its 3 oldest rows is left"
-    assert comparison.withheld == ids(3)
+    assert comparison.suppressed == ids(3)
 
 
 def test_an_oldest_row_that_is_only_flagged_as_deleted_is_left() -> None:
@@ -119,34 +119,36 @@ def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
     before = census(ids(count))
     for now in (census(ids(3, first=7)), census((), sentinels=("flagged",))):
         comparison = after(before, now)
-        assert (comparison.deleted, comparison.withheld) == ((), ids(count))
-        assert comparison.doubtful
+        assert (comparison.deleted, comparison.suppressed) == ((), ids(count))
+        assert comparison.uncertain
     emptied = after(before, census(()))
     comparison = confirm(emptied, before, rows(census(ids(3, first=7)), sentinels_found=()))
-    assert (comparison.deleted, comparison.withheld, comparison.doubtful) == ((), ids(count), True)
+    assert (comparison.deleted, comparison.suppressed, comparison.uncertain) == ((), ids(count), True)
 
 
-@pytest.mark.parametrize(("gone", "later", "doubtful"), [(5, 1.0, True), (2, 1.0, False), (5, WINDOW, False)])
-def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(gone: int, later: float, doubtful: bool) -> None:
+@pytest.mark.parametrize(("gone", "later", "uncertain"), [(5, 1.0, True), (2, 1.0, False), (5, WINDOW, False)])
+def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(
+    gone: int, later: float, uncertain: bool
+) -> None:
     """A census of several transactions may see the rows go before their order."""
     before = census(ids(5))
     emptied = census(ids(5) - ids(gone), sentinels=before.identity.sentinels)
     first = compare(Past(before), emptied, NOBODY, 100.0)
     second = compare(first.past, changed(emptied, sentinels=(), schema_version="2"), NOBODY, 100.0 + later)
-    assert (second.withheld, second.why is not None, second.doubtful) == (NOBODY, True, doubtful)
+    assert (second.suppressed, second.why is not None, second.uncertain) == (NOBODY, True, uncertain)
 
 
 def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
     before = census(ids(9))
-    assert after(before, census(ids(8), schema_version="2")).doubtful
-    assert not after(before, census(ids(9), schema_version="2")).doubtful
-    assert not after(before, census(ids(8))).doubtful
+    assert after(before, census(ids(8), schema_version="2")).uncertain
+    assert not after(before, census(ids(9), schema_version="2")).uncertain
+    assert not after(before, census(ids(8))).uncertain
     too_many = after(before, census(ids(2)))
-    assert (too_many.withheld, too_many.doubtful) == (ids(7, first=2), False)
+    assert (too_many.suppressed, too_many.uncertain) == (ids(7, first=2), False)
     swapped = confirm(
         after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], location="x")
     )
-    assert (swapped.withheld, swapped.doubtful) == (NOBODY, False)
+    assert (swapped.suppressed, swapped.uncertain) == (NOBODY, False)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +159,15 @@ def test_the_threshold_of_the_breaker(lost: int, of: int, told: bool) -> None:
     comparison = after(before, changed(now, sentinels=before.identity.sentinels))
     assert bool(comparison.deleted) is told
     assert (comparison.why is None) is told
-    assert comparison.deleted or comparison.withheld == ids(lost)
+    assert comparison.deleted or comparison.suppressed == ids(lost)
     assert comparison.past.census.workspaces == now.workspaces
 
 
 def test_archived_has_no_threshold() -> None:
     comparison = after(census(ids(5)), census(ids(2, first=3), ["w004"], sentinels=("w003",)))
-    assert comparison.withheld == ids(3)
+    assert comparison.suppressed == ids(3)
     comparison = after(census(ids(5), sentinels=("w003",)), census(ids(2, first=3), ["w004"]))
-    assert (comparison.withheld, comparison.archived) == (ids(3), ("w004",))
+    assert (comparison.suppressed, comparison.archived) == (ids(3), ("w004",))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_rows_that_come_back_mean_a_restore() -> None:
     deletion = after(census(ids(9)), census(ids(8)))
     assert deletion.deleted == ("w008",)
     restored = compare(deletion.past, census(ids(9) - {"w007"}), NOBODY, 101.0)
-    assert restored.withheld == {"w007"}
+    assert restored.suppressed == {"w007"}
     assert "there again" in (restored.why or "")
     assert restored.past.gone == ()
 
@@ -258,5 +260,5 @@ def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], 
     before, now = census(ids(9)), census(ids(7), ["w000"])
     comparison = confirm(after(before, now), before, rows(now, **change))
     assert (comparison.deleted, comparison.archived) == ((), ())
-    assert comparison.withheld == {"w007", "w008"}
+    assert comparison.suppressed == {"w007", "w008"}
     assert words in (comparison.why or "")

@@ -53,7 +53,7 @@ def test_any_of_its_panes_is_home() -> None:
 def test_nothing_known_means_nothing_proven() -> None:
     of = circumstances().facts(session(), "w1", None, NOW)
     assert (of.session, of.workspace_id, of.row, of.now) == (session(), "w1", None, NOW)
-    assert (of.testimony, of.detached_at, of.archived_since, of.dead_since, of.confirmations) == (None, None, None, None, 0)
+    assert (of.reported, of.detached_at, of.archived_since, of.dead_since, of.confirmations) == (None, None, None, None, 0)
     assert (of.proven, of.recognises_others, of.latched, of.approved, of.over_budget, of.home) == (False,) * 6
     assert of.veto is None
 
@@ -103,13 +103,13 @@ def test_others_are_others(recognised: tuple[str, ...], others: bool) -> None:
 
 
 def test_what_a_hook_said_of_it_and_of_no_other() -> None:
-    scene = circumstances(testimony={"w1": Said.ARCHIVED})
-    assert scene.facts(session(), "w1", None, NOW).testimony is Said.ARCHIVED
-    assert scene.facts(session(2), "w2", None, NOW).testimony is None
+    scene = circumstances(reported={"w1": Said.ARCHIVED})
+    assert scene.facts(session(), "w1", None, NOW).reported is Said.ARCHIVED
+    assert scene.facts(session(2), "w2", None, NOW).reported is None
 
 
 def test_the_breaker_and_whom_it_lets_pass() -> None:
-    scene = circumstances(breaker=BreakerState(latched=True, excused=frozenset({KEY})))
+    scene = circumstances(breaker=BreakerState(latched=True, approved=frozenset({KEY})))
     of = scene.facts(session(), "w1", None, NOW)
     assert (of.latched, of.approved) == (True, True)
     successor = replace(session(), key=session_key(age=5))
@@ -122,17 +122,17 @@ def test_it_knows_its_home() -> None:
 
 def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:
     """The id was given out again: its new session is no more than young, and has no row yet."""
-    scene = circumstances(memory(testimony={"w1": NOW - HOUR}))
-    assert scene.facts(session(age=HOUR), "w1", None, NOW).testimony is Said.DELETED
-    assert scene.facts(session(age=HOUR - 1), "w1", None, NOW).testimony is None
+    scene = circumstances(memory(reported={"w1": NOW - HOUR}))
+    assert scene.facts(session(age=HOUR), "w1", None, NOW).reported is Said.DELETED
+    assert scene.facts(session(age=HOUR - 1), "w1", None, NOW).reported is None
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
 def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_again(fraction: float) -> None:
     """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
-    told = circumstances(memory(testimony={"w1": NOW - HOUR + fraction}))
+    told = circumstances(memory(reported={"w1": NOW - HOUR + fraction}))
     reused = replace(told, reuses_ids=True)
     known, older = session(age=HOUR, owner=Owner.OURS), session(age=HOUR + 1, owner=Owner.OURS)
-    assert reused.facts(known, "w1", None, NOW).testimony is None
-    assert reused.facts(older, "w1", None, NOW).testimony is Said.DELETED
-    assert told.facts(known, "w1", None, NOW).testimony is Said.DELETED
+    assert reused.facts(known, "w1", None, NOW).reported is None
+    assert reused.facts(older, "w1", None, NOW).reported is Said.DELETED
+    assert told.facts(known, "w1", None, NOW).reported is Said.DELETED

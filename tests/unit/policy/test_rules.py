@@ -34,10 +34,10 @@ EXPLAINED = {
         facts(row()),
         "no hook of the host reported the workspace as deleted, and the registry has a row",
     ),
-    "a hook": (rules.DELETED, facts(testimony=Said.DELETED), "a hook of the host reported the workspace as deleted, and the"),
+    "a hook": (rules.DELETED, facts(reported=Said.DELETED), "a hook of the host reported the workspace as deleted, and the"),
     "archived by hook": (
         rules.ARCHIVED_BY_HOOK,
-        facts(row(archived=True), testimony=Said.ARCHIVED),
+        facts(row(archived=True), reported=Said.ARCHIVED),
         "a hook of the host reported the workspace as archived and the row is marked archived",
     ),
     "a flag": (rules.WORKTREE_DELETED, facts(row(worktree_deleted=True)), "the row is marked worktree deleted"),
@@ -111,7 +111,7 @@ SELECTED = {
     "no longer idle, because a client came": (rules.IDLE, facts(row(), session=session(attached=1)), "attached"),
     "a pane was revived": (rules.DEAD, facts(row()), "active"),
     "it holds for another reason": (rules.IDLE, facts(row(archived=True)), "active"),
-    "it holds for an earlier reason": (rules.ARCHIVED, facts(testimony=Said.DELETED), "workspace"),
+    "it holds for an earlier reason": (rules.ARCHIVED, facts(reported=Said.DELETED), "workspace"),
 }
 
 

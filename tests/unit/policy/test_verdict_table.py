@@ -44,8 +44,8 @@ PROTECTS = {
 GONE_DEAD = session(all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))
 
 CONDEMNED = {
-    DELETED: facts(testimony=Said.DELETED),
-    BY_HOOK: facts(row(archived=True), testimony=Said.ARCHIVED),
+    DELETED: facts(reported=Said.DELETED),
+    BY_HOOK: facts(row(archived=True), reported=Said.ARCHIVED),
     WORKTREE: facts(row(worktree_deleted=True)),
     ORPHAN: facts(proven=True, confirmations=2),
     ARCHIVED: facts(row(archived=True)),
@@ -144,7 +144,7 @@ def test_a_client_of_any_kind_counts_as_attached(reason: Rule, client: dict[str,
 def test_what_always_spares_does_so_when_every_reason_holds(name: str) -> None:
     everything = facts(
         row(archived=True, worktree_deleted=True),
-        testimony=Said.ARCHIVED,
+        reported=Said.ARCHIVED,
         session=replace(GONE_DEAD, windows=(Window("@1", NOW - 49 * HOUR, linked=False),)),
     )
     judgement = judge(CIRCUMSTANCES[name](everything), DEFAULTS)
@@ -283,8 +283,8 @@ def test_an_approval_lifts_nothing_but_the_breaker(protection: str) -> None:
 
 
 NO_REASON = {
-    "a hook says deleted, its row is there": facts(row(), testimony=Said.DELETED),
-    "a hook says archived, its row does not": facts(row(), testimony=Said.ARCHIVED),
+    "a hook says deleted, its row is there": facts(row(), reported=Said.DELETED),
+    "a hook says archived, its row does not": facts(row(), reported=Said.ARCHIVED),
     "a row that says nothing": facts(row(running=True, pinned=True)),
 }
 
@@ -295,18 +295,18 @@ def test_without_a_reason_it_is_kept(of: Facts) -> None:
     assert (judgement.verdict, judgement.reason, judgement.held, judgement.protected_by) == (Verdict.KEEP, None, (), ())
 
 
-def test_a_hook_that_says_deleted_is_no_testimony_of_archiving() -> None:
-    assert decided(active(facts(row(archived=True), testimony=Said.DELETED))) == (Verdict.HOLD, ARCHIVED)
+def test_a_hook_that_says_deleted_is_no_report_of_archiving() -> None:
+    assert decided(active(facts(row(archived=True), reported=Said.DELETED))) == (Verdict.HOLD, ARCHIVED)
 
 
-def test_a_hook_that_says_archived_is_no_testimony_of_deletion() -> None:
-    assert decided(facts(testimony=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
+def test_a_hook_that_says_archived_is_no_report_of_deletion() -> None:
+    assert decided(facts(reported=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
 
 
 def test_a_row_flagged_deleted_is_as_good_as_gone() -> None:
     flagged = row(deleted=True, archived=True, worktree_deleted=True)
-    assert decided(facts(flagged, testimony=Said.DELETED)) == (Verdict.REAP, DELETED)
-    assert decided(facts(flagged, testimony=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
+    assert decided(facts(flagged, reported=Said.DELETED)) == (Verdict.REAP, DELETED)
+    assert decided(facts(flagged, reported=Said.ARCHIVED)) == (Verdict.HOLD, ORPHAN)
     assert decided(facts(flagged, proven=True, confirmations=2)) == (Verdict.REAP, ORPHAN)
 
 
@@ -334,7 +334,7 @@ def both_dead(before: Facts) -> Facts:
 
 
 ORDER = {
-    "deleted before orphan": (replace(CONDEMNED[ORPHAN], testimony=Said.DELETED), DELETED),
+    "deleted before orphan": (replace(CONDEMNED[ORPHAN], reported=Said.DELETED), DELETED),
     "archived by hook before archived": (CONDEMNED[BY_HOOK], BY_HOOK),
     "archived by hook before worktree-deleted": (of_row(CONDEMNED[BY_HOOK], worktree_deleted=True), BY_HOOK),
     "worktree-deleted before archived": (of_row(CONDEMNED[WORKTREE], archived=True), WORKTREE),

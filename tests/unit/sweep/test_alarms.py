@@ -23,7 +23,17 @@ from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Even
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.confirmations import Confirmations
-from workspace_reaper.sweep.alarms import BLIND_TICKS, RETRIES, AlarmLimits, blind, changes, misconfigured, raised, turns
+from workspace_reaper.sweep.alarms import (
+    ALARMS,
+    BLIND_TICKS,
+    RETRIES,
+    AlarmLimits,
+    blind,
+    changes,
+    misconfigured,
+    raised,
+    turns,
+)
 from workspace_reaper.sweep.report import SessionReport
 
 LIMIT = 30 * MINUTE
@@ -89,7 +99,7 @@ def test_condemned_and_not_reaped_for_too_long(ago: float, is_late: bool) -> Non
 def test_the_overdue_are_named_the_first_five() -> None:
     numbers = range(1, 8)
     found = alarms([entry(number) for number in numbers], sightings=seen(Finding.CONDEMNED, LIMIT + 1, 1, *numbers))
-    assert found["overdue"].detail == ("condemned for more than 1800 s and not reaped: ws_w1, ws_w2, ws_w3, ws_w4, ws_w5")
+    assert found["overdue"].detail == ("selected for more than 1800 s and not reaped: ws_w1, ws_w2, ws_w3, ws_w4, ws_w5")
 
 
 def test_a_session_without_identity_is_never_overdue_nor_failing() -> None:
@@ -224,8 +234,8 @@ def test_a_plugin_that_gives_no_answer() -> None:
 
 
 def test_a_configuration_that_can_not_be_used() -> None:
-    alarm = misconfigured("tick: 'x' is no duration", NOW)
-    assert (alarm.name, alarm.since, alarm.detail) == ("configuration", NOW, "tick: 'x' is no duration")
+    alarm = misconfigured("tick: 'x' is not a duration", NOW)
+    assert (alarm.name, alarm.since, alarm.detail) == ("configuration", NOW, "tick: 'x' is not a duration")
 
 
 def test_no_complete_sweep_ever() -> None:
@@ -246,3 +256,13 @@ def test_an_alarm_keeps_the_time_at_which_it_began() -> None:
 def test_no_news_is_no_event() -> None:
     same = {"overdue": Alarm("overdue", NOW - HOUR, "one session", "…")}
     assert changes(same, {"overdue": Alarm("overdue", NOW, "one session", "…")}, NOW) == (same, ())
+
+
+def test_the_catalogue_names_each_alarm_once_and_says_what_to_do() -> None:
+    names = [kind.name for kind in ALARMS]
+    assert len(names) == len(set(names))
+    for kind in ALARMS:
+        assert kind.meaning
+        assert kind.clears_when
+        assert kind.action.endswith(".")
+        assert kind.at(NOW, "detail").clears_when == kind.clears_when

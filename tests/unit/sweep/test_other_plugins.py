@@ -249,5 +249,5 @@ def test_the_reaper_is_joined_by_workspace_plugins() -> None:
     with WorkspacePlugins() as plugins:
         plugins.register(plugin, "reaper")
         plugins.register(Plugin({"vk_one": "busy"}), "guard")
-        assert plugin._joined is not None
-        assert plugin._joined.vetoes(ALL).of("/tmp/a", "vk_one") == "veto of guard: busy"
+        assert plugin._runner._plugins is not None
+        assert plugin._runner._plugins.vetoes(ALL).of("/tmp/a", "vk_one") == "veto of guard: busy"

@@ -122,14 +122,14 @@ def test_the_object_that_programs_read() -> None:
             "proven": True,
             "kept": False,
             "panes_dead": False,
-            "testimony": None,
+            "reported_event": None,
             "cpu_idle_seconds": None,
             "announced": None,
             "veto": None,
             "generation": 0,
-            "known_under": None,
+            "known_in_generation": None,
             "owner": "none",
-            "recognises_others": False,
+            "knows_other_sessions": False,
             "breaker": "closed",
             "approved": False,
         },
@@ -162,7 +162,7 @@ def test_the_text_is_ascii_and_one_line_whatever_a_session_is_called() -> None:
 
 
 def test_a_row_is_told_flag_by_flag() -> None:
-    of = facts(row(archived=True, running=True, worktree="/home/x"), testimony=Said.ARCHIVED)
+    of = facts(row(archived=True, running=True, worktree="/home/x"), reported=Said.ARCHIVED)
     shown = evidence(of)
     assert shown["row"] == {
         "archived": True,
@@ -171,7 +171,7 @@ def test_a_row_is_told_flag_by_flag() -> None:
         "deleted": False,
         "worktree_deleted": False,
     }
-    assert shown["testimony"] == "archived"
+    assert shown["reported_event"] == "archived"
     assert json.loads(json.dumps(shown)) == shown
 
 

@@ -77,7 +77,7 @@ def test_durations(written: object, seconds: float) -> None:
     ids=lambda value: repr(value)[:20],
 )
 def test_what_is_no_duration(written: object) -> None:
-    with pytest.raises(ValueError, match=r"is no duration|is no length of time|is longer than 36500d"):
+    with pytest.raises(ValueError, match=r"is not a duration|is not a length of time|is longer than 36500d"):
         parse_duration(written)
 
 

@@ -10,7 +10,7 @@ from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.ports import Ledger, Plugins
 from workspace_reaper.model.session import NO_OWNER
-from workspace_reaper.model.state import Alarm, Event, StateChanges
+from workspace_reaper.model.state import Event, StateChanges
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.canary.diagnosis import CanaryFailed
 from workspace_reaper.operations.canary.isolation import new_token, temporary_directory
@@ -25,7 +25,7 @@ from workspace_reaper.util.interrupts import Interrupted
 
 __all__ = ["CANARY", "last_run", "record", "run_canary"]
 
-CANARY = "canary"
+CANARY = alarms.CANARY.name
 """The kind of the event, and the name of the alarm."""
 
 PATIENCE = 60.0
@@ -137,7 +137,7 @@ def record(ledger: Ledger, checks: Sequence[Check], plugins: Plugins, now: float
     after = {name: alarm for name, alarm in before.items() if name != CANARY}
     if failed:
         detail = "; ".join(f"{check.check}: {check.detail}" for check in failed)
-        after[CANARY] = Alarm(CANARY, now, detail, "a canary is reaped on every socket: 'workspace-reaper doctor --canary'")
+        after[CANARY] = alarms.CANARY.at(now, detail)
     kept, events = alarms.changes(before, after, now)
     results = "; ".join(f"{check.check}: {check.detail}" for check in proved)
     event = Event(now, CANARY, f"{FAIL if failed else OK}: {results}")

@@ -23,36 +23,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, case, cast, func, not_, null, or_
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
-
-from workspace_reaper.registry.id_types import TextId
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Table
 
 __all__ = ["CAO", "Cao"]
 
 
-class CaoBase(SQLModel, registry=registry()):
-    """Its own registry keeps this table apart from a host's that is itself built on SQLModel."""
-
-
-class CaoTerminal(CaoBase, table=True):
-    """One window of a session. ``initial_delivery`` and ``deferred_init_failure`` are JSON."""
-
-    __tablename__ = "terminals"
-
-    id: str = Field(primary_key=True)
-    tmux_session: str = Field(sa_type=TextId)
-    initial_delivery: str | None = None
-    deferred_init_external_owner: int | None = None
-    deferred_init_failure: str | None = None
-    deferred_init_runtime_reclaimed: int | None = None
-
-
-_TERMINALS = CaoBase.metadata.tables["terminals"]
 _PENDING = '%"state": "pending"%'
 """As the host writes it. Within a text of that JSON the quotes are escaped, so no message looks like it."""
 
@@ -61,6 +41,8 @@ class Cao(Schema):
     """Sessions ``cao-…`` on tmux's default socket; the whole name is the workspace id."""
 
     name = "cao"
+    server = "[CLI Agent Orchestrator](hosts/cao.md)"
+    database = "`db/cli-agent-orchestrator.db` in `CAO_HOME_DIR`; otherwise in `~/.aws/cli-agent-orchestrator`"
     reuses_ids = True
     optional = frozenset(
         {
@@ -73,18 +55,32 @@ class Cao(Schema):
 
     @property
     def tables(self) -> Sequence[Table]:
-        return (_TERMINALS,)
+        from workspace_reaper.registry.schemas.tables import CaoBase
+
+        return (CaoBase.metadata.tables["terminals"],)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        def column(name: str) -> ColumnElement[Any]:
-            return null() if f"terminals.{name}" in absent else _TERMINALS.c[name]
+        from sqlalchemy import Text, and_, case, cast, func, not_, null, or_
 
-        owned = or_(_is_set(column("deferred_init_external_owner")), column("deferred_init_failure").is_not(None))
-        reclaimed = _is_set(column("deferred_init_runtime_reclaimed"))
+        (table,) = self.tables
+
+        def column(name: str) -> ColumnElement[Any]:
+            return null() if f"terminals.{name}" in absent else table.c[name]
+
+        def is_set(condition: ColumnElement[Any]) -> ColumnElement[bool]:
+            # As text: a truth value is a number in SQLite, and PostgreSQL does not compare it with one.
+            return func.coalesce(cast(condition, Text), "0").not_in(["0", "false"])
+
+        def of_any_window(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+            # 1 in each row of a session if the condition holds for some row of it; the rows asked for are read once.
+            return func.max(case((condition, 1), else_=0)).over(partition_by=table.c.tmux_session)
+
+        owned = or_(is_set(column("deferred_init_external_owner")), column("deferred_init_failure").is_not(None))
+        reclaimed = is_set(column("deferred_init_runtime_reclaimed"))
         return WorkspaceColumns(
-            id=_TERMINALS.c.tmux_session,
-            pinned=_of_any_window(and_(owned, not_(reclaimed))),
-            running=_of_any_window(cast(column("initial_delivery"), Text).like(_PENDING)),
+            id=table.c.tmux_session,
+            pinned=of_any_window(and_(owned, not_(reclaimed))),
+            running=of_any_window(cast(column("initial_delivery"), Text).like(_PENDING)),
             unique=False,
         )
 
@@ -101,16 +97,6 @@ class Cao(Schema):
     def canonical(self, text: str) -> str | None:
         """The text itself."""
         return plain_text(text)
-
-
-def _is_set(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    # As text: a truth value is a number in SQLite, and neither is the other in PostgreSQL.
-    return func.coalesce(cast(column, Text), "0").not_in(["0", "false"])
-
-
-def _of_any_window(condition: ColumnElement[bool]) -> ColumnElement[Any]:
-    """1 in each row of a session of which the condition holds for some row; the rows asked for are read once."""
-    return func.max(case((condition, 1), else_=0)).over(partition_by=_TERMINALS.c.tmux_session)
 
 
 CAO = Cao()

@@ -8,62 +8,36 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from platformdirs import user_data_dir
-from sqlalchemy import Engine, Table, create_engine
-from sqlalchemy.orm import registry
-from sqlalchemy.pool import NullPool
-from sqlmodel import Field, SQLModel
 
-from workspace_reaper.registry.id_types import TextId
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
 
-__all__ = ["STANDARD", "Standard", "WorkspaceRow", "create_tables", "writable_engine"]
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Table
 
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
-
-
-class StandardBase(SQLModel, registry=registry()):
-    """Its own registry keeps this table apart from a host's that is itself built on SQLModel."""
-
-
-class WorkspaceRow(StandardBase, table=True):
-    """A workspace. A host deletes the row, or sets ``deleted_at``; ``running`` says that work goes on in it; ``worktree`` is
-    a path, and ``worktree_deleted`` says that nothing is there any more. Times are UTC."""
-
-    __tablename__ = "workspaces"
-
-    id: str = Field(sa_type=TextId, primary_key=True)
-    name: str | None = None
-    archived: bool = False
-    pinned: bool = False
-    running: bool = False
-    deleted_at: datetime | None = None
-    worktree: str | None = None
-    worktree_deleted: bool = False
-    created_at: datetime = Field(default_factory=_now)
-
-
-_WORKSPACES = StandardBase.metadata.tables["workspaces"]
+__all__ = ["STANDARD", "Standard", "create_tables", "writable_engine"]
 
 
 class Standard(Schema):
     """Sessions ``ws-ID`` on the socket ``workspaces``."""
 
     name = "standard"
+    server = "a Python server that uses [our table](hosts/python.md)"
+    database = "`workspaces.sqlite` in the user's data directory"
     optional = frozenset({"workspaces.name", "workspaces.created_at", "workspaces.worktree_deleted"})
 
     @property
     def tables(self) -> Sequence[Table]:
-        return (_WORKSPACES,)
+        from workspace_reaper.registry.schemas.tables import StandardBase
+
+        return (StandardBase.metadata.tables["workspaces"],)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        columns = _WORKSPACES.c
+        columns = self.tables[0].c
         return WorkspaceColumns(
             id=columns.id,
             archived=columns.archived,
@@ -88,12 +62,17 @@ class Standard(Schema):
 
 def writable_engine(path: str | os.PathLike[str]) -> Engine:
     """An engine for a host's own writes, right for any path. It makes the file, not its directory."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     uri = f"file://{quote(os.fsencode(Path(path).absolute()))}?mode=rwc"
     return create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
 
 
 def create_tables(path: str | os.PathLike[str]) -> None:
     """Make the table ``workspaces`` in the database at ``path``, and its directory, where they are missing."""
+    from workspace_reaper.registry.schemas.tables import StandardBase
+
     Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
     StandardBase.metadata.create_all(writable_engine(path))
 

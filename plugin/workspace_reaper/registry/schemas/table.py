@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy import Column, ColumnElement, MetaData, String, Table, literal_column
-from sqlalchemy.sql.elements import quoted_name
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import HostTable, IdInSession, IdType
-from workspace_reaper.registry.id_types import IdColumn, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, plain_text
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Table
 
 __all__ = ["TableSchema"]
 
@@ -22,13 +22,6 @@ _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _LARGEST = 1 << 63
-_TYPES: dict[IdType, type[IdColumn]] = {
-    "text": TextId,
-    "uuid": UuidText,
-    "uuid-hex": UuidHex,
-    "uuid-blob": UuidBlob,
-    "integer": WholeNumber,
-}
 _EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree")
 
 
@@ -42,12 +35,28 @@ class TableSchema(Schema):
         # SQLite gives out the number of its last row again when that is deleted; a text may be whatever the host likes.
         self.reuses_ids = described.id_type in ("integer", "text")
         self._canonical = _canonical(described.id_type, described.id_in_session)
+
+    @cached_property
+    def _table(self) -> Table:
+        from sqlalchemy import Column, MetaData, String, Table
+        from sqlalchemy.sql.elements import quoted_name
+
+        from workspace_reaper.registry import id_types
+
+        types: dict[IdType, type[id_types.IdColumn]] = {
+            "text": id_types.TextId,
+            "uuid": id_types.UuidText,
+            "uuid-hex": id_types.UuidHex,
+            "uuid-blob": id_types.UuidBlob,
+            "integer": id_types.WholeNumber,
+        }
+        described = self._described
         schema, _, name = described.name.rpartition(".")
         named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}
-        self._table = Table(
+        return Table(
             quoted_name(name, quote=True),
             MetaData(),
-            Column(quoted_name(described.id, quote=True), _TYPES[described.id_type]()),
+            Column(quoted_name(described.id, quote=True), types[described.id_type]()),
             *(Column(quoted_name(text, quote=True), String()) for text in sorted(named - {described.id})),
             schema=quoted_name(schema, quote=True) if schema else None,
         )
@@ -92,6 +101,8 @@ class TableSchema(Schema):
         text = getattr(self._described, field)
         if text is None:
             return None
+        from sqlalchemy import literal_column
+
         return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})")
 
 

@@ -10,14 +10,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from sqlalchemy import Table, Text, cast, select
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.registry.id_types import UuidBlob
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 __all__ = ["VIBE_KANBAN", "VibeKanban"]
 
@@ -26,57 +25,25 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DATABASE = "db.v2.sqlite"
 
 
-class VibeKanbanBase(SQLModel, registry=registry()):
-    """Its own registry keeps these tables apart from a host's that is itself built on SQLModel."""
-
-
-class VibeKanbanWorkspace(VibeKanbanBase, table=True):
-    """``worktree_deleted`` came with 2026-03-02; ``container_ref`` is the path of the worktree."""
-
-    __tablename__ = "workspaces"
-
-    id: str = Field(sa_type=UuidBlob, primary_key=True)
-    container_ref: str | None = None
-    archived: int
-    pinned: int
-    worktree_deleted: int | None = None
-
-
-class CodingSession(VibeKanbanBase, table=True):
-    """What the server calls a session: a conversation in a workspace, not one of tmux."""
-
-    __tablename__ = "sessions"
-
-    id: str = Field(sa_type=UuidBlob, primary_key=True)
-    workspace_id: str = Field(sa_type=UuidBlob)
-
-
-class ExecutionProcess(VibeKanbanBase, table=True):
-    """``status`` is ``running`` while it runs; a ``devserver`` does not count as work."""
-
-    __tablename__ = "execution_processes"
-
-    id: str = Field(sa_type=UuidBlob, primary_key=True)
-    session_id: str = Field(sa_type=UuidBlob)
-    status: str
-    run_reason: str
-
-
-_TABLES = VibeKanbanBase.metadata.tables
-
-
 class VibeKanban(Schema):
     """Two homes: ``bc_`` + 32 hex digits on the current socket, ``vk_`` + 32 hex digits on the legacy one."""
 
     name = "vibe-kanban"
+    server = "[bettercoding and vibe-kanban](hosts/bettercoding.md)"
+    database = "`db.v2.sqlite` in `BC_DATA_DIR`; otherwise in the data directory of bettercoding, or of vibe-kanban"
     optional = frozenset({"workspaces.worktree_deleted"})
 
     @property
     def tables(self) -> Sequence[Table]:
-        return tuple(_TABLES.values())
+        from workspace_reaper.registry.schemas.tables import VibeKanbanBase
+
+        return tuple(VibeKanbanBase.metadata.tables.values())
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        workspaces, sessions, processes = (_TABLES[name].c for name in ("workspaces", "sessions", "execution_processes"))
+        from sqlalchemy import Text, cast, select
+
+        table, *others = self.tables
+        workspaces, (sessions, processes) = table.c, (other.c for other in others)
         # As text, SQLite does not take its index on status, which it else prefers, and with which every workspace asked for
         # costs a pass over all running processes; and PostgreSQL may have an enumeration there.
         status, run_reason = cast(processes.status, Text), cast(processes.run_reason, Text)
@@ -84,7 +51,7 @@ class VibeKanban(Schema):
             select(processes.id)
             .where(sessions.workspace_id == workspaces.id, processes.session_id == sessions.id)
             .where(status == "running", run_reason.is_distinct_from("devserver"))
-            .correlate(_TABLES["workspaces"])
+            .correlate(table)
             .exists()
         )
         return WorkspaceColumns(

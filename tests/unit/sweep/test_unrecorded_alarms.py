@@ -6,7 +6,8 @@ import pytest
 
 from tests.tools.builders import HOUR, NOW, memory
 from workspace_reaper.model.state import Alarm, Event
-from workspace_reaper.sweep.alarms import UnrecordedAlarms, misconfigured
+from workspace_reaper.sweep.alarms import misconfigured
+from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 
 TICK = 60
 WHY = "the disk is full"
@@ -47,7 +48,7 @@ def test_what_was_told_is_recorded_once() -> None:
     watch, before = UnrecordedAlarms(), memory(alarms={"breaker": Alarm("breaker", NOW, "3 of 3", "")})
     assert watch.unrecorded(before, NOW) is None
     alarm = misconfigured("tick: it can't be 0", NOW - 60)
-    watch.told(alarm)
+    watch.add(alarm)
     changes, after = watch.unrecorded(before, NOW) or (None, None)
     assert changes is not None
     assert after is not None
@@ -62,7 +63,7 @@ def test_the_next_reaper_goes_on_from_the_one_before() -> None:
     before.completed(NOW - HOUR)
     told = before.blind(None, WHY, TICK, NOW)
     assert told is not None
-    watch.go_on_from(before)
+    watch.take_over(before)
     assert watch.blind(None, WHY, TICK, NOW + HOUR) is None
     changes, _ = watch.unrecorded(memory(), NOW) or (None, None)
     assert changes is not None
