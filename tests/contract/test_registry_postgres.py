@@ -336,7 +336,7 @@ def test_missing_columns(postgres: PostgresServer, standard: StandardHost) -> No
     postgres.execute("ALTER TABLE workspaces RENAME archived TO archive", database(standard))
     text = reason(registry_of(standard).look_up([], []))
     assert "lacks workspaces.archived (did you mean archive?)" in text
-    assert "it is not the database of a standard host that we know" in text
+    assert "it is not a known database of a standard host" in text
 
 
 @pytest.mark.parametrize(

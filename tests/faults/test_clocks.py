@@ -170,7 +170,7 @@ def test_i34_the_wall_clock_of_tmux_and_of_the_reaper_is_set(
 ) -> None:
     """Both dates are of the new clock from then on. A session that shows activity is as active as before; the other is reaped
     once it has been idle for long enough."""
-    world = worlds(idle_ttl=3, activity_grace=3)
+    world = worlds(idle_ttl=HOUR, activity_grace=HOUR)
     set_by = world.tmp / "set-by"
     set_by.write_text("0")
     faked = {"LD_PRELOAD": str(wall_clock_library(world.tmp)), "WALL_CLOCK_SHIFT": str(set_by)}
@@ -193,6 +193,7 @@ def test_i34_the_wall_clock_of_tmux_and_of_the_reaper_is_set(
     assert set(sweep().values()) == {"none"}
     assert jumps == [0, pytest.approx(jump, abs=2)]
     if jump > 0:
+        world.configure(idle_ttl=3, activity_grace=3)
         wait_until(lambda: sweep().get(quiet, "reaped") == "reaped", 60)
     assert world.lives(busy)
 

@@ -65,7 +65,8 @@ def test_it_shows_asks_and_takes_over_what_the_registry_has(reaper: CommandLine,
         assert one in line
         assert theirs in line
         assert world.server.path in line
-        assert ("has it managed" if one in here else "has never had it no stamp: a stranger") in " ".join(line.split())
+        expected = "in it now managed" if one in here else "never in it mark removed: reaped once idle for"
+        assert expected in " ".join(line.split())
     assert "This command cannot see whether a reaper still uses one of these owner marks." in done.out
     assert "Take over exactly these 4 sessions?" in done.out + done.err
     assert "2 sessions are managed now, and from 2 the mark was removed" in done.out
@@ -114,7 +115,7 @@ def test_only_those_that_are_named(reaper: CommandLine, lost: tuple[list[str], l
     told = reaper("adopt", session_name(world.schema, here[1]), session_id, "--yes", "--json")
     assert {entry["workspace_id"]: entry["outcome"] for entry in told.json["sessions"]} == {
         here[1]: "managed",
-        gone[0]: "unstamped",
+        gone[0]: "unmarked",
     }
     assert [stamp_of(world, one) == "" for one in (gone[0], gone[1])] == [True, False]
     assert stamp_of(world, here[0]) not in ("", ours(world))

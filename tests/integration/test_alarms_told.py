@@ -351,6 +351,6 @@ def test_status_check_is_one_line_and_an_exit_code(world: World, how: str) -> No
         (world.state_dir / "ledger.sqlite").write_text("something else")
     done = world.cli("status", "--check")
     [line] = done.stdout.splitlines()
-    code, text = (0, "OK: the last complete sweep began ") if how == "fine" else (3, "UNKNOWN: The ledger ")
+    code, text = (0, "OK: the last complete sweep started at ") if how == "fine" else (3, "UNKNOWN: The ledger ")
     assert (done.returncode, done.stderr) == (code, "")
     assert line.startswith(text)

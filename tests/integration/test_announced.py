@@ -117,7 +117,7 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     [rule] = [rule for rule in explained["rules"] if rule["reason"] == "archived (tick)" or "announced" in rule["held_by"]]
     assert f"announced for {deadline}" in rule["because"]
     shown = world.cli("status").stdout
-    assert f"{scene.name} (archived) goes in" in shown
+    assert f"{scene.name} (archived): will be reaped in" in shown
     assert str(deadline) in shown
 
     scene.clock.seconds = WINDOW - TIMEOUT
@@ -371,8 +371,8 @@ def test_the_command_undo_takes_back_what_is_announced_and_restores_nothing(arch
     world = archived.world
     done = world.cli("undo", "--as", "other", "--force")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{archived.name} stays: its announcement is taken back" in done.stdout
-    assert "were not needed" in done.stdout
+    assert f"{archived.name} stays: its announcement is cancelled" in done.stdout
+    assert "were ignored" in done.stdout
     assert archived.lives_untouched()
     assert not archived.mark
     assert len(world.server.session_ids()) == 1
@@ -386,5 +386,5 @@ def test_the_command_undo_restores_once_the_announced_one_is_gone(archived: Scen
     assert archived.sweep().outcome == "reaped"
     done = archived.world.cli("undo")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "is back on" in done.stdout
+    assert "is restored on" in done.stdout
     assert archived.world.lives(archived.workspace)

@@ -190,7 +190,7 @@ def test_the_users_own_configuration_wins(
         embedded.stop()
     assert tmux.session_ids() == {session}
     assert not is_stamped(tmux, session)
-    assert ("names the registry standard, and not cao" in caplog.text) is warned
+    assert ("names the registry standard, not cao" in caplog.text) is warned
 
 
 def test_what_this_server_deletes_is_not_said_of_another_registry(served: tuple[CaoHost, TmuxServer], short_tmp: Path) -> None:

@@ -294,7 +294,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
     done = reaper("explain", session_id)
     assert done.code == 0
     assert "decided: hold: idle, held by pinned" in done.out
-    assert "its workspace is pinned" in done.out
+    assert "the workspace is pinned" in done.out
 
     foreign = reaper("explain", "not-ours", "--json")
     assert (foreign.code, foreign.json["verdict"], foreign.json["rules"]) == (0, "unmanaged", [])

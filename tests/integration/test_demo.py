@@ -451,7 +451,7 @@ def test_it_shows_the_log_of_what_went_wrong(
 
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     assert run_demo(load) == 1
-    assert "in the log: workspace_deleted() takes" in capsys.readouterr().err
+    assert "in the log: workspace_deleted() needs" in capsys.readouterr().err
 
 
 def test_a_server_that_hangs(short_tmp: Path) -> None:

@@ -145,14 +145,14 @@ def test_without_the_registry_the_facts_of_tmux_are_told(one: tuple[World, str])
     world, name = one
     world.host.path.unlink()
     told = world.cli_json("explain", name, expect=3)
-    assert told["decided"].startswith("hold: it can't be judged: ")
+    assert told["decided"].startswith("hold: it cannot be judged: ")
     assert "does not exist" in told["decided"]
     assert [one["source"] for one in told["unknown"]] == ["registry"]
     assert told["facts"]["server"]["pid"] == world.server.pid
     assert (told["rules"], told["verdict"], told["session"]) == ([], "hold", name)
     done = world.cli("explain", name)
     assert done.returncode == 3
-    assert "can't be judged" in done.stdout
+    assert "cannot be judged" in done.stdout
     assert f"server pid {world.server.pid}" in " ".join(done.stdout.split())
 
 
@@ -162,7 +162,7 @@ def test_a_row_that_cannot_be_read(one: tuple[World, str], front_tmux: FrontTmux
     front_tmux.rules(Rule("list-sessions", skip=skip, replace=BAD_ROW, sessions=[name]))
     told = explain_session(world.plugin.reaper(), name)
     assert told.exit_code == 3
-    assert "can't be judged" in told.decided
+    assert "cannot be judged" in told.decided
     assert name in told.decided
     assert [one.source for one in told.unknown] == [Source.SESSION]
     assert bool(told.facts) is bool(skip)

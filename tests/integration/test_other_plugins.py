@@ -327,7 +327,7 @@ def test_the_command_line_asks_and_tells_installed_plugins_and_ticks_none(world:
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
         "workspace-reaper: warning: cannot load plugin 'broken' (installed_broken): skipped (ValueError: at import)",
-        "workspace-reaper: warning: could not be loaded, so nobody asks them before a session is reaped: broken",
+        "workspace-reaper: warning: could not be loaded, so they cannot veto the reaping of a session: broken",
     ]
     assert (world.lives(saved), world.lives(gone)) == (True, False)
     assert {each["workspace_id"]: each["protected_by"] for each in json.loads(done.stdout)["sessions"]} == {
@@ -364,8 +364,8 @@ def test_a_blocked_plugin_is_not_asked(world: World, installed: Installed) -> No
     ("source", "why"),
     [
         pytest.param(None, "WORKSPACE_PLUGINS_BLOCK blocks the plugin 'reaper'", id="blocked"),
-        pytest.param(GUARD, "names installed_.*, which is another program", id="another program"),
-        pytest.param("raise ValueError('at import')", "can't be loaded: ValueError: at import", id="broken"),
+        pytest.param(GUARD, "refers to installed_.*, which is another program", id="another program"),
+        pytest.param("raise ValueError('at import')", "cannot be loaded: ValueError: at import", id="broken"),
     ],
 )
 def test_without_the_reaper_there_is_a_clear_error(

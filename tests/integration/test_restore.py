@@ -275,7 +275,7 @@ def test_a_name_that_is_taken_meanwhile_is_refused_by_tmux(plain: World, front_t
     gone = reaped(plain, "vk_a")
     plain.server.new_session("vk_a")
     front_tmux.rules(Rule("list-sessions", drop=["vk_a"]))
-    with unchanged(plain), pytest.raises(CannotRestore, match="already"):
+    with unchanged(plain), pytest.raises(CannotRestore, match="a session with that name exists"):
         bring_back(plain, gone)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +19,7 @@ from workspace_reaper.cli.restore import restore, show, undo
 from workspace_reaper.cli.run import demo, run, service
 from workspace_reaper.cli.sessions import breaker, explain, history, keep, status, unkeep
 from workspace_reaper.cli.sweep import sweep
-from workspace_reaper.model.errors import (
-    AmbiguousSession,
-    ConfigurationError,
-    LedgerError,
-    NoSuchReap,
-    NoSuchSession,
-    ReaperError,
-    SweepLocked,
-    UnreadableSocket,
-)
+from workspace_reaper.model import errors
 from workspace_reaper.util.console import complain
 
 __all__ = ["app", "main"]
@@ -35,6 +27,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="workspace-reaper",
     help="Ends the tmux sessions that deleted, archived and idle workspaces leave behind, and nothing else.\n\n"
+    "To reap a session means to end it and its processes. A reaped session can be inspected and restored.\n\n"
     "Start with 'demo', then 'init', 'doctor', and 'sweep --dry-run'.",
     epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or configuration; 3 something could not be read, or the "
     "breaker is latched, so sessions were held back. WORKSPACE_REAPER_ENABLED=0 switches the reaper off.",
@@ -50,10 +43,10 @@ _COMMANDS = (
 )
 """All commands, in the order of ``--help``."""
 
-_CODES: tuple[tuple[type[ReaperError], int], ...] = (
-    *((error, 2) for error in (ConfigurationError, NoSuchReap, NoSuchSession, AmbiguousSession)),
-    *((error, 3) for error in (UnreadableSocket, LedgerError, SweepLocked)),
-)
+_CODES: Mapping[int, tuple[type[errors.ReaperError], ...]] = {
+    2: (errors.ConfigurationError, errors.NoSuchReap, errors.NoSuchSession, errors.AmbiguousSession),
+    3: (errors.UnreadableSocket, errors.LedgerError, errors.SweepLocked),
+}
 """Exit codes of errors; 1 for every other one."""
 
 
@@ -86,9 +79,9 @@ def main() -> None:
     logging.getLogger("workspace_reaper").addHandler(logging.NullHandler())
     try:
         app()
-    except ReaperError as error:
+    except errors.ReaperError as error:
         complain(str(error))
-        sys.exit(next((code for kind, code in _CODES if isinstance(error, kind)), 1))
+        sys.exit(next((code for code, kinds in _CODES.items() if isinstance(error, kinds)), 1))
     finally:
         # Not at the interpreter's exit: a plugin that needs a thread to finish cannot start one by then.
         close_plugins()

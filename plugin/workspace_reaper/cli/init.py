@@ -27,7 +27,7 @@ def init(
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write this file (default: the one that all commands read)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file. It is kept under another name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file, which is kept under another name.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find the databases, tmux sockets and sessions on this machine, and create a configuration file for them.

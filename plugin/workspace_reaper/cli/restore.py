@@ -81,7 +81,11 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 
 
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
-    """Cancel the latest announcement. If nothing is announced, restore the session that was reaped last."""
+    """Cancel the latest announcement. If nothing is announced, restore the session that was reaped last.
+
+    If 'undo_window' is set, archived and idle sessions are announced first,
+    and reaped when that time has passed.
+    """
     from workspace_reaper.operations import restore as operations
     from workspace_reaper.operations.undo import cancel_announcement
 

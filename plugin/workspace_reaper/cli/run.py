@@ -59,7 +59,7 @@ def service(
         _Manager, typer.Argument(metavar="systemd|launchd", help="The service manager that starts it.", show_default=False)
     ],
 ) -> None:
-    """Print a systemd unit or a launchd property list that runs 'run' as a service of this user.
+    """Print a systemd unit or a launchd property list that starts the daemon as a service of this user.
 
     Nothing is written or started: the comments in the output say how to
     install, start and uninstall the service. The output contains the path of

@@ -98,7 +98,7 @@ def breaker(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show or reset the breaker, which stops the reaping of orphans when many workspaces disappear at once."""
+    """Show or reset the breaker. It stops reaping sessions without a workspace when many workspaces disappear at once."""
     from workspace_reaper.operations.status import read_breaker, reset_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
 

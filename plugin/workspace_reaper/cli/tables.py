@@ -159,7 +159,9 @@ def show_status(status: Status) -> None:
     cause = f" since {breaker['since']}: {breaker['cause']}" if breaker["cause"] else ""
     say(f"breaker           {breaker['state']}{cause}")
     for one in state["announced"]:
-        say(f"announced         {one['session']} ({one['reason']}): reaped {_until(one['deadline'])}; 'undo' cancels this")
+        say(
+            f"announced         {one['session']} ({one['reason']}): will be reaped {_until(one['deadline'])}; 'undo' cancels it"
+        )
     rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
 
@@ -250,7 +252,7 @@ def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
 
 
 def size_text(size: int | None) -> str | None:
-    """Return a number of bytes for a person: ``812.4 MB``."""
+    """Return a number of bytes as readable text: ``812.4 MB``."""
     if size is None:
         return None
     for unit, limit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -74,14 +74,13 @@ class Helpers:
             DemoFailed: They did not start within that many seconds.
         """
         deadline = time.monotonic() + within
-        while len(self.processes) < len(self._files):
+        while not all(file.exists() for file in self._files.values()):
             if time.monotonic() > deadline:
                 raise DemoFailed(f"the helper processes did not start within {within:g} s")
             time.sleep(0.01)
-            for case, file in self._files.items():
-                if file.exists() and (process := identify(int(file.read_text(encoding="ascii")))):
-                    self.processes[case] = process
-        return [process.pid for process in self.processes.values()]
+        pids = {case: int(file.read_text(encoding="ascii")) for case, file in self._files.items()}
+        self.processes = {case: process for case, pid in pids.items() if (process := identify(pid))}
+        return list(pids.values())
 
     def endings(self, cleanup: ProcessCleanup) -> dict[DemoCase, Ending]:
         """Return what happened to each helper, by the history and by whether it is running."""

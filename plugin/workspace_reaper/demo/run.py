@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from workspace_reaper.demo.helpers import Helpers
 from workspace_reaper.demo.host import Host, Load, load_reaper_alone
 from workspace_reaper.demo.results import DemoOutcome, accident_outcome, session_outcomes
-from workspace_reaper.demo.sandbox import Sandbox, environment
+from workspace_reaper.demo.sandbox import sandbox
 from workspace_reaper.demo.scenario import RESTORED, THRESHOLDS
 from workspace_reaper.demo.steps import DemoSteps
 from workspace_reaper.demo.tmux import PrivateTmux
@@ -91,19 +91,14 @@ def _unsuitable_tmux() -> str | None:
 @contextmanager
 def _prepared(interrupts: Interrupts, load: Load, left: list[str]) -> Iterator[DemoSteps]:
     """Create everything that the steps require, and remove it afterwards. ``left`` receives what could not be removed."""
-    sandbox = Sandbox()
-    try:
-        with environment(sandbox.configure()), ExitStack() as stack:
-            tmux, helpers = PrivateTmux(sandbox.socket), Helpers(sandbox.elsewhere)
-            stack.callback(lambda: left.extend(f"process {pid}" for pid in tmux.close()))
-            stack.callback(helpers.dismiss)
-            host = Host(sandbox.database, load)
-            stack.callback(host.plugins.close)
-            say(f"In {sandbox.directory}: a private tmux server, a database, and a host with the plugin.")
-            yield DemoSteps(tmux, host, interrupts, helpers, sandbox.workspaces)
-    finally:
-        if not sandbox.close():
-            left.append(str(sandbox.directory))
+    with sandbox(left) as directory, ExitStack() as stack:
+        tmux, helpers = PrivateTmux(directory / "tmux"), Helpers(directory / "elsewhere")
+        stack.callback(lambda: left.extend(f"process {pid}" for pid in tmux.close()))
+        stack.callback(helpers.dismiss)
+        host = Host(directory / "workspaces.sqlite", load)
+        stack.callback(host.plugins.close)
+        say(f"In {directory}: a private tmux server, a database, and a host with the plugin.")
+        yield DemoSteps(tmux, host, interrupts, helpers, directory / "workspaces")
 
 
 def _perform(steps: DemoSteps) -> list[DemoOutcome]:

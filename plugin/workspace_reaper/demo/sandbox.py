@@ -13,59 +13,54 @@ from pathlib import Path
 
 from workspace_reaper.demo.scenario import THRESHOLDS
 
-__all__ = ["Sandbox", "environment"]
+__all__ = ["sandbox"]
 
 _LONGEST_SOCKET = 100
 """Bytes in the path of a socket. Linux accepts 107, macOS 103."""
 
 
-class Sandbox:
-    """A temporary directory with mode 0700. ``close`` removes it."""
+@contextmanager
+def sandbox(left: list[str], *, patience: float = 1.0) -> Iterator[Path]:
+    """Create a temporary directory with a configuration, and remove the user's settings from the environment meanwhile.
 
-    def __init__(self) -> None:
-        self.directory = _directory()
-        self.socket = self.directory / "tmux"
-        self.database = self.directory / "workspaces.sqlite"
-        self.workspaces = self.directory / "workspaces"
-        self.elsewhere = self.directory / "elsewhere"
-
-    def configure(self) -> Path:
-        """Create the directories and the configuration file, and return the path of the file."""
-        self.workspaces.mkdir()
-        self.elsewhere.mkdir()
-        settings = {
-            "registry": "standard",
-            "database_url": f"sqlite:///{self.database}",
-            "tmux_sockets": [str(self.socket)],
-            "state_dir": str(self.directory / "state"),
-            **THRESHOLDS,
-        }
-        file = self.directory / "workspace-reaper.toml"
-        # Strings, numbers and lists of JSON are valid TOML.
-        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()]
-        file.write_text("".join(lines), encoding="utf-8")
-        return file
-
-    def close(self, within: float = 1.0) -> bool:
-        """Remove the directory and return whether it is gone. Try for ``within`` seconds: a process that is just ending may
-        still create a file."""
-        deadline = time.monotonic() + within
-        while self.directory.exists() and time.monotonic() < deadline:
-            shutil.rmtree(self.directory, ignore_errors=True)
-        return not self.directory.exists()
+    Args:
+        left: Receives the directory if it could not be removed.
+        patience: Seconds for removing it: a process that is just ending may still create a file.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="wr-demo-")).resolve()
+    if len(os.fsencode(directory / "tmux")) > _LONGEST_SOCKET:
+        directory.rmdir()
+        directory = Path(tempfile.mkdtemp(prefix="wr-demo-", dir="/tmp")).resolve()
+    try:
+        with _environment(_configure(directory)):
+            yield directory
+    finally:
+        deadline = time.monotonic() + patience
+        while directory.exists() and time.monotonic() < deadline:
+            shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            left.append(str(directory))
 
 
-def _directory() -> Path:
-    made = Path(tempfile.mkdtemp(prefix="wr-demo-")).resolve()
-    if len(os.fsencode(made / "tmux")) <= _LONGEST_SOCKET:
-        return made
-    made.rmdir()
-    return Path(tempfile.mkdtemp(prefix="wr-demo-", dir="/tmp")).resolve()
+def _configure(directory: Path) -> Path:
+    for name in ("workspaces", "elsewhere"):
+        (directory / name).mkdir()
+    settings = {
+        "registry": "standard",
+        "database_url": f"sqlite:///{directory / 'workspaces.sqlite'}",
+        "tmux_sockets": [str(directory / "tmux")],
+        "state_dir": str(directory / "state"),
+        **THRESHOLDS,
+    }
+    file = directory / "workspace-reaper.toml"
+    # Strings, numbers and lists of JSON are valid TOML.
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()]
+    file.write_text("".join(lines), encoding="utf-8")
+    return file
 
 
 @contextmanager
-def environment(config: Path) -> Iterator[None]:
-    """Remove the user's settings for the reaper and for tmux from the environment, and set this configuration."""
+def _environment(config: Path) -> Iterator[None]:
     removed = {name: value for name, value in os.environ.items() if _is_of_user(name)}
     for name in removed:
         del os.environ[name]

@@ -25,7 +25,6 @@ __all__ = ["DemoSteps", "restored_ending"]
 _PATIENCE = 20.0
 _TICK = 0.5
 _NOTE = f"was running: {' '.join(TALKER)}"
-_ATTEMPTS = 5
 _QUESTION, _ANSWER = "echo answer $((6 * 7))", "answer 42"
 
 
@@ -75,7 +74,7 @@ class DemoSteps:
             shutil.rmtree(self.workspaces / case.workspace_id)
             self.host.write("UPDATE workspaces SET worktree_deleted = 1 WHERE id = ?", case.workspace_id)
         for case in self._with("exited"):
-            # A broken reaper may have ended it already. Then the result says so.
+            # A broken reaper may have ended it already. The result shows it then.
             if self.sessions[case] in self.tmux.sessions():
                 self._let_agent_exit(self.sessions[case])
 
@@ -123,12 +122,13 @@ class DemoSteps:
         self.interrupts.wait(lambda: shows(_NOTE), _PATIENCE)
         lines = self.tmux.text(session_id)
         lines = lines[: next((number for number, line in enumerate(lines, 1) if _NOTE in line), len(lines))]
-        answered = False
-        for _ in range(_ATTEMPTS):
-            # A shell that is just starting may discard what was typed before it reads.
+
+        def answers() -> bool:
+            # Asked again each time: a shell that is just starting may discard what was typed before it reads.
             self.tmux.run("send-keys", "-t", f"{session_id}:", _QUESTION, "Enter")
-            if answered := self.interrupts.wait(lambda: shows(_ANSWER), _PATIENCE / _ATTEMPTS):
-                break
+            return shows(_ANSWER)
+
+        answered = self.interrupts.wait(answers, _PATIENCE)
         return restored_ending(lines, answered=answered, starts=talker_starts(workspace)), lines
 
     def cleanup(self) -> ProcessCleanup:

@@ -1,4 +1,4 @@
-"""The errors of the reaper: one base, and a subclass for each thing that an operator can do about it."""
+"""The errors of the reaper: one base class, and a subclass for each thing that an operator can do about it."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ __all__ = [
 
 
 class ReaperError(Exception):
-    """Base of all errors of this package. Its text is a sentence for a person."""
+    """Base class of all errors of this package. Its text is a sentence for display."""
 
 
 class ConfigurationError(ReaperError):
-    """A setting is missing or wrong: the text names the field, the place it came from, and what to write instead."""
+    """A setting is missing or invalid. The text names the setting, its source, and what to write instead."""
 
 
 class UnsupportedTmux(ConfigurationError):
-    """The tmux on PATH is too old: the text says which it is, and which is needed."""
+    """The tmux on PATH is too old. The text names its version and the oldest supported one."""
 
 
 class LedgerError(ReaperError):
-    """Our own database cannot be read or written: nothing is reaped until it can."""
+    """The reaper's own database cannot be read or written. Nothing is reaped until it can."""
 
 
 class SweepLocked(ReaperError):
-    """Another reaper with the same ``state_dir`` holds the sweep lock: wait for it, or look at what it does."""
+    """Another reaper with the same ``state_dir`` holds the sweep lock. Wait for it, or find out what it does."""
 
 
 class AlreadyRunning(ReaperError):
-    """A host daemon with the same ``state_dir`` runs: the text says which. Stop it, or give this one a directory of its own."""
+    """A daemon with the same ``state_dir`` runs. Stop it, or set a different ``state_dir``."""
 
 
 class NoSuchSession(ReaperError):
-    """No session of that name, or with that id, is on the configured sockets."""
+    """No session on the configured sockets has that name or id."""
 
 
 class AmbiguousSession(ReaperError):
-    """Sessions on several sockets have that name: say which with ``--socket``."""
+    """Sessions on several sockets have that name. Select one with ``--socket``."""
 
 
 class UnreadableSocket(ReaperError):
-    """A socket can't be read, so that nobody can say whether the session is there: the text says why."""
+    """A socket cannot be read, so it is unknown whether the session exists. The text says why."""
 
 
 class NoSuchReap(ReaperError):
-    """No reap has that id, or several begin with it: the text lists candidates."""
+    """No reap has that id, or several begin with it. The text lists candidates."""
 
 
 class CannotRestore(ReaperError):
-    """A reaped session can't be brought back, and nothing of it was: the text says why, and what to do."""
+    """A reaped session cannot be restored, and nothing was created. The text says why and what to do."""
 
 
 class SnapshotError(ReaperError):
-    """What was kept of a reaped session is not there, or damaged: the text says which, and why."""
+    """A snapshot is missing or damaged. The text says which one and why."""

@@ -1,4 +1,6 @@
-"""What a host's hook said of a workspace. Alone in its module: the plugin needs it at import, and nothing else of the model."""
+"""The events that a host's hooks report. A module of its own, because the plugin imports nothing else of the model at import
+time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ __all__ = ["WorkspaceEvent"]
 
 
 class WorkspaceEvent(str, Enum):
-    """A hook names a suspect. It convicts nobody: the database must agree."""
+    """What a host's hook reported about a workspace. Never sufficient for a kill: the database must confirm it."""
 
     DELETED = "deleted"
     ARCHIVED = "archived"

@@ -1,4 +1,6 @@
-"""The edges of the reaper as protocols. The sweep knows these; ``wiring`` puts the real things behind them."""
+"""The interfaces through which the sweep uses tmux, the registry, the ledger and the processes. ``wiring`` supplies the
+adapters.
+"""
 
 from __future__ import annotations
 
@@ -21,42 +23,58 @@ __all__ = ["ChangeWatcher", "Clock", "Ledger", "OwnLocation", "Plugins", "Proces
 
 
 class Terminal(Protocol):
-    """One tmux socket. No method raises for what tmux does or fails to do; no command takes longer than 5 s."""
+    """One tmux socket. No method raises for what tmux does or fails to do, and no command takes longer than 5 s."""
 
     @property
     def socket(self) -> str:
         """The absolute path of the socket."""
 
     def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        """List the sessions (and their panes) as they are now. ``owner_id`` is the owner that counts as ours. ``only`` narrows
-        it to these session ids, and maybe some beside them."""
+        """List the sessions as they are now.
+
+        Args:
+            owner_id: The owner id that counts as ours.
+            panes: Whether to list their panes too.
+            only: Narrow the listing to these session ids. It may contain a few others.
+        """
 
     def kill(self, guards: Sequence[Guard]) -> KillResults:
-        """Kill each session whose guard still holds, in one invocation. Every id asked for has an answer, maybe ``NONE``."""
+        """Kill each session whose guard still holds, in one invocation. Every id has a result, possibly ``NONE``."""
 
     def capture(
         self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO
     ) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
-        """The last ``lines`` of each pane of these sessions: each session's panes, and then the session or why it failed.
-        tmux is never busy with it for long. ``spool`` is a file to be overwritten; raises ``OSError`` for that file alone."""
+        """Yield the last ``lines`` of each pane of these sessions: the panes of a session, then the session or why it failed.
+
+        tmux is never busy with it for long. ``spool`` is a file that is overwritten. Raises ``OSError`` for that file only.
+        """
 
     def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
-        """Set our owner_id on the sessions that still have that identity and carry none. Best effort: the next full listing
-        tells."""
+        """Set our owner id on the sessions that still have that identity and carry none.
+
+        Best effort: the next full listing shows the result.
+        """
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
-        """Mark the sessions that still have that identity with when they go (Unix seconds), or take that mark off. Best
-        effort: nothing rests on it."""
+        """Set the deadline (Unix seconds) on the sessions that still have that identity, or remove it.
+
+        Best effort: no decision depends on it.
+        """
 
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        """The owner ids that these sessions carry, None for what is no owner id; one that is gone is missing."""
+        """Return the owner ids that these sessions carry, or None for a value that is not an owner id.
+
+        A session that does not exist any more is missing.
+        """
 
     def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
-        """Set our owner_id, or take the owner_id off (None), where the session still has that identity and
-        the owner is still the one that was ``seen``; those that now are so."""
+        """Set our owner id, or remove the owner id (None), and return the sessions for which tmux confirms it.
+
+        It is changed only where the session still has that identity and still carries the owner id that was ``seen``.
+        """
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
-        """Set or unset ``@reaper_keep`` on the session if it still has that identity; whether it now is so."""
+        """Set or unset ``@reaper_keep`` on the session if it still has that identity. Return whether tmux confirms it."""
 
 
 class Registry(Protocol):
@@ -64,113 +82,127 @@ class Registry(Protocol):
 
     @property
     def name(self) -> str:
-        """The schema's name, such as ``vibe-kanban``."""
+        """Return the schema's name, such as ``vibe-kanban``."""
 
     @property
     def location(self) -> str:
-        """Where it is, for a person: a path, or a URL without its password."""
+        """Return where it is, for display: a path, or a URL without its password."""
 
     def canonical(self, text: str) -> str | None:
-        """The canonical workspace id for what a session's name or a hook says, or None if that can't be one."""
+        """Return the canonical workspace id of a text from a session's name or a hook, or None if it is not an id."""
 
     def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
-        """Ask for all ``ids`` (canonical) at once, and which of the ``sentinels`` still have a row. Holds no
-        transaction open."""
+        """Read the rows of all ``ids`` (canonical) and which of the ``sentinels`` still have a row.
+
+        Leaves no transaction open.
+        """
 
 
 class ChangeWatcher(Protocol):
-    """Notices that somebody has written to the host's database. For one thread; ``close`` for any."""
+    """Waits for changes of the host's database. For use by one thread; ``close`` may be called by any."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait until a commit may have changed the database, for at most so many seconds; whether it may have. True as well
-        where that can't be told. Never raises for the database."""
+        """Wait for at most ``timeout`` seconds. Return whether a commit may have changed the database.
+
+        Also True if that is unknown. Never raises for the database.
+        """
 
     def read(self) -> WorkspaceList | Unknown:
-        """All workspaces there are now. Holds no transaction open."""
+        """Return all workspaces as they are now. Leaves no transaction open."""
 
     def close(self) -> None:
-        """End a ``wait`` that is on, and let go of the database."""
+        """Stop a running ``wait`` and close the database."""
 
 
 class Ledger(Protocol):
-    """Our own memory, bound to one configured registry. Every method raises ``LedgerError`` if it can't do its work."""
+    """The reaper's own state, bound to one configured registry. Every method raises ``LedgerError`` if it fails."""
 
     def registry(self) -> RegistryState:
-        """What is remembered of the registry; its owner_id is minted at the first call."""
+        """Return the state of the registry. Its owner id is created at the first call."""
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
-        """All that a sweep over these workspaces needs."""
+        """Return the state that a sweep over these workspaces needs."""
 
     def save(self, changes: StateChanges) -> None:
-        """Write the changes in one transaction; nothing at all where there are none."""
+        """Write the changes in one transaction. Writes nothing if there are none."""
 
     def record_deletion(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace as deleted."""
+        """Record that a hook reported this workspace as deleted."""
 
     def record_named(self, workspace_id: str, now: float) -> None:
-        """A hook named this workspace: proof that the registry has known it."""
+        """Record that a hook named this workspace, which proves that the registry has known it."""
 
     def record_intents(self, intents: Sequence[Intent]) -> None:
-        """Commit the intents; only then may the kills be tried."""
+        """Commit the intents. Only then may the kills be attempted."""
 
     def record_results(self, outcomes: Sequence[ReapResult]) -> None:
         """Commit the outcomes."""
 
     def save_report(self, head: str, sessions: str, *, sweep: str, at: float, complete: bool) -> None:
-        """Keep the last full report (two JSON texts)."""
+        """Save the last full report, as two JSON texts."""
 
     def touch_report(self, head: str, *, same: str, at: float, complete: bool) -> bool:
-        """Keep a new head for a report whose sessions are those of the sweep ``same``; False if they are not."""
+        """Save a new head for a report with the same sessions as that of the sweep ``same``.
+
+        Return False if the saved report is a different one.
+        """
 
     def last_report(self) -> tuple[str, str] | None:
-        """The last full report: its head, and its sessions."""
+        """Return the head and the sessions of the last full report, or None."""
 
     def history(self, limit: int) -> list[Reap]:
-        """The latest reaps, newest first."""
+        """Return the latest reaps, newest first."""
 
     def find(self, reap_id: str) -> Reap | None:
-        """The reap with that id, or None."""
+        """Return the reap with that id, or None."""
 
     def events(self, limit: int) -> list[Event]:
-        """The latest events, newest first."""
+        """Return the latest events, newest first."""
 
 
 class Snapshots(Protocol):
-    """What is kept of sessions before they are reaped, on disk, by the id of the reap."""
+    """The snapshots of reaped sessions on disk, by the id of the reap."""
 
     def take(self, terminal: Terminal, orders: Sequence[SnapshotOrder]) -> Mapping[str, str]:
-        """Keep the panes of these sessions, all of one socket. Those that could not be kept, by reap id, each with the reason
-        for a person; nothing of them is kept. Never raises for tmux or for the disk."""
+        """Save the panes of these sessions, which are all on one socket.
+
+        Return the reasons, by reap id, for those that could not be saved; nothing of them is left. Never raises for tmux or the
+        disk.
+        """
 
     def has(self, reap_id: str) -> bool:
-        """Whether something was kept under that id. It may have been damaged since: ``read`` tells."""
+        """Return whether a snapshot exists. It may be damaged: ``read`` finds out."""
 
     def read(self, reap_id: str) -> SessionSnapshot:
-        """What was kept, but for the content of the panes. Raises ``SnapshotError``."""
+        """Return the snapshot without the content of its panes. Raises ``SnapshotError``."""
 
     def scrollback(self, reap_id: str, pane_id: str) -> Iterator[bytes]:
-        """The lines of a pane, oldest first, each with its newline, as tmux told them: what a sequence for a colour switches
-        on may go on in the next line. Raises ``SnapshotError``, also on the way."""
+        """Yield the lines of a pane, oldest first, each with its newline, as tmux printed them.
+
+        A colour may continue into the next line. Raises ``SnapshotError``, also between lines.
+        """
 
     def last_screen(self, reap_id: str, pane_id: str, *, colours: bool = True) -> tuple[str, ...]:
-        """What the pane showed at last: lines to be printed, each with its own colours. Raises ``SnapshotError``."""
+        """Return the last screen of the pane as lines that can be printed one by one. Raises ``SnapshotError``."""
 
     def discard(self, reap_ids: Collection[str]) -> None:
-        """Remove what was kept under these ids: their sessions live on. Never raises for the disk."""
+        """Remove the snapshots of these reaps, because their sessions were not killed. Never raises for the disk."""
 
     def prune(self, now: float, spare: Collection[str]) -> int:
-        """Remove what is too old, then the oldest above the limit in bytes, but for these ids; and what a crash left behind.
-        How many snapshots are gone. Never raises for the disk."""
+        """Remove what is too old, then the oldest above the size limit, and what a crash left behind.
+
+        Those in ``spare`` are kept. Return how many were removed. Never raises for the disk.
+        """
 
 
 class Clock(Protocol):
     """The clocks of this machine."""
 
     def now(self) -> float:
-        """The wall clock, in Unix seconds."""
+        """Return the wall clock in Unix seconds."""
 
     def read(self) -> ClockReading:
-        """All of them, as they are at one moment; ``wall`` is what ``now`` gives."""
+        """Return all clocks at one moment. ``wall`` is the same clock as ``now``."""
 
 
 class OwnLocation(Protocol):
@@ -178,62 +210,71 @@ class OwnLocation(Protocol):
 
     @property
     def pids(self) -> frozenset[int]:
-        """Its own process and all its ancestors."""
+        """Return its own pid and those of all its ancestors."""
 
     @property
     def tmux(self) -> tuple[int, str] | None:
-        """(server pid, pane id) that its environment names, if it was started inside tmux. Not the socket, whose path may be
-        written in several ways."""
+        """Return the (server pid, pane id) in its environment if it was started inside tmux.
+
+        The socket is not compared, because its path can be written in several ways.
+        """
 
 
 class Processes(Protocol):
-    """The processes of this machine, as far as this user may see them. No method raises for what they do."""
+    """The processes of this machine that this user can see. No method raises for what they do."""
 
     @property
     def boot(self) -> str:
-        """Which start of the machine this is: start times of another one mean nothing. Empty where the system does not tell."""
+        """Return which boot of the machine this is: start times of another boot mean nothing.
+
+        Empty if the system does not report it.
+        """
 
     def start_time(self, pid: int) -> float | None:
-        """When that process started, in the table's own units; None if it does not exist or can't be read."""
+        """Return when that process started, in the units of the table; None if it does not exist or cannot be read."""
 
     def may_live(self, pid: int, started: float | None) -> bool:
-        """Whether the process with that start time may still be there; True where it can't be read."""
+        """Return whether the process with that start time may still exist. True if it cannot be read."""
 
     def whereabouts(self) -> OwnLocation:
-        """Where the reaper runs at this moment."""
+        """Return where the reaper runs now."""
 
     def table(self) -> ProcessTable | Unknown:
-        """One pass over all processes."""
+        """Return one scan of all processes."""
 
     def glance(self) -> ProcessTable | Unknown:
-        """The same for clocks only: a process that was seen before may be told with the origin that it had then, although it
-        runs another program now."""
+        """Return a scan for CPU times only.
+
+        A process that was seen before may have the origin that it had then, although it runs a different program now.
+        """
 
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        """More of these processes; those that are gone, or zombies, are missing."""
+        """Return details of these processes, without those that ended or are zombies."""
 
     def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
-        """Those that are still there, with the same start time, and are no zombies. One that can't be read lives."""
+        """Return those that still exist with the same start time and are no zombies, or cannot be read."""
 
     def is_inside(self, key: ProcessKey, directory: str) -> bool:
-        """Whether the process's working directory is that one or below it, by inode; False where that can't be told."""
+        """Return whether the process's working directory is this one or below it, by inode. False if unknown."""
 
     def listening(self) -> frozenset[Port]:
-        """The ports on which anything on this machine listens now."""
+        """Return the ports on which any process of this machine listens now."""
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:
-        """Send a signal to the process, if it certainly is the one with that start time."""
+        """Send a signal to the process if it is certain that it has that start time."""
 
 
 class Plugins(Protocol):
     """The other plugins of the host. No method raises for what they do."""
 
     def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
-        """Ask them all which of these sessions must stay, once for all condemned of a sweep; it takes at most a second. One
-        that gives no usable answer has vetoed everything."""
+        """Ask all plugins once which of the selected sessions must stay. Takes at most a second.
+
+        A plugin that gives no usable response vetoes everything.
+        """
 
     def reaped(self, reap: Reaped) -> None:
-        """Tell them all that a session was reaped. Returns at once."""
+        """Notify all plugins that a session was reaped. Returns at once."""
 
     def alarm(self, alarm: ReaperAlarm) -> None:
-        """Tell them all that an alarm has begun, or is over. Returns at once."""
+        """Notify all plugins that an alarm began or ended. Returns at once."""

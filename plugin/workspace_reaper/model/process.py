@@ -1,7 +1,7 @@
-"""What is known of processes: plain, frozen values.
+"""Processes: plain, frozen values.
 
-Start times are in seconds since the machine's start on Linux, else Unix seconds: a number that stays the same for the life
-of the process, whoever asks. A pid alone is no identity: it is handed out again.
+Start times are seconds since the boot of the machine on Linux and Unix seconds elsewhere. They stay the same for the life of a
+process. A pid alone is no identity, because the system assigns it again.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ __all__ = ["Details", "Origin", "Port", "Process", "ProcessKey", "ProcessTable",
 
 
 class ProcessKey(NamedTuple):
-    """The identity of a process since the machine's start."""
+    """The identity of a process since the boot of the machine."""
 
     pid: int
     started: float
 
 
 class Origin(NamedTuple):
-    """The pane that a process was started from, as its own environment tells: ``TMUX`` is "socket path,server pid,session
-    number" and ``TMUX_PANE`` is "%n" (measured on tmux 3.2a to 3.7c). It survives ``setsid`` and double forks, and whatever a
-    nested tmux or a login's daemon started from there inherits it as well. The session is the one that the pane was made
-    in: a group's peers and linked windows keep the number of a session that may be gone."""
+    """The pane from which a process was started, according to its environment.
+
+    ``TMUX`` is "socket path,server pid,session number" and ``TMUX_PANE`` is "%n" (measured on tmux 3.2a to 3.7c). Both survive
+    ``setsid`` and double forks, and a nested tmux or a daemon that was started there inherits them. The session is the one in
+    which the pane was created; other sessions that show the pane later do not change it, even after that session is gone.
+    """
 
     socket: str
     server_pid: int
@@ -34,9 +36,12 @@ class Origin(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One row of the process table. ``parent`` is a pid. ``group`` is its process group, ``foreground`` the one in the
-    foreground of its terminal (-1 without one). ``cpu_seconds`` counts the children that it has waited for. ``name`` is the
-    kernel's short one (15 bytes on Linux). ``origin`` is None also where the environment can't be read."""
+    """One row of the process table.
+
+    ``parent`` is a pid. ``group`` is the process group, and ``foreground`` the foreground group of its terminal (-1 without
+    one). ``cpu_seconds`` includes children that it has waited for. ``name`` is the kernel's short name (15 bytes on Linux).
+    ``origin`` is also None if the environment cannot be read.
+    """
 
     key: ProcessKey
     parent: int
@@ -50,7 +55,7 @@ class Process(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessTable:
-    """One pass over the processes of this machine, by pid. ``at`` is when it began (Unix seconds)."""
+    """The processes of this machine by pid. ``at`` is when the scan began (Unix seconds)."""
 
     at: float
     processes: Mapping[int, Process]
@@ -65,10 +70,12 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What is asked of few processes only. ``command`` is the command line for a person (``name`` where there is none);
-    ``argv`` the same as a list. ``uids`` are all of its user ids (real, effective, saved); None where that can't be read.
-    ``memory_bytes`` is the proportional set size where the system gives it, else the resident one; 0 where neither can be
-    read. ``ports`` are those it listens on."""
+    """Facts that are read for a few processes only.
+
+    ``command`` is the command line for display (``name`` if there is none), and ``argv`` the same as a list. ``uids`` are the
+    real, effective and saved user ids, or None if they cannot be read. ``memory_bytes`` is the proportional set size if the
+    system reports it, else the resident set size; 0 if neither can be read. ``ports`` are those on which it listens.
+    """
 
     command: str
     argv: tuple[str, ...]
@@ -78,8 +85,11 @@ class Details:
 
 
 class SignalResult(Enum):
-    """``GONE``: no process with that pid and start time; nothing was sent. ``REFUSED``: the system did not allow it, or the
-    process could not be told for certain; nothing was sent."""
+    """The result of sending a signal.
+
+    ``GONE``: no process has that pid and start time. ``REFUSED``: the system did not permit it, or the process could not be
+    identified for certain. Nothing was sent in both cases.
+    """
 
     SENT = "sent"
     GONE = "gone"

@@ -1,4 +1,4 @@
-"""One reap, from what the other plugins say of it to what became of the session and of its processes: plain, frozen values.
+"""One reap, from the vetoes of the other plugins to the outcome and the processes that were left: plain, frozen values.
 
 Times are Unix seconds (UTC).
 """
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Outcome(str, Enum):
-    """What became of a session or of an intent, as reports and the ledger name it."""
+    """The outcome of a session in a sweep, or of an intent in the ledger."""
 
     OPEN = "open"
     """The intent is committed, and its outcome is not."""
@@ -46,22 +46,28 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Vetoes:
-    """What the plugins said. ``failures`` are sentences about those that gave no usable answer, which held everything."""
+    """The responses of the other plugins. ``failures`` are sentences about plugins that gave no usable one and so vetoed
+    everything.
+    """
 
     held: Mapping[tuple[str, str], str] = field(default_factory=dict)
     of_all: str | None = None
     failures: tuple[str, ...] = ()
 
     def of(self, socket: str, session: str) -> str | None:
-        """Who vetoed the session of that name, and why ("veto of release-guard: deploying"); None if nobody did. Where a
-        plugin gave no usable answer that holds a session of which nobody was asked, too."""
+        """Return who vetoed the session of that name and why ("veto of release-guard: deploying"), or None.
+
+        A plugin that gave no usable response vetoes every session, including those about which it was not asked.
+        """
         return self.held.get((socket, session), self.of_all)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedProcess:
-    """A process that belongs to a session. ``pane`` is the one it lives in or came from. ``descendant``: it was below a pane's
-    own process; else only its environment says where it came from."""
+    """A process that belongs to a session. ``pane`` is the pane in which it runs or from which it was started.
+
+    ``descendant``: it was below the pane's own process. Otherwise only its environment names the pane.
+    """
 
     key: ProcessKey
     command: str
@@ -71,7 +77,7 @@ class RecordedProcess:
 
 @dataclass(frozen=True, slots=True)
 class EndedProcess:
-    """A process that ended with its session, and by which signal: ``HUP`` (tmux's own), ``TERM`` or ``KILL``."""
+    """A process that ended with its session, and the signal that ended it: ``HUP`` (sent by tmux), ``TERM`` or ``KILL``."""
 
     pid: int
     command: str
@@ -80,7 +86,7 @@ class EndedProcess:
 
 @dataclass(frozen=True, slots=True)
 class SurvivingProcess:
-    """A process of the session that lives on, and why."""
+    """A process of the session that is still running, and why."""
 
     pid: int
     command: str
@@ -89,8 +95,11 @@ class SurvivingProcess:
 
 @dataclass(frozen=True, slots=True)
 class ProcessCleanup:
-    """What became of the processes of a reaped session. ``freed_bytes`` is the memory that those which ended had held;
-    ``freed_ports`` and ``held_ports`` are ports that its processes listened on, as "tcp 3000"."""
+    """The processes of a reaped session after its kill.
+
+    ``freed_bytes`` is the memory that the ended processes had used. ``freed_ports`` and ``held_ports`` are ports on which the
+    session's processes listened, as "tcp 3000".
+    """
 
     ended: tuple[EndedProcess, ...] = ()
     survivors: tuple[SurvivingProcess, ...] = ()
@@ -101,10 +110,11 @@ class ProcessCleanup:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A kill about to be tried: written, and committed, before it. ``reap_id`` is a ULID, ``evidence`` plain JSON.
+    """A kill that is about to be attempted. It is committed before the attempt.
 
-    ``processes`` are those that belong to the session, so that a reaper that comes after a crash can end what is left of
-    them; they are of the machine's start ``boot``. ``worktree`` is the workspace's directory, where it is known.
+    ``reap_id`` is a ULID, and ``evidence`` plain JSON. ``processes`` are those of the session at the boot ``boot`` of the
+    machine, so that a later reaper can end what is left of them after a crash. ``worktree`` is the workspace's directory, if
+    known.
     """
 
     reap_id: str
@@ -122,8 +132,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class ReapResult:
-    """How an intent ended: ``reaped``, ``spared`` or ``failed``; ``why`` says by what it was spared, or what failed.
-    ``snapshot`` is None where its panes were kept, else why they were not."""
+    """The outcome of an intent. ``why`` says what spared the session, or what failed.
+
+    ``snapshot`` is None if the panes were saved, else the reason why they were not.
+    """
 
     reap_id: str
     at: float
@@ -135,7 +147,7 @@ class ReapResult:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """One line of the history: an intent with its outcome (``open`` while there is none)."""
+    """One entry of the history: an intent with its outcome (``open`` while there is none)."""
 
     intent: Intent
     outcome: Outcome

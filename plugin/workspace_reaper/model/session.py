@@ -19,11 +19,11 @@ NO_OWNER = "0"
 
 
 class SessionKey(NamedTuple):
-    """The identity of a session: nothing else on this machine ever had or will have the same.
+    """The identity of a session: no other session on this machine ever has the same.
 
-    ``socket`` is an absolute path, ``server_start`` and ``created`` are Unix seconds as tmux tells them, ``session_id`` is
-    tmux's ``$n``. A server that restarts hands the same ``$n`` out again, hence the other four. (A tuple, because it is hashed
-    several times for each session and sweep.)
+    ``socket`` is an absolute path. ``server_start`` and ``created`` are Unix seconds as tmux reports them. ``session_id`` is
+    tmux's ``$n``, which a restarted server assigns again; hence the other four fields. A tuple, because each sweep hashes it
+    several times for each session.
     """
 
     socket: str
@@ -34,7 +34,7 @@ class SessionKey(NamedTuple):
 
 
 class Owner(Enum):
-    """Whose ``@workspace_owner`` a session carries."""
+    """The registry whose id a session carries in ``@workspace_owner``."""
 
     NONE = "none"
     OURS = "ours"
@@ -52,7 +52,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """A pane. ``pid`` is stale once the pane is dead; ``dead_at`` needs tmux 3.3a and is None where it is not told."""
+    """A pane. ``pid`` is stale once the pane is dead. ``dead_at`` needs tmux 3.3a; before that it is None."""
 
     pane_id: str
     window_id: str
@@ -63,10 +63,10 @@ class Pane:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One row of a listing, every field of it read.
+    """One row of a listing in which every field could be read.
 
-    ``activity`` counts clients only (keys, attaching), never output. ``attached`` is 0 for a suspended or locked client,
-    which ``has_client`` still sees; ``group_has_client`` says the same of any peer in its group.
+    ``activity`` is the last input or attach of a client, never output. ``attached`` is 0 for a suspended or locked client;
+    ``has_client`` counts that client too, and ``group_has_client`` any client of another session of its group.
     """
 
     key: SessionKey
@@ -87,18 +87,18 @@ class Session:
     """The latest of client input, attach, and output in any window (Unix seconds)."""
 
     def __post_init__(self) -> None:
-        # Once: a session that has not changed since the last listing is the same object, and asked for it in every sweep.
+        # Computed once: a session that has not changed is the same object in the next sweep, which reads this again.
         latest = max(self.activity, self.last_attached or 0, *(window.activity for window in self.windows))
         object.__setattr__(self, "last_activity", latest)
 
     @property
     def is_attached(self) -> bool:
-        """A client of any kind looks at it, or at a peer in its group."""
+        """Return whether a client of any kind is attached to it or to another session of its group."""
         return self.attached > 0 or self.has_client or self.group_has_client
 
     @property
     def dead_since(self) -> int | None:
-        """When its last pane died, or None if one lives or this tmux does not tell."""
+        """Return when its last pane died, or None if a pane lives or tmux does not report it."""
         if not self.all_panes_dead or not self.panes:
             return None
         moments = [pane.dead_at for pane in self.panes]
@@ -107,7 +107,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A tmux server, by its own word. ``version`` is the server's, which may differ from the client's."""
+    """A tmux server as it reports itself. Its version may differ from the client's."""
 
     pid: int
     start: int
@@ -116,11 +116,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A valid answer of one socket. Without a server (``server`` None) there is certainly no session on it.
+    """A valid response of one socket. If ``server`` is None, the socket certainly has no session.
 
-    ``unreadable`` are sessions that are there, with a field that can't be read, and ``unreadable_ids`` their ids: they are
-    never missing. ``answered`` is False where nobody listens on the socket: then the emptiness rests on the socket alone,
-    which may have been unlinked.
+    ``unreadable`` are sessions with a field that cannot be read, and ``unreadable_ids`` are their ids: they are not missing.
+    ``answered`` is False if no server listens on the socket. Then the absence of sessions rests on the socket alone, and the
+    socket may have been unlinked.
     """
 
     socket: str

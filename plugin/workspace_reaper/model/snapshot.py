@@ -1,4 +1,4 @@
-"""What is kept of a session before it is reaped: plain, frozen values. The scrollback lies beside them, in files."""
+"""What is saved of a session before it is reaped: plain, frozen values. The scrollback is in separate files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PaneSnapshot:
-    """A pane. ``directory`` is its working directory, None where tmux tells none; ``argv`` what ran in its foreground
-    (the shell itself, if nothing else did), empty where that can't be told. ``width`` and ``height`` are in cells. ``lines`` is
-    how many lines of scrollback and screen were kept, ``cut`` that older ones were left out."""
+    """A pane.
+
+    ``directory`` is its working directory, or None if tmux reports none. ``argv`` is the command in its foreground (the shell
+    itself, if no other runs), and empty if that is unknown. ``width`` and ``height`` are in cells. ``lines`` is the number of
+    saved lines of scrollback and screen; ``cut`` says that older lines were left out.
+    """
 
     pane_id: str
     index: int
@@ -39,7 +42,7 @@ class PaneSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class WindowSnapshot:
-    """A window. ``layout`` is tmux's own text (``#{window_layout}``)."""
+    """A window. ``layout`` is ``#{window_layout}`` of tmux."""
 
     window_id: str
     index: int
@@ -51,7 +54,7 @@ class WindowSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """A session as it was right before its kill. Times are Unix seconds. Environments are never kept."""
+    """A session right before its kill. Times are Unix seconds. Environments are never saved."""
 
     reap_id: str
     taken_at: float
@@ -67,8 +70,7 @@ class SessionSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotOrder:
-    """One session to be kept under the id of its reap. ``commands`` are the command lines that run in its panes, by pane id, as
-    far as the process table tells."""
+    """A session to save under the id of its reap. ``commands`` are the command lines in its panes by pane id, if known."""
 
     reap_id: str
     key: SessionKey
@@ -81,8 +83,10 @@ class SnapshotOrder:
 
 @dataclass(frozen=True, slots=True)
 class CapturedPane:
-    """What stands in a pane, in chunks of bytes: whole lines with their escape sequences for colours, the last ``height`` of
-    them the screen. Readable only until the next thing is asked for."""
+    """The content of a pane in chunks of bytes: whole lines with escape sequences for colours.
+
+    The last ``height`` lines are the screen. It can be read only until the next item is requested.
+    """
 
     key: SessionKey
     pane_id: str
@@ -91,8 +95,11 @@ class CapturedPane:
 
 @dataclass(frozen=True, slots=True)
 class CapturedSession:
-    """All panes of that session have come. ``argv`` is empty in each: tmux does not tell it. ``width`` and ``height`` are the
-    active window's, in cells."""
+    """The end of a session's panes.
+
+    ``argv`` is empty in each pane, because tmux does not report it. ``width`` and ``height`` are those of the active window, in
+    cells.
+    """
 
     key: SessionKey
     width: int
@@ -102,7 +109,7 @@ class CapturedSession:
 
 @dataclass(frozen=True, slots=True)
 class CaptureFailure:
-    """The session's panes could not be had, in a sentence for a person; what came of them before is worth nothing."""
+    """A session whose panes could not be read, with the reason as a sentence. Its earlier panes must be discarded."""
 
     key: SessionKey
     why: str

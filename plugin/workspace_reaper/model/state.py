@@ -1,6 +1,6 @@
-"""What the reaper remembers between sweeps, as values: the ledger stores them, the pure rules read and change them.
+"""The state of the reaper between sweeps, as values: the ledger stores them, and the pure rules read and change them.
 
-Times are Unix seconds (UTC). Nothing here touches a database.
+Times are Unix seconds (UTC).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Finding(str, Enum):
-    """What was seen of a session in full sweeps, and is remembered until it is no longer so."""
+    """What full sweeps have found about a session. It is stored until it does not apply any more."""
 
     ORPHAN = "orphan"
     """It had no row. ``count`` is the number of confirmations."""
@@ -46,19 +46,19 @@ class Finding(str, Enum):
     DETACHED = "detached"
     """It had a client in an earlier sweep and has none since ``first_at``."""
     CONDEMNED = "condemned"
-    """It was condemned, and lives."""
+    """It was selected for reaping, and still exists."""
     FAILED = "failed"
     """A kill of it failed; ``count`` times in a row."""
     ANNOUNCED = "announced"
-    """It was told that it will go, at ``first_at``."""
+    """Its reap was announced at ``first_at``."""
     UNDONE_ARCHIVED = "undone archived"
-    """An operator took the announcement back: it does not go as archived while it is archived without a break."""
+    """An operator cancelled the announcement: it is not reaped as archived until its row was once not archived."""
     UNDONE_IDLE = "undone idle"
-    """The same of being idle."""
+    """The same for idle."""
 
 
 OF_A_WORKSPACE = frozenset({Finding.ORPHAN, Finding.ARCHIVED})
-"""What was seen of the session as that of one workspace, and says nothing of it under another one's name."""
+"""Findings that apply to the session only as that of one workspace."""
 
 UNDONE: Mapping[str, Finding] = {"archived": Finding.UNDONE_ARCHIVED, "idle": Finding.UNDONE_IDLE}
 """By the public name of the reason."""
@@ -68,8 +68,10 @@ FindingKey = tuple[SessionKey, Finding]
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """First and last time that counted, and how often. ``workspace_id`` is the workspace of which it was seen, where that
-    matters and is known."""
+    """The first and last time that counted, and how often a finding counted.
+
+    ``workspace_id`` is the workspace about which it was found, where that matters and is known.
+    """
 
     first_at: float
     last_at: float
@@ -98,8 +100,9 @@ class RegistryState:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A tmux server that had sessions in the last full sweep. ``process_start`` is the process's own start time, in the
-    units of the process table, or None where that could not be read."""
+    """A tmux server that had sessions in the last full sweep. ``process_start`` is in the units of the process table, or None
+    if it could not be read.
+    """
 
     pid: int
     start: int
@@ -108,8 +111,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class CpuSample:
-    """CPU time that a session's process tree has used so far, in seconds, and when it was last seen to be busy (Unix seconds;
-    None if never)."""
+    """The CPU time of a session's processes so far, in seconds, and when they were last busy (Unix seconds; None if never)."""
 
     seconds: float
     busy_at: float | None = None
@@ -117,7 +119,7 @@ class CpuSample:
 
 @dataclass(frozen=True, slots=True)
 class CpuState:
-    """The samples of the last full sweep that took any, and when (Unix seconds; None if there was none)."""
+    """The CPU samples of the last full sweep that took any, and when it took them (Unix seconds; None if none did)."""
 
     at: float | None = None
     samples: Mapping[SessionKey, CpuSample] = field(default_factory=dict)
@@ -125,17 +127,22 @@ class CpuState:
 
 @dataclass(frozen=True, slots=True)
 class ClockSkew:
-    """Until ``at`` (Unix seconds) the wall clock went so many ``seconds`` further than the machine was awake: it slept, or the
-    clock was set. What is dated before ``at`` happened so much later than it seems, yet not after ``at``."""
+    """An excess of the wall clock over the time that the machine was awake: it slept, or the clock was stepped.
+
+    Until ``at`` (Unix seconds) the wall clock moved ``seconds`` too far. What is dated before ``at`` happened that much later,
+    but not after ``at``.
+    """
 
     at: float
     seconds: float
 
 
 class ClockReading(NamedTuple):
-    """The clocks of this machine at one moment, in seconds: ``wall`` is Unix time; ``elapsed`` counts since the machine's start
-    (on some systems since another moment that stays the same), and nobody sets it; ``awake`` does not count while the machine
-    sleeps."""
+    """The clocks of this machine at one moment, in seconds.
+
+    ``wall`` is Unix time. ``elapsed`` counts since the boot (on some systems since another fixed time) and cannot be set.
+    ``awake`` stops while the machine sleeps.
+    """
 
     wall: float
     elapsed: float
@@ -144,11 +151,11 @@ class ClockReading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """The machine's clocks as the last full sweep that noted them saw them, since the start ``boot`` of the machine (empty
-    where the system does not tell).
+    """The machine's clocks as the last full sweep stored them, since the boot ``boot`` (empty if the system does not report
+    it).
 
-    ``offset`` is the wall clock less the time since that start, in seconds; None: nobody has looked yet. ``slept`` is how much
-    of that time the machine slept. ``lapses`` are the oldest first.
+    ``offset`` is the wall clock minus the time since boot in seconds, or None before the first sweep. ``slept`` is how much of
+    that time the machine slept. ``lapses`` are ordered, oldest first.
     """
 
     boot: str = ""
@@ -159,9 +166,12 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """The breaker. ``tripped`` are the sessions that tripped it; ``clear_sweeps`` counts full sweeps in a row in which none
-    of them was an orphan. ``since`` is None while it is closed. ``approved`` are sessions that an operator let go: they do
-    not trip it again."""
+    """The breaker.
+
+    ``tripped`` are the sessions that tripped it. ``clear_sweeps`` counts full sweeps in a row in which none of them was an
+    orphan. ``since`` is None while it is closed. ``approved`` are sessions that an operator approved: they do not trip it
+    again.
+    """
 
     latched: bool = False
     since: float | None = None
@@ -173,7 +183,7 @@ class BreakerState:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that an operator must know. ``name`` is stable and fit for a program."""
+    """A condition that an operator must know about. ``name`` is stable, so that programs can rely on it."""
 
     name: str
     since: float
@@ -183,7 +193,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to the reaper itself: a breaker tripped or freed, a registry changed, an alarm begun or over."""
+    """Something that happened to the reaper itself, such as a tripped breaker, a changed registry or the start of an alarm."""
 
     at: float
     kind: str
@@ -192,12 +202,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """All that one sweep needs to remember. ``seen`` maps workspace ids, of those asked for, to the registry's generation
-    under which they were last recognised, and ``named`` to the one under which a hook named them. ``reported`` are the
-    workspaces that a hook named as deleted and that are not settled yet, with the time. ``reaped_lately`` are (socket,
-    session name) of sessions reaped in the last 24 hours, of the workspaces asked for, with the time. ``last_complete`` is
-    when the last full sweep began that saw all. ``worktrees`` are the directories of those workspaces asked for that ever had
-    one in their row."""
+    """The stored state that one sweep needs. Maps by workspace id contain the workspaces that were asked for.
+
+    Attributes:
+        seen: The generation of the registry that last had a row for the workspace.
+        named: The generation under which a hook named the workspace.
+        reported: When a hook reported the workspace as deleted, while that is not settled.
+        reaped_lately: When a session of that (socket, session name) was reaped, within the last 24 hours.
+        last_complete: When the last full sweep began that could read everything.
+        worktrees: The directory of the workspace, if its row ever named one.
+    """
 
     registry: RegistryState
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -218,12 +232,15 @@ class LedgerState:
 
 @dataclass(frozen=True, slots=True)
 class StateChanges:
-    """What one sweep has to write into memory, in one transaction. Empty fields write nothing.
+    """What one sweep writes to the ledger, in one transaction. Empty fields write nothing.
 
-    ``seen`` are ids recognised under the registry's present generation. ``servers`` maps a socket to its server, or to None
-    where there is none any more. ``alarms`` is the whole new set where it is not None. ``cpu`` is the whole new state of the
-    samples. ``worktrees`` are directories that a workspace's row names, where they are new or changed. ``clock`` is the whole
-    new state of the clocks.
+    Attributes:
+        seen: Workspaces for which the present generation of the registry has a row.
+        servers: The new server of a socket, or None if it has none any more.
+        alarms: The complete new set of alarms, if not None.
+        cpu: The complete new CPU state.
+        worktrees: Directories that rows name, if new or changed.
+        clock: The complete new state of the clocks.
     """
 
     registry: RegistryState | None = None
@@ -240,19 +257,7 @@ class StateChanges:
     clock: ClockState | None = None
 
     def __bool__(self) -> bool:
-        return any(
-            (
-                self.registry,
-                self.seen,
-                self.sightings,
-                self.forgotten,
-                self.servers,
-                self.breaker,
-                self.settled,
-                self.alarms is not None,
-                self.events,
-                self.cpu,
-                self.worktrees,
-                self.clock,
-            )
-        )
+        return self != _NOTHING
+
+
+_NOTHING = StateChanges()

@@ -1,4 +1,4 @@
-"""What could not be read: a value of its own, never an empty list. No behaviour, no I/O."""
+"""The value for what could not be read. It is never an empty list."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Source(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Something could not be read. It is never the same as nothing being there.
+    """Something that could not be read, which is never the same as its absence.
 
-    ``reason`` is a sentence for a person, with what to do where that is known. ``socket`` and ``session`` (its name, or
-    its id where the name can't be read) say which.
+    ``reason`` is a sentence for display, with the next step where there is one. ``session`` is the session's name, or its id if
+    the name cannot be read.
     """
 
     source: Source

@@ -16,7 +16,7 @@ ORPHAN_REASON = "orphan"
 
 
 class IdleClock(str, Enum):
-    """What counts as activity; each may be switched off. tmux moves its clock of input at an attach, too."""
+    """What counts as activity. Each may be switched off. tmux also moves its clock of client input at an attach."""
 
     INPUT = "input"
     ATTACH = "attach"
@@ -26,7 +26,9 @@ class IdleClock(str, Enum):
 
 
 class Verdict(str, Enum):
-    """``keep``: no reason holds. ``hold``: one holds, and something protects the session. ``reap``: condemned."""
+    """The verdict on a session: no reason holds (``keep``), one holds and it is protected (``hold``), or it is selected
+    (``reap``).
+    """
 
     KEEP = "keep"
     HOLD = "hold"
@@ -35,11 +37,16 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What must still be true of a session inside the tmux server at the instant of the kill.
+    """What must still be true of a session inside the tmux server at the moment of the kill.
 
-    Identity and an unset ``@reaper_keep`` are always asked. ``activity`` None: a client's input does not save it.
-    ``unattached``: any client does. ``quiet_since``: output in any window after that second does. ``all_panes_dead``: a
-    living pane does. ``unowned``: another registry's stamp does.
+    Its identity and an unset ``@reaper_keep`` are always checked.
+
+    Attributes:
+        activity: The last client input; any later one spares the session. None if input does not matter.
+        unattached: Any client spares the session.
+        quiet_since: Output in any window after this second spares the session. None if output does not matter.
+        all_panes_dead: A living pane spares the session.
+        unowned: An owner mark of another registry spares the session.
     """
 
     key: SessionKey
@@ -51,7 +58,7 @@ class Guard:
 
 
 class KillResult(Enum):
-    """What the guard said. ``NONE`` is no answer: nothing may be concluded from it but to look again."""
+    """What the guard reported. ``NONE``: no response. Nothing follows from it; the session must be listed again."""
 
     KILLED = "killed"
     SPARED = "spared"
@@ -61,7 +68,7 @@ class KillResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KillResults:
-    """The answers of one batch, by session id. ``seconds`` is how long tmux was busy with it."""
+    """The results of one batch by session id. ``seconds`` is how long tmux took for it."""
 
     answers: Mapping[str, KillResult]
     seconds: float

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-__all__ = ["HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
+__all__ = ["FLAGS", "HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
 
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
@@ -16,10 +16,10 @@ _TRUTH = "A column, or an SQL expression over the table's columns, that gives tr
 
 @dataclass(frozen=True, slots=True)
 class HostTable:
-    """The table, and what its columns tell. Every field is text that is not blank; ``ValueError`` if one is.
+    """A table of the host's database, as the configuration describes it. ``ValueError`` if a field is blank.
 
-    What is a plain name (letters, digits and ``_``) is a column's; anything else is the operator's own SQL, evaluated in a
-    read-only session. The metadata of a field has its ``description``, a sentence.
+    A plain name (letters, digits and ``_``) is a column. Anything else is the operator's SQL expression, evaluated in a read-
+    only session. The metadata of each field has its ``description``, a sentence.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  pydantic's own name, by which settings refuse other fields
@@ -44,7 +44,7 @@ class HostTable:
     archived: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is archived."})
     deleted: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace counts as deleted."})
     pinned: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is never idle."})
-    running: str | None = field(default=None, metadata={"description": f"{_TRUTH} work goes on in the workspace."})
+    running: str | None = field(default=None, metadata={"description": f"{_TRUTH} a process of the workspace runs."})
     worktree_deleted: str | None = field(
         default=None, metadata={"description": f"{_TRUTH} nothing is left of the workspace's directory."}
     )
@@ -63,9 +63,10 @@ class HostTable:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A row of the host's table. ``deleted`` is a host's own flag; most hosts drop the row instead.
+    """A row of the host's table.
 
-    ``running``: the host says that a process of this workspace runs, dev servers not counted.
+    ``deleted`` is a flag of the host; most hosts delete the row instead. ``running``: the host reports that a process of the
+    workspace runs, dev servers excepted.
     """
 
     workspace_id: str
@@ -75,6 +76,10 @@ class Workspace:
     deleted: bool = False
     worktree_deleted: bool = False
     worktree: str | None = None
+
+
+FLAGS = tuple(field.name for field in fields(Workspace) if field.type == "bool")
+"""The flags of a row. Schemas, queries and reports have them in this order."""
 
 
 @dataclass(frozen=True, slots=True)

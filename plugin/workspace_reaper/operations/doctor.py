@@ -15,7 +15,7 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import own_owner_id
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
-from workspace_reaper.registry import GROUP as REGISTRIES
+from workspace_reaper.registry import registry_names
 from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
 from workspace_reaper.util.permissions import check_permissions
 
@@ -54,9 +54,8 @@ def examine(reaper: Reaper) -> Iterator[Check]:
 
 def _entry_point(_reaper: Reaper) -> Iterator[Check]:
     found = [point.value for point in entry_points(group="workspace_server", name="reaper")]
-    known = sorted(point.name for point in entry_points(group=REGISTRIES))
     if found:
-        yield Check("entry point", OK, f"workspace_server: reaper = {found[0]}; registries: {', '.join(known)}")
+        yield Check("entry point", OK, f"workspace_server: reaper = {found[0]}; registries: {', '.join(registry_names())}")
     else:
         do = "install workspace-reaper into the environment of the host"
         yield Check("entry point", FAIL, "no host can find the plugin: the entry point workspace_server is missing", do)

@@ -1,4 +1,4 @@
-"""The breaker, which stops all reaping based on absent rows alone when too many are absent at once. Pure."""
+"""The breaker: stops all reaping that rests on an absent row when too many rows are missing at once. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 AT_LEAST = 3
-"""Fewer losses than this are never too many."""
+"""Fewer orphans, or fewer lost rows, never trip it."""
 
 CLEAR_SWEEPS = 3
-"""Full sweeps in a row without an orphan among those that tripped the breaker, after which it releases."""
+"""The number of full sweeps in a row without an orphan among those that tripped it, after which it releases."""
 
 
 def exceeds_half(lost: int, of: int) -> bool:
@@ -38,7 +38,7 @@ def exceeds_half(lost: int, of: int) -> bool:
 def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
     """Return why the registry lost too many rows since the last full sweep, or None.
 
-    If there are more rows than are counted, the oldest stand for all of them.
+    If there are more rows than are counted, the oldest ones stand for all of them.
     """
     sentinels = len(before.identity.sentinels)
     losses = [(before.total - now.total, before.total, "rows")]
@@ -52,17 +52,10 @@ def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
 
 
 def step(state: BreakerState, orphans: Set[SessionKey], managed: int, loss: str | None, now: float) -> BreakerState:
-    """Return the breaker after one full sweep.
+    """Return the breaker after one full sweep that found these orphans among ``managed`` sessions.
 
     A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it, and those that would have
-    tripped it since, can release it, when they are no longer orphans.
-
-    Args:
-        state: The breaker before the sweep.
-        orphans: The sessions that have no row now.
-        managed: The number of managed sessions.
-        loss: Why the registry lost too many rows (`rows_lost`), or None.
-        now: Unix seconds.
+    tripped it since, release it, by not being orphans any more.
     """
     fresh = orphans - state.approved
     approved = state.approved.intersection(orphans)
@@ -102,7 +95,7 @@ def revoke_approvals(state: BreakerState, known: Set[SessionKey] | None = None) 
 
 
 def clears_when(state: BreakerState) -> str | None:
-    """Return what releases the breaker, as a clause, or None while it is closed."""
+    """Return what releases the breaker, in words, or None while it is closed."""
     if not state.latched:
         return None
     return (

@@ -1,4 +1,4 @@
-"""What full sweeps have seen of the sessions, carried from sweep to sweep. Pure: it collects changes and stores nothing."""
+"""What full sweeps have found about the sessions, carried from sweep to sweep. Pure: it collects changes and stores nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from workspace_reaper.model.state import OF_A_WORKSPACE, Confirmation, Finding, 
 __all__ = ["LONGEST_WAIT", "RETRIES", "Confirmations", "confirm", "has_left", "retry_at"]
 
 RETRIES = 3
-"""A kill that failed so often in a row is an alarm, and waits before it is tried again."""
+"""After this number of failed kills in a row there is an alarm, and the next attempt waits."""
 
 LONGEST_WAIT = 6 * 3600.0
-"""Seconds between two tries of a kill, at most."""
+"""The longest time between two attempts of a kill, in seconds."""
 
 _NONE: Mapping[Finding, Confirmation] = {}
 
 
 def confirm(previous: Confirmation | None, now: float, *, gap: float, enough: int) -> Confirmation:
-    """One more look that found the same. It counts if the last one that did is at least ``gap`` seconds ago.
+    """Return the confirmation after one more sweep with the same finding.
 
-    Once ``enough`` looks agree nothing changes any more, so that a sweep without news writes nothing. A clock that went
-    backwards does not count, and starts the gap anew.
+    It counts if at least ``gap`` seconds have passed since the last one that counted. Once ``enough`` have counted nothing
+    changes any more, so that a sweep without news writes nothing. A sweep after the clock was stepped back does not count, and
+    the gap starts again.
     """
     if previous is None:
         return Confirmation(now, now)
@@ -35,9 +36,11 @@ def confirm(previous: Confirmation | None, now: float, *, gap: float, enough: in
 
 
 def has_left(session: Session, seen: Mapping[Finding, Confirmation], last_complete: float | None) -> bool:
-    """A client has gone since the last look. tmux dates an attach and no detach, so a client that came after the last
-    complete sweep began (Unix seconds; tmux's own have a resolution of one second), or before there was any, has left nobody
-    knows when."""
+    """Return whether a client has detached since the last sweep.
+
+    tmux reports when a client attached, but not when it detached. A client that attached after the last complete sweep began
+    (Unix seconds, while those of tmux have a resolution of one second), or before any, has detached at an unknown time.
+    """
     if session.is_attached:
         return False
     if Finding.ATTACHED in seen:
@@ -49,10 +52,10 @@ def has_left(session: Session, seen: Mapping[Finding, Confirmation], last_comple
 
 
 def retry_at(failed: Confirmation | None, now: float, first_wait: float) -> float | None:
-    """Until when a kill that failed again and again is not tried (Unix seconds); None if it may be tried now.
+    """Return until when the kill is not attempted again (Unix seconds), or None if it may be attempted now.
 
-    The wait begins with ``first_wait`` seconds after ``RETRIES`` failures, and doubles with each further one. A failure in the
-    future, as the clock tells it now, holds nothing back.
+    The wait is ``first_wait`` seconds after ``RETRIES`` failures and doubles with each further one. A failure that the clock
+    now dates in the future delays nothing.
     """
     if failed is None or failed.count < RETRIES:
         return None
@@ -62,10 +65,10 @@ def retry_at(failed: Confirmation | None, now: float, first_wait: float) -> floa
 
 
 class Confirmations:
-    """The sightings as they were, and what this sweep changes in them: ``changed`` and ``forgotten``.
+    """The stored confirmations and what this sweep changes in them: ``changed`` and ``forgotten``.
 
-    ``workspaces`` are those of the managed sessions now. A session that was renamed to another workspace's name begins anew:
-    two looks that each found another row missing are no two confirmations.
+    ``workspaces`` are those of the managed sessions now. A session that was renamed to the name of another workspace starts
+    again, because two sweeps that each found a different row missing do not confirm each other.
     """
 
     def __init__(
@@ -73,69 +76,71 @@ class Confirmations:
     ) -> None:
         self._now = now
         self._workspaces = workspaces or {}
-        # By session: most have none, and are asked about several times in each sweep.
+        # By session: most have no findings, and each sweep asks several times.
         self._known: dict[SessionKey, dict[Finding, Confirmation]] = {}
         self._stored = set(previous)
-        for (key, sight), sighting in previous.items():
-            self._known.setdefault(key, {})[sight] = sighting
+        for (key, finding), confirmation in previous.items():
+            self._known.setdefault(key, {})[finding] = confirmation
         self.changed: dict[FindingKey, Confirmation] = {}
         self.forgotten: set[FindingKey] = set()
-        for (key, sight), sighting in previous.items():
-            if sighting.workspace_id not in (None, self._workspaces.get(key, sighting.workspace_id)):
-                self._forget(key, sight)
+        for (key, finding), confirmation in previous.items():
+            if confirmation.workspace_id not in (None, self._workspaces.get(key, confirmation.workspace_id)):
+                self._forget(key, finding)
 
     def of(self, key: SessionKey) -> Mapping[Finding, Confirmation]:
-        """All sightings of one session as they are after the changes so far."""
+        """Return all findings about one session after the changes so far."""
         return self._known.get(key, _NONE)
 
     def is_unremarkable(self, session: Session, last_complete: float | None) -> bool:
-        """Nothing was seen of it, and nothing is to be noted of its panes and clients: so it is with most, in most sweeps."""
+        """Return whether there is nothing stored and nothing new to store about the session, as with most in most sweeps."""
         unseen = session.key not in self._known
         return unseen and not session.all_panes_dead and not session.is_attached and not has_left(session, _NONE, last_complete)
 
-    def has_any(self, *sights: Finding) -> bool:
-        """Whether any session has one of these."""
-        return any(sight in seen for seen in self._known.values() for sight in sights)
+    def has_any(self, *findings: Finding) -> bool:
+        """Return whether any session has one of these findings."""
+        return any(finding in seen for seen in self._known.values() for finding in findings)
 
-    def having(self, sight: Finding) -> Iterator[tuple[SessionKey, Confirmation]]:
-        """The sessions of which that was seen."""
-        return ((key, seen[sight]) for key, seen in self._known.items() if sight in seen)
+    def having(self, finding: Finding) -> Iterator[tuple[SessionKey, Confirmation]]:
+        """Return the sessions with that finding."""
+        return ((key, seen[finding]) for key, seen in self._known.items() if finding in seen)
 
-    def since(self, key: SessionKey, sight: Finding) -> float | None:
-        """When it was first seen so, or None."""
-        sighting = self.of(key).get(sight)
-        return sighting.first_at if sighting else None
+    def since(self, key: SessionKey, finding: Finding) -> float | None:
+        """Return when it was first found, or None."""
+        confirmation = self.of(key).get(finding)
+        return confirmation.first_at if confirmation else None
 
-    def count(self, key: SessionKey, sight: Finding) -> int:
-        """How often it was counted; 0 if never."""
-        sighting = self.of(key).get(sight)
-        return sighting.count if sighting else 0
+    def count(self, key: SessionKey, finding: Finding) -> int:
+        """Return how often it counted; 0 if never."""
+        confirmation = self.of(key).get(finding)
+        return confirmation.count if confirmation else 0
 
-    def set(self, key: SessionKey, sight: Finding, *, holds: bool) -> None:
-        """It is so now (the first time stays), or no longer."""
-        if holds is (sight in self._known.get(key, _NONE)):
+    def set(self, key: SessionKey, finding: Finding, *, holds: bool) -> None:
+        """Store that the finding applies now (the first time stays), or that it does not apply any more."""
+        if holds is (finding in self._known.get(key, _NONE)):
             return
         if holds:
-            self._put(key, sight, Confirmation(self._now, self._now))
+            self._put(key, finding, Confirmation(self._now, self._now))
         else:
-            self._forget(key, sight)
+            self._forget(key, finding)
 
-    def confirm(self, key: SessionKey, sight: Finding, *, gap: float, enough: int) -> None:
-        """It was looked at, and is so: count it."""
-        previous = self.of(key).get(sight)
+    def confirm(self, key: SessionKey, finding: Finding, *, gap: float, enough: int) -> None:
+        """Count the finding once more, if enough time has passed."""
+        previous = self.of(key).get(finding)
         after = confirm(previous, self._now, gap=gap, enough=enough)
         if after != previous:
-            self._put(key, sight, after)
+            self._put(key, finding, after)
 
-    def bump(self, key: SessionKey, sight: Finding) -> None:
-        """It happened once more."""
-        previous = self.of(key).get(sight)
+    def bump(self, key: SessionKey, finding: Finding) -> None:
+        """Count the finding once more in any case."""
+        previous = self.of(key).get(finding)
         count = previous.count + 1 if previous else 1
-        self._put(key, sight, Confirmation(previous.first_at if previous else self._now, self._now, count))
+        self._put(key, finding, Confirmation(previous.first_at if previous else self._now, self._now, count))
 
     def note_clients(self, session: Session, last_complete: float | None) -> None:
-        """A client looks at the session, or none does any more. The detach is dated at the first look without a client,
-        which is never too early: the client left at some moment since the look before."""
+        """Store whether a client is attached.
+
+        A detach is dated at the first sweep without a client, which is never too early.
+        """
         key = session.key
         if session.is_attached:
             self._forget(key, Finding.DETACHED)
@@ -143,36 +148,38 @@ class Confirmations:
             self._put(key, Finding.DETACHED, Confirmation(self._now, self._now))
         self.set(key, Finding.ATTACHED, holds=session.is_attached)
 
-    def forget_all(self, sight: Finding) -> None:
-        """Drop every sighting of that kind."""
+    def forget_all(self, finding: Finding) -> None:
+        """Drop every finding of that kind."""
         for key in list(self._known):
-            self._forget(key, sight)
+            self._forget(key, finding)
 
     def forget_gone(self, socket: str, alive: Collection[SessionKey]) -> None:
-        """Drop what is remembered of sessions that are no longer on this socket. Not for a socket that could not be read:
-        it loses no session."""
+        """Drop the findings about sessions that are no longer on this socket.
+
+        Not to be called for a socket that could not be read: its sessions may still exist.
+        """
         for key in [key for key in self._known if key.socket == socket and key not in alive]:
-            for sight in list(self._known[key]):
-                self._forget(key, sight)
+            for finding in list(self._known[key]):
+                self._forget(key, finding)
 
     def saved(self) -> None:
-        """The changes so far are in the ledger now: they are no changes any more."""
+        """Note that the changes so far are in the ledger."""
         self._stored = (self._stored - self.forgotten) | set(self.changed)
         self.changed, self.forgotten = {}, set()
 
-    def _put(self, key: SessionKey, sight: Finding, sighting: Confirmation) -> None:
-        if sight in OF_A_WORKSPACE:
-            sighting = replace(sighting, workspace_id=self._workspaces.get(key))
-        self._known.setdefault(key, {})[sight] = sighting
-        self.forgotten.discard((key, sight))
-        self.changed[key, sight] = sighting
+    def _put(self, key: SessionKey, finding: Finding, confirmation: Confirmation) -> None:
+        if finding in OF_A_WORKSPACE:
+            confirmation = replace(confirmation, workspace_id=self._workspaces.get(key))
+        self._known.setdefault(key, {})[finding] = confirmation
+        self.forgotten.discard((key, finding))
+        self.changed[key, finding] = confirmation
 
-    def _forget(self, key: SessionKey, sight: Finding) -> None:
+    def _forget(self, key: SessionKey, finding: Finding) -> None:
         mine = self._known.get(key)
-        if mine is None or mine.pop(sight, None) is None:
+        if mine is None or mine.pop(finding, None) is None:
             return
         if not mine:
             del self._known[key]
-        self.changed.pop((key, sight), None)
-        if (key, sight) in self._stored:
-            self.forgotten.add((key, sight))
+        self.changed.pop((key, finding), None)
+        if (key, finding) in self._stored:
+            self.forgotten.add((key, finding))

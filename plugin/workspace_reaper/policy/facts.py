@@ -1,4 +1,4 @@
-"""What the verdict table is asked about: all that is known of one session, and the thresholds. Pure."""
+"""All that is known about one session, and the thresholds: the input of the rules. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ __all__ = ["Facts", "Thresholds"]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The thresholds, all in seconds but the number of confirmations and the idle clocks that count. Their meaning is in the
-    settings of the same name."""
+    """The settings of the same names: seconds, the number of confirmations, and the idle clocks that count."""
 
     idle_ttl: float
     min_age: float
@@ -36,7 +35,7 @@ class Thresholds:
 
     @property
     def longest(self) -> float:
-        """The greatest age that any rule asks for."""
+        """Return the greatest age that any rule compares with."""
         return max(
             self.idle_ttl,
             self.min_age,
@@ -54,18 +53,26 @@ _PLAIN = AgeClock()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of one managed session at one moment. Times are Unix seconds.
+    """All that is known about one managed session at one moment. Times are Unix seconds.
 
-    ``detached_at`` is when an earlier sweep first saw its last client gone; ``archived_since`` and ``dead_since`` when it
-    was first seen so; ``confirmations`` how many sweeps have confirmed that it has no row. ``proven``: the registry is known
-    to have known this workspace. ``recognises_others``: it knows at least one other session now. ``home``: the reaper runs
-    in it. ``approved``: an operator let exactly this session pass the breaker. ``busy_at`` is when its process tree was last
-    seen to use the CPU. ``shared``: a session of its group does not go with it. ``announced_at`` is when it was told that it
-    will go; ``undone`` are the causes (``archived``, ``idle``) of which an operator took that back,
-    and that have gone on ever since. ``failures`` kills of it have failed in a row, and until ``retry_at`` no other is tried.
-    ``times`` tells how to count: no age has the time in it that the machine slept, or that the wall clock was set ahead.
-    ``generation`` is the registry's, and ``known_under`` the last one under which it has known the workspace, as far as that
-    is remembered; it is asked only where there is no row.
+    Attributes:
+        detached_at: When a sweep first found its last client gone.
+        archived_since: When a sweep first found its row marked archived.
+        dead_since: When a sweep first found all its panes dead.
+        confirmations: How many full sweeps have found no row.
+        proven: Whether the registry is known to have known this workspace.
+        recognises_others: Whether the registry has a row for at least one other session now.
+        approved: Whether an operator approved exactly this session, so that the breaker does not protect it.
+        home: Whether the reaper runs in it.
+        shared: Whether another session of its group is not reaped.
+        busy_at: When its processes were last seen to use the CPU.
+        announced_at: When its reap was announced.
+        undone: The reasons whose announcement an operator cancelled and that have applied ever since.
+        failures: How many kills of it have failed in a row.
+        retry_at: When the next attempt is due.
+        times: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
+        generation: The generation of the registry.
+        known_under: The last generation known to have known the workspace. Only read if there is no row.
     """
 
     session: Session
@@ -96,26 +103,30 @@ class Facts:
 
     @property
     def idle_seconds(self) -> float:
-        """Since the latest of client input, attach, output of any window, the detach as seen by us, and CPU use of its process
-        tree, as far as these are counted; since its creation where none of those ever was. Never below 0."""
+        """Return the seconds since the last activity that counts: client input, attach, detach, output of any window, CPU use.
+
+        Counts from the creation if there was none. Never below 0.
+        """
         return self.times.since(self.last_active, self.now)
 
     @property
     def last_active(self) -> float:
-        """The moment since which it is idle, as the wall clock told it then."""
+        """Return the wall-clock time since which it has been idle."""
         if len(self.times.counted) < len(EVERY):
             return max(self._counted.values(), default=self.session.key.created)
         return max(self.session.last_activity, self.detached_at or 0.0, self.busy_at or 0.0)
 
     @property
     def uncounted_seconds(self) -> float:
-        """How much of the time since then the machine slept, or the wall clock was set ahead."""
+        """Return how much of that time the machine slept or the wall clock was stepped forward."""
         return max(0.0, self.now - self.last_active - self.idle_seconds)
 
     @property
     def idle_clocks(self) -> Mapping[IdleClock, float | None]:
-        """When each idle clock, counted or not, last moved; None if it never did as far as is known. Of two that moved in the
-        same second the later one in this order says more."""
+        """Return when each idle clock last moved, switched on or not; None if never.
+
+        If two moved in the same second, the later one in this order is reported.
+        """
         session = self.session
         return {
             IdleClock.INPUT: session.activity,
@@ -127,7 +138,7 @@ class Facts:
 
     @property
     def idle_by(self) -> IdleClock | None:
-        """The clock that decides how long it is idle; None if that is its creation."""
+        """Return the idle clock that decides how long it has been idle, or None if its creation does."""
         decides, latest = None, 0.0
         for clock, moment in self._counted.items():
             if moment >= latest:
@@ -141,17 +152,17 @@ class Facts:
 
     @property
     def age_seconds(self) -> float:
-        """Since the session was created; never below 0."""
+        """Return the seconds since the session was created. Never below 0."""
         return self.times.since(self.session.key.created, self.now)
 
     @property
     def gone(self) -> bool:
-        """The registry has no such workspace, or says itself that it was deleted."""
+        """Return whether the registry has no row for the workspace, or a row that is marked deleted."""
         return self.row is None or self.row.deleted
 
     @property
     def died_at(self) -> float | None:
-        """When its last pane died: by tmux's word, else when a sweep first saw it so; None if a pane lives."""
+        """Return when its last pane died, by tmux or else by the first sweep that saw it; None if a pane lives or unknown."""
         if not self.session.all_panes_dead:
             return None
         told = self.session.dead_since
@@ -162,5 +173,5 @@ class Facts:
         return None if self.announced_at is None else self.times.moved(self.announced_at) + thresholds.undo_window
 
     def since(self, moment: float) -> float:
-        """Seconds that count from then (Unix seconds) until now; never below 0."""
+        """Return the seconds that count from that time (Unix seconds) until now. Never below 0."""
         return self.times.since(moment, self.now)

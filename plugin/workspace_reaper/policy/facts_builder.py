@@ -1,4 +1,4 @@
-"""What is the same for all sessions of one sweep, and makes the facts of one session from it. Pure."""
+"""Build the facts of each session from the inputs that are common to a sweep. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def lives_in(session: Session, whereabouts: OwnLocation) -> bool:
-    """Whether the reaper runs in this session: below one of its panes, or started from one (as its environment tells)."""
+    """Return whether the reaper runs in this session: below one of its panes, or started from one."""
     key = session.key
     for pane in session.panes:
         if not pane.dead and pane.pid in whereabouts.pids:
@@ -44,11 +44,20 @@ def lives_in(session: Session, whereabouts: OwnLocation) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FactsBuilder:
-    """``generation`` is the registry's as of this sweep, ``reported`` what hooks said, ``recognised`` the workspaces among
-    the sessions' that the registry has, ``cpu`` what the process trees have used. ``reuses_ids``: an id may name another
-    workspace than it did, so only our stamp tells that a session belongs to the one that is known. ``retry_after`` seconds is
-    the first wait after kills that failed (see ``confirmations.retry_at``); ``insisted`` are sessions that an operator wants
-    to be tried at once. ``clock`` is how the clocks are in this sweep, and ``times`` how it tells ages."""
+    """Sweep-wide inputs from which the facts of each session are built.
+
+    Attributes:
+        memory: The stored state.
+        generation: The registry's generation in this sweep.
+        reported: What hooks reported, by workspace.
+        recognised: The sessions' workspaces for which the registry has a row.
+        cpu: The CPU time that the sessions' processes have used.
+        reuses_ids: The host assigns ids again, so only our owner mark connects a session with the known workspace.
+        retry_after: The first wait after failed kills, in seconds (see ``confirmations.retry_at``).
+        insisted: Sessions whose kill an operator wants to attempt at once.
+        clock: The clocks in this sweep.
+        times: How ages are counted in this sweep.
+    """
 
     memory: LedgerState
     sightings: Confirmations
@@ -65,41 +74,45 @@ class FactsBuilder:
     times: AgeClock = field(default_factory=AgeClock)
 
     def at(self, boot: str, reading: ClockReading, keep: float) -> FactsBuilder:
-        """The same with the clocks as they are at this moment, since the start ``boot`` of the machine. ``keep``: see
-        ``clocks.notice``."""
+        """Return the same builder with the clocks at this moment, since the boot ``boot``. ``keep``: see ``idle.notice``."""
         noticed = notice(self.clock, boot, reading, keep)
         if noticed.memory is self.clock:
             return self
-        # A clock that was set since the last full sweep stays so for this sweep.
+        # A clock step since the last full sweep applies to all of this sweep.
         times = replace(self.times, lapses=noticed.memory.lapses, jumped=noticed.jumped or self.times.jumped)
         return replace(self, clock=noticed.memory, times=times)
 
     def said(self, session: Session, workspace_id: str) -> WorkspaceEvent | None:
-        """What a hook said of this session's workspace. A deletion says nothing of a session that was made after it: the id
-        may have been given out again."""
+        """Return what a hook reported about this session's workspace.
+
+        A deletion says nothing about a session that was created after it, because the id may have been assigned again.
+        """
         said, at = self.reported.get(workspace_id), self.memory.reported.get(workspace_id)
         if said is not WorkspaceEvent.DELETED:
             return said
         return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
 
     def _is_newer(self, session: Session, at: float) -> bool:
-        """Whether it was made after that moment. tmux tells whole seconds: one of the same second may have been, which counts
-        where it may belong to another workspace."""
+        """Return whether the session was created after that moment.
+
+        tmux reports whole seconds. A session of the same second may be newer, which counts if it may belong to another
+        workspace.
+        """
         created = session.key.created
         return created >= floor(at) if self.reuses_ids else created > at
 
     def _is_another(self, session: Session) -> bool:
-        """Whether it may belong to a later workspace with the same id: the host makes the session before the row."""
+        """Return whether it may belong to a later workspace with the same id: the host creates the session before the row."""
         return self.reuses_ids and session.owner is not Owner.OURS
 
     def _is_proven(self, session: Session, workspace_id: str) -> bool:
         return not self._is_another(session) and is_proven(workspace_id, session, self.memory, self.generation)
 
     def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
-        """All that is known of this session at this moment (Unix seconds)."""
+        """Return the facts of this session at this moment (Unix seconds)."""
         key = session.key
         seen = self.sightings.of(key)
-        # Of most sessions nothing is remembered: for them this is what a sweep spends most of its own time on.
+        # Most sessions have no findings. For them this is where a sweep spends most of its own time.
         remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
         if has_left(session, seen, self.memory.last_complete):
             remembered = {**remembered, "detached_at": now}
@@ -122,7 +135,7 @@ class FactsBuilder:
         )
 
     def _remembered(self, key: SessionKey, seen: Mapping[Finding, Confirmation], now: float) -> dict[str, Any]:
-        """The facts that rest on what earlier sweeps have seen."""
+        """Return the facts that rest on what earlier sweeps have found."""
         orphan, failed = seen.get(Finding.ORPHAN), seen.get(Finding.FAILED)
         return {
             "detached_at": _first(seen, Finding.DETACHED),

@@ -1,8 +1,8 @@
-"""Which time counts. Pure: the machine's clocks as they were, and as they are, go in.
+"""Ages and idle times. Pure: the stored clocks and the clocks now in, ages out.
 
-tmux dates with the wall clock, which goes on while the machine sleeps, and which somebody may set. Neither is time in which a
-session was idle. So each sweep compares how far the clocks went since the last one, and what the wall clock went too far is
-remembered: a lapse, to be left out of every age of what is older.
+tmux dates with the wall clock, which continues while the machine sleeps and which a user or a time service may step. Neither is
+time without activity. So each sweep compares how far the clocks moved since the last one. The excess of the wall clock is
+stored as a skew and left out of every age that began before it.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ __all__ = [
 
 JUMP = 5.0
 
-"""Seconds: who sets the wall clock by more has set it. A time service that steers it sets it by less at once."""
+"""Seconds by which the wall clock must move to count as stepped. A time service that slews it moves it by less."""
 
 _SLACK = 1.0
 
-"""Seconds of sleep, and of steering, that are not worth remembering."""
+"""Seconds of sleep or slewing that are too short to be stored."""
 
 _MOST = 64
 
-"""Lapses that are remembered one by one. A machine that sleeps more often has the oldest taken together."""
+"""The number of skews that are stored separately. On a machine that sleeps more often the oldest ones are merged."""
 
 _AT_LEAST = 7 * 86_400.0
 
-"""Seconds for which a lapse is remembered in any case: somebody may raise a limit."""
+"""Seconds for which a skew is stored in any case, because a setting may be raised."""
 
 _FOR_EVER = 1e10
 
@@ -55,29 +55,32 @@ EVERY = frozenset(IdleClock)
 
 @dataclass(frozen=True, slots=True)
 class AgeClock:
-    """How to tell ages in one sweep. ``lapses`` are the oldest first. ``jumped`` is by how many seconds the wall clock was set
-    since the last full sweep, 0 if it was not. ``counted`` are the idle clocks that are switched on."""
+    """How ages are counted in one sweep.
+
+    ``lapses`` are ordered, oldest first. ``jumped`` is by how many seconds the wall clock was stepped since the last full
+    sweep, or 0. ``counted`` are the idle clocks that are switched on.
+    """
 
     lapses: tuple[ClockSkew, ...] = ()
     jumped: float = 0.0
     counted: frozenset[IdleClock] = EVERY
 
     def since(self, moment: float, now: float) -> float:
-        """Seconds that count from ``moment`` to ``now`` (both Unix seconds, by the wall clock of then); never below 0."""
+        """Return the seconds that count from ``moment`` to ``now`` (both Unix seconds). Never below 0."""
         lapses = self.lapses
         if lapses and moment < lapses[-1].at:
             moment = self.moved(moment)
         return now - moment if now > moment else 0.0
 
     def moved(self, moment: float) -> float:
-        """The moment (Unix seconds) from which the wall clock, as it goes now, has gone as far as the time that counts."""
+        """Return the time (Unix seconds) that makes plain subtraction from now give the age of ``moment``."""
         for lapse in self.lapses:
             if moment < lapse.at:
                 moment = min(moment + lapse.seconds, lapse.at)
         return moment
 
     def before(self, now: float, seconds: float) -> float:
-        """The last moment (Unix seconds) since which so many seconds count."""
+        """Return the last time (Unix seconds) whose age is at least ``seconds``."""
         moment = now - seconds
         for lapse in reversed(self.lapses):
             if moment < lapse.at:
@@ -87,28 +90,32 @@ class AgeClock:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """``memory`` is what to remember: the very same where nothing has happened. ``jumped``: see `AgeClock`."""
+    """The comparison of the clocks. ``memory`` is what to store; the same object if nothing changed. ``jumped``: see
+    `AgeClock`.
+    """
 
     memory: ClockState
     jumped: float = 0.0
 
 
 def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
-    """Compare the clocks with what is remembered of them. A lapse is forgotten once more than ``keep`` seconds, the greatest
-    age that is asked for, count since then; and not within a week."""
+    """Compare the clocks with the stored ones.
+
+    A skew is dropped once its age exceeds ``keep``, the greatest age that any rule compares with, but not within a week.
+    """
     offset, slept = now.wall - now.elapsed, now.elapsed - now.awake
     if before.offset is None or before.boot != boot:
-        # Nothing that lives is older than the machine's start. What seems so was dated by a clock that was set later on, as
-        # machines without a battery for theirs do when they have found a time server.
+        # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
+        # machines without a battery-backed clock do once they have reached a time server.
         return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
     ahead, asleep = offset - before.offset, slept - before.slept
     jumped = ahead if abs(ahead) > JUMP else 0.0
     lapses = before.lapses
     if jumped < 0:
-        # What is dated from now on is younger than they are, although it may seem older.
+        # What is dated from now on is younger than these skews, although it may seem older.
         lapses = tuple(replace(lapse, at=min(lapse.at, now.wall)) for lapse in lapses)
     if jumped > 0 or asleep > _SLACK:
-        # Back and asleep: nobody knows in which order, so all of the sleep counts.
+        # If the clock was stepped back and the machine slept, their order is unknown. Count all of the sleep.
         lapses += (ClockSkew(now.wall, max(0.0, jumped) + max(0.0, asleep)),)
     lapses = _worth_keeping(lapses, now.wall, max(keep, _AT_LEAST))
     if abs(ahead) <= _SLACK and abs(asleep) <= _SLACK and lapses == before.lapses:
@@ -117,12 +124,12 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Not
 
 
 def _worth_keeping(lapses: Sequence[ClockSkew], now: float, keep: float) -> tuple[ClockSkew, ...]:
-    """Without those that are so old that what they leave out makes no difference to any verdict."""
+    """Return the skews without those that are too old to change any verdict."""
     kept = tuple(lapses)
     while kept and AgeClock(kept[1:]).since(kept[0].at, now) > keep:
         kept = kept[1:]
     while len(kept) > _MOST:
-        # Never too early: what lies between the two seems younger than it is.
+        # On the safe side: what is dated between the two seems younger than it is.
         first, second = kept[:2]
         kept = (ClockSkew(second.at, first.seconds + second.seconds), *kept[2:])
     return kept
@@ -137,25 +144,28 @@ def describe_clock_step(seconds: float) -> str:
 
 SHARE = 0.01
 
-"""Of one core: a process tree that uses more is at work."""
+"""The share of one core above which a process tree counts as busy."""
 
 TICK = 0.01
 
-"""Seconds: the least CPU time that Linux tells (100 ticks a second on every architecture in use). One tick more may be none."""
+"""The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none."""
 
 _PLAIN = AgeClock()
 
 
 class SampleInterval:
-    """When the next sample is due: not before half a tick has gone since the last one. Use is told per tick, and a sweep that
-    comes right after another one would measure the noise. One for the life of a reaper."""
+    """Decides when the next CPU sample is due: at least half a tick after the last one.
+
+    CPU time has a coarse resolution, so a sweep right after another one would measure noise. One object for the life of a
+    reaper.
+    """
 
     def __init__(self, tick: float) -> None:
         self._gap = tick / 2
         self._last: float | None = None
 
     def is_due(self, now: float) -> bool:
-        """Whether to take one now (seconds of a clock that only goes forward); if so, it is the last one from now on."""
+        """Return whether to take a sample now (monotonic seconds). If so, it counts as the last one."""
         if self._last is not None and now - self._last < self._gap:
             return False
         self._last = now
@@ -163,22 +173,26 @@ class SampleInterval:
 
 
 def used(family: Iterable[SessionProcess]) -> float:
-    """CPU seconds of these processes, and of those they have waited for."""
+    """Return the CPU seconds of these processes and of the children that they have waited for."""
     return round(sum([kin[0].cpu_seconds for kin in family]), 3)
 
 
 def is_busy(before: float, after: float, seconds: float) -> bool:
-    """Whether a tree whose CPU time went from ``before`` to ``after`` in so many seconds was at work. It may also fall: what
-    ended without having been waited for took its time along, and something did end."""
+    """Return whether a process tree was busy whose CPU time changed like this within ``seconds``.
+
+    CPU time may also fall: a process that ended without being waited for takes its time with it. That is activity too.
+    """
     return abs(after - before) > max(SHARE * seconds, TICK) + 1e-6
 
 
 def advance(
     memory: CpuState, now: float, processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]], times: AgeClock = _PLAIN
 ) -> CpuState:
-    """The memory with the samples of these sessions as they are now; those of all others are dropped. A session that is seen
-    for the first time has not been busy as far as anybody knows. ``times`` tells how long the machine was awake since the last
-    samples: while it sleeps nothing can be busy."""
+    """Return the state with new samples of these sessions. Those of all others are dropped.
+
+    A session without an earlier sample does not count as busy. ``times`` says how long the machine was awake since the last
+    samples, because nothing is busy while it sleeps.
+    """
     passed = 0.0 if memory.at is None else times.since(memory.at, now)
     samples: dict[SessionKey, CpuSample] = {}
     for key, family in processes_by_session.items():

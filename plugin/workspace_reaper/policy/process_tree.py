@@ -1,4 +1,4 @@
-"""Which processes belong to which session: below its panes, or, by their own environment, started from one. Pure."""
+"""Which processes belong to which session: those below its panes, and those that were started from one. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ __all__ = ["SessionProcess", "foreground", "is_tmux", "processes_by_session"]
 
 
 class SessionProcess(NamedTuple):
-    """A process of a session. ``pane`` is the one that it lives in or came from. ``descendant``: it is below a pane's own
-    process; else only its environment, or that of one above it, says where it came from. (A tuple, because a full sweep
-    makes one for each process.)"""
+    """A process of a session. ``pane`` is the pane in which it runs or from which it was started.
+
+    ``descendant``: it is below the pane's own process. Otherwise only its environment, or that of a process above it, names the
+    pane. A tuple, because a full sweep creates one for each process.
+    """
 
     process: Process
     pane: str
@@ -23,17 +25,18 @@ class SessionProcess(NamedTuple):
 
 
 def is_tmux(process: Process) -> bool:
-    """A tmux server or client. Both name themselves so (``tmux: server``); the arguments of a server are those of the client
-    that started it, so they tell nothing."""
+    """Return whether the process is a tmux server or client.
+
+    Both set their name (``tmux: server``). The arguments of a server are those of the client that started it.
+    """
     return process.name == "tmux" or process.name.startswith("tmux:")
 
 
 def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKey, list[SessionProcess]]:
-    """The processes of each of these sessions, those of its panes first. ``sessions`` are all of their servers: a pane that
-    is there belongs to the sessions that show it, and only what came from a pane that is gone goes by the session's number.
+    """Return the processes of each of these sessions, those of its panes first.
 
-    A process of a pane that several sessions show is in each of their families. What lives in a nested tmux is in none, nor
-    is that tmux itself.
+    ``sessions`` must be all sessions of their servers. A process belongs to every session that shows its pane; if the pane is
+    gone, the session number in its environment decides. A nested tmux and what runs in it belong to no session.
     """
     sessions = list(sessions)
     children = _children(table)
@@ -49,7 +52,7 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
             owners[server, pane.pane_id].append(session.key)
             leader = None if pane.dead else table.processes.get(pane.pid)
             if leader is None or leader.parent != server:
-                # Every living pane's own process is a child of the server: any other one only has its number.
+                # A living pane's own process is a child of the server; any other process has only reused its pid.
                 continue
             for process in _below(leader, children):
                 taken.add(process.key.pid)
@@ -66,8 +69,10 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
 
 
 def foreground(processes: Iterable[Process], session: Session) -> dict[str, ProcessKey]:
-    """What runs in the foreground of each living pane, by pane id: the leader of the terminal's foreground group, or the pane's
-    own process."""
+    """Return what runs in the foreground of each living pane, by pane id.
+
+    That is the leader of the terminal's foreground group, or the pane's own process.
+    """
     known = {process.key.pid: process for process in processes}
     found = {}
     for pane in session.panes:
@@ -85,7 +90,7 @@ def _children(table: ProcessTable) -> Mapping[int, list[Process]]:
 
 
 def _below(root: Process, children: Mapping[int, list[Process]]) -> list[Process]:
-    """The process and all below it, but no tmux and nothing below one."""
+    """Return the process and all below it, without any tmux and what is below one."""
     if is_tmux(root):
         return []
     found = [root]
@@ -102,14 +107,16 @@ def _origin(
     owners: Mapping[tuple[int, str], Sequence[SessionKey]],
     numbers: Mapping[tuple[int, int], Session],
 ) -> Sequence[SessionKey]:
-    """The sessions that the process's environment names. The socket's path is not compared: it can be written in several
-    ways, and the server's pid says which."""
+    """Return the sessions that the process's environment names.
+
+    The server's pid decides. The socket's path is not compared, because it can be written in several ways.
+    """
     origin = process.origin
     if origin is None:
         return ()
     server = table.processes.get(origin.server_pid)
     if server is None or process.key.started < server.key.started:
-        # It came from an earlier server that had the same pid.
+        # An earlier server had the same pid.
         return ()
     showing = owners.get((origin.server_pid, origin.pane))
     if showing:
@@ -119,7 +126,7 @@ def _origin(
 
 
 def _once(kin: Sequence[SessionProcess]) -> list[SessionProcess]:
-    """A pane's own below win over those that only came from it."""
+    """Return each process once, preferring its entry as a descendant of a pane."""
     found: dict[int, SessionProcess] = {}
     for one in kin:
         known = found.get(one.process.key.pid)

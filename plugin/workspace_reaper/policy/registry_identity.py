@@ -1,4 +1,4 @@
-"""Proof of registry: whether we ask the one that knew these workspaces. Pure."""
+"""Proof of registry: whether this is the registry that knew these workspaces. Pure."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
 
 
 def is_proven(workspace_id: str, session: Session, memory: LedgerState, generation: int) -> bool:
-    """Whether this registry is known to have known this workspace.
+    """Return whether this registry is known to have known this workspace.
 
-    A stamp does not tell under which generation it was set, so it proves something only while there has been one.
+    An owner mark does not contain the generation under which it was set, so it is proof only while there has been one.
     """
     if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
         return True
@@ -67,5 +67,5 @@ def is_proven(workspace_id: str, session: Session, memory: LedgerState, generati
 
 
 def known_under(workspace_id: str, memory: LedgerState) -> int | None:
-    """The last generation of the registry that is remembered to have known this workspace; None if none is."""
+    """Return the last generation of the registry known to have known this workspace, or None."""
     return max((some[workspace_id] for some in (memory.seen, memory.named) if workspace_id in some), default=None)

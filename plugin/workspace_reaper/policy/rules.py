@@ -45,7 +45,8 @@ class Rule:
     Attributes:
         name: Its name in ``explain`` and in the table.
         holds_when: When it holds, for the documentation.
-        protections: What protects from it besides `ALWAYS`. The guard asks for clients exactly if ``attached`` is among them.
+        protections: What protects from it in addition to `ALWAYS`. The guard asks for clients exactly if
+            ``attached`` is among them.
         reported_as: Its name in reports and in the ledger, if that differs.
         needs_row: It is tried only for a workspace that has a row; if False, only for one that has none.
         row_flag: The field of `Workspace` that must be set, if any.
@@ -106,7 +107,7 @@ class Rule:
         by_output = idle_time > 0 and IdleClock.OUTPUT in facts.times.counted
         return Guard(
             key=facts.session.key,
-            # Where clients do not protect, typing must not keep the session alive for ever either.
+            # Where clients do not protect, typing must not keep the session alive forever either.
             activity=facts.session.activity if clients_protect else None,
             unattached=clients_protect,
             # The last second whose output leaves the session idle for that time.

@@ -1,4 +1,4 @@
-"""Which sessions are managed: whose whole name, on whose socket, yields a workspace id. Pure."""
+"""Which sessions are managed: those whose whole name, on a configured socket, yields a workspace id. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from workspace_reaper.model.session import Owner, Session
 __all__ = ["SessionMatcher"]
 
 _KNOWN = 10_000
-"""So many names are remembered with what they yield, which takes 3 MB: of those that come and go nobody asks again."""
+"""The number of names whose result is cached (3 MB)."""
 
 
 class SessionMatcher:
     """The configured sockets with their session patterns (regular expressions with a group ``id``).
 
-    ``canonical`` turns what the group caught into the canonical text of a workspace id, or None if it can't be one.
+    ``canonical`` returns the canonical workspace id for what the group matched, or None if it is not an id.
     """
 
     def __init__(self, patterns: Mapping[str, Sequence[str]], canonical: Callable[[str], str | None]) -> None:
@@ -25,7 +25,7 @@ class SessionMatcher:
         self._known: dict[tuple[str, str], str | None] = {}
 
     def workspace_id(self, socket: str, name: str) -> str | None:
-        """The workspace that a session of this name on this socket belongs to, or None."""
+        """Return the workspace that a session of this name on this socket belongs to, or None."""
         at = (socket, name)
         if at not in self._known:
             if len(self._known) >= _KNOWN:
@@ -34,7 +34,7 @@ class SessionMatcher:
         return self._known[at]
 
     def manages(self, session: Session) -> str | None:
-        """The workspace of a session that is ours to judge; None for every other session, and for another registry's."""
+        """Return the workspace of a managed session; None for all others and for those of another registry."""
         return None if session.owner is Owner.FOREIGN else self.workspace_id(session.key.socket, session.name)
 
     def _match(self, socket: str, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which processes of a dead session are never signalled, and why. Pure, and the one place where the list stands."""
+"""Which processes of a reaped session are never signalled, and why. Pure. This is the only list of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LOGIN_DAEMONS", "Suspect", "spared_because"]
 _KEYS = "it keeps keys for the whole login"
 _BUS = "it carries the messages of the whole login"
 _SOUND = "it plays the sound of the whole login"
-_SCREEN = "other terminals live in it"
+_SCREEN = "other terminals run in it"
 
 LOGIN_DAEMONS: Mapping[str, str] = {
     "gpg-agent": _KEYS,
@@ -46,24 +46,32 @@ LOGIN_DAEMONS: Mapping[str, str] = {
     "dtach": _SCREEN,
     "abduco": _SCREEN,
     "mosh-server": _SCREEN,
-    "dockerd": "containers of others live in it",
-    "containerd": "containers of others live in it",
-    "containerd-shim": "a container lives in it",
-    "conmon": "a container lives in it",
-    "podman": "a container may live in it",
+    "dockerd": "containers of others run in it",
+    "containerd": "containers of others run in it",
+    "containerd-shim": "a container runs in it",
+    "conmon": "a container runs in it",
+    "podman": "a container may run in it",
     "adb": "it serves the devices of the whole login",
     "watchman": "it watches files for the whole login",
 }
-"""Daemons that the first one who needs them starts, whose environment they inherit and keep, and that serve everybody after:
-by the kernel's short name (15 bytes on Linux), with the reason."""
+"""Programs that serve the whole login but inherit the environment of the process that started them first. By the kernel's short
+name (15 bytes on Linux), with the reason.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A process of a dead session that lives. ``pane_lives``: its pane is in the listing after the kill. ``uids`` None: they
-    can't be read. ``descendant``: it was below one of the session's panes. ``in_worktree``: its working directory is inside
-    the workspace's; None where that directory is not known. ``shelter``: the name of a daemon of ``LOGIN_DAEMONS``, itself
-    from this session, that it runs below: a shell in a ``screen`` is somebody's terminal."""
+    """A process of a reaped session that is still running.
+
+    Attributes:
+        process: The process.
+        pane_lives: Its pane is in the listing after the kill.
+        uids: Its user ids; None if they cannot be read.
+        descendant: It was below one of the session's panes.
+        in_worktree: Its working directory is inside the workspace's; None if that directory is unknown.
+        shelter: The program of ``LOGIN_DAEMONS``, itself from this session, below which it runs: a shell in a ``screen`` is a
+            terminal in use.
+    """
 
     process: Process
     pane_lives: bool
@@ -74,20 +82,23 @@ class Suspect:
 
 
 def spared_because(suspect: Suspect, *, own_uid: int, own_pids: Collection[int], everywhere: bool) -> str | None:
-    """Why this process gets no signal; None if it gets one.
+    """Return why this process gets no signal, or None if it gets one.
 
-    ``own_pids`` are the reaper and its ancestors. ``everywhere``: the setting ``survivors`` says ``all``, so that the working
-    directory does not matter.
+    Args:
+        suspect: The process.
+        own_uid: The reaper's user id.
+        own_pids: The reaper and its ancestors.
+        everywhere: The setting ``survivors`` is ``all``: the working directory does not matter.
     """
     process, uids = suspect.process, suspect.uids
     reasons = (
         (process.key.pid == 1, "it is the first process of the system"),
         (process.key.pid in own_pids, "it is the reaper, or the reaper runs below it"),
-        (is_tmux(process), "it is a tmux, in which other sessions may live"),
-        (suspect.pane_lives, "its pane lives on in another session"),
+        (is_tmux(process), "it is a tmux, in which other sessions may run"),
+        (suspect.pane_lives, "another session still shows its pane"),
         (process.name in LOGIN_DAEMONS, LOGIN_DAEMONS.get(process.name, "")),
-        (suspect.shelter is not None, f"it lives in {suspect.shelter}, which is left alone"),
-        (uids is None, "whose it is can't be read"),
+        (suspect.shelter is not None, f"it runs in {suspect.shelter}, which is left alone"),
+        (uids is None, "its user cannot be read"),
         (uids is not None and set(uids) != {own_uid}, "it belongs to another user"),
         (not suspect.descendant and not everywhere and not suspect.in_worktree, _outside(suspect)),
     )

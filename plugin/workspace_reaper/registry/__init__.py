@@ -1,16 +1,14 @@
-"""The host's workspaces, read-only: which schemas there are, and how one is opened.
+"""The host's workspaces, read-only: which registries are installed, and how one is opened.
 
-A schema is looked up by name: the built-in ones first, then the entry points of the group ``workspace_reaper.registries``,
-whose objects are instances of `Schema`. Importing this package, loading a schema and
-``open_registry`` import no database library; the first look-up does.
+A registry is an instance of `Schema` behind an entry point of the group ``workspace_reaper.registries``. Importing this
+package, loading a schema and ``open_registry`` import no database library; the first look-up does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
 from typing import TYPE_CHECKING, cast
 
 from workspace_reaper.model.errors import ConfigurationError
@@ -22,11 +20,9 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 if TYPE_CHECKING:
     from workspace_reaper.registry.base import DatabaseRegistry
     from workspace_reaper.registry.postgres import PostgresRegistry
-    from workspace_reaper.registry.schema_check import Finding
+    from workspace_reaper.registry.schema_check import SchemaFinding
 
 __all__ = [
-    "BUSY_LIMIT",
-    "GROUP",
     "Home",
     "LazyRegistry",
     "Schema",
@@ -34,41 +30,46 @@ __all__ = [
     "load_schema",
     "open_registry",
     "open_watcher",
+    "registry_names",
 ]
 
-GROUP = "workspace_reaper.registries"
+_GROUP = "workspace_reaper.registries"
 
-BUSY_LIMIT = 1.0
+_DISTRIBUTION = "workspace-reaper"
+
+_TABLE = "table"
+"""The registry that is described in the configuration, and so has no entry point."""
+
+_BUSY_LIMIT = 1.0
 """Seconds that a look-up waits for a lock before the registry is Unknown."""
 
-_BUILT_IN = {
-    "standard": ("workspace_reaper.registry.schemas.standard", "STANDARD"),
-    "vibe-kanban": ("workspace_reaper.registry.schemas.vibe_kanban", "VIBE_KANBAN"),
-    "cao": ("workspace_reaper.registry.schemas.cao", "CAO"),
-}
-_TABLE = "table"
+
+def registry_names() -> list[str]:
+    """Return the names of the installed registries, without ``table``."""
+    return sorted({point.name for point in _installed()})
 
 
 def load_schema(name: str, table: HostTable | None = None) -> Schema:
-    """The schema of that name; of ``table``, which only the registry of that name has, if it is ``table``.
+    """Return the schema of the registry with that name.
 
-    ``ConfigurationError`` (field ``registry`` or ``table``) if there is none, or it can't be loaded.
+    Args:
+        name: The name of an entry point, or ``table``.
+        table: The table that the configuration describes, for the registry ``table``.
+
+    Raises:
+        ConfigurationError: No such registry is installed, or it cannot be loaded. The field is ``registry`` or ``table``.
     """
     if name == _TABLE:
         from workspace_reaper.registry.schemas.table import TableSchema
 
         if table is None:
-            raise ConfigurationError('table: not set, and registry = "table" needs it. Describe the table in [table].')
+            raise ConfigurationError('table: not set, but registry = "table" needs it: describe the table in a section [table]')
         return TableSchema(table)
-    if name in _BUILT_IN:
-        module, attribute = _BUILT_IN[name]
-        schema: object = getattr(import_module(module), attribute)
-    else:
-        schema = _load(_entry_point(name))
+    schema = _load(_entry_point(name))
     if not isinstance(schema, Schema):
         raise ConfigurationError(
-            f"registry: {name!r} names {type(schema).__name__!r}, which is no workspace_reaper.registry.Schema: "
-            f"mend its entry point in the group {GROUP}."
+            f"registry: {name!r} is of type {type(schema).__name__!r}, not a workspace_reaper.registry.Schema: "
+            f"fix its entry point in the group {_GROUP}"
         )
     return schema
 
@@ -95,7 +96,7 @@ class LazyRegistry(Registry):
     def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
         return self.database.look_up(ids, sentinels)
 
-    def examine(self) -> tuple[Finding, ...]:
+    def examine(self) -> tuple[SchemaFinding, ...]:
         """Return what is wrong with the live database: see ``DatabaseRegistry``."""
         return self.database.examine()
 
@@ -106,18 +107,18 @@ class LazyRegistry(Registry):
 
 
 def open_registry(
-    schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
+    schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> LazyRegistry:
     """Return the registry of that schema. Nothing is opened yet: an unreadable database is Unknown at the first look-up.
 
     Args:
         schema: How the database is read.
-        database_url: Where it is; None is the schema's default.
-        environ: The environment, for that default.
-        busy_limit: How many seconds a look-up waits for a lock.
+        database_url: Where the database is. None: the schema's default.
+        environ: The environment from which the schema takes its default.
+        busy_limit: Seconds that a look-up waits for a lock.
 
     Raises:
-        ConfigurationError: The URL is neither an SQLite file nor a PostgreSQL database, or the default is unknown.
+        ConfigurationError: ``database_url`` names neither an SQLite file nor a PostgreSQL database, or there is no default.
     """
     from workspace_reaper.registry.location import is_server, path_of
 
@@ -138,9 +139,9 @@ def open_registry(
 
 
 def open_watcher(
-    schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = BUSY_LIMIT
+    schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> ChangeWatcher:
-    """Return what notices commits to the database. The arguments and errors are those of ``open_registry``."""
+    """Return a watcher of the database. The arguments and errors are those of `open_registry`."""
     registry = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
     from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
@@ -154,27 +155,50 @@ def open_watcher(
 
 
 def _entry_point(name: str) -> EntryPoint:
-    found = {(point.name, point.value): point for point in entry_points(group=GROUP)}
-    matching = [point for point in found.values() if point.name == name]
+    """Return the entry point of that name. Ours come first: no other package can replace them, or slow down their look-up."""
+    if own := next((point for point in _own() if point.name == name), None):
+        return own
+    matching = {point.value: point for point in _installed() if point.name == name}
     if len(matching) == 1:
-        return matching[0]
+        return matching.popitem()[1]
     if matching:
-        values = ", ".join(sorted(point.value for point in matching))
-        raise ConfigurationError(
-            f"registry: {name!r} is named by several installed packages ({values}): uninstall all but one."
-        )
-    known = ", ".join(sorted({*_BUILT_IN, _TABLE, *(point.name for point in found.values())}))
+        values = ", ".join(sorted(matching))
+        raise ConfigurationError(f"registry: several installed packages name {name!r} ({values}): uninstall all but one")
+    known = ", ".join(sorted({_TABLE, *registry_names()}))
     raise ConfigurationError(
-        f"registry: {name!r} is not known. Known are: {known}. Others are entry points of the group {GROUP}: "
-        "install the package that brings yours."
+        f"registry: unknown registry {name!r}; installed are: {known}. Correct the name, or install the package that has it "
+        f"as an entry point of the group {_GROUP}"
     )
+
+
+def _own() -> Iterator[EntryPoint]:
+    try:
+        yield from _registries_of(distribution(_DISTRIBUTION))
+    except PackageNotFoundError:  # a source tree that was not installed
+        return
+
+
+def _installed() -> Iterator[EntryPoint]:
+    for one in distributions():
+        yield from _registries_of(one)
+
+
+def _registries_of(one: Distribution) -> list[EntryPoint]:
+    """Return the registries of a distribution: none if its entry points cannot be read.
+
+    ``importlib.metadata.entry_points()`` raises for all distributions if one is malformed.
+    """
+    try:
+        return [point for point in one.entry_points if point.group == _GROUP]
+    except Exception:  # noqa: BLE001  a malformed file of another package; WorkspacePlugins.load logs it
+        return []
 
 
 def _load(point: EntryPoint) -> object:
     try:
         return point.load()
-    except Exception as error:  # a third party's module may raise anything while it is imported
+    except Exception as error:  # another package's module may raise anything while it is imported
         raise ConfigurationError(
-            f"registry: {point.name!r} ({point.value}) can't be loaded: {type(error).__name__}: {error}. "
-            "Mend or uninstall the package that brings it."
+            f"registry: {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}. "
+            "Fix or uninstall the package that it belongs to"
         ) from error

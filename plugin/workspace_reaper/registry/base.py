@@ -13,7 +13,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.queries import Statements, workspace
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import Finding, SchemaMismatch
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch
 
 __all__ = ["DatabaseRegistry", "try_some_rows"]
 
@@ -52,12 +52,12 @@ class DatabaseRegistry(ABC):
         """Read the ids and the sentinels. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
         return self.or_unknown(lambda: self._read(ids, sentinels))
 
-    def examine(self) -> tuple[Finding, ...]:
+    def examine(self) -> tuple[SchemaFinding, ...]:
         """What is wrong with the live database, the first thing that is fatal, or else what only costs. The expressions are
         tried on some rows. Nothing is raised."""
         misfit = False
 
-        def examined() -> tuple[Finding, ...]:
+        def examined() -> tuple[SchemaFinding, ...]:
             nonlocal misfit
             try:
                 return self._examined()
@@ -66,7 +66,7 @@ class DatabaseRegistry(ABC):
                 raise
 
         found = self.or_unknown(examined)
-        return (Finding(found.reason, fatal=True, misfit=misfit),) if isinstance(found, Unknown) else found
+        return (SchemaFinding(found.reason, fatal=True, misfit=misfit),) if isinstance(found, Unknown) else found
 
     def _possible(self, *ids: Collection[str]) -> set[str]:
         """Those that can be ids at all, in the form in which the table is asked for them."""
@@ -80,7 +80,7 @@ class DatabaseRegistry(ABC):
     def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult: ...
 
     @abstractmethod
-    def _examined(self) -> tuple[Finding, ...]: ...
+    def _examined(self) -> tuple[SchemaFinding, ...]: ...
 
     def _unknown(self, reason: str) -> Unknown:
         return Unknown(Source.REGISTRY, reason)

@@ -25,20 +25,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace
+from workspace_reaper.model.workspace import FLAGS, LookupResult, RegistryIdentity, Workspace
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.schema import WorkspaceColumns
 
-__all__ = ["FLAGS", "NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
+__all__ = ["NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
 
 OLDEST = 32
 """How many of the oldest ids are told."""
 
 TOTAL_BOUND = 10_000
 """Rows are counted up to here: a count has to read what it counts."""
-
-FLAGS = ("archived", "pinned", "running", "deleted", "worktree_deleted")
-"""The flags of `WorkspaceColumns`, in the order in which rows have them."""
 
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
 """A condition that no row meets."""

@@ -1,7 +1,7 @@
-"""What a schema has to say of a host: where its sessions live, where its database is, and what its tables mean.
+"""The description of a kind of host: where its sessions and its database are, and what the columns of its tables mean.
 
-A third party subclasses `Schema`, puts one instance behind an entry point of the group ``workspace_reaper.registries``,
-and writes no SQL: it names column expressions (`WorkspaceColumns`), from which every statement of a look-up is built.
+To add a registry, subclass `Schema` and name one instance in an entry point of the group ``workspace_reaper.registries``. A
+schema contains no SQL: it names column expressions (`WorkspaceColumns`), from which all statements are built.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workspace_reaper.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-__all__ = ["Home", "Schema", "WorkspaceColumns", "plain_text"]
+__all__ = ["Home", "Schema", "SchemaDescription", "WorkspaceColumns", "plain_text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where sessions of this host live.
+    """A tmux socket on which sessions of a host run.
 
-    ``socket`` is a tmux socket's name (``tmux -L``) or an absolute path (``tmux -S``). Each of ``patterns`` is a regular
-    expression that matches the whole name of a session and holds the workspace id in a group ``id``.
+    Attributes:
+        socket: The name of a socket (``tmux -L``), or an absolute path (``tmux -S``).
+        patterns: Regular expressions. Each matches the whole name of a session and has a group ``id``, the workspace id.
     """
 
     socket: str
@@ -33,11 +34,19 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceColumns:
-    """Column expressions that tell a workspace, all from one table or correlated to it.
+    """The column expressions of a workspace, all from one table or correlated to it.
 
-    ``id`` must be indexed, or a look-up reads the whole table. Flags give 0 or 1, false or true, or NULL for "never set";
-    what a host does not know stays None. ``unique`` False says that several rows may name the same workspace, which then is
-    known while one of them is there.
+    A flag is 0 or 1, false or true, or NULL, which means false. What the host does not record is None.
+
+    Attributes:
+        id: The workspace id. Without an index on it, each look-up reads the whole table.
+        archived: Whether the workspace is archived.
+        pinned: Whether the workspace is never reaped for being idle.
+        running: Whether a process of the workspace runs, other than a dev server.
+        deleted: Whether the row counts as deleted.
+        worktree_deleted: Whether the workspace's directory was deleted.
+        worktree: The path of the workspace's directory.
+        unique: False if a workspace may have several rows; it then exists while it has at least one.
     """
 
     id: ColumnElement[str]
@@ -50,52 +59,70 @@ class WorkspaceColumns:
     unique: bool = True
 
 
-class Schema(ABC):
-    """One kind of host. Its methods only tell; none of them opens a database."""
+class SchemaDescription(NamedTuple):
+    """A registry as the documentation shows it. Each field is Markdown."""
 
     name: str
-    """Stable, and part of the registry's identity: a new name needs a new proof that it is the right registry."""
+    server: str
+    sessions: str
+    database: str
+
+
+class Schema(ABC):
+    """A kind of host. No method opens a database."""
+
+    name: str
+    """A stable name, a part of the registry's identity: under a new name the registry must prove itself again."""
+
+    server: str = ""
+    """The servers that it is for, as the documentation names them."""
+
+    database: str = ""
+    """Where their database is by default, as the documentation puts it."""
 
     optional: frozenset[str] = frozenset()
-    """``table.column`` of the columns that a database may lack. All others of `tables` must be there."""
+    """The columns, as ``table.column``, that a database may lack. All others of `tables` are required."""
 
     reuses_ids: bool = False
-    """Whether the next workspace may have the id of one that is gone. Then what is known of an id proves nothing of a session
+    """Whether a new workspace may get the id of a deleted one. Then what is recorded about an id proves nothing about a session
     that was never seen together with a row."""
 
     @property
     def identity(self) -> str:
-        """What a reader has to have in common with the one before to be the same registry: the name, if nothing else."""
+        """What distinguishes this schema from others in the registry's identity: its name, unless overridden."""
         return self.name
 
     @property
     def remedy(self) -> str:
-        """What to do where a database is not as this schema says."""
-        return f"it is not the database of a {self.name} host that we know. Set database_url or registry"
+        """The advice for a database that does not fit this schema."""
+        return f"it is not a known database of a {self.name} host: correct database_url or registry"
 
     @property
     @abstractmethod
     def tables(self) -> Sequence[Table]:
-        """The tables that are read, each with just the columns that matter."""
+        """The tables that are read, with the columns that are used."""
 
     @abstractmethod
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        """What a look-up selects. ``absent`` are those of `optional` that this database lacks: they can't be named."""
+        """Return the columns to select. ``absent`` are the columns of `optional` that this database lacks: do not use them."""
 
     @abstractmethod
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
-        """The tmux sockets of this host, and what its sessions are called there."""
+        """Return the tmux sockets of this host, with the patterns of its session names."""
 
     @abstractmethod
     def default_database(self, environ: Mapping[str, str]) -> str:
-        """The path (or the URL) of the host's database where nothing else is configured.
+        """Return the path or the URL of the host's database for a configuration that does not set one.
 
-        ``ConfigurationError`` if a place can't be inspected, or there are several possible places and none has one.
+        Raises:
+            ConfigurationError: A place cannot be examined, or none of several possible places has a database.
         """
 
     def places(self, environ: Mapping[str, str]) -> Sequence[str]:
-        """Every place where the host keeps its database or kept it in the past, the present one first. None where that can't
-        be told. Nothing is looked at but what `default_database` looks at."""
+        """Return every place where the host has or had its database, the current one first; nothing if that is unknown.
+
+        It examines only what `default_database` examines.
+        """
         try:
             return (self.default_database(environ),)
         except ConfigurationError:
@@ -103,11 +130,16 @@ class Schema(ABC):
 
     @abstractmethod
     def canonical(self, text: str) -> str | None:
-        """The canonical workspace id, or None if this can't be one. A canonical id is its own canonical id."""
+        """Return the canonical workspace id, or None if the text cannot be an id. A canonical id is its own canonical id."""
+
+    def describe(self) -> SchemaDescription:
+        """Return what the documentation's table of registries shows."""
+        sessions = [f"`{pattern}` on `{home.socket}`" for home in self.homes({}) for pattern in home.patterns]
+        return SchemaDescription(self.name, self.server, ", ".join(sessions), self.database)
 
 
 def plain_text(text: str) -> str | None:
-    """The text itself, or None where no database could hold it as an id: empty, or not encodable."""
+    """Return the text, or None if no database can store it as an id: it is empty or cannot be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -12,10 +12,11 @@ from sqlalchemy import Executable, FromClause, Table, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from workspace_reaper.registry.queries import FLAGS, NO_ROW
+from workspace_reaper.model.workspace import FLAGS
+from workspace_reaper.registry.queries import NO_ROW
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
-__all__ = ["Finding", "SchemaMismatch", "absent_columns", "no_index", "probed"]
+__all__ = ["SchemaFinding", "SchemaMismatch", "absent_columns", "no_index", "probed"]
 
 _SHOWN = 20
 _NOT_ALLOWED = "42501"  # PostgreSQL's insufficient_privilege
@@ -27,7 +28,7 @@ class SchemaMismatch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SchemaFinding:
     """Something that is wrong with a database, in a sentence for a person. ``fatal``: the registry is Unknown until it is
     mended; else it only costs. ``misfit``: it was read, and is not what the schema says of it."""
 
@@ -104,9 +105,9 @@ def _tables(facts: WorkspaceColumns) -> Sequence[FromClause]:
     return select(facts.id).get_final_froms()
 
 
-def no_index(table: str, column: str) -> Finding:
+def no_index(table: str, column: str) -> SchemaFinding:
     """Of an id by which every look-up reads the whole table."""
-    return Finding(
+    return SchemaFinding(
         f"{table}.{column} has no index: every look-up reads the whole table. Ask for one: CREATE INDEX ON {table} ({column}).",
         fatal=False,
     )

@@ -58,7 +58,7 @@ def choose(machine: Machine) -> Choice:
         return Choice(None, text, tuple(candidates))
     for database in machine.databases:
         if database.state == "unreadable":
-            return Choice(None, f"{database.registry}: {database.path} cannot be read, so it is unknown whether it fits.")
+            return Choice(None, f"{database.registry}: {database.database} cannot be read, so it is unknown whether it fits.")
     return Choice(None, "No database of a supported server was found.")
 
 
@@ -74,12 +74,11 @@ def _certain(databases: Iterable[Database]) -> Iterator[Database]:
 
 def _candidate(machine: Machine, database: Database) -> HostCandidate:
     sessions = len(machine.sessions_of(database.registry))
-    strength: Strength = "known" if database.known else "unknown" if sessions else "quiet"
+    strength: Strength = "known" if database.known_sessions else "unknown" if sessions else "quiet"
     return HostCandidate(database, strength, sessions)
 
 
 def _why(candidate: HostCandidate) -> str:
-    registry = candidate.database.registry
-    if candidate.strength == "quiet":
-        return f"{registry}: its database was found, and none of its sessions is running."
-    return f"{registry}: its database was found, and has {candidate.database.known} of its {candidate.sessions} sessions."
+    database, sessions = candidate.database, candidate.sessions
+    rows = f"has {database.known_sessions} of its {sessions} sessions" if sessions else "none of its sessions is running"
+    return f"{database.registry}: its database was found, and {rows}."

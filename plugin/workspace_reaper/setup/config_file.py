@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError, ReaperError
 from workspace_reaper.settings import SettingDescription, describe_settings, load_settings
 from workspace_reaper.setup.choose import Choice
-from workspace_reaper.setup.discover import Database, InstalledRegistry, Machine
+from workspace_reaper.setup.discover import Database, Machine
 from workspace_reaper.util.files import make_private, staged_file
 from workspace_reaper.util.text import printable
 
@@ -37,13 +37,13 @@ file and set registry = "table", database_url, tmux_sockets and session_patterns
 
 def configuration(machine: Machine, choice: Choice) -> str:
     """Return the text of the file for a choice. ``load_settings`` accepts it, whatever was found."""
-    described = describe_settings()
+    described, found = describe_settings(), _found(machine, choice)
     top = [setting for setting in described if setting.name != "enabled" and not _is_of_table(setting)]
     (switch,) = (setting for setting in described if setting.name == "enabled")
     blocks = [
         _comment(_HEAD),
         [*_meaning(switch), *_comment(_SWITCH), "enabled = false"],
-        *(_setting(setting, machine, choice) for setting in top),
+        *(_setting(setting, found) for setting in top),
         [line for setting in described if _is_of_table(setting) for line in _table(setting)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -73,10 +73,8 @@ def _meaning(setting: SettingDescription) -> list[str]:
     return _comment(f"{setting.description} ({setting.type}; default: {setting.default})")
 
 
-def _setting(setting: SettingDescription, machine: Machine, choice: Choice) -> list[str]:
-    found = {"registry": _registry, "database_url": _database_url, "tmux_sockets": _sockets, "session_patterns": _patterns}
-    lines = found[setting.name](machine, choice) if setting.name in found else [f"#{setting.name} = {_default(setting)}"]
-    return [*_meaning(setting), *lines]
+def _setting(setting: SettingDescription, found: Mapping[str, list[str]]) -> list[str]:
+    return [*_meaning(setting), *found.get(setting.name, [f"#{setting.name} = {_default(setting)}"])]
 
 
 def _default(setting: SettingDescription) -> str:
@@ -87,51 +85,40 @@ def _default(setting: SettingDescription) -> str:
     return '["..."]' if setting.type == "list of text" else '"..."'
 
 
-def _registry(_machine: Machine, choice: Choice) -> list[str]:
-    found = _comment(f"Found here: {choice.why}")
-    if choice.chosen is not None:
-        for other in choice.others:
-            found += _comment(f"Also here: {other.database.registry}, {other.database.path}")
-        return [*found, f"registry = {toml_text(choice.chosen.database.registry)}"]
-    names = list(dict.fromkeys(candidate.database.registry for candidate in choice.others))
-    if not names:
-        found += _comment(_NONE_FITS)
-    return [*found, *(f"#registry = {toml_text(name)}" for name in names or ["standard"])]
-
-
-def _database_url(_machine: Machine, choice: Choice) -> list[str]:
-    if choice.chosen is not None:
-        return _database_line(choice.chosen.database, is_chosen=True)
-    return [line for other in choice.others for line in _database_line(other.database, is_chosen=False)] or [
-        '#database_url = "..."'
-    ]
-
-
-def _database_line(database: Database, *, is_chosen: bool) -> list[str]:
-    if database.is_server:  # its location is known without the password only
-        return _comment(f"Found here: {database.path}, the default of this registry.")
-    return _line("database_url", [f"sqlite:///{database.path}"], is_chosen=is_chosen)
-
-
-def _sockets(machine: Machine, choice: Choice) -> list[str]:
-    installed = _chosen_registry(machine, choice)
-    if installed is None:
-        found = [socket.path for socket in machine.sockets if socket.sessions]
-        return _line("tmux_sockets", found or ["..."], is_chosen=False)
-    # Paths that depend on variables of this environment are written down: a service may not have these variables.
-    return _line("tmux_sockets", list(installed.homes), is_chosen=not installed.everywhere)
-
-
-def _patterns(machine: Machine, choice: Choice) -> list[str]:
-    installed = _chosen_registry(machine, choice)
-    patterns = [pattern for some in installed.homes.values() for pattern in some] if installed else ["ws-(?P<id>[0-9a-f]{32})"]
-    return _line("session_patterns", list(dict.fromkeys(patterns)), is_chosen=False)
-
-
-def _chosen_registry(machine: Machine, choice: Choice) -> InstalledRegistry | None:
+def _found(machine: Machine, choice: Choice) -> dict[str, list[str]]:
+    """Return the lines of the settings for which something was found, by name."""
+    why = _comment(f"Found here: {choice.why}")
     if choice.chosen is None:
-        return None
-    return next(one for one in machine.registries if one.registry == choice.chosen.database.registry)
+        names = list(dict.fromkeys(other.database.registry for other in choice.others))
+        urls = [line for other in choice.others for line in _database_url(other.database, is_chosen=False)]
+        sockets = [socket.socket for socket in machine.sockets if socket.sessions]
+        return {
+            "registry": [
+                *why,
+                *([] if names else _comment(_NONE_FITS)),
+                *(f"#registry = {toml_text(one)}" for one in names or ["standard"]),
+            ],
+            "database_url": urls or ['#database_url = "..."'],
+            "tmux_sockets": _line("tmux_sockets", sockets or ["..."], is_chosen=False),
+            "session_patterns": _line("session_patterns", ["ws-(?P<id>[0-9a-f]{32})"], is_chosen=False),
+        }
+    database = choice.chosen.database
+    others = [_comment(f"Also here: {other.database.registry}, {other.database.database}") for other in choice.others]
+    homes, everywhere = next((one.homes, one.everywhere) for one in machine.registries if one.registry == database.registry)
+    patterns = list(dict.fromkeys(pattern for some in homes.values() for pattern in some))
+    return {
+        "registry": [*why, *chain(*others), f"registry = {toml_text(database.registry)}"],
+        "database_url": _database_url(database, is_chosen=True),
+        # Paths that depend on variables of this environment are written down: a service may not have these variables.
+        "tmux_sockets": _line("tmux_sockets", list(homes), is_chosen=not everywhere),
+        "session_patterns": _line("session_patterns", patterns, is_chosen=False),
+    }
+
+
+def _database_url(database: Database, *, is_chosen: bool) -> list[str]:
+    if database.is_server:  # its URL is known without the password only
+        return _comment(f"Found here: {database.database}, the default of this registry.")
+    return _line("database_url", [f"sqlite:///{database.database}"], is_chosen=is_chosen)
 
 
 def _line(name: str, values: Sequence[str], *, is_chosen: bool) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.registry import GROUP, Schema, load_schema, open_registry
+from workspace_reaper.registry import Schema, load_schema, open_registry, registry_names
 from workspace_reaper.registry.location import is_server, path_of
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
@@ -48,17 +47,17 @@ class Database:
     """A location where a registry may have its database.
 
     ``there``: it was read. ``absent``: it does not exist. ``unreadable``: it cannot be read or has other tables, and ``detail``
-    says why. ``rows`` is the number of workspaces, up to a limit (``capped``). ``known`` is the number of running sessions that
-    have a row. ``path`` is the path of a file, or with ``is_server`` a URL without its password.
+    says why. ``workspaces`` is the number of rows, up to a limit (``capped``). ``known_sessions`` is the number of running
+    sessions that have a row. ``database`` is the path of a file, or with ``is_server`` a URL without its password.
     """
 
     registry: str
-    path: str
+    database: str
     state: Literal["there", "absent", "unreadable"]
     detail: str = ""
-    rows: int = 0
+    workspaces: int | None = None
     capped: bool = False
-    known: int = 0
+    known_sessions: int = 0
     is_server: bool = False
 
 
@@ -70,7 +69,7 @@ class Socket:
     those that match a registry that does not use this socket.
     """
 
-    path: str
+    socket: str
     answered: bool = False
     problem: str | None = None
     sessions: tuple[str, ...] = ()
@@ -94,7 +93,7 @@ class Machine:
 
 def look_around(environ: Mapping[str, str]) -> Machine:
     """Return what the installed registries may be used with on this machine. Whatever fails is part of the result."""
-    registries = [_installed(name, environ) for name in sorted({point.name for point in entry_points(group=GROUP)})]
+    registries = [_installed(name, environ) for name in registry_names()]
     paths, problems = _socket_paths(registries, environ)
     sockets = [_look_at(path, registries) for path in paths]
     databases = [
@@ -175,7 +174,7 @@ def _ids(installed: InstalledRegistry, sockets: Sequence[Socket]) -> set[str]:
     return {
         workspace_id
         for socket in sockets
-        for workspace_id in installed.matching(socket.path, socket.matching.get(installed.registry, ())).values()
+        for workspace_id in installed.matching(socket.socket, socket.matching.get(installed.registry, ())).values()
     }
 
 
@@ -191,9 +190,7 @@ def _database(name: str, schema: Schema, location: str, ids: set[str], environ: 
     found = registry.look_up(ids, ())
     if isinstance(found, Unknown):
         return Database(name, registry.location, "unreadable", found.reason, is_server=server)
-    return Database(
-        name, registry.location, "there", "", rows=found.total, capped=found.capped, known=len(found.found), is_server=server
-    )
+    return Database(name, registry.location, "there", "", found.total, found.capped, len(found.found), server)
 
 
 def _missing(registry: str, path: str) -> Database | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +37,9 @@ def next_steps(file: Path, *, is_default: bool) -> list[str]:
 def as_json(machine: Machine, choice: Choice, file: Path, text: str, *, written: bool) -> dict[str, Any]:
     """Return the object that ``init --json`` prints."""
     return {
-        "databases": [
-            {
-                "registry": one.registry,
-                "database": printable(one.path),
-                "state": one.state,
-                "detail": printable(one.detail),
-                "workspaces": one.rows if one.state == "there" else None,
-                "known_sessions": one.known,
-            }
-            for one in machine.databases
-        ],
-        "sockets": [
-            {
-                "socket": printable(one.path),
-                "answered": one.answered,
-                "problem": None if one.problem is None else printable(one.problem),
-                "sessions": [printable(name) for name in one.sessions],
-                "matching": _names(one.matching),
-                "elsewhere": _names(one.elsewhere),
-            }
-            for one in machine.sockets
-        ],
-        "problems": [printable(text) for text in _problems(machine)],
+        "databases": [_printable(asdict(one)) for one in machine.databases],
+        "sockets": [_printable(asdict(one)) for one in machine.sockets],
+        "problems": _printable(_problems(machine)),
         "chosen": None if choice.chosen is None else _candidate(choice.chosen),
         "others": [_candidate(other) for other in choice.others],
         "why": printable(choice.why),
@@ -69,20 +50,24 @@ def as_json(machine: Machine, choice: Choice, file: Path, text: str, *, written:
 
 
 def _candidate(candidate: HostCandidate) -> dict[str, Any]:
-    return {"registry": candidate.database.registry, "database": printable(candidate.database.path)}
+    return {"registry": candidate.database.registry, "database": printable(candidate.database.database)}
 
 
-def _names(matching: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {registry: [printable(name) for name in names] for registry, names in matching.items()}
+def _printable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _printable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _lines(machine: Machine, choice: Choice) -> Iterator[str]:
     yield "Databases:"
     for database in machine.databases:
-        yield f"  {database.registry}: {database.path}: {_state(database, len(machine.sessions_of(database.registry)))}"
+        yield f"  {database.registry}: {database.database}: {_state(database, len(machine.sessions_of(database.registry)))}"
     yield "tmux sockets:"
     for socket in machine.sockets:
-        yield f"  {socket.path}: {_sessions(socket)}"
+        yield f"  {socket.socket}: {_sessions(socket)}"
     if not machine.sockets:
         yield "  none"
     for problem in _problems(machine):
@@ -99,8 +84,9 @@ def _state(database: Database, sessions: int) -> str:
         return "does not exist"
     if database.state == "unreadable":
         return f"cannot be read: {database.detail}"
-    rows = f"more than {database.rows - 1}" if database.capped else str(database.rows)
-    return f"{rows} {'workspace' if rows == '1' else 'workspaces'}, with {database.known} of its {sessions} sessions"
+    rows = database.workspaces or 0
+    count = f"more than {rows - 1}" if database.capped else str(rows)
+    return f"{count} {'workspace' if count == '1' else 'workspaces'}, with {database.known_sessions} of its {sessions} sessions"
 
 
 def _sessions(socket: Socket) -> str:

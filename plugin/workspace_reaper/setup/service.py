@@ -82,68 +82,6 @@ class Program:
         return not _FILE.match(url) and bool(_PASSWORD.search(url))
 
 
-_UNIT = """\
-# The daemon of workspace-reaper, as a service of this user.
-#
-# Install it, and start it now and at each login:
-#   mkdir -p ~/.config/systemd/user
-#   workspace-reaper service systemd > ~/.config/systemd/user/{name}.service
-#   systemctl --user daemon-reload
-#   systemctl --user enable --now {name}.service
-# Start it at boot, and keep it running after you log out (also your tmux servers, where logind ends those):
-#   loginctl enable-linger
-# Show its state, read its log, and reload its configuration:
-#   systemctl --user status {name}.service
-#   journalctl --user -u {name}.service
-#   systemctl --user reload {name}.service
-# Uninstall it:
-#   systemctl --user disable --now {name}.service
-#   rm ~/.config/systemd/user/{name}.service
-#   systemctl --user daemon-reload
-
-[Unit]
-Description=Ends the tmux sessions that deleted, archived and idle workspaces leave behind
-# It is restarted however often it fails: something that it requires may not exist yet, such as a home directory that is mounted
-# late, or the database of a server that has never run.
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-ExecStart={command}
-ExecReload=kill -HUP $MAINPID
-Restart=on-failure
-RestartSec=10
-# The daemon reports to the watchdog at half this interval.
-WatchdogSec=2min
-TimeoutStopSec=10
-
-# Outside a UTF-8 locale tmux writes the separators of its listings as "_".
-Environment=LC_ALL=C.UTF-8
-{environment}
-# Stopping the service ends this process only, and no process that it has started. The daemon never starts a tmux server (only
-# 'workspace-reaper restore' may, which runs in your terminal). So no tmux server is in the control group of this unit, where a
-# limit or a stop of the unit would end all its sessions at once.
-KillMode=process
-# It uses well below 100 MB. Above these limits it has a leak, is killed and restarted.
-MemoryHigh=192M
-MemoryMax=384M
-
-# It must be able to see your tmux sockets (below /tmp, so no PrivateTmp), your home directory and every process in /proc, and
-# to signal your processes. Settings that create a namespace would prevent that in a user's service: ProtectHome,
-# ProtectSystem, ProtectProc, PrivateUsers, PrivatePIDs.
-UMask=0077
-NoNewPrivileges=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-LockPersonality=yes
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=default.target
-"""
-
 _UNIT_NOTE = """\
 # WORKSPACE_REAPER_DATABASE_URL is set, and may contain a password, so it is not written here. Write the line
 #   WORKSPACE_REAPER_DATABASE_URL=...
@@ -163,8 +101,9 @@ def unit(program: Program) -> str:
     if _REFUSED.search(first):
         first, *others = "/usr/bin/env", first, *others
     command = " ".join([_word(first), *(_word(argument.replace("$", "$$")) for argument in others)])
-    lines = "".join(f"Environment={_word(f'{name}={value}')}\n" for name, value in program.variables.items())
-    return _UNIT.format(name=NAME, command=command, environment=lines + (_UNIT_NOTE if program.has_secret else ""))
+    lines = [f"Environment={_word(f'{name}={value}')}\n" for name, value in program.variables.items()]
+    environment = "".join([*lines, _UNIT_NOTE if program.has_secret else ""])
+    return _template("systemd.service").format(name=NAME, command=command, environment=environment)
 
 
 def _word(text: str) -> str:
@@ -174,28 +113,6 @@ def _word(text: str) -> str:
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-
-_PLIST_COMMENT = """\
-<!--
-The daemon of workspace-reaper, as an agent of this user.
-
-Install it, and start it now and at each login:
-  workspace-reaper service launchd > ~/Library/LaunchAgents/{name}.plist
-  launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{name}.plist
-Show its state, read its log, and reload its configuration:
-  launchctl print gui/$(id -u)/{name}
-  tail -f ~/Library/Logs/{name}.log
-  launchctl kill SIGHUP gui/$(id -u)/{name}
-Uninstall it:
-  launchctl bootout gui/$(id -u)/{name}
-  rm ~/Library/LaunchAgents/{name}.plist
-
-KeepAlive: it is restarted when it fails, but not when it was stopped.
-AbandonProcessGroup: when it ends, processes that it has started are not ended. It never starts a tmux server.
-There is no memory limit: launchd has none for resident memory.
-LC_ALL: outside a UTF-8 locale tmux writes the separators of its listings as "_".
-{secret}-->
-"""
 
 _PLIST_NOTE = """
 WORKSPACE_REAPER_DATABASE_URL is set, and may contain a password, so it is not written here: write the URL as database_url to a
@@ -218,5 +135,9 @@ def property_list(program: Program, home: Path) -> str:
         "StandardErrorPath": str(home / "Library" / "Logs" / f"{NAME}.log"),
     }
     head, root, body = plistlib.dumps(agent, sort_keys=False).decode("utf-8").partition("<plist ")
-    comment = _PLIST_COMMENT.format(name=NAME, secret=_PLIST_NOTE if program.has_secret else "")
+    comment = _template("launchd-comment.xml").format(name=NAME, secret=_PLIST_NOTE if program.has_secret else "")
     return f"{head}{comment}{root}{body}"
+
+
+def _template(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Why a session lives or goes: every fact, each rule of the table, and the one that decided. Pure."""
+"""Explain why a session is kept, held or reaped: its facts, each rule, and the rule that decided. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Explanation", "RuleExplanation", "explain", "explain_unmanaged", "re
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """One reason of the table: whether it holds, what protects the session from it, and both in words."""
+    """One rule: whether it holds, what protects the session from it, and both in sentences."""
 
     reason: str
     holds: bool
@@ -32,9 +32,9 @@ class RuleExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``entry`` is the session's line in a report; for one that is not managed, as much of it as there is.
+    """The explanation of one session. ``entry`` is its entry in a report; an unmanaged session has only a part of one.
 
-    ``unknown`` is what could not be read, where that is why the session can't be judged.
+    ``unknown`` is what could not be read, if that is why the session cannot be judged.
     """
 
     entry: Mapping[str, Any]
@@ -45,11 +45,11 @@ class Explanation:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 where the session can't be judged."""
+        """Return 0, or 3 if the session cannot be judged."""
         return 3 if self.unknown else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that ``explain --json`` prints."""
+        """Return the object that ``explain --json`` prints."""
         rules = [
             {"reason": rule.reason, "holds": rule.holds, "held_by": list(rule.held_by), "because": rule.because}
             for rule in self.rules
@@ -99,7 +99,7 @@ def _session_facts(session: Session) -> dict[str, Any]:
 
 
 def _idle_clocks(facts: Facts) -> list[dict[str, Any]]:
-    """Each idle clock: when it last moved, how long ago by the time that counts, whether it is on, and whether it decides."""
+    """Return each idle clock: when it last moved, its age, whether it is switched on, and whether it decides."""
     return [
         {
             "clock": clock.value,
@@ -115,14 +115,14 @@ def _idle_clocks(facts: Facts) -> list[dict[str, Any]]:
 def explain(
     entry: SessionReport, rules: Thresholds, session: Session | None = None, unknown: Sequence[Unknown] = ()
 ) -> Explanation:
-    """Explain a managed session from its line in a (dry) sweep.
+    """Explain a managed session from its entry in a (dry) sweep.
 
-    Where it can't be judged, ``session`` is what tmux has told of it, if anything, and ``unknown`` what could not be read.
+    If it could not be judged, ``session`` is what tmux reported about it, if anything, and ``unknown`` what could not be read.
     """
     if entry.facts is None or entry.judgement is None:
         why = "; ".join(printable(one.reason) for one in unknown) or "something could not be read"
         told = _session_facts(session) if session else {}
-        return Explanation(entry.as_json(), told, (), f"hold: it can't be judged: {why}", tuple(unknown))
+        return Explanation(entry.as_json(), told, (), f"hold: it cannot be judged: {why}", tuple(unknown))
     facts, judgement = entry.facts, entry.judgement
     held = {found.reason: found for found in judgement.held}
     told = (
@@ -146,7 +146,7 @@ def explain(
 
 
 def explain_unmanaged(session: Session, why: str) -> Explanation:
-    """Explain a session that is none of ours to judge."""
+    """Explain an unmanaged session."""
     entry = {
         "socket": session.key.socket,
         "session": printable(session.name),

@@ -1,4 +1,4 @@
-"""What one sweep saw, decided and did: the object that hosts get, and the JSON that programs read."""
+"""The report of one sweep: the object that hosts get, and the JSON that programs read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Event
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.model.workspace import FLAGS
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.verdict import Judgement
 from workspace_reaper.util.text import printable
@@ -23,27 +23,15 @@ from workspace_reaper.util.time import iso
 __all__ = ["Seconds", "SessionReport", "SweepReport", "evidence", "iso", "printable", "reap_as_json"]
 
 
-def _row(row: Workspace | None) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {
-        "archived": row.archived,
-        "pinned": row.pinned,
-        "running": row.running,
-        "deleted": row.deleted,
-        "worktree_deleted": row.worktree_deleted,
-    }
-
-
 def evidence(facts: Facts) -> dict[str, Any]:
-    """The facts that a verdict rests on, as plain JSON. Ages are in seconds, ``row`` is None where there is none."""
+    """Return the facts on which a verdict rests, as plain JSON. Ages are in seconds. ``row`` is None if there is none."""
     session = facts.session
     return {
         "attached": max(session.attached, int(session.is_attached)),
         "idle_seconds": int(facts.idle_seconds),
         "idle_by": facts.idle_by.value if facts.idle_by else None,
         "age_seconds": int(facts.age_seconds),
-        "row": _row(facts.row),
+        "row": None if facts.row is None else {flag: getattr(facts.row, flag) for flag in FLAGS},
         "confirmations": facts.confirmations,
         "proven": facts.proven,
         "kept": session.kept,
@@ -57,7 +45,7 @@ def evidence(facts: Facts) -> dict[str, Any]:
 
 
 def _absence(facts: Facts) -> dict[str, Any]:
-    """What decides besides, where nothing but the absence of a row speaks against a session."""
+    """Return the facts that decide in addition if only the absence of a row speaks for a reap."""
     return {
         "generation": facts.generation,
         "known_in_generation": facts.known_under,
@@ -69,7 +57,7 @@ def _absence(facts: Facts) -> dict[str, Any]:
 
 
 def aftermath_as_json(aftermath: ProcessCleanup) -> dict[str, Any]:
-    """What became of a session's processes, as reports and ``history`` tell it."""
+    """Return the processes of a reaped session as reports and ``history`` show them."""
     return {
         "freed_bytes": aftermath.freed_bytes,
         "ended": [{"pid": one.pid, "command": printable(one.command), "signal": one.signal} for one in aftermath.ended],
@@ -83,8 +71,8 @@ def aftermath_as_json(aftermath: ProcessCleanup) -> dict[str, Any]:
 class SessionReport:
     """One managed session in a report. ``facts`` is None for a session that could not be read.
 
-    ``outcome``: ``none``, ``would-reap``, ``reaped``, ``spared`` or ``failed``; ``protected_by`` says what protects or spared
-    it, or what failed; ``released_when`` tells of each protection from an absence when it holds no longer.
+    ``protected_by`` says what protects or spared it, or what failed. ``released_when`` says for each protection that rests on
+    an absent row when it ends.
     """
 
     socket: str
@@ -105,7 +93,7 @@ class SessionReport:
     released_when: Mapping[str, str] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The entry of ``sweep --json``."""
+        """Return the entry of ``sweep --json``."""
         return {
             "socket": self.socket,
             "session": printable(self.session),
@@ -125,7 +113,7 @@ class SessionReport:
 
 @dataclass(slots=True)
 class Seconds:
-    """How long each part of a sweep took. ``steps`` are those of ``kill``: prepare, recheck, kill, terminate, record."""
+    """How long each part of a sweep took. ``steps`` are the parts of ``kill``: prepare, recheck, kill, terminate, record."""
 
     observe: float = 0.0
     look_up: float = 0.0
@@ -136,7 +124,7 @@ class Seconds:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time of the block to one of the steps that ``kill`` is made of."""
+        """Add the time of the block to one of the steps of ``kill``."""
         started = perf_counter()
         try:
             yield
@@ -144,7 +132,7 @@ class Seconds:
             self.steps[name] = self.steps.get(name, 0.0) + perf_counter() - started
 
     def as_json(self) -> dict[str, float]:
-        """The ``seconds`` of a report, to a tenth of a millisecond."""
+        """Return the ``seconds`` of a report, rounded to a tenth of a millisecond."""
         parts = {"observe": self.observe, "look_up": self.look_up, "judge": self.judge, "kill": self.kill}
         return {name: round(value, 4) for name, value in {**parts, "total": self.total}.items()}
 
@@ -153,12 +141,14 @@ class Seconds:
 class SweepReport:
     """What ``sweep`` returns.
 
-    ``complete`` is False where anything was Unknown. ``abstained`` says why nothing was looked at (``disabled``, ``not
-    configured``), else it is None. ``contradicted`` are workspaces that a hook named and whose rows do not say so (yet).
-    ``refused`` says why nothing of what an operator approved was let go. ``events`` are what the ledger notes of the reaper
-    itself, such as an alarm that began. ``vetoes`` are sentences about plugins that could not be asked, and so have vetoed
-    everything. ``jumped`` is by how many seconds the wall clock was set
-    since the last full sweep: then nothing goes for being idle.
+    Attributes:
+        complete: False if anything was Unknown.
+        abstained: Why the sweep read nothing (``disabled``, ``not configured``), else None.
+        contradicted: Workspaces that a hook named and whose rows do not agree (yet).
+        refused: Why nothing of what an operator approved was approved.
+        events: What the ledger records about the reaper itself, such as the start of an alarm.
+        vetoes: Sentences about plugins that could not be asked and so have vetoed everything.
+        jumped: By how many seconds the wall clock was stepped since the last full sweep. Then nothing is reaped for being idle.
     """
 
     sweep: str
@@ -181,22 +171,25 @@ class SweepReport:
 
     @property
     def complete(self) -> bool:
-        """Everything that was asked could be read."""
+        """Return whether everything that the sweep read could be read."""
         return not self.unknown and self.abstained is None
 
     def count(self, outcome: Outcome) -> int:
-        """How many sessions had that outcome."""
+        """Return how many sessions had that outcome."""
         return sum(session.outcome == outcome for session in self.sessions)
 
     @property
     def condemned(self) -> int:
-        """How many sessions had the verdict ``reap``."""
+        """Return how many sessions had the verdict ``reap``."""
         return sum(session.verdict is Verdict.REAP for session in self.sessions)
 
     @property
     def exit_code(self) -> int:
-        """0 done; 1 something failed; 2 not configured; 3 could not see or ask everything, or the breaker holds. 1 goes before
-        3."""
+        """Return the exit code of the sweep.
+
+        0: done. 1: something failed, which takes precedence over 3. 2: not configured. 3: something could not be read or asked,
+        or the breaker is latched.
+        """
         if self.abstained == "not configured":
             return 2
         if self.count(Outcome.FAILED):
@@ -204,12 +197,12 @@ class SweepReport:
         return 3 if self.unknown or self.latched or self.vetoes else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that ``sweep --json`` prints."""
+        """Return the object that ``sweep --json`` prints."""
         head = self.head()
         return {**head, "sessions": [session.as_json() for session in self.sessions]}
 
     def head(self) -> dict[str, Any]:
-        """All of it but the sessions."""
+        """Return all of it except the sessions."""
         return {
             "sweep": self.sweep,
             "started_at": iso(self.started_at),
@@ -242,12 +235,12 @@ class SweepReport:
         }
 
     def to_json(self) -> str:
-        """``as_dict`` as text, ASCII only, so that it survives any locale."""
+        """Return ``as_dict`` as text, in ASCII so that it survives any locale."""
         return json.dumps(self.as_dict(), separators=(",", ":"))
 
 
 def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
-    """One entry of ``history --json``. ``restorable``: its panes are still kept."""
+    """Return one entry of ``history --json``. ``restorable``: its snapshot still exists."""
     intent = reap.intent
     return {
         "id": intent.reap_id,

@@ -19,7 +19,7 @@ from workspace_reaper.demo.helpers import TALKER_TEXT, Helpers, helper_ending, t
 from workspace_reaper.demo.processes import DemoFailed, end_all, identify, is_running
 from workspace_reaper.demo.results import DemoOutcome, session_ending
 from workspace_reaper.demo.run import show
-from workspace_reaper.demo.sandbox import Sandbox, environment
+from workspace_reaper.demo.sandbox import sandbox
 from workspace_reaper.demo.scenario import DemoCase, Ending
 from workspace_reaper.demo.steps import restored_ending
 from workspace_reaper.model.process import ProcessKey
@@ -33,22 +33,22 @@ def test_a_place_too_deep_for_a_socket(tmp_path: Path, monkeypatch: pytest.Monke
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    sandbox = Sandbox()
-    try:
-        assert sandbox.directory.parent == Path("/tmp").resolve()
-        assert sandbox.directory.stat().st_mode & 0o777 == 0o700
+    left: list[str] = []
+    with sandbox(left) as directory:
+        assert directory.parent == Path("/tmp").resolve()
+        assert directory.stat().st_mode & 0o777 == 0o700
         assert list(deep.iterdir()) == []
-    finally:
-        assert sandbox.close()
+    assert not directory.exists()
+    assert left == []
 
 
 def test_what_can_not_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sandbox = Sandbox()
-    with environment(sandbox.configure()):
-        assert os.environ["WORKSPACE_REAPER_CONFIG"] == str(sandbox.directory / "workspace-reaper.toml")
-    assert not sandbox.close(within=-1.0)
-    assert sandbox.close()
+    left: list[str] = []
+    with sandbox(left, patience=-1.0) as directory:
+        assert os.environ["WORKSPACE_REAPER_CONFIG"] == str(directory / "workspace-reaper.toml")
+    assert left == [str(directory)]
+    assert directory.exists()
 
 
 def test_a_process_that_will_not_hear_is_killed() -> None:

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
 from tests.tools.distributions import install
+from workspace_reaper import registry
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import LookupResult, Workspace
-from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher
+from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher, registry_names
 from workspace_reaper.registry.location import path_of
 from workspace_reaper.registry.schemas.standard import create_tables, writable_engine
 from workspace_reaper.registry.schemas.standard_table import WorkspaceRow
@@ -56,7 +57,9 @@ def test_built_in(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "vibe_kanban", "Standard", "postgres"])
 def test_unknown(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^registry: {name!r} is not known. Known are: .*cao.*standard.*vibe-kanban"):
+    with pytest.raises(
+        ConfigurationError, match=f"^registry: unknown registry {name!r}; installed are: .*cao.*standard.*vibe-kanban"
+    ):
         load_schema(name)
 
 
@@ -71,7 +74,7 @@ def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = open_registry(schema, None, {"PLACE": str(tmp_path / "db")}).look_up(["a"], [])
     assert isinstance(answer, LookupResult)
     assert answer.found == {"a": Workspace("a", archived=True)}
-    with pytest.raises(ConfigurationError, match="Known are: cao, mine, standard, table, vibe-kanban"):
+    with pytest.raises(ConfigurationError, match="installed are: cao, mine, standard, table, vibe-kanban"):
         load_schema("nobody")
 
 
@@ -88,10 +91,10 @@ def test_the_same_package_found_twice_is_one(tmp_path: Path, monkeypatch: pytest
         (
             "broken = broken_host:MINE",
             "raise OSError('no licence')",
-            r"'broken' \(broken_host:MINE\) can't be loaded: OSError: no licence",
+            r"'broken' \(broken_host:MINE\) cannot be loaded: OSError: no licence",
         ),
-        ("empty = empty_host:MINE", "", "'empty' .* can't be loaded: AttributeError"),
-        ("wrong = wrong_host:MINE", "MINE = 7", "'wrong' names 'int', which is no workspace_reaper.registry.Schema"),
+        ("empty = empty_host:MINE", "", "'empty' .* cannot be loaded: AttributeError"),
+        ("wrong = wrong_host:MINE", "MINE = 7", "'wrong' is of type 'int', not a workspace_reaper.registry.Schema"),
     ],
     ids=["raises", "lacks", "no-schema"],
 )
@@ -109,8 +112,40 @@ def test_two_packages_with_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     install(tmp_path, "first", {"first_host": ""}, f"{GROUP}contested = first_host:MINE\n")
     install(tmp_path, "second", {"second_host": ""}, f"{GROUP}contested = second_host:MINE\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"several installed packages \(first_host:MINE, second_host:MINE\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"several installed packages name 'contested' \(first_host:MINE, second_host:MINE\)"
+    ):
         load_schema("contested")
+
+
+def test_another_package_does_not_replace_a_built_in_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "ours", {"other_host_3": THIRD_PARTY}, f"{GROUP}cao = other_host_3:MINE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_schema("cao").name == "cao"
+
+
+def test_a_package_with_malformed_entry_points_hides_no_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "malformed", {}, f"no section and no equals sign\n{GROUP}name without value\n")
+    (tmp_path / "binary-1.0.dist-info").mkdir()
+    (tmp_path / "binary-1.0.dist-info" / "entry_points.txt").write_bytes(b"[\xff\xfe]\n")
+    install(tmp_path, "ours", {"other_host_4": THIRD_PARTY}, f"{GROUP}mine_4 = other_host_4:MINE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert {"cao", "mine_4", "standard", "vibe-kanban"} <= set(registry_names())
+    assert load_schema("mine_4").name == "mine"
+    assert load_schema("standard").name == "standard"
+
+
+def test_a_source_tree_that_was_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_DISTRIBUTION", "not-installed")
+    assert load_schema("cao").name == "cao"
+
+
+@pytest.mark.parametrize("name", ["standard", "vibe-kanban", "cao"])
+def test_each_built_in_registry_has_a_description_for_the_documentation(name: str) -> None:
+    described = load_schema(name).describe()
+    assert all(described)
+    assert described.name == name
+    assert "(?P<id>" in described.sessions
 
 
 def test_naming_is_light() -> None:

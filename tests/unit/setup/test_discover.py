@@ -35,7 +35,7 @@ REGISTRIES = (CAO, STANDARD, VK)
 
 
 def database(registry: str, *, state: str = "there", path: str | None = None, known: int = 0, rows: int = 5) -> Database:
-    return Database(registry, path or f"/data/{registry}.sqlite", state, "why not", rows, known=known)  # type: ignore[arg-type]
+    return Database(registry, path or f"/data/{registry}.sqlite", state, "why not", rows, known_sessions=known)  # type: ignore[arg-type]
 
 
 def sessions(kind: InstalledRegistry, *names: str) -> Socket:
@@ -84,7 +84,7 @@ MACHINES = {
     ),
     "no text": (machine(database("vibe-kanban", path=UNDECODABLE, known=1), BC), "vibe-kanban"),
     "a server": (
-        machine(Database("standard", "postgresql://reaper@db/app", "there", rows=1, is_server=True)),
+        machine(Database("standard", "postgresql://reaper@db/app", "there", workspaces=1, is_server=True)),
         "standard",
     ),
     "homes that hang on variables": (
@@ -223,8 +223,8 @@ def test_the_words_for_what_was_found() -> None:
         (
             database("cao", state="absent"),
             database("standard", state="unreadable"),
-            Database("vibe-kanban", "/v", "there", rows=1000, capped=True, known=1),
-            Database("vibe-kanban", "/w", "there", rows=1),
+            Database("vibe-kanban", "/v", "there", workspaces=1000, capped=True, known_sessions=1),
+            Database("vibe-kanban", "/w", "there", workspaces=1),
         ),
         (
             Socket("/t/silent", problem="it did not answer"),

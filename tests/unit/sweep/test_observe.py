@@ -14,7 +14,6 @@ from tests.tools.builders import (
     SOCKET,
     ProcessesThatAre,
     blind_socket,
-    intent,
     listing,
     observation,
     session,
@@ -25,7 +24,6 @@ from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
-from workspace_reaper.sweep.recovery import by_presence
 
 
 def test_sessions_are_parted_by_name_and_stamp() -> None:
@@ -125,33 +123,6 @@ def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
     seen = observation(listing(answered=False), there)
     reject_unlinked_sockets(seen, REMEMBERED, ProcessesThatAre({SERVER.pid: STARTED}))
     assert seen.listings == [there]
-
-
-# Intents that a crash left open
-
-
-def test_intents_are_parted_by_what_is_there_now() -> None:
-    assert by_presence([intent(1), intent(2)], [listing(session(1))]) == ([intent(1)], [intent(2)])
-
-
-def test_a_session_that_took_the_name_of_the_reaped_one_is_another() -> None:
-    assert by_presence([intent(1)], [listing(session(1, age=5))]) == ([], [intent(1)])
-
-
-def test_an_intent_on_a_socket_that_cannot_be_read_stays_open() -> None:
-    seen = observation(blind_socket(), listing())
-    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen.listings) == ([], [intent(1)])
-
-
-def test_an_intent_whose_session_cannot_be_read_stays_open_and_the_others_are_closed() -> None:
-    told = listing(session(2), unreadable=(unreadable("ws_w1"),), unreadable_ids=frozenset({"$1"}))
-    assert by_presence([intent(1), intent(2), intent(3)], [told]) == ([intent(2)], [intent(3)])
-
-
-def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
-    seen = Observation()
-    seen.add(listing(session(1)), NAMES, {"w9"})
-    assert by_presence([intent(1)], seen.listings) == ([intent(1)], [])
 
 
 # The servers

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from tests.tools.builders import (
-    NOW,
     SERVER,
-    SOCKET,
     Somewhere,
-    intent,
-    listing,
-    observation,
     process,
-    row,
-    rows,
     session_key,
     table,
 )
-from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.reap import Intent, ReapResult, RecordedProcess
-from workspace_reaper.model.state import LedgerState, RegistryState
-from workspace_reaper.model.workspace import Workspace
-from workspace_reaper.sweep.other_plugins import NoPlugins
-from workspace_reaper.sweep.recovery import recover
-from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.sweep.terminate import LeftoverProcesses, Termination
+from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.reap import RecordedProcess
+from workspace_reaper.sweep.terminate import LeftoverProcesses, ProcessOrigins, Termination
 
 CHILD = process(4711, parent=1)
 
@@ -82,45 +66,30 @@ def test_what_may_still_be_in_a_pane_gets_no_signal(shown: frozenset[str] | None
     assert cleanup.ended == ()
 
 
-def interrupted(reason: str) -> Intent:
-    """A kill of which a crash left no outcome."""
-    return replace(intent(), reason=reason, boot=OneChild.boot, processes=RECORDED)
+# Where a process comes from
+
+LEFTOVERS = LeftoverProcesses(
+    session_key(3), frozenset({"%7"}), None, [RecordedProcess(ProcessKey(50, 100.0), "sh", "%7", True)]
+)
+EMPTY = LeftoverProcesses(session_key(4), frozenset({"%8"}), None, [])
 
 
 @pytest.mark.parametrize(
-    ("reason", "found", "ends"),
+    ("server", "number", "pane", "started", "is_its_own"),
     [
-        pytest.param("deleted", None, True, id="deleted, and its row is gone"),
-        pytest.param("orphan", None, True, id="an orphan still"),
-        pytest.param("archived", None, False, id="archived, and its row is gone"),
-        pytest.param("idle", None, False, id="idle, and its row is gone"),
-        pytest.param("dead", None, False, id="dead, and its row is gone"),
-        pytest.param("deleted", row(deleted=True), True, id="deleted by a flag"),
-        pytest.param("idle", row(deleted=True), False, id="idle, and its row has the flag"),
-        pytest.param("deleted", row(), False, id="its row is back"),
-        pytest.param("archived", row(archived=True), True, id="archived still"),
-        pytest.param("archived", row(), False, id="archived no more"),
-        pytest.param("idle", row(archived=True), False, id="idle, and archived since"),
+        pytest.param(SERVER.pid, 3, "%7", 100.0, True, id="its session and its pane"),
+        pytest.param(SERVER.pid, 3, "%1", 200.0, True, id="a pane of it that was closed before"),
+        pytest.param(SERVER.pid, 1, "%7", 200.0, True, id="a pane that was moved into it"),
+        pytest.param(SERVER.pid, 1, "%1", 200.0, False, id="another session and pane"),
+        pytest.param(SERVER.pid + 1, 3, "%7", 200.0, False, id="another server"),
+        pytest.param(SERVER.pid, 3, "%7", 99.0, False, id="older than all of it"),
+        pytest.param(SERVER.pid, 4, "%8", 200.0, False, id="one of which no process was known"),
     ],
 )
-def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: Workspace | None, ends: bool) -> None:
-    processes, gone = OneChild(), listing(socket=SOCKET, server=SERVER)
-    results: list[ReapResult] = []
-    context: Any = SimpleNamespace(
-        dependencies=SimpleNamespace(
-            terminals=[SimpleNamespace(socket=SOCKET, observe=lambda owner, panes, only: gone)],
-            processes=processes,
-            clock=SimpleNamespace(now=lambda: float(NOW)),
-            snapshots=None,
-            plugins=NoPlugins(),
-        ),
-        settings=SimpleNamespace(kill_grace=0.0, end_everywhere=True),
-        ledger=SimpleNamespace(record_results=results.extend),
-        report=SweepReport("sweep", NOW, dry_run=False, full=True),
-    )
-    state = LedgerState(RegistryState("owner"), open_intents=(interrupted(reason),))
-    recover(context, state, observation(gone), rows() if found is None else rows(found))
-    [result] = results
-    assert result.outcome == "reaped"
-    assert processes.signals == ([signal.SIGTERM] if ends else [])
-    assert [one.pid for one in result.aftermath.survivors] == ([] if ends else [4711])
+def test_by_session_or_by_pane(server: int, number: int, pane: str, started: float, is_its_own: bool) -> None:
+    one = process(60, started=started, origin=Origin("/s", server, number, pane))
+    assert ProcessOrigins([EMPTY, LEFTOVERS]).source_of(one) is (LEFTOVERS if is_its_own else None)
+
+
+def test_without_an_origin_it_is_nobodys() -> None:
+    assert ProcessOrigins([LEFTOVERS]).source_of(process(60)) is None

@@ -61,7 +61,7 @@ class CanaryProbe:
     def run(self) -> str:
         """Send the canary, and return how long each step took, as text.
 
-        The session and its process are gone afterwards; if they may not be, ``CanaryFailed`` says so.
+        The session and its process are gone afterwards, or ``CanaryFailed`` reports that they may not be.
 
         Raises:
             CanaryFailed: The session was not reaped, or its process lives.

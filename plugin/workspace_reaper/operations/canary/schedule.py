@@ -18,7 +18,7 @@ RETRY_AFTER = 3600.0
 """Seconds after a failed canary until the next one, at most: the alarm should end soon after its cause."""
 
 CLOCK_POLL = 60.0
-"""Seconds between two looks at the wall clock, which goes on while the machine sleeps."""
+"""Seconds between two looks at the wall clock, which keeps running while the machine sleeps."""
 
 
 def due_in(last: tuple[float, bool] | None, every: float, now: float) -> float:
@@ -27,7 +27,7 @@ def due_in(last: tuple[float, bool] | None, every: float, now: float) -> float:
         return 0.0
     at, is_well = last
     period = every if is_well else min(every, RETRY_AFTER)
-    # A wall clock that was set back must not delay the canary for ever.
+    # A wall clock that was set back must not delay the canary indefinitely.
     return max(0.0, at + period - now) if now >= at else 0.0
 
 

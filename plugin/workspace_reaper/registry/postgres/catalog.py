@@ -9,9 +9,9 @@ from dataclasses import replace
 from sqlalchemy import Table, type_coerce
 from sqlalchemy.engine import Connection
 
+from workspace_reaper.model.workspace import FLAGS
 from workspace_reaper.registry.id_types import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
-from workspace_reaper.registry.queries import FLAGS
 from workspace_reaper.registry.schema import WorkspaceColumns
 from workspace_reaper.registry.schema_check import SchemaMismatch
 

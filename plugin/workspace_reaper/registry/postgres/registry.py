@@ -20,7 +20,7 @@ from workspace_reaper.registry.postgres.connection import ConnectionLimits, Life
 from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import Finding, SchemaMismatch, absent_columns, no_index, probed
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, absent_columns, no_index, probed
 
 __all__ = ["PostgresRegistry"]
 
@@ -114,7 +114,7 @@ class PostgresRegistry(DatabaseRegistry):
             fetched = fetch(connection, self.statements_in(connection), [possible] if possible else [])
         return fetched.rows_of(RegistryIdentity(place, self._schema.identity), ids, sentinels)
 
-    def _examined(self) -> tuple[Finding, ...]:
+    def _examined(self) -> tuple[SchemaFinding, ...]:
         with self.session() as connection:
             self.place_in(connection)
             read = self.statements_in(connection)

@@ -41,6 +41,8 @@ class Cao(Schema):
     """Sessions ``cao-…`` on tmux's default socket; the whole name is the workspace id."""
 
     name = "cao"
+    server = "[CLI Agent Orchestrator](hosts/cao.md)"
+    database = "`db/cli-agent-orchestrator.db` in `CAO_HOME_DIR`; otherwise in `~/.aws/cli-agent-orchestrator`"
     reuses_ids = True
     optional = frozenset(
         {

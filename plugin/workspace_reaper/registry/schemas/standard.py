@@ -26,6 +26,8 @@ class Standard(Schema):
     """Sessions ``ws-ID`` on the socket ``workspaces``."""
 
     name = "standard"
+    server = "a Python server that uses [our table](hosts/python.md)"
+    database = "`workspaces.sqlite` in the user's data directory"
     optional = frozenset({"workspaces.name", "workspaces.created_at", "workspaces.worktree_deleted"})
 
     @property

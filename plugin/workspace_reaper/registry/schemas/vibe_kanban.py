@@ -29,6 +29,8 @@ class VibeKanban(Schema):
     """Two homes: ``bc_`` + 32 hex digits on the current socket, ``vk_`` + 32 hex digits on the legacy one."""
 
     name = "vibe-kanban"
+    server = "[bettercoding and vibe-kanban](hosts/bettercoding.md)"
+    database = "`db.v2.sqlite` in `BC_DATA_DIR`; otherwise in the data directory of bettercoding, or of vibe-kanban"
     optional = frozenset({"workspaces.worktree_deleted"})
 
     @property

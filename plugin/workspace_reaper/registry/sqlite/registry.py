@@ -22,7 +22,7 @@ from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
-from workspace_reaper.registry.schema_check import Finding, SchemaMismatch, absent_columns, no_index, probed
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, absent_columns, no_index, probed
 from workspace_reaper.registry.sqlite.connection import open_readonly
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
@@ -96,7 +96,7 @@ class SqliteRegistry(DatabaseRegistry):
         found = RegistryIdentity(place, self._schema.identity, f"schema version {version}", counter)
         return fetched.rows_of(found, ids, sentinels)
 
-    def _examined(self) -> tuple[Finding, ...]:
+    def _examined(self) -> tuple[SchemaFinding, ...]:
         identity(self._path)
         with self._transaction() as connection:
             read = self.statements_in(connection)

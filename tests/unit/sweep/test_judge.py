@@ -1,0 +1,151 @@
+"""What a verdict takes from other sessions, from plugins and from announcements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.tools.builders import (
+    DEFAULTS,
+    HOUR,
+    NOW,
+    circumstances,
+    listing,
+    memory,
+    observation,
+    row,
+    rows,
+    session,
+    session_key,
+)
+from workspace_hookspecs import Candidate
+from workspace_reaper.model.reap import Vetoes
+from workspace_reaper.model.session import Session
+from workspace_reaper.model.state import Confirmation, Finding, LedgerState
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.sweep.judge import Judge
+from workspace_reaper.sweep.other_plugins import NoPlugins
+
+LATER = replace(DEFAULTS, undo_window=HOUR)
+
+
+def judging(
+    *sessions: Session,
+    found: Sequence[Workspace] = (),
+    known: LedgerState | None = None,
+    thresholds: Thresholds = DEFAULTS,
+    budget: int = 50,
+) -> Judge:
+    builder = circumstances(known, recognised=["other", *(one.workspace_id for one in found)])
+    judge = Judge(builder, thresholds, NOW)
+    judge.judge_each(observation(listing(*sessions)), rows(*found), budget)
+    return judge
+
+
+def proven(*numbers: int) -> LedgerState:
+    """Orphans of workspaces that the registry has known, confirmed twice."""
+    twice = Confirmation(NOW - HOUR, NOW - HOUR, 2)
+    sightings = {(session_key(number), Finding.ORPHAN): twice for number in numbers}
+    return memory(seen={f"w{number}": 1 for number in numbers}, sightings=sightings)
+
+
+def archived(*numbers: int) -> list[Workspace]:
+    return [row(number, archived=True) for number in numbers]
+
+
+def verdicts(judge: Judge) -> list[tuple[Verdict, str | None]]:
+    return [(entry.verdict, entry.protected_by) for entry in judge.entries]
+
+
+def test_orphans_beyond_the_budget_are_held_and_others_do_not_use_it() -> None:
+    sessions = [session(number) for number in (1, 2, 3)]
+    judge = judging(*sessions, found=archived(2), known=proven(1, 3), budget=1)
+    assert verdicts(judge) == [(Verdict.REAP, None), (Verdict.REAP, None), (Verdict.HOLD, "budget")]
+
+
+def test_a_group_with_a_session_that_stays_is_held() -> None:
+    one, peer, other = session(1, grouped=True), session(2, grouped=True), session(3)
+    judge = judging(one, peer, other, found=[*archived(1, 3), row(2)])
+    judge.hold_groups([listing(one, peer, other)])
+    assert verdicts(judge) == [(Verdict.HOLD, "group"), (Verdict.KEEP, None), (Verdict.REAP, None)]
+
+
+class Guarding(NoPlugins):
+    """Another plugin, which vetoes one session."""
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self.asked: list[Candidate] = []
+
+    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
+        self.asked.extend(candidates)
+        held = {(one.socket, one.session): "veto of guard: busy" for one in candidates if one.session == self._session}
+        return Vetoes(held, None, ("guard is slow",))
+
+
+def test_a_vetoed_session_is_held_and_only_what_would_be_reaped_is_asked_about() -> None:
+    plugins = Guarding("ws_w1")
+    judge = judging(session(1), session(2), session(3), found=[*archived(1, 2), row(3)])
+    assert judge.hold_vetoed(plugins) == ("guard is slow",)
+    assert [(one.session, one.deadline) for one in plugins.asked] == [("ws_w1", None), ("ws_w2", None)]
+    assert verdicts(judge) == [(Verdict.HOLD, "veto"), (Verdict.REAP, None), (Verdict.KEEP, None)]
+    assert judge.entries[0].facts is not None
+    assert judge.entries[0].facts.veto == "veto of guard: busy"
+    assert len({entry.reap_id for entry in judge.entries[:2]}) == 2
+
+
+def test_nobody_is_asked_where_nothing_would_be_reaped() -> None:
+    plugins = Guarding("ws_w1")
+    assert judging(session(1), found=[row(1)]).hold_vetoed(plugins) == ()
+    assert plugins.asked == []
+
+
+def test_plugins_are_asked_about_what_waits_with_its_deadline() -> None:
+    plugins = Guarding("ws_w1")
+    judge = judging(session(1), found=archived(1), thresholds=LATER)
+    judge.hold_vetoed(plugins)
+    assert plugins.asked[0].deadline is not None
+    assert plugins.asked[0].deadline.timestamp() == NOW + HOUR
+    assert judge.announce().made == {}, "a vetoed session is not announced"
+
+
+def test_what_waits_is_announced_once_with_its_deadline() -> None:
+    judge = judging(session(1), found=archived(1), thresholds=LATER)
+    changes = judge.announce()
+    assert (changes.made, changes.withdrawn) == ({session_key(1): NOW + HOUR}, set())
+    assert (judge.entries[0].verdict, judge.entries[0].deadline) == (Verdict.HOLD, NOW + HOUR)
+    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    again = judging(session(1), found=archived(1), thresholds=LATER, known=known)
+    assert again.announce().made == {}
+    assert again.entries[0].deadline == NOW - 60 + HOUR
+
+
+@pytest.mark.parametrize("now", [row(1), row(1, archived=True, running=True)], ids=["no reason holds", "it is in use again"])
+def test_an_announcement_is_withdrawn_when_the_session_no_longer_waits(now: Workspace) -> None:
+    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    judge = judging(session(1), found=[now], thresholds=LATER, known=known)
+    changes = judge.announce()
+    assert (changes.made, changes.withdrawn) == ({}, {session_key(1)})
+    assert judge.entries[0].deadline is None
+    assert judge.entries[0].facts is not None
+    assert judge.entries[0].facts.announced_at is None
+
+
+def test_an_announcement_that_is_due_is_not_withdrawn() -> None:
+    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 2 * HOUR, NOW - 2 * HOUR)})
+    judge = judging(session(1), found=archived(1), thresholds=LATER, known=known)
+    assert judge.announce().withdrawn == set()
+    assert verdicts(judge) == [(Verdict.REAP, None)]
+
+
+def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> None:
+    cancelled = memory(sightings={(session_key(1), Finding.UNDONE_ARCHIVED): Confirmation(NOW - 60, NOW - 60)})
+    builder = circumstances(cancelled, recognised=["w1"])
+    judge = Judge(builder, LATER, NOW)
+    judge.judge_each(observation(listing(session(1))), rows(row(1)), 50)
+    judge.announce()
+    assert builder.sightings.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}

@@ -1,0 +1,145 @@
+"""The order and the size of the batches of kills, and what is concluded when tmux gives no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.tools.builders import NOW, SOCKET, entry, facts, listing, session_key
+from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.policy import rules
+from workspace_reaper.sweep import kill as kill_module
+from workspace_reaper.sweep.context import ReapCandidate
+from workspace_reaper.sweep.kill import ATTEMPTS, BatchKiller
+from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.util.batch_size import BatchSize
+
+
+class Steps:
+    """Steps 5 to 7 without tmux: they note their batches, and answer as they are told to."""
+
+    def __init__(self, *, size: int = 2, blocked: Unknown | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.answers: dict[str, KillResult] = {}
+        self.refused: set[str] = set()
+        self.blocked = blocked
+        self.stops = False
+        self.report = SweepReport("sweep", NOW, dry_run=False, full=True)
+        self.context: Any = SimpleNamespace(
+            report=self.report,
+            state=SimpleNamespace(batch_size=BatchSize(size)),
+            request=SimpleNamespace(stopping=lambda: self.stops),
+        )
+
+    # The recheck
+
+    def list_again(self, terminal: object, *, panes: bool, only: Collection[str]) -> Any:
+        self.batches.append(list(only))
+        return listing()
+
+    def guards(self, listed: object, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
+        if self.blocked is not None:
+            return self.blocked
+        taken = [one for one in batch if one.key.session_id not in self.refused]
+        for one in batch:
+            if one not in taken:
+                one.spare("attached")
+        return {one.key: Guard(one.key, None, unattached=False, quiet_since=None, all_panes_dead=False) for one in taken}
+
+    # The terminal
+
+    def kill(self, guards: Sequence[Guard]) -> KillResults:
+        return KillResults({one.key.session_id: self.answers.get(one.key.session_id, KillResult.KILLED) for one in guards}, 0.1)
+
+    def run(self, candidates: list[ReapCandidate]) -> list[tuple[Outcome, str | None]]:
+        BatchKiller(self.context, self).run(self, candidates)  # type: ignore[arg-type]
+        return [(one.entry.outcome, one.entry.protected_by) for one in candidates]
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill_module, "prepare_batch", lambda *_: None)
+    monkeypatch.setattr(BatchSize, "learn", lambda *_, **__: None)
+
+
+def candidate(number: int, *, failures: int = 0) -> ReapCandidate:
+    return ReapCandidate(entry(number), session_key(number), facts(failures=failures), rules.ARCHIVED, f"reap {number}")
+
+
+def test_batches_follow_the_session_ids_and_doubtful_ones_come_last_and_alone() -> None:
+    steps = Steps(size=2)
+    steps.run([candidate(12), candidate(3, failures=1), candidate(2), candidate(10), candidate(1, failures=2)])
+    assert steps.batches == [["$2", "$10"], ["$12"], ["$1"], ["$3"]]
+
+
+def test_a_kill_without_an_answer_is_tried_again_alone_and_then_has_failed() -> None:
+    steps = Steps(size=3)
+    steps.answers["$2"] = KillResult.NONE
+    told = steps.run([candidate(1), candidate(2), candidate(3)])
+    assert steps.batches == [["$1", "$2", "$3"], ["$2"], ["$2"]]
+    assert told[1] == (Outcome.FAILED, f"no answer from tmux in {ATTEMPTS} attempts: its output was cut")
+    assert [outcome for outcome, _ in told] == [Outcome.NONE, Outcome.FAILED, Outcome.NONE], "the others are verified later"
+
+
+def test_after_a_minute_without_answers_the_rest_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill_module, "PATIENCE", -1.0)
+    steps = Steps(size=1)
+    steps.answers = {"$1": KillResult.NONE}
+    told = steps.run([candidate(1, failures=1), candidate(2)])
+    assert steps.batches == [["$2"]]
+    assert told[0] == (Outcome.SPARED, "unanswered")
+
+
+def test_one_that_the_guard_finds_gone_is_spared() -> None:
+    steps = Steps()
+    steps.answers["$1"] = KillResult.GONE
+    assert steps.run([candidate(1)]) == [(Outcome.SPARED, "gone")]
+
+
+def test_what_the_recheck_refuses_is_not_killed() -> None:
+    steps = Steps()
+    steps.refused = {"$1"}
+    killed: list[str] = []
+    real = steps.kill
+
+    def kill(guards: Sequence[Guard]) -> KillResults:
+        killed.extend(one.key.session_id for one in guards)
+        return real(guards)
+
+    steps.kill = kill  # type: ignore[method-assign]
+    assert steps.run([candidate(1), candidate(2)])[0] == (Outcome.SPARED, "attached")
+    assert killed == ["$2"]
+
+
+def test_a_stop_spares_the_rest() -> None:
+    steps = Steps()
+    steps.stops = True
+    assert steps.run([candidate(1)]) == [(Outcome.SPARED, "stopping")]
+    assert steps.batches == []
+
+
+@pytest.mark.parametrize("step", ["prepare", "recheck"])
+def test_what_cannot_be_read_ends_the_kills_on_the_socket(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    blocked = Unknown(Source.LEDGER, "the disk is full", SOCKET)
+    steps = Steps(size=1, blocked=blocked if step == "recheck" else None)
+    if step == "prepare":
+        monkeypatch.setattr(kill_module, "prepare_batch", lambda *_: blocked)
+    assert steps.run([candidate(1), candidate(2)]) == [(Outcome.SPARED, "ledger")] * 2
+    assert steps.report.unknown == [blocked]
+
+
+def test_what_was_tried_without_an_answer_has_failed_when_the_socket_cannot_be_read() -> None:
+    steps = Steps(size=2)
+    first, second = candidate(1), candidate(2)
+    first.attempts, first.kill_result = 1, KillResult.NONE
+    second.kill_result = KillResult.KILLED
+    steps.blocked = Unknown(Source.SOCKET, "timed out", SOCKET)
+    told = steps.run([first, second])
+    assert told[0] == (Outcome.FAILED, "no answer from tmux, and the session cannot be looked at again")
+    assert told[1] == (Outcome.NONE, None), "a kill that tmux has reported is verified by the next listing"

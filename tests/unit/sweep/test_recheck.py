@@ -1,0 +1,162 @@
+"""What the recheck refuses, and why: only a candidate that is selected again for the same reason gets a guard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.tools.builders import (
+    DEFAULTS,
+    NAMES,
+    NOW,
+    SERVER,
+    ProcessesThatAre,
+    circumstances,
+    entry,
+    facts,
+    listing,
+    memory,
+    row,
+    rows,
+    session,
+    session_key,
+    unreadable,
+)
+from workspace_reaper.model.session import Listing
+from workspace_reaper.model.state import ClockReading
+from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.verdict import KillResult
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy import rules
+from workspace_reaper.sweep.context import ReapCandidate, SweepRequest
+from workspace_reaper.sweep.recheck import Recheck
+from workspace_reaper.sweep.report import SweepReport
+
+ARCHIVED = rows(row(1, archived=True))
+
+
+class Stage:
+    """One candidate, and what the registry answers at its recheck."""
+
+    def __init__(self, answer: LookupResult | Unknown = ARCHIVED, *, lives: bool = False) -> None:
+        self.report = SweepReport("sweep", NOW)
+        clock = SimpleNamespace(read=lambda: ClockReading(float(NOW), float(NOW), float(NOW)), now=lambda: float(NOW))
+        context: Any = SimpleNamespace(
+            dependencies=SimpleNamespace(
+                registry=SimpleNamespace(look_up=lambda ids, sentinels: answer),
+                processes=ProcessesThatAre({SERVER.pid: 1.0} if lives else {}),
+                clock=clock,
+                matcher=NAMES,
+                snapshots=object(),
+            ),
+            settings=SimpleNamespace(thresholds=DEFAULTS),
+            request=SweepRequest(),
+            report=self.report,
+            add_unknown=self.report.unknown.append,
+        )
+        self.candidate = ReapCandidate(
+            entry(), session_key(), facts(row(1, archived=True)), rules.ARCHIVED, "reap 1", snapshot=None
+        )
+        self.recheck = Recheck(context, circumstances(recognised=["w1"]), memory().registry)
+
+    def guards(self, listed: Listing | Unknown) -> Any:
+        return self.recheck.guards(listed, [self.candidate])
+
+    @property
+    def spared_by(self) -> str | None:
+        return self.candidate.entry.protected_by
+
+
+def test_what_is_selected_again_for_the_same_reason_gets_its_guard() -> None:
+    stage = Stage()
+    guards = stage.guards(listing(session()))
+    assert list(guards) == [session_key()]
+    assert guards[session_key()] == rules.ARCHIVED.guard(stage.candidate.facts, DEFAULTS)
+    assert not stage.candidate.is_concluded
+
+
+@pytest.mark.parametrize(
+    ("listed", "answer", "by"),
+    [
+        pytest.param(listing(session(attached=1)), ARCHIVED, "attached", id="a client has attached"),
+        pytest.param(listing(session(kept=True)), ARCHIVED, "kept", id="it is kept"),
+        pytest.param(listing(session()), rows(row(1)), "workspace", id="it is archived no longer"),
+        pytest.param(listing(session()), rows(row(1, worktree_deleted=True)), "workspace", id="another reason holds"),
+        pytest.param(listing(session(name="ws_w2")), ARCHIVED, "unmanaged", id="it was renamed"),
+        pytest.param(listing(session(2)), ARCHIVED, "gone", id="it is gone"),
+        pytest.param(listing(session(age=5)), ARCHIVED, "gone", id="another one has its id"),
+        pytest.param(
+            listing(unreadable=(unreadable(),), unreadable_ids=frozenset({"$1"})), ARCHIVED, "unknown", id="its row is odd"
+        ),
+    ],
+)
+def test_what_else_has_become_true_spares_it(listed: Listing, answer: LookupResult, by: str) -> None:
+    stage = Stage(answer)
+    assert stage.guards(listed) == {}
+    assert (stage.candidate.entry.outcome.value, stage.spared_by) == ("spared", by)
+
+
+def test_the_session_of_the_reaper_itself_is_remembered_from_the_first_listing() -> None:
+    stage = Stage()
+    stage.candidate.facts = replace(stage.candidate.facts, home=True)
+    assert stage.guards(listing(session(panes=()))) == {}
+    assert stage.spared_by == "home"
+
+
+def test_a_session_that_is_missing_after_a_kill_without_an_answer_was_killed() -> None:
+    stage = Stage()
+    stage.candidate.attempts = 1
+    assert stage.guards(listing()) == {}
+    assert (stage.candidate.kill_result, stage.candidate.is_concluded) == (KillResult.KILLED, False)
+
+
+@pytest.mark.parametrize(("reason", "spared"), [(rules.ARCHIVED, True), (rules.DELETED, False)], ids=["archived", "deleted"])
+def test_without_its_panes_only_a_deleted_workspace_is_reaped(reason: Any, spared: bool) -> None:
+    stage = Stage(rows() if reason is rules.DELETED else ARCHIVED)
+    stage.candidate.reason, stage.candidate.snapshot = reason, "the disk is full"
+    stage.guards(listing(session()))
+    assert (stage.spared_by == "snapshot") is spared
+    assert stage.report.unknown == [Unknown(Source.SNAPSHOT, "the disk is full", session_key().socket, "ws_w1")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "answer", "lives", "source"),
+    [
+        pytest.param(Unknown(Source.SOCKET, "timed out"), ARCHIVED, False, Source.SOCKET, id="the socket"),
+        pytest.param(listing(session()), Unknown(Source.REGISTRY, "locked"), False, Source.REGISTRY, id="the registry"),
+        pytest.param(listing(answered=False), ARCHIVED, True, Source.SOCKET, id="a socket that was removed"),
+        pytest.param(
+            listing(session()),
+            replace(ARCHIVED, identity=replace(ARCHIVED.identity, location="file 2")),
+            False,
+            Source.REGISTRY,
+            id="another registry",
+        ),
+    ],
+)
+def test_what_cannot_be_read_gives_no_guard_at_all(
+    listed: Listing | Unknown, answer: LookupResult | Unknown, lives: bool, source: Source
+) -> None:
+    stage = Stage(answer, lives=lives)
+    unknown = stage.guards(listed)
+    assert isinstance(unknown, Unknown)
+    assert unknown.source is source
+    assert not stage.candidate.is_concluded
+
+
+@pytest.mark.parametrize(
+    ("now", "by"),
+    [
+        (None, "gone"),
+        (session(name="ws_w2"), "unmanaged"),
+        (session(attached=1), "attached"),
+        (session(), "active"),
+    ],
+    ids=["gone", "renamed", "attached", "over already"],
+)
+def test_why_a_guard_has_refused(now: Any, by: str) -> None:
+    stage = Stage()
+    assert stage.recheck.spared_by(stage.candidate, now) == by

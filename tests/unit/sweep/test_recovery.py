@@ -1,0 +1,146 @@
+"""After a crash: which intents are closed, how, and what is ended of the sessions that are gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.tools.builders import (
+    NAMES,
+    NOW,
+    OTHER_SOCKET,
+    SERVER,
+    SOCKET,
+    Somewhere,
+    blind_socket,
+    intent,
+    listing,
+    observation,
+    process,
+    row,
+    rows,
+    session,
+    table,
+    unreadable,
+)
+from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.reap import Intent, ReapResult, RecordedProcess
+from workspace_reaper.model.state import LedgerState, RegistryState
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.other_plugins import NoPlugins
+from workspace_reaper.sweep.recovery import by_presence, recover
+from workspace_reaper.sweep.report import SweepReport
+
+CHILD = process(4711, parent=1)
+
+
+class OneChild:
+    """A machine on which one process of the session is left, until a signal ends it."""
+
+    boot = "this boot"
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def table(self) -> ProcessTable:
+        return table() if self.signals else table(CHILD)
+
+    def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
+        return frozenset() if self.signals else frozenset(keys) & {CHILD.key}
+
+    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
+        return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
+
+    def listening(self) -> frozenset[Port]:
+        return frozenset()
+
+    def may_live(self, pid: int, started: float | None) -> bool:
+        return True
+
+    def whereabouts(self) -> Somewhere:
+        return Somewhere()
+
+    def signal(self, key: ProcessKey, number: int) -> SignalResult:
+        self.signals.append(number)
+        return SignalResult.SENT
+
+
+RECORDED = (RecordedProcess(CHILD.key, "sh", "%1", True),)
+
+
+def interrupted(reason: str) -> Intent:
+    """A kill of which a crash left no outcome."""
+    return replace(intent(), reason=reason, boot=OneChild.boot, processes=RECORDED)
+
+
+@pytest.mark.parametrize(
+    ("reason", "found", "ends"),
+    [
+        pytest.param("deleted", None, True, id="deleted, and its row is gone"),
+        pytest.param("orphan", None, True, id="an orphan still"),
+        pytest.param("archived", None, False, id="archived, and its row is gone"),
+        pytest.param("idle", None, False, id="idle, and its row is gone"),
+        pytest.param("dead", None, False, id="dead, and its row is gone"),
+        pytest.param("deleted", row(deleted=True), True, id="deleted by a flag"),
+        pytest.param("idle", row(deleted=True), False, id="idle, and its row has the flag"),
+        pytest.param("deleted", row(), False, id="its row is back"),
+        pytest.param("archived", row(archived=True), True, id="archived still"),
+        pytest.param("archived", row(), False, id="archived no more"),
+        pytest.param("idle", row(archived=True), False, id="idle, and archived since"),
+    ],
+)
+def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: Workspace | None, ends: bool) -> None:
+    processes, gone = OneChild(), listing(socket=SOCKET, server=SERVER)
+    results: list[ReapResult] = []
+    context: Any = SimpleNamespace(
+        dependencies=SimpleNamespace(
+            terminals=[SimpleNamespace(socket=SOCKET, observe=lambda owner, panes, only: gone)],
+            processes=processes,
+            clock=SimpleNamespace(now=lambda: float(NOW)),
+            snapshots=None,
+            plugins=NoPlugins(),
+        ),
+        settings=SimpleNamespace(kill_grace=0.0, end_everywhere=True),
+        ledger=SimpleNamespace(record_results=results.extend),
+        report=SweepReport("sweep", NOW, dry_run=False, full=True),
+    )
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted(reason),))
+    recover(context, state, observation(gone), rows() if found is None else rows(found))
+    [result] = results
+    assert result.outcome == "reaped"
+    assert processes.signals == ([signal.SIGTERM] if ends else [])
+    assert [one.pid for one in result.aftermath.survivors] == ([] if ends else [4711])
+
+
+# Intents that a crash left open
+
+
+def test_intents_are_parted_by_what_is_there_now() -> None:
+    assert by_presence([intent(1), intent(2)], [listing(session(1))]) == ([intent(1)], [intent(2)])
+
+
+def test_a_session_that_took_the_name_of_the_reaped_one_is_another() -> None:
+    assert by_presence([intent(1)], [listing(session(1, age=5))]) == ([], [intent(1)])
+
+
+def test_an_intent_on_a_socket_that_cannot_be_read_stays_open() -> None:
+    seen = observation(blind_socket(), listing())
+    assert by_presence([intent(1), intent(2, socket=OTHER_SOCKET)], seen.listings) == ([], [intent(1)])
+
+
+def test_an_intent_whose_session_cannot_be_read_stays_open_and_the_others_are_closed() -> None:
+    told = listing(session(2), unreadable=(unreadable("ws_w1"),), unreadable_ids=frozenset({"$1"}))
+    assert by_presence([intent(1), intent(2), intent(3)], [told]) == ([intent(2)], [intent(3)])
+
+
+def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
+    seen = Observation()
+    seen.add(listing(session(1)), NAMES, {"w9"})
+    assert by_presence([intent(1)], seen.listings) == ([intent(1)], [])
