@@ -98,7 +98,7 @@ def commands(tmp: Path, rounds: int, baseline: Path | None) -> Iterator[Result]:
             yield _in_turn(name, sweep, f"the same by {baseline.name}", before, rounds, 0.75)
 
 
-def _in_turn(  # noqa: PLR0917
+def _in_turn(
     name: str, ours: Callable[[], float], floor_name: str, floor: Callable[[], float], rounds: int, bound: float | None
 ) -> Result:
     for warm_up in (ours, floor):

@@ -333,7 +333,7 @@ def test_it_has_no_defaults() -> None:
     assert schema.homes({}) == ()
     with pytest.raises(ConfigurationError, match=r"^database_url: not set"):
         open_registry(schema, None, {})
-    with pytest.raises(ConfigurationError, match=r"^table: not set, .* Describe the table in \[table\]"):
+    with pytest.raises(ConfigurationError, match=r"^table: not set, .* describe the table in a section \[table\]"):
         load_schema("table")
 
 

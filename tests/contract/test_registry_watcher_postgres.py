@@ -75,7 +75,7 @@ def test_all_there_is(host: Host, feeds: Any) -> None:
     assert told.workspaces == set(ids)
     assert told.archived == set()
     assert told.identity.sentinels == tuple(sorted(ids)[:32])
-    assert told.schema.partition(" ")[0] == host.schema
+    assert told.identity.schema.partition(" ")[0] == host.schema
     if host.schema != "cao":
         host.archive(ids[0])  # type: ignore[attr-defined]
         assert census(feeds(host)).archived == {ids[0]}
