@@ -12,7 +12,12 @@ from pathlib import Path
 import typer
 
 from workspace_reaper.cli.app import app
+from workspace_reaper.policy import protections
+from workspace_reaper.policy.protections import ALWAYS, RETRYING, Protection
+from workspace_reaper.policy.rules import RULES
+from workspace_reaper.registry import load_schema, registry_names
 from workspace_reaper.settings import describe_settings
+from workspace_reaper.sweep.alarms import ALARMS
 
 __all__ = ["TABLES", "outdated", "rendered", "written"]
 
@@ -33,9 +38,54 @@ def commands_table() -> str:
     return _table(("command", "what it does"), rows)
 
 
+def rules_table() -> str:
+    """Each reason: when it holds, what protects from it in addition to what always protects, and the confirmations it needs."""
+    rows = [
+        (
+            f"`{rule.name}`",
+            rule.holds_when,
+            ", ".join(f"`{one.name}`" for one in rule.protections) or "none",
+            rule.confirmations,
+        )
+        for rule in RULES
+    ]
+    return _table(("reason", "holds when", "protected by", "confirmations"), rows)
+
+
+def protections_table() -> str:
+    """Each protection: what it means, which reasons it protects from, and whether an operator can override it."""
+    found = [one for one in vars(protections).values() if isinstance(one, Protection)]
+    rows = [(f"`{one.name}`", one.meaning, _protects_from(one), "yes" if one.passes_with_approval else "") for one in found]
+    return _table(("protection", "meaning", "protects from", "`sweep --approve` overrides it"), rows)
+
+
+def _protects_from(one: Protection) -> str:
+    if one in (*ALWAYS, RETRYING):
+        return "every reason"
+    return ", ".join(f"`{rule.name}`" for rule in RULES if one in rule.protections)
+
+
+def alarms_table() -> str:
+    """Each alarm of the catalogue."""
+    rows = [(f"`{kind.name}`", kind.meaning, kind.clears_when, kind.action) for kind in ALARMS]
+    return _table(("alarm", "meaning", "ends when", "what to do"), rows)
+
+
+def registries_table() -> str:
+    """Each installed registry, as its schema describes it."""
+    described = [load_schema(name).describe() for name in registry_names()]
+    rows = [(f"`{one.name}`", one.server, one.sessions, one.database) for one in described]
+    rows.append(("`table`", "any other: one table, described in the configuration", "as `session_patterns` says", "none"))
+    return _table(("`registry`", "the server", "its sessions", "its database, unless configured"), rows)
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "settings": (DOCS / "configuration.md", settings_table),
+    "registries": (DOCS / "configuration.md", registries_table),
     "commands": (DOCS / "commands.md", commands_table),
+    "rules": (DOCS / "how-it-decides.md", rules_table),
+    "protections": (DOCS / "how-it-decides.md", protections_table),
+    "alarms": (DOCS / "operations.md", alarms_table),
 }
 """The page of each table, and how it is rendered."""
 
