@@ -14,7 +14,7 @@ from typing import BinaryIO
 __all__ = ["LIMIT", "Completed", "run"]
 
 LIMIT = 5.0
-"""Default time limit of a command, in seconds. A stopped server blocks its clients for ever."""
+"""Default time limit of a command, in seconds. A stopped server blocks its clients permanently."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class SessionRebuild:
         target = f"{self.session_id}:"
         completed = self._ask(("rename-session", "-t", target, "--", _literal(name)))
         if completed.stderr.startswith("duplicate session"):
-            raise CannotRestore("a session with that name exists on the socket: choose another name with --as")
+            raise CannotRestore("a session with that name already exists on the socket: choose another name with --as")
         _output(completed)
         return self._run(("display-message", "-p", "-t", target, "#{session_name}"))
 
