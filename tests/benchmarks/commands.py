@@ -86,20 +86,20 @@ def commands(tmp: Path, rounds: int, baseline: Path | None) -> Iterator[Result]:
 
         bare_status = bare(_BARE, "status", "--check")
         check, floor_name = ours(*config, "status", "--check"), "bare Typer, settings, SQLite"
-        yield _in_turn("status --check", check, floor_name, bare_status, rounds, 1.6)
-        yield _in_turn("--help", ours("--help"), "help of a bare Typer", bare(_BARE_HELP, "--help"), rounds, 1.5)
+        yield _in_turn("status --check", check, floor_name, bare_status, rounds=rounds, bound=1.6)
+        yield _in_turn("--help", ours("--help"), "help of a bare Typer", bare(_BARE_HELP, "--help"), rounds=rounds, bound=1.5)
         sweep = ours(*config, "sweep", "--dry-run")
         name = f"sweep --dry-run, {SESSIONS} sessions"
         if baseline is None:
-            yield _in_turn(name, sweep, floor_name, bare_status, rounds, None)
+            yield _in_turn(name, sweep, floor_name, bare_status, rounds=rounds, bound=None)
         else:
             ours(*config, "sweep", checkout=baseline)()
             before = ours(*config, "sweep", "--dry-run", checkout=baseline)
-            yield _in_turn(name, sweep, f"the same by {baseline.name}", before, rounds, 0.75)
+            yield _in_turn(name, sweep, f"the same by {baseline.name}", before, rounds=rounds, bound=0.75)
 
 
 def _in_turn(
-    name: str, ours: Callable[[], float], floor_name: str, floor: Callable[[], float], rounds: int, bound: float | None
+    name: str, ours: Callable[[], float], floor_name: str, floor: Callable[[], float], *, rounds: int, bound: float | None
 ) -> Result:
     for warm_up in (ours, floor):
         warm_up()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -77,7 +77,7 @@ class SqliteLedger(Ledger):
 
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
         self._configured = escape(registry_name), escape(location)
-        self._new_owner_id = secrets.token_hex(8)
+        self._new_owner_id = os.urandom(8).hex()
         self._file = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._add_registry)
         try:
             self.registry()

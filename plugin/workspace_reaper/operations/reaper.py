@@ -32,7 +32,6 @@ from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepReque
 from workspace_reaper.sweep.log import SweepLog, log_event
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux import TmuxTerminal, require_tmux
 
 __all__ = ["Reaper"]
@@ -120,6 +119,8 @@ class Reaper:
 
     def run(self, request: SweepRequest, ledger: SqliteLedger) -> SweepReport:
         """Run one sweep with this ledger, even if the reaper is switched off."""
+        from workspace_reaper.sweep.sweep import Sweep
+
         return Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
 
     def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:

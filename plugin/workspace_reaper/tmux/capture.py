@@ -11,7 +11,6 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -102,7 +101,7 @@ class PaneCapture:
 
     def _list(self, keys: Sequence[SessionKey], sessions: list[_SessionCapture]) -> Iterator[CaptureFailure]:
         """Append the sessions whose panes could be listed. Raise ``_BatchFailed``."""
-        token = secrets.token_hex(16)
+        token = os.urandom(16).hex()
         with self._sections([list_command(key, token) for key in keys]) as sections:
             for key, section in zip(keys, sections, strict=True):
                 try:
@@ -129,7 +128,7 @@ class PaneCapture:
         return 1 + int(row.history_bytes * share) // _UNIT
 
     def _capture(self, batch: Sequence[_PaneToCapture]) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
-        token = secrets.token_hex(16)
+        token = os.urandom(16).hex()
         plan: list[tuple[_PaneToCapture, list[str], list[str]]] = []  # with its session's list, if that is new, and its content
         for session, row in batch:
             is_new = not plan or plan[-1][0][0] is not session
@@ -173,7 +172,7 @@ class PaneCapture:
     @contextmanager
     def _sections(self, commands: Sequence[str], units: int | None = None) -> Iterator[list[_Section]]:
         """Run the commands as one batch; give what each of them printed. Raise ``_BatchFailed``."""
-        mark = secrets.token_hex(16)
+        mark = os.urandom(16).hex()
         marked = [f"display-message -p '{mark} {number}'\n{command}" for number, command in enumerate(commands)]
         marked.append(f"display-message -p '{mark} {len(commands)}'\n")
         descriptor = self._spool.fileno()

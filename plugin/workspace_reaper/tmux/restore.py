@@ -11,8 +11,8 @@ arguments: they need no quoting, except for a ``;`` at the end of one.
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ class SessionRebuild:
         self._server = server
         self._snapshot = snapshot
         self._starts = starts
-        self._nonce = secrets.token_hex(8)
+        self._nonce = os.urandom(8).hex()
         self._requested = False
         self.session_id = ""
         self.tmux: Server | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +69,7 @@ def staged_file(target: Path, data: bytes) -> Iterator[Path]:
 
     It is removed at the end if it still has its temporary name. Raises ``OSError``.
     """
-    path = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    path = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         with os.fdopen(create_private_file(path), "wb") as file:
             file.write(data)
