@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from hypothesis import settings
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
+from workspace_reaper.model.process import Origin, OwnLocation, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import Intent, Outcome
 from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
 from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
@@ -176,8 +176,8 @@ def observation(*answers: Listing | Unknown) -> Observation:
 
 
 @dataclass(frozen=True)
-class Somewhere:
-    """Where the reaper runs: in none of the sessions, unless told otherwise."""
+class Somewhere(OwnLocation):
+    """Where the reaper runs: by default in none of the sessions."""
 
     pids: frozenset[int] = frozenset({1, 2})
     tmux: tuple[int, str] | None = None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workspace_reaper.model.process import Origin, ProcessKey
-from workspace_reaper.processes import proc_stat as statline
+from workspace_reaper.processes import proc_stat
 from workspace_reaper.processes.origin import OriginReader, read_origin
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -25,13 +25,13 @@ def line(name: bytes = b"cat", state: bytes = b"S", threads: bytes = b"1") -> by
 
 @given(st.binary(max_size=64).filter(lambda name: b"\0" not in name))
 def test_any_name_leaves_the_fields_alone(name: bytes) -> None:
-    found, fields = statline.split(line(name))
+    found, fields = proc_stat.split(line(name))
     assert found == name
-    assert fields == statline.split(line())[1]
+    assert fields == proc_stat.split(line())[1]
 
 
 def test_a_row() -> None:
-    row = statline.process(4711, *statline.split(line(b"a) S (b")), None)
+    row = proc_stat.process(4711, *proc_stat.split(line(b"a) S (b")), None)
     assert row.key == ProcessKey(4711, round(1433499 / TICKS, 3))
     assert (row.parent, row.name, row.zombie, row.group, row.foreground) == (42, "a) S (b", False, 4711, 4712)
     assert row.cpu_seconds == 525 / TICKS
@@ -50,20 +50,20 @@ def test_a_row() -> None:
     ],
 )
 def test_a_zombie(state: str, threads: str, zombie: bool) -> None:
-    assert statline.is_zombie(statline.split(line(state=state.encode(), threads=threads.encode()))[1]) is zombie
+    assert proc_stat.is_zombie(proc_stat.split(line(state=state.encode(), threads=threads.encode()))[1]) is zombie
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"1", b"1 (cat", b"1 (cat) S 1", b"1 (cat)", line()[:60]])
 def test_what_is_no_line_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError, match="fewer fields"):
-        statline.split(data)
+        proc_stat.split(data)
 
 
 @given(st.integers(0, 10**11), st.integers(0, 2 * 10**9))
 def test_a_start_time_is_the_one_that_psutil_gives(ticks: int, boot: int) -> None:
     """psutil adds the time of the machine's start; with it off again it must be the very number that ledgers already hold."""
-    fields = statline.split(line().replace(b"1433499", str(ticks).encode()))[1]
-    assert statline.started(fields) == round((ticks / TICKS + boot) - boot, 3)
+    fields = proc_stat.split(line().replace(b"1433499", str(ticks).encode()))[1]
+    assert proc_stat.started(fields) == round((ticks / TICKS + boot) - boot, 3)
 
 
 INSIDE = b"TMUX=/s,1,2\0TMUX_PANE=%3\0"
