@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import daemon, imports, processes, survivors, sweeps
+from tests.benchmarks import commands, daemon, imports, processes, survivors, sweeps
 from tests.benchmarks.measuring import Result
 from tests.tools.tmux import real_tmux
 
@@ -25,12 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="pairs of timings [15]")
     parser.add_argument("--seconds", type=float, default=600, metavar="S", help="how long the daemon is watched idle [600]")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="a checkout of an older commit, for cli [none]")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which of them, by name [all]")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
         tmp, rounds = Path(directory), chosen.rounds
         suites: dict[str, Callable[[], Iterator[Result]]] = {
             "imports": lambda: imports.importing(rounds),
+            "cli": lambda: commands.commands(_made(tmp / "cli"), rounds, chosen.baseline),
             "processes": lambda: processes.table(rounds),
             "idle": lambda: sweeps.idle(_made(tmp / "idle"), rounds),
             "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(5, rounds // 3)),
@@ -59,12 +61,13 @@ def _print(results: list[Result]) -> None:
     sys.stdout.write(
         json.dumps({"machine": machine, "results": [dict(result.as_json()) for result in results]}, indent=2) + "\n"
     )
-    table = Table("WHAT", "MEDIAN", "FLOOR", "MEDIAN", "RATIO", "BOUND", box=None)
+    table = Table("WHAT", "MEDIAN", "P10-P90", "FLOOR", "MEDIAN", "RATIO", "BOUND", box=None)
     for result in results:
         bound = "-" if result.bound is None else f"{result.bound} {'OVER' if result.exceeds else 'ok'}"
         table.add_row(
             result.name,
             f"{result.median:.1f} {result.unit}",
+            "-" if result.spread is None else f"{result.spread[0]:.1f}-{result.spread[1]:.1f}",
             result.floor,
             f"{result.floor_median:.1f} {result.unit}",
             f"{result.ratio:.2f}",

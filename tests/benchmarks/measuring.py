@@ -21,6 +21,8 @@ class Result:
     ratio: float
     bound: float | None = None
     unit: str = "ms"
+    spread: tuple[float, float] | None = None
+    """The 10th and the 90th percentile of the first of the two series."""
 
     @property
     def exceeds(self) -> bool:
@@ -33,6 +35,8 @@ class Result:
             "name": self.name,
             "unit": self.unit,
             "median": round(self.median, 2),
+            "p10": None if self.spread is None else round(self.spread[0], 2),
+            "p90": None if self.spread is None else round(self.spread[1], 2),
             "floor": self.floor,
             "floor_median": round(self.floor_median, 2),
             "ratio": round(self.ratio, 3),
@@ -52,4 +56,6 @@ def compare(name: str, ours: Sequence[float], floor_name: str, floor: Sequence[f
     """Two series of seconds, taken in turn, as one result."""
     ratios = [one / other for one, other in zip(ours, floor, strict=True)]
     median_ms, floor_ms = statistics.median(ours) * 1e3, statistics.median(floor) * 1e3
-    return Result(name, median_ms, floor_name, floor_ms, statistics.median(ratios), bound)
+    tenths = statistics.quantiles(ours, n=10, method="inclusive") if len(ours) > 1 else [*ours, *ours]
+    spread = tenths[0] * 1e3, tenths[-1] * 1e3
+    return Result(name, median_ms, floor_name, floor_ms, statistics.median(ratios), bound, spread=spread)

@@ -128,7 +128,7 @@ class HostConformance:
                     f"delete() fired {event.shown}, of type {event.type}, but create() returned {ids}. Fire the same text."
                 )
         if not fired:
-            host_driver.fail("delete() fired nothing, so there is no id to check.")
+            host_driver.fail("delete() fired nothing, so the id cannot be checked.")
         host_driver.judge(checks.not_canonical(ids))
 
     def test_many_threads_at_once(self, host_driver: HostDriver) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,8 @@ _CODES: Mapping[int, tuple[type[errors.ReaperError], ...]] = {
 
 def _show_version(value: bool) -> None:
     if value:
+        from importlib.metadata import version
+
         typer.echo(f"workspace-reaper {version('workspace-reaper')}")
         raise typer.Exit
 

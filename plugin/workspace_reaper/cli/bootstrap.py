@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from importlib.metadata import entry_points
 from pathlib import Path
 from traceback import format_exception_only
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -85,6 +84,8 @@ def find_reaper(plugins: WorkspacePlugins, config: Path | None) -> ReaperPlugin:
     if plugin is None:
         raise ConfigurationError(f"{where} is missing: install workspace-reaper with pip")
     if not isinstance(plugin, ReaperPlugin):
+        from importlib.metadata import entry_points
+
         values = ", ".join(entry.value for entry in entry_points(group="workspace_server", name="reaper"))
         raise ConfigurationError(f"{where} refers to {values}, which is another program")
     if config is not None:

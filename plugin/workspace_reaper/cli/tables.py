@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from workspace_reaper.model.reap import Outcome
 from workspace_reaper.util.console import print_table, say, say_marked, say_whole
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.text import printable
@@ -91,6 +90,8 @@ def show_held(held: Sequence[SessionReport]) -> None:
 
 def show_sweep(report: SweepReport) -> None:
     """Print the report of one sweep."""
+    from workspace_reaper.model.reap import Outcome
+
     if report.abstained is not None:
         say(f"no session was looked at: {report.abstained}")
         return

@@ -23,7 +23,7 @@ from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher, registry_names
 from workspace_reaper.registry.location import path_of
 from workspace_reaper.registry.schemas.standard import create_tables, writable_engine
-from workspace_reaper.registry.schemas.tables import CaoTerminal, WorkspaceRow
+from workspace_reaper.registry.schemas.standard_table import WorkspaceRow
 from workspace_reaper.registry.schemas.vibe_kanban import _places
 
 GROUP = "[workspace_reaper.registries]\n"
@@ -378,5 +378,4 @@ def test_a_host_writes_with_the_table_class(tmp_path: Path) -> None:
 
 def test_our_tables_never_meet_a_host_s() -> None:
     assert not {"workspaces", "sessions", "terminals"} & SQLModel.metadata.tables.keys()
-    assert set(CaoTerminal.metadata.tables) == {"terminals"}
     assert set(WorkspaceRow.metadata.tables) == {"workspaces"}

@@ -55,9 +55,9 @@ class Cao(Schema):
 
     @property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.schemas.tables import CaoBase
+        from workspace_reaper.registry.schemas.tables import CAO_TERMINALS
 
-        return (CaoBase.metadata.tables["terminals"],)
+        return (CAO_TERMINALS,)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         from sqlalchemy import Text, and_, case, cast, func, not_, null, or_

@@ -32,7 +32,7 @@ class Standard(Schema):
 
     @property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.schemas.tables import StandardBase
+        from workspace_reaper.registry.schemas.standard_table import StandardBase
 
         return (StandardBase.metadata.tables["workspaces"],)
 
@@ -71,7 +71,7 @@ def writable_engine(path: str | os.PathLike[str]) -> Engine:
 
 def create_tables(path: str | os.PathLike[str]) -> None:
     """Make the table ``workspaces`` in the database at ``path``, and its directory, where they are missing."""
-    from workspace_reaper.registry.schemas.tables import StandardBase
+    from workspace_reaper.registry.schemas.standard_table import StandardBase
 
     Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
     StandardBase.metadata.create_all(writable_engine(path))

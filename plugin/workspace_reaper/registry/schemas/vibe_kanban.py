@@ -35,9 +35,9 @@ class VibeKanban(Schema):
 
     @property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.schemas.tables import VibeKanbanBase
+        from workspace_reaper.registry.schemas import tables
 
-        return tuple(VibeKanbanBase.metadata.tables.values())
+        return tables.VIBE_KANBAN_WORKSPACES, tables.VIBE_KANBAN_SESSIONS, tables.VIBE_KANBAN_PROCESSES
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         from sqlalchemy import Text, cast, select
