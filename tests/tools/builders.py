@@ -176,8 +176,8 @@ def observation(*answers: Listing | Unknown) -> Observation:
 
 
 @dataclass(frozen=True)
-class Somewhere:
-    """Where the reaper runs: in none of the sessions, unless told otherwise."""
+class Somewhere(OwnLocation):
+    """Where the reaper runs: by default in none of the sessions."""
 
     pids: frozenset[int] = frozenset({1, 2})
     tmux: tuple[int, str] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, OwnLocation, Port, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.reap import Intent, Reap, ReapResult, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
@@ -19,7 +19,7 @@ from workspace_reaper.model.workspace import LookupResult, WorkspaceList
 if TYPE_CHECKING:
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm
 
-__all__ = ["ChangeWatcher", "Clock", "Ledger", "OwnLocation", "Plugins", "Processes", "Registry", "Snapshots", "Terminal"]
+__all__ = ["ChangeWatcher", "Clock", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal"]
 
 
 class Terminal(Protocol):
@@ -203,21 +203,6 @@ class Clock(Protocol):
 
     def read(self) -> ClockReading:
         """Return all clocks at one moment. ``wall`` is the same clock as ``now``."""
-
-
-class OwnLocation(Protocol):
-    """Where the reaper itself runs."""
-
-    @property
-    def pids(self) -> frozenset[int]:
-        """Return its own pid and those of all its ancestors."""
-
-    @property
-    def tmux(self) -> tuple[int, str] | None:
-        """Return the (server pid, pane id) in its environment if it was started inside tmux.
-
-        The socket is not compared, because its path can be written in several ways.
-        """
 
 
 class Processes(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["Details", "Origin", "Port", "Process", "ProcessKey", "ProcessTable", "SignalResult"]
+__all__ = ["Details", "Origin", "OwnLocation", "Port", "Process", "ProcessKey", "ProcessTable", "SignalResult"]
 
 
 class ProcessKey(NamedTuple):
@@ -24,7 +24,7 @@ class ProcessKey(NamedTuple):
 class Origin(NamedTuple):
     """The pane from which a process was started, according to its environment.
 
-    ``TMUX`` is "socket path,server pid,session number" and ``TMUX_PANE`` is "%n" (measured on tmux 3.2a to 3.7c). Both survive
+    ``TMUX`` is "socket path,server pid,session number" and ``TMUX_PANE`` is "%n" (in each tmux that was tested). Both survive
     ``setsid`` and double forks, and a nested tmux or a daemon that was started there inherits them. The session is the one in
     which the pane was created; other sessions that show the pane later do not change it, even after that session is gone.
     """
@@ -82,6 +82,18 @@ class Details:
     uids: frozenset[int] | None
     memory_bytes: int
     ports: frozenset[Port]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLocation:
+    """Where the reaper itself runs.
+
+    ``pids`` are its own and those of all its ancestors. ``tmux`` is the (server pid, pane id) in its environment if it was
+    started inside tmux. The socket is not compared, because its path can be written in several ways.
+    """
+
+    pids: frozenset[int]
+    tmux: tuple[int, str] | None
 
 
 class SignalResult(Enum):

@@ -8,7 +8,7 @@ from math import floor
 from typing import Any
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import OwnLocation
+from workspace_reaper.model.process import OwnLocation
 from workspace_reaper.model.session import Owner, Session, SessionKey
 from workspace_reaper.model.state import (
     UNDONE,

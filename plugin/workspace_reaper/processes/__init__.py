@@ -1,5 +1,5 @@
-"""The processes of this machine: who they are, what they hold, and signals that hit no stranger."""
+"""The processes of this machine: their identity, their details, and signals to exactly the process that was meant."""
 
-from workspace_reaper.processes.processes import RunsAt, SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 
-__all__ = ["RunsAt", "SystemProcesses"]
+__all__ = ["SystemProcesses"]

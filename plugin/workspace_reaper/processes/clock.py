@@ -1,4 +1,4 @@
-"""The clocks of this machine, behind ``ports.Clock``."""
+"""The clocks of this machine: the port ``Clock``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from workspace_reaper.model.state import ClockReading
 __all__ = ["SystemClock"]
 
 _SPREAD = 0.05
-"""Seconds in which all clocks are to be read: who is interrupted in between reads them anew."""
+"""Seconds within which all clocks are read. If the process is interrupted in between, they are read again."""
 
 _TRIES = 10
 
-# Linux names the clock that goes on during sleep, and macOS the one that does not: there CLOCK_MONOTONIC goes on. On a system
-# that names neither, one clock has to do for both, and sleep looks like a wall clock that was set.
+# On Linux CLOCK_MONOTONIC stops during sleep and CLOCK_BOOTTIME does not. On macOS CLOCK_UPTIME_RAW stops and CLOCK_MONOTONIC
+# does not. On a system with neither, one clock serves as both, and sleep looks like a step of the wall clock.
 _ELAPSED: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 _AWAKE: int | None = getattr(time, "CLOCK_UPTIME_RAW", None)
 if _ELAPSED is None and _AWAKE is not None:
@@ -26,20 +26,19 @@ def _seconds(clock: int | None) -> float:
 
 
 class SystemClock:
-    """Reads what the system has."""
+    """The clocks of the system."""
 
     def now(self) -> float:
-        """The wall clock, in Unix seconds."""
         return time.time()
 
     def read(self) -> ClockReading:
-        """All clocks at one moment, to 50 ms unless the machine is very busy."""
-        spread, found = self._read()
+        """Return all clocks at one instant, to 50 ms unless the machine is overloaded."""
+        spread, reading = self._read()
         for _ in range(_TRIES):
             if spread <= _SPREAD:
                 break
-            spread, found = min((spread, found), self._read())
-        return found
+            spread, reading = min((spread, reading), self._read())
+        return reading
 
     def _read(self) -> tuple[float, ClockReading]:
         before = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is asked of few processes only, from ``/proc/PID``."""
+"""Details of single processes, from ``/proc/PID``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["command_text", "listening_sockets", "ports_of", "read_details"]
 
 
 def read_details(pid: int, sockets: Mapping[int, Port]) -> Details | None:
-    """The details of what has this pid now; None if nothing can be read of it. ``sockets`` are those that listen, by inode."""
+    """Return the details of what has this pid now; None if nothing can be read. ``sockets`` are those that listen, by inode."""
     base = f"{PROC}/{pid}"
     try:
         status = read(base + "/status")
@@ -31,8 +31,11 @@ def read_details(pid: int, sockets: Mapping[int, Port]) -> Details | None:
 
 
 def command_text(argv: Sequence[str], name: str) -> str:
-    """The command line for a person, quoted as a shell wants it; ``name`` where there is none. Bytes that are no UTF-8 become
-    U+FFFD, control characters stay. What a program has filled its old arguments up with is left out."""
+    """Return the command line for display, quoted for a shell; ``name`` if it is empty.
+
+    Bytes that are not UTF-8 become U+FFFD; control characters are kept. Empty arguments at the end are left out: a program
+    that sets a title fills its old arguments with them.
+    """
     words = list(argv)
     while words and not words[-1]:
         words.pop()
@@ -40,8 +43,10 @@ def command_text(argv: Sequence[str], name: str) -> str:
 
 
 def _argv(base: str) -> tuple[str, ...]:
-    """Each argument is ended by NUL, but for a program that has written a title over them. Undecodable bytes are escaped as
-    Python does it in its own arguments (PEP 383)."""
+    """Return the arguments. Each is terminated by NUL, except where a program has written a title over them.
+
+    Undecodable bytes are escaped as Python does in its own arguments (PEP 383).
+    """
     try:
         data = read(base + "/cmdline")
     except OSError:
@@ -50,13 +55,13 @@ def _argv(base: str) -> tuple[str, ...]:
 
 
 def _field(data: bytes, name: bytes) -> bytes:
-    """The value in the line ``name:\\tvalue``; nothing without that line. The kernel escapes a newline in a value."""
+    """Return the value in the line ``name:\\tvalue``, empty without that line. The kernel escapes a newline in a value."""
     _, _, rest = (b"\n" + data).partition(b"\n" + name + b":")
     return rest.partition(b"\n")[0].strip()
 
 
 def _uids(status: bytes) -> frozenset[int] | None:
-    """Real, effective, saved, and that of the file system."""
+    """Return the real, effective, saved and file system uid."""
     try:
         return frozenset(int(uid) for uid in _field(status, b"Uid").split()) or None
     except ValueError:
@@ -64,7 +69,7 @@ def _uids(status: bytes) -> frozenset[int] | None:
 
 
 def _memory(base: str, status: bytes) -> int:
-    """The proportional set size, which only the process's own user may read; else the resident one; 0 without either."""
+    """Return the proportional set size, which only the process's own user may read; else the resident one; else 0."""
     try:
         size = _field(read(base + "/smaps_rollup"), b"Pss")
     except OSError:
@@ -74,15 +79,14 @@ def _memory(base: str, status: bytes) -> int:
     return int(digits) * 1024 if digits.isdigit() else 0
 
 
-# The state of a TCP socket that listens, and of a UDP one that is bound and not connected: a connected one is a client's.
+# The state of a TCP socket that listens, and of a UDP socket that is bound and not connected: a connected one is a client's.
 _STATES = {"tcp": b"0A", "udp": b"07"}
 
 _SIZE = 65536
 
 
 def listening_sockets() -> list[tuple[int, Port]]:
-    """The listening sockets of our own network namespace, each with its inode. A file that can't be read (no IPv6, say) has
-    none."""
+    """Return the listening sockets of this network namespace, each with its inode. A missing file (no IPv6) has none."""
     found = []
     for protocol, state in _STATES.items():
         for family in ("", "6"):
@@ -92,7 +96,7 @@ def listening_sockets() -> list[tuple[int, Port]]:
 
 
 def _listening(protocol: str, state: bytes, data: bytes) -> list[tuple[int, Port]]:
-    """``sl local_address rem_address st … inode``; addresses are ``HEX:PORT``, the port in hex. Raises ``ValueError``."""
+    """Parse ``sl local_address rem_address st … inode``; addresses are ``HEX:PORT``, the port in hex. Raise ``ValueError``."""
     rows = (row.split() for row in data.splitlines()[1:])
     return [
         (int(fields[9]), Port(protocol, int(fields[1].rpartition(b":")[2], 16)))
@@ -102,22 +106,13 @@ def _listening(protocol: str, state: bytes, data: bytes) -> list[tuple[int, Port
 
 
 def ports_of(pid: int, sockets: Mapping[int, Port]) -> frozenset[Port]:
-    """Those of the sockets that the process itself holds open; none where its descriptors can't be read."""
-    if not sockets:
-        return frozenset()
+    """Return the ports of those sockets that the process itself holds open; none if its descriptors cannot be read."""
     held = set()
     directory = f"{PROC}/{pid}/fd"
-    try:
-        descriptors = names(directory)
-    except OSError:
-        return frozenset()
-    for descriptor in descriptors:
-        try:
-            target = link(f"{directory}/{descriptor}")
-        except OSError:
-            continue  # closed meanwhile
-        if target.startswith("socket:["):
-            port = sockets.get(int(target[8:-1]))
-            if port is not None:
-                held.add(port)
+    with suppress(OSError):
+        for descriptor in names(directory) if sockets else ():
+            with suppress(OSError):  # closed meanwhile
+                target = link(f"{directory}/{descriptor}")
+                if target.startswith("socket:[") and (port := sockets.get(int(target[8:-1]))):
+                    held.add(port)
     return frozenset(held)

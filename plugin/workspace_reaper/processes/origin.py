@@ -1,4 +1,4 @@
-"""The pane that an environment names. Of an environment nothing else is ever looked at: the rest may be secret."""
+"""The tmux pane that a process's environment names. The rest of an environment may be secret and is never read out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PANE", "TMUX", "OriginReader", "read_origin"]
 TMUX = "TMUX"
 PANE = "TMUX_PANE"
 
-# Whoever starts a process writes these, so the digits are bounded: Python refuses to read numbers of thousands of them.
+# Any process can set these for its children, so the digits are bounded: Python refuses to convert thousands of them.
 _TMUX = re.compile(r"(/.*),([1-9][0-9]{0,17}),([0-9]{1,18})", re.DOTALL | re.ASCII)
 _PANE = re.compile(r"%[0-9]{1,18}", re.ASCII)
 
@@ -21,8 +21,7 @@ _PANE_START = f"\0{PANE}=%".encode()
 
 
 def read_origin(tmux: str, pane: str) -> Origin | None:
-    """``TMUX`` is "socket path,server pid,session number", and ``TMUX_PANE`` is "%n" (measured on tmux 3.2a to 3.7c). None for
-    anything else."""
+    """Parse ``TMUX`` ("socket path,server pid,session number") and ``TMUX_PANE`` ("%n"). Return None for anything else."""
     server = _TMUX.fullmatch(tmux)
     if server is None or not _PANE.fullmatch(pane):
         return None
@@ -30,7 +29,7 @@ def read_origin(tmux: str, pane: str) -> Origin | None:
 
 
 class OriginReader:
-    """Reads origins out of the environments of one pass; the processes of a pane share one object."""
+    """Parses the environments of one scan. The processes of a pane share one ``Origin``."""
 
     __slots__ = ("_known",)
 
@@ -38,8 +37,8 @@ class OriginReader:
         self._known: dict[tuple[bytes, bytes], Origin | None] = {}
 
     def read(self, environ: bytes) -> Origin | None:
-        """The origin in an environment as the kernel keeps it: ``NAME=value`` pieces, each ended by NUL."""
-        # Most have no pane, and often not even the sign of one: a single byte is found ten times as fast.
+        """Return the origin in an environment as the kernel keeps it: ``NAME=value`` pieces, each terminated by NUL."""
+        # Most environments name no pane, and many contain no percent sign: a single byte is found ten times as fast.
         if b"%" not in environ or (_PANE_START not in environ and not environ.startswith(_PANE_START[1:])):
             return None
         found = _value(environ, _TMUX_START), _value(environ, _PANE_START)
@@ -49,7 +48,7 @@ class OriginReader:
 
 
 def _value(environ: bytes, start: bytes) -> bytes:
-    """The value of the first piece that starts so; nothing where it has no end, because what is cut off names another pane."""
+    """Return the value of the first piece that starts so. Empty if it has no end: a truncated value names another pane."""
     at = environ.find(start)
     if at < 0 and not environ.startswith(start[1:]):
         return b""

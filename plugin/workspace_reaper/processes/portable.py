@@ -1,11 +1,11 @@
-"""Any system that psutil knows. On Linux as well, where it serves as the yardstick for our own reader."""
+"""Any system that psutil supports. On Linux only the tests use it, to compare it with the reader of ``/proc``."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from workspace_reaper.model.process import Details, Origin, Port, Process, Proce
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes.details import command_text
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
-from workspace_reaper.processes.proc_files import out_of_resources
+from workspace_reaper.processes.proc_files import OUT_OF_RESOURCES
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid
 from workspace_reaper.processes.working_directory import inside_of
 
@@ -23,23 +23,22 @@ __all__ = ["PortableReader"]
 
 _SHORT_NAME = 15
 _ERRORS = (psutil.Error, OSError, ValueError, OverflowError, RuntimeError, LookupError)
-"""psutil's own, and what it lets through: for a pid that is none, or a ``/proc`` that is not there."""
+"""psutil's own, and those that it raises for an invalid pid or a missing ``/proc``."""
 
 
 class PortableReader:
-    """Reads by means of psutil. It has no pidfd, so that a signal is sent right after its check, but not in one with it."""
+    """Reads with psutil. Without pidfds a signal is sent right after its check, and not in one step with it."""
 
     __slots__ = ()
 
     def boot(self) -> str:
-        """When the machine was started. Setting the wall clock may move it."""
+        """Return the time of the boot. A step of the wall clock may change it."""
         with suppress(*_ERRORS):
             return str(int(psutil.boot_time()))
         return ""
 
     def started(self, pid: int) -> float | Absence:
-        """On Linux in seconds since the machine's start, else in Unix seconds. (Unix seconds would not stay the same on Linux:
-        psutil adds the time of the machine's start, which moves when the wall clock is set.)"""
+        """See the protocol. On Linux Unix seconds would change with each step of the wall clock: psutil adds the boot time."""
         try:
             process = psutil.Process(pid)
             return Absence.ZOMBIE if _is_zombie(process) else _started(process)
@@ -51,42 +50,35 @@ class PortableReader:
             return Absence.UNREADABLE if 0 < pid < 2**31 else Absence.GONE
 
     def parent(self, pid: int) -> int | None:
-        """The parent's pid."""
         try:
             return psutil.Process(pid).ppid()
         except _ERRORS:
             return None
 
-    def table(self, known: Mapping[ProcessKey, Origin] | None = None) -> ProcessTable | Unknown:  # noqa: ARG002
-        """The foreground group of a terminal is not to be had: it is -1 for all. What is ``known`` is read again."""
+    def table(self, _known: Mapping[ProcessKey, Origin], /) -> ProcessTable | Unknown:
+        """Read all processes. The foreground group of a terminal is not available: it is -1 for all. All origins are read."""
         at = time.time()
         try:
             pids = psutil.pids()
         except _ERRORS as error:
-            return Unknown(Source.PROCESSES, f"the processes can't be listed: {error}")
+            return Unknown(Source.PROCESSES, f"the processes cannot be listed: {error}")
         processes = {}
         for pid in pids:
             try:
                 processes[pid] = _process(psutil.Process(pid))
             except _ERRORS as error:
-                if isinstance(error, OSError) and out_of_resources(error):
-                    return Unknown(Source.PROCESSES, f"the processes can't be read: {error}")
-                # Else it is gone meanwhile, or none that this user may see.
+                if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
+                    return Unknown(Source.PROCESSES, f"the processes cannot be read: {error}")
+                # Otherwise it has ended meanwhile, or is hidden from this user.
         if os.getpid() not in processes:
             return Unknown(Source.PROCESSES, "the list of processes does not show this one")
         return ProcessTable(at, processes)
 
-    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        """As on Linux: what was read counts only if it is this process afterwards."""
-        found = {}
-        for key in keys:
-            details = _details(key.pid)
-            if details is not None and self.started(key.pid) == key.started:
-                found[key] = details
-        return found
+    def details(self, pids: Collection[int]) -> Iterator[Details | None]:
+        return map(_details, pids)
 
     def listening(self) -> frozenset[Port]:
-        """Where the system tells the whole list to root only, the ports of the processes that this user may ask."""
+        """Return all listening ports, or, on systems that list them for root only, those of this user's processes."""
         try:
             return _ports(psutil.net_connections("inet"))
         except _ERRORS:
@@ -95,7 +87,7 @@ class PortableReader:
             return frozenset()
 
     def is_inside(self, pid: int, directory: str, homes: Collection[str]) -> bool:
-        """Goes up from the path that the system tells."""
+        """Start at the path that the system reports."""
         try:
             cwd = psutil.Process(pid).cwd()
         except _ERRORS:
@@ -103,7 +95,6 @@ class PortableReader:
         return inside_of(directory, homes, cwd, lambda: None if not cwd or os.path.lexists(cwd) else cwd)
 
     def send(self, key: ProcessKey, number: int) -> SignalResult:
-        """Verify, then send."""
         return send_by_pid(self, key, number)
 
 
@@ -112,7 +103,7 @@ def _started(process: psutil.Process) -> float:
 
 
 def _is_zombie(process: psutil.Process) -> bool:
-    """Linux says so as well where only the main thread has ended."""
+    """Return whether it is a zombie. Linux also reports one where only the main thread has ended."""
     if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
         return False
     with suppress(*_ERRORS):
@@ -121,7 +112,7 @@ def _is_zombie(process: psutil.Process) -> bool:
 
 
 def _process(process: psutil.Process) -> Process:
-    """Raises what psutil raises."""
+    """Return the row of this process. Raise what psutil raises."""
     with process.oneshot():
         times, name = process.cpu_times(), process.name()
         return Process(
@@ -178,14 +169,14 @@ def _memory(process: psutil.Process) -> int:
 
 def _held_ports(process: psutil.Process) -> frozenset[Port]:
     with suppress(*_ERRORS):
-        # psutil 6 gave it another name.
+        # Renamed in psutil 6.
         ask = process.net_connections if hasattr(process, "net_connections") else process.connections
         return _ports(ask("inet"))
     return frozenset()
 
 
 def _ports(connections: Iterable[Any]) -> frozenset[Port]:
-    """TCP sockets that listen, and UDP sockets that are bound and not connected: a connected one is a client's."""
+    """Return TCP sockets that listen, and UDP sockets that are bound and not connected: a connected one is a client's."""
     found = set()
     for connection in connections:
         if connection.type == socket.SOCK_STREAM and connection.status == psutil.CONN_LISTEN:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["PROC", "forbidden", "link", "names", "out_of_resources", "read", "vanished"]
+__all__ = ["FORBIDDEN", "OUT_OF_RESOURCES", "PROC", "VANISHED", "link", "names", "read"]
 
 PROC = "/proc"
 
-_VANISHED = frozenset({errno.ENOENT, errno.ESRCH})
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+VANISHED = frozenset({errno.ENOENT, errno.ESRCH})
+"""The process does not exist any more. Of an environment also: it has none."""
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+"""This user may not read it."""
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""This process has too many open files, for example. It says nothing about the process that was read."""
 
 
 def read(path: str, size: int = 4096) -> bytes:
-    """The whole file; ``size`` is what one read usually gets. Raises ``OSError``."""
+    """Return the whole file. ``size`` is what one read usually returns. Raise ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         data = os.read(descriptor, size)
@@ -30,25 +33,10 @@ def read(path: str, size: int = 4096) -> bytes:
 
 
 def names(path: str) -> list[str]:
-    """The names in a directory. Raises ``OSError``."""
-    return os.listdir(path)  # noqa: PTH208  a Path for each name costs more than to read the file
+    """Return the names in a directory. Raise ``OSError``."""
+    return os.listdir(path)
 
 
 def link(path: str) -> str:
-    """The text of a link. Raises ``OSError``."""
-    return os.readlink(path)  # noqa: PTH115  as above
-
-
-def vanished(error: OSError) -> bool:
-    """There is no such process any more. Of an environment also: it has none."""
-    return error.errno in _VANISHED
-
-
-def forbidden(error: OSError) -> bool:
-    """This user may not read it."""
-    return error.errno in _FORBIDDEN
-
-
-def out_of_resources(error: OSError) -> bool:
-    """The trouble is our own: too many open files, say. It tells nothing of the process."""
-    return error.errno in _OUT_OF_RESOURCES
+    """Return the target of a symbolic link. Raise ``OSError``."""
+    return os.readlink(path)

@@ -1,4 +1,4 @@
-"""The processes of this machine, behind ``ports.Processes``."""
+"""The processes of this machine: the port ``Processes``."""
 
 from __future__ import annotations
 
@@ -7,108 +7,104 @@ import pwd
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
-from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, OwnLocation, Port, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
 from workspace_reaper.processes.reader import Absence, Reader
 
-__all__ = ["RunsAt", "SystemProcesses"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunsAt:
-    """Where the reaper runs; see ``ports.Whereabouts``."""
-
-    pids: frozenset[int]
-    tmux: tuple[int, str] | None
+__all__ = ["SystemProcesses"]
 
 
 class SystemProcesses:
-    """The processes of this machine, as far as this user may see them. ``environ`` is the process's own unless given, and
-    ``reader`` the one that suits the system."""
+    """The processes of this machine that this user can see.
+
+    Args:
+        environ: The environment to look for ``HOME`` and the own pane. The default is that of this process.
+        reader: The default is the one for this system.
+    """
 
     __slots__ = ("_environ", "_origins", "_reader")
 
     def __init__(self, environ: Mapping[str, str] | None = None, reader: Reader | None = None) -> None:
         self._environ = os.environ if environ is None else environ
-        self._reader = _suitable() if reader is None else reader
+        self._reader = _reader_of_this_system() if reader is None else reader
         self._origins: Mapping[ProcessKey, Origin] = {}
 
     @property
     def boot(self) -> str:
-        """Which start of the machine this is; empty where the system does not tell."""
         return self._reader.boot()
 
     def start_time(self, pid: int) -> float | None:
-        """When that process started; None if there is none (a zombie is none any more) or it can't be read. Never raises.
+        """Return when that process started; None if it does not exist (or is a zombie) or cannot be read. Never raises.
 
-        On Linux in seconds since the machine's start, else in Unix seconds: a number that stays the same for the life of the
-        process, whoever asks.
+        On Linux in seconds since boot, else in Unix seconds. The number never changes during the life of the process.
         """
         started = self._reader.started(pid)
         return None if isinstance(started, Absence) else started
 
     def may_live(self, pid: int, started: float | None) -> bool:
-        """Whether that process may still be there: True also where it can't be read, or ``started`` was never known."""
+        """Return whether that process may still exist. True also if it cannot be read, or if ``started`` is unknown."""
         now = self._reader.started(pid)
         if isinstance(now, Absence):
             return now is Absence.UNREADABLE
         return started is None or now == started
 
-    def whereabouts(self) -> RunsAt:
-        """Where the reaper runs at this moment: a fork changes it. Ancestors that it may not see are missing."""
+    def whereabouts(self) -> OwnLocation:
+        """Return where the reaper runs now: a fork changes it. Ancestors that it cannot see are missing."""
         pids = {os.getpid()}
         pid: int | None = os.getppid()
         while pid and pid not in pids:
             pids.add(pid)
             pid = self._reader.parent(pid)
         origin = read_origin(self._environ.get(TMUX, ""), self._environ.get(PANE, ""))
-        return RunsAt(frozenset(pids), None if origin is None else (origin.server_pid, origin.pane))
+        return OwnLocation(frozenset(pids), None if origin is None else (origin.server_pid, origin.pane))
 
     def table(self) -> ProcessTable | Unknown:
-        """One pass over all processes. A process that ends in the middle is left out."""
-        return self._remembered(self._reader.table())
+        """Return one scan of all processes. A process that ends during the scan is left out."""
+        return self._scan({})
 
     def glance(self) -> ProcessTable | Unknown:
-        """One pass over all processes that believes the origins of the last pass, so that it costs about half."""
-        return self._remembered(self._reader.table(self._origins))
+        """Return one scan that reuses the origins of the last one. It costs about half."""
+        return self._scan(self._origins)
 
-    def _remembered(self, table: ProcessTable | Unknown) -> ProcessTable | Unknown:
+    def _scan(self, known: Mapping[ProcessKey, Origin]) -> ProcessTable | Unknown:
+        table = self._reader.table(known)
         if isinstance(table, ProcessTable):
             self._origins = {one.key: one.origin for one in table.processes.values() if one.origin is not None}
         return table
 
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        """More of these processes; those that are gone, zombies, or not to be seen are missing."""
-        return self._reader.details(keys)
+        found = {}
+        for key, details in zip(keys, self._reader.details([key.pid for key in keys]), strict=True):
+            # The pid may have been reused before the details were read: they count only if this is the process afterwards.
+            if details is not None and self._reader.started(key.pid) == key.started:
+                found[key] = details
+        return found
 
     def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
-        """Those that are still there, with the same start time, and are no zombies. One that can't be read lives."""
         return frozenset(key for key in keys if self.may_live(key.pid, key.started))
 
     def is_inside(self, key: ProcessKey, directory: str) -> bool:
-        """Whether the process's working directory is that one or below it, by inode; False where that can't be told.
+        """Return whether the process's working directory is this one or below it, by inode. False if unknown.
 
-        Never True for the root, for a home of this user (``HOME``, and what the system's list of users says), for what holds
-        one of these, and for what is no absolute path: everything would be inside. A directory that is gone from the disk has
-        those processes inside whose own directory was deleted at or below that very path.
+        Never True for the root, for a home of this user (``HOME``, and the one in the system's list of users) or a directory
+        that contains one, and for a relative path: every process would be inside. Where the directory does not exist, those
+        processes are inside whose own directory was deleted at or below that very path.
         """
         if not self._reader.is_inside(key.pid, directory, self._homes()):
             return False
-        # The pid may have been handed out again before its directory was read.
+        # The pid may have been reused before its directory was read.
         return self._reader.started(key.pid) == key.started
 
     def listening(self) -> frozenset[Port]:
-        """The ports on which anything on this machine listens now, as far as this user may see it."""
         return self._reader.listening()
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:
-        """Send a signal to the process, if it certainly is the one with that start time.
+        """Send a signal to the process if it certainly is the one with that start time.
 
-        The first process of the system, the reaper itself, and what is no pid but would reach a group, never get one.
+        Never to the first process of the system, to the reaper itself, or to 0 and below, which would reach a process group.
         """
         if key.pid <= 1 or key.pid == os.getpid():
             return SignalResult.REFUSED
@@ -116,14 +112,14 @@ class SystemProcesses:
 
     def _homes(self) -> frozenset[str]:
         homes = {self._environ.get("HOME", "")}
-        with suppress(KeyError):  # a user without an entry, as containers have them
+        with suppress(KeyError):  # a user without an entry, as in containers
             homes.add(pwd.getpwuid(os.geteuid()).pw_dir)
         return frozenset(home for home in homes if home.startswith("/"))
 
 
-def _suitable() -> Reader:
+def _reader_of_this_system() -> Reader:
     if sys.platform == "linux":
         return LinuxReader()
-    from workspace_reaper.processes.portable import PortableReader
+    from workspace_reaper.processes.portable import PortableReader  # psutil is not installed on Linux
 
     return PortableReader()

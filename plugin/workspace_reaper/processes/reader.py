@@ -1,9 +1,9 @@
-"""What differs between systems, behind one protocol."""
+"""The operations that differ between systems, as one protocol."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -14,7 +14,7 @@ __all__ = ["Absence", "Reader", "absence", "send_by_pid", "verify"]
 
 
 class Absence(Enum):
-    """Why there is no start time: no such process, one that has ended and was not collected yet, or one that can't be read."""
+    """Why a process has no start time: it does not exist, it has ended and was not waited for, or it cannot be read."""
 
     GONE = "gone"
     ZOMBIE = "zombie"
@@ -28,31 +28,31 @@ class Reader(Protocol):
         """See ``ports.Processes.boot``."""
 
     def started(self, pid: int) -> float | Absence:
-        """When the process started: seconds since the machine's start on Linux, else Unix seconds."""
+        """Return when the process started: on Linux in seconds since boot, else in Unix seconds."""
 
     def parent(self, pid: int) -> int | None:
-        """The parent's pid, or None where that can't be told."""
+        """Return the parent's pid, or None if that is unknown."""
 
-    def table(self, known: Mapping[ProcessKey, Origin] | None = None) -> ProcessTable | Unknown:
+    def table(self, known: Mapping[ProcessKey, Origin], /) -> ProcessTable | Unknown:
         """See ``ports.Processes.table``. The origins that are ``known`` need not be read again."""
 
-    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        """See ``ports.Processes.details``."""
+    def details(self, pids: Collection[int]) -> Iterator[Details | None]:
+        """Yield the details of what has each pid now; None if nothing can be read."""
 
     def listening(self) -> frozenset[Port]:
         """See ``ports.Processes.listening``."""
 
     def is_inside(self, pid: int, directory: str, homes: Collection[str]) -> bool:
-        """Whether the working directory of what has this pid now is inside; see ``directories.inside_of``."""
+        """Return whether the working directory of what has this pid now is inside; see ``working_directory.inside_of``."""
 
     def send(self, key: ProcessKey, number: int) -> SignalResult:
-        """Send a signal to the process with that start time, whoever it is."""
+        """Send a signal to the process with that start time, whichever process it is."""
 
 
 def absence(pid: int) -> Absence:
-    """What it means that a system's table has no such process.
+    """Return what it means that the system's table does not contain the process.
 
-    The kernel is asked again, with no signal: a table may hide the processes of others (``hidepid``) or not be there at all.
+    The kernel is asked again, with signal 0: the table may hide the processes of other users (``hidepid``), or be missing.
     """
     if pid <= 0:
         return Absence.GONE
@@ -66,8 +66,10 @@ def absence(pid: int) -> Absence:
 
 
 def send_by_pid(reader: Reader, key: ProcessKey, number: int) -> SignalResult:
-    """Verify, then send. Between the two the process may end and its pid be handed out again: only for systems that offer
-    nothing better."""
+    """Verify the process, then send the signal. Only for systems that offer nothing better.
+
+    Between the two the process may end and its pid be reused.
+    """
     refusal = verify(reader, key)
     if refusal is not None:
         return refusal
@@ -81,7 +83,7 @@ def send_by_pid(reader: Reader, key: ProcessKey, number: int) -> SignalResult:
 
 
 def verify(reader: Reader, key: ProcessKey) -> SignalResult | None:
-    """Why the process with that key gets no signal; None where it certainly is there."""
+    """Return why the process with that key gets no signal; None if it certainly exists."""
     now = reader.started(key.pid)
     if now is Absence.UNREADABLE:
         return SignalResult.REFUSED

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["DELETED", "inside_of"]
 
 DELETED = " (deleted)"
-"""What Linux writes behind the path of a directory that is gone."""
+"""What Linux appends to the path of a directory that was removed."""
 
 _Inode = tuple[int, int]
 _LEVELS = 1024
@@ -17,15 +17,20 @@ _SAME = 8
 
 
 def inside_of(directory: str, homes: Collection[str], cwd: str, deleted: Callable[[], str | None]) -> bool:
-    """Whether ``cwd`` is ``directory`` or below it; False where that can't be told.
+    """Return whether ``cwd`` is ``directory`` or below it. False if that is unknown.
 
-    A directory that is the root, or that holds one of ``homes`` (or is it), or is no absolute path, has nothing inside: a
-    workspace's directory lies below a home or beside it, and whatever else a login runs works in its home. So a wrong path in
-    a host's table (empty, ``/``, ``/home``) can't make everything a part of the workspace.
+    Nothing is inside the root, a directory that is or contains one of ``homes``, or a relative path: a workspace's directory
+    lies below a home or outside of it, and whatever else a login runs works in its home. So a wrong path in a host's table
+    (empty, ``/``, ``/home``) cannot make every process a part of the workspace.
 
-    ``cwd`` is a path that leads to the working directory. Where ``directory`` is gone from the disk, the path that ``deleted``
-    tells counts: that of the working directory before it was deleted, None if it was not. Not seen: a working directory
-    below a bind mount of only a part of ``directory``.
+    Not detected: a working directory below a bind mount of only a part of ``directory``.
+
+    Args:
+        directory: The path to look for.
+        homes: The home directories of this user.
+        cwd: A path that leads to the working directory.
+        deleted: Where ``directory`` does not exist: return the path of the working directory before it was deleted, or None
+            if it was not.
     """
     if not directory.startswith("/"):
         return False
@@ -36,20 +41,20 @@ def inside_of(directory: str, homes: Collection[str], cwd: str, deleted: Callabl
             return _is_below_deleted(directory, homes, deleted)
         if wanted == _inode("/") or any(wanted in _upwards(home) for home in homes if Path(home).is_dir()):
             return False
-        # Each step is a proof by itself: should the process change its directory meanwhile, it was inside at that moment.
+        # Each step is proof: if the process changes its directory meanwhile, it was inside at that instant.
         return wanted in _upwards(cwd)
-    except (OSError, ValueError):  # ValueError: a NUL, or text that no path can be made of
+    except (OSError, ValueError):  # ValueError: a NUL, or text that cannot be encoded as a path
         return False
 
 
 def _is_below_deleted(directory: str, homes: Collection[str], deleted: Callable[[], str | None]) -> bool:
     path = os.path.realpath(directory)
     if os.path.lexists(path):
-        return False  # such as "/srv/gone/..": it does not lead there, and must not be taken for "/srv"
+        return False  # such as "/srv/gone/..": it does not exist, and must not be taken for "/srv"
     if any(_is_below(os.path.realpath(home), path) for home in homes):
         return False
-    was = deleted()
-    return was is not None and _is_below(was, path)
+    before = deleted()
+    return before is not None and _is_below(before, path)
 
 
 def _is_below(path: str, top: str) -> bool:
@@ -57,9 +62,9 @@ def _is_below(path: str, top: str) -> bool:
 
 
 def _upwards(path: str) -> Iterator[_Inode]:
-    """The directory, and all above it up to the root.
+    """Yield the directory and all above it up to the root.
 
-    The root is its own parent, but not it alone: a directory that is mounted below itself has the inode of the one above.
+    The root is its own parent. It is not alone in that: a directory that is mounted below itself has its parent's inode.
     """
     before, times = None, 0
     for _ in range(_LEVELS):
@@ -72,5 +77,5 @@ def _upwards(path: str) -> Iterator[_Inode]:
 
 
 def _inode(path: str) -> _Inode:
-    status = os.stat(path)  # noqa: PTH116  a Path would make another text of it
+    status = os.stat(path)
     return status.st_dev, status.st_ino

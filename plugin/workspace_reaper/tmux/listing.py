@@ -8,17 +8,8 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.model.session import Listing, Server, Session
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.tmux.formats import (
-    PANE_KIND,
-    SERVER_KIND,
-    SESSION_KIND,
-    BadField,
-    NoRow,
-    read_pane,
-    read_server,
-    read_session,
-    session_id_of,
-)
+from workspace_reaper.tmux import formats
+from workspace_reaper.tmux.formats import BadField, NoRow
 from workspace_reaper.tmux.version import MINIMUM, is_old
 
 __all__ = ["ListingReader"]
@@ -50,7 +41,7 @@ class ListingReader:
         try:
             lines = _whole_lines(text)
             end = _end_of_sessions(lines)
-            server = read_server(lines[end])
+            server = formats.read_server(lines[end])
             if server != self._server:
                 self._server, self._parsed = server, {}
             if is_old(server.version):
@@ -65,10 +56,10 @@ class ListingReader:
     def _by_id(self, lines: Sequence[str]) -> dict[str, str]:
         rows: dict[str, str] = {}
         for line in lines:
-            if not line.startswith(SESSION_KIND):
+            if not line.startswith(formats.SESSION_KIND):
                 raise NoRow(f"a session's row begins with {line[:2]!r}")
             parsed = self._parsed.get(line)
-            session_id = session_id_of(line) if parsed is None else parsed.session.key.session_id
+            session_id = formats.session_id_of(line) if parsed is None else parsed.session.key.session_id
             if session_id in rows:
                 raise NoRow(f"the session {session_id} is listed twice")
             rows[session_id] = line
@@ -83,9 +74,9 @@ class ListingReader:
         for line in lines:
             session_id = self._session_ids.get(line)
             if session_id is None:
-                if not line.startswith(PANE_KIND):
+                if not line.startswith(formats.PANE_KIND):
                     raise NoRow(f"a pane's row begins with {line[:2]!r}")
-                session_id = session_id_of(line)
+                session_id = formats.session_id_of(line)
             if session_id not in rows:
                 raise NoRow(f"a pane of the session {session_id} is listed, but not that session")
             session_ids[line] = session_id
@@ -106,7 +97,7 @@ class ListingReader:
                 try:
                     if panes and not lines:
                         raise BadField("none of its panes is listed")
-                    session = read_session(line, self.socket, server, tuple(map(read_pane, lines)))
+                    session = formats.read_session(line, self.socket, server, tuple(map(formats.read_pane, lines)))
                 except BadField as error:
                     name = line.rpartition("\t")[2] or session_id
                     reason = f"The session {name} on {self.socket} has an invalid row: {error}."
@@ -129,6 +120,6 @@ def _whole_lines(text: str) -> list[str]:
 
 def _end_of_sessions(lines: Sequence[str]) -> int:
     for at, line in enumerate(lines):
-        if line.startswith(SERVER_KIND):
+        if line.startswith(formats.SERVER_KIND):
             return at
     raise NoRow("the server's own row is missing, so it is incomplete")

@@ -11,22 +11,9 @@ from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.tmux import commands
 from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
 from workspace_reaper.tmux.client import LIMIT, Completed, run
-from workspace_reaper.tmux.commands import (
-    check_owner_id,
-    check_session_id,
-    deadline_line,
-    keep_line,
-    kill_line,
-    mark_line,
-    owner_line,
-    read_answers,
-    read_kept,
-    read_owners,
-    read_taken,
-    take_line,
-)
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.responses import ListingOutcome, advice, certainly_absent, certainly_refused, meaning, not_ours
@@ -61,12 +48,12 @@ class TmuxTerminal:
 
     def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
         narrow = ["-f", range_filter(only)] if only else []
-        commands = ["list-sessions", *narrow, "-F", session_format(owner_id), ";", "display-message", "-p", SERVER_FORMAT]
+        words = ["list-sessions", *narrow, "-F", session_format(owner_id), ";", "display-message", "-p", SERVER_FORMAT]
         if panes:
-            commands += [";", "list-panes", "-a", *narrow, "-F", PANE_FORMAT]
+            words += [";", "list-panes", "-a", *narrow, "-F", PANE_FORMAT]
         if refusal := not_ours(self._socket):
             return self._unknown(refusal)
-        completed = self._run(*commands)
+        completed = self._run(*words)
         outcome = meaning(completed, self._socket)
         if outcome in (ListingOutcome.ROWS, ListingOutcome.NO_SESSION):
             listing = self._readers[panes, bool(only)].read(completed.stdout, panes=panes)
@@ -89,39 +76,39 @@ class TmuxTerminal:
         for guard in guards:
             try:
                 self._check_socket(guard.key)
-                lines.append(kill_line(guard))
+                lines.append(commands.kill_line(guard))
             except ValueError as error:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
         completed = self._run("source-file", "-", stdin="".join(lines))
-        answers.update((key, answer) for key, answer in read_answers(completed.stdout).items() if key in answers)
+        answers.update((key, answer) for key, answer in commands.read_answers(completed.stdout).items() if key in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None)
 
     def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
-        check_owner_id(owner_id)
-        self._send(keys, (mark_line(key, owner_id) for key in keys))
+        commands.check_owner_id(owner_id)
+        self._send(keys, (commands.mark_line(key, owner_id) for key in keys))
 
     def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        completed = self._send(keys, map(owner_line, keys))
+        completed = self._send(keys, map(commands.owner_line, keys))
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             return self._unknown(advice(completed))
-        found = read_owners(completed.stdout)
+        found = commands.read_owners(completed.stdout)
         return {key: found[key.session_id] for key in keys if key.session_id in found}
 
     def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
-        completed = self._send(seen, (take_line(key, before, owner_id) for key, before in seen.items()))
-        taken = read_taken(completed.stdout)
+        completed = self._send(seen, (commands.take_line(key, before, owner_id) for key, before in seen.items()))
+        taken = commands.read_taken(completed.stdout)
         return frozenset(key for key in seen if key.session_id in taken)
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
-        return read_kept(self._send([key], [keep_line(key, on=on)]).stdout, key) is on
+        return commands.read_kept(self._send([key], [commands.keep_line(key, on=on)]).stdout, key) is on
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
         deadlines = {key: int(at) for key, at in made.items()} | dict.fromkeys(withdrawn)
-        self._send(deadlines, (deadline_line(key, at) for key, at in deadlines.items()))
+        self._send(deadlines, (commands.deadline_line(key, at) for key, at in deadlines.items()))
 
     def capture(
         self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO
@@ -130,7 +117,7 @@ class TmuxTerminal:
         for key in keys:
             try:
                 self._check_socket(key)
-                check_session_id(key)
+                commands.check_session_id(key)
                 valid.append(key)
             except ValueError as error:
                 yield CaptureFailure(key, str(error))
@@ -138,10 +125,10 @@ class TmuxTerminal:
             yield from (CaptureFailure(key, refusal) for key in valid)
             return
 
-        def ask(commands: str) -> Completed:
+        def ask(lines_to_run: str) -> Completed:
             # The short name of the command distinguishes it from a kill, in the process list and for a wrapper of tmux.
             arguments = ["-u", "-S", self._socket, "source", "-"]
-            return run(arguments, stdin=commands, limit=self._limit, stdout=spool)
+            return run(arguments, stdin=lines_to_run, limit=self._limit, stdout=spool)
 
         yield from PaneCapture(ask, spool, lines, self._capture_pace).run(valid)
 

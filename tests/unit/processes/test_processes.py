@@ -1,4 +1,4 @@
-"""The process table, asked about real processes."""
+"""The process table, with real processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def other(request: pytest.FixtureRequest):
-    """A process of ours that lives until its standard input ends, and what it says of us and of itself."""
+    """A process that runs until its standard input ends. It prints the start time of this process, and its ancestors."""
     process = subprocess.Popen(
         [sys.executable, "-c", ASK, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -119,7 +119,7 @@ def test_a_fork_changes_the_answer() -> None:
 
 
 def test_what_may_live() -> None:
-    """A start time that was never known may be anyone's; another one is another process."""
+    """An unknown start time matches any process; a different one is another process."""
     table = SystemProcesses()
     started = table.start_time(os.getpid())
     assert started is not None
@@ -134,3 +134,19 @@ def test_what_has_ended_does_not_live() -> None:
     assert not SystemProcesses().may_live(child.pid, None), "a zombie"
     child.wait()
     assert not SystemProcesses().may_live(child.pid, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need psutil")
+def test_linux_needs_no_psutil() -> None:
+    code = (
+        "import os, sys\n"
+        "sys.modules['psutil'] = None\n"
+        "from workspace_reaper.model.process import ProcessKey, ProcessTable\n"
+        "from workspace_reaper.processes import SystemProcesses\n"
+        "processes = SystemProcesses()\n"
+        "key = ProcessKey(os.getpid(), processes.start_time(os.getpid()))\n"
+        "assert isinstance(processes.table(), ProcessTable)\n"
+        "assert processes.details([key]) and processes.living([key])\n"
+        "processes.listening(), processes.is_inside(key, '/usr'), processes.signal(ProcessKey(2**30, 1.0), 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""How a tmux client's end is told: programs of our own stand in tmux's place on PATH."""
+"""How the end of a tmux client is reported. A script takes the place of tmux on PATH."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.tmux.client import run
-from workspace_reaper.tmux.version import MINIMUM_VERSION, ClientVersion, parse_version, tmux_version
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a shell script in tmux's place, and nothing else of that name."""
-
-    def write(script: str) -> None:
-        (tmp_path / "tmux").write_text(script)
-        (tmp_path / "tmux").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    return write
 
 
 def test_what_it_printed_is_kept_as_it_is(program: Callable[[str], None]) -> None:
@@ -70,7 +57,6 @@ def test_no_tmux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     completed = run(["-V"])
     assert completed.exit_code == 127
     assert "install tmux 3.2a or newer" in (completed.failure or "")
-    assert tmux_version() is None
 
 
 def test_a_tmux_that_can_not_be_started(program: Callable[[str], None]) -> None:
@@ -98,48 +84,3 @@ def test_an_interrupted_caller_leaves_no_client_behind(program: Callable[[str], 
         signal.signal(signal.SIGUSR1, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
-
-
-VERSIONS = {
-    "tmux 3.3a\n": ClientVersion("3.3a", (3, 3, "a")),
-    "tmux 3.2\n": ClientVersion("3.2", (3, 2, "")),
-    "tmux next-3.8\n": ClientVersion("next-3.8", (3, 8, "")),
-    "tmux 3.10c\n": ClientVersion("3.10c", (3, 10, "c")),
-    "tmux openbsd-7.6\n": ClientVersion("openbsd-7.6", (7, 6, "")),
-    "tmux master\n": ClientVersion("master", None),
-    "screen 4.0\n": None,
-    "tmux\n": None,
-    "": None,
-}
-
-
-@pytest.mark.parametrize(("output", "version"), VERSIONS.items(), ids=[text.strip() or "nothing" for text in VERSIONS])
-def test_versions(output: str, version: ClientVersion | None) -> None:
-    assert parse_version(output) == version
-
-
-@pytest.mark.parametrize(
-    ("number", "supported"),
-    [
-        ((3, 1, "c"), False),
-        ((3, 2, ""), False),
-        (MINIMUM_VERSION, True),
-        ((3, 2, "b"), True),
-        ((3, 10, ""), True),
-        (None, True),
-    ],
-)
-def test_the_oldest_version(number: tuple[int, int, str] | None, supported: bool) -> None:
-    assert ClientVersion("x", number).is_supported is supported
-
-
-@pytest.mark.parametrize("script", ["echo tmux 3.3a; exit 1", "kill -9 $$"], ids=["exit code", "signal"])
-def test_a_version_that_is_not_told(program: Callable[[str], None], script: str) -> None:
-    program(f"#!/bin/sh\n{script}\n")
-    assert tmux_version() is None
-
-
-def test_the_real_version() -> None:
-    version = tmux_version()
-    assert version is not None
-    assert version.is_supported

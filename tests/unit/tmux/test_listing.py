@@ -1,4 +1,4 @@
-"""How strictly the rows of a listing are read: what is no row loses the socket, what can't be read loses one session."""
+"""The strict parsing of a listing: an invalid row makes the socket unknown, an invalid field one session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers mean "certainly no session on this socket": a golden list, and all else is Unknown."""
+"""Which answers mean "certainly no session on this socket": a golden list. Any other is Unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of tmux about a session's panes, and how strictly the rows are read. tmux itself has its own tests."""
+"""The format that lists a session's panes, and the strict parsing of its rows."""
 
 from __future__ import annotations
 
