@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from hypothesis import settings
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
+from workspace_reaper.model.process import Origin, OwnLocation, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import Intent, Outcome
 from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
 from workspace_reaper.model.state import BreakerState, LedgerState, RegistryState
