@@ -17,6 +17,7 @@ from tests.tools.ci import RUNS
 import workspace_hookspecs
 import workspace_reaper
 from workspace_reaper.model import ports
+from workspace_reaper.processes.reader import Reader
 
 pytestmark = pytest.mark.once
 
@@ -53,7 +54,7 @@ def modules() -> Iterator[str]:
                 yield found.name
 
 
-PORTS = [port for port in vars(ports).values() if inspect.isclass(port) and port.__module__ == ports.__name__]
+PORTS = [port for port in vars(ports).values() if inspect.isclass(port) and port.__module__ == ports.__name__] + [Reader]
 
 
 def is_documented(owner: object, name: str, value: object) -> bool:

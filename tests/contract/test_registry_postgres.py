@@ -253,7 +253,7 @@ def test_who_is_not_let_in(postgres: PostgresServer, user: str, password: str, s
 
 
 def test_no_such_database(postgres: PostgresServer) -> None:
-    assert "is not there: mend the name of the database" in reason(hasty(postgres.url("gone")).look_up([], []))
+    assert "is not there: correct the name of the database" in reason(hasty(postgres.url("gone")).look_up([], []))
 
 
 def test_no_server(short_tmp: Path) -> None:

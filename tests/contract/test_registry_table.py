@@ -155,7 +155,7 @@ def told_by_both(registry: DatabaseRegistry, *ids: str) -> str:
     (finding,) = registry.examine()
     assert (finding.text, finding.fatal) == (text, True)
     assert registry.location in text
-    assert "mend [table] in the configuration" in text
+    assert "fix [table] in the configuration" in text
     return text
 
 

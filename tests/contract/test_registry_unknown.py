@@ -92,7 +92,7 @@ def test_a_dangling_link(host: Host) -> None:
 
 
 def test_a_file_in_the_way(host: Host) -> None:
-    assert "can't be looked at" in reason(opened(host, path=host.path / "db.sqlite").look_up([], []))
+    assert "cannot be inspected" in reason(opened(host, path=host.path / "db.sqlite").look_up([], []))
 
 
 def test_a_directory(host: Host) -> None:
@@ -272,7 +272,7 @@ def test_a_place_that_this_user_may_not_look_at(host: Host, open_directory: Path
     with unprivileged():
         text = reason(opened(host, path=path).look_up([], []))
     closed.chmod(0o700)
-    assert "can't be looked at (Permission denied)" in text
+    assert "cannot be inspected (Permission denied)" in text
 
 
 def test_a_write_ahead_log_of_another_user(host: Host, open_directory: Path) -> None:

@@ -233,7 +233,7 @@ def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any)
     event.listen(feed._registry._engine, "before_cursor_execute", hide)
     answer = feed.read()
     assert isinstance(answer, Unknown)
-    assert "was made anew while it was read" in answer.reason
+    assert "was created again while it was read" in answer.reason
     assert feed.wait(LONG)
     after = census(feed)
     assert after.workspaces == {"b"}

@@ -47,7 +47,7 @@ LOOK_EVERY = 60.0
 
 STEP = 300.0
 
-"""Seconds that a sweep may take, besides ``kill_grace``; longer is stuck. A sweep may wait 60 s for another's lock."""
+"""Seconds that a sweep may take in addition to ``kill_grace``. It may wait 60 s for a lock."""
 
 NOTICING = 120.0
 
@@ -74,11 +74,11 @@ class Waiting(Protocol):
     """Where signals come from: see ``signals.Signals``."""
 
     def wait(self, timeout: float | None) -> frozenset[Signal]:
-        """The signals that came; at most so many seconds later."""
+        """Wait for signals, for at most that many seconds, and return those that arrived."""
 
 
 class ActiveConfiguration:
-    """What goes on under one configuration: the ticks, the noticing, and the canaries."""
+    """What runs under one configuration: the ticks, the database watcher and the canaries."""
 
     def __init__(self, setup: Setup, plugins: WorkspacePlugins) -> None:
         self.setup = setup
@@ -94,7 +94,7 @@ class ActiveConfiguration:
         )
 
     def watch(self, patience: float) -> None:
-        """Begin to notice: what is committed afterwards, if the database answers within so many seconds."""
+        """Start the database watcher: it notices what is committed afterwards, if the database answers within ``seconds``."""
         if self._baseline is not None and self._noticing is not None:
             self._noticing.start()
             self._baseline.is_taken(patience)
@@ -131,7 +131,7 @@ class ActiveConfiguration:
 
 
 class Daemon:
-    """``serve`` is called once, and closes the plugins at its end. ``read`` reads the settings anew."""
+    """``serve`` is called once, and closes the plugins at its end. ``read`` reads the settings again."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Daemon:
         self._manager.reloading()
         try:
             setup = self._set_up_anew(duty.setup.settings)
-        except Exception as error:  # noqa: BLE001  boundary: whatever is wrong with the new one, the old one goes on
+        except Exception as error:  # noqa: BLE001  boundary: an error in the new one must not end the old one
             why = str(error) if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {error}"
             log_event(
                 logging.ERROR, f"the new configuration is refused, the old one stays: {why}", event="not reloaded", why=why
@@ -194,7 +194,7 @@ class Daemon:
 
     def _relieve(self, duty: ActiveConfiguration, setup: Setup) -> ActiveConfiguration:
         """The new one watches before the old one falls silent, so that nothing is missed in between; and what the old one
-        notices of its database is not told to the reaper of the new one."""
+        notices of its database is not reported to the reaper of the new one."""
         log_to_stderr(setup.settings.log_format)
         new = ActiveConfiguration(setup, self._plugins)
         new.watch(BASELINE_AGAIN)

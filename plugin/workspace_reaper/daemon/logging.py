@@ -27,7 +27,7 @@ else:
 
 
 class _Stderr(_Stream):
-    """The daemon's own, to be told from those of plugins."""
+    """The daemon's own handler. Its class distinguishes it from the handlers of plugins."""
 
 
 def log_to_stderr(log_format: LogFormat) -> None:

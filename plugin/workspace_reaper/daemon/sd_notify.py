@@ -18,7 +18,7 @@ _PATIENCE = 1.0
 
 
 class ServiceManager:
-    """Where no service manager asked for it, nothing is told. A manager that can't be told is a line in the log, once."""
+    """Without a service manager that asked for it, nothing is sent. A manager that cannot be reached is logged once."""
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         """Takes the variables out of ``environ``: what this process starts must not speak in its name."""
@@ -51,21 +51,21 @@ class ServiceManager:
         self._tell("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """How it is, in one line for a person."""
+        """Send the state of the daemon as one line of text."""
         self._tell(_status(text))
 
     def _tell(self, *lines: str) -> None:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-                told.settimeout(_PATIENCE)
-                told.connect(self._address)
-                told.send("\n".join(lines).encode("utf-8", "surrogateescape"))
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.settimeout(_PATIENCE)
+                client.connect(self._address)
+                client.send("\n".join(lines).encode("utf-8", "surrogateescape"))
         except OSError as error:
             if not self._failed:
                 self._failed = True
-                log_event(logging.WARNING, f"the service manager can't be told how the daemon is: {error}")
+                log_event(logging.WARNING, f"the service manager cannot be notified of the daemon's state: {error}")
 
 
 def _status(text: str) -> str:

@@ -1,4 +1,4 @@
-"""From the configuration to what the daemon works with. Whatever is wrong with it is told before anything of it is used."""
+"""Build what the daemon works with from the configuration. Errors are reported before any part of it is used."""
 
 from __future__ import annotations
 

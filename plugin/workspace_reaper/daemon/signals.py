@@ -36,7 +36,7 @@ class Signals:
         self._writer.close()
 
     def wait(self, timeout: float | None) -> frozenset[signal.Signals]:
-        """The signals that came since the last call; waits for one, at most so many seconds, None: for ever."""
+        """Return the signals since the last call. Wait for one, for at most that many seconds; None waits without a limit."""
         if self._stop is not None:
             return frozenset({self._stop})
         self._reader.settimeout(timeout if timeout is None else max(timeout, 0.001))  # 0 would not wait at all

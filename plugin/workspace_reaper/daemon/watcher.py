@@ -51,11 +51,11 @@ def _nobody_doubts(why: str) -> None:  # noqa: ARG001
 class DatabaseWatcher:
     """Fires ``workspace_deleted`` and ``workspace_archived`` from a thread of its own.
 
-    The first census is a baseline: what was deleted while nobody watched is left to the ticks, and so is each deletion that
-    ``absences`` withholds. ``sessions`` gives the ids that living sessions are named for, None where that can't be told; it
+    The first list is a baseline: deletions from before it are left to the ticks, and so is each deletion that
+    ``policy.deletions`` suppresses. ``sessions`` gives the ids that living sessions are named for, None if unknown; it
     is asked only after something vanished. The feed is the noticing's, and is closed with it.
 
-    ``doubt`` is told why the database is no longer the one that was known, where that took workspaces away: their absence must
+    ``doubt`` gets the reason why the database is no longer the known one, if workspaces disappeared: their absence must
     not make orphans of their sessions. It is tried until it raises neither ``LedgerError`` nor ``SweepLocked``, and nothing is
     noticed before.
     """
@@ -73,7 +73,7 @@ class DatabaseWatcher:
         self._registry = registry
         self._sessions = sessions
         self._doubt = doubt
-        self._doubted: str | None = None  # why, until somebody was told
+        self._doubted: str | None = None  # why, until it was reported
         self._said_doubt_failed = False
         self._past: Past | None = None
         self._pending = True  # a look that is still to be had, whether or not anything changes
@@ -97,7 +97,7 @@ class DatabaseWatcher:
         self._silent.set()
 
     def stop(self, timeout: float) -> bool:
-        """End, and close the feed; whether the thread has ended within so many seconds. No hook is fired afterwards by a
+        """Stop, close the watcher, and return whether the thread ended in time. No hook is fired afterwards by a
         thread that has."""
         deadline = time.monotonic() + timeout
         self._silent.set()
@@ -145,7 +145,7 @@ class DatabaseWatcher:
         self._fire(self._plugins.workspace_archived, comparison.archived, "archived")
 
     def _doubt_is_told(self) -> bool:
-        """Whether nobody need be told any more."""
+        """Return whether there is nothing left to report."""
         if self._doubted is None:
             return True
         try:
@@ -185,7 +185,7 @@ class DatabaseWatcher:
         number = len(comparison.suppressed)
         fields = {"event": "deletions suppressed" if number else "new baseline", "workspaces": number, "why": comparison.why}
         if number:
-            text = "%d workspaces vanished, and no deletion is told: %s. The ticks decide."
+            text = "%d workspaces vanished, and no deletion is reported: %s. The ticks decide."
             _log.warning(text, number, comparison.why, extra={"fields": fields})
         else:
             _log.info("what follows is compared with what is there now: %s", comparison.why, extra={"fields": fields})
@@ -210,7 +210,7 @@ class InitialRead:
         self._taken = threading.Event()
 
     def is_taken(self, timeout: float) -> bool:
-        """Wait until it is taken, or could not be; False after so many seconds."""
+        """Wait until the baseline was read or could not be read. Return False after that many seconds."""
         return self._taken.wait(timeout)
 
     def wait(self, timeout: float) -> bool:
@@ -238,7 +238,7 @@ class LivingSessions:
         self._names = names
 
     def __call__(self) -> frozenset[str] | None:
-        """The ids that sessions are named for, whoever owns these; None if a socket could not be read."""
+        """Return the ids in the names of all sessions, whichever owner they have, or None if a socket could not be read."""
         found: set[str | None] = set()
         for terminal in self._terminals:
             listing = terminal.observe(NO_OWNER, panes=False)

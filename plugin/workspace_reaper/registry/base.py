@@ -1,4 +1,4 @@
-"""What the registries have in common, whatever their database: the port, and what is wrong, told in words."""
+"""What all registries have in common: the port, and errors as messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DatabaseRegistry(ABC):
     @property
     @abstractmethod
     def location(self) -> str:
-        """Where the database is, for a person, without a password."""
+        """The location of the database for display, without a password."""
 
     def canonical(self, text: str) -> str | None:
         """The canonical workspace id, or None if this can't be one."""
@@ -92,7 +92,7 @@ class DatabaseRegistry(ABC):
 
 
 def try_some_rows(connection: Connection, read: Statements) -> None:
-    """Read some rows with all that is told of each, and begin a census. ``WrongValue`` if a row can't be trusted."""
+    """Read some rows with all their columns, and the first rows of a list. ``WrongValue`` if a row can't be trusted."""
     for row in connection.execute(read.sample, {"rows": _SAMPLE}):
         workspace(row)
     connection.execute(read.census).close()

@@ -58,7 +58,7 @@ def identity(path: str) -> str:
         raise DatabaseNotFound("does not exist: start the host once, or set database_url to its database") from None
     except OSError as error:
         raise DatabaseNotFound(
-            f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url"
+            f"cannot be inspected ({error.strerror}): run as the host's user, or correct database_url"
         ) from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"

@@ -32,7 +32,7 @@ from workspace_reaper.registry.schema import WorkspaceColumns
 __all__ = ["NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
 
 OLDEST = 32
-"""How many of the oldest ids are told."""
+"""The number of oldest ids that a look-up returns."""
 
 TOTAL_BOUND = 10_000
 """Rows are counted up to here: a count has to read what it counts."""
@@ -50,7 +50,7 @@ class Statements:
     as many as the parameter ``rows`` says, and ``probe`` of none. ``oldest`` gives ids, repeated where rows share one.
     ``total`` gives the number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows. ``census`` gives the id and
     the archived flag (for `flag`) of every row, but of those flagged as deleted; what that flag says is not checked: a row
-    goes missing for a clear 1 or true alone."""
+    would be missing for a clear 1 or true alone."""
 
     columns: WorkspaceColumns
     by_rowid: bool
@@ -149,8 +149,8 @@ def workspace(row: Sequence[Any]) -> Workspace:
     if worktree is not None and not isinstance(worktree, str):
         raise WrongValue(f"the worktree of workspace {workspace_id} is not text")
     try:
-        told = [_TRUTHS[value] for value in flags]
+        values = [_TRUTHS[value] for value in flags]
     except (KeyError, TypeError):
-        told = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # names the bad one
-    archived, pinned, running, deleted, worktree_deleted = told
+        values = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # names the bad one
+    archived, pinned, running, deleted, worktree_deleted = values
     return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree)

@@ -29,8 +29,8 @@ class SchemaMismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SchemaFinding:
-    """Something that is wrong with a database, in a sentence for a person. ``fatal``: the registry is Unknown until it is
-    mended; else it only costs. ``misfit``: it was read, and is not what the schema says of it."""
+    """Something that is wrong with a database, as a sentence. ``fatal``: the registry is Unknown until it is
+    fixed; otherwise it only costs time. ``misfit``: it was read, and is not what the schema says of it."""
 
     text: str
     fatal: bool

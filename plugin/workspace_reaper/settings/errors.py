@@ -38,12 +38,12 @@ def bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
     found: dict[str, str] = {}
     for item in error.errors(include_url=False):
         top = str(item["loc"][0])
-        # Of a tuple the number of the item follows, which nobody needs; of the table, its key.
+        # For a tuple the number of the item follows, which is not shown; for the table, its key.
         field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
         place = places[top]
         if item["type"] == "unexpected_keyword_argument":
             keys = [known.name for known in fields(HostTable)]
-            found[field] = f"{field} ({place}) is no setting: {nearest(str(item['loc'][1]), keys) or 'remove it'}"
+            found[field] = f"{field} ({place}) is not a setting: {nearest(str(item['loc'][1]), keys) or 'remove it'}"
         elif item["type"] == "missing":
             found[field] = problem(field, place, "is missing")
         else:
@@ -56,7 +56,7 @@ def bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
 
 
 def not_together(settings: Settings) -> list[str]:
-    """What is missing, or too much, beside other settings."""
+    """What is missing, or not allowed, together with other settings."""
     if settings.registry != "table":
         return ['table: is described, and registry is another one: write registry = "table"'] if settings.table else []
     missing = [name for name in _NEEDED_BY_TABLE if getattr(settings, name) is None]

@@ -97,9 +97,9 @@ def _read_file(file: Path) -> dict[str, Any]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{file}, line {line}: not UTF-8 text: write the file in UTF-8") from error
     except RecursionError as error:
-        raise ConfigurationError(f"{file} is no TOML that can be read: it is nested too deeply") from error
+        raise ConfigurationError(f"{file} is not readable TOML: it is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, of tomllib or of tomli, whose text tells line and column
-        raise ConfigurationError(f"{file} is no TOML: {error}") from error
+        raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
 
 
 def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -112,7 +112,7 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
             continue
         if variable not in fields:
             known = nearest(variable.upper(), [*fields, _FILE_VARIABLE])
-            problems.append(f"the environment variable {variable} is no setting: {known or 'unset it'}")
+            problems.append(f"the environment variable {variable} is not a setting: {known or 'unset it'}")
             continue
         try:
             values[fields[variable]] = json.loads(text) if kind_of(fields[variable]).json else text
@@ -123,7 +123,7 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
 
 def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
     return [
-        f"{key} ({file}) is no setting: {nearest(key, Settings.model_fields) or 'remove it'}"
+        f"{key} ({file}) is not a setting: {nearest(key, Settings.model_fields) or 'remove it'}"
         for key in values
         if key not in Settings.model_fields
     ]

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     undo_window: Duration = Field(
         default=0,
         description="How long before its end a session of an archived workspace, or an idle one, is announced: `undo`, an "
-        "attach or `keep` takes it back. With 0 it goes at once.",
+        "attach or `keep` cancels that. With 0 it is reaped at once.",
     )
     snapshots: Switch = Field(
         default=True,

@@ -48,7 +48,7 @@ class SettingKind:
 
 def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return value
 
 

@@ -89,7 +89,7 @@ def test_a_manager_that_can_not_be_told_is_said_once(short_tmp: Path, caplog: py
     manager = ServiceManager({"NOTIFY_SOCKET": str(short_tmp / "nobody")})
     manager.ready("a")
     manager.alive()
-    assert caplog.text.count("the service manager can't be told how the daemon is") == 1
+    assert caplog.text.count("the service manager cannot be notified of the daemon's state") == 1
 
 
 def test_without_a_manager_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,8 +100,8 @@ def test_described_for_another_registry(home: Path) -> None:
         pytest.param(
             'id_type = "integer"', "table (FILE): id_in_session is 'hex', which is for UUIDs, and id_type is", id="hex"
         ),
-        pytest.param('archivd = "x"', "table.archivd (FILE) is no setting: did you mean archived?", id="misspelt"),
-        pytest.param('zzzzzz = "x"', "table.zzzzzz (FILE) is no setting: remove it", id="unlike any"),
+        pytest.param('archivd = "x"', "table.archivd (FILE) is not a setting: did you mean archived?", id="misspelt"),
+        pytest.param('zzzzzz = "x"', "table.zzzzzz (FILE) is not a setting: remove it", id="unlike any"),
     ],
 )
 def test_a_bad_key(home: Path, line: str, says: str) -> None:

@@ -173,7 +173,7 @@ def test_an_empty_name_of_a_file() -> None:
 def test_bad_toml_names_file_and_line(home: Path) -> None:
     file = toml(home, "tick = 7\nidle_ttl = 48h\n")
     text = refusal(file)
-    assert text.startswith(f"{file} is no TOML: ")
+    assert text.startswith(f"{file} is not valid TOML: ")
     assert "line 2" in text
 
 
@@ -186,10 +186,10 @@ def test_a_file_in_another_encoding_names_file_and_line(home: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "advice"),
     [
-        pytest.param("idle_tll = 1", "idle_tll ({file}) is no setting: did you mean idle_ttl?", id="misspelt"),
-        pytest.param("idle-ttl = 1", "idle-ttl ({file}) is no setting: did you mean idle_ttl?", id="hyphen"),
-        pytest.param("zzzzzz = 1", "zzzzzz ({file}) is no setting: remove it", id="unlike any"),
-        pytest.param("[reaper]\ntick = 1", "reaper ({file}) is no setting: remove it", id="table"),
+        pytest.param("idle_tll = 1", "idle_tll ({file}) is not a setting: did you mean idle_ttl?", id="misspelt"),
+        pytest.param("idle-ttl = 1", "idle-ttl ({file}) is not a setting: did you mean idle_ttl?", id="hyphen"),
+        pytest.param("zzzzzz = 1", "zzzzzz ({file}) is not a setting: remove it", id="unlike any"),
+        pytest.param("[reaper]\ntick = 1", "reaper ({file}) is not a setting: remove it", id="table"),
     ],
 )
 def test_an_unknown_key(home: Path, key: str, advice: str) -> None:
@@ -207,7 +207,7 @@ def test_an_unknown_key(home: Path, key: str, advice: str) -> None:
     ],
 )
 def test_an_unknown_variable(variable: str, advice: str) -> None:
-    assert refusal(environ={variable: "0"}) == f"the environment variable {variable} is no setting: {advice}"
+    assert refusal(environ={variable: "0"}) == f"the environment variable {variable} is not a setting: {advice}"
 
 
 def test_foreign_variables_are_let_alone() -> None:
@@ -236,7 +236,7 @@ def test_a_bad_off_switch_refuses_to_start(word: str) -> None:
         pytest.param('dead_ttl = "10 minutes"', "'10 minutes' is not a duration", id="words"),
         pytest.param("abstain_alarm = []", "[] is not a duration", id="list"),
         pytest.param("orphan_confirmations = 0", "0 is refused", id="no confirmation"),
-        pytest.param("orphan_confirmations = true", "True is no number", id="boolean number"),
+        pytest.param("orphan_confirmations = true", "True is not a number", id="boolean number"),
         pytest.param("max_orphans_per_hour = 1.5", "1.5 is refused", id="fraction"),
         pytest.param('registry = ""', "'' is refused", id="no registry"),
         pytest.param("registry = 1", "1 is refused", id="registry is a number"),

@@ -68,8 +68,8 @@ def identity_of(connection: Connection) -> str:
 
 
 def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
-    """What changes when rows may have come or gone otherwise than one by one: a table, or what is below it, was made anew or
-    rewritten (restored from a dump, truncated, ``VACUUM FULL``), a view was defined anew, a partition attached or detached,
+    """What changes when rows may have come or gone otherwise than one by one: a table, or what is below it, was recreated or
+    rewritten (restored from a dump, truncated, ``VACUUM FULL``), a view was redefined, a partition attached or detached,
     row-level security switched; or the cluster left the history that it had (recovered to a moment, promoted)."""
     prepared = connection.dialect.identifier_preparer
     rows = connection.exec_driver_sql(_BELOW, {"names": [prepared.format_table(table) for table in tables]}).all()

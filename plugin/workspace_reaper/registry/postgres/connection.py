@@ -34,7 +34,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A database on a server. ``parameters`` are libpq's, as the URL has them; ``location`` is a URL for a person, without
+    """A database on a server. ``parameters`` are libpq's, as the URL has them; ``location`` is a URL for display, without
     user and password."""
 
     parameters: Mapping[str, str] = field(repr=False)
@@ -102,7 +102,7 @@ class Lifeline:
             self._timer.cancel()
 
     def cut(self) -> None:
-        """End the conversation at once: whoever waits for an answer gets an error."""
+        """End the connection at once: a waiting query gets an error."""
         self.is_cut = True
         with suppress(OSError):  # it has ended
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -137,9 +137,9 @@ def _location(parameters: Mapping[str, str]) -> str:
     from psycopg import pq
 
     defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}
-    told = {**defaults, **parameters}
-    host = told.get("host") or told.get("hostaddr") or "localhost"
-    port, database = told.get("port", "5432"), told.get("dbname") or told.get("user", "")
+    known = {**defaults, **parameters}
+    host = known.get("host") or known.get("hostaddr") or "localhost"
+    port, database = known.get("port", "5432"), known.get("dbname") or known.get("user", "")
     if "/" in host:
         return f"postgresql:///{database}?host={host}&port={port}"
     return f"postgresql://{host}:{port}/{database}"

@@ -28,29 +28,29 @@ _BY_CODE = {
     "55P03": "is locked, and was so for {limits.lock:g} s: if this lasts, find the transaction that keeps it (pg_locks)",
 }
 _BY_TEXT = (
-    ("password", "refuses the password: mend it in database_url, PGPASSWORD or ~/.pgpass"),
-    ("authentication failed", "refuses this role: mend the user in database_url, or pg_hba.conf"),
-    ("pg_hba.conf", "does not let this role in from here: mend pg_hba.conf, or sslmode in database_url"),
-    ("role ", "does not know this role: mend the user in database_url"),
-    ("database ", "is not there: mend the name of the database in database_url"),
+    ("password", "refuses the password: correct it in database_url, PGPASSWORD or ~/.pgpass"),
+    ("authentication failed", "refuses this role: correct the user in database_url, or pg_hba.conf"),
+    ("pg_hba.conf", "does not let this role in from here: correct pg_hba.conf, or sslmode in database_url"),
+    ("role ", "does not know this role: correct the user in database_url"),
+    ("database ", "is not there: correct the name of the database in database_url"),
     ("too many clients", "has no connection left: raise its max_connections, or look who has them"),
     ("connection slots", "has no connection left: raise its max_connections, or look who has them"),
     ("starting up", "is starting or stopping: wait for it"),
     ("shutting down", "is starting or stopping: wait for it"),
     ("recovery", "is starting or stopping: wait for it"),
     ("unsupported startup parameter", "is behind a pooler that takes no options: name the server itself in database_url"),
-    ("refused", "does not listen: start it, or mend host and port in database_url"),
-    ("no such file", "does not listen: start it, or mend host and port in database_url"),
-    ("timeout expired", "does not answer within {limits.connect:g} s: start it, or mend host and port in database_url"),
-    ("name or service", "has no address: mend the host in database_url"),
-    ("resolve", "has no address: mend the host in database_url"),
+    ("refused", "does not listen: start it, or correct host and port in database_url"),
+    ("no such file", "does not listen: start it, or correct host and port in database_url"),
+    ("timeout expired", "does not answer within {limits.connect:g} s: start it, or correct host and port in database_url"),
+    ("name or service", "has no address: correct the host in database_url"),
+    ("resolve", "has no address: correct the host in database_url"),
     ("closed", "ended the connection: if this lasts, look into its log"),
     ("terminat", "ended the connection: if this lasts, look into its log"),
 )
 
 
 def in_words(error: Exception, server: ServerAddress, limits: ConnectionLimits) -> str:
-    """One sentence about ``error`` for a person, without a password."""
+    """Return one sentence about ``error``, without a password."""
     if isinstance(error, ConnectionEnded):
         return f"{server.location} {error}."
     cause = getattr(error, "orig", None) or error

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 class PostgresWatcher:
     """The port ``ChangeWatcher``. It keeps one connection, since it asks several times a second; no transaction is open while
-    it waits. One that the server has closed is opened anew. The snapshot is the whole cluster's: a commit in another database
+    it waits. One that the server has closed is opened again. The snapshot is the whole cluster's: a commit in another database
     may be noticed as well.
     """
 
@@ -46,7 +46,7 @@ class PostgresWatcher:
         self._kept: tuple[Connection, Lifeline] | None = None
 
     def wait(self, timeout: float) -> bool:
-        """Whether a commit may have come since ``read`` was called last; True as well where that can't be told."""
+        """Whether a commit may have come since ``read`` was called last; True if that is unknown."""
         deadline = time.monotonic() + timeout
         while not self._sleep(min(self._asked + self._pause, deadline)):
             changed = self._has_changed()
@@ -83,7 +83,7 @@ class PostgresWatcher:
         return self._closed.wait(max(0.0, until - time.monotonic()))
 
     def _has_changed(self) -> bool | None:
-        """None where it can't be told."""
+        """Return None if that is unknown."""
         from psycopg import Error
 
         self._asked = time.monotonic()
@@ -127,17 +127,17 @@ class PostgresWatcher:
         place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
         read = self._registry.statements_in(connection)
         oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
-        told = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.census)]
+        listed = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.census)]
         connection.rollback()
         # Tables are read as they are defined now, even by a transaction that does not see so yet.
         if epoch_of(connection, schema.tables) != epoch:
-            raise ConnectionEnded("was made anew while it was read: the next look reads the new one")
+            raise ConnectionEnded("was created again while it was read: the next read sees the new one")
         connection.rollback()
         self._seen = snapshot
         return WorkspaceList(
             RegistryIdentity(place, schema.identity, epoch, int(snapshot.split(":")[1]), tuple(oldest)[:OLDEST]),
-            workspaces=frozenset(one for one, _ in told),
-            archived=frozenset(one for one, archived in told if archived),
+            workspaces=frozenset(one for one, _ in listed),
+            archived=frozenset(one for one, archived in listed if archived),
         )
 
 

@@ -13,7 +13,7 @@ What is left alone, and by which column:
   first message, or has failed, and the host's restart settles what a crash left: the workspace is running.
 - External ownership: ``deferred_init_external_owner`` is set while somebody outside the host has to settle an
   initialisation, and ``deferred_init_failure`` once it failed, until they delete it: the workspace is pinned.
-- ``deferred_init_runtime_reclaimed`` takes that back: such a row is only the record of a failure whose window is gone, and may
+- ``deferred_init_runtime_reclaimed`` cancels that: such a row is only the record of a failure whose window is gone, and may
   share its name with a later session. It still counts as a row that names it.
 
 ``session_incarnation_id`` tells two sessions of one name apart only in the table, and not in tmux, so it decides nothing.

@@ -69,22 +69,22 @@ class TableSchema(Schema):
     @property
     def remedy(self) -> str:
         """The place of the description."""
-        return "mend [table] in the configuration, or database_url"
+        return "fix [table] in the configuration, or database_url"
 
     @property
     def tables(self) -> Sequence[Table]:
         return (self._table,)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:  # noqa: ARG002
-        told = {field: self._expression(field) for field in _EXPRESSIONS}
+        columns = {field: self._expression(field) for field in _EXPRESSIONS}
         return WorkspaceColumns(
             id=self._table.c[self._described.id],
-            archived=told["archived"],
-            pinned=told["pinned"],
-            running=told["running"],
-            deleted=told["deleted"],
-            worktree_deleted=told["worktree_deleted"],
-            worktree=told["worktree"],
+            archived=columns["archived"],
+            pinned=columns["pinned"],
+            running=columns["running"],
+            deleted=columns["deleted"],
+            worktree_deleted=columns["worktree_deleted"],
+            worktree=columns["worktree"],
         )
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002

@@ -28,7 +28,7 @@ _ADVICE = (
 
 
 def in_words(error: Exception, path: str, schema: str, busy_limit: float) -> str:
-    """One sentence about ``error`` for a person. ``busy_limit`` is in seconds."""
+    """Return one sentence about ``error``. ``busy_limit`` is in seconds."""
     cause = getattr(error, "orig", None) or error
     text = str(cause) or type(cause).__name__
     if isinstance(error, DatabaseNotFound):
@@ -40,7 +40,7 @@ def in_words(error: Exception, path: str, schema: str, busy_limit: float) -> str
 
 
 def _owner(path: str) -> str:
-    """The owner of the file, in brackets, where that can be told."""
+    """Return the owner of the file in brackets, if that is known."""
     try:
         return f" ({pwd.getpwuid(Path(path).stat().st_uid).pw_name})"
     except (OSError, KeyError):

@@ -1,6 +1,6 @@
-"""What can be told of database files without opening them.
+"""What is known of database files without opening them.
 
-Whoever closes a descriptor of a file drops all POSIX locks that its process holds on it, SQLite's among them
+A process that closes a descriptor of a file drops all POSIX locks that its process holds on it, SQLite's among them
 (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_). So no database is
 ever opened and closed by hand.
 """
@@ -79,7 +79,7 @@ Stamps = tuple["FileStamp | None", "FileStamp | None"]
 
 
 class DatabaseFiles:
-    """A database and its write-ahead log, which lies beside the file that a symbolic link names."""
+    """A database and its write-ahead log, which lies next to the file that a symbolic link names."""
 
     def __init__(self, path: str) -> None:
         self._database = Path(path)
@@ -116,5 +116,5 @@ def _looking() -> Iterator[None]:
         yield
     except OSError as error:
         raise DatabaseNotFound(
-            f"can't be looked at ({error.strerror}): run as the host's user, or mend database_url"
+            f"cannot be inspected ({error.strerror}): run as the host's user, or correct database_url"
         ) from error

@@ -156,7 +156,7 @@ _TOKEN = re.compile(
 
 def strict(facts: WorkspaceColumns) -> WorkspaceColumns:
     """The same facts, where a name in double quotes is never a text: an expression with a slip of the pen is an error, and
-    not for ever false. In backquotes a name is always one (https://sqlite.org/quirks.html), in every version."""
+    not permanently false. In backquotes a name is always one (https://sqlite.org/quirks.html), in every version."""
     literals: dict[str, Any] = {}
     for field in fields(facts):
         value = getattr(facts, field.name)
