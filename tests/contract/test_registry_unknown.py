@@ -49,6 +49,7 @@ def open_directory() -> Iterator[Path]:
 @contextmanager
 def unprivileged() -> Iterator[None]:
     """As a user whom permissions bind, which root is not."""
+    load_schema("standard")  # the other user may not read what is installed
     root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY)

@@ -161,7 +161,7 @@ def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
     assert evidence["known_in_generation"] < evidence["generation"] == report.registry["generation"]
     explanation = explain_session(world.plugin.reaper(), session_name(world.schema, workspace_id))
     [because] = [rule.because for rule in explanation.rules if rule.reason == "orphan"]
-    assert f"(generation {evidence['known_under']}; this is registry generation" in because
+    assert f"(generation {evidence['known_in_generation']}; this is registry generation" in because
     assert f"Released when {PROVEN_WHEN}; or it has been idle for stranger_ttl (12h)" in because
     registry = read_status(world.plugin.reaper()).as_dict()["registry"]
     assert registry["generation"] == evidence["generation"]

@@ -160,10 +160,10 @@ def test_a_damaged_snapshot_hides_no_fact(world: World, cli: Command, gone: Reap
     shown = cli("show", gone.intent.reap_id)
     assert shown.returncode == 0
     assert NAME in shown.stdout
-    assert "can't be read" in shown.stdout
+    assert "cannot be read" in shown.stdout
     done = cli("restore", gone.intent.reap_id)
     assert done.returncode == 1
-    assert "can't be read" in done.stderr
+    assert "cannot be read" in done.stderr
 
 
 def test_an_id_may_be_shortened_and_its_case_does_not_matter(world: World, cli: Command, gone: Reap, unkept: Reap) -> None:

@@ -275,7 +275,7 @@ def test_a_name_that_is_taken_meanwhile_is_refused_by_tmux(plain: World, front_t
     gone = reaped(plain, "vk_a")
     plain.server.new_session("vk_a")
     front_tmux.rules(Rule("list-sessions", drop=["vk_a"]))
-    with unchanged(plain), pytest.raises(CannotRestore, match="a session with that name exists"):
+    with unchanged(plain), pytest.raises(CannotRestore, match="a session with that name already exists"):
         bring_back(plain, gone)
 
 
@@ -392,7 +392,7 @@ def test_a_damaged_scrollback_is_found_half_way(plain: World, tmp_path: Path) ->
     gone = reap(plain, start(plain.server, "vk_a", tmp_path, [2]))
     pane = max((plain.state_dir / "snapshots" / gone.intent.reap_id).glob("pane-*.gz"))
     pane.write_bytes(pane.read_bytes()[:-20])
-    with unchanged(plain), pytest.raises(ReaperError, match="can't be read"):
+    with unchanged(plain), pytest.raises(ReaperError, match="cannot be read"):
         bring_back(plain, gone)
 
 

@@ -17,9 +17,9 @@ from workspace_reaper.ledger.tables import (
     REGISTRY_COLUMNS,
     DeletionRow,
     FindingRow,
+    SeenWorkspaceRow,
     ServerRow,
     Table,
-    WorkspaceRow,
     assignments,
 )
 from workspace_reaper.model.errors import LedgerError
@@ -174,7 +174,7 @@ class SqliteLedger(Ledger):
     def _record_named(self, connection: sqlite3.Connection, workspace_id: str, now: float) -> int:
         registry_id, state = self._registry(connection)
         # Before the first full sweep there is no generation yet: the first is the one that this sweep will find.
-        row = WorkspaceRow(workspace_id, named_at=now, named_generation=max(1, state.generation))
+        row = SeenWorkspaceRow(workspace_id, named_at=now, named_generation=max(1, state.generation))
         _write(connection, registry_id, _NAME, [row])
         return registry_id
 
@@ -232,8 +232,8 @@ def _write_changes(connection: sqlite3.Connection, registry_id: int, changes: St
     if changes.seen:
         # After the update above: ids recognised in the sweep that found a new generation belong to that one.
         ((generation,),) = connection.execute("SELECT generation FROM registry WHERE id = ?", (registry_id,)).fetchall()
-        write(_SEE, (WorkspaceRow(workspace_id, generation) for workspace_id in changes.seen))
-    write(_SET_WORKTREE, (WorkspaceRow(of, worktree=worktree) for of, worktree in changes.worktrees.items()))
+        write(_SEE, (SeenWorkspaceRow(workspace_id, generation) for workspace_id in changes.seen))
+    write(_SET_WORKTREE, (SeenWorkspaceRow(of, worktree=worktree) for of, worktree in changes.worktrees.items()))
     delete(tables.FINDING, ((*key, finding) for key, finding in changes.forgotten))
     write(tables.FINDING.upsert, (FindingRow(*key, confirmation) for key, confirmation in changes.sightings.items()))
     delete(tables.SERVER, ((socket,) for socket, server in changes.servers.items() if server is None))

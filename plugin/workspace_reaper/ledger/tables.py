@@ -41,9 +41,9 @@ __all__ = [
     "WORKSPACE",
     "DeletionRow",
     "FindingRow",
+    "SeenWorkspaceRow",
     "ServerRow",
     "Table",
-    "WorkspaceRow",
     "assignments",
 ]
 
@@ -53,7 +53,7 @@ REGISTRY_COLUMNS = columns_of(RegistryState)
 """The columns of the table ``registry``, which has an id and the configured name and location in addition."""
 
 
-class WorkspaceRow(NamedTuple):
+class SeenWorkspaceRow(NamedTuple):
     """A workspace that the registry has known: the generation that last recognised it; when a hook last named it, and the
     generation then; the directory that its row last named."""
 
@@ -138,7 +138,7 @@ def _quoted(column: str) -> str:
     return f'"{column}"'
 
 
-WORKSPACE = Table("workspace", WorkspaceRow, key="workspace_id")
+WORKSPACE = Table("workspace", SeenWorkspaceRow, key="workspace_id")
 DELETION = Table("deletion", DeletionRow, key="workspace_id")
 FINDING = Table("finding", FindingRow, key="socket server_pid server_start session_id created finding")
 SERVER = Table("server", ServerRow, key="socket")

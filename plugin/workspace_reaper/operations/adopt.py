@@ -56,7 +56,7 @@ class AdoptableSessions:
 
 
 @dataclass(slots=True)
-class _Search:
+class _AdoptSearch:
     sessions: list[tuple[Session, str]] = field(default_factory=list)
     owners: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
@@ -78,7 +78,7 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
         UnreadableSocket: Names were given, and something could not be read.
     """
     terminals, mark = selected_terminals(reaper, socket), own_owner_id(reaper)
-    search = _Search()
+    search = _AdoptSearch()
     for terminal in terminals:
         _list(reaper, terminal, mark, search)
     if names:
@@ -130,7 +130,7 @@ def adopt(reaper: Reaper, found: AdoptableSessions) -> frozenset[SessionKey]:
     return frozenset(taken)
 
 
-def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _Search) -> None:
+def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _AdoptSearch) -> None:
     listing = terminal.observe(mark, panes=False)
     if isinstance(listing, Unknown):
         search.unknown.append(listing)
@@ -142,7 +142,7 @@ def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _Search) -> Non
             search.sessions.append((session, workspace_id))
 
 
-def _named(search: _Search, names: Collection[str]) -> list[tuple[Session, str]]:
+def _named(search: _AdoptSearch, names: Collection[str]) -> list[tuple[Session, str]]:
     if search.unknown:
         # What could not be read may contain a session of that name.
         raise UnreadableSocket("; ".join(printable(one.reason) for one in search.unknown))

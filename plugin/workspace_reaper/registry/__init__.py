@@ -7,7 +7,7 @@ package, loading a schema and ``open_registry`` import no database library; the 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
 from typing import TYPE_CHECKING, cast
 
@@ -171,11 +171,17 @@ def _entry_point(name: str) -> EntryPoint:
     )
 
 
-def _own() -> Iterator[EntryPoint]:
+def _own() -> tuple[EntryPoint, ...]:
+    return _registries_in(_DISTRIBUTION)
+
+
+@cache
+def _registries_in(name: str) -> tuple[EntryPoint, ...]:
+    """Return the registries of the distribution of that name. They do not change while the process runs."""
     try:
-        yield from _registries_of(distribution(_DISTRIBUTION))
+        return tuple(_registries_of(distribution(name)))
     except PackageNotFoundError:  # a source tree that was not installed
-        return
+        return ()
 
 
 def _installed() -> Iterator[EntryPoint]:
