@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.tools.hosts import EVERY_HOST, Host, connected
+from tests.tools.preload import preload_registries
 from tests.tools.registries import reason, rows
 
 from workspace_reaper.model.unknown import Unknown
@@ -110,7 +111,7 @@ def outside() -> Iterator[Path]:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    load_schema("standard")  # the other user may not read what is installed
+    preload_registries()
     if os.geteuid() != 0:
         pytest.skip("only root can be another user")
     os.seteuid(NOBODY)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.tools.hosts import HOSTS, CaoHost, Host, StandardHost, VibeKanbanHost, connected
+from tests.tools.preload import preload_registries
 from tests.tools.registries import TABLE, opened, reason, rows
 
 from workspace_reaper.model.unknown import Unknown
@@ -49,7 +50,7 @@ def open_directory() -> Iterator[Path]:
 @contextmanager
 def unprivileged() -> Iterator[None]:
     """As a user whom permissions bind, which root is not."""
-    load_schema("standard")  # the other user may not read what is installed
+    preload_registries()
     root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY)
