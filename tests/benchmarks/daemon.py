@@ -53,7 +53,7 @@ def noticing(tmp: Path, rounds: int) -> Iterator[Result]:
                 for number, one in enumerate(doomed):
                     what = "deleted" if number % 2 else "archived"
                     acts[what](one)
-                    taken[what].append(seconds(lambda: wait_until(lambda: not world.lives(one), 90)))  # noqa: B023  at once
+                    taken[what].append(seconds(lambda: wait_until(lambda: not world.lives(one), 90)))
                     # The doubt of the daemon grows with what vanishes within a minute: it is not what is measured.
                     time.sleep(0.3)
             for what, times in taken.items():

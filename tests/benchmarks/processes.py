@@ -82,7 +82,7 @@ def _read(processes: SystemProcesses) -> None:
 def raw_pass() -> int:
     """List the processes, and open, read and close the two files of each: nothing else."""
     size = 0
-    for name in os.listdir("/proc"):  # noqa: PTH208  the floor
+    for name in os.listdir("/proc"):
         if name.isdigit():
             for file in ("/stat", "/environ"):
                 try:

@@ -32,7 +32,7 @@ def stubborn(tmp: Path, rounds: int) -> Iterator[Result]:
             ids = world.workspaces(SESSIONS, sessions=False, archived=True)
             world.server.new_sessions([session_name(world.schema, one) for one in ids], _STUBBORN)
             reports = []
-            ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023  called at once
+            ours.append(seconds(lambda: reports.append(world.sweep())))
             assert reports[0].count("reaped") == SESSIONS
             ended = [one.pid for entry in reports[0].sessions if entry.aftermath for one in entry.aftermath.ended]
             assert len(ended) == SESSIONS * EACH

@@ -76,11 +76,11 @@ def _reaping(world: World, rounds: int) -> tuple[list[float], list[float]]:
         ids = _settled(world, REAPED, archived=True)
         lines = floors.guarded_lines(world.server, _session_ids(world, ids))
         # The last one comes after the kills, as ours does: until then tmux is busy with what they left it to do.
-        floor.append(seconds(lambda: _bare(world, lines)))  # noqa: B023  called at once
+        floor.append(seconds(lambda: _bare(world, lines)))
         world.host.delete(*ids)
         _settled(world, REAPED, archived=True)
         reports = []
-        ours.append(seconds(lambda: reports.append(world.sweep())))  # noqa: B023
+        ours.append(seconds(lambda: reports.append(world.sweep())))
         assert reports[0].count("reaped") == REAPED
     return ours, floor
 
@@ -106,7 +106,7 @@ def _others(world: World, floor_name: str, floor: list[float]) -> Iterator[Resul
     for _ in floor:
         ids = world.workspaces(SAMPLE, archived=True)
         names = [session_name(world.schema, one) for one in ids]
-        seed.append(scale * seconds(lambda: floors.seed_kills(world, world.server, names, ids)))  # noqa: B023
+        seed.append(scale * seconds(lambda: floors.seed_kills(world, world.server, names, ids)))
         world.workspaces(SAMPLE, archived=True)
         objects.append(scale * seconds(lambda: floors.libtmux_kills(world.server, SAMPLE)))
     yield compare(f"the seed's way to reap: processes for each ({SAMPLE}, scaled)", seed, floor_name, floor)

@@ -31,12 +31,12 @@ class IdColumn(TypeDecorator[str]):
     _store: Callable[[str], object]
     _read: Callable[[object], str]
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], object]:  # noqa: ARG002
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], object]:
         """``_store``, but for None."""
         store = type(self)._store
         return lambda value: None if value is None else store(value)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:  # noqa: ARG002
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
         """``_read``, which raises ``WrongValue`` for a value of another kind."""
         # Not process_result_value: it would come after the own processor of ``impl``; LargeBinary's bytes(value) makes of
         # the integer 16 sixteen zero bytes.

@@ -62,7 +62,7 @@ def check_path_to(path: str | Path) -> UnsafePermissions | None:
 
 def _first_fault(path: str | Path, *, with_end: bool) -> UnsafePermissions | None:
     with suppress(OSError):
-        places, end = _way(os.path.join(os.getcwd(), os.fspath(path)))  # noqa: PTH118, PTH109  pathlib would resolve ".."
+        places, end = _way(os.path.join(os.getcwd(), os.fspath(path)))
         for place in places:
             if place != end or with_end:
                 fault = _fault(place, os.lstat(place), is_end=place == end)
@@ -79,9 +79,9 @@ def _way(path: str) -> tuple[list[str], str | None]:
     while rest:
         name = rest.pop()
         if name == "..":
-            here = os.path.dirname(here)  # noqa: PTH120
+            here = os.path.dirname(here)
             continue
-        place = os.path.join(here, name)  # noqa: PTH118
+        place = os.path.join(here, name)
         try:
             info = os.lstat(place)
         except OSError:
@@ -93,7 +93,7 @@ def _way(path: str) -> tuple[list[str], str | None]:
         links += 1
         if links > _MAX_LINKS:
             return places, None
-        target = os.readlink(place)  # noqa: PTH115
+        target = os.readlink(place)
         here = "/" if target.startswith("/") else here
         rest.extend(_names(target))
     return places, here

@@ -84,7 +84,7 @@ class Cao(Schema):
             unique=False,
         )
 
-    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return (Home("default", ("(?P<id>cao-.+)",)),)
 
     def default_database(self, environ: Mapping[str, str]) -> str:

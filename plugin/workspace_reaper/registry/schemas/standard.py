@@ -48,10 +48,10 @@ class Standard(Schema):
             worktree=columns.worktree,
         )
 
-    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return (Home("workspaces", ("ws-(?P<id>[A-Za-z0-9][A-Za-z0-9_-]*)",)),)
 
-    def default_database(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002
+    def default_database(self, environ: Mapping[str, str]) -> str:
         """In the user's data directory, as platformdirs tells it from the environment of this process."""
         return str(Path(user_data_dir("workspace-reaper")) / "workspaces.sqlite")
 

@@ -75,7 +75,7 @@ class TableSchema(Schema):
     def tables(self) -> Sequence[Table]:
         return (self._table,)
 
-    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:  # noqa: ARG002
+    def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         columns = {field: self._expression(field) for field in _EXPRESSIONS}
         return WorkspaceColumns(
             id=self._table.c[self._described.id],
@@ -87,10 +87,10 @@ class TableSchema(Schema):
             worktree=columns["worktree"],
         )
 
-    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:  # noqa: ARG002
+    def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()
 
-    def default_database(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002
+    def default_database(self, environ: Mapping[str, str]) -> str:
         raise ConfigurationError('database_url: not set, and registry = "table" has no database of its own. Set database_url.')
 
     def canonical(self, text: str) -> str | None:
