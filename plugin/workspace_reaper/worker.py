@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from workspace_reaper.model.events import WorkspaceEvent
 
-__all__ = ["LOOKS", "Worker"]
-
 LOOKS = (0.0, 0.2, 1.0, 5.0)
 """Seconds after a hook at which its workspace is looked at, until its row says what the hook reported."""
 

@@ -288,7 +288,7 @@ def test_its_own_kill_at_any_moment(world: World) -> None:
 
 JUMPING = """
 import os, time
-from workspace_reaper import wiring
+from workspace_reaper.processes.clock import SystemClock
 real = time.time
 def now(self):
     try:
@@ -296,7 +296,7 @@ def now(self):
             return real() + float(file.read())
     except (OSError, ValueError):
         return real()
-wiring.SystemClock.now = now
+SystemClock.now = now
 """
 """The edge through which the reaper reads the wall clock; time namespaces do not move that clock."""
 

@@ -181,7 +181,7 @@ def test_the_page_says_what_happens(cao: CaoServer) -> None:
         PAGE,
         run,
         instead={
-            "pip install workspace-reaper": lambda: run("pip show workspace-reaper"),
+            "pip install workspace-reaper": lambda: run("workspace-reaper --version"),
             "cao-server": serve,
             "cao launch --agents developer --headless --session-name demo": launch,
             "workspace-reaper history": two_weeks_later,

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from workspace_reaper.operations.adopt import Adoptable, AdoptableSessions
     from workspace_reaper.operations.reaper import Reaper
 
-__all__ = ["adopt"]
-
 
 def adopt(
     context: typer.Context,

@@ -21,8 +21,6 @@ from workspace_reaper.cli.sweep import sweep
 from workspace_reaper.model import errors
 from workspace_reaper.util.console import complain
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="workspace-reaper",
     help="Ends the tmux sessions that deleted, archived and idle workspaces leave behind, and nothing else.\n\n"

@@ -19,18 +19,6 @@ from workspace_reaper.util.console import complain
 if TYPE_CHECKING:
     from workspace_reaper.operations.reaper import Reaper
 
-__all__ = [
-    "Json",
-    "SessionName",
-    "SocketName",
-    "chosen_config",
-    "close_plugins",
-    "find_reaper",
-    "load_plugin",
-    "load_reaper",
-    "usage_error",
-]
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="The full name of a session, or its tmux id such as $3.")]
 SocketName = Annotated[

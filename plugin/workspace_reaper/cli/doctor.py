@@ -10,8 +10,6 @@ from workspace_reaper.cli import tables
 from workspace_reaper.cli.bootstrap import Json, load_reaper
 from workspace_reaper.util.console import print_json, progress
 
-__all__ = ["doctor"]
-
 
 def doctor(
     context: typer.Context,

@@ -13,8 +13,6 @@ import typer
 from workspace_reaper.cli.bootstrap import Json, chosen_config
 from workspace_reaper.util.console import print_json, progress, say, say_whole
 
-__all__ = ["init"]
-
 
 def init(
     context: typer.Context,

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from workspace_reaper.operations.restore import Restored
     from workspace_reaper.snapshots import SnapshotStore
 
-__all__ = ["restore", "show", "undo"]
-
 _Id = Annotated[
     str, typer.Argument(metavar="ID", help="The id of a reap as shown by 'history', or at least its first 6 characters.")
 ]

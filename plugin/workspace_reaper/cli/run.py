@@ -14,8 +14,6 @@ import typer
 
 from workspace_reaper.cli.bootstrap import chosen_config, find_reaper
 
-__all__ = ["demo", "run", "service"]
-
 _COMMAND = "workspace-reaper"
 
 

@@ -11,8 +11,6 @@ from workspace_reaper.cli.bootstrap import Json, SessionName, SocketName, load_r
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.console import print_json, say
 
-__all__ = ["breaker", "explain", "history", "keep", "status", "unkeep"]
-
 
 def status(
     context: typer.Context,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from workspace_reaper.plugin import ReaperPlugin
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["confirm", "sweep"]
-
 
 def sweep(
     context: typer.Context,

@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from workspace_reaper.sweep.explain import Explanation
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = [
-    "show_check",
-    "show_checks",
-    "show_explanation",
-    "show_failed_check",
-    "show_held",
-    "show_history",
-    "show_sessions",
-    "show_status",
-    "show_sweep",
-    "show_unknown",
-    "size_text",
-]
-
 
 def _age(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -29,8 +29,6 @@ from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["Daemon", "Part", "run_daemon", "stuck"]
-
 STOPPING = 4.0
 
 """Seconds in which the daemon stops, so that it is gone after 5."""

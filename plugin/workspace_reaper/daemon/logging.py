@@ -13,8 +13,6 @@ import structlog
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["LogFormat", "formatter", "log_to_stderr", "thread_failed"]
-
 LogFormat = Literal["keyvalue", "json"]
 
 _OURS = ("workspace_reaper", "workspace_hookspecs")

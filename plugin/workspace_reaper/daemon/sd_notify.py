@@ -11,8 +11,6 @@ from collections.abc import MutableMapping
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["ServiceManager"]
-
 _PATIENCE = 1.0
 """Seconds that a datagram may wait for room."""
 

@@ -15,8 +15,6 @@ from workspace_reaper.registry import open_watcher
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.sweep.log import log_event
 
-__all__ = ["Setup", "read_settings", "set_up"]
-
 
 @dataclass(frozen=True, slots=True)
 class Setup:

@@ -7,8 +7,6 @@ import socket
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["SIGNALS", "Signals"]
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

@@ -17,8 +17,6 @@ from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.tmux import TmuxTerminal
 
-__all__ = ["DatabaseWatcher", "Hooks", "InitialRead", "LivingSessions"]
-
 _BREATH = 2.0
 
 """Seconds that a wait takes at most, and so about the time between two signs of life."""

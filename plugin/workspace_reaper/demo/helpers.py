@@ -11,8 +11,6 @@ from workspace_reaper.demo.scenario import HELPERS, DemoCase, Ending
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup
 
-__all__ = ["TALKER", "TALKER_TEXT", "Helpers", "command_of", "helper_ending", "talker_starts"]
-
 TALKER = ("sh", "agent")
 """The command of the agent that prints a text and waits."""
 

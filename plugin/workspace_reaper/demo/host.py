@@ -14,8 +14,6 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.registry.schemas.standard import create_tables
 
-__all__ = ["Host", "Load", "load_reaper_alone"]
-
 Load = Callable[[], WorkspacePlugins]
 
 

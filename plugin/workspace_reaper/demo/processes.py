@@ -10,8 +10,6 @@ from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes import SystemProcesses
 
-__all__ = ["LIFETIME", "DemoFailed", "end_all", "identify", "is_running"]
-
 LIFETIME = 600
 """Seconds after which each process ends by itself, in case the demo is killed by SIGKILL."""
 

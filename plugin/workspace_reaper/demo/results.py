@@ -13,8 +13,6 @@ from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.sweep.explain import Explanation
 
-__all__ = ["DemoOutcome", "accident_outcome", "last_reap", "session_ending", "session_outcomes"]
-
 _UNMANAGED = {"foreign": "another owner", "none": "no workspace id"}
 
 

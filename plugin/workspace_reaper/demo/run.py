@@ -21,8 +21,6 @@ from workspace_reaper.tmux import MINIMUM, tmux_version
 from workspace_reaper.util.console import print_table, progress, say
 from workspace_reaper.util.interrupts import Interrupted, Interrupts
 
-__all__ = ["run_demo", "show"]
-
 
 def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
     """Show the whole reaper in a sandbox and check each outcome; this takes about ten seconds. Leaves no process and no file.

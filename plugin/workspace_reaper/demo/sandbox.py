@@ -13,8 +13,6 @@ from pathlib import Path
 
 from workspace_reaper.demo.scenario import THRESHOLDS
 
-__all__ = ["sandbox"]
-
 _LONGEST_SOCKET = 100
 """Bytes in the path of a socket. Linux accepts 107, macOS 103."""
 

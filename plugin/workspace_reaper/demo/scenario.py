@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["ACCIDENT", "HELPERS", "LAST_ROW", "RESTORED", "SESSIONS", "THRESHOLDS", "DemoCase", "Ending"]
-
 THRESHOLDS = {"min_age": 4, "activity_grace": 4, "idle_ttl": 5, "dead_ttl": 1, "confirmation_gap": 1, "kill_grace": 1}
 """The settings of the demo in seconds; all others have their defaults. The clocks of tmux have a resolution of one second, so
 a session that prints or is new has to stay three seconds away from each threshold."""

@@ -20,8 +20,6 @@ from workspace_reaper.operations.restore import restore
 from workspace_reaper.operations.sessions import keep_session
 from workspace_reaper.util.interrupts import Interrupts
 
-__all__ = ["DemoSteps", "restored_ending"]
-
 _PATIENCE = 20.0
 _TICK = 0.5
 _NOTE = f"was running: {' '.join(TALKER)}"

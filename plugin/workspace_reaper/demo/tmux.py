@@ -10,8 +10,6 @@ from pathlib import Path
 from workspace_reaper.demo.processes import DemoFailed, end_all, identify
 from workspace_reaper.model.process import ProcessKey
 
-__all__ = ["SHELL", "PrivateTmux"]
-
 SHELL = "/bin/sh"
 
 

@@ -16,8 +16,6 @@ from cli_agent_orchestrator.plugins import CaoPlugin, PostCreateSessionEvent, Po
 
 from workspace_reaper.hosts.embedded import EmbeddedReaper
 
-__all__ = ["CaoReaper"]
-
 _log = logging.getLogger("workspace_reaper")
 
 

@@ -13,8 +13,6 @@ from workspace_reaper.plugin import ReaperPlugin
 if TYPE_CHECKING:
     from workspace_reaper.settings import Settings
 
-__all__ = ["EmbeddedReaper"]
-
 _log = logging.getLogger("workspace_reaper")
 
 _NAME = "reaper"

@@ -14,8 +14,6 @@ from workspace_reaper.ledger.errors import ERRORS, ledger_error, shown
 from workspace_reaper.ledger.file import FileIdentity, file_identity, open_for_reading, open_for_writing
 from workspace_reaper.model.errors import LedgerError
 
-__all__ = ["BUSY_SECONDS", "LedgerConnection"]
-
 BUSY_SECONDS = 5.0
 """How long to wait for a lock that another process holds."""
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.files import advice
 
-__all__ = ["ERRORS", "ledger_error", "shown"]
-
 ERRORS = (sqlite3.Error, OSError)
 """What SQLite and the file system raise."""
 

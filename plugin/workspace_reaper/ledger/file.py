@@ -17,8 +17,6 @@ from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.files import create_private_file, make_private
 from workspace_reaper.util.permissions import check_permissions
 
-__all__ = ["FileIdentity", "file_identity", "open_for_reading", "open_for_writing", "refuse_unsafe"]
-
 FileIdentity = tuple[int, int]
 """Device and inode."""
 

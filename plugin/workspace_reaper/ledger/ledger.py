@@ -27,8 +27,6 @@ from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import BreakerState, ClockState, CpuState, Event, LedgerState, RegistryState, StateChanges
 
-__all__ = ["SqliteLedger"]
-
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _NO_ROW = 0

@@ -18,8 +18,6 @@ from workspace_reaper.ledger.file import refuse_unsafe
 from workspace_reaper.model.errors import AlreadyRunning, LedgerError, SweepLocked
 from workspace_reaper.util.files import advice, make_private, staged_file
 
-__all__ = ["FileSweepLock", "Holder", "InstanceLock"]
-
 
 class FileSweepLock:
     """A kernel lock on ``sweep.lock`` in ``state_dir`` (mode 0600). A missing directory is created with mode 0700.

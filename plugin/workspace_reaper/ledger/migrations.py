@@ -10,8 +10,6 @@ import sqlite3
 
 from workspace_reaper.model.errors import LedgerError
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "migrate", "version_of"]
-
 APPLICATION_ID = 0x57524C31
 """``PRAGMA application_id`` of a ledger, which distinguishes it from the database of another program."""
 

@@ -20,8 +20,6 @@ from operator import attrgetter, itemgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["columns_of", "escape", "escaped", "from_rows", "json_ids", "to_row", "unescape"]
-
 T = TypeVar("T")
 Values = Sequence[Any]
 

@@ -24,29 +24,6 @@ from workspace_reaper.model.state import (
     ServerState,
 )
 
-__all__ = [
-    "ALARM",
-    "BREAKER",
-    "CLOCK",
-    "COMPLETE",
-    "CPU",
-    "DELETION",
-    "EVENT",
-    "FINDING",
-    "INTENT",
-    "REAP",
-    "REAPED",
-    "REGISTRY_COLUMNS",
-    "SERVER",
-    "WORKSPACE",
-    "DeletionRow",
-    "FindingRow",
-    "SeenWorkspaceRow",
-    "ServerRow",
-    "Table",
-    "assignments",
-]
-
 T = TypeVar("T")
 
 REGISTRY_COLUMNS = columns_of(RegistryState)

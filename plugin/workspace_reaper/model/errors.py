@@ -2,21 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "AlreadyRunning",
-    "AmbiguousSession",
-    "CannotRestore",
-    "ConfigurationError",
-    "LedgerError",
-    "NoSuchReap",
-    "NoSuchSession",
-    "ReaperError",
-    "SnapshotError",
-    "SweepLocked",
-    "UnreadableSocket",
-    "UnsupportedTmux",
-]
-
 
 class ReaperError(Exception):
     """Base class of all errors of this package. Its text is a sentence for display."""

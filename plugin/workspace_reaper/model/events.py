@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["WorkspaceEvent"]
-
 
 class WorkspaceEvent(str, Enum):
     """What a host's hook reported about a workspace. Never sufficient for a kill: the database must confirm it."""

@@ -19,8 +19,6 @@ from workspace_reaper.model.workspace import LookupResult, WorkspaceList
 if TYPE_CHECKING:
     from workspace_hookspecs import Candidate, Reaped, ReaperAlarm
 
-__all__ = ["ChangeWatcher", "Clock", "Ledger", "Plugins", "Processes", "Registry", "Snapshots", "Terminal"]
-
 
 class Terminal(Protocol):
     """One tmux socket. No method raises for what tmux does or fails to do, and no command takes longer than 5 s."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["Details", "Origin", "OwnLocation", "Port", "Process", "ProcessKey", "ProcessTable", "SignalResult"]
-
 
 class ProcessKey(NamedTuple):
     """The identity of a process since the boot of the machine."""

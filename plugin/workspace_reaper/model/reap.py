@@ -13,18 +13,6 @@ from typing import Any
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.session import SessionKey
 
-__all__ = [
-    "EndedProcess",
-    "Intent",
-    "Outcome",
-    "ProcessCleanup",
-    "Reap",
-    "ReapResult",
-    "RecordedProcess",
-    "SurvivingProcess",
-    "Vetoes",
-]
-
 
 class Outcome(str, Enum):
     """The outcome of a session in a sweep, or of an intent in the ledger."""

@@ -11,9 +11,6 @@ from typing import NamedTuple
 
 from workspace_reaper.model.unknown import Unknown
 
-__all__ = ["NO_OWNER", "Listing", "Owner", "Pane", "Server", "Session", "SessionKey", "Window"]
-
-
 NO_OWNER = "0"
 """An owner id that no registry has, for a listing in which the owner does not matter."""
 

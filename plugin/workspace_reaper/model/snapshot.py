@@ -7,16 +7,6 @@ from dataclasses import dataclass
 
 from workspace_reaper.model.session import SessionKey
 
-__all__ = [
-    "CaptureFailure",
-    "CapturedPane",
-    "CapturedSession",
-    "PaneSnapshot",
-    "SessionSnapshot",
-    "SnapshotOrder",
-    "WindowSnapshot",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class PaneSnapshot:

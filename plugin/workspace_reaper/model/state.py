@@ -14,26 +14,6 @@ from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.workspace import RegistryIdentity
 
-__all__ = [
-    "OF_A_WORKSPACE",
-    "UNDONE",
-    "Alarm",
-    "BreakerState",
-    "ClockReading",
-    "ClockSkew",
-    "ClockState",
-    "Confirmation",
-    "CpuSample",
-    "CpuState",
-    "Event",
-    "Finding",
-    "FindingKey",
-    "LedgerState",
-    "RegistryState",
-    "ServerState",
-    "StateChanges",
-]
-
 
 class Finding(str, Enum):
     """What full sweeps have found about a session. It is stored until it does not apply any more."""

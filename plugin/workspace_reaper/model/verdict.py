@@ -8,9 +8,6 @@ from enum import Enum
 
 from workspace_reaper.model.session import SessionKey
 
-__all__ = ["ORPHAN_REASON", "Guard", "IdleClock", "KillResult", "KillResults", "Verdict"]
-
-
 ORPHAN_REASON = "orphan"
 """The reason of which ``max_orphans_per_hour`` limits the number of reaps."""
 

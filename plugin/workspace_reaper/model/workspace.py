@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-__all__ = ["FLAGS", "HostTable", "LookupResult", "RegistryIdentity", "Workspace", "WorkspaceList"]
-
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
 

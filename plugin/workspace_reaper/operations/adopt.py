@@ -22,8 +22,6 @@ from workspace_reaper.operations.sessions import own_owner_id, selected_terminal
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["Adoptable", "AdoptableSessions", "adopt", "find"]
-
 
 @dataclass(frozen=True, slots=True)
 class Adoptable:

@@ -34,8 +34,6 @@ from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux import TmuxTerminal, require_tmux
 
-__all__ = ["Reaper"]
-
 
 class Reaper:
     """A reaper for one configuration.

@@ -25,8 +25,6 @@ from workspace_reaper.util.text import readable_lines, without_empty_end
 if TYPE_CHECKING:
     from workspace_reaper.tmux.restore import SessionRebuild
 
-__all__ = ["Restored", "command_line", "find_reap", "is_restorable", "kept_panes", "restore", "undo", "why_not_restorable"]
-
 SHORTEST_ID = 6
 """Characters that an abbreviated id must have."""
 

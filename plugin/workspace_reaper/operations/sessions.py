@@ -17,8 +17,6 @@ from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanag
 from workspace_reaper.sweep.report import SessionReport, printable
 from workspace_reaper.tmux import socket_path
 
-__all__ = ["explain_session", "keep_session", "own_owner_id", "selected_terminals"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Match:

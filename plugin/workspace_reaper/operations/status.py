@@ -19,8 +19,6 @@ from workspace_reaper.sweep.last_report import read_report
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, iso
 
-__all__ = ["Status", "read_breaker", "read_history", "read_status", "reset_breaker"]
-
 _EVENTS = 1000
 """The latest events that are searched."""
 

@@ -10,8 +10,6 @@ from workspace_reaper.model.state import UNDONE, Confirmation, Event, Finding, S
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.report import printable
 
-__all__ = ["announced", "cancel_announcement"]
-
 
 def announced(reaper: Reaper) -> dict[SessionKey, float]:
     """Return the announced sessions, with the time of the announcement (Unix seconds). Raises ``LedgerError``."""

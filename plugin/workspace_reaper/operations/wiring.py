@@ -16,8 +16,6 @@ from workspace_reaper.settings import Settings, configuration_file
 from workspace_reaper.sweep.context import SweepSettings
 from workspace_reaper.tmux import socket_path
 
-__all__ = ["homes", "how_to_configure", "sweep_settings"]
-
 
 def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the session patterns of each socket, by the socket's path.

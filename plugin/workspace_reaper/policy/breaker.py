@@ -11,18 +11,6 @@ from workspace_reaper.model.state import BreakerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.util.time import iso
 
-__all__ = [
-    "AT_LEAST",
-    "CLEAR_SWEEPS",
-    "approve",
-    "as_json",
-    "clears_when",
-    "exceeds_half",
-    "revoke_approvals",
-    "rows_lost",
-    "step",
-]
-
 AT_LEAST = 3
 """Fewer orphans, or fewer lost rows, never trip it."""
 

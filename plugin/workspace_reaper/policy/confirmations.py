@@ -8,8 +8,6 @@ from dataclasses import replace
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import OF_A_WORKSPACE, Confirmation, Finding, FindingKey
 
-__all__ = ["LONGEST_WAIT", "RETRIES", "Confirmations", "confirm", "has_left", "retry_at"]
-
 RETRIES = 3
 """After this number of failed kills in a row there is an alarm, and the next attempt waits."""
 

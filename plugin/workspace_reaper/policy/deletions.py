@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, WorkspaceList
 from workspace_reaper.policy.breaker import AT_LEAST, exceeds_half
 
-__all__ = ["WINDOW", "Comparison", "DeletedWorkspace", "Past", "compare", "confirm", "vanished"]
-
 WINDOW = 60.0
 """Seconds over which disappeared rows are counted together: they may disappear one by one."""
 

@@ -11,8 +11,6 @@ from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.idle import EVERY, AgeClock
 
-__all__ = ["Facts", "Thresholds"]
-
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

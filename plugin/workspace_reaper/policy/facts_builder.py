@@ -26,8 +26,6 @@ from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.registry_identity import is_proven, known_under
 
-__all__ = ["FactsBuilder", "lives_in"]
-
 _NOTHING: Mapping[str, Any] = {}
 
 

@@ -16,20 +16,6 @@ from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.util.durations import render_duration
 
-__all__ = [
-    "EVERY",
-    "JUMP",
-    "SHARE",
-    "AgeClock",
-    "Noticed",
-    "SampleInterval",
-    "advance",
-    "describe_clock_step",
-    "is_busy",
-    "notice",
-    "used",
-]
-
 JUMP = 5.0
 
 """Seconds by which the wall clock must move to count as stepped. A time service that slews it moves it by less."""

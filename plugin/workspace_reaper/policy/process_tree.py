@@ -9,8 +9,6 @@ from typing import NamedTuple
 from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
 from workspace_reaper.model.session import Session, SessionKey
 
-__all__ = ["SessionProcess", "foreground", "is_tmux", "processes_by_session"]
-
 
 class SessionProcess(NamedTuple):
     """A process of a session. ``pane`` is the pane in which it runs or from which it was started.

@@ -20,8 +20,6 @@ from workspace_reaper.util.time import iso
 if TYPE_CHECKING:
     from workspace_reaper.policy.rules import Rule
 
-__all__ = ["ALWAYS", "PROVEN_WHEN", "Case", "Protection"]
-
 
 class Case(NamedTuple):
     """One session under one rule."""

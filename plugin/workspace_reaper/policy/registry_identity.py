@@ -8,8 +8,6 @@ from workspace_reaper.model.session import Owner, Session
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 
-__all__ = ["change_of_identity", "is_proven", "known_under", "recognise"]
-
 
 def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
     """Return why this is a different registry from the one that was read last time, or None if it is the same.

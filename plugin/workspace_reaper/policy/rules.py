@@ -35,8 +35,6 @@ from workspace_reaper.policy.protections import (
 )
 from workspace_reaper.util.durations import seconds_text
 
-__all__ = ["RULES", "Rule"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:

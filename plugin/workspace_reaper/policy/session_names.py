@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from workspace_reaper.model.session import Owner, Session
 
-__all__ = ["SessionMatcher"]
-
 _KNOWN = 10_000
 """The number of names whose result is cached (3 MB)."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from workspace_reaper.model.process import Process
 from workspace_reaper.policy.process_tree import is_tmux
 
-__all__ = ["LOGIN_DAEMONS", "Suspect", "spared_because"]
-
 _KEYS = "it keeps keys for the whole login"
 _BUS = "it carries the messages of the whole login"
 _SOUND = "it plays the sound of the whole login"

@@ -12,17 +12,6 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.protections import ACTIVE, ANNOUNCED, ATTACHED, RETRYING, Protection
 from workspace_reaper.policy.rules import RULES, WORKTREE_DELETED, Rule
 
-__all__ = [
-    "Held",
-    "Judgement",
-    "held_by_their_group",
-    "is_selected",
-    "is_to_be_announced",
-    "judge",
-    "saved_by",
-    "still_selected",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Held:

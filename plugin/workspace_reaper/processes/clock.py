@@ -6,8 +6,6 @@ import time
 
 from workspace_reaper.model.state import ClockReading
 
-__all__ = ["SystemClock"]
-
 _SPREAD = 0.05
 """Seconds within which all clocks are read. If the process is interrupted in between, they are read again."""
 

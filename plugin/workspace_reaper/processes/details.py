@@ -10,8 +10,6 @@ from contextlib import suppress
 from workspace_reaper.model.process import Details, Port
 from workspace_reaper.processes.proc_files import PROC, link, names, read
 
-__all__ = ["command_text", "listening_sockets", "ports_of", "read_details"]
-
 
 def read_details(pid: int, sockets: Mapping[int, Port]) -> Details | None:
     """Return the details of what has this pid now; None if nothing can be read. ``sockets`` are those that listen, by inode."""

@@ -7,8 +7,6 @@ import re
 
 from workspace_reaper.model.process import Origin
 
-__all__ = ["PANE", "TMUX", "OriginReader", "read_origin"]
-
 TMUX = "TMUX"
 PANE = "TMUX_PANE"
 

@@ -19,8 +19,6 @@ from workspace_reaper.processes.proc_files import OUT_OF_RESOURCES
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid
 from workspace_reaper.processes.working_directory import inside_of
 
-__all__ = ["PortableReader"]
-
 _SHORT_NAME = 15
 _ERRORS = (psutil.Error, OSError, ValueError, OverflowError, RuntimeError, LookupError)
 """psutil's own, and those that it raises for an invalid pid or a missing ``/proc``."""

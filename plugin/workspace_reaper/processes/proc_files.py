@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["FORBIDDEN", "OUT_OF_RESOURCES", "PROC", "VANISHED", "link", "names", "read"]
-
 PROC = "/proc"
 
 VANISHED = frozenset({errno.ENOENT, errno.ESRCH})

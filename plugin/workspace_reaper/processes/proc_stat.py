@@ -6,8 +6,6 @@ import os
 
 from workspace_reaper.model.process import Origin, Process, ProcessKey
 
-__all__ = ["Line", "has_memory", "is_zombie", "parent", "process", "split", "started"]
-
 Line = list[bytes]
 """The fields after the name, from the third of proc(5) on. The last one contains the rest of the line."""
 

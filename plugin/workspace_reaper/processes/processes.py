@@ -14,8 +14,6 @@ from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
 from workspace_reaper.processes.reader import Absence, Reader
 
-__all__ = ["SystemProcesses"]
-
 
 class SystemProcesses:
     """The processes of this machine that this user can see.

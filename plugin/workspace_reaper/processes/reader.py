@@ -10,8 +10,6 @@ from typing import Protocol
 from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.unknown import Unknown
 
-__all__ = ["Absence", "Reader", "absence", "send_by_pid", "verify"]
-
 
 class Absence(Enum):
     """Why a process has no start time: it does not exist, it has ended and was not waited for, or it cannot be read."""

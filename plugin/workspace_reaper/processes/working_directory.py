@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-__all__ = ["DELETED", "inside_of"]
-
 DELETED = " (deleted)"
 """What Linux appends to the path of a directory that was removed."""
 

@@ -15,8 +15,6 @@ from workspace_reaper.registry.queries import Statements, workspace
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch
 
-__all__ = ["DatabaseRegistry", "try_some_rows"]
-
 _SAMPLE = 1000
 
 T = TypeVar("T")

@@ -12,8 +12,6 @@ from sqlalchemy import BigInteger, LargeBinary, String, Uuid
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["IdColumn", "NativeUuid", "TextId", "UuidBlob", "UuidHex", "UuidText", "WholeNumber", "WrongValue"]
-
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGITS = re.compile(r"[0-9a-f]{32}")
 

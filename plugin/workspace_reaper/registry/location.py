@@ -9,8 +9,6 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 
-__all__ = ["DatabaseNotFound", "identity", "is_server", "path_of"]
-
 _SQLITE = "sqlite:///"
 _SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")

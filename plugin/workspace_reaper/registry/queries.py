@@ -29,8 +29,6 @@ from workspace_reaper.model.workspace import FLAGS, LookupResult, RegistryIdenti
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.schema import WorkspaceColumns
 
-__all__ = ["NO_ROW", "OLDEST", "TOTAL_BOUND", "Fetched", "Statements", "fetch", "flag", "statements", "workspace"]
-
 OLDEST = 32
 """The number of oldest ids that a look-up returns."""
 

@@ -16,8 +16,6 @@ from workspace_reaper.model.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-__all__ = ["Home", "Schema", "SchemaDescription", "WorkspaceColumns", "plain_text"]
-
 
 @dataclass(frozen=True, slots=True)
 class Home:

@@ -16,8 +16,6 @@ from workspace_reaper.model.workspace import FLAGS
 from workspace_reaper.registry.queries import NO_ROW
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
-__all__ = ["SchemaFinding", "SchemaMismatch", "absent_columns", "no_index", "probed"]
-
 _SHOWN = 20
 _NOT_ALLOWED = "42501"  # PostgreSQL's insufficient_privilege
 _NO_COLUMN = re.compile(r"no such column: (?:.*\.)?(.+)")

@@ -11,8 +11,6 @@ from workspace_reaper.settings.settings import Settings
 from workspace_reaper.settings.types import TABLE_KINDS, SettingKind
 from workspace_reaper.util.durations import render_duration
 
-__all__ = ["PREFIX", "SettingDescription", "describe_settings", "kind_of", "variable_of"]
-
 PREFIX = "WORKSPACE_REAPER_"
 """Of every variable that is a setting."""
 

@@ -13,8 +13,6 @@ from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.settings.describe import PREFIX, kind_of
 from workspace_reaper.settings.settings import Settings
 
-__all__ = ["bad_values", "nearest", "not_together", "problem"]
-
 _NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 

@@ -21,8 +21,6 @@ from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.permissions import check_permissions
 from workspace_reaper.util.text import printable
 
-__all__ = ["configuration_file", "load_settings"]
-
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
 

@@ -24,8 +24,6 @@ from workspace_reaper.settings.types import (
     Url,
 )
 
-__all__ = ["APPLICATION", "Settings"]
-
 APPLICATION = "workspace-reaper"
 """The name of our directories among those of the user."""
 

@@ -13,29 +13,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.util.durations import parse_duration
 
-__all__ = [
-    "TABLE_KINDS",
-    "Count",
-    "Directory",
-    "Duration",
-    "IdleClocks",
-    "Interval",
-    "LogFormat",
-    "Name",
-    "Patterns",
-    "SettingKind",
-    "Sockets",
-    "Survivors",
-    "Switch",
-    "Table",
-    "Url",
-    "checked_clocks",
-    "checked_directory",
-    "checked_patterns",
-    "checked_sockets",
-    "expand_user",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class SettingKind:

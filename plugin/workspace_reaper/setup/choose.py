@@ -8,8 +8,6 @@ from typing import Literal
 
 from workspace_reaper.setup.discover import Database, Machine
 
-__all__ = ["Choice", "HostCandidate", "choose"]
-
 Strength = Literal["known", "quiet", "unknown"]
 
 

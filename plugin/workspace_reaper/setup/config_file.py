@@ -16,8 +16,6 @@ from workspace_reaper.setup.discover import Database, Machine
 from workspace_reaper.util.files import make_private, staged_file
 from workspace_reaper.util.text import printable
 
-__all__ = ["configuration", "save", "toml_text"]
-
 _WIDTH = 100
 _UNQUOTED = ("whole number", "true or false")
 _QUOTED = ("duration", "word")

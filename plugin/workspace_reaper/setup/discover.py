@@ -16,8 +16,6 @@ from workspace_reaper.registry import Schema, load_schema, open_registry, regist
 from workspace_reaper.registry.location import is_server, path_of
 from workspace_reaper.tmux import TmuxTerminal, socket_path
 
-__all__ = ["Database", "InstalledRegistry", "Machine", "Socket", "look_around"]
-
 
 @dataclass(frozen=True, slots=True)
 class InstalledRegistry:

@@ -12,8 +12,6 @@ from workspace_reaper.setup.choose import Choice, HostCandidate
 from workspace_reaper.setup.discover import Database, Machine, Socket
 from workspace_reaper.util.text import printable
 
-__all__ = ["as_json", "as_text", "next_steps"]
-
 
 def as_text(machine: Machine, choice: Choice) -> list[str]:
     """Return printable lines: all databases and sockets, what could not be looked at, and the choice."""

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 
-__all__ = ["NAME", "Program", "property_list", "unit"]
-
 NAME = "workspace-reaper"
 """The name of the service, and of its label in launchd."""
 

@@ -15,17 +15,6 @@ from pathlib import Path
 
 from workspace_reaper.util.files import advice, make_private
 
-__all__ = [
-    "SESSION_FILE",
-    "is_reap_id",
-    "make_directory",
-    "make_root",
-    "pane_file",
-    "remove_stale_directories",
-    "staging_directory",
-    "why_not",
-]
-
 SESSION_FILE = "session.json"
 _PREFIX = ".work-"
 _STAGING = re.compile(r"\.work-[a-z0-9_]+")

@@ -10,8 +10,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import SessionSnapshot
 
-__all__ = ["FORMAT", "from_json", "to_json"]
-
 FORMAT = 1
 """Grows when older versions cannot read a file. Fields may be added without that."""
 

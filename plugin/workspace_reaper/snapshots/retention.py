@@ -11,8 +11,6 @@ from pathlib import Path
 
 from workspace_reaper.snapshots.files import is_reap_id, remove_stale_directories, staging_directory
 
-__all__ = ["discard", "is_kept", "prune"]
-
 _log = logging.getLogger("workspace_reaper")
 _DAY = 86_400
 

@@ -21,8 +21,6 @@ from workspace_reaper.snapshots.retention import discard, is_kept, prune
 from workspace_reaper.snapshots.write import SnapshotWriter
 from workspace_reaper.util.text import readable_lines
 
-__all__ = ["SnapshotStore"]
-
 
 class SnapshotStore(Snapshots):
     """The snapshots in ``state_dir/snapshots``, each in a directory named by its reap: ``session.json``, and ``pane-N.gz`` for

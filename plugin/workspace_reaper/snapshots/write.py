@@ -27,8 +27,6 @@ from workspace_reaper.snapshots.files import SESSION_FILE, make_directory, pane_
 from workspace_reaper.snapshots.format import to_json
 from workspace_reaper.util.files import create_private_file, sync
 
-__all__ = ["SnapshotWriter"]
-
 _LEVEL = 1
 """A sweep waits for the compression. In the worst case, 16 MB with a colour on each character, level 1 makes 2.4 MB in 57 ms
 and level 6 makes 1.8 MB in 360 ms."""

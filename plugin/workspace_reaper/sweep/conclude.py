@@ -18,8 +18,6 @@ from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.terminate import LeftoverProcesses, terminate
 
-__all__ = ["conclude"]
-
 SETTLING = 1.0
 """Seconds that a tmux server may take to end with its last session."""
 

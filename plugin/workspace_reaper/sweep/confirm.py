@@ -15,8 +15,6 @@ from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation
 
-__all__ = ["approved_sessions", "confirm"]
-
 
 def confirm(
     builder: FactsBuilder, observation: Observation, rows: LookupResult, thresholds: Thresholds, now: float

@@ -17,8 +17,6 @@ from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.report import SessionReport, SweepReport, evidence, iso, printable
 
-__all__ = ["Explanation", "RuleExplanation", "explain", "explain_unmanaged", "released_when"]
-
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:

@@ -31,8 +31,6 @@ from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 
-__all__ = ["Announcements", "Judge", "build_facts", "hold_all", "hold_unreadable"]
-
 RETRY_AFTER = 3
 """Ticks before the next attempt after repeated failed kills."""
 

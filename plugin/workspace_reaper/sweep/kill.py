@@ -17,8 +17,6 @@ from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.prepare import prepare_batch
 from workspace_reaper.sweep.recheck import Recheck
 
-__all__ = ["ATTEMPTS", "BatchKiller"]
-
 ATTEMPTS = 3
 """Attempts to kill a session from whose guard no answer came. Each attempt has a recheck of its own."""
 

@@ -10,8 +10,6 @@ from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["LastReport", "read_report"]
-
 _AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
 
 

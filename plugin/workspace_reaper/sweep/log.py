@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["SweepLog", "log_event"]
-
 _log = logging.getLogger("workspace_reaper")
 
 _WARNINGS = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})

@@ -10,8 +10,6 @@ from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation
 
-__all__ = ["look_up"]
-
 
 def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
     """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""

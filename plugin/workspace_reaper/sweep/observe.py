@@ -13,8 +13,6 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.util.threads import run_in_background
 
-__all__ = ["Observation", "observe", "reject_unlinked_sockets", "server_changes", "shown_panes", "unlinked"]
-
 
 @dataclass(slots=True)
 class Observation:

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from workspace_reaper.model.state import Alarm
     from workspace_reaper.sweep.report import SessionReport
 
-__all__ = [
-    "NoPlugins",
-    "OtherPlugins",
-    "as_alarm",
-    "as_candidate",
-    "as_reaped",
-    "combine_vetoes",
-    "notify_alarms",
-    "notify_reaped",
-]
-
 
 class NoPlugins(Plugins):
     """A host without other plugins."""

@@ -19,8 +19,6 @@ from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import evidence
 
-__all__ = ["prepare_batch", "read_details", "read_processes"]
-
 CPU_WINDOW = 0.2
 """Seconds between two readings of the CPU time, at least: a program that computes uses 20 ticks in them. Without this, a
 session that is seen for the first time would have no clock but those of its terminal."""

@@ -18,8 +18,6 @@ from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import unlinked
 
-__all__ = ["Recheck", "list_again"]
-
 
 class Recheck:
     """The rechecks of one sweep. ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more

@@ -22,18 +22,6 @@ from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = [
-    "after_kills",
-    "alarm_limits",
-    "before_kills",
-    "mark_announced",
-    "mark_recognised",
-    "prune_snapshots",
-    "record_unrecorded_alarms",
-    "save",
-    "without_registry",
-]
-
 PRUNE_EVERY = 3600.0
 """Seconds."""
 

@@ -16,8 +16,6 @@ from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import list_again
 from workspace_reaper.sweep.terminate import LeftoverProcesses, terminate
 
-__all__ = ["by_presence", "recover"]
-
 
 def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation, rows: LookupResult) -> None:
     """Commit the outcomes of the open intents. Raises ``LedgerError``.

@@ -31,8 +31,6 @@ from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.recovery import recover
 from workspace_reaper.sweep.report import SweepReport
 
-__all__ = ["Sweep"]
-
 
 class Sweep:
     """One sweep. ``run`` is called once."""

@@ -18,8 +18,6 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 from workspace_reaper.sweep.context import SweepContext
 
-__all__ = ["LeftoverProcesses", "ProcessOrigins", "Termination", "terminate"]
-
 POLL = 0.05
 """Seconds between two looks at the processes that were signalled."""
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from workspace_reaper.model.state import Alarm, LedgerState, StateChanges
 from workspace_reaper.sweep.alarms import blind, changes
 
-__all__ = ["UnrecordedAlarms"]
-
 
 class UnrecordedAlarms:
     """One for the life of a reaper. Not safe for several threads at once: sweeps exclude one another."""

@@ -19,8 +19,6 @@ from workspace_reaper.tmux.commands import check_owner_id, end_line
 from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
-__all__ = ["LIFETIME", "PREFIX", "CanaryTerminal"]
-
 PREFIX = "workspace-reaper-canary-"
 LIFETIME = 300
 """Seconds after which the session ends by itself."""

@@ -25,8 +25,6 @@ from workspace_reaper.tmux.panes import BadRows, PaneRow, capture_commands, list
 from workspace_reaper.tmux.responses import advice
 from workspace_reaper.util.batch_size import BatchSize
 
-__all__ = ["FIRST_BATCH", "PaneCapture"]
-
 _UNIT = 32 * 1024
 """Bytes of tmux's memory that count as one unit of work; a pane counts as at least one. Measured on tmux 3.3a: 64 units of
 plain text take 13 ms, of coloured text 33 ms."""

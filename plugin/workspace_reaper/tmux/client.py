@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["LIMIT", "Completed", "run"]
-
 LIMIT = 5.0
 """Default time limit of a command, in seconds. A stopped server blocks its clients permanently."""
 

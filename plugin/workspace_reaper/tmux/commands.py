@@ -16,22 +16,6 @@ from collections.abc import Sequence
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Guard, KillResult
 
-__all__ = [
-    "check_owner_id",
-    "check_session_id",
-    "deadline_line",
-    "end_line",
-    "keep_line",
-    "kill_line",
-    "mark_line",
-    "owner_line",
-    "read_answers",
-    "read_kept",
-    "read_owners",
-    "read_taken",
-    "take_line",
-]
-
 _OWNER_ID = re.compile(r"[0-9a-f]+")
 _NO_OWNER = "#{==:#{@workspace_owner},}"
 

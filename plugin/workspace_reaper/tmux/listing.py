@@ -12,8 +12,6 @@ from workspace_reaper.tmux import formats
 from workspace_reaper.tmux.formats import BadField, NoRow
 from workspace_reaper.tmux.version import MINIMUM, is_old
 
-__all__ = ["ListingReader"]
-
 
 @dataclass(frozen=True, slots=True)
 class _ParsedSession:

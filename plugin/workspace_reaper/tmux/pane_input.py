@@ -18,8 +18,6 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import CannotRestore
 
-__all__ = ["PATIENCE", "PaneInput"]
-
 PATIENCE = 5.0
 """Seconds without any progress after which a pane counts as hung."""
 

@@ -17,8 +17,6 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import PaneSnapshot, WindowSnapshot
 from workspace_reaper.tmux.commands import check_session_id
 
-__all__ = ["BadRows", "PaneRow", "capture_commands", "list_command", "read_rows", "same_panes", "windows_of"]
-
 
 class BadRows(ValueError):
     """The rows of a session are invalid, or those of another session."""

@@ -16,8 +16,6 @@ from workspace_reaper.tmux.client import Completed
 from workspace_reaper.tmux.sockets import own_directory_name
 from workspace_reaper.util.permissions import check_path_to
 
-__all__ = ["ListingOutcome", "advice", "certainly_absent", "certainly_refused", "meaning", "not_ours"]
-
 
 class ListingOutcome(Enum):
     """What the exit code and the texts of a listing claim. The last two claims must be confirmed at the socket itself."""

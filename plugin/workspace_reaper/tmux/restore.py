@@ -28,8 +28,6 @@ from workspace_reaper.tmux.responses import ListingOutcome, advice, meaning
 if TYPE_CHECKING:
     from workspace_reaper.tmux.server import ReaperServer
 
-__all__ = ["Layout", "PaneStart", "SessionRebuild", "read_layout", "rebuilding"]
-
 _MARK = "@reaper_restoring"
 _SEARCH_SECONDS = 1.0
 """How long to look for a session whose creation was interrupted: the server may not have run the command yet."""

@@ -37,8 +37,6 @@ from libtmux.common import tmux_cmd
 
 from workspace_reaper.tmux.client import LIMIT, Completed, run
 
-__all__ = ["ReaperServer", "TmuxCommand"]
-
 
 class TmuxCommand(tmux_cmd):
     """A finished command as libtmux's methods expect it, and, as ``completed``, how the client ended.

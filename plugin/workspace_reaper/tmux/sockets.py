@@ -9,8 +9,6 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 
-__all__ = ["own_directory_name", "socket_path"]
-
 
 def own_directory_name() -> str:
     """Return the name of the directory in which tmux keeps the named sockets of this user."""

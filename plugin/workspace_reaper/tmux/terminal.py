@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from workspace_reaper.model.snapshot import SessionSnapshot
     from workspace_reaper.tmux.server import ReaperServer
 
-__all__ = ["TmuxTerminal"]
-
 
 class TmuxTerminal:
     """The tmux socket at an absolute path. ``limit`` is the time limit of each command in seconds.

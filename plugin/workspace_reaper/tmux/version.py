@@ -12,17 +12,6 @@ from functools import lru_cache
 from workspace_reaper.model.errors import UnsupportedTmux
 from workspace_reaper.tmux.client import LIMIT, run
 
-__all__ = [
-    "MINIMUM",
-    "MINIMUM_VERSION",
-    "TESTED_VERSIONS",
-    "ClientVersion",
-    "is_old",
-    "parse_version",
-    "require_tmux",
-    "tmux_version",
-]
-
 TESTED_VERSIONS = {
     "3.2a": "2026-11-22",
     "3.3a": "2026-11-28",

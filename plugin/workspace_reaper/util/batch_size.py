@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BatchSize"]
-
 
 class BatchSize:
     """The batch size at which tmux is busy for about 100 ms, learned from the last batch.

@@ -18,8 +18,6 @@ from workspace_reaper.util.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["STYLES", "complain", "print_json", "print_table", "progress", "say", "say_marked", "say_whole"]
-
 STYLES: Mapping[str, str] = {
     **dict.fromkeys(("reap", "reaped", "would-reap", "ended"), "red"),
     **dict.fromkeys(("hold", "held", "spared", "left", "WARN"), "yellow"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["parse_duration", "render_duration", "seconds_text"]
-
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WRITTEN = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS))
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?")

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["advice", "create_private_file", "make_private", "staged_file", "sync"]
-
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space there",
     errno.EDQUOT: "the quota is used up: free some of this user's space there",

@@ -18,8 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["UnsafePermissions", "check_path_to", "check_permissions"]
-
 _MAX_LINKS = 40
 """As many as Linux follows."""
 _ROOT = 0

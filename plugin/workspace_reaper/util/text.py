@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["printable", "readable_lines", "without_empty_end"]
-
 _TOKEN = re.compile(
     r"\x1b\[(?P<colours>(?:[0-9]{0,9}[;:])*[0-9]{0,9})m"
     r"|(?P<shift>[\x0e\x0f])"

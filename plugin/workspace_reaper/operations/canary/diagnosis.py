@@ -10,8 +10,6 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.protections import ACTIVE, KEPT
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-__all__ = ["CanaryFailed", "is_waiting", "steps_text", "why_not_reaped"]
-
 _NOTHING_IS_REAPED = "fix this: until then nothing is reaped"
 
 _TO_DO = {

@@ -20,8 +20,6 @@ from workspace_reaper.sweep.context import Dependencies, SweepSettings
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
 
-__all__ = ["CanaryProcesses", "Token", "canary_dependencies", "canary_settings", "new_token", "temporary_directory"]
-
 LONGEST_GRACE = 5.0
 """Seconds between TERM and KILL for the canary's process, at most: other sweeps wait meanwhile."""
 

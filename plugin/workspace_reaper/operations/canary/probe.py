@@ -23,8 +23,6 @@ from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux.canary import LIFETIME, CanaryTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
-__all__ = ["CanaryProbe"]
-
 SWEEPS = 6
 """The most sweeps in which the session may be too active or unconfirmed. Two are enough if nothing disturbs it."""
 

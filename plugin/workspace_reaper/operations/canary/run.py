@@ -23,8 +23,6 @@ from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
-__all__ = ["CANARY", "last_run", "record", "run_canary"]
-
 CANARY = alarms.CANARY.name
 """The kind of the event, and the name of the alarm."""
 

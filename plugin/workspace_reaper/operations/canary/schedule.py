@@ -12,8 +12,6 @@ from workspace_reaper.operations.doctor import FAIL, OK, Check
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.log import log_event
 
-__all__ = ["CanarySchedule", "due_in"]
-
 RETRY_AFTER = 3600.0
 """Seconds after a failed canary until the next one, at most: the alarm should end soon after its cause."""
 

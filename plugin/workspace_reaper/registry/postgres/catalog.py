@@ -15,8 +15,6 @@ from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.schema import WorkspaceColumns
 from workspace_reaper.registry.schema_check import SchemaMismatch
 
-__all__ = ["columns_of", "epoch_of", "fitted", "has_index", "identity_of", "table_names"]
-
 _BOOL, _BYTEA, _NAME, _INT8, _INT2, _INT4, _TEXT, _BPCHAR, _VARCHAR, _UUID = 16, 17, 19, 20, 21, 23, 25, 1042, 1043, 2950
 _TEXTS = frozenset({_NAME, _TEXT, _BPCHAR, _VARCHAR})
 _TRUTHS = frozenset({_BOOL, _INT2, _INT4, _INT8})

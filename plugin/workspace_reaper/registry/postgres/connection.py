@@ -15,8 +15,6 @@ from workspace_reaper.model.errors import ConfigurationError
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["ConnectionLimits", "Lifeline", "ServerAddress", "server_of"]
-
 _APPLICATION = "workspace-reaper"
 _FORM = "write postgresql://user@host:5432/database"
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from workspace_reaper.registry.postgres.connection import ConnectionLimits, ServerAddress
 
-__all__ = ["ConnectionEnded", "in_words"]
-
 
 class ConnectionEnded(Exception):
     """We have ended the conversation ourselves. The text says why."""

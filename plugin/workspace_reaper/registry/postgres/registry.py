@@ -22,8 +22,6 @@ from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, absent_columns, no_index, probed
 
-__all__ = ["PostgresRegistry"]
-
 T = TypeVar("T")
 
 _LIFELINE = "lifeline"

@@ -18,8 +18,6 @@ from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.postgres.registry import PostgresRegistry
 from workspace_reaper.registry.queries import OLDEST, flag
 
-__all__ = ["PostgresWatcher"]
-
 _INTERVAL = 0.4
 _SLOWEST = 5.0
 _COST = 10

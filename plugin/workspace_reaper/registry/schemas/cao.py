@@ -30,9 +30,6 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-__all__ = ["CAO", "Cao"]
-
-
 _PENDING = '%"state": "pending"%'
 """As the host writes it. Within a text of that JSON the quotes are escaped, so no message looks like it."""
 

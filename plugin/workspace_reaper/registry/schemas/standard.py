@@ -19,8 +19,6 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Table
 
-__all__ = ["STANDARD", "Standard", "create_tables", "writable_engine"]
-
 
 class Standard(Schema):
     """Sessions ``ws-ID`` on the socket ``workspaces``."""

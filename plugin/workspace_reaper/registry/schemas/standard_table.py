@@ -9,8 +9,6 @@ from sqlmodel import Field, SQLModel
 
 from workspace_reaper.registry.id_types import TextId
 
-__all__ = ["StandardBase", "WorkspaceRow"]
-
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)

@@ -15,8 +15,6 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-__all__ = ["TableSchema"]
-
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

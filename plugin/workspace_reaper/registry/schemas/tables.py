@@ -10,8 +10,6 @@ from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from workspace_reaper.registry.id_types import TextId, UuidBlob
 
-__all__ = ["CAO_TERMINALS", "VIBE_KANBAN_PROCESSES", "VIBE_KANBAN_SESSIONS", "VIBE_KANBAN_WORKSPACES"]
-
 VIBE_KANBAN_WORKSPACES = Table(
     "workspaces",
     MetaData(),

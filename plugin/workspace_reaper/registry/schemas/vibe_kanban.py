@@ -18,8 +18,6 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-__all__ = ["VIBE_KANBAN", "VibeKanban"]
-
 _UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})", re.IGNORECASE)
 _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DATABASE = "db.v2.sqlite"

@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import Connection
 
-__all__ = ["is_wal", "open_readonly", "raw", "schema_version", "transaction"]
-
 
 def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
     """Return a connection to the file at ``path`` that cannot write and waits at most ``busy_limit`` seconds for a lock.

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from workspace_reaper.registry.location import DatabaseNotFound
 
-__all__ = ["in_words"]
-
 _DAMAGED = "is damaged: check it with sqlite3's 'pragma integrity_check'"
 _ADVICE = (
     # By their texts: Python 3.10 does not tell SQLite's error codes.

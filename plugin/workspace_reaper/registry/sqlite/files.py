@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 from workspace_reaper.registry.location import DatabaseNotFound
 
-__all__ = ["DatabaseFiles", "FileStamp", "Pin", "Stamps", "change_counter", "is_settled", "lost_its_log"]
-
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
 
 _TICK = 0.05

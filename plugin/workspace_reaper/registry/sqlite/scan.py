@@ -14,8 +14,6 @@ from workspace_reaper.registry.location import DatabaseNotFound
 from workspace_reaper.registry.queries import Statements, flag
 from workspace_reaper.registry.sqlite.connection import raw, schema_version, transaction
 
-__all__ = ["ContentReplaced", "Scan", "read_rows"]
-
 _CHUNK = 2_000
 """Rows that are read in one transaction: about a millisecond, for which a commit may have to wait."""
 

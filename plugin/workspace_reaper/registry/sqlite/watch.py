@@ -20,8 +20,6 @@ from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, c
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
-__all__ = ["SqliteWatcher"]
-
 _STEP = 0.1
 """Seconds between two looks at the files' sizes and times: 0.1 % of a core when nothing changes."""
 
