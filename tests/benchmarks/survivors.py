@@ -34,7 +34,7 @@ def stubborn(tmp: Path, rounds: int) -> Iterator[Result]:
             reports = []
             ours.append(seconds(lambda: reports.append(world.sweep())))
             assert reports[0].count("reaped") == SESSIONS
-            ended = [one.pid for entry in reports[0].sessions if entry.aftermath for one in entry.aftermath.ended]
+            ended = [one.pid for entry in reports[0].sessions if entry.cleanup for one in entry.cleanup.ended]
             assert len(ended) == SESSIONS * EACH
             assert not any(map(_runs, ended))
     name = f"reaping {SESSIONS} sessions of {EACH} stubborn processes"

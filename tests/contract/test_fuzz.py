@@ -380,15 +380,15 @@ def fill(ledger: SqliteLedger) -> None:
     intents = [
         Intent(f"{reap}{last}", "01S", NOW, KEY, "ws-a", "a", "orphan", evidence, "boot", "/w", (process,)) for last in "VW"
     ]
-    aftermath = ProcessCleanup(
+    cleanup = ProcessCleanup(
         (EndedProcess(1, "sh", "HUP"),), (SurvivingProcess(2, "x", "it serves others"),), 5, ("tcp 1",), ("tcp 2",)
     )
     ledger.record_intents(intents)
-    ledger.record_results([ReapResult(f"{reap}V", NOW, "reaped", None, aftermath, None)])
+    ledger.record_results([ReapResult(f"{reap}V", NOW, "reaped", None, cleanup, None)])
     ledger.save(
         StateChanges(
             seen=frozenset({"a"}),
-            sightings={(KEY, Finding.ANNOUNCED): Confirmation(NOW, NOW)},
+            confirmations={(KEY, Finding.ANNOUNCED): Confirmation(NOW, NOW)},
             servers={"/s": ServerState(1, 2, 3.0)},
             breaker=BreakerState(latched=True, since=NOW, cause="c", tripped=frozenset({KEY}), approved=frozenset({KEY})),
             alarms={"breaker": Alarm("breaker", NOW, "d", "c")},

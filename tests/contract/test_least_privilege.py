@@ -41,8 +41,8 @@ def reads_all(host: Host, url: str, ids: list[str]) -> None:
     assert set(rows(registry.look_up(ids, [])).found) == set(ids)
     assert [finding.text for finding in registry.examine() if finding.fatal] == []
     with closing(open_watcher(schema_of(host), url, {})) as feed:
-        census = feed.read()
-        assert isinstance(census, WorkspaceList), census
+        workspace_list = feed.read()
+        assert isinstance(workspace_list, WorkspaceList), workspace_list
 
 
 # PostgreSQL

@@ -93,7 +93,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
         StateChanges(
             registry=replace(ledger.registry(), generation=1),
             seen=frozenset({"a"}),
-            sightings={(key(1), Finding.ORPHAN): Confirmation(NOW, NOW)},
+            confirmations={(key(1), Finding.ORPHAN): Confirmation(NOW, NOW)},
             servers={"/s": ServerState(1, 2, 3.0)},
             breaker=BreakerState(True, NOW, "3 of 3"),
             alarms={"x": Alarm("x", NOW, "d", "c")},
@@ -117,15 +117,15 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
         )
         other.save(StateChanges(alarms={}, breaker=BreakerState(), cpu=CpuState(), worktrees={"a": "/w/other"}))
         other.save(StateChanges(clock=ClockState("other", 0.0)))
-    memory = ledger.load_state(["a"], NOW)
-    assert memory.sightings
-    assert memory.servers
-    assert memory.reported.keys() == {"a"}
-    assert memory.alarms
-    assert memory.breaker.latched
-    assert memory.cpu == CpuState(NOW, {key(1): CpuSample(1.5)})
-    assert memory.worktrees == {"a": "/w/a"}
-    assert memory.clock == ClockState("boot", NOW)
+    state = ledger.load_state(["a"], NOW)
+    assert state.confirmations
+    assert state.servers
+    assert state.reported.keys() == {"a"}
+    assert state.alarms
+    assert state.breaker.latched
+    assert state.cpu == CpuState(NOW, {key(1): CpuSample(1.5)})
+    assert state.worktrees == {"a": "/w/a"}
+    assert state.clock == ClockState("boot", NOW)
 
 
 # Workspaces.
@@ -149,12 +149,12 @@ def test_report_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -> N
     for _ in range(2):
         ledger.record_deletion("gone", NOW)
         ledger.record_named("archived", NOW)
-    memory = ledger.load_state([], NOW)
-    assert (memory.reported, memory.named) == ({"gone": NOW}, {})
+    state = ledger.load_state([], NOW)
+    assert (state.reported, state.named) == ({"gone": NOW}, {})
     ledger.save(StateChanges(settled=frozenset({"gone", "never"})))
-    memory = ledger.load_state(["gone", "archived", "never"], NOW)
-    assert (memory.reported, memory.named) == ({}, {"gone": 1, "archived": 1})
-    assert memory.seen == {}
+    state = ledger.load_state(["gone", "archived", "never"], NOW)
+    assert (state.reported, state.named) == ({}, {"gone": 1, "archived": 1})
+    assert state.seen == {}
     ledger.record_deletion("gone", NOW)
     ledger.record_deletion("gone", NOW + 9)
     assert ledger.load_state([], NOW).reported == {"gone": NOW + 9}
@@ -164,9 +164,9 @@ def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:
     ledger.record_named("a", NOW)
     ledger.save(StateChanges(seen=frozenset({"a", "b"})))
     ledger.record_named("b", NOW)
-    memory = ledger.load_state(["a", "b"], NOW)
-    assert memory.seen == {"a": 0, "b": 0}
-    assert memory.named == {"a": 1, "b": 1}
+    state = ledger.load_state(["a", "b"], NOW)
+    assert state.seen == {"a": 0, "b": 0}
+    assert state.named == {"a": 1, "b": 1}
 
 
 def test_a_name_goes_with_the_generation_under_which_it_was_last_given(ledger: Ledger) -> None:
@@ -189,14 +189,14 @@ def test_a_worktree_is_told_for_the_ids_asked_for_and_the_last_one_counts(ledger
 
 def test_a_worktree_says_nothing_of_whether_a_workspace_was_seen_or_named(ledger: Ledger) -> None:
     ledger.save(StateChanges(registry=replace(ledger.registry(), generation=3), worktrees={"a": "/w/a", "b": "/w/b"}))
-    memory = ledger.load_state(["a", "b"], NOW)
-    assert (memory.seen, memory.named) == ({}, {})
+    state = ledger.load_state(["a", "b"], NOW)
+    assert (state.seen, state.named) == ({}, {})
     ledger.save(StateChanges(seen=frozenset({"a"})))
     ledger.record_named("a", NOW)
     ledger.save(StateChanges(registry=replace(ledger.registry(), generation=4), worktrees={"a": "/w/moved"}))
-    memory = ledger.load_state(["a", "b"], NOW)
-    assert (memory.seen, memory.named) == ({"a": 3}, {"a": 3})
-    assert memory.worktrees == {"a": "/w/moved", "b": "/w/b"}
+    state = ledger.load_state(["a", "b"], NOW)
+    assert (state.seen, state.named) == ({"a": 3}, {"a": 3})
+    assert state.worktrees == {"a": "/w/moved", "b": "/w/b"}
 
 
 # CPU time.
@@ -214,8 +214,8 @@ def test_cpu_samples_are_replaced_as_a_whole(ledger: Ledger) -> None:
 
 def test_the_clocks_are_replaced_as_a_whole(ledger: Ledger) -> None:
     assert ledger.load_state([], NOW).clock == ClockState()
-    lapses = (ClockSkew(NOW - 0.5, 1e10), ClockSkew(NOW, 0.1 + 0.2))
-    for clock in (ClockState("one", NOW / 3, 0.25, lapses), ClockState(ODD_NAME, -1.5), ClockState()):
+    skews = (ClockSkew(NOW - 0.5, 1e10), ClockSkew(NOW, 0.1 + 0.2))
+    for clock in (ClockState("one", NOW / 3, 0.25, skews), ClockState(ODD_NAME, -1.5), ClockState()):
         ledger.save(StateChanges(clock=clock))
         assert ledger.load_state([], NOW).clock == clock
 

@@ -79,7 +79,7 @@ changes = st.builds(
         st.booleans(),
     ),
     seen=st.frozensets(few | text, max_size=4),
-    sightings=st.dictionaries(sights, st.builds(Confirmation, moments, moments, st.integers(1, 99)), max_size=4),
+    confirmations=st.dictionaries(sights, st.builds(Confirmation, moments, moments, st.integers(1, 99)), max_size=4),
     forgotten=st.frozensets(sights, max_size=4),
     servers=st.dictionaries(few, st.none() | st.builds(ServerState, numbers, numbers, st.none() | moments), max_size=3),
     breaker=st.none()
@@ -130,23 +130,23 @@ aftermaths = st.builds(
 )
 
 
-def after(memory: LedgerState, change: StateChanges) -> LedgerState:
-    """What a memory must be once this change is written, told without a database."""
-    registry = replace(change.registry, owner_id=memory.registry.owner_id) if change.registry else memory.registry
-    sightings = {seen: value for seen, value in memory.sightings.items() if seen not in change.forgotten}
-    servers = {**memory.servers, **change.servers}
+def after(state: LedgerState, change: StateChanges) -> LedgerState:
+    """What a state must be once this change is written, told without a database."""
+    registry = replace(change.registry, owner_id=state.registry.owner_id) if change.registry else state.registry
+    confirmations = {seen: value for seen, value in state.confirmations.items() if seen not in change.forgotten}
+    servers = {**state.servers, **change.servers}
     return replace(
-        memory,
+        state,
         registry=registry,
-        seen={**memory.seen, **dict.fromkeys(change.seen, registry.generation)},
-        sightings={**sightings, **change.sightings},
+        seen={**state.seen, **dict.fromkeys(change.seen, registry.generation)},
+        confirmations={**confirmations, **change.confirmations},
         servers={socket: server for socket, server in servers.items() if server is not None},
-        breaker=change.breaker or memory.breaker,
-        reported={one: at for one, at in memory.reported.items() if one not in change.settled},
-        alarms=memory.alarms if change.alarms is None else change.alarms,
-        cpu=change.cpu or memory.cpu,
-        worktrees={**memory.worktrees, **change.worktrees},
-        clock=change.clock or memory.clock,
+        breaker=change.breaker or state.breaker,
+        reported={one: at for one, at in state.reported.items() if one not in change.settled},
+        alarms=state.alarms if change.alarms is None else change.alarms,
+        cpu=change.cpu or state.cpu,
+        worktrees={**state.worktrees, **change.worktrees},
+        clock=change.clock or state.clock,
     )
 
 
@@ -172,16 +172,16 @@ def test_memory_is_what_was_written_also_after_opening_anew(written: list[StateC
 @settings(max_examples=30, deadline=None, phases=PHASES)
 @given(st.lists(intents, unique_by=lambda one: one.reap_id, max_size=5), text, aftermaths, st.none() | text)
 def test_a_reap_is_told_as_it_was_written(
-    written: list[Intent], why: str, aftermath: ProcessCleanup, snapshot: str | None
+    written: list[Intent], why: str, cleanup: ProcessCleanup, snapshot: str | None
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         with closing(opened(Path(directory), registry=why, location=why)) as ledger:
             ledger.record_intents(written)
-            ledger.record_results([ReapResult(one.reap_id, NOW, "failed", why, aftermath, snapshot) for one in written[::2]])
+            ledger.record_results([ReapResult(one.reap_id, NOW, "failed", why, cleanup, snapshot) for one in written[::2]])
         with closing(opened(Path(directory), registry=why, location=why, read_only=True)) as again:
             assert again.load_state([], NOW).open_intents == tuple(written[1::2])
             told = [
-                Reap(one, "open") if number % 2 else Reap(one, "failed", why, aftermath, snapshot)
+                Reap(one, "open") if number % 2 else Reap(one, "failed", why, cleanup, snapshot)
                 for number, one in enumerate(written)
             ]
             assert again.history(99) == told[::-1]

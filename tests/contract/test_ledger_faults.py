@@ -191,7 +191,7 @@ def test_damage_done_while_it_is_open_is_told_and_what_was_there_before_comes_ba
 def test_a_row_that_can_not_be_understood_is_an_error_and_never_left_out(tmp_path: Path, statement: str) -> None:
     with closing(opened(tmp_path)) as ledger:
         seen = {(SessionKey("/s", 1, 2, "$3", 4), Finding.ORPHAN): Confirmation(NOW, NOW)}
-        ledger.save(StateChanges(sightings=seen, breaker=BreakerState(latched=True), cpu=CpuState()))
+        ledger.save(StateChanges(confirmations=seen, breaker=BreakerState(latched=True), cpu=CpuState()))
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as raw, raw:
             raw.execute(statement)
         with pytest.raises(LedgerError, match="contains invalid data"):

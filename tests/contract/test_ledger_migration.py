@@ -80,7 +80,7 @@ HISTORY = [
 MEMORY = LedgerState(
     registry=RegistryState("5ca1ab1e", 2, RegistryIdentity("dev:1 ino:2", "standard/1", sentinels=("a", "b")), 2, False),
     seen={"a": 2, ODD: 1},
-    sightings={(KEY, Finding.ORPHAN): Confirmation(1.5, 2.5, 2)},
+    confirmations={(KEY, Finding.ORPHAN): Confirmation(1.5, 2.5, 2)},
     servers={"/s": ServerState(1, 2, 3.5)},
     breaker=BreakerState(True, 1.5, "3 of 3", frozenset({KEY}), 1),
     reported={"b": NOW},
@@ -146,21 +146,21 @@ def test_reaps_of_other_registries_come_along_in_their_order(older: Path) -> Non
 
 
 def test_a_migrated_ledger_takes_what_the_new_version_writes(older: Path) -> None:
-    aftermath = ProcessCleanup(survivors=(SurvivingProcess(7, "sleep", "not ours"),), freed_ports=("tcp 80",))
+    cleanup = ProcessCleanup(survivors=(SurvivingProcess(7, "sleep", "not ours"),), freed_ports=("tcp 80",))
     new = Intent(
         "R8", "01T", NOW, KEY, "bc_8", "a", "idle", {}, "b00t", "/w/a", (RecordedProcess(ProcessKey(7, 8.5), "sh", "%1", True),)
     )
     with closing(opened(older.parent)) as ledger:
-        ledger.record_results([ReapResult("R2", NOW, "failed", "the reaper crashed", aftermath)])
+        ledger.record_results([ReapResult("R2", NOW, "failed", "the reaper crashed", cleanup)])
         ledger.record_intents([new])
         ledger.save(StateChanges(worktrees={"a": "/w/a", "new": "/w/new"}, cpu=CpuState(NOW, {KEY: CpuSample(1.5)})))
     with closing(opened(older.parent)) as again:
-        assert again.find("R2") == Reap(OPEN, "failed", "the reaper crashed", aftermath)
-        memory = again.load_state(["a", "new"], NOW)
-        assert memory.open_intents == (new,)
-        assert memory.worktrees == {"a": "/w/a", "new": "/w/new"}
-        assert memory.seen == {"a": 2}
-        assert memory.cpu == CpuState(NOW, {KEY: CpuSample(1.5)})
+        assert again.find("R2") == Reap(OPEN, "failed", "the reaper crashed", cleanup)
+        state = again.load_state(["a", "new"], NOW)
+        assert state.open_intents == (new,)
+        assert state.worktrees == {"a": "/w/a", "new": "/w/new"}
+        assert state.seen == {"a": 2}
+        assert state.cpu == CpuState(NOW, {KEY: CpuSample(1.5)})
 
 
 @pytest.mark.parametrize(

@@ -81,13 +81,13 @@ with ledger._file.writing() as connection:
 """
 
     def numbers(ledger: SqliteLedger) -> set[float]:
-        memory = ledger.load_state([], NOW)
-        breaker, registry = memory.breaker.clear_sweeps, memory.registry.generation
+        state = ledger.load_state([], NOW)
+        breaker, registry = state.breaker.clear_sweeps, state.registry.generation
         return {
             breaker,
             registry,
-            *(one.pid for one in memory.servers.values()),
-            *(one.since for one in memory.alarms.values()),
+            *(one.pid for one in state.servers.values()),
+            *(one.since for one in state.alarms.values()),
         }
 
     with running(writing, tmp_path) as writer:

@@ -158,13 +158,13 @@ def test_an_intent_tells_a_later_reaper_which_processes_were_the_sessions(ledger
 
 @pytest.mark.parametrize("outcome", ["reaped", "spared", "failed"])
 @pytest.mark.parametrize("snapshot", [None, "not taken", ODD_TEXT], ids=["kept", "not-taken", "odd"])
-@pytest.mark.parametrize("aftermath", [ProcessCleanup(), AFTERMATH], ids=["nothing", "much"])
+@pytest.mark.parametrize("cleanup", [ProcessCleanup(), AFTERMATH], ids=["nothing", "much"])
 def test_an_outcome_tells_what_became_of_the_processes_and_of_the_panes(
-    ledger: Ledger, outcome: str, snapshot: str | None, aftermath: ProcessCleanup
+    ledger: Ledger, outcome: str, snapshot: str | None, cleanup: ProcessCleanup
 ) -> None:
     ledger.record_intents([intent("R1", processes=RELATIVES), intent("R2")])
-    ledger.record_results([ReapResult("R1", NOW, outcome, ODD_TEXT, aftermath, snapshot)])
-    told = Reap(intent("R1", processes=RELATIVES), outcome, ODD_TEXT, aftermath, snapshot)
+    ledger.record_results([ReapResult("R1", NOW, outcome, ODD_TEXT, cleanup, snapshot)])
+    told = Reap(intent("R1", processes=RELATIVES), outcome, ODD_TEXT, cleanup, snapshot)
     assert ledger.history(9) == [Reap(intent("R2"), "open"), told]
     assert ledger.find("R1") == told
 
@@ -193,10 +193,10 @@ def test_the_last_hour_counts_orphans_and_the_last_day_names_all_reaped(ledger: 
         [intent(name, at=begun, session=name, workspace_id=f"of {name}", reason=how) for name, (how, *_) in moments.items()]
     )
     ledger.record_results([ReapResult(name, at, outcome) for name, (_, at, outcome) in moments.items()])
-    memory = ledger.load_state([f"of {name}" for name in moments], NOW)
-    assert memory.orphans_last_hour == 2
+    state = ledger.load_state([f"of {name}" for name in moments], NOW)
+    assert state.orphans_last_hour == 2
     lately = ["orphan-now", "orphan-59m", "orphan-60m", "idle-now", "idle-23h"]
-    assert memory.reaped_lately == {("/tmp/tmux-0/x", name): moments[name][1] for name in lately}
+    assert state.reaped_lately == {("/tmp/tmux-0/x", name): moments[name][1] for name in lately}
 
 
 def test_of_the_last_day_only_what_is_asked_for_is_read(ledger: Ledger) -> None:
@@ -204,9 +204,9 @@ def test_of_the_last_day_only_what_is_asked_for_is_read(ledger: Ledger) -> None:
     ids = ["w1", ODD_TEXT, "w2"]
     ledger.record_intents([intent(f"R{at}", session=f"s{at}", workspace_id=one, reason="orphan") for at, one in enumerate(ids)])
     ledger.record_results([ReapResult(f"R{at}", NOW, "reaped") for at, _ in enumerate(ids)])
-    memory = ledger.load_state(["w1", ODD_TEXT, "w3"], NOW)
-    assert set(memory.reaped_lately) == {("/tmp/tmux-0/x", "s0"), ("/tmp/tmux-0/x", "s1")}
-    assert memory.orphans_last_hour == 3
+    state = ledger.load_state(["w1", ODD_TEXT, "w3"], NOW)
+    assert set(state.reaped_lately) == {("/tmp/tmux-0/x", "s0"), ("/tmp/tmux-0/x", "s1")}
+    assert state.orphans_last_hour == 3
     assert ledger.load_state([], NOW).reaped_lately == {}
 
 

@@ -62,7 +62,7 @@ def feeds() -> Iterator[Any]:
         feed.close()
 
 
-def census(feed: PostgresWatcher) -> WorkspaceList:
+def workspace_list(feed: PostgresWatcher) -> WorkspaceList:
     answer = feed.read()
     assert isinstance(answer, WorkspaceList), answer
     return answer
@@ -71,36 +71,36 @@ def census(feed: PostgresWatcher) -> WorkspaceList:
 def test_all_there_is(host: Host, feeds: Any) -> None:
     ids = [host.new_id(number) for number in range(40)]
     host.insert(ids)
-    told = census(feeds(host))
+    told = workspace_list(feeds(host))
     assert told.workspaces == set(ids)
     assert told.archived == set()
     assert told.identity.sentinels == tuple(sorted(ids)[:32])
     assert told.identity.schema.partition(" ")[0] == host.schema
     if host.schema != "cao":
         host.archive(ids[0])  # type: ignore[attr-defined]
-        assert census(feeds(host)).archived == {ids[0]}
+        assert workspace_list(feeds(host)).archived == {ids[0]}
 
 
 def test_it_is_the_one_that_the_factory_makes(standard: StandardHost) -> None:
     feed = open_watcher(load_schema("standard"), standard.server, {})
     assert isinstance(feed, PostgresWatcher)
-    assert census(feed).workspaces == {"a", "b"}
+    assert workspace_list(feed).workspaces == {"a", "b"}
     feed.close()
 
 
 def test_what_is_flagged_as_deleted_is_not_there(standard: StandardHost, feeds: Any) -> None:
     standard.flag_deleted("a")
-    assert census(feeds(standard)).workspaces == {"b"}
+    assert workspace_list(feeds(standard)).workspaces == {"b"}
 
 
 def test_a_commit_is_noticed_and_a_rollback_changes_nothing(standard: StandardHost, feeds: Any) -> None:
     feed = feeds(standard)
-    before = census(feed)
+    before = workspace_list(feed)
     assert not feed.wait(0)
     assert not feed.wait(0.05)
     standard.delete("a")
     assert feed.wait(LONG)
-    after = census(feed)
+    after = workspace_list(feed)
     assert after.workspaces == {"b"}
     assert before.identity.change_counter is not None
     assert after.identity.change_counter is not None
@@ -116,10 +116,10 @@ def test_a_transaction_that_is_open_while_it_reads_is_noticed_when_it_commits(st
     feed = feeds(standard)
     with standard.writing() as server:
         server.execute("DELETE FROM workspaces WHERE id = 'a'")
-        assert census(feed).workspaces == {"a", "b"}
+        assert workspace_list(feed).workspaces == {"a", "b"}
         assert not feed.wait(0.05)
     assert feed.wait(LONG)
-    assert census(feed).workspaces == {"b"}
+    assert workspace_list(feed).workspaces == {"b"}
 
 
 def test_a_commit_while_it_reads_is_noticed_afterwards(standard: StandardHost, feeds: Any) -> None:
@@ -130,9 +130,9 @@ def test_a_commit_while_it_reads_is_noticed_afterwards(standard: StandardHost, f
             standard.delete("a")
 
     event.listen(feed._registry._engine, "before_cursor_execute", delete)
-    assert census(feed).workspaces == {"a", "b"}
+    assert workspace_list(feed).workspaces == {"a", "b"}
     assert feed.wait(LONG)
-    assert census(feed).workspaces == {"b"}
+    assert workspace_list(feed).workspaces == {"b"}
 
 
 def test_before_the_first_read_nothing_is_known(standard: StandardHost, feeds: Any) -> None:
@@ -141,7 +141,7 @@ def test_before_the_first_read_nothing_is_known(standard: StandardHost, feeds: A
 
 def test_no_transaction_is_open_while_it_waits(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
     feed = feeds(standard)
-    census(feed)
+    workspace_list(feed)
     assert not feed.wait(0.05)
     ours = "SELECT state FROM pg_stat_activity WHERE application_name = 'workspace-reaper' AND state IS NOT NULL"
     assert set(postgres.execute(ours)) == {("idle",)}
@@ -152,7 +152,7 @@ def test_the_epoch_changes_when_the_table_was_made_anew(
     postgres: PostgresServer, standard: StandardHost, feeds: Any, made_anew: str
 ) -> None:
     feed = feeds(standard)
-    before = census(feed).identity.schema_version
+    before = workspace_list(feed).identity.schema_version
     with standard.writing() as server:
         if made_anew == "truncated":
             server.execute("TRUNCATE workspaces")
@@ -163,7 +163,7 @@ def test_the_epoch_changes_when_the_table_was_made_anew(
     if made_anew == "dropped":
         standard.create()
     assert feed.wait(LONG)
-    assert census(feed).identity.schema_version != before
+    assert workspace_list(feed).identity.schema_version != before
 
 
 @pytest.mark.parametrize(
@@ -207,13 +207,13 @@ def test_the_epoch_changes_when_rows_were_hidden(
     with standard.writing() as server:
         server.executescript(prepare)
     feed = feeds(standard)
-    before = census(feed)
+    before = workspace_list(feed)
     assert {"a", "b"} <= before.workspaces
-    assert census(feed).identity.schema_version == before.identity.schema_version
+    assert workspace_list(feed).identity.schema_version == before.identity.schema_version
     with standard.writing() as server:
         server.execute(hide)
     assert feed.wait(LONG)
-    assert census(feed).identity.schema_version != before.identity.schema_version
+    assert workspace_list(feed).identity.schema_version != before.identity.schema_version
 
 
 def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any) -> None:
@@ -221,7 +221,7 @@ def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any)
     with standard.writing() as server:
         server.executescript("ALTER TABLE workspaces RENAME TO every; CREATE VIEW workspaces AS SELECT * FROM every")
     feed = feeds(standard)
-    before = census(feed)
+    before = workspace_list(feed)
     hidden: list[str] = []
 
     def hide(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -235,7 +235,7 @@ def test_rows_that_are_hidden_while_it_reads(standard: StandardHost, feeds: Any)
     assert isinstance(answer, Unknown)
     assert "was created again while it was read" in answer.reason
     assert feed.wait(LONG)
-    after = census(feed)
+    after = workspace_list(feed)
     assert after.workspaces == {"b"}
     assert after.identity.schema_version != before.identity.schema_version
 
@@ -250,7 +250,7 @@ def test_an_archived_flag_that_is_no_truth(standard: StandardHost, feeds: Any) -
 
 def test_a_server_that_restarts(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
     feed = feeds(standard)
-    before = census(feed)
+    before = workspace_list(feed)
     postgres.stop()
     try:
         assert feed.wait(LONG)
@@ -261,7 +261,7 @@ def test_a_server_that_restarts(postgres: PostgresServer, standard: StandardHost
     finally:
         postgres.start()
     assert feed.wait(LONG)
-    after = census(feed)
+    after = workspace_list(feed)
     assert replace(after.identity, change_counter=before.identity.change_counter) == before.identity
     assert (after.workspaces, after.archived) == (before.workspaces, before.archived)
     assert not feed.wait(0.05)
@@ -269,15 +269,15 @@ def test_a_server_that_restarts(postgres: PostgresServer, standard: StandardHost
 
 def test_a_connection_that_the_server_ends(postgres: PostgresServer, standard: StandardHost, feeds: Any) -> None:
     feed = feeds(standard)
-    census(feed)
+    workspace_list(feed)
     postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'workspace-reaper'")
     assert feed.wait(LONG)
-    assert census(feed).workspaces == {"a", "b"}
+    assert workspace_list(feed).workspaces == {"a", "b"}
 
 
 def test_closing_ends_a_wait(standard: StandardHost, feeds: Any) -> None:
     feed = feeds(standard)
-    census(feed)
+    workspace_list(feed)
     answers: list[bool] = []
     waiter = threading.Thread(target=lambda: answers.append(feed.wait(LONG)))
     waiter.start()
@@ -291,7 +291,7 @@ def test_closing_ends_a_wait(standard: StandardHost, feeds: Any) -> None:
 @pytest.mark.parametrize("ended_by", ["the limit", "close"])
 def test_a_server_that_stands_still(standard: StandardHost, feeds: Any, ended_by: str) -> None:
     feed = feeds(standard, ConnectionLimits(whole=0.3 if ended_by == "the limit" else 1000))
-    census(feed)
+    workspace_list(feed)
     assert feed._kept is not None
     backend = feed._kept[0].connection.driver_connection.info.backend_pid
     answers: list[bool] = []

@@ -1,4 +1,4 @@
-"""What a feed owes: it notices each commit, tells one census from another, and is never in the writer's way."""
+"""What a feed owes: it notices each commit, tells one workspace_list from another, and is never in the writer's way."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def make(path: Path, mode: str, count: int = 5) -> VibeKanbanHost:
     return host
 
 
-def census(feed: SqliteWatcher) -> WorkspaceList:
+def workspace_list(feed: SqliteWatcher) -> WorkspaceList:
     answer = feed.read()
     assert isinstance(answer, WorkspaceList), answer
     return answer
 
 
 def settled(feed: SqliteWatcher) -> WorkspaceList:
-    """A census after which the feed is at rest: writes that came right before it make it look twice."""
-    found = census(feed)
+    """A workspace_list after which the feed is at rest: writes that came right before it make it look twice."""
+    found = workspace_list(feed)
     while feed.wait(0.5):
-        found = census(feed)
+        found = workspace_list(feed)
     return found
 
 
@@ -113,7 +113,7 @@ def test_a_commit_is_noticed(host: VibeKanbanHost, watch: MakeWatcher, writer: W
     one, two, *_ = sorted(before.workspaces)
     writer.commit(host.path, archive(one), delete(two))
     assert feed.wait(PATIENCE)
-    after = census(feed)
+    after = workspace_list(feed)
     assert (after.workspaces, after.archived) == (before.workspaces - {two}, {one})
     assert (after.identity.location, after.identity.schema, after.identity.schema_version) == (
         before.identity.location,
@@ -158,7 +158,7 @@ def test_a_server_that_stops_leaves_no_log(tmp_path: Path, watch: MakeWatcher, w
     settled(feed)
     writer.close(host.path)
     assert list(tmp_path.iterdir()) == [host.path]
-    assert census(feed).workspaces == {host.new_id(number) for number in range(1, 5)}
+    assert workspace_list(feed).workspaces == {host.new_id(number) for number in range(1, 5)}
 
 
 def test_a_server_that_changes_to_wal(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
@@ -171,7 +171,7 @@ def test_a_server_that_changes_to_wal(tmp_path: Path, watch: MakeWatcher, writer
     settled(feed)
     writer.commit(host.path, delete(host.new_id(0)))
     assert feed.wait(PATIENCE)
-    assert host.new_id(0) not in census(feed).workspaces
+    assert host.new_id(0) not in workspace_list(feed).workspaces
 
 
 def test_locks_of_this_process_stay(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
@@ -197,8 +197,8 @@ def test_a_missing_file(tmp_path: Path, watch: MakeWatcher) -> None:
     assert list(path.parent.iterdir()) == []
     host = make(path, "DELETE")
     wait_until(lambda: feed.wait(PATIENCE) and isinstance(feed.read(), WorkspaceList))
-    assert len(census(feed).workspaces) == 5
-    assert host.new_id(1) in census(feed).workspaces
+    assert len(workspace_list(feed).workspaces) == 5
+    assert host.new_id(1) in workspace_list(feed).workspaces
 
 
 def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKanbanHost) -> None:
@@ -233,11 +233,11 @@ def test_a_link_that_is_switched(tmp_path: Path, watch: MakeWatcher, writer: Wri
     before = settled(feed)
     writer.commit(one.path, archive(one.new_id(0)))
     assert feed.wait(PATIENCE)
-    assert census(feed).archived == {one.new_id(0)}
+    assert workspace_list(feed).archived == {one.new_id(0)}
     (tmp_path / "new").symlink_to(two.path)
     (tmp_path / "new").replace(link)
     assert feed.wait(PATIENCE)
-    after = census(feed)
+    after = workspace_list(feed)
     assert after.identity.location != before.identity.location
     assert len(after.workspaces) == 2
 
@@ -251,7 +251,7 @@ def test_removed_and_made_anew(host: VibeKanbanHost, mode: str, watch: MakeWatch
     assert "does not exist" in why_unknown(feed)
     make(host.path, mode)
     assert feed.wait(PATIENCE)
-    assert census(feed).identity.location != before.identity.location
+    assert workspace_list(feed).identity.location != before.identity.location
 
 
 def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanbanHost, watch: MakeWatcher) -> None:
@@ -262,7 +262,7 @@ def test_the_inode_of_a_file_that_was_read_is_not_given_out_again(host: VibeKanb
         host.path.unlink()
         host.path.write_bytes(content)
     assert feed.wait(PATIENCE)
-    assert census(feed).identity.location != before.identity.location
+    assert workspace_list(feed).identity.location != before.identity.location
 
 
 @pytest.mark.parametrize("how", ["vacuum", "backup API", "shell", "tables"])
@@ -281,7 +281,7 @@ def test_content_put_there_as_a_whole_is_another_epoch(
     else:
         writer.commit(host.path, "ALTER TABLE workspaces ADD COLUMN more TEXT")
     assert feed.wait(PATIENCE)
-    after = census(feed)
+    after = workspace_list(feed)
     assert after.identity.schema_version != before.identity.schema_version
     assert (after.identity.location, after.workspaces) == (before.identity.location, before.workspaces)
 
@@ -289,7 +289,7 @@ def test_content_put_there_as_a_whole_is_another_epoch(
 def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer, tmp_path: Path) -> None:
     backup = copy(host.path, tmp_path / "backup")
     feed = watch(host.path)
-    census(feed)
+    workspace_list(feed)
     host.insert([host.new_id(number) for number in range(100, 400)])
     before = settled(feed)
     # Content in the same file, as cp does it.
@@ -325,13 +325,13 @@ def test_an_older_copy_is_another_epoch_whatever_is_written_then(
     put_back(backup, host.path)
     for number in range(10):
         host.insert([host.new_id(number)]) if number > 4 else host.archive(host.new_id(number))
-    after = census(feed)
+    after = workspace_list(feed)
     assert before.identity.change_counter is not None
     assert after.identity.change_counter is not None
     assert after.identity.change_counter >= before.identity.change_counter
     assert (after.identity.location, after.workspaces & set(lost)) == (before.identity.location, set())
     assert after.identity.schema_version != before.identity.schema_version
-    assert census(feed).identity.schema_version == after.identity.schema_version
+    assert workspace_list(feed).identity.schema_version == after.identity.schema_version
 
 
 def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: MakeWatcher, writer: Writer) -> None:
@@ -339,13 +339,13 @@ def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str,
     newest = [host.new_id(number) for number in (4, 3, 2, 1)]
     feed = watch(host.path)
     writer.commit(host.path, archive(newest[3]))
-    before = census(feed)
+    before = workspace_list(feed)
     writer.commit(host.path, delete(newest[0]))
-    assert census(feed).identity.schema_version == before.identity.schema_version
+    assert workspace_list(feed).identity.schema_version == before.identity.schema_version
     writer.commit(host.path, delete(newest[2]))
-    assert census(feed).identity.schema_version == before.identity.schema_version
+    assert workspace_list(feed).identity.schema_version == before.identity.schema_version
     writer.commit(host.path, delete(newest[1]), delete(newest[3]))
-    after = census(feed)
+    after = workspace_list(feed)
     assert len(after.workspaces) == 1
     assert (after.identity.schema_version == before.identity.schema_version) == (mode == "WAL")
     writer.close(host.path)
@@ -359,7 +359,7 @@ def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, w
     writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(4)))
     assert "is locked" in why_unknown(feed)
     writer.run(host.path, "COMMIT")
-    assert census(feed).identity.schema_version != before.identity.schema_version
+    assert workspace_list(feed).identity.schema_version != before.identity.schema_version
 
 
 def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
@@ -384,7 +384,7 @@ def test_a_database_that_gives_pages_back(tmp_path: Path, watch: MakeWatcher, wr
     before = settled(feed)
     writer.commit(path, *(delete(host.new_id(number)) for number in range(300)))
     assert feed.wait(PATIENCE)
-    after = census(feed)
+    after = workspace_list(feed)
     assert before.identity.change_counter is not None
     assert after.identity.change_counter is not None
     assert after.identity.change_counter >= before.identity.change_counter
@@ -398,7 +398,7 @@ def test_many_rows(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> 
     assert before.workspaces == {*ids, *(host.new_id(number) for number in range(5))}
     writer.commit(host.path, delete(host.new_id(3)), archive(host.new_id(9_999)))
     assert feed.wait(PATIENCE)
-    after = census(feed)
+    after = workspace_list(feed)
     assert before.workspaces - after.workspaces == {host.new_id(3)}
     assert after.archived == {host.new_id(9_999)}
 
@@ -428,7 +428,7 @@ def test_a_vacuum_between_two_chunks(host: VibeKanbanHost, watch: MakeWatcher, i
     """Rows may have other numbers after it, so that a scan that continues would miss some."""
     watcher = watch(host.path, busy_limit=1.0)
     interrupt(lambda: writer.run(host.path, "VACUUM"))
-    assert len(census(watcher).workspaces) == 5
+    assert len(workspace_list(watcher).workspaces) == 5
     interrupt(*[lambda: writer.run(host.path, "VACUUM")] * 9)
     assert "again and again" in why_unknown(watcher)
 
@@ -451,7 +451,7 @@ def test_rows_flagged_as_deleted_are_not_there(tmp_path: Path, watch: MakeWatche
     host.create()
     host.insert(["a", "b"])
     host.flag_deleted("a")
-    found = census(watch(host.path, "standard"))
+    found = workspace_list(watch(host.path, "standard"))
     assert found.workspaces == {"b"}
     assert found.identity.sentinels == ("a", "b")
 
@@ -467,7 +467,7 @@ def test_tables_without_row_numbers(tmp_path: Path, change: str, watch: MakeWatc
     if "TABLE" in second:
         names = "id, archived, pinned, running, deleted_at, worktree, worktree_deleted"
         writer.commit(host.path, f"INSERT INTO workspaces SELECT {names} FROM kept")
-    assert len(census(watch(host.path, "standard")).workspaces) == 3_000
+    assert len(workspace_list(watch(host.path, "standard")).workspaces) == 3_000
 
 
 def test_a_value_of_a_wrong_kind(host: VibeKanbanHost, watch: MakeWatcher, writer: Writer) -> None:
@@ -487,7 +487,7 @@ def test_locked(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
     assert "is locked" in why_unknown(feed)
     writer.run(host.path, "COMMIT")
     assert feed.wait(PATIENCE)
-    assert len(census(feed).workspaces) == 4
+    assert len(workspace_list(feed).workspaces) == 4
 
 
 def test_sizes_and_times_of_the_files_show_a_commit_before_the_next_full_check(
@@ -523,7 +523,7 @@ def test_a_second_write_within_one_tick_of_the_clock(host: VibeKanbanHost, watch
         connection.commit()
         if (log := host.path.with_name(host.path.name + "-wal")).exists():
             assert watcher.wait(PATIENCE)  # the log is new
-            census(watcher)
+            workspace_list(watcher)
             times = log.stat()
             connection.execute(archive(host.new_id(1)))
             connection.commit()
@@ -532,7 +532,7 @@ def test_a_second_write_within_one_tick_of_the_clock(host: VibeKanbanHost, watch
         else:
             os.utime(host.path, ns=(before.st_atime_ns, before.st_mtime_ns))
             assert watcher.wait(PATIENCE)
-    assert census(watcher).archived
+    assert workspace_list(watcher).archived
 
 
 def test_close_ends_a_wait(host: VibeKanbanHost, watch: MakeWatcher) -> None:

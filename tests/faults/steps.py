@@ -46,7 +46,7 @@ def recalled(world: World) -> LedgerState:
 
 def confirmations(world: World, session_id: str) -> int:
     """How many sweeps are remembered that found no row for this session."""
-    seen = recalled(world).sightings.items()
+    seen = recalled(world).confirmations.items()
     return sum(sighting.count for (key, sight), sighting in seen if (key.session_id, sight) == (session_id, Finding.ORPHAN))
 
 

@@ -81,19 +81,19 @@ def night(world: World) -> Night:
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["the same reaper", "restarted meanwhile"])
 def test_i34_a_clock_that_jumps_ahead_kills_no_session(night: Night, restarted: bool, caplog: pytest.LogCaptureFixture) -> None:
-    night.clock.jumped = 8 * HOUR
+    night.clock.stepped = 8 * HOUR
     if restarted:
         with_clock(night.world, night.clock)
     with caplog.at_level(logging.INFO, "workspace_reaper"):
         report = night.sweep()
-    assert (report.count("reaped"), report.jumped, night.alive) == (0, pytest.approx(8 * HOUR, abs=2), 3)
+    assert (report.count("reaped"), report.stepped, night.alive) == (0, pytest.approx(8 * HOUR, abs=2), 3)
     assert "clock set" in events(night.world)
     assert "the wall clock was stepped forward by 8h" in caplog.text
-    assert report.head()["clock"]["jumped_seconds"] == pytest.approx(8 * HOUR, abs=2)
+    assert report.head()["clock"]["stepped_seconds"] == pytest.approx(8 * HOUR, abs=2)
     # Nor in the next ones, until they have really been idle; then all three go.
     night.clock.seconds = HOUR / 2
     report = night.sweep()
-    assert (report.count("reaped"), report.jumped, night.alive) == (0, 0, 3)
+    assert (report.count("reaped"), report.stepped, night.alive) == (0, 0, 3)
     night.clock.seconds = HOUR + 10
     assert outcomes(night.sweep()).keys() >= {night.idle, night.archived, night.orphan}
     assert night.alive == 0
@@ -103,7 +103,7 @@ def test_i34_a_clock_that_jumps_ahead_kills_no_session(night: Night, restarted: 
 def test_i34_what_was_due_anyway_waits_for_one_sweep_and_says_why(night: Night) -> None:
     night.clock.seconds = HOUR - 60
     night.sweep()
-    night.clock.seconds, night.clock.jumped = HOUR + 10, 8 * HOUR
+    night.clock.seconds, night.clock.stepped = HOUR + 10, 8 * HOUR
     told = explain_session(night.world.plugin.reaper(), session_name(night.world.schema, night.idle))
     assert told.decided == "hold: idle, held by clock"
     report = night.sweep()
@@ -113,9 +113,9 @@ def test_i34_what_was_due_anyway_waits_for_one_sweep_and_says_why(night: Night) 
 
 
 def test_i34_idle_for_long_and_then_the_clock_is_set_back(night: Night) -> None:
-    night.clock.seconds, night.clock.jumped = 20 * HOUR, -8 * HOUR
+    night.clock.seconds, night.clock.stepped = 20 * HOUR, -8 * HOUR
     report = night.sweep()
-    assert report.jumped == pytest.approx(-8 * HOUR, abs=2)
+    assert report.stepped == pytest.approx(-8 * HOUR, abs=2)
     assert {entry.protected_by for entry in report.sessions if entry.reason} == {"clock"}
     why = explain_session(night.world.plugin.reaper(), night.sessions[0])
     assert "clock" not in why.decided, "the look after the sweep has noticed nothing"
@@ -124,7 +124,7 @@ def test_i34_idle_for_long_and_then_the_clock_is_set_back(night: Night) -> None:
 
 
 def test_i34_activity_from_the_future_is_activity_until_it_has_passed(night: Night) -> None:
-    night.clock.jumped = -8 * HOUR
+    night.clock.stepped = -8 * HOUR
     for passed in (0, 4 * HOUR, 8 * HOUR):
         night.clock.seconds = passed
         assert night.sweep().count("reaped") == 0
@@ -136,7 +136,7 @@ def test_i34_a_laptop_that_slept_for_the_night_kills_no_session(night: Night) ->
     """It wakes, and the first sweep comes before anybody has typed a key."""
     night.clock.slept = 8 * HOUR
     report = night.sweep()
-    assert (report.count("reaped"), report.jumped, night.alive) == (0, 0, 3), "asleep is not set"
+    assert (report.count("reaped"), report.stepped, night.alive) == (0, 0, 3), "asleep is not set"
     with_clock(night.world, night.clock)
     night.clock.seconds, night.clock.slept = HOUR / 2, 16 * HOUR
     assert night.sweep().count("reaped") == 0
@@ -150,18 +150,18 @@ def test_i34_a_laptop_that_slept_for_the_night_kills_no_session(night: Night) ->
 def test_i34_a_clock_that_is_set_between_the_listing_and_the_kill_kills_no_session(night: Night, erring: Erring) -> None:
     night.clock.seconds = HOUR + 10
     with erring(Rule("list-sessions", times=1, skip=1, hold="before")) as front:
-        report = sweep_during(front, lambda: setattr(night.clock, "jumped", 8 * HOUR), night.sweep)
+        report = sweep_during(front, lambda: setattr(night.clock, "stepped", 8 * HOUR), night.sweep)
     assert {(entry.outcome, entry.protected_by) for entry in report.sessions} == {("spared", "clock")}
     assert night.alive == 3
 
 
 def test_what_a_dry_run_notices_is_not_noticed(night: Night) -> None:
     before = recalled(night.world).clock
-    night.clock.jumped = 8 * HOUR
+    night.clock.stepped = 8 * HOUR
     for _ in range(2):
-        assert night.world.sweep(dry_run=True).jumped > 0
+        assert night.world.sweep(dry_run=True).stepped > 0
     assert recalled(night.world).clock == before
-    assert night.sweep().jumped > 0
+    assert night.sweep().stepped > 0
 
 
 @pytest.mark.parametrize("jump", [8 * HOUR, -8 * HOUR], ids=["+8h", "-8h"])
@@ -184,7 +184,7 @@ def test_i34_the_wall_clock_of_tmux_and_of_the_reaper_is_set(
     def sweep() -> dict[str, str]:
         done = world.cli("sweep", "--json", **faked)
         report = json.loads(done.stdout)
-        jumps.append(report["clock"]["jumped_seconds"])
+        jumps.append(report["clock"]["stepped_seconds"])
         return {entry["workspace_id"]: entry["outcome"] for entry in report["sessions"]}
 
     jumps: list[int] = []

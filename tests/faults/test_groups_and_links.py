@@ -41,9 +41,9 @@ def test_i53_a_group_that_is_all_managed_is_reaped_and_its_processes_end(world: 
     report = world.sweep()
     assert outcomes(report) == dict.fromkeys(ids, "reaped")
     assert not any(map(cast.lives, processes))
-    ended = {one.pid for entry in report.sessions if entry.aftermath for one in entry.aftermath.ended}
+    ended = {one.pid for entry in report.sessions if entry.cleanup for one in entry.cleanup.ended}
     assert ended == {one.pid for one in processes}
-    assert [entry.aftermath.survivors for entry in report.sessions if entry.aftermath] == [()] * 3
+    assert [entry.cleanup.survivors for entry in report.sessions if entry.cleanup] == [()] * 3
 
 
 def test_i53_an_unmanaged_viewer_holds_the_group_and_that_is_reported(world: World, cast: Cast) -> None:
@@ -133,7 +133,7 @@ def test_a_linked_window_lives_on_with_all_that_came_from_it(world: World, cast:
     assert outcomes(report) == {archived: "reaped"}
     assert not any(map(cast.lives, gone))
     assert all(map(cast.lives, linked))
-    found = world.entry(report, archived).aftermath
+    found = world.entry(report, archived).cleanup
     assert found is not None
     assert {one.pid: one.why for one in found.survivors} == dict.fromkeys(
         (one.pid for one in linked), "another session still shows its pane"

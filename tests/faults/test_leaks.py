@@ -43,7 +43,7 @@ def test_i29_who_is_connected_to_a_port_of_the_session_is_none_of_it(world: Worl
     report = world.sweep()
 
     assert outcomes(report) == {archived: "reaped"}
-    told = world.entry(report, archived).aftermath
+    told = world.entry(report, archived).cleanup
     assert told is not None
     assert told.freed_ports == (f"tcp {port}",)
     assert server.pid in {one.pid for one in told.ended}
@@ -62,7 +62,7 @@ def test_i52_without_anything_that_only_linux_has(world: World, cast: Cast, work
 
     report = world.sweep()
 
-    told = world.entry(report, archived).aftermath
+    told = world.entry(report, archived).cleanup
     assert told is not None
     assert {one.pid: one.signal for one in told.ended}[stubborn.pid] == "KILL"
     assert not cast.lives(stubborn)

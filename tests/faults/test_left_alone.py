@@ -38,11 +38,11 @@ def world(worlds: Worlds) -> World:
     return made
 
 
-def aftermath(report: SweepReport) -> ProcessCleanup:
+def cleanup(report: SweepReport) -> ProcessCleanup:
     """What became of the processes of the only session that was reaped."""
     [entry] = [entry for entry in report.sessions if entry.outcome == "reaped"]
-    assert entry.aftermath is not None
-    return entry.aftermath
+    assert entry.cleanup is not None
+    return entry.cleanup
 
 
 def left(found: ProcessCleanup) -> dict[int, str]:
@@ -74,7 +74,7 @@ def test_i22_i23_i24_a_tmux_started_in_a_pane_and_what_lives_in_it(
     inside = [cast.process("in it"), cast.escaped("escaped in it")]
     ours = cast.escaped("ours")
 
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert not cast.lives(ours)
     assert ours.pid in ended(found)
     assert all(map(cast.lives, inside))
@@ -120,7 +120,7 @@ def test_a_daemon_that_serves_the_whole_login(world: World, cast: Cast, worktree
     world.session(archived, command=f"cd {worktree}; {started}; {cast.command('below', agent)} & {FOREVER}")
     keepers = [cast.escaped("agent"), cast.process("below")]
     other = cast.escaped("other")
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert left(found) == dict.fromkeys((one.pid for one in keepers), "it keeps keys for the whole login")
     assert all(map(cast.lives, keepers))
     assert other.pid in ended(found)
@@ -151,7 +151,7 @@ def test_what_lives_in_such_a_daemon(world: World, cast: Cast, worktree: Path, h
     living = [cast.process(name) for name in ("screen", "shell in it", "below a shell in it")]
     if how == "escaped":
         cast.escaped("screen")
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert all(map(cast.lives, living))
     assert left(found).keys() == {one.pid for one in living}
 
@@ -170,7 +170,7 @@ def test_a_process_of_another_user(world: World, cast: Cast, worktree: Path) -> 
     world.session(archived, command=f"cd {worktree}; {started} {cast.escaping('gone', become.format('gone'))}; {FOREVER}")
     theirs = [cast.process("nobody"), cast.process("half"), cast.escaped("gone")]
     wait_until(lambda: all(one.uids().real == 65534 for one in theirs))
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert all(map(cast.lives, theirs))
     assert left(found) == dict.fromkeys((one.pid for one in theirs), "it belongs to another user")
 
@@ -184,7 +184,7 @@ def test_i26_siblings_live(world: World, cast: Cast, worktree: Path) -> None:
         )
     world.server.new_session("unmanaged", f"cd {worktree}; {cast.escaping('escaped 2')}; exec {cast.command('in pane 2')}")
     processes = {number: [cast.escaped(f"escaped {number}"), cast.process(f"in pane {number}")] for number in range(3)}
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert {number: any(map(cast.lives, some)) for number, some in processes.items()} == {0: False, 1: True, 2: True}
     assert all(map(cast.lives, [*processes[1], *processes[2]]))
     assert ended(found) == {one.pid for one in processes[0]}
@@ -400,6 +400,6 @@ def test_without_the_table_after_the_kill_no_signal_is_sent(world: World, cast: 
     world.session(archived, command=f"cd {worktree}; {cast.escaping('server')}; {FOREVER}")
     server = cast.escaped("server")
     blinded(world, 2)
-    found = aftermath(world.sweep())
+    found = cleanup(world.sweep())
     assert left(found) == {server.pid: "the process table cannot be read"}
     assert cast.lives(server)

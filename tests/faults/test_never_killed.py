@@ -151,7 +151,7 @@ def test_i45_a_server_that_is_gone_is_empty_and_not_a_permanent_error(world: Wor
     for _ in range(2):
         report = world.sweep()
         assert (report.exit_code, report.sessions, report.complete) == (0, [], True)
-    assert recalled(world).sightings == {}
+    assert recalled(world).confirmations == {}
     assert recalled(world).servers == {}
     assert alarms(world) == set()
     # A server that starts there anew is served.

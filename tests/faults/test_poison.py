@@ -43,7 +43,7 @@ def fail(world: World, workspace_id: str, *, times: int = 3, ago: float = 0.0) -
     assert key is not None
     at = time.time() - ago
     with world.plugin.reaper().writing() as ledger:
-        ledger.save(StateChanges(sightings={(key, Finding.FAILED): Confirmation(at - 60, at, times)}))
+        ledger.save(StateChanges(confirmations={(key, Finding.FAILED): Confirmation(at - 60, at, times)}))
     return key
 
 
@@ -54,7 +54,7 @@ def sweep_in_one_batch(world: World) -> SweepReport:
 
 
 def failures(world: World) -> list[int]:
-    return [seen.count for (_, sight), seen in recalled(world).sightings.items() if sight is Finding.FAILED]
+    return [seen.count for (_, sight), seen in recalled(world).confirmations.items() if sight is Finding.FAILED]
 
 
 def told(world: World, report: SweepReport, workspace_id: str) -> tuple[str, str | None]:
@@ -158,7 +158,7 @@ def test_what_was_announced_in_time_is_not_announced_again_before_the_next_try(w
     wait_until(lambda: time.time() > report.started_at + 1)
     fail(world, bad)
     assert told(world, world.sweep(), bad) == ("none", "retrying")
-    assert Finding.ANNOUNCED in {sight for _, sight in recalled(world).sightings}
+    assert Finding.ANNOUNCED in {sight for _, sight in recalled(world).confirmations}
     fail(world, bad, ago=LONGEST_WAIT)
     assert outcomes(world.sweep()) == {bad: "reaped"}
 

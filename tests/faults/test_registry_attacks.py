@@ -207,7 +207,9 @@ def test_by_the_daemons_watching(world: World, known: tuple[list[str], Path, Lat
         past = noticing._past
         assert past is not None
         attack(world, backup)
-        wait_until(lambda: (now := noticing._past) is not None and now.census.workspaces != past.census.workspaces, 30)
+        wait_until(
+            lambda: (now := noticing._past) is not None and now.workspace_list.workspaces != past.workspace_list.workspaces, 30
+        )
         assert world.plugin.drain(60)
         sweeps(world, clock, 4)
     # Until it ended it may have had one more doubt.

@@ -33,12 +33,12 @@ def world(worlds: Worlds) -> World:
     return made
 
 
-def aftermath(world: World, report: SweepReport, workspace_id: str) -> ProcessCleanup:
+def cleanup(world: World, report: SweepReport, workspace_id: str) -> ProcessCleanup:
     """What became of the processes of a workspace whose session was reaped."""
     entry = world.entry(report, workspace_id)
     assert entry.outcome == "reaped", entry
-    assert entry.aftermath is not None
-    return entry.aftermath
+    assert entry.cleanup is not None
+    return entry.cleanup
 
 
 def signals(found: ProcessCleanup) -> dict[int, str]:
@@ -74,7 +74,7 @@ def test_i51_a_server_behind_setsid_and_nohup_is_gone_and_its_port_free(
     assert not is_free(port)
 
     report = world.sweep()
-    found = aftermath(world, report, archived)
+    found = cleanup(world, report, archived)
     assert not cast.lives(server)
     assert is_free(port)
     assert signals(found)[server.pid] == "TERM"
@@ -93,7 +93,7 @@ def test_i51_the_directory_is_known_after_the_row_is_gone(world: World, cast: Ca
     assert outcomes(world.sweep())[orphan] == "none"
     world.host.delete(orphan)
     # A restart in between: nothing but the ledger can know it.
-    found = aftermath(world, world.new_plugin().sweep(), orphan)
+    found = cleanup(world, world.new_plugin().sweep(), orphan)
     assert signals(found)[server.pid] == "TERM"
     assert not cast.lives(server)
 
@@ -116,7 +116,7 @@ def test_i51_i58_what_escaped_is_judged_by_its_directory_and_not_by_a_path(
     if directory == "deleted":
         inside.rmdir()
         worktree.rmdir()
-    found = aftermath(world, world.sweep(), archived)
+    found = cleanup(world, world.sweep(), archived)
     if directory == "elsewhere":
         assert [one.pid for one in found.survivors] == [server.pid]
         assert cast.lives(server)
@@ -132,7 +132,7 @@ def test_i51_what_works_elsewhere_is_left_and_reported_everywhere(
     world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server', LISTEN)}; {FOREVER}")
     server, port = cast.escaped("server"), cast.said("port")
     report = world.sweep()
-    found = aftermath(world, report, archived)
+    found = cleanup(world, report, archived)
     assert cast.lives(server)
     assert (found.freed_ports, found.held_ports) == ((), (f"tcp {port}",))
     [left] = found.survivors
@@ -157,7 +157,7 @@ def test_i51_the_setting_all_ends_it_wherever_it_works(
     archived = world.workspace(archived=True, worktree=str(worktree) if known else None)
     world.session(archived, command=f"cd {tmp_path}; {cast.escaping('server')}; {FOREVER}")
     server = cast.escaped("server")
-    assert signals(aftermath(world, world.sweep(), archived))[server.pid] == "TERM"
+    assert signals(cleanup(world, world.sweep(), archived))[server.pid] == "TERM"
     assert not cast.lives(server)
 
 
@@ -165,7 +165,7 @@ def test_without_a_known_directory_what_escaped_is_left(world: World, cast: Cast
     archived = world.workspace(archived=True)
     world.session(archived, command=f"{cast.escaping('server')}; {FOREVER}")
     server = cast.escaped("server")
-    [left] = aftermath(world, world.sweep(), archived).survivors
+    [left] = cleanup(world, world.sweep(), archived).survivors
     assert left.pid == server.pid
     assert "is not known" in left.why
     assert cast.lives(server)
@@ -180,7 +180,7 @@ def test_a_server_that_ends_with_its_last_session_hides_no_survivor(
     server = cast.escaped("server")
     ending = Rule("list-sessions", skip=2, times=1, real=False, exit_code=1, stderr="server exited unexpectedly\n")
     with erring(ending):
-        found = aftermath(world, world.sweep(), archived)
+        found = cleanup(world, world.sweep(), archived)
     assert signals(found)[server.pid] == "TERM"
     assert not cast.lives(server)
 
@@ -232,7 +232,7 @@ def test_each_ends_by_the_mildest_signal_that_works(world: World, cast: Cast, wo
     all_of_them = {name: cast.process(name) for name in names} | {"daemon": cast.escaped("daemon")}
     wait_until(lambda: all_of_them["stopped"].status() == "stopped")
 
-    found = aftermath(world, world.sweep(), archived)
+    found = cleanup(world, world.sweep(), archived)
     assert not [name for name, one in all_of_them.items() if cast.lives(one)]
     assert found.survivors == ()
     told = {name: signals(found)[one.pid] for name, one in all_of_them.items()}
@@ -271,7 +271,7 @@ def test_what_forks_when_it_is_asked_to_end_ends_in_every_generation(
     started = cast.escaping("bomb", BOMB) if how == "escaped" else f"{cast.command('bomb', BOMB)} &"
     world.session(archived, command=f"cd {worktree}\n{started}\n{FOREVER}")
     cast.process("bomb")
-    found = aftermath(world, world.sweep(), archived)
+    found = cleanup(world, world.sweep(), archived)
     generations = [cast.said(f"generation {number}") for number in range(6)]
     assert {signals(found)[int(pid)] for pid in generations} == {"TERM"}
     assert found.survivors == ()
@@ -309,7 +309,7 @@ signal.signal(signal.SIGTERM, go)
     world.session(archived, command=f"cd {worktree}; {cast.escaping('first', code)}; {FOREVER}")
     first = cast.escaped("first")
     monkeypatch.setattr(linux, "names", listed)
-    found = aftermath(world, world.sweep(), archived)
+    found = cleanup(world, world.sweep(), archived)
     late = cast.process("late").pid
     assert signals(found)[late] == "TERM"
     assert not world.plugin.reaper().dependencies.processes.may_live(late, None)
@@ -335,7 +335,7 @@ signal.signal(signal.SIGTERM, go)
     archived = world.workspace(archived=True, worktree=str(worktree))
     world.session(archived, command=f"cd {worktree}; {cast.escaping('pair', pair)}; {FOREVER}")
     cast.escaped("pair")
-    found = aftermath(world, world.sweep(), archived)
+    found = cleanup(world, world.sweep(), archived)
     assert found.survivors == ()
     assert "KILL" in signals(found).values()
     left = [line for line in _command_lines() if str(cast.directory / "pair.py") in line]
@@ -359,7 +359,7 @@ def test_i46_what_a_dead_pane_has_left_behind_ends(world: World, cast: Cast, wor
     reports: list[SweepReport] = []
     wait_until(lambda: reports.append(world.sweep()) or reports[-1].count("reaped"))
     assert world.entry(reports[-1], dead).reason == "dead"
-    assert signals(aftermath(world, reports[-1], dead)) == {helper.pid: "TERM"}
+    assert signals(cleanup(world, reports[-1], dead)) == {helper.pid: "TERM"}
     assert not cast.lives(helper)
 
 
@@ -370,7 +370,7 @@ def test_i55_archived_and_the_process_is_gone(world: World, cast: Cast) -> None:
     assert outcomes(world.sweep()) == {workspace: "none"}
     assert cast.lives(agent)
     world.host.archive(workspace)
-    found = aftermath(world, world.sweep(), workspace)
+    found = cleanup(world, world.sweep(), workspace)
     assert signals(found) == {agent.pid: "KILL"}
     assert not cast.lives(agent)
 

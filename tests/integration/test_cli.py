@@ -93,7 +93,7 @@ REPORT = {
     "unknown": [],
     "totals": dict.fromkeys(["managed", "condemned", "reaped", "spared", "failed", "unmanaged", "freed_bytes"], "int"),
     "vetoes": [],
-    "clock": {"jumped_seconds": "int"},
+    "clock": {"stepped_seconds": "int"},
     "breaker": {"state": "str"},
     "registry": {"identity": "str", "generation": "int", "rows": "int", "rows_capped": "bool"},
     "seconds": dict.fromkeys(["observe", "look_up", "judge", "kill", "total"], "float"),

@@ -79,7 +79,7 @@ def gone(world: World) -> Reap:
 def unkept(world: World) -> Reap:
     """A reap without a snapshot."""
     key = SessionKey(world.server.path, 1, 2, "$3", 4)
-    return record(world, "01JUNKEPT0000000000000000A", key, "vk_b\n", snapshot="switched off", aftermath=AFTERMATH)
+    return record(world, "01JUNKEPT0000000000000000A", key, "vk_b\n", snapshot="switched off", cleanup=AFTERMATH)
 
 
 def test_show_tells_the_facts_and_the_last_screen(world: World, cli: Command, gone: Reap) -> None:

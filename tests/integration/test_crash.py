@@ -416,7 +416,7 @@ def test_killed_after_the_kill_and_then_its_workspace_is_wanted_again(scene: Sce
     assert not scene.told()
     reaps = read_history(scene.world.plugin.reaper(), 10)
     assert {reap.why for reap in reaps} == {"found gone after an interruption"}
-    left = {survivor.pid: survivor.why for reap in reaps for survivor in reap.aftermath.survivors}
+    left = {survivor.pid: survivor.why for reap in reaps for survivor in reap.cleanup.survivors}
     assert left.keys() >= {process.pid for process in scene.processes}
     assert all("interrupted" in why for why in left.values())
     assert all(row["restorable"] for row in told_history(scene.world))
@@ -446,7 +446,7 @@ def test_killed_after_the_kill_and_then_the_machine_starts_anew(scene: Scene) ->
     assert not scene.told()
     reaps = read_history(reaper, 10)
     assert {(reap.outcome, reap.why) for reap in reaps} == {("reaped", "found gone after an interruption")}
-    assert {(reap.aftermath.ended, reap.aftermath.survivors) for reap in reaps} == {((), ())}
+    assert {(reap.cleanup.ended, reap.cleanup.survivors) for reap in reaps} == {((), ())}
 
 
 class Listener:

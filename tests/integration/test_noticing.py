@@ -115,7 +115,7 @@ class Bench:
         """It goes on as before: the next deletion is told, and nothing else has been."""
         self.host.insert([self.id(number) for number in range(800, 810)])
         so_far = list(self.told.deleted)
-        wait_until(lambda: self.id(809) in (past.census.workspaces if (past := self.noticing._past) else ()), PATIENCE)
+        wait_until(lambda: self.id(809) in (past.workspace_list.workspaces if (past := self.noticing._past) else ()), PATIENCE)
         self.writer.commit(self.path, *self.delete(800))
         wait_until(lambda: self.told.deleted != so_far, PATIENCE)
         assert self.told.deleted == [*so_far, self.id(800)]
@@ -220,7 +220,7 @@ def test_too_many_at_once(bench: Bench, commits: int) -> None:
         for one in everything:
             bench.writer.commit(bench.path, one)
     assert "vanished" in bench.await_event("deletions suppressed")
-    wait_until(lambda: (past := bench.noticing._past) and not past.census.workspaces, PATIENCE)
+    wait_until(lambda: (past := bench.noticing._past) and not past.workspace_list.workspaces, PATIENCE)
     assert len(bench.told.deleted) <= (0 if commits == 1 else COUNT // 2)
 
 
@@ -300,7 +300,7 @@ def test_a_database_that_is_no_longer_the_same(
     """An older copy lacks the workspaces that were made since: that is no deletion."""
     backup_of(bench, tmp_path)
     bench.host.insert([bench.id(COUNT)])
-    wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.census.workspaces, PATIENCE)
+    wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.workspace_list.workspaces, PATIENCE)
     change(bench, tmp_path)
     bench.await_event("deletions suppressed")
     assert bench.told.deleted == []
@@ -330,7 +330,7 @@ def test_no_doubt_where_there_were_merely_too_many(bench: Bench) -> None:
 def test_who_fell_silent_goes_on_and_tells_nothing(bench: Bench) -> None:
     bench.noticing.fall_silent()
     bench.writer.commit(bench.path, *bench.delete(0))
-    wait_until(lambda: (past := bench.noticing._past) and bench.id(0) not in past.census.workspaces, PATIENCE)
+    wait_until(lambda: (past := bench.noticing._past) and bench.id(0) not in past.workspace_list.workspaces, PATIENCE)
     assert bench.noticing.stop(PATIENCE)
     assert bench.told.deleted == []
 
@@ -360,7 +360,7 @@ def test_a_database_that_is_missing_at_first(benches: Benches, tmp_path: Path) -
 
 
 def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writer: Writer) -> None:
-    """A census in several transactions may miss a row that is there."""
+    """A workspace_list in several transactions may miss a row that is there."""
     bench = benches(vibe(tmp_path / "db.v2.sqlite"))
     assert bench.noticing.stop(PATIENCE)
     registry = open_registry(load_schema("vibe-kanban"), str(bench.path), {})

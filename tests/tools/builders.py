@@ -140,7 +140,7 @@ def changed(read: Read, **changes: Any) -> Read:
     return replace(read, identity=replace(read.identity, **of_identity), **changes)
 
 
-def memory(**changes: Any) -> LedgerState:
+def ledger_state(**changes: Any) -> LedgerState:
     """Nothing is remembered but a registry that was read once."""
     return replace(LedgerState(registry()), **changes)
 
@@ -195,7 +195,7 @@ class ProcessesThatAre:
     def may_live(self, pid: int, started: float | None) -> bool:
         return pid in self.started and started in (None, self.started[pid])
 
-    def whereabouts(self) -> Somewhere:
+    def own_location(self) -> Somewhere:
         return Somewhere()
 
 
@@ -207,18 +207,18 @@ def circumstances(
     reported: Mapping[str, WorkspaceEvent] | None = None,
     breaker: BreakerState | None = None,
     generation: int | None = None,
-    whereabouts: Somewhere | None = None,
+    own_location: Somewhere | None = None,
 ) -> FactsBuilder:
-    """What is the same for all sessions of a sweep over this memory."""
-    known = memory() if known is None else known
+    """What is the same for all sessions of a sweep over this state."""
+    known = ledger_state() if known is None else known
     return FactsBuilder(
-        memory=known,
-        sightings=Confirmations(known.sightings, now),
+        state=known,
+        confirmations=Confirmations(known.confirmations, now),
         generation=known.registry.generation if generation is None else generation,
         reported=dict.fromkeys(known.reported, WorkspaceEvent.DELETED) if reported is None else reported,
         recognised=frozenset(recognised),
         breaker=known.breaker if breaker is None else breaker,
-        whereabouts=Somewhere() if whereabouts is None else whereabouts,
+        own_location=Somewhere() if own_location is None else own_location,
     )
 
 

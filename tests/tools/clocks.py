@@ -18,11 +18,11 @@ __all__ = ["Later", "wall_clock_library"]
 @dataclass
 class Later:
     """The clocks of this machine, later: so many ``seconds`` have passed, of which it ``slept`` so many more, and somebody has
-    set the wall clock by ``jumped`` (ahead, or with a minus back)."""
+    set the wall clock by ``stepped`` (ahead, or with a minus back)."""
 
     seconds: float = 0.0
     slept: float = 0.0
-    jumped: float = 0.0
+    stepped: float = 0.0
 
     def now(self) -> float:
         """Unix seconds."""
@@ -31,7 +31,7 @@ class Later:
     def read(self) -> ClockReading:
         """All clocks at one moment."""
         awake = time.monotonic() + self.seconds
-        return ClockReading(time.time() + self.seconds + self.slept + self.jumped, awake + self.slept, awake)
+        return ClockReading(time.time() + self.seconds + self.slept + self.stepped, awake + self.slept, awake)
 
 
 def wall_clock_library(directory: Path) -> Path:

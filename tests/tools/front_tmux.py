@@ -56,7 +56,7 @@ def Rule(  # noqa: N802 - it reads as the thing that it makes
 
     ``command``: only for calls with this tmux command among their arguments, or on their standard input. ``said``: only for
     those with this text on their standard input. ``skip``: the first
-    so many fitting calls are left alone; ``times``: only so many after these.
+    so many fitting calls are left alone; ``age_clock``: only so many after these.
 
     The output of a listing is edited row by row, by the format (``-F``) that the caller asked for: ``replace`` puts another
     value in the place of a format's token (``{"#{session_activity}": ""}``), for the ``sessions`` with these names, or for

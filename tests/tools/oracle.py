@@ -37,16 +37,16 @@ def attended(session: Session) -> bool:
 def counted(facts: Facts, moment: float) -> float:
     """Seconds since then that count: neither those in which the machine slept, nor those by which its wall clock was set ahead.
     Each of these ended at a moment of its own, and what is dated before that moment may have been at any time before it."""
-    return _counted(moment, facts.now, [(lapse.at, lapse.seconds) for lapse in facts.times.lapses])
+    return _counted(moment, facts.now, [(skew.at, skew.seconds) for skew in facts.age_clock.skews])
 
 
-def _counted(moment: float, until: float, lapses: list[tuple[float, float]]) -> float:
+def _counted(moment: float, until: float, skews: list[tuple[float, float]]) -> float:
     if moment >= until:
         return 0.0
-    if not lapses or moment >= lapses[-1][0]:
+    if not skews or moment >= skews[-1][0]:
         return until - moment
-    ended, seconds = lapses[-1]
-    before = _counted(moment, ended, lapses[:-1]) - seconds
+    ended, seconds = skews[-1]
+    before = _counted(moment, ended, skews[:-1]) - seconds
     total = until - ended + (before if before > 0 else 0.0)
     return total if total > 0 else 0.0
 
@@ -54,7 +54,7 @@ def _counted(moment: float, until: float, lapses: list[tuple[float, float]]) -> 
 def idle(facts: Facts) -> float:
     """Seconds since the latest of input, attach, detach, and output in any window, work of the processes; of those that are
     switched on. A session without any of these is as idle as it is old."""
-    on = {clock.value for clock in facts.times.counted}
+    on = {clock.value for clock in facts.age_clock.counted}
     moments: list[float | None] = []
     if "input" in on:
         moments.append(facts.session.activity)
@@ -106,7 +106,7 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
     told, window = facts.announced_at, rules.undo_window
     waits = {"announced": window > 0 and (told is None or counted(facts, told) < window)}
     # Where the wall clock was set nobody knows how long anything was idle.
-    set_anew = facts.times.jumped != 0
+    set_anew = facts.age_clock.stepped != 0
     archived, rested = ({**waits, "undone": cause in facts.undone} for cause in ("archived", "idle"))
     if row is None or row.deleted:
         # There is no row, or none that counts: nothing can be said of such a session but that.
@@ -148,13 +148,13 @@ def _saves_an_orphan(facts: Facts, rules: Thresholds, *, looked_at: bool, quiet:
         uncertain, looks = False, rules.orphan_confirmations
     else:
         # A stranger: long idle, another session recognised, and never in the first sweep.
-        uncertain = not (quiet >= rules.stranger_ttl and facts.recognises_others)
+        uncertain = not (quiet >= rules.stranger_ttl and facts.knows_other_sessions)
         looks = rules.orphan_confirmations if rules.orphan_confirmations > 2 else 2
     return {
         "attached": looked_at,
         "young": age < rules.min_age,
         "active": quiet < rules.activity_grace,
-        "clock": facts.times.jumped != 0 and (rules.activity_grace > 0 or (not facts.proven and rules.stranger_ttl > 0)),
+        "clock": facts.age_clock.stepped != 0 and (rules.activity_grace > 0 or (not facts.proven and rules.stranger_ttl > 0)),
         "unproven": uncertain,
         "breaker": facts.latched and not facts.approved,
         "unconfirmed": not facts.confirmations >= looks,
@@ -175,7 +175,7 @@ def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
     }[reason]
     if reason == "archived" and facts.archived_since is not None and counted(facts, facts.archived_since) >= rules.archived_ttl:
         idleness = None
-    by_clock = bool(idleness) and "output" in {clock.value for clock in facts.times.counted}
+    by_clock = bool(idleness) and "output" in {clock.value for clock in facts.age_clock.counted}
     return Guard(
         key=facts.session.key,
         activity=None if reason == "deleted" else facts.session.activity,

@@ -105,7 +105,7 @@ def record(
     *,
     snapshot: str | None,
     outcome: str = "reaped",
-    aftermath: ProcessCleanup | None = None,
+    cleanup: ProcessCleanup | None = None,
 ) -> Reap:
     """Write the intent and the outcome of a reap into the ledger."""
     reaper = world.plugin.reaper()
@@ -114,7 +114,7 @@ def record(
     intent = Intent(reap_id, str(ULID()), now, key, name, "w1", "orphan", evidence)
     with reaper.writing() as ledger:
         ledger.record_intents([intent])
-        ledger.record_results([ReapResult(reap_id, now, outcome, None, aftermath or ProcessCleanup(), snapshot)])
+        ledger.record_results([ReapResult(reap_id, now, outcome, None, cleanup or ProcessCleanup(), snapshot)])
     return find_reap(reaper, reap_id)
 
 

@@ -144,7 +144,7 @@ def _as_json(reap: Reap, snapshot: SessionSnapshot | None, why_not: str | None) 
 
 
 def _show_facts(reap: Reap, why_not: str | None) -> None:
-    intent, after = reap.intent, reap.aftermath
+    intent, after = reap.intent, reap.cleanup
     ended = [f"{one.command} ({one.pid}, {one.signal})" for one in after.ended]
     left = [f"{one.command} ({one.pid}): {one.why}" for one in after.survivors]
     size = size_text(after.freed_bytes)

@@ -93,12 +93,12 @@ def show_sweep(report: SweepReport) -> None:
     for text in report.vetoes:
         say(f"VETO {text}")
     for entry in report.sessions:
-        for process in entry.aftermath.survivors if entry.aftermath else ():
+        for process in entry.cleanup.survivors if entry.cleanup else ():
             say(f"LEFT {entry.session}: process {process.pid} ({process.command}) is still running: {process.why}")
-    if report.jumped:
+    if report.stepped:
         from workspace_reaper.policy.idle import describe_clock_step
 
-        say(f"CLOCK {describe_clock_step(report.jumped)}")
+        say(f"CLOCK {describe_clock_step(report.stepped)}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.")
     done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)
@@ -228,8 +228,8 @@ def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
             reap.intent.reason,
             reap.outcome.value,
             None if reap.why is None else printable(reap.why),
-            size_text(reap.aftermath.freed_bytes),
-            len(reap.aftermath.survivors) or None,
+            size_text(reap.cleanup.freed_bytes),
+            len(reap.cleanup.survivors) or None,
             "yes" if restorable else "no",
         )
         for reap, restorable in reaps

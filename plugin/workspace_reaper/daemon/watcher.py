@@ -128,13 +128,13 @@ class DatabaseWatcher:
         if self._stopping.is_set():
             return
         if isinstance(comparison, Unknown):
-            # The census of before stays, so that the next look finds the same missing.
+            # The workspace_list of before stays, so that the next look finds the same missing.
             self._say_unknown(comparison.reason)
             self._stopping.wait(_AFTER_UNKNOWN)
             return
         self._say_known()
         if self._past is None and not self._silent.is_set():
-            number = len(comparison.past.census.workspaces)
+            number = len(comparison.past.workspace_list.workspaces)
             _log.info("%d workspaces are watched", number, extra={"fields": {"event": "watching", "workspaces": number}})
         self._doubted = comparison.why if comparison.uncertain else None
         self._past, self._pending = comparison.past, self._doubted is not None
@@ -163,8 +163,8 @@ class DatabaseWatcher:
         comparison = compare(past, now, sessions, time.monotonic())
         if past is None or not comparison.deleted:
             return comparison
-        rows = self._registry.look_up(comparison.deleted, past.census.identity.sentinels)
-        return rows if isinstance(rows, Unknown) else confirm(comparison, past.census, rows)
+        rows = self._registry.look_up(comparison.deleted, past.workspace_list.identity.sentinels)
+        return rows if isinstance(rows, Unknown) else confirm(comparison, past.workspace_list, rows)
 
     def _fire(self, hook: Callable[[str], object], ids: Iterable[str], what: str) -> None:
         for workspace_id in ids:

@@ -133,7 +133,7 @@ class DemoSteps:
         """Return what the history says about the processes of the session with helpers; nothing while it is not reaped."""
         [case] = [case for case in self.sessions if case.agent == "with-helpers"]
         reap = last_reap(self.host, case.name)
-        return reap.aftermath if reap else ProcessCleanup()
+        return reap.cleanup if reap else ProcessCleanup()
 
     def tick(self) -> None:
         """Let the reaper sweep once, and wait until it is done."""

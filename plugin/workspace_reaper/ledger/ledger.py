@@ -200,7 +200,7 @@ def _state(
     return LedgerState(
         registry=registry,
         seen={row.workspace_id: row.generation for row in known if row.generation is not None},
-        sightings={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
+        confirmations={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
         servers={row.socket: row.server for row in rows(tables.SERVER)},
         breaker=only(tables.BREAKER, BreakerState()),
         reported={row.workspace_id: row.at for row in rows(tables.DELETION)},
@@ -233,7 +233,7 @@ def _write_changes(connection: sqlite3.Connection, registry_id: int, changes: St
         write(_SEE, (SeenWorkspaceRow(workspace_id, generation) for workspace_id in changes.seen))
     write(_SET_WORKTREE, (SeenWorkspaceRow(of, worktree=worktree) for of, worktree in changes.worktrees.items()))
     delete(tables.FINDING, ((*key, finding) for key, finding in changes.forgotten))
-    write(tables.FINDING.upsert, (FindingRow(*key, confirmation) for key, confirmation in changes.sightings.items()))
+    write(tables.FINDING.upsert, (FindingRow(*key, confirmation) for key, confirmation in changes.confirmations.items()))
     delete(tables.SERVER, ((socket,) for socket, server in changes.servers.items() if server is None))
     servers = (ServerRow(socket, server) for socket, server in changes.servers.items() if server is not None)
     write(tables.SERVER.upsert, servers)

@@ -93,7 +93,7 @@ _FIRST = (
         boot TEXT NOT NULL,
         offset REAL,
         slept REAL NOT NULL,
-        lapses TEXT NOT NULL,
+        skews TEXT NOT NULL,
         PRIMARY KEY (registry_id)
     )""",
     """CREATE TABLE alarm (

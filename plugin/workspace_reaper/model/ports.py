@@ -219,7 +219,7 @@ class Processes(Protocol):
     def may_live(self, pid: int, started: float | None) -> bool:
         """Return whether the process with that start time may still exist. True if it cannot be read."""
 
-    def whereabouts(self) -> OwnLocation:
+    def own_location(self) -> OwnLocation:
         """Return where the reaper runs now."""
 
     def table(self) -> ProcessTable | Unknown:

@@ -129,7 +129,7 @@ class ReapResult:
     at: float
     outcome: Outcome
     why: str | None = None
-    aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
+    cleanup: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"
 
 
@@ -140,5 +140,5 @@ class Reap:
     intent: Intent
     outcome: Outcome
     why: str | None = None
-    aftermath: ProcessCleanup = field(default_factory=ProcessCleanup)
+    cleanup: ProcessCleanup = field(default_factory=ProcessCleanup)
     snapshot: str | None = "not taken"

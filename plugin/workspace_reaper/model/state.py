@@ -135,13 +135,13 @@ class ClockState:
     it).
 
     ``offset`` is the wall clock minus the time since boot in seconds, or None before the first sweep. ``slept`` is how much of
-    that time the machine slept. ``lapses`` are ordered, oldest first.
+    that time the machine slept. ``skews`` are ordered, oldest first.
     """
 
     boot: str = ""
     offset: float | None = None
     slept: float = 0.0
-    lapses: tuple[ClockSkew, ...] = ()
+    skews: tuple[ClockSkew, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class LedgerState:
 
     registry: RegistryState
     seen: Mapping[str, int] = field(default_factory=dict)
-    sightings: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
+    confirmations: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
     servers: Mapping[str, ServerState] = field(default_factory=dict)
     breaker: BreakerState = field(default_factory=BreakerState)
     reported: Mapping[str, float] = field(default_factory=dict)
@@ -225,7 +225,7 @@ class StateChanges:
 
     registry: RegistryState | None = None
     seen: frozenset[str] = frozenset()
-    sightings: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
+    confirmations: Mapping[FindingKey, Confirmation] = field(default_factory=dict)
     forgotten: frozenset[FindingKey] = frozenset()
     servers: Mapping[str, ServerState | None] = field(default_factory=dict)
     breaker: BreakerState | None = None

@@ -229,7 +229,7 @@ class Reaper:
                 ledger.save(
                     StateChanges(
                         registry=replace(before.registry, generation=before.registry.generation + 1),
-                        forgotten=frozenset(one for one in before.sightings if one[1] is Finding.ORPHAN),
+                        forgotten=frozenset(one for one in before.confirmations if one[1] is Finding.ORPHAN),
                         breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
                         events=(Event(now, "registry changed", why),),
                     )

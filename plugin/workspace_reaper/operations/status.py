@@ -122,8 +122,8 @@ def _registry_change(ledger: Ledger) -> Event | None:
 def _announced(state: LedgerState, entries: Sequence[Mapping[str, Any]], undo_window: float) -> list[dict[str, Any]]:
     """Return the announced sessions. The ledger counts: a hook or ``undo`` may have changed them since the last full sweep."""
     known = {(entry["socket"], entry["session_id"]): entry for entry in entries}
-    found, times = [], AgeClock(state.clock.lapses)
-    for (key, finding), sighting in sorted(state.sightings.items()):
+    found, age_clock = [], AgeClock(state.clock.skews)
+    for (key, finding), confirmation in sorted(state.confirmations.items()):
         entry = known.get((key.socket, key.session_id), {})
         if finding is Finding.ANNOUNCED and entry.get("outcome") != Outcome.REAPED.value:
             found.append(
@@ -132,7 +132,7 @@ def _announced(state: LedgerState, entries: Sequence[Mapping[str, Any]], undo_wi
                     "session": entry.get("session") or key.session_id,
                     # Between two full sweeps only a hook announces, and only an archived workspace.
                     "reason": entry.get("reason") or ARCHIVED.reported_as,
-                    "deadline": iso(times.moved(sighting.first_at) + undo_window),
+                    "deadline": iso(age_clock.moved(confirmation.first_at) + undo_window),
                 }
             )
     return found

@@ -38,7 +38,7 @@ def cancel_announcement(reaper: Reaper) -> Sequence[str]:
         latest = {key: name for key, name in names.items() if found[key] == at}
         ledger.save(
             StateChanges(
-                sightings={(key, cause): Confirmation(now, now) for key in latest for cause in UNDONE.values()},
+                confirmations={(key, cause): Confirmation(now, now) for key in latest for cause in UNDONE.values()},
                 forgotten=frozenset((key, Finding.ANNOUNCED) for key in latest),
                 events=(Event(now, "announcement cancelled", ", ".join(latest.values())),),
             )
@@ -51,8 +51,8 @@ def cancel_announcement(reaper: Reaper) -> Sequence[str]:
 
 
 def _announced(ledger: Ledger, now: float) -> dict[SessionKey, float]:
-    sightings = ledger.load_state((), now).sightings
-    return {key: sighting.first_at for (key, finding), sighting in sightings.items() if finding is Finding.ANNOUNCED}
+    confirmations = ledger.load_state((), now).confirmations
+    return {key: sighting.first_at for (key, finding), sighting in confirmations.items() if finding is Finding.ANNOUNCED}
 
 
 def _living_names(terminal: Terminal, owner_id: str, keys: Collection[SessionKey]) -> dict[SessionKey, str]:

@@ -32,7 +32,7 @@ class Past:
     """The input of the next comparison. ``recent`` disappeared within the last ``WINDOW``; ``gone`` are all that disappeared
     under this identity, the latest last."""
 
-    census: WorkspaceList
+    workspace_list: WorkspaceList
     recent: tuple[DeletedWorkspace, ...] = ()
     gone: tuple[str, ...] = ()
 
@@ -53,7 +53,7 @@ class Comparison:
 
 def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
     """Return the workspaces that existed at the last comparison and do not exist now."""
-    return past.census.workspaces - now.workspaces if past else frozenset()
+    return past.workspace_list.workspaces - now.workspaces if past else frozenset()
 
 
 def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | None, at: float) -> Comparison:
@@ -70,10 +70,10 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     if past is None:
         return Comparison(Past(now))
     missing = vanished(past, now)
-    changed = _change_of_identity(past.census.identity, now) or _restored(past, now, missing)
+    changed = _change_of_identity(past.workspace_list.identity, now) or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
-    archived = tuple(sorted(now.archived - past.census.archived))
+    archived = tuple(sorted(now.archived - past.workspace_list.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     if missing and too_many:
         return Comparison(following, archived=archived, suppressed=missing, why=too_many)
@@ -91,7 +91,7 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
         before: The list before it, whose sentinel rows were looked up too.
         rows: The result of the look-up.
     """
-    now = comparison.past.census
+    now = comparison.past.workspace_list
     old, new = now.identity, rows.identity
     if (old.location, old.schema) != (new.location, new.schema):
         why: str | None = f"the database was {old.location} and is {new.location}"
@@ -114,7 +114,7 @@ def _known_again(past: Past, there: Set[str]) -> Past:
     if not there:
         return past
     return Past(
-        replace(past.census, workspaces=past.census.workspaces | there),
+        replace(past.workspace_list, workspaces=past.workspace_list.workspaces | there),
         tuple(absent for absent in past.recent if absent.workspace_id not in there),
         tuple(workspace_id for workspace_id in past.gone if workspace_id not in there),
     )
@@ -157,7 +157,7 @@ def _count(
     past: Past, now: WorkspaceList, missing: Set[str], sessions: Collection[str] | None, at: float
 ) -> tuple[Past, str | None]:
     """Return the input of the next comparison, and why too many rows disappeared, if they did."""
-    known = past.census.workspaces
+    known = past.workspace_list.workspaces
     recent = [absent for absent in past.recent if at - absent.at < WINDOW and absent.workspace_id not in now.workspaces]
     recent += [DeletedWorkspace(one, at, None if sessions is None else one in sessions) for one in missing]
     gone = tuple(one for one in past.gone if one not in now.workspaces) + tuple(sorted(missing))
@@ -177,4 +177,4 @@ def _count(
 def _lost_much(past: Past, at: float) -> bool:
     """Return whether too many rows disappeared just before: a list read in several transactions may show that first."""
     lost = {absent.workspace_id for absent in past.recent if at - absent.at < WINDOW}
-    return exceeds_half(len(lost), len(past.census.workspaces | lost))
+    return exceeds_half(len(lost), len(past.workspace_list.workspaces | lost))

@@ -59,7 +59,7 @@ class Facts:
         dead_since: When a sweep first found all its panes dead.
         confirmations: How many full sweeps have found no row.
         proven: Whether the registry is known to have known this workspace.
-        recognises_others: Whether the registry has a row for at least one other session now.
+        knows_other_sessions: Whether the registry has a row for at least one other session now.
         approved: Whether an operator approved exactly this session, so that the breaker does not protect it.
         home: Whether the reaper runs in it.
         shared: Whether another session of its group is not reaped.
@@ -68,9 +68,9 @@ class Facts:
         undone: The reasons whose announcement an operator cancelled and that have applied ever since.
         failures: How many kills of it have failed in a row.
         retry_at: When the next attempt is due.
-        times: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
+        age_clock: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
         generation: The generation of the registry.
-        known_under: The last generation known to have known the workspace. Only read if there is no row.
+        known_in_generation: The last generation known to have known the workspace. Only read if there is no row.
     """
 
     session: Session
@@ -83,7 +83,7 @@ class Facts:
     dead_since: float | None = None
     confirmations: int = 0
     proven: bool = False
-    recognises_others: bool = False
+    knows_other_sessions: bool = False
     latched: bool = False
     approved: bool = False
     over_budget: bool = False
@@ -95,9 +95,9 @@ class Facts:
     undone: frozenset[str] = frozenset()
     failures: int = 0
     retry_at: float | None = None
-    times: AgeClock = _PLAIN
+    age_clock: AgeClock = _PLAIN
     generation: int = 0
-    known_under: int | None = None
+    known_in_generation: int | None = None
 
     @property
     def idle_seconds(self) -> float:
@@ -105,12 +105,12 @@ class Facts:
 
         Counts from the creation if there was none. Never below 0.
         """
-        return self.times.since(self.last_active, self.now)
+        return self.age_clock.since(self.last_active, self.now)
 
     @property
     def last_active(self) -> float:
         """Return the wall-clock time since which it has been idle."""
-        if len(self.times.counted) < len(EVERY):
+        if len(self.age_clock.counted) < len(EVERY):
             return max(self._counted.values(), default=self.session.key.created)
         return max(self.session.last_activity, self.detached_at or 0.0, self.busy_at or 0.0)
 
@@ -146,12 +146,12 @@ class Facts:
     @property
     def _counted(self) -> Mapping[IdleClock, float]:
         moments = self.idle_clocks.items()
-        return {clock: moment for clock, moment in moments if clock in self.times.counted and moment is not None}
+        return {clock: moment for clock, moment in moments if clock in self.age_clock.counted and moment is not None}
 
     @property
     def age_seconds(self) -> float:
         """Return the seconds since the session was created. Never below 0."""
-        return self.times.since(self.session.key.created, self.now)
+        return self.age_clock.since(self.session.key.created, self.now)
 
     @property
     def gone(self) -> bool:
@@ -168,8 +168,8 @@ class Facts:
 
     def deadline(self, thresholds: Thresholds) -> float | None:
         """Return when an announced session is reaped (Unix seconds), or None if it was not announced."""
-        return None if self.announced_at is None else self.times.moved(self.announced_at) + thresholds.undo_window
+        return None if self.announced_at is None else self.age_clock.moved(self.announced_at) + thresholds.undo_window
 
     def since(self, moment: float) -> float:
         """Return the seconds that count from that time (Unix seconds) until now. Never below 0."""
-        return self.times.since(moment, self.now)
+        return self.age_clock.since(moment, self.now)

@@ -24,18 +24,18 @@ from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.confirmations import Confirmations, has_left, retry_at
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import AgeClock, notice
-from workspace_reaper.policy.registry_identity import is_proven, known_under
+from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-def lives_in(session: Session, whereabouts: OwnLocation) -> bool:
+def lives_in(session: Session, own_location: OwnLocation) -> bool:
     """Return whether the reaper runs in this session: below one of its panes, or started from one."""
     key = session.key
     for pane in session.panes:
-        if not pane.dead and pane.pid in whereabouts.pids:
+        if not pane.dead and pane.pid in own_location.pids:
             return True
-        if whereabouts.tmux == (key.server_pid, pane.pane_id):
+        if own_location.tmux == (key.server_pid, pane.pane_id):
             return True
     return False
 
@@ -45,7 +45,7 @@ class FactsBuilder:
     """Sweep-wide inputs from which the facts of each session are built.
 
     Attributes:
-        memory: The stored state.
+        state: The stored state.
         generation: The registry's generation in this sweep.
         reported: What hooks reported, by workspace.
         recognised: The sessions' workspaces for which the registry has a row.
@@ -54,38 +54,38 @@ class FactsBuilder:
         retry_after: The first wait after failed kills, in seconds (see ``confirmations.retry_at``).
         insisted: Sessions whose kill an operator wants to attempt at once.
         clock: The clocks in this sweep.
-        times: How ages are counted in this sweep.
+        age_clock: How ages are counted in this sweep.
     """
 
-    memory: LedgerState
-    sightings: Confirmations
+    state: LedgerState
+    confirmations: Confirmations
     generation: int
     reported: Mapping[str, WorkspaceEvent]
     recognised: Set[str]
     breaker: BreakerState
-    whereabouts: OwnLocation
+    own_location: OwnLocation
     cpu: CpuState = field(default_factory=CpuState)
     reuses_ids: bool = False
     retry_after: float = 0.0
     insisted: Set[SessionKey] = frozenset()
     clock: ClockState = field(default_factory=ClockState)
-    times: AgeClock = field(default_factory=AgeClock)
+    age_clock: AgeClock = field(default_factory=AgeClock)
 
     def at(self, boot: str, reading: ClockReading, keep: float) -> FactsBuilder:
         """Return the same builder with the clocks at this moment, since the boot ``boot``. ``keep``: see ``idle.notice``."""
         noticed = notice(self.clock, boot, reading, keep)
-        if noticed.memory is self.clock:
+        if noticed.state is self.clock:
             return self
         # A clock step since the last full sweep applies to all of this sweep.
-        times = replace(self.times, lapses=noticed.memory.lapses, jumped=noticed.jumped or self.times.jumped)
-        return replace(self, clock=noticed.memory, times=times)
+        age_clock = replace(self.age_clock, skews=noticed.state.skews, stepped=noticed.stepped or self.age_clock.stepped)
+        return replace(self, clock=noticed.state, age_clock=age_clock)
 
     def said(self, session: Session, workspace_id: str) -> WorkspaceEvent | None:
         """Return what a hook reported about this session's workspace.
 
         A deletion says nothing about a session that was created after it, because the id may have been assigned again.
         """
-        said, at = self.reported.get(workspace_id), self.memory.reported.get(workspace_id)
+        said, at = self.reported.get(workspace_id), self.state.reported.get(workspace_id)
         if said is not WorkspaceEvent.DELETED:
             return said
         return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
@@ -104,15 +104,15 @@ class FactsBuilder:
         return self.reuses_ids and session.owner is not Owner.OURS
 
     def _is_proven(self, session: Session, workspace_id: str) -> bool:
-        return not self._is_another(session) and is_proven(workspace_id, session, self.memory, self.generation)
+        return not self._is_another(session) and is_proven(workspace_id, session, self.state, self.generation)
 
     def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
         """Return the facts of this session at this moment (Unix seconds)."""
         key = session.key
-        seen = self.sightings.of(key)
+        seen = self.confirmations.of(key)
         # Most sessions have no findings. For them this is where a sweep spends most of its own time.
         remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
-        if has_left(session, seen, self.memory.last_complete):
+        if has_left(session, seen, self.state.last_complete):
             remembered = {**remembered, "detached_at": now}
         return Facts(
             session=session,
@@ -121,13 +121,13 @@ class FactsBuilder:
             now=now,
             reported=self.said(session, workspace_id),
             proven=row is not None or self._is_proven(session, workspace_id),
-            recognises_others=len(self.recognised) > (workspace_id in self.recognised),
+            knows_other_sessions=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,
             generation=self.generation,
-            known_under=None if row is not None else known_under(workspace_id, self.memory),
-            home=lives_in(session, self.whereabouts),
-            times=self.times,
+            known_in_generation=None if row is not None else known_in_generation(workspace_id, self.state),
+            home=lives_in(session, self.own_location),
+            age_clock=self.age_clock,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
             **remembered,
         )

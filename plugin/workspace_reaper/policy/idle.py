@@ -43,45 +43,45 @@ EVERY = frozenset(IdleClock)
 class AgeClock:
     """How ages are counted in one sweep.
 
-    ``lapses`` are ordered, oldest first. ``jumped`` is by how many seconds the wall clock was stepped since the last full
+    ``skews`` are ordered, oldest first. ``stepped`` is by how many seconds the wall clock was stepped since the last full
     sweep, or 0. ``counted`` are the idle clocks that are switched on.
     """
 
-    lapses: tuple[ClockSkew, ...] = ()
-    jumped: float = 0.0
+    skews: tuple[ClockSkew, ...] = ()
+    stepped: float = 0.0
     counted: frozenset[IdleClock] = EVERY
 
     def since(self, moment: float, now: float) -> float:
         """Return the seconds that count from ``moment`` to ``now`` (both Unix seconds). Never below 0."""
-        lapses = self.lapses
-        if lapses and moment < lapses[-1].at:
+        skews = self.skews
+        if skews and moment < skews[-1].at:
             moment = self.moved(moment)
         return now - moment if now > moment else 0.0
 
     def moved(self, moment: float) -> float:
         """Return the time (Unix seconds) that makes plain subtraction from now give the age of ``moment``."""
-        for lapse in self.lapses:
-            if moment < lapse.at:
-                moment = min(moment + lapse.seconds, lapse.at)
+        for skew in self.skews:
+            if moment < skew.at:
+                moment = min(moment + skew.seconds, skew.at)
         return moment
 
     def before(self, now: float, seconds: float) -> float:
         """Return the last time (Unix seconds) whose age is at least ``seconds``."""
         moment = now - seconds
-        for lapse in reversed(self.lapses):
-            if moment < lapse.at:
-                moment -= lapse.seconds
+        for skew in reversed(self.skews):
+            if moment < skew.at:
+                moment -= skew.seconds
         return moment
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """The comparison of the clocks. ``memory`` is what to store; the same object if nothing changed. ``jumped``: see
+    """The comparison of the clocks. ``state`` is what to store; the same object if nothing changed. ``stepped``: see
     `AgeClock`.
     """
 
-    memory: ClockState
-    jumped: float = 0.0
+    state: ClockState
+    stepped: float = 0.0
 
 
 def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
@@ -95,23 +95,23 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Not
         # machines without a battery-backed clock do once they have reached a time server.
         return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
     ahead, asleep = offset - before.offset, slept - before.slept
-    jumped = ahead if abs(ahead) > JUMP else 0.0
-    lapses = before.lapses
-    if jumped < 0:
+    stepped = ahead if abs(ahead) > JUMP else 0.0
+    skews = before.skews
+    if stepped < 0:
         # What is dated from now on is younger than these skews, although it may seem older.
-        lapses = tuple(replace(lapse, at=min(lapse.at, now.wall)) for lapse in lapses)
-    if jumped > 0 or asleep > _SLACK:
+        skews = tuple(replace(skew, at=min(skew.at, now.wall)) for skew in skews)
+    if stepped > 0 or asleep > _SLACK:
         # If the clock was stepped back and the machine slept, their order is unknown. Count all of the sleep.
-        lapses += (ClockSkew(now.wall, max(0.0, jumped) + max(0.0, asleep)),)
-    lapses = _worth_keeping(lapses, now.wall, max(keep, _AT_LEAST))
-    if abs(ahead) <= _SLACK and abs(asleep) <= _SLACK and lapses == before.lapses:
+        skews += (ClockSkew(now.wall, max(0.0, stepped) + max(0.0, asleep)),)
+    skews = _worth_keeping(skews, now.wall, max(keep, _AT_LEAST))
+    if abs(ahead) <= _SLACK and abs(asleep) <= _SLACK and skews == before.skews:
         return Noticed(before)
-    return Noticed(ClockState(boot, offset, slept, lapses), jumped)
+    return Noticed(ClockState(boot, offset, slept, skews), stepped)
 
 
-def _worth_keeping(lapses: Sequence[ClockSkew], now: float, keep: float) -> tuple[ClockSkew, ...]:
+def _worth_keeping(skews: Sequence[ClockSkew], now: float, keep: float) -> tuple[ClockSkew, ...]:
     """Return the skews without those that are too old to change any verdict."""
-    kept = tuple(lapses)
+    kept = tuple(skews)
     while kept and AgeClock(kept[1:]).since(kept[0].at, now) > keep:
         kept = kept[1:]
     while len(kept) > _MOST:
@@ -172,18 +172,21 @@ def is_busy(before: float, after: float, seconds: float) -> bool:
 
 
 def advance(
-    memory: CpuState, now: float, processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]], times: AgeClock = _PLAIN
+    state: CpuState,
+    now: float,
+    processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
+    age_clock: AgeClock = _PLAIN,
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
-    A session without an earlier sample does not count as busy. ``times`` says how long the machine was awake since the last
+    A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
     samples, because nothing is busy while it sleeps.
     """
-    passed = 0.0 if memory.at is None else times.since(memory.at, now)
+    passed = 0.0 if state.at is None else age_clock.since(state.at, now)
     samples: dict[SessionKey, CpuSample] = {}
     for key, family in processes_by_session.items():
-        seconds, before = used(family), memory.samples.get(key)
-        if before is None or memory.at is None:
+        seconds, before = used(family), state.samples.get(key)
+        if before is None or state.at is None:
             samples[key] = CpuSample(seconds)
         elif seconds == before.seconds:
             samples[key] = before

@@ -120,8 +120,8 @@ ACTIVE = Protection(
 CLOCK = Protection(
     "clock",
     "the wall clock was stepped since the last full sweep, so its idle time is unknown",
-    holds=lambda case: case.facts.times.jumped != 0 and _rests_on_idleness(case),
-    detail=lambda case: describe_clock_step(case.facts.times.jumped),
+    holds=lambda case: case.facts.age_clock.stepped != 0 and _rests_on_idleness(case),
+    detail=lambda case: describe_clock_step(case.facts.age_clock.stepped),
     passes_with_time=True,
 )
 
@@ -131,16 +131,16 @@ PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook 
 
 def _why_unproven(case: Case) -> str:
     facts, now = case.facts, f"this is registry generation {case.facts.generation}"
-    if facts.known_under is None:
+    if facts.known_in_generation is None:
         known = f"the registry is not known to have ever had a row for the workspace ({now})"
     else:
-        known = f"a different registry had the row of the workspace (generation {facts.known_under}; {now})"
-    others = "has a row for another session" if facts.recognises_others else "has no row for any other session"
+        known = f"a different registry had the row of the workspace (generation {facts.known_in_generation}; {now})"
+    others = "has a row for another session" if facts.knows_other_sessions else "has no row for any other session"
     return f"{known}; {_idle_for(case)}, and the registry {others}"
 
 
 def _proven_or_old(case: Case, _breaker: BreakerState) -> str:
-    others = "" if case.facts.recognises_others else " and the registry has a row for another session"
+    others = "" if case.facts.knows_other_sessions else " and the registry has a row for another session"
     return f"{PROVEN_WHEN}; or it has been idle for stranger_ttl ({seconds_text(case.limits.stranger_ttl)}){others}"
 
 
@@ -149,7 +149,7 @@ UNPROVEN = Protection(
     "the registry is not known to have ever had a row for the workspace; then it must have been idle for stranger_ttl, and the"
     " registry must have a row for another session",
     holds=lambda case: (
-        not case.facts.proven and (not case.facts.recognises_others or case.facts.idle_seconds < case.limits.stranger_ttl)
+        not case.facts.proven and (not case.facts.knows_other_sessions or case.facts.idle_seconds < case.limits.stranger_ttl)
     ),
     detail=_why_unproven,
     released_when=_proven_or_old,

@@ -54,16 +54,16 @@ def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
     )
 
 
-def is_proven(workspace_id: str, session: Session, memory: LedgerState, generation: int) -> bool:
+def is_proven(workspace_id: str, session: Session, state: LedgerState, generation: int) -> bool:
     """Return whether this registry is known to have known this workspace.
 
     An owner mark does not contain the generation under which it was set, so it is proof only while there has been one.
     """
-    if generation in (memory.named.get(workspace_id), memory.seen.get(workspace_id)):
+    if generation in (state.named.get(workspace_id), state.seen.get(workspace_id)):
         return True
     return session.owner is Owner.OURS and generation == 1
 
 
-def known_under(workspace_id: str, memory: LedgerState) -> int | None:
+def known_in_generation(workspace_id: str, state: LedgerState) -> int | None:
     """Return the last generation of the registry known to have known this workspace, or None."""
-    return max((some[workspace_id] for some in (memory.seen, memory.named) if workspace_id in some), default=None)
+    return max((some[workspace_id] for some in (state.seen, state.named) if workspace_id in some), default=None)

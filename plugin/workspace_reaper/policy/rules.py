@@ -102,14 +102,14 @@ class Rule:
     def guard(self, facts: Facts, thresholds: Thresholds) -> Guard:
         """Return what must still be true inside tmux when it kills the session for this rule."""
         clients_protect, idle_time = ATTACHED in self.protections, self.idle_time(facts, thresholds)
-        by_output = idle_time > 0 and IdleClock.OUTPUT in facts.times.counted
+        by_output = idle_time > 0 and IdleClock.OUTPUT in facts.age_clock.counted
         return Guard(
             key=facts.session.key,
             # Where clients do not protect, typing must not keep the session alive forever either.
             activity=facts.session.activity if clients_protect else None,
             unattached=clients_protect,
             # The last second whose output leaves the session idle for that time.
-            quiet_since=max(0, math.floor(facts.times.before(facts.now, idle_time))) if by_output else None,
+            quiet_since=max(0, math.floor(facts.age_clock.before(facts.now, idle_time))) if by_output else None,
             all_panes_dead=self.needs_dead_panes,
             # A session with our owner mark keeps it: no reaper overwrites an owner.
             unowned=facts.session.owner is Owner.NONE,

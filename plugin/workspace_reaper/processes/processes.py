@@ -49,7 +49,7 @@ class SystemProcesses:
             return now is Absence.UNREADABLE
         return started is None or now == started
 
-    def whereabouts(self) -> OwnLocation:
+    def own_location(self) -> OwnLocation:
         """Return where the reaper runs now: a fork changes it. Ancestors that it cannot see are missing."""
         pids = {os.getpid()}
         pid: int | None = os.getppid()

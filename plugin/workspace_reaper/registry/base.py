@@ -93,4 +93,4 @@ def try_some_rows(connection: Connection, read: Statements) -> None:
     """Read some rows with all their columns, and the first rows of a list. ``WrongValue`` if a row can't be trusted."""
     for row in connection.execute(read.sample, {"rows": _SAMPLE}):
         workspace(row)
-    connection.execute(read.census).close()
+    connection.execute(read.workspace_list).close()

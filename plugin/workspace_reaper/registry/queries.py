@@ -1,5 +1,5 @@
 """The statements of a look-up, built from what a schema says of its columns. Each has a bounded cost, but the one by ids,
-which costs what the ids cost, and the census."""
+which costs what the ids cost, and the list of all workspaces."""
 
 from __future__ import annotations
 
@@ -44,11 +44,17 @@ _TRUTHS: dict[Any, bool] = {None: False, 0: False, 1: True}
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """``by_ids`` takes the parameter ``ids`` and gives rows for `workspace`; ``sample`` gives the same of any rows, at most
-    as many as the parameter ``rows`` says, and ``probe`` of none. ``oldest`` gives ids, repeated where rows share one.
-    ``total`` gives the number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows. ``census`` gives the id and
-    the archived flag (for `flag`) of every row, but of those flagged as deleted; what that flag says is not checked: a row
-    would be missing for a clear 1 or true alone."""
+    """The statements of one schema on one database.
+
+    Attributes:
+        by_ids: Takes the parameter ``ids`` and gives rows for `workspace`.
+        sample: The same of any rows, at most as many as the parameter ``rows``.
+        probe: The same of no rows.
+        oldest: The ids of the oldest rows, repeated where rows share one.
+        total: The number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows.
+        workspace_list: The id and the archived flag (for `flag`) of every row that is not flagged as deleted. The deleted flag
+            is not validated: only a row with an unambiguous 1 or true is left out.
+    """
 
     columns: WorkspaceColumns
     by_rowid: bool
@@ -57,7 +63,7 @@ class Statements:
     probe: Executable
     oldest: Executable
     total: Executable
-    census: Executable
+    workspace_list: Executable
 
 
 def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
@@ -82,10 +88,10 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         oldest = select(facts.id).distinct().order_by(facts.id).limit(OLDEST)
     some = select(facts.id.label("id")).limit(TOTAL_BOUND + 1).subquery()
     counted = func.count() if facts.unique else func.count(distinct(some.c.id))
-    census = select(facts.id, columns[0])
+    workspace_list = select(facts.id, columns[0])
     if facts.deleted is not None:
         # As text: a flag is a boolean in one database and a number in another.
-        census = census.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
+        workspace_list = workspace_list.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
     return Statements(
         columns=facts,
         by_rowid=by_rowid,
@@ -94,7 +100,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         probe=every.where(NO_ROW),
         oldest=oldest,
         total=select(counted, func.count()).select_from(some),
-        census=census,
+        workspace_list=workspace_list,
     )
 
 

@@ -93,7 +93,7 @@ def _terminate(context: SweepContext, shown: dict[int, frozenset[str] | None], r
     for candidate in reaped:
         candidate.cleanup = cleanups[candidate.key]
         context.report.freed_bytes += candidate.cleanup.freed_bytes or 0
-        candidate.entry.aftermath, candidate.entry.restorable = candidate.cleanup, candidate.snapshot is None
+        candidate.entry.cleanup, candidate.entry.restorable = candidate.cleanup, candidate.snapshot is None
 
 
 def _record_results(context: SweepContext, candidates: Sequence[ReapCandidate]) -> None:

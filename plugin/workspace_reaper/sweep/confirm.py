@@ -23,32 +23,32 @@ def confirm(
 
     An absence counts only if every socket answered.
     """
-    sightings = builder.sightings
-    if change_of_identity(builder.memory.registry, rows):
-        sightings.forget_all(Finding.ORPHAN)
+    confirmations = builder.confirmations
+    if change_of_identity(builder.state.registry, rows):
+        confirmations.forget_all(Finding.ORPHAN)
         builder = replace(builder, breaker=breaker.revoke_approvals(builder.breaker))
     orphans: set[SessionKey] = set()
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
         is_alive = row is not None and not row.deleted and not row.archived
-        if is_alive and sightings.is_unremarkable(session, builder.memory.last_complete):
+        if is_alive and confirmations.is_unremarkable(session, builder.state.last_complete):
             continue
-        sightings.note_clients(session, builder.memory.last_complete)
-        sightings.set(key, Finding.DEAD, holds=session.all_panes_dead)
-        sightings.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
+        confirmations.note_clients(session, builder.state.last_complete)
+        confirmations.set(key, Finding.DEAD, holds=session.all_panes_dead)
+        confirmations.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
         if row is not None and not row.deleted:
-            sightings.set(key, Finding.ORPHAN, holds=False)
+            confirmations.set(key, Finding.ORPHAN, holds=False)
             continue
         if observation.everything:
             gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
-            sightings.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
+            confirmations.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
         if builder.said(session, workspace_id) is not WorkspaceEvent.DELETED:
             orphans.add(key)
     for socket, alive in observation.clear.items():
-        sightings.forget_gone(socket, alive)
+        confirmations.forget_gone(socket, alive)
     if not observation.everything:
         return _revoke_approvals(builder, observation, rows)
-    loss = breaker.rows_lost(builder.memory.registry, rows)
+    loss = breaker.rows_lost(builder.state.registry, rows)
     after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now)
     is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
     if builder.breaker.latched and observation.unknown and is_freer:
@@ -59,8 +59,8 @@ def confirm(
 
 def _skipped_seconds(builder: FactsBuilder, key: SessionKey) -> float:
     """Return the seconds since the last confirmation that do not count, because the machine slept."""
-    last = builder.sightings.of(key).get(Finding.ORPHAN)
-    return builder.times.moved(last.last_at) - last.last_at if last else 0.0
+    last = builder.confirmations.of(key).get(Finding.ORPHAN)
+    return builder.age_clock.moved(last.last_at) - last.last_at if last else 0.0
 
 
 def _revoke_approvals(builder: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:

@@ -103,7 +103,7 @@ def _idle_clocks(facts: Facts) -> list[dict[str, Any]]:
             "clock": clock.value,
             "at": iso(moment),
             "age_seconds": None if moment is None else int(facts.since(moment)),
-            "on": clock in facts.times.counted,
+            "on": clock in facts.age_clock.counted,
             "decides": clock is facts.idle_by,
         }
         for clock, moment in facts.idle_clocks.items()
@@ -132,7 +132,7 @@ def explain(
             "busy_seen": iso(facts.busy_at),
             "idle_clocks": _idle_clocks(facts),
             "uncounted_seconds": int(facts.uncounted_seconds),
-            "knows_other_sessions": facts.recognises_others,
+            "knows_other_sessions": facts.knows_other_sessions,
             "breaker_latched": facts.latched,
             "approved": facts.approved,
             "home": facts.home,

@@ -42,23 +42,25 @@ def build_facts(
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
     reading = dependencies.clock.read()
     noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest)
-    times = AgeClock(noticed.memory.lapses, noticed.jumped, thresholds.idle_clocks)
-    context.report.jumped = noticed.jumped
+    age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
+    context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation
     # What a hook reported under another registry stays recorded, but proves nothing under this one.
     deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
     known = {*seen.workspace_ids, *(request.suspects or {})}
     builder = FactsBuilder(
-        memory=ledger_state,
-        sightings=Confirmations(ledger_state.sightings, reading.wall, {session.key: one for session, one in seen.sessions}),
+        state=ledger_state,
+        confirmations=Confirmations(
+            ledger_state.confirmations, reading.wall, {session.key: one for session, one in seen.sessions}
+        ),
         generation=generation,
         reported=request.suspects or dict.fromkeys(deleted, WorkspaceEvent.DELETED),
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
-        whereabouts=dependencies.processes.whereabouts(),
-        cpu=_measure(ledger_state, seen, times),
-        clock=noticed.memory,
-        times=times,
+        own_location=dependencies.processes.own_location(),
+        cpu=_measure(ledger_state, seen, age_clock),
+        clock=noticed.state,
+        age_clock=age_clock,
         reuses_ids=context.settings.reuses_ids,
         retry_after=RETRY_AFTER * context.settings.tick,
         insisted=request.approve,
@@ -66,14 +68,14 @@ def build_facts(
     return builder, reading.wall
 
 
-def _measure(ledger_state: LedgerState, seen: Observation, times: AgeClock) -> CpuState:
+def _measure(ledger_state: LedgerState, seen: Observation, age_clock: AgeClock) -> CpuState:
     """Return the CPU samples with those of this sweep, or the old ones if this sweep has no process table."""
     table = seen.table
     if not isinstance(table, ProcessTable):
         return ledger_state.cpu
     found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
     managed = {session.key: found[session.key] for session, _ in seen.sessions}
-    after = idle.advance(ledger_state.cpu, table.at, managed, times)
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.
@@ -150,14 +152,14 @@ class Judge:
 
     def announce(self) -> Announcements:
         """Record which sessions are announced from now on, and which no longer."""
-        changes, sightings = Announcements(), self._builder.sightings
-        if not self._thresholds.undo_window and not sightings.has_any(Finding.ANNOUNCED, *UNDONE.values()):
+        changes, confirmations = Announcements(), self._builder.confirmations
+        if not self._thresholds.undo_window and not confirmations.has_any(Finding.ANNOUNCED, *UNDONE.values()):
             return changes
         waiting = {entry.key for entry in self.waiting}
         for entry in self.entries:
             if entry.key is None or entry.facts is None or entry.judgement is None:
                 continue
-            is_waiting, was_announced = entry.key in waiting, Finding.ANNOUNCED in sightings.of(entry.key)
+            is_waiting, was_announced = entry.key in waiting, Finding.ANNOUNCED in confirmations.of(entry.key)
             is_withdrawn = was_announced and not is_waiting and not is_selected(entry.judgement)
             if is_waiting and not was_announced:
                 changes.made[entry.key] = self._now + self._thresholds.undo_window
@@ -166,11 +168,11 @@ class Judge:
                 changes.withdrawn.add(entry.key)
                 self._judge(entry, replace(entry.facts, announced_at=None))
             entry.deadline = entry.facts.deadline(self._thresholds) if is_waiting else None
-            sightings.set(entry.key, Finding.ANNOUNCED, holds=is_waiting or (was_announced and not is_withdrawn))
+            confirmations.set(entry.key, Finding.ANNOUNCED, holds=is_waiting or (was_announced and not is_withdrawn))
             causes = {held.reason.reported_as for held in entry.judgement.held}
             for cause, finding in UNDONE.items():
                 if cause not in causes:
-                    sightings.set(entry.key, finding, holds=False)
+                    confirmations.set(entry.key, finding, holds=False)
         return changes
 
     def _deadline_of(self, entry: SessionReport) -> float | None:

@@ -26,7 +26,7 @@ class LastReport:
     def save(self, ledger: Ledger, report: SweepReport) -> None:
         """Write this report. Raises ``LedgerError``."""
         # The clock steps and sleeps that ages leave out are the same for all sessions.
-        times = next((entry.facts.times for entry in report.sessions if entry.facts), None)
+        times = next((entry.facts.age_clock for entry in report.sessions if entry.facts), None)
         facts: list[tuple[object, ...]] = [(times,), *map(_facts, report.sessions)]
         at, complete = report.started_at, report.complete
         head = json.dumps(report.head() | {"at": at}, separators=(",", ":"))
@@ -45,7 +45,7 @@ def _facts(entry: SessionReport) -> tuple[object, ...]:
     if facts is None:
         return (shown, entry.reap_id)
     seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.reported, facts.detached_at, facts.busy_at
-    rest = facts.announced_at, facts.generation, facts.known_under, entry.released_when
+    rest = facts.announced_at, facts.generation, facts.known_in_generation, entry.released_when
     return (shown, entry.reap_id, seen, rest)
 
 

@@ -88,7 +88,7 @@ def _fields(entry: SessionReport) -> dict[str, object]:
         "reason": entry.reason,
         "reap": entry.reap_id,
         "protected_by": entry.protected_by,
-        "freed_bytes": entry.aftermath.freed_bytes if entry.aftermath else None,
+        "freed_bytes": entry.cleanup.freed_bytes if entry.cleanup else None,
     }
 
 

@@ -147,9 +147,9 @@ def as_reaped(intent: Intent, result: ReapResult) -> Reaped:
         workspace_id=intent.workspace_id,
         reason=intent.reason,
         outcome=result.outcome.value,
-        freed_bytes=result.aftermath.freed_bytes,
-        survivors=tuple(asdict(survivor) for survivor in result.aftermath.survivors),
-        ended=tuple(asdict(ended) for ended in result.aftermath.ended),
+        freed_bytes=result.cleanup.freed_bytes,
+        survivors=tuple(asdict(survivor) for survivor in result.cleanup.survivors),
+        ended=tuple(asdict(ended) for ended in result.cleanup.ended),
         restorable=result.snapshot is None,
     )
 

@@ -30,7 +30,7 @@ def before_kills(
     builder: FactsBuilder, observation: Observation, rows: LookupResult, servers: Mapping[str, ServerState | None], now: float
 ) -> StateChanges:
     """Return what must be committed before any kill. Facts that did not change are left out. Pure."""
-    before = builder.memory
+    before = builder.state
     registry = recognise(before.registry, rows)
     if not observation.everything and registry.generation == before.registry.generation:
         # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
@@ -38,8 +38,8 @@ def before_kills(
     return StateChanges(
         registry=registry if registry != before.registry else None,
         seen=frozenset(one for one in builder.recognised if before.seen.get(one) != registry.generation),
-        sightings=dict(builder.sightings.changed),
-        forgotten=frozenset(builder.sightings.forgotten),
+        confirmations=dict(builder.confirmations.changed),
+        forgotten=frozenset(builder.confirmations.forgotten),
         servers=servers,
         breaker=builder.breaker if builder.breaker != before.breaker else None,
         settled=_settled(builder, observation),
@@ -59,16 +59,16 @@ def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
     left = {workspace_id for _, workspace_id in observation.sessions}
     return frozenset(
         workspace_id
-        for workspace_id in builder.memory.reported
+        for workspace_id in builder.state.reported
         if workspace_id in builder.recognised or (not observation.unknown and workspace_id not in left)
     )
 
 
 def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
-    events, before, after = [], builder.memory.breaker, builder.breaker
-    if builder.times.jumped:
-        events.append(Event(now, "clock set", describe_clock_step(builder.times.jumped)))
-    changed = change_of_identity(builder.memory.registry, rows)
+    events, before, after = [], builder.state.breaker, builder.breaker
+    if builder.age_clock.stepped:
+        events.append(Event(now, "clock set", describe_clock_step(builder.age_clock.stepped)))
+    changed = change_of_identity(builder.state.registry, rows)
     if changed:
         events.append(Event(now, "registry changed", changed))
     if after.latched and not before.latched:
@@ -83,29 +83,29 @@ def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Even
 
 def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits, now: float) -> StateChanges:
     """Return what the kills changed, and the alarms. Pure."""
-    sightings = builder.sightings
+    confirmations = builder.confirmations
     for entry in report.sessions:
         # A session that could not be judged in this sweep keeps its findings.
-        if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not sightings.of(entry.key)):
+        if entry.key is None or entry.judgement is None or (entry.verdict is Verdict.KEEP and not confirmations.of(entry.key)):
             continue
         # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
         is_alive = is_selected(entry.judgement) and entry.outcome is not Outcome.REAPED
-        sightings.set(entry.key, Finding.CONDEMNED, holds=is_alive)
+        confirmations.set(entry.key, Finding.CONDEMNED, holds=is_alive)
         if entry.outcome is Outcome.FAILED:
-            sightings.bump(entry.key, Finding.FAILED)
+            confirmations.bump(entry.key, Finding.FAILED)
         elif not is_alive:
-            sightings.set(entry.key, Finding.FAILED, holds=False)
+            confirmations.set(entry.key, Finding.FAILED, holds=False)
     raised = alarms.raised(
         report.sessions,
         report.unknown,
-        sightings,
+        confirmations,
         builder.breaker,
-        builder.memory,
+        builder.state,
         limits=limits,
         now=now,
         vetoes=report.vetoes,
     )
-    return _alarm_changes(builder.memory, raised, sightings, now)
+    return _alarm_changes(builder.state, raised, confirmations, now)
 
 
 def without_registry(
@@ -113,20 +113,22 @@ def without_registry(
 ) -> StateChanges:
     """Return what changes although the registry could not be read: the clients of sessions, and which sessions are gone.
     Pure."""
-    sightings = Confirmations(ledger_state.sightings, now)
+    confirmations = Confirmations(ledger_state.confirmations, now)
     for session, _ in observation.sessions:
-        sightings.note_clients(session, ledger_state.last_complete)
+        confirmations.note_clients(session, ledger_state.last_complete)
     for socket, alive in observation.clear.items():
-        sightings.forget_gone(socket, alive)
-    raised = alarms.raised(sessions, observation.unknown, sightings, ledger_state.breaker, ledger_state, limits=limits, now=now)
-    return _alarm_changes(ledger_state, raised, sightings, now)
+        confirmations.forget_gone(socket, alive)
+    raised = alarms.raised(
+        sessions, observation.unknown, confirmations, ledger_state.breaker, ledger_state, limits=limits, now=now
+    )
+    return _alarm_changes(ledger_state, raised, confirmations, now)
 
 
-def _alarm_changes(before: LedgerState, raised: Mapping[str, Alarm], sightings: Confirmations, now: float) -> StateChanges:
+def _alarm_changes(before: LedgerState, raised: Mapping[str, Alarm], confirmations: Confirmations, now: float) -> StateChanges:
     kept, events = alarms.changes(before.alarms, raised, now)
     return StateChanges(
-        sightings=dict(sightings.changed),
-        forgotten=frozenset(sightings.forgotten),
+        confirmations=dict(confirmations.changed),
+        forgotten=frozenset(confirmations.forgotten),
         alarms=kept if kept != before.alarms else None,
         events=events,
     )
@@ -187,7 +189,7 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
             and session.key not in selected
         ]
         if unmarked:
-            terminal.mark(unmarked, builder.memory.registry.owner_id)
+            terminal.mark(unmarked, builder.state.registry.owner_id)
 
 
 def mark_announced(context: SweepContext, announcements: Announcements) -> None:

@@ -48,22 +48,22 @@ def _absence(facts: Facts) -> dict[str, Any]:
     """Return the facts that decide in addition if only the absence of a row speaks for a reap."""
     return {
         "generation": facts.generation,
-        "known_in_generation": facts.known_under,
+        "known_in_generation": facts.known_in_generation,
         "owner": facts.session.owner.value,
-        "knows_other_sessions": facts.recognises_others,
+        "knows_other_sessions": facts.knows_other_sessions,
         "breaker": "latched" if facts.latched else "closed",
         "approved": facts.approved,
     }
 
 
-def aftermath_as_json(aftermath: ProcessCleanup) -> dict[str, Any]:
+def cleanup_as_json(cleanup: ProcessCleanup) -> dict[str, Any]:
     """Return the processes of a reaped session as reports and ``history`` show them."""
     return {
-        "freed_bytes": aftermath.freed_bytes,
-        "ended": [{"pid": one.pid, "command": printable(one.command), "signal": one.signal} for one in aftermath.ended],
-        "survivors": [{"pid": one.pid, "command": printable(one.command), "why": one.why} for one in aftermath.survivors],
-        "freed_ports": list(aftermath.freed_ports),
-        "held_ports": list(aftermath.held_ports),
+        "freed_bytes": cleanup.freed_bytes,
+        "ended": [{"pid": one.pid, "command": printable(one.command), "signal": one.signal} for one in cleanup.ended],
+        "survivors": [{"pid": one.pid, "command": printable(one.command), "why": one.why} for one in cleanup.survivors],
+        "freed_ports": list(cleanup.freed_ports),
+        "held_ports": list(cleanup.held_ports),
     }
 
 
@@ -87,7 +87,7 @@ class SessionReport:
     key: SessionKey | None = None
     facts: Facts | None = None
     judgement: Judgement | None = None
-    aftermath: ProcessCleanup | None = None
+    cleanup: ProcessCleanup | None = None
     restorable: bool = False
     deadline: float | None = None
     released_when: Mapping[str, str] | None = None
@@ -107,7 +107,7 @@ class SessionReport:
             "deadline": iso(self.deadline),
             "released_when": dict(self.released_when) if self.released_when else None,
             "evidence": evidence(self.facts) if self.facts else None,
-            **({**aftermath_as_json(self.aftermath), "restorable": self.restorable} if self.aftermath else {}),
+            **({**cleanup_as_json(self.cleanup), "restorable": self.restorable} if self.cleanup else {}),
         }
 
 
@@ -148,7 +148,7 @@ class SweepReport:
         refused: Why nothing of what an operator approved was approved.
         events: What the ledger records about the reaper itself, such as the start of an alarm.
         vetoes: Sentences about plugins that could not be asked and so have vetoed everything.
-        jumped: By how many seconds the wall clock was stepped since the last full sweep. Then nothing is reaped for being idle.
+        stepped: The step of the wall clock since the last full sweep, in seconds. After one, no session is reaped as idle.
     """
 
     sweep: str
@@ -166,7 +166,7 @@ class SweepReport:
     refused: str | None = None
     events: list[Event] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
-    jumped: float = 0.0
+    stepped: float = 0.0
     seconds: Seconds = field(default_factory=Seconds)
 
     @property
@@ -228,7 +228,7 @@ class SweepReport:
                 "freed_bytes": self.freed_bytes,
             },
             "vetoes": [printable(text) for text in self.vetoes],
-            "clock": {"jumped_seconds": round(self.jumped)},
+            "clock": {"stepped_seconds": round(self.stepped)},
             "breaker": {"state": "latched" if self.latched else "closed"},
             "registry": dict(self.registry),
             "seconds": self.seconds.as_json(),
@@ -252,6 +252,6 @@ def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
         "evidence": dict(intent.evidence),
         "outcome": reap.outcome.value,
         "by": reap.why,
-        **aftermath_as_json(reap.aftermath),
+        **cleanup_as_json(reap.cleanup),
         "restorable": restorable,
     }

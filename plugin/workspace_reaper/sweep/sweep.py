@@ -136,7 +136,7 @@ class Sweep:
             entry.reap_id = None
             if entry.verdict is Verdict.REAP and entry.key and facts and judgement and judgement.reason:
                 worktree = facts.row.worktree if facts.row else None
-                worktree = worktree or builder.memory.worktrees.get(entry.workspace_id)
+                worktree = worktree or builder.state.worktrees.get(entry.workspace_id)
                 candidates.append(ReapCandidate(entry, entry.key, facts, judgement.reason, str(reap_id), worktree=worktree))
         return candidates
 
@@ -148,7 +148,7 @@ class Sweep:
         if unknown is not None:
             self._hold_all(unknown)
             return
-        recheck = Recheck(self._context, builder, recognise(builder.memory.registry, rows))
+        recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows))
         killer = BatchKiller(self._context, recheck)
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
@@ -158,19 +158,19 @@ class Sweep:
     # 9 record
 
     def _record_before_kills(self, builder: FactsBuilder, announcements: Announcements, rows: LookupResult) -> None:
-        now, sightings = self._dependencies.clock.now(), builder.sightings
+        now, confirmations = self._dependencies.clock.now(), builder.confirmations
         if self._request.full:
-            servers = server_changes(self._seen, builder.memory.servers, self._dependencies.processes)
+            servers = server_changes(self._seen, builder.state.servers, self._dependencies.processes)
             record.save(self._context, record.before_kills(builder, self._seen, rows, servers, now))
             record.mark_recognised(self._context, self._seen, builder)
         else:
-            changes = StateChanges(sightings=dict(sightings.changed), forgotten=frozenset(sightings.forgotten))
+            changes = StateChanges(confirmations=dict(confirmations.changed), forgotten=frozenset(confirmations.forgotten))
             record.save(self._context, changes)
-        sightings.saved()
+        confirmations.saved()
         record.mark_announced(self._context, announcements)
 
     def _record_after_kills(self, builder: FactsBuilder) -> None:
-        before = builder.memory
+        before = builder.state
         if self._request.full:
             now, limits = self._dependencies.clock.now(), record.alarm_limits(self._context)
             record.save(self._context, record.after_kills(builder, self.report, limits, now), before)

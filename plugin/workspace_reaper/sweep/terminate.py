@@ -96,7 +96,7 @@ class Termination:
         self._grace = grace
         self._everywhere = everywhere
         self._own_uid = own_uid
-        self._own_pids = processes.whereabouts().pids
+        self._own_pids = processes.own_location().pids
         self._shown = shown
         self._found: dict[ProcessKey, _Leftover] = {}
 

@@ -55,7 +55,7 @@ INTENT = Intent("R", "S", 1.5, KEY, "bc", "w", "idle", {})
     [
         *[(INTENT, "processes", text) for text in NO_LIST],
         *[(CpuState(), "samples", text) for text in NO_LIST],
-        *[(ClockState(), "lapses", text) for text in [*NO_LIST, "[[1.5, NaN]]", "[[NaN, 1.5], [2.5, 2.5]]", "[[1.5, 1e999]]"]],
+        *[(ClockState(), "skews", text) for text in [*NO_LIST, "[[1.5, NaN]]", "[[NaN, 1.5], [2.5, 2.5]]", "[[1.5, 1e999]]"]],
         *[(REGISTRY, "sentinels", text) for text in [text for text in NO_LIST if "too" not in text]],
         *[(INTENT, "evidence", text) for text in NO_OBJECT],
         *[(INTENT, "at", content) for content in NO_SECONDS],

@@ -82,81 +82,86 @@ def after(before: Mapping[FindingKey, Confirmation], now: float = NOW) -> Confir
     return Confirmations(before, now)
 
 
-def changes(sightings: Confirmations) -> tuple[dict[FindingKey, Confirmation], set[FindingKey]]:
-    return sightings.changed, sightings.forgotten
+def changes(confirmations: Confirmations) -> tuple[dict[FindingKey, Confirmation], set[FindingKey]]:
+    return confirmations.changed, confirmations.forgotten
 
 
 def test_what_was_never_seen_has_no_time_and_no_count() -> None:
-    sightings = after({})
-    assert sightings.since(KEY, Finding.ORPHAN) is None
-    assert not sightings.of(KEY)
-    assert sightings.count(KEY, Finding.ORPHAN) == 0
+    confirmations = after({})
+    assert confirmations.since(KEY, Finding.ORPHAN) is None
+    assert not confirmations.of(KEY)
+    assert confirmations.count(KEY, Finding.ORPHAN) == 0
 
 
 def test_what_is_so_for_the_first_time_is_dated_now() -> None:
-    sightings = after({})
-    sightings.set(KEY, Finding.ARCHIVED, holds=True)
-    assert sightings.since(KEY, Finding.ARCHIVED) == NOW
-    assert changes(sightings) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
+    confirmations = after({})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=True)
+    assert confirmations.since(KEY, Finding.ARCHIVED) == NOW
+    assert changes(confirmations) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
 
 
 def test_what_is_still_so_keeps_its_date_and_writes_nothing() -> None:
-    sightings = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
-    sightings.set(KEY, Finding.ARCHIVED, holds=True)
-    assert sightings.since(KEY, Finding.ARCHIVED) == THEN
-    assert changes(sightings) == ({}, set())
+    confirmations = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=True)
+    assert confirmations.since(KEY, Finding.ARCHIVED) == THEN
+    assert changes(confirmations) == ({}, set())
 
 
 def test_what_is_no_longer_so_is_forgotten_and_begins_anew() -> None:
-    sightings = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
-    sightings.set(KEY, Finding.ARCHIVED, holds=False)
-    assert sightings.since(KEY, Finding.ARCHIVED) is None
-    assert changes(sightings) == ({}, {(KEY, Finding.ARCHIVED)})
-    sightings.set(KEY, Finding.ARCHIVED, holds=True)
-    assert changes(sightings) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
+    confirmations = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=False)
+    assert confirmations.since(KEY, Finding.ARCHIVED) is None
+    assert changes(confirmations) == ({}, {(KEY, Finding.ARCHIVED)})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=True)
+    assert changes(confirmations) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
 
 
 def test_what_was_not_so_and_is_not_writes_nothing() -> None:
-    sightings = after({})
-    sightings.set(KEY, Finding.ARCHIVED, holds=False)
-    assert changes(sightings) == ({}, set())
+    confirmations = after({})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=False)
+    assert changes(confirmations) == ({}, set())
 
 
 def test_a_look_that_counts_is_written_and_one_that_does_not_is_not() -> None:
     at = (KEY, Finding.ORPHAN)
-    sightings = after({at: Confirmation(NOW - 30, NOW - 30)})
-    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
-    assert (sightings.count(KEY, Finding.ORPHAN), changes(sightings)) == (2, ({at: Confirmation(NOW - 30, NOW, 2)}, set()))
-    sightings = after({at: Confirmation(NOW - 29, NOW - 29)})
-    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
-    assert (sightings.count(KEY, Finding.ORPHAN), changes(sightings)) == (1, ({}, set()))
+    confirmations = after({at: Confirmation(NOW - 30, NOW - 30)})
+    confirmations.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert (confirmations.count(KEY, Finding.ORPHAN), changes(confirmations)) == (
+        2,
+        ({at: Confirmation(NOW - 30, NOW, 2)}, set()),
+    )
+    confirmations = after({at: Confirmation(NOW - 29, NOW - 29)})
+    confirmations.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert (confirmations.count(KEY, Finding.ORPHAN), changes(confirmations)) == (1, ({}, set()))
 
 
 def test_a_row_that_came_back_between_two_looks_makes_the_count_begin_anew() -> None:
-    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
-    sightings.set(KEY, Finding.ORPHAN, holds=False)
-    sightings.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
-    assert sightings.of(KEY)[Finding.ORPHAN] == Confirmation(NOW, NOW, 1)
+    confirmations = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
+    confirmations.set(KEY, Finding.ORPHAN, holds=False)
+    confirmations.confirm(KEY, Finding.ORPHAN, gap=30, enough=2)
+    assert confirmations.of(KEY)[Finding.ORPHAN] == Confirmation(NOW, NOW, 1)
 
 
 def test_what_happens_again_is_counted_each_time() -> None:
-    sightings = after({(KEY, Finding.FAILED): Confirmation(THEN, THEN, 2)})
-    sightings.bump(KEY, Finding.FAILED)
-    sightings.bump(OTHER, Finding.FAILED)
-    assert sightings.of(KEY)[Finding.FAILED] == Confirmation(THEN, NOW, 3)
-    assert sightings.of(OTHER)[Finding.FAILED] == Confirmation(NOW, NOW, 1)
+    confirmations = after({(KEY, Finding.FAILED): Confirmation(THEN, THEN, 2)})
+    confirmations.bump(KEY, Finding.FAILED)
+    confirmations.bump(OTHER, Finding.FAILED)
+    assert confirmations.of(KEY)[Finding.FAILED] == Confirmation(THEN, NOW, 3)
+    assert confirmations.of(OTHER)[Finding.FAILED] == Confirmation(NOW, NOW, 1)
 
 
 # Attached, and what follows
 
 
-def seen(sightings: Confirmations) -> tuple[float | None, float | None]:
-    return sightings.since(KEY, Finding.ATTACHED), sightings.since(KEY, Finding.DETACHED)
+def seen(confirmations: Confirmations) -> tuple[float | None, float | None]:
+    return confirmations.since(KEY, Finding.ATTACHED), confirmations.since(KEY, Finding.DETACHED)
 
 
-def look(sightings: Confirmations, *, attached: bool, came: float | None = None, last_complete: float | None = None) -> None:
+def look(
+    confirmations: Confirmations, *, attached: bool, came: float | None = None, last_complete: float | None = None
+) -> None:
     came_at = None if came is None else int(came)
-    sightings.note_clients(replace(session(), key=KEY, attached=int(attached), last_attached=came_at), last_complete)
+    confirmations.note_clients(replace(session(), key=KEY, attached=int(attached), last_attached=came_at), last_complete)
 
 
 @pytest.mark.parametrize(
@@ -173,57 +178,57 @@ def test_a_client_that_came_and_left_unseen_left_nobody_knows_when(
     came: float | None, last_complete: float | None, dated: float | None
 ) -> None:
     """The reaper was off for days, or the tick is long: tmux dates the attach and no detach."""
-    sightings = after({})
-    look(sightings, attached=False, came=came, last_complete=last_complete)
-    assert seen(sightings) == (None, dated)
+    confirmations = after({})
+    look(confirmations, attached=False, came=came, last_complete=last_complete)
+    assert seen(confirmations) == (None, dated)
 
 
 def test_what_left_unseen_is_dated_once() -> None:
-    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
-    look(sightings, attached=False, came=THEN - 10, last_complete=THEN - 20)
-    assert changes(sightings) == ({}, set())
-    look(sightings, attached=False, came=THEN + 10, last_complete=THEN - 20)
-    assert seen(sightings) == (None, NOW)
+    confirmations = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
+    look(confirmations, attached=False, came=THEN - 10, last_complete=THEN - 20)
+    assert changes(confirmations) == ({}, set())
+    look(confirmations, attached=False, came=THEN + 10, last_complete=THEN - 20)
+    assert seen(confirmations) == (None, NOW)
 
 
 def test_a_detach_is_dated_at_the_first_look_without_a_client() -> None:
-    sightings = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
-    look(sightings, attached=False)
-    assert seen(sightings) == (None, NOW)
-    assert changes(sightings) == ({(KEY, Finding.DETACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.ATTACHED)})
+    confirmations = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
+    look(confirmations, attached=False)
+    assert seen(confirmations) == (None, NOW)
+    assert changes(confirmations) == ({(KEY, Finding.DETACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.ATTACHED)})
 
 
 def test_a_detach_keeps_its_date() -> None:
-    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
-    look(sightings, attached=False)
-    assert seen(sightings) == (None, THEN)
-    assert changes(sightings) == ({}, set())
+    confirmations = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
+    look(confirmations, attached=False)
+    assert seen(confirmations) == (None, THEN)
+    assert changes(confirmations) == ({}, set())
 
 
 def test_a_session_that_never_had_a_client_has_no_detach() -> None:
-    sightings = after({})
-    look(sightings, attached=False)
-    assert (seen(sightings), changes(sightings)) == ((None, None), ({}, set()))
+    confirmations = after({})
+    look(confirmations, attached=False)
+    assert (seen(confirmations), changes(confirmations)) == ((None, None), ({}, set()))
 
 
 def test_a_client_that_comes_makes_the_last_detach_pointless() -> None:
-    sightings = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
-    look(sightings, attached=True)
-    assert seen(sightings) == (NOW, None)
-    assert changes(sightings) == ({(KEY, Finding.ATTACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.DETACHED)})
+    confirmations = after({(KEY, Finding.DETACHED): Confirmation(THEN, THEN)})
+    look(confirmations, attached=True)
+    assert seen(confirmations) == (NOW, None)
+    assert changes(confirmations) == ({(KEY, Finding.ATTACHED): Confirmation(NOW, NOW)}, {(KEY, Finding.DETACHED)})
 
 
 def test_a_client_that_stays_writes_nothing() -> None:
-    sightings = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
-    look(sightings, attached=True)
-    assert (seen(sightings), changes(sightings)) == ((THEN, None), ({}, set()))
+    confirmations = after({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)})
+    look(confirmations, attached=True)
+    assert (seen(confirmations), changes(confirmations)) == ((THEN, None), ({}, set()))
 
 
 def test_a_second_detach_is_dated_anew_even_if_the_first_was_never_forgotten() -> None:
     both = {(KEY, Finding.ATTACHED): Confirmation(THEN, THEN), (KEY, Finding.DETACHED): Confirmation(THEN - 9, THEN - 9)}
-    sightings = after(both)
-    look(sightings, attached=False)
-    assert seen(sightings) == (None, NOW)
+    confirmations = after(both)
+    look(confirmations, attached=False)
+    assert seen(confirmations) == (None, NOW)
 
 
 # Forgetting, saving
@@ -232,42 +237,42 @@ def test_a_second_detach_is_dated_anew_even_if_the_first_was_never_forgotten() -
 def test_only_what_is_gone_from_that_socket_is_forgotten() -> None:
     elsewhere = session_key(1, socket=OTHER_SOCKET)
     before = {(key, Finding.ORPHAN): Confirmation(THEN, THEN) for key in (KEY, OTHER, elsewhere)}
-    sightings = after(before)
-    sightings.forget_gone(KEY.socket, {KEY})
-    assert changes(sightings) == ({}, {(OTHER, Finding.ORPHAN)})
+    confirmations = after(before)
+    confirmations.forget_gone(KEY.socket, {KEY})
+    assert changes(confirmations) == ({}, {(OTHER, Finding.ORPHAN)})
 
 
 def test_a_session_that_took_the_id_of_another_inherits_nothing() -> None:
     successor = session_key(1, age=5)
-    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
-    sightings.forget_gone(KEY.socket, {successor})
-    assert sightings.count(successor, Finding.ORPHAN) == 0
-    assert sightings.forgotten == {(KEY, Finding.ORPHAN)}
+    confirmations = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 2)})
+    confirmations.forget_gone(KEY.socket, {successor})
+    assert confirmations.count(successor, Finding.ORPHAN) == 0
+    assert confirmations.forgotten == {(KEY, Finding.ORPHAN)}
 
 
 def test_one_kind_is_dropped_and_the_others_stay() -> None:
-    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (KEY, Finding.DEAD): Confirmation(THEN, THEN)})
-    sightings.forget_all(Finding.ORPHAN)
-    assert changes(sightings) == ({}, {(KEY, Finding.ORPHAN)})
+    confirmations = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (KEY, Finding.DEAD): Confirmation(THEN, THEN)})
+    confirmations.forget_all(Finding.ORPHAN)
+    assert changes(confirmations) == ({}, {(KEY, Finding.ORPHAN)})
 
 
 def test_what_is_saved_is_no_change_any_more() -> None:
-    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (OTHER, Finding.ORPHAN): Confirmation(THEN, THEN)})
-    sightings.set(KEY, Finding.ORPHAN, holds=False)
-    sightings.set(KEY, Finding.DEAD, holds=True)
-    sightings.saved()
-    assert changes(sightings) == ({}, set())
-    assert sightings.since(KEY, Finding.ORPHAN) is None
-    assert sightings.since(KEY, Finding.DEAD) == NOW
-    assert sightings.since(OTHER, Finding.ORPHAN) == THEN
-    sightings.set(KEY, Finding.DEAD, holds=False)
-    assert changes(sightings) == ({}, {(KEY, Finding.DEAD)})
+    confirmations = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN), (OTHER, Finding.ORPHAN): Confirmation(THEN, THEN)})
+    confirmations.set(KEY, Finding.ORPHAN, holds=False)
+    confirmations.set(KEY, Finding.DEAD, holds=True)
+    confirmations.saved()
+    assert changes(confirmations) == ({}, set())
+    assert confirmations.since(KEY, Finding.ORPHAN) is None
+    assert confirmations.since(KEY, Finding.DEAD) == NOW
+    assert confirmations.since(OTHER, Finding.ORPHAN) == THEN
+    confirmations.set(KEY, Finding.DEAD, holds=False)
+    assert changes(confirmations) == ({}, {(KEY, Finding.DEAD)})
 
 
 def test_saving_nothing_changes_nothing() -> None:
-    sightings = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN)})
-    sightings.saved()
-    assert (sightings.since(KEY, Finding.ORPHAN), changes(sightings)) == (THEN, ({}, set()))
+    confirmations = after({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN)})
+    confirmations.saved()
+    assert (confirmations.since(KEY, Finding.ORPHAN), changes(confirmations)) == (THEN, ({}, set()))
 
 
 KEYS = st.sampled_from([KEY, OTHER, session_key(3, socket=OTHER_SOCKET)])
@@ -283,10 +288,10 @@ class SweepAfterSweep(RuleBasedStateMachine):
         self.now = float(NOW)
         self.store: dict[FindingKey, Confirmation] = {}
         self.since: dict[FindingKey, float] = {}
-        self.sightings = Confirmations({}, self.now)
+        self.confirmations = Confirmations({}, self.now)
 
     def write(self) -> None:
-        changed, forgotten = dict(self.sightings.changed), set(self.sightings.forgotten)
+        changed, forgotten = dict(self.confirmations.changed), set(self.confirmations.forgotten)
         assert not changed.keys() & forgotten
         assert forgotten <= self.store.keys()
         self.store = {at: sighting for at, sighting in {**self.store, **changed}.items() if at not in forgotten}
@@ -295,16 +300,16 @@ class SweepAfterSweep(RuleBasedStateMachine):
     def next_sweep(self, passed: int) -> None:
         self.write()
         self.now += passed
-        self.sightings = Confirmations(self.store, self.now)
+        self.confirmations = Confirmations(self.store, self.now)
 
     @rule()
     def saved(self) -> None:
         self.write()
-        self.sightings.saved()
+        self.confirmations.saved()
 
     @rule(key=KEYS, sight=STATES, holds=st.booleans())
     def is_so(self, key: SessionKey, sight: Finding, holds: bool) -> None:
-        self.sightings.set(key, sight, holds=holds)
+        self.confirmations.set(key, sight, holds=holds)
         if holds:
             self.since.setdefault((key, sight), self.now)
         else:
@@ -312,12 +317,12 @@ class SweepAfterSweep(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def looks(self, key: SessionKey) -> None:
-        self.sightings.confirm(key, Finding.ORPHAN, gap=GAP, enough=2)
+        self.confirmations.confirm(key, Finding.ORPHAN, gap=GAP, enough=2)
         self.since.setdefault((key, Finding.ORPHAN), self.now)
 
     @rule(key=KEYS, attached=st.booleans())
     def sees_clients(self, key: SessionKey, attached: bool) -> None:
-        self.sightings.note_clients(replace(session(), key=key, attached=int(attached)), None)
+        self.confirmations.note_clients(replace(session(), key=key, attached=int(attached)), None)
         if attached:
             self.since.pop((key, Finding.DETACHED), None)
             self.since.setdefault((key, Finding.ATTACHED), self.now)
@@ -326,14 +331,14 @@ class SweepAfterSweep(RuleBasedStateMachine):
 
     @rule(alive=st.sets(KEYS))
     def forgets_the_gone(self, alive: set[SessionKey]) -> None:
-        self.sightings.forget_gone(KEY.socket, alive)
+        self.confirmations.forget_gone(KEY.socket, alive)
         gone = [at for at in self.since if at[0].socket == KEY.socket and at[0] not in alive]
         for at in gone:
             del self.since[at]
 
     @rule(sight=SIGHTS)
     def forgets_a_kind(self, sight: Finding) -> None:
-        self.sightings.forget_all(sight)
+        self.confirmations.forget_all(sight)
         for at in [at for at in self.since if at[1] is sight]:
             del self.since[at]
 
@@ -341,13 +346,13 @@ class SweepAfterSweep(RuleBasedStateMachine):
     def tells_what_is_so(self) -> None:
         for key in (KEY, OTHER, session_key(3, socket=OTHER_SOCKET)):
             for sight in (Finding.ORPHAN, Finding.ARCHIVED, Finding.ATTACHED, Finding.DETACHED):
-                assert self.sightings.since(key, sight) == self.since.get((key, sight))
-                assert (self.sightings.count(key, sight) > 0) is ((key, sight) in self.since)
+                assert self.confirmations.since(key, sight) == self.since.get((key, sight))
+                assert (self.confirmations.count(key, sight) > 0) is ((key, sight) in self.since)
 
     @invariant()
     def attached_and_detached_exclude_each_other(self) -> None:
         for key in (KEY, OTHER):
-            assert not {Finding.ATTACHED, Finding.DETACHED} <= self.sightings.of(key).keys()
+            assert not {Finding.ATTACHED, Finding.DETACHED} <= self.confirmations.of(key).keys()
 
 
 TestSweepAfterSweep = SweepAfterSweep.TestCase
@@ -398,12 +403,12 @@ def test_no_failure_is_for_ever(failed: Confirmation, now: float, first_wait: fl
 def test_one_that_always_fails_is_tried_ever_less_often(first_wait: int, steps: list[int]) -> None:
     """One sweep after each step; the tries, by their times, as a sweep makes them and remembers them."""
     tries: list[float] = []
-    sightings, now = after({}), float(NOW)
+    confirmations, now = after({}), float(NOW)
     for step in steps:
         now += step
-        sightings = Confirmations({(KEY, sight): seen for sight, seen in sightings.of(KEY).items()}, now)
-        if retry_at(sightings.of(KEY).get(Finding.FAILED), now, first_wait) is None:
-            sightings.bump(KEY, Finding.FAILED)
+        confirmations = Confirmations({(KEY, sight): seen for sight, seen in confirmations.of(KEY).items()}, now)
+        if retry_at(confirmations.of(KEY).get(Finding.FAILED), now, first_wait) is None:
+            confirmations.bump(KEY, Finding.FAILED)
             tries.append(now)
     waits = [later - earlier for earlier, later in pairwise(tries)]
     for number, wait in enumerate(waits, 1):
@@ -413,9 +418,9 @@ def test_one_that_always_fails_is_tried_ever_less_often(first_wait: int, steps: 
 
 def test_what_was_seen_of_another_workspace_says_nothing_of_this_one() -> None:
     before = {(KEY, sight): Confirmation(THEN, THEN, 2, "w1") for sight in (Finding.ORPHAN, Finding.ARCHIVED)}
-    sightings = Confirmations(before, NOW, {KEY: "w2"})
-    sightings.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
-    assert changes(sightings) == ({(KEY, Finding.ORPHAN): Confirmation(NOW, NOW, 1, "w2")}, {(KEY, Finding.ARCHIVED)})
+    confirmations = Confirmations(before, NOW, {KEY: "w2"})
+    confirmations.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
+    assert changes(confirmations) == ({(KEY, Finding.ORPHAN): Confirmation(NOW, NOW, 1, "w2")}, {(KEY, Finding.ARCHIVED)})
 
 
 @pytest.mark.parametrize(
@@ -427,12 +432,12 @@ def test_what_was_seen_of_another_workspace_says_nothing_of_this_one() -> None:
     ],
 )
 def test_what_was_seen_stands_where_no_other_workspace_is_known(seen_as: str | None, now: Mapping[SessionKey, str]) -> None:
-    sightings = Confirmations({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 1, seen_as)}, NOW, now)
-    sightings.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
-    assert sightings.count(KEY, Finding.ORPHAN) == 2
+    confirmations = Confirmations({(KEY, Finding.ORPHAN): Confirmation(THEN, THEN, 1, seen_as)}, NOW, now)
+    confirmations.confirm(KEY, Finding.ORPHAN, gap=GAP, enough=2)
+    assert confirmations.count(KEY, Finding.ORPHAN) == 2
 
 
 def test_of_a_client_it_does_not_matter_whose_workspace_it_is() -> None:
-    sightings = Confirmations({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)}, NOW, {KEY: "w2"})
-    sightings.set(KEY, Finding.ATTACHED, holds=True)
-    assert changes(sightings) == ({}, set())
+    confirmations = Confirmations({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)}, NOW, {KEY: "w2"})
+    confirmations.set(KEY, Finding.ATTACHED, holds=True)
+    assert changes(confirmations) == ({}, set())

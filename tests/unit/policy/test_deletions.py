@@ -18,7 +18,7 @@ def ids(count: int, first: int = 0) -> frozenset[str]:
     return frozenset(f"w{number:03}" for number in range(first, first + count))
 
 
-def census(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> WorkspaceList:
+def workspace_list(workspaces: Collection[str], archived: Collection[str] = (), **changes: object) -> WorkspaceList:
     identity = RegistryIdentity("/srv/db (inode 1)", "standard", "1", 10, tuple(sorted(workspaces)[:32]))
     return changed(WorkspaceList(identity, frozenset(workspaces), frozenset(archived)), **changes)
 
@@ -42,29 +42,31 @@ def after(before: WorkspaceList, now: WorkspaceList, sessions: Collection[str] |
 
 
 def test_the_first_census_is_a_baseline() -> None:
-    now = census(ids(5), archived=ids(2))
+    now = workspace_list(ids(5), archived=ids(2))
     comparison = compare(None, now, None, 0.0)
     assert comparison == Comparison(Past(now))
     assert vanished(None, now) == frozenset()
 
 
 def test_what_vanished_was_deleted() -> None:
-    before, now = census(ids(5)), census(ids(5) - {"w001", "w003"})
+    before, now = workspace_list(ids(5)), workspace_list(ids(5) - {"w001", "w003"})
     comparison = after(before, now)
     assert comparison.deleted == ("w001", "w003")
     assert (comparison.archived, comparison.suppressed, comparison.why) == ((), frozenset(), None)
-    assert comparison.past.census == now
+    assert comparison.past.workspace_list == now
 
 
 @pytest.mark.parametrize(
     ("before", "now", "told"),
     [
-        pytest.param(census(ids(3)), census(ids(3), ["w000"]), ("w000",), id="was not archived"),
-        pytest.param(census(ids(3)), census(ids(4), ["w003"]), ("w003",), id="new and archived"),
-        pytest.param(census(ids(3), ["w000"]), census(ids(3), ["w000"]), (), id="was archived"),
-        pytest.param(census(ids(3), ["w000"]), census(ids(3)), (), id="archived no more"),
-        pytest.param(census(ids(3)), census(ids(2)), (), id="deleted"),
-        pytest.param(census(ids(9)), census(ids(9), ids(9)), tuple(sorted(ids(9))), id="all at once: it rests on rows"),
+        pytest.param(workspace_list(ids(3)), workspace_list(ids(3), ["w000"]), ("w000",), id="was not archived"),
+        pytest.param(workspace_list(ids(3)), workspace_list(ids(4), ["w003"]), ("w003",), id="new and archived"),
+        pytest.param(workspace_list(ids(3), ["w000"]), workspace_list(ids(3), ["w000"]), (), id="was archived"),
+        pytest.param(workspace_list(ids(3), ["w000"]), workspace_list(ids(3)), (), id="archived no more"),
+        pytest.param(workspace_list(ids(3)), workspace_list(ids(2)), (), id="deleted"),
+        pytest.param(
+            workspace_list(ids(9)), workspace_list(ids(9), ids(9)), tuple(sorted(ids(9))), id="all at once: it rests on rows"
+        ),
     ],
 )
 def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ...]) -> None:
@@ -81,7 +83,7 @@ def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ..
     ],
 )
 def test_another_identity_is_a_new_baseline(change: dict[str, object], words: str) -> None:
-    before, now = census(ids(9)), census(ids(8), ["w000"], **change)
+    before, now = workspace_list(ids(9)), workspace_list(ids(8), ["w000"], **change)
     comparison = compare(Past(before, gone=("old",)), now, NOBODY, 0.0)
     assert (comparison.deleted, comparison.archived) == ((), ())
     assert comparison.suppressed == {"w008"}
@@ -92,37 +94,37 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
 
 @pytest.mark.parametrize("clocks", [(10, 10), (10, 11), (None, 1), (10, None), (None, None)])
 def test_a_clock_that_did_not_go_back(clocks: tuple[int | None, int | None]) -> None:
-    before, now = (census(some, change_counter=clock) for some, clock in zip((ids(9), ids(8)), clocks, strict=True))
+    before, now = (workspace_list(some, change_counter=clock) for some, clock in zip((ids(9), ids(8)), clocks, strict=True))
     assert after(before, now).deleted == ("w008",)
 
 
 def test_none_of_the_oldest_rows_is_left() -> None:
-    before = census(ids(100), sentinels=tuple(sorted(ids(3))))
-    comparison = after(before, census(ids(97, first=3)))
+    before = workspace_list(ids(100), sentinels=tuple(sorted(ids(3))))
+    comparison = after(before, workspace_list(ids(97, first=3)))
     assert comparison.why == "none of its 3 oldest rows is left"
     assert comparison.suppressed == ids(3)
 
 
 def test_an_oldest_row_that_is_only_flagged_as_deleted_is_left() -> None:
-    before = census(ids(100), sentinels=tuple(sorted(ids(3))))
-    now = census(ids(97, first=3), sentinels=before.identity.sentinels)
+    before = workspace_list(ids(100), sentinels=tuple(sorted(ids(3))))
+    now = workspace_list(ids(97, first=3), sentinels=before.identity.sentinels)
     assert after(before, now).deleted == ("w000", "w001", "w002")
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_last_workspaces_of_a_small_server_may_go(count: int) -> None:
-    assert after(census(ids(count)), census(())).deleted == tuple(sorted(ids(count)))
+    assert after(workspace_list(ids(count)), workspace_list(())).deleted == tuple(sorted(ids(count)))
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
-    before = census(ids(count))
-    for now in (census(ids(3, first=7)), census((), sentinels=("flagged",))):
+    before = workspace_list(ids(count))
+    for now in (workspace_list(ids(3, first=7)), workspace_list((), sentinels=("flagged",))):
         comparison = after(before, now)
         assert (comparison.deleted, comparison.suppressed) == ((), ids(count))
         assert comparison.uncertain
-    emptied = after(before, census(()))
-    comparison = confirm(emptied, before, rows(census(ids(3, first=7)), sentinels_found=()))
+    emptied = after(before, workspace_list(()))
+    comparison = confirm(emptied, before, rows(workspace_list(ids(3, first=7)), sentinels_found=()))
     assert (comparison.deleted, comparison.suppressed, comparison.uncertain) == ((), ids(count), True)
 
 
@@ -130,23 +132,25 @@ def test_a_small_server_whose_rows_are_all_others(count: int) -> None:
 def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(
     gone: int, later: float, uncertain: bool
 ) -> None:
-    """A census of several transactions may see the rows go before their order."""
-    before = census(ids(5))
-    emptied = census(ids(5) - ids(gone), sentinels=before.identity.sentinels)
+    """A workspace_list of several transactions may see the rows go before their order."""
+    before = workspace_list(ids(5))
+    emptied = workspace_list(ids(5) - ids(gone), sentinels=before.identity.sentinels)
     first = compare(Past(before), emptied, NOBODY, 100.0)
     second = compare(first.past, changed(emptied, sentinels=(), schema_version="2"), NOBODY, 100.0 + later)
     assert (second.suppressed, second.why is not None, second.uncertain) == (NOBODY, True, uncertain)
 
 
 def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
-    before = census(ids(9))
-    assert after(before, census(ids(8), schema_version="2")).uncertain
-    assert not after(before, census(ids(9), schema_version="2")).uncertain
-    assert not after(before, census(ids(8))).uncertain
-    too_many = after(before, census(ids(2)))
+    before = workspace_list(ids(9))
+    assert after(before, workspace_list(ids(8), schema_version="2")).uncertain
+    assert not after(before, workspace_list(ids(9), schema_version="2")).uncertain
+    assert not after(before, workspace_list(ids(8))).uncertain
+    too_many = after(before, workspace_list(ids(2)))
     assert (too_many.suppressed, too_many.uncertain) == (ids(7, first=2), False)
     swapped = confirm(
-        after(before, census(ids(7))), before, rows(census(ids(7)), [Workspace("w007"), Workspace("w008")], location="x")
+        after(before, workspace_list(ids(7))),
+        before,
+        rows(workspace_list(ids(7)), [Workspace("w007"), Workspace("w008")], location="x"),
     )
     assert (swapped.suppressed, swapped.uncertain) == (NOBODY, False)
 
@@ -155,18 +159,18 @@ def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
     ("lost", "of", "told"), [(2, 2, True), (3, 5, False), (3, 6, True), (4, 8, True), (5, 9, False), (3, 3, False)]
 )
 def test_the_threshold_of_the_breaker(lost: int, of: int, told: bool) -> None:
-    before, now = census(ids(of)), census(ids(of) - ids(lost))
+    before, now = workspace_list(ids(of)), workspace_list(ids(of) - ids(lost))
     comparison = after(before, changed(now, sentinels=before.identity.sentinels))
     assert bool(comparison.deleted) is told
     assert (comparison.why is None) is told
     assert comparison.deleted or comparison.suppressed == ids(lost)
-    assert comparison.past.census.workspaces == now.workspaces
+    assert comparison.past.workspace_list.workspaces == now.workspaces
 
 
 def test_archived_has_no_threshold() -> None:
-    comparison = after(census(ids(5)), census(ids(2, first=3), ["w004"], sentinels=("w003",)))
+    comparison = after(workspace_list(ids(5)), workspace_list(ids(2, first=3), ["w004"], sentinels=("w003",)))
     assert comparison.suppressed == ids(3)
-    comparison = after(census(ids(5), sentinels=("w003",)), census(ids(2, first=3), ["w004"]))
+    comparison = after(workspace_list(ids(5), sentinels=("w003",)), workspace_list(ids(2, first=3), ["w004"]))
     assert (comparison.suppressed, comparison.archived) == (ids(3), ("w004",))
 
 
@@ -182,8 +186,8 @@ def test_archived_has_no_threshold() -> None:
     ],
 )
 def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: frozenset[str] | None, told: bool) -> None:
-    before = census(ids(1000), sentinels=("w999",))
-    comparison = after(before, census(ids(1000) - lost, sentinels=("w999",)), living)
+    before = workspace_list(ids(1000), sentinels=("w999",))
+    comparison = after(before, workspace_list(ids(1000) - lost, sentinels=("w999",)), living)
     assert bool(comparison.deleted) is told
     assert told or "with a session" in (comparison.why or "")
 
@@ -191,10 +195,10 @@ def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: fro
 def row_by_row(count: int, of: int, every: float, sessions: Collection[str] = NOBODY) -> list[str]:
     """How many deletions are told where rows go one by one, so many seconds apart."""
     left, told = ids(of), []
-    past = Past(census(left, sentinels=("w999",)))
+    past = Past(workspace_list(left, sentinels=("w999",)))
     for number in range(count):
         left -= {f"w{number:03}"}
-        comparison = compare(past, census(left, sentinels=("w999",)), sessions, number * every)
+        comparison = compare(past, workspace_list(left, sentinels=("w999",)), sessions, number * every)
         told += comparison.deleted
         past = comparison.past
     return told
@@ -210,42 +214,42 @@ def test_the_window_ends() -> None:
 
 
 def test_rows_that_come_back_mean_a_restore() -> None:
-    deletion = after(census(ids(9)), census(ids(8)))
+    deletion = after(workspace_list(ids(9)), workspace_list(ids(8)))
     assert deletion.deleted == ("w008",)
-    restored = compare(deletion.past, census(ids(9) - {"w007"}), NOBODY, 101.0)
+    restored = compare(deletion.past, workspace_list(ids(9) - {"w007"}), NOBODY, 101.0)
     assert restored.suppressed == {"w007"}
     assert "there again" in (restored.why or "")
     assert restored.past.gone == ()
 
 
 def test_a_row_that_only_comes_back_is_known_again() -> None:
-    deletion = after(census(ids(9)), census(ids(8)))
-    again = compare(deletion.past, census(ids(9)), NOBODY, 101.0)
+    deletion = after(workspace_list(ids(9)), workspace_list(ids(8)))
+    again = compare(deletion.past, workspace_list(ids(9)), NOBODY, 101.0)
     assert (again.deleted, again.why, again.past.gone, again.past.recent) == ((), None, (), ())
-    assert compare(again.past, census(ids(8)), NOBODY, 102.0).deleted == ("w008",)
+    assert compare(again.past, workspace_list(ids(8)), NOBODY, 102.0).deleted == ("w008",)
 
 
 def test_what_vanished_is_remembered_up_to_a_bound() -> None:
-    before = census(ids(30_000), sentinels=("x",))
-    comparison = after(before, census(ids(16_000), sentinels=("x",)))
+    before = workspace_list(ids(30_000), sentinels=("x",))
+    comparison = after(before, workspace_list(ids(16_000), sentinels=("x",)))
     assert comparison.deleted
     assert len(comparison.past.gone) == 10_000
 
 
 def test_confirmed() -> None:
-    before, now = census(ids(9)), census(ids(7))
+    before, now = workspace_list(ids(9)), workspace_list(ids(7))
     comparison = after(before, now)
     assert confirm(comparison, before, rows(now)) == comparison
 
 
 def test_a_row_that_is_there_after_all_is_known_again() -> None:
-    before, now = census(ids(9)), census(ids(7), ["w000"])
+    before, now = workspace_list(ids(9)), workspace_list(ids(7), ["w000"])
     comparison = confirm(after(before, now), before, rows(now, [Workspace("w007"), Workspace("w008", deleted=True)]))
     assert (comparison.deleted, comparison.archived) == (("w008",), ("w000",))
-    assert comparison.past.census.workspaces == ids(8)
+    assert comparison.past.workspace_list.workspaces == ids(8)
     assert [absent.workspace_id for absent in comparison.past.recent] == ["w008"]
     assert comparison.past.gone == ("w008",)
-    assert compare(comparison.past, census(ids(7), ["w000"]), NOBODY, 101.0).deleted == ("w007",)
+    assert compare(comparison.past, workspace_list(ids(7), ["w000"]), NOBODY, 101.0).deleted == ("w007",)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +261,7 @@ def test_a_row_that_is_there_after_all_is_known_again() -> None:
     ],
 )
 def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], words: str) -> None:
-    before, now = census(ids(9)), census(ids(7), ["w000"])
+    before, now = workspace_list(ids(9)), workspace_list(ids(7), ["w000"])
     comparison = confirm(after(before, now), before, rows(now, **change))
     assert (comparison.deleted, comparison.archived) == ((), ())
     assert comparison.suppressed == {"w007", "w008"}

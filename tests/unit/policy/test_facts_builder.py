@@ -12,7 +12,7 @@ from tests.tools.builders import (
     SERVER,
     Somewhere,
     circumstances,
-    memory,
+    ledger_state,
     pane,
     registry,
     row,
@@ -28,7 +28,7 @@ KEY = session_key()
 
 
 @pytest.mark.parametrize(
-    ("whereabouts", "lives"),
+    ("own_location", "lives"),
     [
         pytest.param(Somewhere(), False, id="elsewhere"),
         pytest.param(Somewhere(pids=frozenset({1, 1001, 5000})), True, id="below its pane"),
@@ -37,8 +37,8 @@ KEY = session_key()
         pytest.param(Somewhere(tmux=(7, "%1")), False, id="started from a server before this one"),
     ],
 )
-def test_where_the_reaper_lives(whereabouts: Somewhere, lives: bool) -> None:
-    assert lives_in(session(), whereabouts) is lives
+def test_where_the_reaper_lives(own_location: Somewhere, lives: bool) -> None:
+    assert lives_in(session(), own_location) is lives
 
 
 def test_the_pid_of_a_dead_pane_is_anyones() -> None:
@@ -54,13 +54,13 @@ def test_nothing_known_means_nothing_proven() -> None:
     of = circumstances().facts(session(), "w1", None, NOW)
     assert (of.session, of.workspace_id, of.row, of.now) == (session(), "w1", None, NOW)
     assert (of.reported, of.detached_at, of.archived_since, of.dead_since, of.confirmations) == (None, None, None, None, 0)
-    assert (of.proven, of.recognises_others, of.latched, of.approved, of.over_budget, of.home) == (False,) * 6
+    assert (of.proven, of.knows_other_sessions, of.latched, of.approved, of.over_budget, of.home) == (False,) * 6
     assert of.veto is None
 
 
 def test_what_was_seen_before_is_told() -> None:
-    known = memory(
-        sightings={
+    known = ledger_state(
+        confirmations={
             (KEY, Finding.ORPHAN): Confirmation(NOW - 60, NOW - 30, 2),
             (KEY, Finding.ARCHIVED): Confirmation(NOW - 500, NOW - 500),
             (KEY, Finding.DEAD): Confirmation(NOW - 400, NOW - 400),
@@ -74,9 +74,9 @@ def test_what_was_seen_before_is_told() -> None:
 
 
 def test_a_client_that_left_since_the_last_full_sweep_left_just_now() -> None:
-    """A sweep for one workspace counts no sightings. Its session, watched for three days without a key, and left a second
+    """A sweep for one workspace counts no confirmations. Its session, watched for three days without a key, and left a second
     ago, must not look three days idle to it."""
-    watched = memory(sightings={(KEY, Finding.ATTACHED): Confirmation(NOW - 72 * HOUR, NOW - 72 * HOUR)})
+    watched = ledger_state(confirmations={(KEY, Finding.ATTACHED): Confirmation(NOW - 72 * HOUR, NOW - 72 * HOUR)})
     of = circumstances(watched).facts(session(idle=72 * HOUR), "w1", row(), NOW)
     assert of.detached_at == NOW
     assert of.idle_seconds == 0
@@ -89,7 +89,7 @@ def test_a_row_is_proof_enough() -> None:
 def test_a_stamp_proves_under_the_first_registry_only() -> None:
     own = session(owner=Owner.OURS)
     assert circumstances().facts(own, "w1", None, NOW).proven
-    assert not circumstances(memory(registry=registry(generation=2))).facts(own, "w1", None, NOW).proven
+    assert not circumstances(ledger_state(registry=registry(generation=2))).facts(own, "w1", None, NOW).proven
     assert not circumstances(generation=2).facts(own, "w1", None, NOW).proven, "the sweep that finds the change counts already"
 
 
@@ -99,7 +99,7 @@ def test_a_stamp_proves_under_the_first_registry_only() -> None:
     ids=["none", "itself", "another", "both"],
 )
 def test_others_are_others(recognised: tuple[str, ...], others: bool) -> None:
-    assert circumstances(recognised=recognised).facts(session(), "w1", None, NOW).recognises_others is others
+    assert circumstances(recognised=recognised).facts(session(), "w1", None, NOW).knows_other_sessions is others
 
 
 def test_what_a_hook_said_of_it_and_of_no_other() -> None:
@@ -117,12 +117,12 @@ def test_the_breaker_and_whom_it_lets_pass() -> None:
 
 
 def test_it_knows_its_home() -> None:
-    assert circumstances(whereabouts=Somewhere(pids=frozenset({1001}))).facts(session(), "w1", None, NOW).home
+    assert circumstances(own_location=Somewhere(pids=frozenset({1001}))).facts(session(), "w1", None, NOW).home
 
 
 def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:
     """The id was given out again: its new session is no more than young, and has no row yet."""
-    scene = circumstances(memory(reported={"w1": NOW - HOUR}))
+    scene = circumstances(ledger_state(reported={"w1": NOW - HOUR}))
     assert scene.facts(session(age=HOUR), "w1", None, NOW).reported is Said.DELETED
     assert scene.facts(session(age=HOUR - 1), "w1", None, NOW).reported is None
 
@@ -130,7 +130,7 @@ def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
 def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_again(fraction: float) -> None:
     """tmux tells whole seconds: the same of a session that was made before the deletion, and of one after it."""
-    told = circumstances(memory(reported={"w1": NOW - HOUR + fraction}))
+    told = circumstances(ledger_state(reported={"w1": NOW - HOUR + fraction}))
     reused = replace(told, reuses_ids=True)
     known, older = session(age=HOUR, owner=Owner.OURS), session(age=HOUR + 1, owner=Owner.OURS)
     assert reused.facts(known, "w1", None, NOW).reported is None

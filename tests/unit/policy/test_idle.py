@@ -48,9 +48,9 @@ class Machine:
     lived: float = DAY / 2
     slept: float = DAY / 2
     offset: float = STARTED
-    memory: ClockState = field(default_factory=ClockState)
+    state: ClockState = field(default_factory=ClockState)
     boot: str = "one"
-    jumped: float = 0.0
+    stepped: float = 0.0
 
     @property
     def wall(self) -> float:
@@ -62,9 +62,9 @@ class Machine:
 
     def sweep(self) -> AgeClock:
         reading = ClockReading(self.wall, self.slept + self.lived, self.lived)
-        noticed = notice(self.memory, self.boot, reading, WEEK)
-        self.memory, self.jumped = noticed.memory, noticed.jumped
-        return AgeClock(noticed.memory.lapses, noticed.jumped)
+        noticed = notice(self.state, self.boot, reading, WEEK)
+        self.state, self.stepped = noticed.state, noticed.stepped
+        return AgeClock(noticed.state.skews, noticed.stepped)
 
 
 @pytest.fixture
@@ -75,70 +75,70 @@ def machine() -> Machine:
 
 
 def test_a_first_look_remembers_how_the_clocks_are(machine: Machine) -> None:
-    assert machine.memory == ClockState("one", STARTED, DAY / 2, (BOOT,))
-    assert machine.jumped == 0
+    assert machine.state == ClockState("one", STARTED, DAY / 2, (BOOT,))
+    assert machine.stepped == 0
 
 
 def test_nothing_was_active_before_the_machine_was_started(machine: Machine) -> None:
     """Its clock stood at the last century until it had found a time server."""
-    times = machine.sweep()
-    assert times.since(0.0, NOW) == times.since(STARTED - 1, NOW) == DAY
-    assert times.since(STARTED + 1, NOW) == DAY - 1
+    age_clock = machine.sweep()
+    assert age_clock.since(0.0, NOW) == age_clock.since(STARTED - 1, NOW) == DAY
+    assert age_clock.since(STARTED + 1, NOW) == DAY - 1
 
 
 def test_while_nothing_happens_nothing_is_to_be_written(machine: Machine) -> None:
-    before = machine.memory
+    before = machine.state
     for _ in range(3):
         machine.goes(on=MINUTE).sweep()
-        assert machine.memory is before
+        assert machine.state is before
 
 
 @pytest.mark.parametrize("steered", [3.0, -3.0])
 def test_a_clock_that_is_steered_was_not_set(machine: Machine, steered: float) -> None:
     for _ in range(10):
-        assert machine.goes(on=MINUTE, jumps=steered).sweep().lapses == (BOOT,)
-        assert machine.jumped == 0
+        assert machine.goes(on=MINUTE, jumps=steered).sweep().skews == (BOOT,)
+        assert machine.stepped == 0
 
 
 def test_time_asleep_does_not_count(machine: Machine) -> None:
     typed = machine.wall
-    times = machine.goes(on=30, asleep=8 * HOUR).goes(on=20).sweep()
-    assert times.since(typed, machine.wall) == 50
-    assert (machine.jumped, machine.memory.slept) == (0, DAY / 2 + 8 * HOUR)
-    times = machine.goes(on=HOUR).sweep()
-    assert times.since(typed, machine.wall) == HOUR + 50
+    age_clock = machine.goes(on=30, asleep=8 * HOUR).goes(on=20).sweep()
+    assert age_clock.since(typed, machine.wall) == 50
+    assert (machine.stepped, machine.state.slept) == (0, DAY / 2 + 8 * HOUR)
+    age_clock = machine.goes(on=HOUR).sweep()
+    assert age_clock.since(typed, machine.wall) == HOUR + 50
     # What came after it was noticed is dated by the clock as it goes now.
-    assert times.since(machine.wall - 10, machine.wall) == 10
+    assert age_clock.since(machine.wall - 10, machine.wall) == 10
 
 
 @pytest.mark.parametrize("hours", [8, 24 * 365])
 def test_a_clock_that_was_set_ahead_ages_nothing(machine: Machine, hours: int) -> None:
     typed = machine.wall
-    times = machine.goes(on=30, jumps=hours * HOUR).goes(on=30).sweep()
-    assert machine.jumped == hours * HOUR
-    assert times.since(typed, machine.wall) == 60
+    age_clock = machine.goes(on=30, jumps=hours * HOUR).goes(on=30).sweep()
+    assert machine.stepped == hours * HOUR
+    assert age_clock.since(typed, machine.wall) == 60
     assert machine.goes(on=60).sweep().since(typed, machine.wall) == 120
-    assert machine.jumped == 0
+    assert machine.stepped == 0
 
 
 def test_a_clock_that_was_set_back_ages_nothing_until_it_has_caught_up(machine: Machine) -> None:
     typed = machine.wall
     machine.goes(on=HOUR, asleep=HOUR).sweep()
-    times = machine.goes(on=30, jumps=-8.0 * HOUR).sweep()
-    assert machine.jumped == -8 * HOUR
-    assert times.since(typed, machine.wall) == 0
+    age_clock = machine.goes(on=30, jumps=-8.0 * HOUR).sweep()
+    assert machine.stepped == -8 * HOUR
+    assert age_clock.since(typed, machine.wall) == 0
     fresh = machine.goes(on=30).wall
-    times = machine.goes(on=MINUTE).sweep()
-    assert times.since(fresh, machine.wall) == MINUTE
-    assert machine.jumped == 0
+    age_clock = machine.goes(on=MINUTE).sweep()
+    assert age_clock.since(fresh, machine.wall) == MINUTE
+    assert machine.stepped == 0
 
 
 def test_restarting_the_machine_begins_anew(machine: Machine) -> None:
     machine.goes(asleep=8 * HOUR).sweep()
     machine.boot, machine.slept, machine.lived, machine.offset = "two", 0.0, 30.0, machine.wall
-    times = machine.sweep()
-    assert (machine.jumped, len(times.lapses)) == (0, 1)
-    assert times.since(STARTED, machine.wall) == 30
+    age_clock = machine.sweep()
+    assert (machine.stepped, len(age_clock.skews)) == (0, 1)
+    assert age_clock.since(STARTED, machine.wall) == 30
 
 
 def test_a_system_that_does_not_tell_its_starts_forgets_no_less(machine: Machine) -> None:
@@ -148,25 +148,25 @@ def test_a_system_that_does_not_tell_its_starts_forgets_no_less(machine: Machine
     assert nameless.goes(asleep=8 * HOUR, on=5).sweep().since(typed, nameless.wall) == 5
     nameless.slept, nameless.lived, nameless.offset = 0.0, 30.0, nameless.wall
     assert nameless.sweep().since(typed, nameless.wall) == 0
-    assert nameless.jumped > 0
+    assert nameless.stepped > 0
 
 
 def test_what_makes_no_difference_any_more_is_forgotten(machine: Machine) -> None:
     machine.goes(asleep=8 * HOUR).sweep()
     machine.goes(on=WEEK - 1).sweep()
-    assert len(machine.memory.lapses) == 1, "only that sleep; the start is longer ago than any age"
+    assert len(machine.state.skews) == 1, "only that sleep; the start is longer ago than any age"
     machine.goes(on=2).sweep()
-    assert machine.memory.lapses == ()
+    assert machine.state.skews == ()
 
 
 def test_a_machine_that_sleeps_all_the_time_is_remembered_in_short(machine: Machine) -> None:
     typed = machine.wall
     for _ in range(300):
         machine.goes(on=MINUTE, asleep=10 * MINUTE).sweep()
-    times = machine.sweep()
-    assert len(times.lapses) == 64
-    assert times.since(typed, machine.wall) <= 300 * MINUTE
-    assert times.since(machine.wall - 5 * 11 * MINUTE, machine.wall) == 5 * MINUTE
+    age_clock = machine.sweep()
+    assert len(age_clock.skews) == 64
+    assert age_clock.since(typed, machine.wall) <= 300 * MINUTE
+    assert age_clock.since(machine.wall - 5 * 11 * MINUTE, machine.wall) == 5 * MINUTE
 
 
 STEPS = st.lists(
@@ -215,10 +215,10 @@ def test_nothing_is_ever_idle_for_longer_than_the_machine_was_awake(steps: list[
 @given(STEPS, st.integers(1, 400))
 def test_the_last_second_of_the_guard_is_the_last_that_leaves_it_idle(steps: list[tuple[str, int]], required: int) -> None:
     machine, *_ = played(steps)
-    times, now = machine.sweep(), machine.wall
-    last = times.before(now, required)
-    assert times.since(last, now) >= required - 1e-3
-    assert times.since(last + 0.1, now) < required
+    age_clock, now = machine.sweep(), machine.wall
+    last = age_clock.before(now, required)
+    assert age_clock.since(last, now) >= required - 1e-3
+    assert age_clock.since(last + 0.1, now) < required
 
 
 def test_the_sentence_tells_the_way() -> None:
@@ -228,16 +228,16 @@ def test_the_sentence_tells_the_way() -> None:
 
 # What the policy makes of it
 
-ASLEEP = AgeClock(lapses=(ClockSkew(NOW - 10.0, 47.0 * HOUR),))
+ASLEEP = AgeClock(skews=(ClockSkew(NOW - 10.0, 47.0 * HOUR),))
 
 
 def quiet(hours: float, **changes: object) -> Facts:
     return replace(facts(row(), session=session(idle=int(hours * HOUR))), **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("times", "verdict"), [(AgeClock(), Verdict.REAP), (ASLEEP, Verdict.KEEP)])
-def test_an_idle_session_is_as_idle_as_the_machine_was_awake(times: AgeClock, verdict: Verdict) -> None:
-    of = quiet(49, times=times)
+@pytest.mark.parametrize(("age_clock", "verdict"), [(AgeClock(), Verdict.REAP), (ASLEEP, Verdict.KEEP)])
+def test_an_idle_session_is_as_idle_as_the_machine_was_awake(age_clock: AgeClock, verdict: Verdict) -> None:
+    of = quiet(49, age_clock=age_clock)
     assert judge(of, DEFAULTS).verdict is verdict
     assert of.idle_seconds + of.uncounted_seconds == 49 * HOUR
 
@@ -248,25 +248,25 @@ def test_an_idle_session_is_as_idle_as_the_machine_was_awake(times: AgeClock, ve
         (quiet(1, row=row(archived=True)), Verdict.HOLD),
         (quiet(1, row=row(worktree_deleted=True)), Verdict.HOLD),
         (facts(proven=True, confirmations=2), Verdict.HOLD),
-        (facts(confirmations=2, recognises_others=True, session=session(idle=13 * HOUR)), Verdict.HOLD),
+        (facts(confirmations=2, knows_other_sessions=True, session=session(idle=13 * HOUR)), Verdict.HOLD),
         (facts(row(), dead_since=NOW - HOUR, session=session(all_panes_dead=True, panes=())), Verdict.KEEP),
     ],
     ids=["activity_grace, archived", "activity_grace, worktree", "activity_grace, orphan", "stranger_ttl", "dead_ttl"],
 )
 def test_every_age_leaves_sleep_out(of: Facts, then: Verdict) -> None:
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
-    assert judge(replace(of, times=ASLEEP), DEFAULTS).verdict is then
+    assert judge(replace(of, age_clock=ASLEEP), DEFAULTS).verdict is then
 
 
 def test_an_archived_one_shows_activity_for_as_long_as_the_machine_was_awake() -> None:
     of = replace(facts(row(archived=True), session=session(idle=0)), archived_since=NOW - 25.0 * HOUR)
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
-    assert judge(replace(of, times=ASLEEP), DEFAULTS).protected_by == (protections.ACTIVE,)
+    assert judge(replace(of, age_clock=ASLEEP), DEFAULTS).protected_by == (protections.ACTIVE,)
 
 
 def test_i35_a_session_of_seconds_is_not_as_old_as_the_clock_went_ahead() -> None:
     orphan = facts(proven=True, confirmations=2, session=session(age=7 * HOUR, idle=7 * HOUR))
-    told = replace(orphan, times=AgeClock(lapses=(ClockSkew(NOW - 30.0, 7.0 * HOUR),)))
+    told = replace(orphan, age_clock=AgeClock(skews=(ClockSkew(NOW - 30.0, 7.0 * HOUR),)))
     assert told.age_seconds == 30
     assert judge(told, DEFAULTS).protected_by[0] is protections.YOUNG
 
@@ -275,31 +275,31 @@ def test_who_was_told_has_the_window_awake() -> None:
     rules = replace(DEFAULTS, undo_window=600)
     told = replace(quiet(100), announced_at=NOW - 3600.0)
     assert judge(told, rules).verdict is Verdict.REAP
-    asleep = replace(told, times=AgeClock(lapses=(ClockSkew(NOW - 10.0, 3500.0),)))
+    asleep = replace(told, age_clock=AgeClock(skews=(ClockSkew(NOW - 10.0, 3500.0),)))
     assert judge(asleep, rules).protected_by == (protections.ANNOUNCED,)
 
 
-@pytest.mark.parametrize("jumped", [28_800.0, -28_800.0])
-def test_a_sweep_that_notices_a_set_clock_holds_what_rests_on_idleness(jumped: float) -> None:
-    held = replace(quiet(100), times=AgeClock(jumped=jumped))
+@pytest.mark.parametrize("stepped", [28_800.0, -28_800.0])
+def test_a_sweep_that_notices_a_set_clock_holds_what_rests_on_idleness(stepped: float) -> None:
+    held = replace(quiet(100), age_clock=AgeClock(stepped=stepped))
     judgement = judge(held, DEFAULTS)
     assert (judgement.verdict, judgement.protected_by) == (Verdict.HOLD, (protections.CLOCK,))
     line = SessionReport("/s", "n", "$1", "w1", judgement.verdict, facts=held, judgement=judgement)
     rule = next(rule for rule in explain(line, DEFAULTS).rules if rule.reason == "idle")
-    assert describe_clock_step(jumped) in rule.because
+    assert describe_clock_step(stepped) in rule.because
 
 
 def test_a_clock_that_was_set_holds_nothing_that_does_not_rest_on_idleness() -> None:
-    dead = facts(row(), dead_since=NOW - HOUR, session=session(all_panes_dead=True, panes=()), times=AgeClock(jumped=9.0))
+    dead = facts(row(), dead_since=NOW - HOUR, session=session(all_panes_dead=True, panes=()), age_clock=AgeClock(stepped=9.0))
     assert judge(dead, DEFAULTS).verdict is Verdict.REAP
-    archived = facts(row(archived=True), times=AgeClock(jumped=9.0))
+    archived = facts(row(archived=True), age_clock=AgeClock(stepped=9.0))
     assert judge(archived, replace(DEFAULTS, activity_grace=0)).verdict is Verdict.REAP
 
 
 def test_the_guard_goes_along() -> None:
-    asked = rules.IDLE.guard(quiet(100, times=ASLEEP), DEFAULTS)
+    asked = rules.IDLE.guard(quiet(100, age_clock=ASLEEP), DEFAULTS)
     assert asked.quiet_since == NOW - 48 * HOUR - 47 * HOUR
-    assert rules.IDLE.guard(quiet(100, times=AgeClock(lapses=(BOOT,))), DEFAULTS).quiet_since == 0
+    assert rules.IDLE.guard(quiet(100, age_clock=AgeClock(skews=(BOOT,))), DEFAULTS).quiet_since == 0
 
 
 # The idle clocks, one by one
@@ -335,16 +335,16 @@ def on(*clocks: IdleClock) -> AgeClock:
 def test_each_clock_counts_if_it_is_on_and_never_if_it_is_off(clock: IdleClock) -> None:
     of = moved_at(MOMENTS | {clock: NOW - 5})
     assert (of.idle_seconds, of.idle_by) == (5, clock)
-    alone = replace(of, times=on(clock))
+    alone = replace(of, age_clock=on(clock))
     assert (alone.idle_seconds, alone.idle_by) == (5, clock)
-    without = replace(of, times=on(*EVERY - {clock}))
+    without = replace(of, age_clock=on(*EVERY - {clock}))
     assert without.idle_seconds == min(NOW - moment for other, moment in MOMENTS.items() if other is not clock)
     assert without.idle_by is not clock
 
 
 @pytest.mark.parametrize("clock", [IdleClock.ATTACH, IdleClock.DETACH, IdleClock.OUTPUT, IdleClock.CPU])
 def test_what_never_moved_leaves_its_age(clock: IdleClock) -> None:
-    of = replace(moved_at({IdleClock.INPUT: NOW - 1}), times=on(clock))
+    of = replace(moved_at({IdleClock.INPUT: NOW - 1}), age_clock=on(clock))
     assert (of.idle_seconds, of.idle_by) == (of.age_seconds, None)
     assert evidence(of)["idle_by"] is None
 
@@ -355,17 +355,17 @@ def test_an_attach_is_told_as_such_although_it_moves_the_clock_of_input() -> Non
 
 def test_without_the_clock_of_output_the_guard_asks_for_none() -> None:
     """Or a session that writes all the time were condemned in each sweep, and spared by tmux in each."""
-    of = replace(CONDEMNED, times=on(IdleClock.INPUT, IdleClock.CPU))
+    of = replace(CONDEMNED, age_clock=on(IdleClock.INPUT, IdleClock.CPU))
     assert judge(of, DEFAULTS).verdict is Verdict.REAP
     assert rules.IDLE.guard(of, DEFAULTS).quiet_since is None
-    assert rules.IDLE.guard(replace(of, times=AgeClock()), DEFAULTS).quiet_since is not None
+    assert rules.IDLE.guard(replace(of, age_clock=AgeClock()), DEFAULTS).quiet_since is not None
 
 
 CONDEMNED = facts(row(), session=session(idle=1))
 
 
 def test_explain_shows_each_clock_and_which_one_decided() -> None:
-    of = replace(moved_at(MOMENTS | {IdleClock.CPU: NOW - 20}), times=replace(ASLEEP, counted=EVERY - {IdleClock.OUTPUT}))
+    of = replace(moved_at(MOMENTS | {IdleClock.CPU: NOW - 20}), age_clock=replace(ASLEEP, counted=EVERY - {IdleClock.OUTPUT}))
     line = SessionReport("/s", "n", "$1", "w1", Verdict.KEEP, facts=of, judgement=judge(of, DEFAULTS))
     told = {one["clock"]: one for one in explain(line, DEFAULTS).facts["idle_clocks"]}
     assert list(told) == ["input", "attach", "detach", "output", "cpu"]
@@ -384,39 +384,39 @@ def test_a_machine_that_slept_makes_nobody_lazy() -> None:
     """10 s of CPU time in a minute are work, also where eight hours of sleep are in between."""
     before = CpuState(NOW - MINUTE - 8 * HOUR, {session().key: CpuSample(100.0)})
     table = {session().key: []}
-    asleep = AgeClock(lapses=(ClockSkew(NOW - 30.0, 8.0 * HOUR),))
+    asleep = AgeClock(skews=(ClockSkew(NOW - 30.0, 8.0 * HOUR),))
     assert idle.advance(before, NOW, table, asleep).samples[session().key].busy_at == NOW
     little = CpuState(before.at, {session().key: CpuSample(0.5)})
     assert idle.advance(little, NOW, table, asleep).samples[session().key].busy_at is None
 
 
 def test_the_report_says_it() -> None:
-    assert SweepReport("s", NOW, jumped=-28_800.4).head()["clock"] == {"jumped_seconds": -28_800}
+    assert SweepReport("s", NOW, stepped=-28_800.4).head()["clock"] == {"stepped_seconds": -28_800}
 
 
 def test_the_clocks_of_a_sweep_are_looked_at_again_before_the_kill(machine: Machine) -> None:
-    scene = replace(circumstances(LedgerState(circumstances().memory.registry)), clock=machine.memory, times=machine.sweep())
+    scene = replace(circumstances(LedgerState(circumstances().state.registry)), clock=machine.state, age_clock=machine.sweep())
     reading = ClockReading(machine.wall, machine.lived + machine.slept, machine.lived)
     assert scene.at("one", reading, WEEK) is scene
     later = scene.at("one", reading._replace(wall=reading.wall + HOUR), WEEK)
-    assert (later.times.jumped, len(later.times.lapses)) == (HOUR, 2)
+    assert (later.age_clock.stepped, len(later.age_clock.skews)) == (HOUR, 2)
     # Once noticed it stays so, for this sweep.
     again = later.at("one", reading._replace(wall=reading.wall + HOUR + 3, awake=reading.awake - 3), WEEK)
-    assert again.times.jumped == HOUR
+    assert again.age_clock.stepped == HOUR
     facts_then = later.facts(session(), "w1", row(), reading.wall + HOUR)
-    assert facts_then.times is later.times
+    assert facts_then.age_clock is later.age_clock
 
 
 def test_two_sweeps_around_a_sleep_are_no_two_confirmations() -> None:
-    from tests.tools.builders import listing, memory, observation, rows
+    from tests.tools.builders import ledger_state, listing, observation, rows
     from workspace_reaper.sweep.confirm import confirm
 
     key = session().key
-    before = memory(sightings={(key, Finding.ORPHAN): Confirmation(NOW - HOUR, NOW - HOUR)})
-    for times, count in [(AgeClock(), 2), (AgeClock(lapses=(ClockSkew(float(NOW), HOUR - 29.0),)), 1)]:
-        scene = replace(circumstances(before), times=times)
+    before = ledger_state(confirmations={(key, Finding.ORPHAN): Confirmation(NOW - HOUR, NOW - HOUR)})
+    for age_clock, count in [(AgeClock(), 2), (AgeClock(skews=(ClockSkew(float(NOW), HOUR - 29.0),)), 1)]:
+        scene = replace(circumstances(before), age_clock=age_clock)
         confirm(scene, observation(listing(session())), rows(), DEFAULTS, NOW)
-        assert scene.sightings.count(key, Finding.ORPHAN) == count
+        assert scene.confirmations.count(key, Finding.ORPHAN) == count
 
 
 # This machine's own
@@ -430,23 +430,23 @@ def test_the_clocks_of_this_machine_go_together() -> None:
     wait_until(lambda: clock.read().awake > first.awake + 0.05)
     second = clock.read()
     assert second.elapsed - first.elapsed >= second.awake - first.awake - 0.2
-    noticed = notice(notice(ClockState(), "b", first, WEEK).memory, "b", second, WEEK)
-    assert noticed.jumped == 0
+    noticed = notice(notice(ClockState(), "b", first, WEEK).state, "b", second, WEEK)
+    assert noticed.stepped == 0
 
 
 def test_a_reading_that_was_interrupted_is_made_anew() -> None:
     class Interrupted(SystemClock):
-        times = 0
+        age_clock = 0
 
         def now(self) -> float:
-            self.times += 1
-            if self.times < 3:
+            self.age_clock += 1
+            if self.age_clock < 3:
                 time.sleep(0.1)
             return super().now()
 
     clock = Interrupted()
     reading = clock.read()
-    assert clock.times >= 3
+    assert clock.age_clock >= 3
     assert abs(time.time() - reading.wall - (time.monotonic() - reading.awake)) < 5
 
 

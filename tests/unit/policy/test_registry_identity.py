@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.tools.builders import OURS, changed, memory, registry, row, rows, session
+from tests.tools.builders import OURS, changed, ledger_state, registry, row, rows, session
 from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.workspace import RegistryIdentity
-from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_under, recognise
+from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_in_generation, recognise
 
 KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
 THE_SAME = rows(row(1), row(2))
@@ -95,7 +95,7 @@ OWN = replace(STRANGER, owner=Owner.OURS)
     ],
 )
 def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:
-    assert is_proven("w1", of, memory(**known), generation) is proven
+    assert is_proven("w1", of, ledger_state(**known), generation) is proven
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, An
     ],
 )
 def test_under_which_generation_it_was_known(known: dict[str, Any], generation: int | None) -> None:
-    assert known_under("w1", memory(**known)) == generation
+    assert known_in_generation("w1", ledger_state(**known)) == generation

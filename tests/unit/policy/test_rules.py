@@ -81,7 +81,7 @@ def test_an_unproven_session_is_explained_by_what_the_registry_knows() -> None:
         protections.UNPROVEN, facts(generation=3)
     )
     assert "(generation 2; this is registry generation 3)" in because(
-        protections.UNPROVEN, facts(generation=3, known_under=2, recognises_others=True)
+        protections.UNPROVEN, facts(generation=3, known_in_generation=2, knows_other_sessions=True)
     )
 
 

@@ -42,7 +42,7 @@ NAMES = SessionMatcher({SOCKET: [r"ws_(?P<id>[a-z0-9.:]+)", r"(?P<id>\d*)-old"],
 )
 def test_which_workspace_a_name_means(socket: str, name: str, workspace_id: str | None) -> None:
     assert NAMES.workspace_id(socket, name) == workspace_id
-    assert NAMES.workspace_id(socket, name) == workspace_id, "and again, from memory"
+    assert NAMES.workspace_id(socket, name) == workspace_id, "and again, from state"
 
 
 ID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"

@@ -93,12 +93,12 @@ def some_row(dice: Dice) -> Workspace:
 
 
 def some_times(dice: Dice) -> AgeClock:
-    """Hardly ever more than one lapse, and mostly none. They follow each other, and none is in the future."""
+    """Hardly ever more than one skew, and mostly none. They follow each other, and none is in the future."""
     ends = sorted(dice.moment() for _ in range(dice.of((0, 0, 0, 0, 1, 2)))) if dice.either() else []
     clocks = frozenset(clock for clock in IdleClock if not dice.rarely()) or frozenset({IdleClock.OUTPUT})
     return AgeClock(
-        lapses=tuple(ClockSkew(float(min(end, NOW)), float(dice.of((1, 2, 4, 7, 1000)))) for end in ends),
-        jumped=dice.of((0.0,) * 15 + (8.0, -8.0)),
+        skews=tuple(ClockSkew(float(min(end, NOW)), float(dice.of((1, 2, 4, 7, 1000)))) for end in ends),
+        stepped=dice.of((0.0,) * 15 + (8.0, -8.0)),
         counted=clocks,
     )
 
@@ -115,7 +115,7 @@ def some_facts(dice: Dice) -> Facts:
         dead_since=dice.maybe(),
         confirmations=dice.of((4, 3, 2, 1, 0)),
         proven=dice.either(),
-        recognises_others=dice.often(),
+        knows_other_sessions=dice.often(),
         latched=dice.rarely(),
         approved=dice.either(),
         over_budget=dice.rarely(),

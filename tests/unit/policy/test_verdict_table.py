@@ -94,7 +94,7 @@ CIRCUMSTANCES = {
     "group": lambda before: replace(before, shared=True),
     "undone": lambda before: replace(before, undone=frozenset({"archived", "idle"})),
     "announced": lambda before: before,
-    "clock": lambda before: replace(before, times=AgeClock(jumped=28_800.0)),
+    "clock": lambda before: replace(before, age_clock=AgeClock(stepped=28_800.0)),
     "retrying": lambda before: replace(before, failures=3, retry_at=NOW + 1),
 }
 
@@ -169,7 +169,7 @@ def test_all_that_protects_is_told() -> None:
 
 
 def stranger(idle: int, **changes: Any) -> Facts:
-    return replace(facts(session=session(idle=idle), confirmations=2, recognises_others=True), **changes)
+    return replace(facts(session=session(idle=idle), confirmations=2, knows_other_sessions=True), **changes)
 
 
 def dead(dead_for: int | None, **changes: Any) -> Facts:
@@ -213,7 +213,7 @@ BOUNDARIES = {
     "age: created in the future": (old(-5), "hold orphan"),
     "stranger: short of it": (stranger(12 * HOUR - 1), "hold orphan"),
     "stranger: at the limit": (stranger(12 * HOUR), "reap orphan"),
-    "stranger: no other session recognised": (stranger(12 * HOUR, recognises_others=False), "hold orphan"),
+    "stranger: no other session recognised": (stranger(12 * HOUR, knows_other_sessions=False), "hold orphan"),
     "stranger: in the first sweep": (stranger(12 * HOUR, confirmations=1), "hold orphan"),
     "dead: at the limit": (dead(600), "keep"),
     "dead: a second past it": (dead(601), "reap dead"),
@@ -264,7 +264,7 @@ def test_the_number_of_confirmations_is_a_setting(needed: int, proven: bool, con
 
 
 def test_a_proven_orphan_needs_neither_other_sessions_nor_the_strangers_idleness() -> None:
-    assert decided(idle_for(60, replace(CONDEMNED[ORPHAN], recognises_others=False))) == (Verdict.REAP, ORPHAN)
+    assert decided(idle_for(60, replace(CONDEMNED[ORPHAN], knows_other_sessions=False))) == (Verdict.REAP, ORPHAN)
 
 
 @pytest.mark.parametrize(

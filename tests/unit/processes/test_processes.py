@@ -14,7 +14,7 @@ ASK = """
 import sys
 from workspace_reaper.processes import SystemProcesses
 table = SystemProcesses()
-print(table.start_time(int(sys.argv[1])), *sorted(table.whereabouts().pids))
+print(table.start_time(int(sys.argv[1])), *sorted(table.own_location().pids))
 sys.stdout.flush()
 sys.stdin.read()
 """
@@ -62,7 +62,7 @@ def test_what_is_no_process_is_none(pid: int) -> None:
 
 
 def test_ancestors(other: subprocess.Popen[str]) -> None:
-    here = SystemProcesses().whereabouts()
+    here = SystemProcesses().own_location()
     assert {os.getpid(), os.getppid()} <= here.pids
     assert 0 not in here.pids
     told = {int(pid) for pid in other.stdout.readline().split()[1:]}
@@ -96,13 +96,13 @@ SOCKET = "/tmp/tmux-0/default"
 )
 def test_tmux_of_the_environment(tmux: str | None, pane: str | None, expected: tuple[int, str] | None) -> None:
     environ = {name: text for name, text in (("TMUX", tmux), ("TMUX_PANE", pane)) if text is not None}
-    assert SystemProcesses(environ).whereabouts().tmux == expected
+    assert SystemProcesses(environ).own_location().tmux == expected
 
 
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMUX", f"{SOCKET},1234,0")
     monkeypatch.setenv("TMUX_PANE", "%7")
-    assert SystemProcesses().whereabouts().tmux == (1234, "%7")
+    assert SystemProcesses().own_location().tmux == (1234, "%7")
 
 
 def test_a_fork_changes_the_answer() -> None:
@@ -110,10 +110,10 @@ def test_a_fork_changes_the_answer() -> None:
         "import os\n"
         "from workspace_reaper.processes import SystemProcesses\n"
         "table = SystemProcesses()\n"
-        "before = table.whereabouts().pids\n"
+        "before = table.own_location().pids\n"
         "if child := os.fork():\n"
         "    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
-        "os._exit(table.whereabouts().pids != before | {os.getpid()})\n"
+        "os._exit(table.own_location().pids != before | {os.getpid()})\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

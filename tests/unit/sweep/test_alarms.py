@@ -15,7 +15,7 @@ from tests.tools.builders import (
     SOCKET,
     blind_socket,
     entry,
-    memory,
+    ledger_state,
     session_key,
     unreadable,
 )
@@ -43,7 +43,7 @@ TICK = 60
 def alarms(
     sessions: Sequence[SessionReport] = (),
     unknown: Sequence[Unknown] = (),
-    sightings: Mapping[Any, Confirmation] | None = None,
+    confirmations: Mapping[Any, Confirmation] | None = None,
     *,
     breaker: BreakerState | None = None,
     lately: Mapping[tuple[str, str], float] | None = None,
@@ -51,9 +51,9 @@ def alarms(
     last_complete: float | None = NOW - TICK,
     vetoes: Sequence[str] = (),
 ) -> dict[str, Alarm]:
-    known = memory(reaped_lately=lately or {}, alarms=before or {}, last_complete=last_complete)
+    known = ledger_state(reaped_lately=lately or {}, alarms=before or {}, last_complete=last_complete)
     limits = AlarmLimits(abstain=LIMIT, tick=TICK)
-    after = Confirmations(sightings or {}, NOW)
+    after = Confirmations(confirmations or {}, NOW)
     return raised(sessions, unknown, after, breaker or BreakerState(), known, limits=limits, now=NOW, vetoes=vetoes)
 
 
@@ -92,23 +92,23 @@ def test_three_that_cannot_be_read_are_all_told() -> None:
 
 @pytest.mark.parametrize(("ago", "is_late"), [(LIMIT, False), (LIMIT + 1, True)], ids=["at the limit", "past it"])
 def test_condemned_and_not_reaped_for_too_long(ago: float, is_late: bool) -> None:
-    found = alarms([entry(1, outcome="spared")], sightings=seen(Finding.CONDEMNED, ago))
+    found = alarms([entry(1, outcome="spared")], confirmations=seen(Finding.CONDEMNED, ago))
     assert found.keys() == ({"overdue"} if is_late else set())
 
 
 def test_the_overdue_are_named_the_first_five() -> None:
     numbers = range(1, 8)
-    found = alarms([entry(number) for number in numbers], sightings=seen(Finding.CONDEMNED, LIMIT + 1, 1, *numbers))
+    found = alarms([entry(number) for number in numbers], confirmations=seen(Finding.CONDEMNED, LIMIT + 1, 1, *numbers))
     assert found["overdue"].detail == ("selected for more than 1800 s and not reaped: ws_w1, ws_w2, ws_w3, ws_w4, ws_w5")
 
 
 def test_a_session_without_identity_is_never_overdue_nor_failing() -> None:
-    assert alarms([entry(1, key=None)], sightings=seen(Finding.CONDEMNED, LIMIT + 1) | seen(Finding.FAILED, 1, 9)) == {}
+    assert alarms([entry(1, key=None)], confirmations=seen(Finding.CONDEMNED, LIMIT + 1) | seen(Finding.FAILED, 1, 9)) == {}
 
 
 @pytest.mark.parametrize(("times", "is_alarm"), [(RETRIES - 1, False), (RETRIES, True)], ids=["twice", "three times"])
 def test_a_kill_that_fails_again_and_again(times: int, is_alarm: bool) -> None:
-    found = alarms([entry(1, outcome="failed")], sightings=seen(Finding.FAILED, 100, times))
+    found = alarms([entry(1, outcome="failed")], confirmations=seen(Finding.FAILED, 100, times))
     assert found.keys() == ({"kill-failing"} if is_alarm else set())
     if is_alarm:
         assert found["kill-failing"].detail == "the kill failed 3 times or more: ws_w1"
@@ -222,7 +222,7 @@ def test_where_sessions_could_not_be_seen_what_rests_on_them_is_not_over(unknown
     ],
 )
 def test_a_session_that_could_not_be_seen_is_overdue_all_the_same(unknown: list[Unknown], told: str | None) -> None:
-    found = alarms(unknown=unknown, sightings=seen(Finding.CONDEMNED, LIMIT + 1) | seen(Finding.FAILED, 9, 3))
+    found = alarms(unknown=unknown, confirmations=seen(Finding.CONDEMNED, LIMIT + 1) | seen(Finding.FAILED, 9, 3))
     assert [found[name].detail.partition(": ")[2] for name in ("overdue", "kill-failing") if name in found] == [told] * (
         2 if told else 0
     )

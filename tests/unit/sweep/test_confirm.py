@@ -15,8 +15,8 @@ from tests.tools.builders import (
     blind_socket,
     changed,
     circumstances,
+    ledger_state,
     listing,
-    memory,
     observation,
     pane,
     registry,
@@ -46,7 +46,7 @@ ONCE = Confirmation(NOW - 30, NOW - 30)
 
 def known(*numbers: int, **changes: Any) -> LedgerState:
     """The registry had the rows of these."""
-    return memory(registry=registry(*(f"w{number}" for number in numbers)), **changes)
+    return ledger_state(registry=registry(*(f"w{number}" for number in numbers)), **changes)
 
 
 def confirmed(
@@ -57,45 +57,46 @@ def confirmed(
 
 
 def sights(scene: FactsBuilder, key: SessionKey = KEY) -> dict[Finding, Confirmation]:
-    return dict(scene.sightings.of(key))
+    return dict(scene.confirmations.of(key))
 
 
 # Confirmations
 
 
 def test_a_session_without_a_row_is_counted() -> None:
-    assert sights(confirmed(memory(), observation(listing(session())), rows())) == {Finding.ORPHAN: Confirmation(NOW, NOW)}
-    before = memory(sightings={(KEY, Finding.ORPHAN): ONCE})
+    once = confirmed(ledger_state(), observation(listing(session())), rows())
+    assert sights(once) == {Finding.ORPHAN: Confirmation(NOW, NOW)}
+    before = ledger_state(confirmations={(KEY, Finding.ORPHAN): ONCE})
     assert sights(confirmed(before, observation(listing(session())), rows()))[Finding.ORPHAN].count == 2
 
 
 def test_a_row_flagged_deleted_is_counted_as_none() -> None:
-    scene = confirmed(memory(), observation(listing(session())), rows(row(1, deleted=True)))
+    scene = confirmed(ledger_state(), observation(listing(session())), rows(row(1, deleted=True)))
     assert sights(scene)[Finding.ORPHAN].count == 1
 
 
 def test_a_look_too_soon_is_not_counted() -> None:
-    before = memory(sightings={(KEY, Finding.ORPHAN): Confirmation(NOW - 29, NOW - 29)})
+    before = ledger_state(confirmations={(KEY, Finding.ORPHAN): Confirmation(NOW - 29, NOW - 29)})
     assert sights(confirmed(before, observation(listing(session())), rows()))[Finding.ORPHAN].count == 1
 
 
 @pytest.mark.parametrize(("needed", "counted"), [(1, 2), (2, 2), (3, 3)])
 def test_it_counts_as_far_as_anybody_needs(needed: int, counted: int) -> None:
     """A stranger needs two, whatever the setting says."""
-    before, rules = memory(), replace(DEFAULTS, orphan_confirmations=needed)
+    before, rules = ledger_state(), replace(DEFAULTS, orphan_confirmations=needed)
     for sweep in range(5):
         scene = confirmed(before, observation(listing(session())), rows(), rules, NOW + 60 * sweep)
-        before = replace(before, sightings={(KEY, sight): sighting for sight, sighting in sights(scene).items()})
-    assert before.sightings[KEY, Finding.ORPHAN].count == counted
+        before = replace(before, confirmations={(KEY, sight): sighting for sight, sighting in sights(scene).items()})
+    assert before.confirmations[KEY, Finding.ORPHAN].count == counted
 
 
 def test_a_row_that_is_there_ends_the_count() -> None:
-    before = memory(sightings={(KEY, Finding.ORPHAN): ONCE})
+    before = ledger_state(confirmations={(KEY, Finding.ORPHAN): ONCE})
     assert sights(confirmed(before, observation(listing(session())), rows(row(1)))) == {}
 
 
 def test_where_a_socket_did_not_answer_no_absence_is_counted_and_none_forgotten() -> None:
-    before = memory(sightings={(KEY, Finding.ORPHAN): ONCE})
+    before = ledger_state(confirmations={(KEY, Finding.ORPHAN): ONCE})
     seen = observation(listing(session(1), session(2), session(3)), blind_socket())
     scene = confirmed(before, seen, rows())
     assert sights(scene) == {Finding.ORPHAN: ONCE}
@@ -103,7 +104,7 @@ def test_where_a_socket_did_not_answer_no_absence_is_counted_and_none_forgotten(
 
 
 def test_where_a_socket_did_not_answer_a_row_that_is_there_still_ends_the_count() -> None:
-    before = memory(sightings={(KEY, Finding.ORPHAN): ONCE})
+    before = ledger_state(confirmations={(KEY, Finding.ORPHAN): ONCE})
     assert sights(confirmed(before, observation(listing(session()), blind_socket()), rows(row(1)))) == {}
 
 
@@ -113,32 +114,32 @@ def test_where_a_socket_did_not_answer_a_row_that_is_there_still_ends_the_count(
     ids=["emptied", "another place", "another schema"],
 )
 def test_what_another_registry_did_not_know_does_not_count(now: LookupResult) -> None:
-    before = known(1, 9, sightings={(KEY, Finding.ORPHAN): ONCE, (KEY, Finding.ARCHIVED): ONCE})
+    before = known(1, 9, confirmations={(KEY, Finding.ORPHAN): ONCE, (KEY, Finding.ARCHIVED): ONCE})
     scene = confirmed(before, observation(listing(session())), now)
     assert sights(scene) == {Finding.ORPHAN: Confirmation(NOW, NOW, 1)}
 
 
 def test_what_else_is_seen_of_a_session() -> None:
     corpse = session(all_panes_dead=True, panes=(pane(dead=True),), has_client=True)
-    scene = confirmed(memory(), observation(listing(corpse)), rows(row(1, archived=True)))
+    scene = confirmed(ledger_state(), observation(listing(corpse)), rows(row(1, archived=True)))
     assert sights(scene).keys() == {Finding.DEAD, Finding.ARCHIVED, Finding.ATTACHED}
-    before = memory(sightings={(KEY, sight): ONCE for sight in (Finding.DEAD, Finding.ARCHIVED, Finding.ATTACHED)})
+    before = ledger_state(confirmations={(KEY, sight): ONCE for sight in (Finding.DEAD, Finding.ARCHIVED, Finding.ATTACHED)})
     scene = confirmed(before, observation(listing(session())), rows(row(1)))
     assert sights(scene) == {Finding.DETACHED: Confirmation(NOW, NOW)}
 
 
 def test_a_session_whose_row_went_is_archived_no_longer() -> None:
-    before = memory(sightings={(KEY, Finding.ARCHIVED): ONCE})
+    before = ledger_state(confirmations={(KEY, Finding.ARCHIVED): ONCE})
     assert Finding.ARCHIVED not in sights(confirmed(before, observation(listing(session())), rows()))
 
 
 def test_only_sessions_that_are_certainly_gone_are_forgotten() -> None:
     elsewhere = session_key(3, socket=OTHER_SOCKET)
-    before = memory(sightings={(key, Finding.DEAD): ONCE for key in (session_key(2), elsewhere)})
+    before = ledger_state(confirmations={(key, Finding.DEAD): ONCE for key in (session_key(2), elsewhere)})
     scene = confirmed(before, observation(listing(session()), blind_socket()), rows(row(1)))
-    assert scene.sightings.forgotten == {(session_key(2), Finding.DEAD)}
+    assert scene.confirmations.forgotten == {(session_key(2), Finding.DEAD)}
     scene = confirmed(before, observation(listing(session(), unreadable=(unreadable("ws_w2"),))), rows(row(1)))
-    assert scene.sightings.forgotten == set()
+    assert scene.confirmations.forgotten == set()
 
 
 # The breaker
@@ -149,20 +150,20 @@ def three(*more: Any, socket: str = SOCKET) -> Listing:
 
 
 def test_orphans_of_a_full_sweep_trip_the_breaker() -> None:
-    scene = confirmed(memory(), observation(three(session(4), session(5))), rows(row(4), row(5)))
+    scene = confirmed(ledger_state(), observation(three(session(4), session(5))), rows(row(4), row(5)))
     assert scene.breaker.tripped == {session_key(1), session_key(2), session_key(3)}
     assert not confirmed(
-        memory(), observation(three(session(4), session(5), session(6))), rows(*map(row, (4, 5, 6)))
+        ledger_state(), observation(three(session(4), session(5), session(6))), rows(*map(row, (4, 5, 6)))
     ).breaker.latched
 
 
 def test_sessions_that_are_not_ours_dilute_nothing() -> None:
     foreign = [session(number, name=f"notes {number}") for number in range(10, 20)]
-    assert confirmed(memory(), observation(three(*foreign)), rows()).breaker.latched
+    assert confirmed(ledger_state(), observation(three(*foreign)), rows()).breaker.latched
 
 
 def test_what_a_hook_called_deleted_does_not_trip_it() -> None:
-    before = memory(reported={"w1": NOW})
+    before = ledger_state(reported={"w1": NOW})
     scene = confirmed(before, observation(three()), rows())
     assert not scene.breaker.latched
     assert sights(scene)[Finding.ORPHAN].count == 1

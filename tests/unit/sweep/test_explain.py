@@ -40,7 +40,7 @@ def test_one_that_is_proven_needs_as_many_confirmations_as_are_set() -> None:
     once = replace(DEFAULTS, orphan_confirmations=1)
     assert "1 full sweep has" in released(facts(proven=True), once, protections.UNCONFIRMED)["unconfirmed"]
     assert "2 full sweeps" in released(facts(), once, protections.UNCONFIRMED)["unconfirmed"]
-    others = released(facts(recognises_others=True), once, protections.UNPROVEN)
+    others = released(facts(knows_other_sessions=True), once, protections.UNPROVEN)
     assert others["unproven"].endswith("(12h)")
 
 
@@ -80,5 +80,5 @@ def test_a_protected_orphan_is_explained_with_what_ends_each_protection() -> Non
 
 
 def test_what_another_registry_knew_is_explained_so() -> None:
-    told = sentences(facts(known_under=1, generation=2, recognises_others=True), "orphan")
+    told = sentences(facts(known_in_generation=1, generation=2, knows_other_sessions=True), "orphan")
     assert "a different registry had the row of the workspace (generation 1; this is registry generation 2)" in told

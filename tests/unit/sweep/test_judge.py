@@ -12,8 +12,8 @@ from tests.tools.builders import (
     HOUR,
     NOW,
     circumstances,
+    ledger_state,
     listing,
-    memory,
     observation,
     row,
     rows,
@@ -49,8 +49,8 @@ def judging(
 def proven(*numbers: int) -> LedgerState:
     """Orphans of workspaces that the registry has known, confirmed twice."""
     twice = Confirmation(NOW - HOUR, NOW - HOUR, 2)
-    sightings = {(session_key(number), Finding.ORPHAN): twice for number in numbers}
-    return memory(seen={f"w{number}": 1 for number in numbers}, sightings=sightings)
+    confirmations = {(session_key(number), Finding.ORPHAN): twice for number in numbers}
+    return ledger_state(seen={f"w{number}": 1 for number in numbers}, confirmations=confirmations)
 
 
 def archived(*numbers: int) -> list[Workspace]:
@@ -118,7 +118,7 @@ def test_what_waits_is_announced_once_with_its_deadline() -> None:
     changes = judge.announce()
     assert (changes.made, changes.withdrawn) == ({session_key(1): NOW + HOUR}, set())
     assert (judge.entries[0].verdict, judge.entries[0].deadline) == (Verdict.HOLD, NOW + HOUR)
-    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    known = ledger_state(confirmations={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
     again = judging(session(1), found=archived(1), thresholds=LATER, known=known)
     assert again.announce().made == {}
     assert again.entries[0].deadline == NOW - 60 + HOUR
@@ -126,7 +126,7 @@ def test_what_waits_is_announced_once_with_its_deadline() -> None:
 
 @pytest.mark.parametrize("now", [row(1), row(1, archived=True, running=True)], ids=["no reason holds", "it is in use again"])
 def test_an_announcement_is_withdrawn_when_the_session_no_longer_waits(now: Workspace) -> None:
-    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    known = ledger_state(confirmations={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
     judge = judging(session(1), found=[now], thresholds=LATER, known=known)
     changes = judge.announce()
     assert (changes.made, changes.withdrawn) == ({}, {session_key(1)})
@@ -136,16 +136,16 @@ def test_an_announcement_is_withdrawn_when_the_session_no_longer_waits(now: Work
 
 
 def test_an_announcement_that_is_due_is_not_withdrawn() -> None:
-    known = memory(sightings={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 2 * HOUR, NOW - 2 * HOUR)})
+    known = ledger_state(confirmations={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 2 * HOUR, NOW - 2 * HOUR)})
     judge = judging(session(1), found=archived(1), thresholds=LATER, known=known)
     assert judge.announce().withdrawn == set()
     assert verdicts(judge) == [(Verdict.REAP, None)]
 
 
 def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> None:
-    cancelled = memory(sightings={(session_key(1), Finding.UNDONE_ARCHIVED): Confirmation(NOW - 60, NOW - 60)})
+    cancelled = ledger_state(confirmations={(session_key(1), Finding.UNDONE_ARCHIVED): Confirmation(NOW - 60, NOW - 60)})
     builder = circumstances(cancelled, recognised=["w1"])
     judge = Judge(builder, LATER, NOW)
     judge.judge_each(observation(listing(session(1))), rows(row(1)), 50)
     judge.announce()
-    assert builder.sightings.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}
+    assert builder.confirmations.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}

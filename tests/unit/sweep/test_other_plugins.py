@@ -107,7 +107,7 @@ def test_a_condemned_session_as_a_candidate() -> None:
 
 def test_a_reaped_session() -> None:
     begun = replace(intent(3), reap_id="01J", at=float(AT))
-    aftermath = ProcessCleanup(
+    cleanup = ProcessCleanup(
         ended=(EndedProcess(8, "sleep 1000", "TERM"),), survivors=(SurvivingProcess(7, "gpg-agent", "why"),), freed_bytes=4096
     )
     expected = Reaped(
@@ -123,7 +123,7 @@ def test_a_reaped_session() -> None:
         ({"pid": 8, "command": "sleep 1000", "signal": "TERM"},),
         True,
     )
-    outcome = ReapResult("01J", NOW, Outcome.REAPED, None, aftermath, None)
+    outcome = ReapResult("01J", NOW, Outcome.REAPED, None, cleanup, None)
     assert as_reaped(begun, outcome) == expected
     assert as_reaped(begun, replace(outcome, snapshot="switched off")).restorable is False
 

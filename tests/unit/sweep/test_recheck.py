@@ -17,8 +17,8 @@ from tests.tools.builders import (
     circumstances,
     entry,
     facts,
+    ledger_state,
     listing,
-    memory,
     row,
     rows,
     session,
@@ -60,7 +60,7 @@ class Stage:
         self.candidate = ReapCandidate(
             entry(), session_key(), facts(row(1, archived=True)), rules.ARCHIVED, "reap 1", snapshot=None
         )
-        self.recheck = Recheck(context, circumstances(recognised=["w1"]), memory().registry)
+        self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry)
 
     def guards(self, listed: Listing | Unknown) -> Any:
         return self.recheck.guards(listed, [self.candidate])

@@ -19,8 +19,8 @@ from tests.tools.builders import (
     changed,
     circumstances,
     entry,
+    ledger_state,
     listing,
-    memory,
     observation,
     row,
     rows,
@@ -62,7 +62,7 @@ def judged(before: LedgerState, seen: Observation, answer: LookupResult) -> Stat
 
 
 def test_a_sweep_without_news_writes_nothing() -> None:
-    settled = known(1, seen={"w1": 1}, sightings={(session_key(2), Finding.ORPHAN): Confirmation(NOW - 90, NOW - 60, 2)})
+    settled = known(1, seen={"w1": 1}, confirmations={(session_key(2), Finding.ORPHAN): Confirmation(NOW - 90, NOW - 60, 2)})
     changes = judged(settled, observation(listing(session(1), session(2))), replace(rows(row(1)), total=1))
     assert changes == StateChanges()
     assert not changes
@@ -86,19 +86,19 @@ def test_a_row_flagged_deleted_recognises_nothing() -> None:
 
 
 def test_sightings_and_servers_are_passed_on() -> None:
-    before = known(2, seen={"w2": 1}, sightings={(session_key(2), Finding.ORPHAN): ONCE})
+    before = known(2, seen={"w2": 1}, confirmations={(session_key(2), Finding.ORPHAN): ONCE})
     seen, answer = observation(listing(session(1), session(2))), rows(row(2))
     servers: Mapping[str, ServerState | None] = {SOCKET: ServerState(SERVER.pid, SERVER.start, 1.0), OTHER_SOCKET: None}
     changes = before_kills(confirmed(before, seen, answer), seen, answer, servers, NOW)
     assert changes == StateChanges(
-        sightings={(KEY, Finding.ORPHAN): Confirmation(NOW, NOW)},
+        confirmations={(KEY, Finding.ORPHAN): Confirmation(NOW, NOW)},
         forgotten=frozenset({(session_key(2), Finding.ORPHAN)}),
         servers=servers,
     )
 
 
 def test_a_breaker_that_latches_is_an_event() -> None:
-    changes = judged(memory(), observation(three()), rows())
+    changes = judged(ledger_state(), observation(three()), rows())
     assert changes.breaker is not None
     assert changes.events == (Event(NOW, "breaker latched", "3 of 3 managed sessions have no workspace"),)
 
@@ -128,7 +128,7 @@ def test_a_breaker_that_stays_latched_is_none() -> None:
     ],
 )
 def test_when_report_is_done_with(answers: list[Listing | Unknown], answer: LookupResult, settled: bool) -> None:
-    changes = judged(memory(reported={"w1": NOW}), observation(*answers), answer)
+    changes = judged(ledger_state(reported={"w1": NOW}), observation(*answers), answer)
     assert changes.settled == (frozenset({"w1"}) if settled else frozenset())
 
 
@@ -142,9 +142,9 @@ def concluded(before: LedgerState, *entries: Any, unknown: tuple[Unknown, ...] =
 
 @pytest.mark.parametrize("outcome", ["none", "spared", "failed"])
 def test_what_is_selected_and_lives_is_remembered(outcome: str) -> None:
-    changes = concluded(memory(), entry(1, outcome=outcome))
-    assert changes.sightings[KEY, Finding.CONDEMNED] == Confirmation(NOW, NOW)
-    assert ((KEY, Finding.FAILED) in changes.sightings) is (outcome == "failed")
+    changes = concluded(ledger_state(), entry(1, outcome=outcome))
+    assert changes.confirmations[KEY, Finding.CONDEMNED] == Confirmation(NOW, NOW)
+    assert ((KEY, Finding.FAILED) in changes.confirmations) is (outcome == "failed")
 
 
 @pytest.mark.parametrize(
@@ -153,15 +153,15 @@ def test_what_is_selected_and_lives_is_remembered(outcome: str) -> None:
     ids=["reaped", "held", "kept"],
 )
 def test_what_is_reaped_or_no_longer_condemned_is_not(after: Any) -> None:
-    changes = concluded(memory(sightings={(KEY, Finding.CONDEMNED): ONCE}), after)
+    changes = concluded(ledger_state(confirmations={(KEY, Finding.CONDEMNED): ONCE}), after)
     assert changes.forgotten == {(KEY, Finding.CONDEMNED)}
-    assert changes.sightings == {}
+    assert changes.confirmations == {}
 
 
 def test_failures_are_counted_while_they_come_in_a_row() -> None:
-    before = memory(sightings={(KEY, Finding.FAILED): Confirmation(NOW - 60, NOW - 60, 2)})
+    before = ledger_state(confirmations={(KEY, Finding.FAILED): Confirmation(NOW - 60, NOW - 60, 2)})
     changes = concluded(before, entry(1, outcome="failed"))
-    assert changes.sightings[KEY, Finding.FAILED] == Confirmation(NOW - 60, NOW, 3)
+    assert changes.confirmations[KEY, Finding.FAILED] == Confirmation(NOW - 60, NOW, 3)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"kill-failing"}
     assert concluded(before, entry(1, outcome="reaped")).forgotten == {(KEY, Finding.FAILED)}
@@ -184,20 +184,20 @@ WAITS = Judgement(Verdict.HOLD, rules.ORPHAN, (protections.RETRYING,), (Held(rul
 def test_while_no_kill_is_tried_it_stays_condemned_and_failed(after: Any) -> None:
     """I44, I50: neither alarm is over because nothing was done."""
     since = Confirmation(NOW - LIMIT - 1, NOW - LIMIT, 3)
-    before = memory(sightings={(KEY, Finding.FAILED): since, (KEY, Finding.CONDEMNED): since})
+    before = ledger_state(confirmations={(KEY, Finding.FAILED): since, (KEY, Finding.CONDEMNED): since})
     changes = concluded(before, after)
-    assert (changes.sightings, changes.forgotten) == ({}, frozenset())
+    assert (changes.confirmations, changes.forgotten) == ({}, frozenset())
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"overdue", "kill-failing"}
 
 
 def test_what_is_selected_where_no_process_can_be_seen_is_dated() -> None:
-    changes = concluded(memory(), entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement))
-    assert changes.sightings == {(KEY, Finding.CONDEMNED): Confirmation(NOW, NOW)}
+    changes = concluded(ledger_state(), entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement))
+    assert changes.confirmations == {(KEY, Finding.CONDEMNED): Confirmation(NOW, NOW)}
 
 
 def test_an_entry_without_identity_changes_nothing() -> None:
-    assert concluded(memory(), entry(1, key=None)) == StateChanges()
+    assert concluded(ledger_state(), entry(1, key=None)) == StateChanges()
 
 
 CAME_BACK = Alarm("came-back", NOW - HOUR, "something starts reaped sessions again", "…")
@@ -205,7 +205,7 @@ OVERDUE = Alarm("overdue", NOW - HOUR, "selected for more than 1800 s and not re
 
 
 def test_an_alarm_is_written_once() -> None:
-    condemned = memory(sightings={(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT - 1, NOW)})
+    condemned = ledger_state(confirmations={(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT - 1, NOW)})
     changes = concluded(condemned, entry(1, outcome="spared"))
     assert changes.alarms is not None
     (alarm,) = changes.alarms.values()
@@ -214,7 +214,7 @@ def test_an_alarm_is_written_once() -> None:
 
 
 def test_an_alarm_that_is_over_is_written_once() -> None:
-    changes = concluded(memory(alarms={"overdue": OVERDUE}), entry(1, outcome="reaped"))
+    changes = concluded(ledger_state(alarms={"overdue": OVERDUE}), entry(1, outcome="reaped"))
     assert changes == StateChanges(alarms={}, events=(Event(NOW, "alarm over", "overdue"),))
     assert changes, "an empty set of alarms is news where there was one"
 
@@ -222,7 +222,7 @@ def test_an_alarm_that_is_over_is_written_once() -> None:
 def test_a_session_on_a_socket_that_did_not_answer_stays_overdue() -> None:
     """Nobody has seen it reaped; and nobody who saw all other sockets says that those there are overdue."""
     late = {(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT - 1, NOW)}
-    before = memory(alarms={"overdue": OVERDUE}, sightings=late)
+    before = ledger_state(alarms={"overdue": OVERDUE}, confirmations=late)
     changes = concluded(before, unknown=(blind_socket(SOCKET),))
     assert changes.alarms is not None
     assert changes.alarms["overdue"].since == OVERDUE.since
@@ -244,12 +244,12 @@ def seen_blindly(before: LedgerState, seen: Observation, *entries: Any, now: flo
 def test_without_the_registry_it_still_notes_who_looks_at_the_sessions() -> None:
     """Or a client that stays for days of that, and leaves, would never have been there."""
     watched = observation(listing(session(1, attached=1)))
-    assert seen_blindly(memory(), watched).sightings == {(KEY, Finding.ATTACHED): Confirmation(NOW, NOW)}
+    assert seen_blindly(ledger_state(), watched).confirmations == {(KEY, Finding.ATTACHED): Confirmation(NOW, NOW)}
 
 
 def test_a_sweep_without_the_registry_raises_an_alarm_and_ends_none() -> None:
     late = {(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT - 1, NOW)}
-    before = memory(alarms={"overdue": OVERDUE, "came-back": CAME_BACK}, sightings=late)
+    before = ledger_state(alarms={"overdue": OVERDUE, "came-back": CAME_BACK}, confirmations=late)
     changes = seen_blindly(before, NO_DATABASE)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"overdue", "came-back", "unreadable"}
@@ -263,7 +263,7 @@ def test_a_sweep_without_the_registry_raises_an_alarm_and_ends_none() -> None:
 
 def test_without_the_registry_what_was_condemned_becomes_overdue_until_it_is_gone() -> None:
     """I50: a registry that can't be read for ever must not hide what waits for it."""
-    known = memory(sightings={(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT, NOW - LIMIT)})
+    known = ledger_state(confirmations={(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT, NOW - LIMIT)})
     there, nowhere = observation(listing(session())), observation(listing())
     for seen in (there, nowhere):
         seen.unknown.append(Unknown(Source.REGISTRY, "the database is gone"))
@@ -278,6 +278,6 @@ def test_without_the_registry_what_was_condemned_becomes_overdue_until_it_is_gon
 
 def test_a_latched_breaker_stays_an_alarm_without_the_registry() -> None:
     latched = BreakerState(latched=True, since=NOW - HOUR, cause="3 of 3")
-    changes = seen_blindly(memory(breaker=latched), NO_DATABASE)
+    changes = seen_blindly(ledger_state(breaker=latched), NO_DATABASE)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"unreadable", "breaker"}

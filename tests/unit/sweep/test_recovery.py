@@ -64,7 +64,7 @@ class OneChild:
     def may_live(self, pid: int, started: float | None) -> bool:
         return True
 
-    def whereabouts(self) -> Somewhere:
+    def own_location(self) -> Somewhere:
         return Somewhere()
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:
@@ -116,7 +116,7 @@ def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: 
     [result] = results
     assert result.outcome == "reaped"
     assert processes.signals == ([signal.SIGTERM] if ends else [])
-    assert [one.pid for one in result.aftermath.survivors] == ([] if ends else [4711])
+    assert [one.pid for one in result.cleanup.survivors] == ([] if ends else [4711])
 
 
 # Intents that a crash left open

@@ -95,7 +95,7 @@ def test_the_object_that_programs_read() -> None:
             "freed_bytes": 812_433_408,
         },
         "vetoes": [],
-        "clock": {"jumped_seconds": 0},
+        "clock": {"stepped_seconds": 0},
         "breaker": {"state": "latched"},
         "registry": {"identity": "standard file 1", "rows": 8},
         "seconds": {"observe": 0.0123, "look_up": 0.002, "judge": 0.001, "kill": 0.5, "total": 0.6},
@@ -233,10 +233,10 @@ def test_an_abstention_says_why() -> None:
 
 def test_a_line_of_the_history() -> None:
     reaped = replace(intent(), session="ws_w1\x1b", evidence={"attached": 0})
-    aftermath = ProcessCleanup(
+    cleanup = ProcessCleanup(
         (EndedProcess(6, "sh\x1b", "TERM"),), (SurvivingProcess(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",)
     )
-    line = reap_as_json(Reap(reaped, Outcome.SPARED, "attached", aftermath, None), restorable=True)
+    line = reap_as_json(Reap(reaped, Outcome.SPARED, "attached", cleanup, None), restorable=True)
     wanted = {
         "id": "reap 1",
         "at": "2026-09-21T14:12:20Z",

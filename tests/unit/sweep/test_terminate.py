@@ -44,7 +44,7 @@ class OneChild:
     def may_live(self, pid: int, started: float | None) -> bool:
         return True
 
-    def whereabouts(self) -> Somewhere:
+    def own_location(self) -> Somewhere:
         return Somewhere()
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools.builders import HOUR, NOW, memory
+from tests.tools.builders import HOUR, NOW, ledger_state
 from workspace_reaper.model.state import Alarm, Event
 from workspace_reaper.sweep.alarms import misconfigured
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
@@ -34,8 +34,10 @@ def test_a_complete_sweep_is_where_it_counts_from() -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        pytest.param(memory(last_complete=NOW - 60), id="another process has seen all"),
-        pytest.param(memory(last_complete=NOW - HOUR, alarms={"blind": Alarm("blind", NOW, "", "")}), id="it is recorded"),
+        pytest.param(ledger_state(last_complete=NOW - 60), id="another process has seen all"),
+        pytest.param(
+            ledger_state(last_complete=NOW - HOUR, alarms={"blind": Alarm("blind", NOW, "", "")}), id="it is recorded"
+        ),
     ],
 )
 def test_what_the_ledger_knows_is_not_told(known: object) -> None:
@@ -45,7 +47,7 @@ def test_what_the_ledger_knows_is_not_told(known: object) -> None:
 
 
 def test_what_was_told_is_recorded_once() -> None:
-    watch, before = UnrecordedAlarms(), memory(alarms={"breaker": Alarm("breaker", NOW, "3 of 3", "")})
+    watch, before = UnrecordedAlarms(), ledger_state(alarms={"breaker": Alarm("breaker", NOW, "3 of 3", "")})
     assert watch.unrecorded(before, NOW) is None
     alarm = misconfigured("tick: it can't be 0", NOW - 60)
     watch.add(alarm)
@@ -65,6 +67,6 @@ def test_the_next_reaper_goes_on_from_the_one_before() -> None:
     assert told is not None
     watch.take_over(before)
     assert watch.blind(None, WHY, TICK, NOW + HOUR) is None
-    changes, _ = watch.unrecorded(memory(), NOW) or (None, None)
+    changes, _ = watch.unrecorded(ledger_state(), NOW) or (None, None)
     assert changes is not None
     assert changes.alarms == {"blind": told}

@@ -59,13 +59,13 @@ class PostgresWatcher:
     def read(self) -> WorkspaceList | Unknown:
         """All workspaces as one transaction sees them. What keeps it from that is Unknown, in the registry's own words."""
         began = time.monotonic()
-        census = self._registry.or_unknown(lambda: self._with_connection(self._census))
-        if isinstance(census, Unknown):
+        workspace_list = self._registry.or_unknown(lambda: self._with_connection(self._workspace_list))
+        if isinstance(workspace_list, Unknown):
             self._seen = None
         else:
             # A large table takes a while to read: it is not read all the time.
             self._pause = max(self._interval, min(_COST * (time.monotonic() - began), _SLOWEST))
-        return census
+        return workspace_list
 
     def close(self) -> None:
         """End a ``wait`` or a ``read`` that is on, and close the connection; for good."""
@@ -119,13 +119,13 @@ class PostgresWatcher:
             connection.invalidate()
             connection.close()
 
-    def _census(self, connection: Connection) -> WorkspaceList:
+    def _workspace_list(self, connection: Connection) -> WorkspaceList:
         snapshot = _snapshot(connection)
         schema = self._registry.schema
         place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
         read = self._registry.statements_in(connection)
         oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
-        listed = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.census)]
+        listed = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.workspace_list)]
         connection.rollback()
         # Tables are read as they are defined now, even by a transaction that does not see so yet.
         if epoch_of(connection, schema.tables) != epoch:

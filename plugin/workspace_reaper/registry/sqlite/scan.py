@@ -43,7 +43,7 @@ class Scan:
         """Compile the statements for this database; ``table`` is the name of the schema's first table."""
         paged = read.by_rowid and _is_table(raw(connection), table)
         row: ColumnElement[Any] = literal_column("rowid" if paged else "NULL")
-        chunk = cast("Select[Any]", read.census).add_columns(row)
+        chunk = cast("Select[Any]", read.workspace_list).add_columns(row)
         if paged:
             chunk = chunk.where(row > literal_column(":after")).order_by(row).limit(_CHUNK)
         dialect = connection.dialect
