@@ -25,7 +25,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-# A shell that starts pytest in the background, or nohup, ignores these for it, and each process that a test starts would inherit
+# nohup, or a shell that starts pytest in the background, ignores these for it, and each process of a test would inherit
 # that; a handler is not inherited.
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:

@@ -18,6 +18,8 @@ from tests.tools.world import World, outcomes
 from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.portable import PortableReader
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 CONNECT = """

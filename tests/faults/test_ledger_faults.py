@@ -26,6 +26,8 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

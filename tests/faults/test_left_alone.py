@@ -278,7 +278,7 @@ key = first.key
 first.end()
 stranger = again(first.pid, key)
 other = Started()
-found = terminate(processes, key, other.key)
+found = terminate(processes, key, other.key, grace=30)
 assert [(one.pid, one.signal) for one in found.ended] == [(key.pid, "HUP"), (other.pid, "TERM")], found
 assert found.survivors == ()
 assert stranger.end() == 0, "the stranger got a signal"

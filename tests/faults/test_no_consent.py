@@ -13,6 +13,8 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_hookspecs import WorkspacePlugins
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 30
 
 Worlds = Callable[..., World]

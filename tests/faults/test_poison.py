@@ -20,6 +20,8 @@ from workspace_reaper.policy.confirmations import LONGEST_WAIT
 from workspace_reaper.sweep.kill import ATTEMPTS
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 FIRST_WAIT = 180
 """Seconds: three ticks."""
 

@@ -25,6 +25,8 @@ from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.registry import open_watcher
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 GAP = 40

@@ -19,6 +19,8 @@ from tests.tools.world import World, outcomes
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.model.verdict import Verdict
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 

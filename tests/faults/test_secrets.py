@@ -15,6 +15,8 @@ import pytest
 from tests.tools.cast import Cast
 from tests.tools.world import World, outcomes
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 SECRET = "wr-s3cr3t-8f1c"  # no secret of anybody

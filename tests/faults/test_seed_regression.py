@@ -16,6 +16,8 @@ from workspace_reaper.model.unknown import Source
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 SESSION_FIELDS = {
     "pid": "#{pid}",
     "start_time": "#{start_time}",

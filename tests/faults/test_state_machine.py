@@ -17,6 +17,8 @@ from tests.tools.machine_steps import AFTERWARDS, CHANGES, NAME, WHICH, WORKSPAC
 from tests.tools.machine_world import FOREIGN_STAMP, LIMITS, MachineWorld, name_of
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
+pytestmark = pytest.mark.once
+
 T = TypeVar("T")
 
 

@@ -17,6 +17,8 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.errors import AmbiguousSession, NoSuchSession, UnreadableSocket
 from workspace_reaper.operations import adopt as adoption
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 LOST = "0123456789abcdef"
 HOUR = 3600

@@ -21,6 +21,8 @@ from workspace_reaper.model.state import Alarm
 from workspace_reaper.operations.status import read_status, reset_breaker
 from workspace_reaper.sweep.report import SessionReport
 
+pytestmark = pytest.mark.once
+
 LIMIT = 60.0
 Worlds = Callable[..., World]
 

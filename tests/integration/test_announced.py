@@ -21,6 +21,8 @@ from workspace_reaper.operations.undo import announced, cancel_announcement
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso
 
+pytestmark = pytest.mark.once
+
 WINDOW = 600
 TIMEOUT = 300
 """Seconds; no test takes so long."""

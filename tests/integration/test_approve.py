@@ -14,6 +14,8 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.operations.sessions import keep_session
 from workspace_reaper.operations.status import read_breaker
 
+pytestmark = pytest.mark.once
+
 QUESTION = "Reap exactly these 4 sessions?"
 
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import pytest
 from tests.tools.world import World
 
 from workspace_hookspecs import WorkspacePlugins
+
+pytestmark = pytest.mark.once
 
 OWN = "workspace_reaper."
 BELOW_THE_PLUGIN = {"worker", "operations", "sweep"}

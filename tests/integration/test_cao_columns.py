@@ -24,6 +24,8 @@ from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.schemas.cao import CAO
 
+pytestmark = pytest.mark.once
+
 OWNER, FAILURE = "deferred_init_external_owner", "deferred_init_failure"
 RECLAIMED, DELIVERY = "deferred_init_runtime_reclaimed", "initial_delivery"
 

@@ -15,6 +15,8 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.world import World, outcomes, session_name
 
+pytestmark = pytest.mark.once
+
 COMMANDS = ["demo", "sweep", "status", "explain", "keep", "unkeep", "history", "breaker", "doctor", "adopt"]
 Worlds = Callable[..., World]
 

@@ -28,6 +28,8 @@ from workspace_reaper.operations.restore import is_restorable
 from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.report import reap_as_json
 
+pytestmark = pytest.mark.once
+
 BEFORE_KILL = Rule("kill-session", times=1, hold="before")
 AFTER_KILL = Rule("kill-session", times=1, hold="after")
 CAPTURE = Rule("source", skip=1, times=1)

@@ -37,6 +37,8 @@ from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 PATIENCE = 60.0
 

@@ -23,6 +23,8 @@ from tests.tools.waiting import wait_until
 
 from workspace_hookspecs.testing import HostConformance
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = Path(__file__).parents[2] / "hookspecs" / "examples"
 LIMIT = 60.0
 

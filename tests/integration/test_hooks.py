@@ -16,6 +16,8 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def host(world: World) -> Iterator[WorkspacePlugins]:
@@ -374,7 +376,8 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
 
 
 class During:
-    """Does something in the middle of the first sweep that would reap: when the plugins are asked."""
+    """Does something in the middle of the first sweep that would reap: when the plugins are asked. It must be done within a
+    second, the time that a plugin has to answer; so what it needs is made before."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act: Callable[[], object] | None = act
@@ -389,6 +392,7 @@ class During:
 def another(world: World, **settings: object) -> Reaper:
     """The reaper after a change of the configuration."""
     plugin = world.plugin
+    plugin.reaper()  # it reads the configuration as it was
     world.configure(**settings)
     world._plugin = plugin
     return Reaper(load_settings(world.write_config()))
@@ -397,7 +401,8 @@ def another(world: World, **settings: object) -> Reaper:
 @pytest.mark.parametrize("by_hook", [False, True])
 def test_one_that_is_switched_off_stops_the_sweep_that_is_on(world: World, host: WorkspacePlugins, by_hook: bool) -> None:
     (archived,) = world.workspaces(1, archived=True)
-    host.register(During(lambda: world.plugin.use(another(world, enabled=False))), "during")
+    off = another(world, enabled=False)
+    host.register(During(lambda: world.plugin.use(off)), "during")
 
     host.workspace_archived(archived) if by_hook else host.tick()
 
@@ -412,7 +417,8 @@ def test_what_a_hook_said_outlives_the_sweep_that_another_reaper_stops(world: Wo
     host.manager.unregister(name="reaper")
     host.register(world.plugin, "reaper")
     (archived,) = world.workspaces(1, archived=True)
-    host.register(During(lambda: world.plugin.use(another(world, archived_ttl=7200))), "during")
+    longer = another(world, archived_ttl=7200)
+    host.register(During(lambda: world.plugin.use(longer)), "during")
 
     host.workspace_archived(archived)
 
@@ -427,10 +433,11 @@ def test_a_deletion_in_the_registry_before_is_not_judged_by_the_next(
     gone, archived = world.workspaces(2)
     world.host.archive(archived)
     world.host.delete(gone)
+    elsewhere = another(world, database_url=f"sqlite:///{worlds(servers=0).host.path}")
 
     def turn_away() -> None:
         host.workspace_deleted(gone)
-        world.plugin.use(another(world, database_url=f"sqlite:///{worlds(servers=0).host.path}"))
+        world.plugin.use(elsewhere)
 
     host.register(During(turn_away), "during")
     host.workspace_archived(archived)

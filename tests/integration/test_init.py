@@ -27,6 +27,8 @@ from tests.tools.waiting import wait_until
 from workspace_reaper.cli import main
 from workspace_reaper.settings import load_settings
 
+pytestmark = pytest.mark.once
+
 PROGRAM = "from workspace_reaper.cli import main; main()"
 LIMIT = 60.0
 

@@ -23,6 +23,8 @@ from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 30.0
 COUNT = 12
 

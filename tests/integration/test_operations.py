@@ -21,6 +21,8 @@ from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.report import printable
 from workspace_reaper.tmux import socket_path
 
+pytestmark = pytest.mark.once
+
 UNREADABLE = Rule("list-sessions", exit_code=1, stderr="lost server\n")
 BAD_ROW = {"#{session_created}": ""}
 Worlds = Callable[..., World]

@@ -25,6 +25,8 @@ from workspace_reaper.model.errors import ConfigurationError, LedgerError
 from workspace_reaper.model.reap import ReapResult, Vetoes
 from workspace_reaper.operations.status import read_history
 
+pytestmark = pytest.mark.once
+
 LIMIT = 30.0
 
 GUARD = """

@@ -23,6 +23,8 @@ from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.tmux import TmuxTerminal
 
+pytestmark = pytest.mark.once
+
 NOW = 1_790_000_000.0
 DAY = 86_400
 

@@ -32,6 +32,8 @@ from workspace_reaper.tmux.responses import not_ours
 from workspace_reaper.util.files import make_private
 from workspace_reaper.util.permissions import UnsafePermissions, check_path_to, check_permissions
 
+pytestmark = pytest.mark.once
+
 NOBODY = 65534
 ME = pwd.getpwuid(os.geteuid()).pw_name
 

@@ -17,6 +17,8 @@ from tests.tools.world import World, session_name
 from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 
 def at_once(*sweeps: Callable[[], SweepReport]) -> list[SweepReport]:
     with ThreadPoolExecutor(len(sweeps)) as pool:

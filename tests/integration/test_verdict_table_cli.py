@@ -20,7 +20,7 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 
 BUSY = "while :; do echo working; sleep 0.2; done"
-GRACE, IDLE = 2, 3
+GRACE, IDLE = 6, 7
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ becomes a call when its standard input has come: a client that was started ahead
 from __future__ import annotations
 
 import fcntl
-import json
+import marshal
 import os
 import sys
-import tempfile
 import time
-from itertools import pairwise
 
 # The program itself starts with every tmux command of a test, and must start fast: it imports late what it rarely needs.
-# ruff: noqa: PTH110, PTH118, PTH123 - pathlib alone would cost a third of its start
+# With json, which imports re, and tempfile it took three times as long.
+# ruff: noqa: PTH110, PTH118, PTH122, PTH123 - pathlib alone would cost a third of its start
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,16 +84,19 @@ class FrontTmux:
         assert self._real, "the tests need tmux"
         self.rules()
         program = self.bin / "tmux"
-        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{__file__}' '{directory}' \"$@\"\n")
+        folder, module = os.path.split(os.path.splitext(__file__)[0])
+        # As a module, because Python compiles the file of a program anew each time.
+        start = f"import sys; sys.path.append({folder!r}); import {module}; sys.exit({module}.main(*sys.argv[1:]))"
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS -c \"{start}\" '{directory}' \"$@\"\n")
         program.chmod(0o755)
 
     def rules(self, *rules: Mapping[str, object]) -> None:
         """These rules from now on, with nothing of them used up; without any, it passes everything on."""
         for name in ("held", "go"):
             (self.directory / name).unlink(missing_ok=True)
-        text = json.dumps({"real": self._real, "rules": rules, "fitted": [0] * len(rules)})
+        state = {"real": self._real, "rules": [dict(rule) for rule in rules], "fitted": [0] * len(rules)}
         with _locked(self.directory):
-            (self.directory / "rules.json").write_text(text)
+            (self.directory / "rules").write_bytes(marshal.dumps(state))
 
     def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """The environment with this tmux first on PATH."""
@@ -103,7 +105,12 @@ class FrontTmux:
     def calls(self) -> list[list[str]]:
         """The arguments of every call so far, and behind them those of ``_TOLD`` that its standard input held."""
         log = self.directory / "calls"
-        return [json.loads(line) for line in log.read_text().split("\n") if line] if log.exists() else []
+        found: list[list[str]] = []
+        if log.exists():
+            with log.open("rb") as records:
+                while records.peek(1):
+                    found.append(marshal.load(records))
+        return found
 
     def lines(self) -> list[str]:
         """The lines of standard input that went to the real tmux one by one."""
@@ -138,13 +145,13 @@ class _locked:  # noqa: N801 - a context manager
 def _take_rule(directory: str, arguments: list[str], said: bytes) -> tuple[str, dict | None]:
     """The real tmux, and the rule for this call, which is counted as used. Several calls may run at once."""
     with _locked(directory):
-        with open(f"{directory}/rules.json") as rules:
-            state = json.load(rules)
+        with open(f"{directory}/rules", "rb") as rules:
+            state = marshal.load(rules)
         # The version is asked once for each reaper, and is no call unless a rule names it.
         if arguments == ["-V"] and all(rule["command"] != "-V" for rule in state["rules"]):
             return state["real"], None
-        with open(f"{directory}/calls", "a") as log:
-            log.write(json.dumps([*arguments, *(word for word in _TOLD if word.encode() in said)]) + "\n")
+        with open(f"{directory}/calls", "ab") as log:
+            marshal.dump([*arguments, *(word for word in _TOLD if word.encode() in said)], log)
         for at, rule in enumerate(state["rules"]):
             command = rule["command"]
             if command is not None and command not in arguments and command.encode() not in said:
@@ -152,8 +159,8 @@ def _take_rule(directory: str, arguments: list[str], said: bytes) -> tuple[str, 
             if rule["said"] is not None and rule["said"].encode() not in said:
                 continue
             fitted = state["fitted"][at] = state["fitted"][at] + 1
-            with open(f"{directory}/rules.json", "w") as rules:
-                json.dump(state, rules)
+            with open(f"{directory}/rules", "wb") as rules:
+                marshal.dump(state, rules)
             if fitted > rule["skip"] and (rule["times"] is None or fitted <= rule["skip"] + rule["times"]):
                 return state["real"], rule
         return state["real"], None
@@ -169,7 +176,7 @@ def _hold(directory: str, rule: dict, moment: str) -> None:
 
 
 def _edit(rule: dict, arguments: list[str], output: bytes) -> bytes:
-    formats = [value.split("\t") for flag, value in pairwise(arguments) if flag == "-F"]
+    formats = [value.split("\t") for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "-F"]  # noqa: RUF007
     lines = output.decode("utf-8", "surrogateescape").split("\n")
     rest = lines.pop()
     names: dict[str, str] = {}
@@ -214,6 +221,8 @@ def _edits(rule: dict) -> bool:
 def _spool() -> bytes:
     """Wait for all of standard input and put it back as a file."""
     data = sys.stdin.buffer.read()
+    import tempfile
+
     with tempfile.TemporaryFile() as spool:
         spool.write(data)
         spool.seek(0)
@@ -221,7 +230,9 @@ def _spool() -> bytes:
     return data
 
 
-def _main(directory: str, arguments: list[str]) -> int:
+def main(directory: str, *words: str) -> int:
+    """Be ``tmux`` with these arguments."""
+    arguments = [*words]
     # A client that was started ahead is a call from when it is told what to do; one that never is, is none.
     said = _spool() if "source-file" in arguments else b""
     if "source-file" in arguments and not said:
@@ -281,7 +292,3 @@ def _write(rule: dict, arguments: list[str], output: bytes) -> None:
     sys.stdout.buffer.write(_edit(rule, arguments, output))
     sys.stdout.buffer.flush()
     os.write(2, rule["stderr"].encode())
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], sys.argv[2:]))

@@ -124,7 +124,7 @@ def some_facts(dice: Dice) -> Facts:
         busy_at=dice.maybe() if dice.rarely() else None,
         shared=dice.rarely(),
         announced_at=dice.maybe(),
-        times=some_times(dice),
+        age_clock=some_times(dice),
         retry_at=dice.maybe() if dice.rarely() else None,
         undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
     )
