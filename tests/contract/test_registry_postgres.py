@@ -389,7 +389,7 @@ def test_a_server_that_stands_still(standard: StandardHost) -> None:
     rows(registry.look_up([], []))
     meanwhile(registry, "count", stop)
     try:
-        assert "stood still for 0.6 s" in reason(registry.look_up(["a"], []))
+        assert "did not answer for 0.6 s" in reason(registry.look_up(["a"], []))
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)

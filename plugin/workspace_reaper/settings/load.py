@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import reprlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,8 @@ from pydantic import ValidationError
 from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
-from workspace_reaper.settings.errors import bad_values, nearest, not_together, problem
 from workspace_reaper.settings.settings import APPLICATION, Settings
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.permissions import check_permissions
@@ -23,6 +26,7 @@ from workspace_reaper.util.text import printable
 
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
+_NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -41,10 +45,10 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     values = {name: value for name, value in in_file.items() if name in Settings.model_fields} | in_environ
     try:
         settings = Settings(**values)
-        problems += not_together(settings)
+        problems += _not_together(settings)
     except ValidationError as error:
         places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
-        problems += bad_values(error, places)
+        problems += _bad_values(error, places)
     if problems:
         raise ConfigurationError(printable("; ".join(problems)))  # a key may be any text
     return settings
@@ -102,26 +106,71 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """The values that the environment has for our fields, and what is wrong with its other variables of our name."""
-    fields = {variable_of(name): name for name in Settings.model_fields}
+    known = {variable_of(name): name for name in Settings.model_fields}
     values: dict[str, Any] = {}
     problems = []
     for variable, text in environ.items():
         if not variable.upper().startswith(PREFIX) or variable == _FILE_VARIABLE:
             continue
-        if variable not in fields:
-            known = nearest(variable.upper(), [*fields, _FILE_VARIABLE])
-            problems.append(f"the environment variable {variable} is not a setting: {known or 'unset it'}")
+        if variable not in known:
+            near = _nearest(variable.upper(), [*known, _FILE_VARIABLE])
+            problems.append(f"the environment variable {variable} is not a setting: {near or 'unset it'}")
             continue
         try:
-            values[fields[variable]] = json.loads(text) if kind_of(fields[variable]).json else text
+            values[known[variable]] = json.loads(text) if kind_of(known[variable]).json else text
         except ValueError:
-            problems.append(problem(fields[variable], variable, f"{text!r} is no JSON"))
+            problems.append(_problem(known[variable], variable, f"{text!r} is no JSON"))
     return values, problems
 
 
 def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
     return [
-        f"{key} ({file}) is not a setting: {nearest(key, Settings.model_fields) or 'remove it'}"
+        f"{key} ({file}) is not a setting: {_nearest(key, Settings.model_fields) or 'remove it'}"
         for key in values
         if key not in Settings.model_fields
     ]
+
+
+def _problem(field: str, place: str, text: str) -> str:
+    """The phrase about one field."""
+    kind = kind_of(field)
+    as_json = ""
+    if kind.json and place.startswith(PREFIX):
+        as_json = " as a JSON list" if kind.name.startswith("list of ") else " as JSON"
+    return f"{field} ({place}): {text}: write {kind.write}{as_json}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The question whether the nearest of the known names was meant, if one is near."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
+    """One phrase for each bad field. The value of a field without a repr is never shown: it may hold a password."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        top = str(item["loc"][0])
+        # For a tuple the number of the item follows, which is not shown; for the table, its key.
+        field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
+        place = places[top]
+        if item["type"] == "unexpected_keyword_argument":
+            keys = [known.name for known in fields(HostTable)]
+            found[field] = f"{field} ({place}) is not a setting: {_nearest(str(item['loc'][1]), keys) or 'remove it'}"
+        elif item["type"] == "missing":
+            found[field] = _problem(field, place, "is missing")
+        else:
+            cause = item.get("ctx", {}).get("error")
+            value = reprlib.repr(item["input"]) if Settings.model_fields[top].repr else "its value"
+            found.setdefault(
+                field, _problem(field, place, str(cause) if isinstance(cause, ValueError) else f"{value} is refused")
+            )
+    return list(found.values())
+
+
+def _not_together(settings: Settings) -> list[str]:
+    """What is missing, or not allowed, together with other settings."""
+    if settings.registry != "table":
+        return ['table: is described, and registry is another one: write registry = "table"'] if settings.table else []
+    missing = [name for name in _NEEDED_BY_TABLE if getattr(settings, name) is None]
+    return [f'registry = "table" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'] if missing else []

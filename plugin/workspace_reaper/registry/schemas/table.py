@@ -74,16 +74,8 @@ class TableSchema(Schema):
         return (self._table,)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        columns = {field: self._expression(field) for field in _EXPRESSIONS}
-        return WorkspaceColumns(
-            id=self._table.c[self._described.id],
-            archived=columns["archived"],
-            pinned=columns["pinned"],
-            running=columns["running"],
-            deleted=columns["deleted"],
-            worktree_deleted=columns["worktree_deleted"],
-            worktree=columns["worktree"],
-        )
+        expressions: dict[str, Any] = {field: self._expression(field) for field in _EXPRESSIONS}
+        return WorkspaceColumns(self._table.c[self._described.id], **expressions)
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()
