@@ -75,7 +75,7 @@ def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: Host, 
         return open_readonly(path, busy_limit)
 
     monkeypatch.setattr(sqlite_registry, "open_readonly", opened_too_late)
-    assert "can't be opened" in reason(opened(host).look_up([host.new_id(1)], []))
+    assert "cannot be opened" in reason(opened(host).look_up([host.new_id(1)], []))
     assert list(host.path.parent.iterdir()) == []
 
 
@@ -292,7 +292,7 @@ def test_a_write_ahead_log_of_another_user(host: Host, open_directory: Path) -> 
 
 def test_an_error_of_another_kind_is_told_as_it_is(host: Host) -> None:
     words = in_words(sqlite3.OperationalError("something new"), str(host.path), host.schema, 1.0)
-    assert words == f"{host.path} can't be read: something new."
+    assert words == f"{host.path} cannot be read: something new."
 
 
 @pytest.mark.parametrize("owner", ["named", "gone"])

@@ -31,7 +31,7 @@ _log = logging.getLogger("workspace_reaper.daemon")
 
 
 class DatabaseWatcher:
-    """Fires ``workspace_deleted`` and ``workspace_archived`` from a thread of its own.
+    """The thread that fires ``workspace_deleted`` and ``workspace_archived``.
 
     The initial read fires nothing: earlier deletions are left to the ticks, and so is each deletion that ``policy.deletions``
     suppresses.
@@ -45,6 +45,9 @@ class DatabaseWatcher:
         invalidate: Called with the reason if workspaces disappeared together with a change of the database's identity: their
             absence must not make orphans of their sessions. It is called again until it raises neither ``LedgerError`` nor
             ``SweepLocked``, and nothing is compared before.
+
+    Attributes:
+        heartbeat: When the thread last reported that it lives, in monotonic seconds: a few seconds ago at most.
     """
 
     def __init__(
@@ -65,16 +68,11 @@ class DatabaseWatcher:
         self._past: Past | None = None
         self._pending = True  # a comparison is due, whether or not anything changes
         self._unknown = False
-        self._heartbeat = time.monotonic()
+        self.heartbeat = time.monotonic()
         self._initially_read = threading.Event()
         self._paused = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="workspace-reaper watcher", daemon=True)
-
-    @property
-    def heartbeat(self) -> float:
-        """When the thread last reported that it lives, in monotonic seconds: a few seconds ago at most."""
-        return self._heartbeat
 
     def start(self, patience: float) -> None:
         """Start the thread, and wait for the initial read for at most ``patience`` seconds. Called once.
@@ -108,7 +106,7 @@ class DatabaseWatcher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._heartbeat = time.monotonic()
+            self.heartbeat = time.monotonic()
             try:
                 if self._pending or self._changes.wait(_LONGEST_WAIT):
                     self._pending = True

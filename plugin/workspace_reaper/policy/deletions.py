@@ -60,7 +60,7 @@ def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
 def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | None, at: float) -> Comparison:
     """Compare a list of workspaces with the last one.
 
-    The first list (``past`` None) is a baseline, and so is the first one after a change of identity.
+    The first list (``past`` None) reports nothing, and neither does the first one after a change of identity.
 
     Args:
         past: What the last comparison returned.

@@ -96,7 +96,7 @@ class DatabaseRegistry(ABC):
         """Return the statements for this database as it is now. Raises ``SchemaMismatch``."""
 
     @abstractmethod
-    def _session(self) -> AbstractContextManager[tuple[Connection, str]]:
+    def session(self) -> AbstractContextManager[tuple[Connection, str]]:
         """Open a connection in a read-only transaction, for one block. Returns it with the identity of the database."""
 
     @abstractmethod
@@ -115,7 +115,7 @@ class DatabaseRegistry(ABC):
         return {text for some in ids for text in some if self._schema.canonical(text) == text}
 
     def _examined(self) -> tuple[SchemaFinding, ...]:
-        with self._session() as (connection, _):
+        with self.session() as (connection, _):
             read = self.statements_in(connection)
             fetch(connection, read, [])
             for row in connection.execute(read.sample, {"rows": _SAMPLE}):

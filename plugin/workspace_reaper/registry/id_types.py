@@ -31,22 +31,22 @@ class IdColumn(TypeDecorator[str]):
     kind: str
     """The stored values, for messages."""
 
-    store: Callable[[str], object] = staticmethod(str)
+    _store: Callable[[str], object] = staticmethod(str)
     """Returns the stored value of a canonical id."""
 
-    read: Callable[[Any], str | None]
+    _read: Callable[[Any], str | None]
     """Returns the canonical id, or None if the value is not of this kind."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], object]:
-        """Return ``store`` for all ids but None."""
-        store = self.store
+        """Return ``_store`` for all ids but None."""
+        store = self._store
         return lambda text: None if text is None else store(text)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
-        """Return ``read``, which raises ``WrongValue`` for a value of another kind."""
+        """Return ``_read``, which raises ``WrongValue`` for a value of another kind."""
         # Not process_result_value, which is called after the processor of ``impl``: that of LargeBinary turns the integer 16
         # into sixteen zero bytes.
-        read, kind = self.read, self.kind
+        read, kind = self._read, self.kind
 
         def checked(value: Any) -> str:
             text = read(value)
@@ -62,7 +62,7 @@ class TextId(IdColumn):
 
     cache_ok = True
     kind = "text"
-    read = staticmethod(lambda value: value if isinstance(value, str) else None)
+    _read = staticmethod(lambda value: value if isinstance(value, str) else None)
 
 
 class UuidText(IdColumn):
@@ -70,7 +70,7 @@ class UuidText(IdColumn):
 
     cache_ok = True
     kind = "a UUID as lower-case text with hyphens"
-    read = staticmethod(lambda value: value if isinstance(value, str) and _HYPHENS.fullmatch(value) else None)
+    _read = staticmethod(lambda value: value if isinstance(value, str) and _HYPHENS.fullmatch(value) else None)
 
 
 class UuidHex(IdColumn):
@@ -78,8 +78,8 @@ class UuidHex(IdColumn):
 
     cache_ok = True
     kind = "a UUID as 32 lower-case hex digits"
-    store = staticmethod(lambda text: text.replace("-", ""))
-    read = staticmethod(lambda value: _hyphened(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None)
+    _store = staticmethod(lambda text: text.replace("-", ""))
+    _read = staticmethod(lambda value: _hyphened(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None)
 
 
 class UuidBlob(IdColumn):
@@ -89,8 +89,8 @@ class UuidBlob(IdColumn):
     impl = LargeBinary
     kind = "a BLOB of 16 bytes"
     # `uuid.UUID` takes five times as long.
-    store = staticmethod(lambda text: bytes.fromhex(text.replace("-", "")))
-    read = staticmethod(lambda value: _hyphened(value.hex()) if isinstance(value, bytes) and len(value) == 16 else None)
+    _store = staticmethod(lambda text: bytes.fromhex(text.replace("-", "")))
+    _read = staticmethod(lambda value: _hyphened(value.hex()) if isinstance(value, bytes) and len(value) == 16 else None)
 
 
 class NativeUuid(IdColumn):
@@ -99,8 +99,8 @@ class NativeUuid(IdColumn):
     cache_ok = True
     impl = Uuid
     kind = "a UUID"
-    store = staticmethod(uuid.UUID)
-    read = staticmethod(lambda value: str(value) if isinstance(value, uuid.UUID) else None)
+    _store = staticmethod(uuid.UUID)
+    _read = staticmethod(lambda value: str(value) if isinstance(value, uuid.UUID) else None)
 
 
 class WholeNumber(IdColumn):
@@ -109,8 +109,8 @@ class WholeNumber(IdColumn):
     cache_ok = True
     impl = BigInteger
     kind = "a whole number"
-    store = staticmethod(int)
-    read = staticmethod(lambda value: str(value) if isinstance(value, int) else None)
+    _store = staticmethod(int)
+    _read = staticmethod(lambda value: str(value) if isinstance(value, int) else None)
 
 
 def _hyphened(digits: str) -> str:

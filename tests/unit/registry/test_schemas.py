@@ -320,7 +320,7 @@ def test_a_place_that_can_not_be_inspected_is_not_passed_over(tmp_path: Path) ->
     second.parent.mkdir(parents=True)
     second.touch()
     first.parent.write_text("a file where a directory should be")
-    with pytest.raises(ConfigurationError, match=f"{re.escape(str(first))} can't be inspected .* set database_url"):
+    with pytest.raises(ConfigurationError, match=f"{re.escape(str(first))} cannot be inspected .* set database_url"):
         load_schema("vibe-kanban").default_database(environ)
 
 

@@ -45,12 +45,12 @@ class PostgresRegistry(DatabaseRegistry):
 
     @property
     def location(self) -> str:
-        """A URL without user and password."""
+        """The URL for display, without user and password."""
         return self._server.location
 
     @contextmanager
-    def _session(self) -> Iterator[tuple[Connection, str]]:
-        # The read-only transaction begins with the first statement and ends with the block.
+    def session(self) -> Iterator[tuple[Connection, str]]:
+        """Open a connection. The read-only transaction begins with the first statement and ends with the block."""
         with self._engine.connect() as connection:
             lifeline: Lifeline = connection.info[_LIFELINE]
             try:
@@ -99,7 +99,7 @@ class PostgresRegistry(DatabaseRegistry):
     def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         # A text in PostgreSQL cannot contain NUL, and a query with one is an error.
         possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
-        with self._session() as (connection, place):
+        with self.session() as (connection, place):
             fetched = fetch(connection, self.statements_in(connection), [possible] if possible else [])
         return fetched.rows_of(RegistryIdentity(place, self._schema.identity), ids, sentinels)
 

@@ -75,9 +75,9 @@ class SqliteRegistry(DatabaseRegistry):
         return read
 
     @contextmanager
-    def _session(self) -> Iterator[tuple[Connection, str]]:
+    def session(self) -> Iterator[tuple[Connection, str]]:
+        """Open a connection in a transaction. In ``journal_mode=DELETE`` the host cannot commit until the block ends."""
         location = identity(self._path)
-        # In journal_mode=DELETE a reader's transaction keeps the host from committing. Leaving this block ends it.
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection, location
@@ -87,7 +87,7 @@ class SqliteRegistry(DatabaseRegistry):
 
     def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         possible = self._possible(ids, sentinels)
-        with self._session() as (connection, location):
+        with self.session() as (connection, location):
             fetched = fetch(connection, self.statements_in(connection), _chunks(possible))
             version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
             counter = change_counter(self._path)
