@@ -152,7 +152,7 @@ def test_it_leaves_nothing_open_and_says_who_it_is(postgres: PostgresServer, sta
 )
 def test_its_session(standard: StandardHost, setting: str, value: str) -> None:
     assert standard.server
-    with hasty(standard.server).session() as connection:
+    with hasty(standard.server).session() as (connection, _):
         assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == value
 
 
@@ -166,7 +166,7 @@ def test_its_transactions_are_read_only_where_a_pooler_drops_the_options(standar
 
 
 def test_options_of_the_url_are_kept(standard: StandardHost) -> None:
-    with hasty(f"{standard.server}&options=-c%20geqo%3Doff").session() as connection:
+    with hasty(f"{standard.server}&options=-c%20geqo%3Doff").session() as (connection, _):
         assert connection.exec_driver_sql("SHOW geqo").scalar_one() == "off"
         assert connection.exec_driver_sql("SHOW default_transaction_read_only").scalar_one() == "on"
 
@@ -342,8 +342,8 @@ def test_missing_columns(postgres: PostgresServer, standard: StandardHost) -> No
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("ALTER TABLE workspaces ALTER archived TYPE text", "can't tell archived: it gives text, not true or false"),
-        ("ALTER TABLE workspaces ALTER worktree TYPE bytea USING NULL", "can't tell worktree: it gives bytea, not text"),
+        ("ALTER TABLE workspaces ALTER archived TYPE text", "cannot evaluate archived: it gives text, not true or false"),
+        ("ALTER TABLE workspaces ALTER worktree TYPE bytea USING NULL", "cannot evaluate worktree: it gives bytea, not text"),
         ("ALTER TABLE workspaces ALTER id TYPE bytea USING 'x'", "has ids that are bytea, not text"),
     ],
     ids=["flag", "worktree", "id"],
@@ -389,7 +389,7 @@ def test_a_server_that_stands_still(standard: StandardHost) -> None:
     rows(registry.look_up([], []))
     meanwhile(registry, "count", stop)
     try:
-        assert "stood still for 0.6 s" in reason(registry.look_up(["a"], []))
+        assert "did not answer for 0.6 s" in reason(registry.look_up(["a"], []))
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
@@ -438,5 +438,5 @@ def test_a_url_that_can_not_be_read(url: str) -> None:
 def test_a_password_is_never_repeated() -> None:
     server = server_of("postgresql://me:s%40crt@db/app?sslpassword=hush")
     assert server.without_password("tried s@crt, and hush") == "tried ***, and ***"
-    assert in_words(ValueError("bad s@crt"), server, SOON) == "postgresql://db:5432/app can't be read (bad ***)."
+    assert in_words(ValueError("bad s@crt"), server, SOON) == "postgresql://db:5432/app cannot be read (bad ***)."
     assert replace(server, parameters={"password": ""}).without_password("as it is") == "as it is"

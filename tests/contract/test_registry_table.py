@@ -183,9 +183,9 @@ def test_many_other_tables(host: Host) -> None:
         pytest.param({"archived": "statsu"}, "lacks tasks.statsu (did you mean status?)", id="flag"),
         pytest.param({"pinned": "Flag"}, "lacks tasks.Flag (did you mean flag?)", id="case"),
         pytest.param({"pinned": "nothing_like_it"}, "lacks tasks.nothing_like_it: ", id="unlike any"),
-        pytest.param({"archived": "statsu = 'x'"}, "can't tell archived (", id="expression"),
-        pytest.param({"running": "status = ("}, "can't tell running (", id="syntax"),
-        pytest.param({"worktree": "nope(status)"}, "can't tell worktree (", id="function"),
+        pytest.param({"archived": "statsu = 'x'"}, "cannot evaluate archived (", id="expression"),
+        pytest.param({"running": "status = ("}, "cannot evaluate running (", id="syntax"),
+        pytest.param({"worktree": "nope(status)"}, "cannot evaluate worktree (", id="function"),
     ],
 )
 def test_columns_and_expressions_that_are_not_there(host: Host, told: dict[str, str], says: str) -> None:
@@ -204,7 +204,7 @@ def test_a_quoted_name_that_is_no_column_is_no_text(host: Host, fact: str, expre
     tasks(host, "TEXT PRIMARY KEY")
     expression = expression.replace(" --", "\n--") + "\n"
     text = told_by_both(described(host, **{fact: expression}))
-    assert f"can't tell {fact} (" in text
+    assert f"cannot evaluate {fact} (" in text
     if host.server is None:
         assert "no such column: " in text
         assert ("did you mean status?" in text) is ("statsu" in expression)
@@ -229,13 +229,13 @@ def test_the_feed_takes_no_quoted_name_for_a_text(host: Host) -> None:
     answer = feed.read()
     feed.close()
     assert isinstance(answer, Unknown), answer
-    assert "can't tell deleted" in answer.reason
+    assert "cannot evaluate deleted" in answer.reason
 
 
 def test_the_expression_that_fails_is_named(host: Host) -> None:
     tasks(host, "TEXT PRIMARY KEY")
     text = told_by_both(described(host, archived="flag = 1", pinned="flag = 2", running="gone = 3"))
-    assert "can't tell running" in text
+    assert "cannot evaluate running" in text
     assert "gone" in text
 
 
@@ -246,7 +246,7 @@ def test_an_expression_that_gives_no_truth(host: Host, fact: str) -> None:
     text = told_by_both(described(host, **{fact: "status || '!'"}), "a")
     sqlite, postgres = (
         f"{fact} of workspace a is 'yes!', neither 0 nor 1",
-        f"can't tell {fact}: it gives text, not true or false",
+        f"cannot evaluate {fact}: it gives text, not true or false",
     )
     assert (postgres if host.server else sqlite) in text
     assert f"{fact} of workspace a is 2, neither 0 nor 1" in told_by_both(described(host, **{fact: "flag"}), "a")
@@ -260,7 +260,7 @@ def test_an_expression_that_is_not_one_value_for_each_row(host: Host, expression
     if " OR " in expression:
         assert set(rows(registry.look_up(["a", "b"], [])).found) == {"a", "b"}
     else:
-        assert "can't tell pinned" in told_by_both(registry, "a", "b")
+        assert "cannot evaluate pinned" in told_by_both(registry, "a", "b")
 
 
 def test_a_worktree_that_is_no_text(host: Host) -> None:
@@ -306,7 +306,7 @@ def test_a_table_that_changes_under_it(host: Host) -> None:
     registry = described(host, archived="flag = 1")
     rows(registry.look_up(["a"], []))
     change(host, "ALTER TABLE tasks RENAME COLUMN flag TO flags")
-    assert "can't tell archived" in told_by_both(registry, "a")
+    assert "cannot evaluate archived" in told_by_both(registry, "a")
     change(host, "ALTER TABLE tasks RENAME COLUMN flags TO flag")
     rows(registry.look_up(["a"], []))
 

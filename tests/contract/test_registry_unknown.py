@@ -19,6 +19,8 @@ from tests.tools.registries import TABLE, opened, reason, rows
 
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult, Workspace
+from workspace_reaper.registry.sqlite import registry as sqlite_registry
+from workspace_reaper.registry.sqlite.connection import open_readonly
 from workspace_reaper.registry.sqlite.errors import in_words
 
 NOBODY = 65534
@@ -67,15 +69,13 @@ def test_a_missing_file_is_never_made(host: Host) -> None:
     assert list(host.path.parent.iterdir()) == []
 
 
-def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: Host) -> None:
-    class Ids(list[str]):
-        """Asked for after the file was looked at, and before it is opened."""
+def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened_too_late(path: str, busy_limit: float) -> sqlite3.Connection:
+        host.path.unlink()
+        return open_readonly(path, busy_limit)
 
-        def __iter__(self) -> Iterator[str]:
-            host.path.unlink()
-            return super().__iter__()
-
-    assert "can't be opened" in reason(opened(host).look_up(Ids(), []))
+    monkeypatch.setattr(sqlite_registry, "open_readonly", opened_too_late)
+    assert "cannot be opened" in reason(opened(host).look_up([host.new_id(1)], []))
     assert list(host.path.parent.iterdir()) == []
 
 
@@ -292,7 +292,7 @@ def test_a_write_ahead_log_of_another_user(host: Host, open_directory: Path) -> 
 
 def test_an_error_of_another_kind_is_told_as_it_is(host: Host) -> None:
     words = in_words(sqlite3.OperationalError("something new"), str(host.path), host.schema, 1.0)
-    assert words == f"{host.path} can't be read: something new."
+    assert words == f"{host.path} cannot be read: something new."
 
 
 @pytest.mark.parametrize("owner", ["named", "gone"])

@@ -208,7 +208,7 @@ def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: VibeKa
             return super().connect()
 
     watcher = SqliteWatcher(Vanishing(load_schema("vibe-kanban"), str(host.path), busy_limit=0.1))
-    assert "can't be opened" in why_unknown(watcher)
+    assert "cannot be opened" in why_unknown(watcher)
     assert not host.path.exists()
     watcher.close()
 

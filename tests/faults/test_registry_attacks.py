@@ -134,22 +134,22 @@ def known(world: World) -> tuple[list[str], Path, Later]:
 
 @contextmanager
 def watched(world: World) -> Iterator[DatabaseWatcher]:
-    """The daemon's watching of the database, with the hooks and the doubt of this world's plugin."""
+    """The daemon's database watcher, with the hooks and the ledger of this world's plugin."""
     reaper = world.plugin.reaper()
-    feed = open_watcher(reaper.schema, reaper.settings.database_url, {})
+    changes = open_watcher(reaper.schema, reaper.settings.database_url, {})
 
     class Hooks:
         workspace_deleted = staticmethod(world.plugin.on_workspace_deleted)
         workspace_archived = staticmethod(world.plugin.on_workspace_archived)
 
     living = LivingSessions([world.server.path], reaper.dependencies.matcher)
-    noticing = DatabaseWatcher(feed, Hooks(), reaper.registry, living, reaper.doubt)
-    noticing.start()
+    watcher = DatabaseWatcher(changes, Hooks(), reaper.registry, living, reaper.doubt)
+    watcher.start(30)
     try:
-        wait_until(lambda: noticing._past is not None, 30)
-        yield noticing
+        wait_until(lambda: watcher._past is not None, 30)
+        yield watcher
     finally:
-        assert noticing.stop(30)
+        assert watcher.stop(30)
 
 
 def is_told(world: World, workspace_id: str, report: SweepReport) -> None:
@@ -203,18 +203,18 @@ def test_by_hook_tick_and_sweep(world: World, known: tuple[list[str], Path, Late
 
 @pytest.mark.parametrize("attack", [older_copy_is_written_into_it, older_copy_is_restored_into_it, emptied])
 def test_by_the_daemons_watching(world: World, known: tuple[list[str], Path, Later], attack: Attack) -> None:
-    """It derives deletions from the same absence, and a deletion is held back by nothing: here the doubt must come first."""
+    """It derives deletions from the same absence, and nothing holds a deletion back: the invalidation must come first."""
     ids, backup, clock = known
-    with watched(world) as noticing:
-        past = noticing._past
+    with watched(world) as watcher:
+        past = watcher._past
         assert past is not None
         attack(world, backup)
         wait_until(
-            lambda: (now := noticing._past) is not None and now.workspace_list.workspaces != past.workspace_list.workspaces, 30
+            lambda: (now := watcher._past) is not None and now.workspace_list.workspaces != past.workspace_list.workspaces, 30
         )
         assert world.plugin.drain(60)
         sweeps(world, clock, 4)
-    # Until it ended it may have had one more doubt.
+    # Until it ended it may have invalidated once more.
     assert world.plugin.drain(60)
     [report] = sweeps(world, clock, 1)
     assert all(map(world.lives, ids))

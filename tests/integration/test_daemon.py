@@ -237,7 +237,7 @@ def test_a_reload_takes_effect_and_a_bad_one_is_refused(world: World, serve: Ser
         here.signal(signal.SIGHUP)
         here.signal(signal.SIGHUP)
         wait_until(lambda: not world.lives(archived), PATIENCE)
-        world.workspace()  # by their number the line of the new noticing is told from those before
+        world.workspace()  # their number distinguishes the line of the new watcher from those before
         here.reload(activity_grace=3600)
         wait_until(lambda: any(line["workspaces"] == 4 for line in here.events("watching")), PATIENCE)
         world.host.delete(deleted)
@@ -249,7 +249,7 @@ def test_a_reload_takes_effect_and_a_bad_one_is_refused(world: World, serve: Ser
     assert here.code == 0
     whys = [line["why"] for line in here.events("not reloaded")]
     assert [re.split(r"[: ]", why)[0] for why in whys] == ["idle_tll", "state_dir", "registry", "not"]
-    assert "restart it" in whys[1]
+    assert "restart the daemon" in whys[1]
     assert world.lives(other)
     assert not (world.tmp / "elsewhere").exists()
     assert here.events("started")[0]["level"] == "warning"
@@ -286,9 +286,9 @@ def test_a_part_that_hangs_is_said_and_the_watchdog_hears_nothing(
         here.wait_for("WATCHDOG=1")
         wait_until(lambda: world.state_dir.exists() and workspace_reaper.plugin.busy_since is None, PATIENCE)
         with FileSweepLock(world.state_dir).held():
-            monkeypatch.setattr(daemon_process, "STEP", 0.1)
+            monkeypatch.setattr(daemon_process, "SWEEP_LIMIT", 0.1)
             here.signal(signal.SIGHUP)
-            here.wait_for("STATUS=a sweep hangs, or its thread is gone")
+            here.wait_for("STATUS=a sweep hangs, or its thread has ended")
             since = len(here.told)
             here.signal(signal.SIGHUP)
             here.wait_for_event("reloaded", 2)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
@@ -36,15 +37,15 @@ class Told:
     deleted: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     refuse: bool = False
-    doubts: list[str] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
 
-    def doubt(self, why: str) -> None:
-        self.order.append("doubt")
+    def invalidate(self, why: str) -> None:
+        self.order.append("invalidate")
         if self.failures:
             raise self.failures.pop()
-        self.doubts.append(why)
+        self.invalidated.append(why)
 
     def workspace_deleted(self, workspace_id: str) -> None:
         self.order.append("deleted")
@@ -57,7 +58,7 @@ class Told:
 
 
 class Bench:
-    """A host, its server in another process, and a noticing that has its baseline."""
+    """A host, its server in another process, and a database watcher that has had its initial read."""
 
     def __init__(
         self,
@@ -70,16 +71,16 @@ class Bench:
         self.sessions = sessions
         schema = load_schema(host.schema)
         registry = open_registry(schema, str(host.path), {}, busy_limit=0.2)
-        self.feed = open_watcher(schema, str(host.path), {}, busy_limit=0.2)
-        self.noticing = DatabaseWatcher(self.feed, self.told, registry, lambda: self.sessions, self.told.doubt)
+        self.changes = open_watcher(schema, str(host.path), {}, busy_limit=0.2)
+        self.watcher = DatabaseWatcher(self.changes, self.told, registry, lambda: self.sessions, self.told.invalidate)
 
     def __enter__(self) -> Bench:
-        self.noticing.start()
-        wait_until(lambda: self.noticing._past is not None or self.events(), PATIENCE)
+        self.watcher.start(PATIENCE)
+        wait_until(lambda: self.watcher._past is not None or self.events(), PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.noticing.stop(PATIENCE)
+        assert self.watcher.stop(PATIENCE)
 
     @property
     def path(self) -> Path:
@@ -117,7 +118,7 @@ class Bench:
         """It goes on as before: the next deletion is told, and nothing else has been."""
         self.host.insert([self.id(number) for number in range(800, 810)])
         so_far = list(self.told.deleted)
-        wait_until(lambda: self.id(809) in (past.workspace_list.workspaces if (past := self.noticing._past) else ()), PATIENCE)
+        wait_until(lambda: self.id(809) in (past.workspace_list.workspaces if (past := self.watcher._past) else ()), PATIENCE)
         self.writer.commit(self.path, *self.delete(800))
         wait_until(lambda: self.told.deleted != so_far, PATIENCE)
         assert self.told.deleted == [*so_far, self.id(800)]
@@ -149,7 +150,7 @@ def vibe(path: Path, mode: str = "DELETE", count: int = COUNT) -> VibeKanbanHost
 
 @pytest.fixture
 def benches(writer: Writer, caplog: pytest.LogCaptureFixture) -> Iterator[Benches]:
-    caplog.set_level(logging.INFO, "workspace_reaper.daemon")
+    caplog.set_level(logging.INFO, "workspace_reaper")
     made: list[Bench] = []
 
     def make(host: VibeKanbanHost | StandardHost, sessions: Collection[str] | None = ()) -> Bench:
@@ -222,7 +223,7 @@ def test_too_many_at_once(bench: Bench, commits: int) -> None:
         for one in everything:
             bench.writer.commit(bench.path, one)
     assert "vanished" in bench.await_event("deletions suppressed")
-    wait_until(lambda: (past := bench.noticing._past) and not past.workspace_list.workspaces, PATIENCE)
+    wait_until(lambda: (past := bench.watcher._past) and not past.workspace_list.workspaces, PATIENCE)
     assert len(bench.told.deleted) <= (0 if commits == 1 else COUNT // 2)
 
 
@@ -302,44 +303,44 @@ def test_a_database_that_is_no_longer_the_same(
     """An older copy lacks the workspaces that were made since: that is no deletion."""
     backup_of(bench, tmp_path)
     bench.host.insert([bench.id(COUNT)])
-    wait_until(lambda: (past := bench.noticing._past) and bench.id(COUNT) in past.workspace_list.workspaces, PATIENCE)
+    wait_until(lambda: (past := bench.watcher._past) and bench.id(COUNT) in past.workspace_list.workspaces, PATIENCE)
     change(bench, tmp_path)
     bench.await_event("deletions suppressed")
     assert bench.told.deleted == []
     bench.is_well()
-    assert len(bench.told.doubts) >= 1
+    assert len(bench.told.invalidated) >= 1
 
 
-def test_a_doubt_is_told_before_anything_else(bench: Bench) -> None:
+def test_a_changed_database_is_invalidated_before_anything_else(bench: Bench) -> None:
     """However often that fails; and it is said once."""
     errors = [SweepLocked("another one sweeps"), LedgerError("the disk is full")]
     bench.told.failures = list(errors)
     bench.writer.commit(bench.path, "ALTER TABLE workspaces ADD COLUMN more TEXT", *bench.delete(0))
-    assert str(errors[-1]) in bench.await_event("doubt not noted")
+    assert str(errors[-1]) in bench.await_event("change not recorded")
     bench.writer.commit(bench.path, *bench.delete(1))
     bench.await_deleted(1)
-    assert bench.told.order == ["doubt", "doubt", "doubt", "deleted"]
-    assert len(bench.told.doubts) == bench.events().count("doubt not noted") == 1
+    assert bench.told.order == ["invalidate", "invalidate", "invalidate", "deleted"]
+    assert len(bench.told.invalidated) == bench.events().count("change not recorded") == 1
 
 
-def test_no_doubt_where_there_were_merely_too_many(bench: Bench) -> None:
+def test_nothing_is_invalidated_where_there_were_merely_too_many(bench: Bench) -> None:
     bench.writer.commit(bench.path, *bench.delete(*range(COUNT - 3)))
     bench.await_event("deletions suppressed")
     bench.is_well()
-    assert bench.told.doubts == []
+    assert bench.told.invalidated == []
 
 
-def test_who_fell_silent_goes_on_and_tells_nothing(bench: Bench) -> None:
-    bench.noticing.fall_silent()
+def test_a_paused_watcher_continues_and_reports_nothing(bench: Bench) -> None:
+    bench.watcher.pause()
     bench.writer.commit(bench.path, *bench.delete(0))
-    wait_until(lambda: (past := bench.noticing._past) and bench.id(0) not in past.workspace_list.workspaces, PATIENCE)
-    assert bench.noticing.stop(PATIENCE)
+    wait_until(lambda: (past := bench.watcher._past) and bench.id(0) not in past.workspace_list.workspaces, PATIENCE)
+    assert bench.watcher.stop(PATIENCE)
     assert bench.told.deleted == []
 
 
 def test_a_vacuum_alone(bench: Bench) -> None:
     bench.writer.run(bench.path, "VACUUM")
-    bench.await_event("new baseline")
+    bench.await_event("new initial read")
     bench.is_well()
 
 
@@ -364,41 +365,41 @@ def test_a_database_that_is_missing_at_first(benches: Benches, tmp_path: Path) -
 def test_a_row_that_a_look_up_still_finds(benches: Benches, tmp_path: Path, writer: Writer) -> None:
     """A workspace_list in several transactions may miss a row that is there."""
     bench = benches(vibe(tmp_path / "db.v2.sqlite"))
-    assert bench.noticing.stop(PATIENCE)
+    assert bench.watcher.stop(PATIENCE)
     registry = open_registry(load_schema("vibe-kanban"), str(bench.path), {})
-    feed = open_watcher(load_schema("vibe-kanban"), str(bench.path), {})
+    changes = open_watcher(load_schema("vibe-kanban"), str(bench.path), {})
 
     class Missing:
-        """It reads as the feed does, and misses a row at the second look."""
+        """It reads as the change watcher does, and misses a row at the second look."""
 
         looks = 0
 
         def wait(self, timeout: float) -> bool:
-            return feed.wait(0) or self.looks < 2
+            return changes.wait(0) or self.looks < 2
 
         def read(self) -> WorkspaceList | Unknown:
             self.looks += 1
-            answer = feed.read()
+            answer = changes.read()
             if self.looks == 2 and isinstance(answer, WorkspaceList):
                 fewer = answer.workspaces - {bench.id(1)}
                 return WorkspaceList(answer.identity, fewer, answer.archived)
             return answer
 
         def close(self) -> None:
-            feed.close()
+            changes.close()
 
     missing, told = Missing(), Told()
-    noticing = DatabaseWatcher(missing, told, registry, frozenset)
-    noticing.start()
+    watcher = DatabaseWatcher(missing, told, registry, frozenset, told.invalidate)
+    watcher.start(PATIENCE)
     wait_until(lambda: missing.looks >= 2, PATIENCE)
     writer.commit(bench.path, *bench.delete(2))
     wait_until(lambda: told.deleted, PATIENCE)
-    assert noticing.stop(PATIENCE)
+    assert watcher.stop(PATIENCE)
     assert told.deleted == [bench.id(2)]
 
 
 class Faulty:
-    """A feed that goes wrong in ways in which ours should not."""
+    """A change watcher that fails in ways in which ours should not."""
 
     def __init__(self, *answers: WorkspaceList | Unknown | Exception) -> None:
         self.answers = list(answers)
@@ -419,33 +420,37 @@ class Faulty:
         self.closed = True
 
 
+def unused(tmp_path: Path) -> tuple[Any, ...]:
+    """What a watcher takes in addition, for one that never compares."""
+    told = Told()
+    return told, open_registry(load_schema("standard"), str(tmp_path / "no"), {}), frozenset, told.invalidate
+
+
 def test_nothing_ends_the_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    noticing = DatabaseWatcher(
-        Faulty(RuntimeError("odd")), Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})
-    )
-    before = noticing.beat
-    noticing.start()
-    wait_until(lambda: "noticing failed" in caplog.text, PATIENCE)
-    assert noticing.beat > before
-    assert noticing.stop(PATIENCE)
+    watcher = DatabaseWatcher(Faulty(RuntimeError("odd")), *unused(tmp_path))
+    before = watcher.heartbeat
+    watcher.start(PATIENCE)
+    wait_until(lambda: "watching the database failed" in caplog.text, PATIENCE)
+    assert watcher.heartbeat > before
+    assert watcher.stop(PATIENCE)
 
 
 def test_a_look_up_that_is_unknown_is_asked_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     host = vibe(tmp_path / "db.v2.sqlite")
-    feed = open_watcher(load_schema("vibe-kanban"), str(host.path), {})
-    before = feed.read()
+    changes = open_watcher(load_schema("vibe-kanban"), str(host.path), {})
+    before = changes.read()
     host.delete(host.new_id(1))
-    now = feed.read()
-    feed.close()
+    now = changes.read()
+    changes.close()
     told = Told()
     registry = open_registry(load_schema("vibe-kanban"), str(host.path), {})
     host.path.rename(tmp_path / "moved")
-    noticing = DatabaseWatcher(Faulty(before, *[now] * 100), told, registry, frozenset)
-    noticing.start()
+    watcher = DatabaseWatcher(Faulty(before, *[now] * 100), told, registry, frozenset, told.invalidate)
+    watcher.start(PATIENCE)
     wait_until(lambda: "does not exist" in caplog.text, PATIENCE)
     (tmp_path / "moved").rename(host.path)
     wait_until(lambda: told.deleted, PATIENCE)
-    assert noticing.stop(PATIENCE)
+    assert watcher.stop(PATIENCE)
     assert told.deleted == [host.new_id(1)]
 
 
@@ -456,10 +461,10 @@ def test_a_plugin_that_raises(bench: Bench) -> None:
     bench.await_event("hook failed", times=2)
 
 
-def test_a_noticing_that_was_never_started(tmp_path: Path) -> None:
-    feed = Faulty()
-    assert DatabaseWatcher(feed, Told(), open_registry(load_schema("standard"), str(tmp_path / "no"), {})).stop(PATIENCE)
-    assert feed.closed
+def test_a_watcher_that_was_never_started(tmp_path: Path) -> None:
+    changes = Faulty()
+    assert DatabaseWatcher(changes, *unused(tmp_path)).stop(PATIENCE)
+    assert changes.closed
 
 
 def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path) -> None:

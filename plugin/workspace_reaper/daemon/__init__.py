@@ -1,1 +1,1 @@
-"""The host daemon: fires the hooks on behalf of a server that cannot load Python plugins."""
+"""The host daemon: fires the hooks for a server that cannot load Python plugins."""

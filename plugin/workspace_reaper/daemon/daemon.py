@@ -1,4 +1,4 @@
-"""The host daemon as a process: it loads the plugins like any host, ticks, notices what a server writes, and obeys signals."""
+"""The daemon as a process: it loads the plugins like any host, ticks, watches the database, and handles signals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from signal import SIGHUP
 from signal import Signals as Signal
-from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.daemon.logging import log_to_stderr
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import DatabaseWatcher, InitialRead, LivingSessions
+from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.operations.canary.schedule import CanarySchedule
@@ -30,32 +29,35 @@ from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
 STOPPING = 4.0
+"""Seconds within which the daemon stops, so that it has ended after 5."""
 
-"""Seconds in which the daemon stops, so that it is gone after 5."""
+INITIAL_READ = 10.0
+"""Seconds that the start waits for the initial read of the database."""
 
-BASELINE = 10.0
+INITIAL_READ_RELOADED = 1.0
+"""Seconds that a reload waits for it, while the old configuration is still active."""
 
-BASELINE_AGAIN = 1.0
+CHECK_EVERY = 60.0
+"""Seconds between two checks of the daemon's parts, unless the service manager asks for them more often."""
 
-"""Seconds that the start, and a reload, wait for the first look at the database."""
-
-LOOK_EVERY = 60.0
-
-"""Seconds between two looks at its parts, where no service manager asks for them more often."""
-
-STEP = 300.0
-
+SWEEP_LIMIT = 300.0
 """Seconds that a sweep may take in addition to ``kill_grace``. It may wait 60 s for a lock."""
 
-NOTICING = 120.0
-
-"""Seconds that the noticing thread may go without a sign of life."""
+WATCHER_LIMIT = 120.0
+"""Seconds that may pass between two heartbeats of the database watcher."""
 
 
 def run_daemon(config: Path | None, find: Callable[[WorkspacePlugins], ReaperPlugin]) -> None:
-    """Serve until TERM or INT. ``find`` tells the reaper among the plugins.
+    """Serve until TERM or INT.
 
-    Raises ``ConfigurationError``, ``AlreadyRunning``, and ``LedgerError`` for a state directory that can't be used.
+    Args:
+        config: The configuration file; None takes the default one.
+        find: Returns the reaper among the plugins.
+
+    Raises:
+        ConfigurationError: A setting is invalid, or nothing is configured.
+        AlreadyRunning: Another daemon uses the state directory.
+        LedgerError: The state directory cannot be used.
     """
     settings = read_settings(config)
     command = Holder.this_process(printable(shlex.join(sys.argv)))
@@ -68,68 +70,72 @@ def run_daemon(config: Path | None, find: Callable[[WorkspacePlugins], ReaperPlu
         daemon.serve(setup, signals)
 
 
-class Waiting(Protocol):
-    """Where signals come from: see ``signals.Signals``."""
-
-    def wait(self, timeout: float | None) -> frozenset[Signal]:
-        """Wait for signals, for at most that many seconds, and return those that arrived."""
-
-
 class ActiveConfiguration:
-    """What runs under one configuration: the ticks, the database watcher and the canaries."""
+    """One configuration while it is in force: its ticks, its database watcher and its canaries."""
 
     def __init__(self, setup: Setup, plugins: WorkspacePlugins) -> None:
         self.setup = setup
-        self.begun_at = 0.0
-        self._clock = plugins.ticking(every=setup.settings.tick)
-        reaper = setup.reaper
-        living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.dependencies.matcher)
-        is_sent = setup.feed is not None and setup.settings.canary_every > 0
-        self._patrol = CanarySchedule(reaper, setup.settings.canary_every) if is_sent else None
-        self._baseline = None if setup.feed is None else InitialRead(setup.feed)
-        self._noticing = (
-            None if self._baseline is None else DatabaseWatcher(self._baseline, plugins, reaper.registry, living, reaper.doubt)
-        )
+        self.started_at = 0.0
+        self._ticks = plugins.ticking(every=setup.settings.tick)
+        self._watcher: DatabaseWatcher | None = None
+        self._canaries: CanarySchedule | None = None
+        reaper, settings = setup.reaper, setup.settings
+        if setup.changes is not None:
+            living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.dependencies.matcher)
+            self._watcher = DatabaseWatcher(setup.changes, plugins, reaper.registry, living, reaper.doubt)
+            if settings.canary_every > 0:
+                self._canaries = CanarySchedule(reaper, settings.canary_every)
 
     def watch(self, patience: float) -> None:
-        """Start the database watcher: it notices what is committed afterwards, if the database answers within ``seconds``."""
-        if self._baseline is not None and self._noticing is not None:
-            self._noticing.start()
-            self._baseline.is_taken(patience)
+        """Start the database watcher, and wait for its initial read for at most ``patience`` seconds."""
+        if self._watcher is not None:
+            self._watcher.start(patience)
 
     def tick(self) -> None:
-        """Fire the first tick now, and the others in time."""
-        self.begun_at = time.monotonic()
-        self._clock.__enter__()
-        if self._patrol is not None:
-            self._patrol.start()
+        """Fire the first tick now, and the others at their interval. Start the canaries."""
+        self.started_at = time.monotonic()
+        self._ticks.__enter__()
+        if self._canaries is not None:
+            self._canaries.start()
 
-    def fall_silent(self) -> None:
-        """Tell nothing more of what is noticed, and send no more canaries. Returns at once."""
-        if self._patrol is not None:
-            self._patrol.cancel()
-        if self._noticing is not None:
-            self._noticing.fall_silent()
+    def pause(self) -> None:
+        """Report no more changes of the database, and send no more canaries. Returns at once."""
+        if self._canaries is not None:
+            self._canaries.cancel()
+        if self._watcher is not None:
+            self._watcher.pause()
 
     def stop(self, timeout: float) -> None:
-        """No tick and no event comes from here any more, unless the noticing hangs for longer than ``timeout`` seconds; nor any
-        canary, unless one hangs for longer than twice that."""
-        if self._patrol is not None:
-            self._patrol.cancel()
-        self._clock.stop()
-        if self._noticing is not None and not self._noticing.stop(timeout):
-            log_event(logging.WARNING, "the noticing did not end in time: it is left behind")
-        if self._patrol is not None and not self._patrol.stop(2 * timeout):
-            log_event(logging.WARNING, "the canary did not end in time: its session ends by itself")
+        """Stop the ticks, the watcher and the canaries.
+
+        Args:
+            timeout: Seconds to wait for the watcher, and half of the seconds to wait for a canary. What takes longer is
+                abandoned, and that is logged.
+        """
+        if self._canaries is not None:
+            self._canaries.cancel()
+        self._ticks.stop()
+        if self._watcher is not None and not self._watcher.stop(timeout):
+            log_event(logging.WARNING, f"the database watcher did not stop within {timeout:g} s; continuing without it")
+        if self._canaries is not None and not self._canaries.stop(2 * timeout):
+            log_event(logging.WARNING, f"the canary did not stop within {2 * timeout:g} s; its session ends by itself")
 
     @property
-    def noticed_at(self) -> float | None:
-        """The last sign of life of the noticing."""
-        return None if self._noticing is None else self._noticing.beat
+    def heartbeat(self) -> float | None:
+        """The last heartbeat of the database watcher in monotonic seconds, None without a watcher."""
+        return None if self._watcher is None else self._watcher.heartbeat
 
 
 class Daemon:
-    """``serve`` is called once, and closes the plugins at its end. ``read`` reads the settings again."""
+    """The daemon between its start and its end. ``serve`` is called once, and closes the plugins at its end.
+
+    Args:
+        plugins: All plugins.
+        plugin: The reaper among them.
+        manager: Where the state is reported.
+        read: Reads the settings again, for a reload.
+        environ: The environment from which registries take their defaults.
+    """
 
     def __init__(
         self,
@@ -146,91 +152,104 @@ class Daemon:
         self._environ = environ
         self._stuck: frozenset[str] = frozenset()
 
-    def serve(self, setup: Setup, signals: Waiting) -> None:
-        """Until TERM or INT."""
+    def serve(self, setup: Setup, signals: Signals) -> None:
+        """Serve until TERM or INT."""
         self._plugin.use(setup.reaper)
-        duty = ActiveConfiguration(setup, self._plugins)
-        duty.tick()
-        duty.watch(BASELINE)
+        active = ActiveConfiguration(setup, self._plugins)
+        active.tick()
+        active.watch(INITIAL_READ)
         log_event(
-            logging.WARNING if setup.feed is None else logging.INFO,
+            logging.WARNING if setup.changes is None else logging.INFO,
             f"workspace-reaper {version('workspace-reaper')} {setup}",
             event="started",
             version=version("workspace-reaper"),
             pid=os.getpid(),
             **_facts(setup),
         )
-        self._manager.ready(self._status(duty))
-        while not (came := signals.wait(self._manager.ping_every or LOOK_EVERY)) - {SIGHUP}:
+        self._manager.ready(self._status(active))
+        while not (came := signals.wait(self._manager.ping_every or CHECK_EVERY)) - {SIGHUP}:
             if came:
-                duty = self._reload(duty)
-            self._look(duty)
-        self._stop(duty, sorted(came)[-1])
+                active = self._reload(active)
+            self._check_parts(active)
+        self._stop(active, sorted(came)[-1])
 
-    def _reload(self, duty: ActiveConfiguration) -> ActiveConfiguration:
+    def _reload(self, active: ActiveConfiguration) -> ActiveConfiguration:
         self._manager.reloading()
         try:
-            setup = self._set_up_anew(duty.setup.settings)
+            setup = self._set_up_again(active.setup.settings)
         except Exception as error:  # noqa: BLE001  boundary: an error in the new one must not end the old one
             why = str(error) if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {error}"
             log_event(
-                logging.ERROR, f"the new configuration is refused, the old one stays: {why}", event="not reloaded", why=why
+                logging.ERROR,
+                f"the new configuration is refused, and the old one stays in force: {why}",
+                event="not reloaded",
+                why=why,
             )
         else:
-            duty = self._relieve(duty, setup)
-            log_event(logging.INFO, f"the configuration is reloaded: {setup}", event="reloaded", **_facts(setup))
-        self._manager.ready(self._status(duty))
-        return duty
+            active = self._switch_to(setup, active)
+            log_event(logging.INFO, f"reloaded the configuration: {setup}", event="reloaded", **_facts(setup))
+        self._manager.ready(self._status(active))
+        return active
 
-    def _set_up_anew(self, old: Settings) -> Setup:
+    def _set_up_again(self, old: Settings) -> Setup:
         settings = self._read()
         if settings.state_dir != old.state_dir:
             raise ConfigurationError(
-                f"state_dir: it can't change from {old.state_dir} to {settings.state_dir} while the daemon runs: restart it"
+                f"state_dir: a reload cannot change it from {old.state_dir} to {settings.state_dir}: restart the daemon"
             )
         return set_up(settings, self._environ)
 
-    def _relieve(self, duty: ActiveConfiguration, setup: Setup) -> ActiveConfiguration:
-        """The new one watches before the old one falls silent, so that nothing is missed in between; and what the old one
-        notices of its database is not reported to the reaper of the new one."""
+    def _switch_to(self, setup: Setup, old: ActiveConfiguration) -> ActiveConfiguration:
+        """Replace the old configuration by a new one, and return it."""
         log_to_stderr(setup.settings.log_format)
         new = ActiveConfiguration(setup, self._plugins)
-        new.watch(BASELINE_AGAIN)
-        duty.fall_silent()
+        # The new watcher starts before the old one pauses: no commit in between is missed. The old one pauses before the plugin
+        # uses the new reaper: no change of the old database is reported to it.
+        new.watch(INITIAL_READ_RELOADED)
+        old.pause()
         self._plugin.use(setup.reaper)
         new.tick()
-        duty.stop(STOPPING / 8)
+        old.stop(STOPPING / 8)
         return new
 
-    def _look(self, duty: ActiveConfiguration) -> None:
-        """Say once which part hangs. The service manager hears from a daemon only while each part lives."""
-        settings = duty.setup.settings
+    def _check_parts(self, active: ActiveConfiguration) -> None:
+        """Log once which part hangs. The service manager gets a sign of life only while none hangs."""
+        settings = active.setup.settings
         parts = [
-            Part("the ticks have stopped", max(self._plugin.ticked_at or 0.0, duty.begun_at), 2 * settings.tick + STEP),
-            Part("a sweep hangs, or its thread is gone", self._plugin.busy_since, STEP + 2 * settings.kill_grace),
-            Part("the database is no longer watched", duty.noticed_at, NOTICING),
+            Part(
+                "the ticks have stopped", max(self._plugin.ticked_at or 0.0, active.started_at), 2 * settings.tick + SWEEP_LIMIT
+            ),
+            Part("a sweep hangs, or its thread has ended", self._plugin.busy_since, SWEEP_LIMIT + 2 * settings.kill_grace),
+            Part("the database is no longer watched", active.heartbeat, WATCHER_LIMIT),
         ]
         before, self._stuck = self._stuck, stuck(parts, time.monotonic())
-        for lack in sorted(self._stuck - before):
-            log_event(logging.ERROR, f"the daemon is stuck: {lack}", event="stuck", what=lack)
-        for lack in sorted(before - self._stuck):
-            log_event(logging.WARNING, f"the daemon is no longer stuck: {lack} is over", event="no longer stuck", what=lack)
+        for failure in sorted(self._stuck - before):
+            log_event(logging.ERROR, f"the daemon is stuck: {failure}", event="stuck", what=failure)
+        for failure in sorted(before - self._stuck):
+            log_event(
+                logging.WARNING,
+                f"the daemon is no longer stuck, which it was because {failure}",
+                event="no longer stuck",
+                what=failure,
+            )
         if self._stuck != before:
-            self._manager.status(self._status(duty))
+            self._manager.status(self._status(active))
         if not self._stuck:
             self._manager.alive()
 
-    def _status(self, duty: ActiveConfiguration) -> str:
-        return "; ".join(sorted(self._stuck)) or str(duty.setup)
+    def _status(self, active: ActiveConfiguration) -> str:
+        return "; ".join(sorted(self._stuck)) or str(active.setup)
 
-    def _stop(self, duty: ActiveConfiguration, why: Signal) -> None:
-        """Take no new work, work off what is there, and end, in `STOPPING` seconds. A sweep that takes longer is left to the
-        recovery of the next one."""
+    def _stop(self, active: ActiveConfiguration, why: Signal) -> None:
+        """Take no new work, finish what was begun, and end, within `STOPPING` seconds.
+
+        A sweep that takes longer is abandoned: the next one recovers its intents.
+        """
         until = time.monotonic() + STOPPING
         log_event(logging.INFO, f"stopping ({why.name})", event="stopping", signal=why.name)
         self._manager.stopping()
-        duty.stop(STOPPING / 8)
-        self._plugins.drain(STOPPING / 4)  # up to a second late
+        active.stop(STOPPING / 8)
+        self._plugins.drain(STOPPING / 4)  # it may take a second longer
         self._plugin.close(until - time.monotonic() - STOPPING / 8)
         self._plugins.close(until - time.monotonic())
         log_event(logging.INFO, "stopped")
@@ -249,14 +268,19 @@ def _facts(setup: Setup) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``since`` is its last sign of life, or when it began with what it does, in seconds of a monotonic clock; None: nothing
-    is expected of it now. It may take ``limit`` seconds. ``lack`` is what is missing when it took longer."""
+    """A part of the daemon that may hang.
 
-    lack: str
+    Attributes:
+        failure: What is wrong if it hangs, as a clause.
+        since: Its last sign of life, or when it began its work, in monotonic seconds. None if it has nothing to do.
+        limit: Seconds that may pass since then.
+    """
+
+    failure: str
     since: float | None
     limit: float
 
 
 def stuck(parts: Iterable[Part], now: float) -> frozenset[str]:
-    """What is missing, of those parts that are late."""
-    return frozenset(part.lack for part in parts if part.since is not None and now - part.since > part.limit)
+    """Return the failures of the parts that hang at the time ``now`` (monotonic seconds)."""
+    return frozenset(part.failure for part in parts if part.since is not None and now - part.since > part.limit)

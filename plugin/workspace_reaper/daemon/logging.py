@@ -15,7 +15,7 @@ from workspace_reaper.sweep.report import printable
 
 LogFormat = Literal["keyvalue", "json"]
 
-_OURS = ("workspace_reaper", "workspace_hookspecs")
+_OWN_LOGGERS = ("workspace_reaper", "workspace_hookspecs")
 
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ class _Stderr(_Stream):
 
 
 def log_to_stderr(log_format: LogFormat) -> None:
-    """Write all logs of this process so: ours from INFO on, those of other libraries, and warnings, from WARNING on.
+    """Write the logs of this process to standard error: those of the reaper from INFO on, all others from WARNING on.
 
-    May be called again, for another format.
+    Warnings of Python are logged too. A further call changes the format.
     """
     root = logging.getLogger()
     handler = next((handler for handler in root.handlers if isinstance(handler, _Stderr)), None) or _Stderr(sys.stderr)
     handler.setFormatter(formatter(log_format))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    for name in _OURS:
+    for name in _OWN_LOGGERS:
         logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     threading.excepthook = thread_failed
@@ -59,18 +59,18 @@ def formatter(log_format: LogFormat) -> logging.Formatter:
             _with_fields,
             structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _on_one_line,
-            _in_order,
+            _ordered,
             renderer,
         ]
     )
 
 
 def _with_fields(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The time of the event, which is not that of its writing; who says it, if it isn't the reaper; and its fields."""
+    """Add the time of the event, which is not the time of its writing, the logger of other libraries, and the fields."""
     record: logging.LogRecord = event["_record"]
-    event["timestamp"] = _iso(record.created)
-    if record.name.partition(".")[0] not in _OURS:
+    created = datetime.fromtimestamp(record.created, timezone.utc)
+    event["timestamp"] = created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if record.name.partition(".")[0] not in _OWN_LOGGERS:
         event["logger"] = record.name
     fields = getattr(record, "fields", None)
     if isinstance(fields, dict):
@@ -78,21 +78,14 @@ def _with_fields(_logger: object, _method: str, event: structlog.typing.EventDic
     return event
 
 
-def _iso(created: float) -> str:
-    return datetime.fromtimestamp(created, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _on_one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A name of a session may hold anything, and an error its traceback."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def _in_order(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {**{name: event.pop(name) for name in ("timestamp", "level", "event")}, **event}
+def _ordered(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Put time, level and event first. Escape line breaks: the name of a session may contain any character."""
+    ordered = {**{name: event.pop(name) for name in ("timestamp", "level", "event")}, **event}
+    return {name: printable(value) if isinstance(value, str) else value for name, value in ordered.items()}
 
 
 def thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """As ``threading.excepthook``: a line, and no traceback."""
+    """Log the error that ended a thread, as one line without a traceback. For ``threading.excepthook``."""
     name = failed.thread.name if failed.thread else "a thread"
     error = failed.exc_value
     log_event(logging.CRITICAL, f"{name} ended with an error: {type(error).__name__}: {error}", thread=name)

@@ -1,4 +1,4 @@
-"""What a daemon tells systemd of itself (sd_notify(3)): datagrams to the socket that ``NOTIFY_SOCKET`` names."""
+"""Notifications of the service manager (sd_notify(3)): datagrams to the socket that ``NOTIFY_SOCKET`` names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
 _PATIENCE = 1.0
-"""Seconds that a datagram may wait for room."""
+"""Seconds that a datagram may wait for space in the queue of the socket."""
 
 
 class ServiceManager:
-    """Without a service manager that asked for it, nothing is sent. A manager that cannot be reached is logged once."""
+    """The service manager. Nothing is sent if ``NOTIFY_SOCKET`` is not set. A manager that cannot be reached is logged once.
+
+    Args:
+        environ: The environment. Its variables for the service manager are removed, so that no child process uses them.
+    """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
-        """Takes the variables out of ``environ``: what this process starts must not speak in its name."""
         address = environ.pop("NOTIFY_SOCKET", "")
-        self._address = "\0" + address[1:] if address.startswith("@") else address  # @: in the abstract name space
+        self._address = "\0" + address[1:] if address.startswith("@") else address  # @: the abstract name space
         interval, watched = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", str(os.getpid()))
         is_watched = bool(self._address) and interval.isdigit() and watched == str(os.getpid())
         self._watchdog = int(interval) / 1e6 if is_watched else 0.0
@@ -29,30 +32,30 @@ class ServiceManager:
 
     @property
     def ping_every(self) -> float | None:
-        """Seconds between two signs of life: half of what the manager waits for one. None: it does not wait for any."""
+        """Seconds between two signs of life: half of the watchdog interval. None if there is no watchdog."""
         return self._watchdog / 2 or None
 
     def ready(self, status: str) -> None:
-        """It serves, with the configuration that it read last."""
-        self._tell("READY=1", _status(status))
+        """Report that the daemon serves with the configuration that it read last."""
+        self._send("READY=1", _status(status))
 
     def reloading(self) -> None:
-        """It reads its configuration again; ``ready`` follows."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        """Report that the configuration is being reloaded. ``ready`` must follow."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """It begins to stop."""
-        self._tell("STOPPING=1", _status("stopping"))
+        """Report that the daemon is stopping."""
+        self._send("STOPPING=1", _status("stopping"))
 
     def alive(self) -> None:
-        """All parts of it live."""
-        self._tell("WATCHDOG=1")
+        """Send the watchdog a sign of life."""
+        self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Send the state of the daemon as one line of text."""
-        self._tell(_status(text))
+        """Report the state of the daemon as one line of text."""
+        self._send(_status(text))
 
-    def _tell(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         if not self._address:
             return
         try:

@@ -1,4 +1,4 @@
-"""Build what the daemon works with from the configuration. Errors are reported before any part of it is used."""
+"""Builds the objects of a configuration. Errors are reported before any of them is used."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from workspace_reaper.sweep.log import log_event
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One configuration, ready to be used. ``feed`` is None where it switches the reaper off."""
+    """One configuration, ready for use. ``changes`` watches the database; None if ``enabled`` is false."""
 
     settings: Settings
     reaper: Reaper
-    feed: ChangeWatcher | None
+    changes: ChangeWatcher | None
 
     def __str__(self) -> str:
         watched = f"{self.reaper.registry.name} at {self.reaper.registry.location}"
-        if self.feed is None:
-            return f"switched off (enabled = false): {watched} is not looked at, and nothing is reaped"
+        if self.changes is None:
+            return f"switched off (enabled = false): {watched} is not read, and nothing is reaped"
         return f"watches {watched}; a sweep every {self.settings.tick:g} s"
 
 
 def read_settings(config: Path | None) -> Settings:
-    """The settings, as every command reads them. ``ConfigurationError`` also where nothing is configured: a daemon that does
-    nothing is a mistake."""
+    """Read the settings as every command reads them.
+
+    Raises:
+        ConfigurationError: A setting is invalid, or nothing is configured: a daemon that does nothing is a mistake.
+    """
     settings = load_settings(config)
     if not settings.configured:
         raise ConfigurationError(f"not configured: {how_to_configure(config)}")
@@ -41,21 +44,20 @@ def read_settings(config: Path | None) -> Settings:
 
 
 def set_up(settings: Settings, environ: Mapping[str, str]) -> Setup:
-    """Put the parts together, and begin to listen to the database. ``ConfigurationError`` if a setting can't be, or does not
-    fit the database that is there, or tmux is too old; a database that can't be read is none."""
+    """Build the reaper and the watcher of the database.
+
+    Raises:
+        ConfigurationError: A setting is invalid, ``[table]`` does not fit the database, or tmux is too old. A database that
+            cannot be read is no error here: it may become readable.
+    """
     reaper = Reaper(settings, environ)
     if not settings.enabled:
         return Setup(settings, reaper, None)
     reaper.require_tmux()
     if settings.table is not None:
-        _check_table(reaper)
+        for finding in reaper.registry.examine():
+            if not finding.fatal:
+                log_event(logging.WARNING, finding.text)
+            elif finding.misfit:  # otherwise the table cannot be read, which the first sweep logs
+                raise ConfigurationError(f"table: {finding.text}")
     return Setup(settings, reaper, open_watcher(reaper.schema, settings.database_url, environ))
-
-
-def _check_table(reaper: Reaper) -> None:
-    """What is described in the configuration alone must fit the table that is there."""
-    for finding in reaper.registry.examine():
-        if not finding.fatal:
-            log_event(logging.WARNING, finding.text)
-        elif finding.misfit:  # else it can't be read, which the first sweep tells
-            raise ConfigurationError(f"table: {finding.text}")

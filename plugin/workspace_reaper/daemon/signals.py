@@ -1,4 +1,4 @@
-"""Signals as something to wait for. Nothing is done inside a handler."""
+"""Signals to wait for. A handler does nothing but note the signal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Signals:
-    """Catches TERM, INT and HUP while its block is entered; for the main thread.
+    """TERM, INT and HUP, which are caught within its block. For the main thread.
 
-    Python writes each signal that comes into a pipe, so one that comes right before a wait ends that wait.
+    Python writes each signal into a socket, so a signal that arrives right before a wait ends that wait.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Signals:
         self._writer.close()
 
     def wait(self, timeout: float | None) -> frozenset[signal.Signals]:
-        """Return the signals since the last call. Wait for one, for at most that many seconds; None waits without a limit."""
+        """Return the signals since the last call, or wait for one for at most ``timeout`` seconds; None: without a limit."""
         if self._stop is not None:
             return frozenset({self._stop})
         self._reader.settimeout(timeout if timeout is None else max(timeout, 0.001))  # 0 would not wait at all
@@ -45,6 +45,6 @@ class Signals:
         return frozenset(number for number in SIGNALS if number in numbers)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        """A pipe full of HUPs has no room for a TERM."""
+        # A socket that is full of HUPs drops a TERM.
         if number != signal.SIGHUP:
             self._stop = signal.Signals(number)

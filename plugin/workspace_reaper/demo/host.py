@@ -12,7 +12,7 @@ from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.demo.processes import DemoFailed
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
-from workspace_reaper.registry.schemas.standard import create_tables
+from workspace_reaper.registry.standard import create_tables
 
 Load = Callable[[], WorkspacePlugins]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, WorkspaceList
 from workspace_reaper.policy.breaker import AT_LEAST, exceeds_half
+from workspace_reaper.policy.registry_identity import moved, replaced
 
 WINDOW = 60.0
 """Seconds over which disappeared rows are counted together: they may disappear one by one."""
@@ -59,7 +60,7 @@ def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
 def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | None, at: float) -> Comparison:
     """Compare a list of workspaces with the last one.
 
-    The first list (``past`` None) is a baseline, and so is the first one after a change of identity.
+    The first list (``past`` None) reports nothing, and neither does the first one after a change of identity.
 
     Args:
         past: What the last comparison returned.
@@ -70,7 +71,8 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     if past is None:
         return Comparison(Past(now))
     missing = vanished(past, now)
-    changed = _change_of_identity(past.workspace_list.identity, now) or _restored(past, now, missing)
+    old, new = past.workspace_list.identity, now.identity
+    changed = moved(old, new) or replaced(old, new) or _none_left(old, new, now.workspaces) or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.workspace_list.archived))
@@ -92,11 +94,7 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
         rows: The result of the look-up.
     """
     now = comparison.past.workspace_list
-    old, new = now.identity, rows.identity
-    if (old.location, old.schema) != (new.location, new.schema):
-        why: str | None = f"the database was {old.location} and is {new.location}"
-    else:
-        why = _none_left(before.identity, new, rows.sentinels_found)
+    why = moved(now.identity, rows.identity) or _none_left(before.identity, rows.identity, rows.sentinels_found)
     there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
     absent = tuple(one for one in comparison.deleted if one not in there)
     return replace(
@@ -118,20 +116,6 @@ def _known_again(past: Past, there: Set[str]) -> Past:
         tuple(absent for absent in past.recent if absent.workspace_id not in there),
         tuple(workspace_id for workspace_id in past.gone if workspace_id not in there),
     )
-
-
-def _change_of_identity(before: RegistryIdentity, after: WorkspaceList) -> str | None:
-    now = after.identity
-    if before.location != now.location:
-        return f"the database was {before.location} and is {now.location}"
-    if before.schema != now.schema:
-        return f"its schema was {before.schema} and is {now.schema}"
-    if before.schema_version != now.schema_version:
-        versions = f"({before.schema_version}, now {now.schema_version})"
-        return f"its tables were changed, or its content was replaced as a whole {versions}"
-    if before.change_counter is not None and now.change_counter is not None and now.change_counter < before.change_counter:
-        return "its count of changes went back: an older copy was put in its place"
-    return _none_left(before, now, after.workspaces)
 
 
 def _none_left(before: RegistryIdentity, now: RegistryIdentity, others: frozenset[str]) -> str | None:

@@ -103,14 +103,12 @@ class FactsBuilder:
         """Return whether it may belong to a later workspace with the same id: the host creates the session before the row."""
         return self.reuses_ids and session.owner is not Owner.OURS
 
-    def _is_proven(self, session: Session, workspace_id: str) -> bool:
-        return not self._is_another(session) and is_proven(workspace_id, session, self.state, self.generation)
-
     def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
         """Return the facts of this session at this moment (Unix seconds)."""
         key = session.key
         seen = self.confirmations.of(key)
         # Most sessions have no findings. For them this is where a sweep spends most of its own time.
+        is_another = self._is_another(session)
         remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
         if has_left(session, seen, self.state.last_complete):
             remembered = {**remembered, "detached_at": now}
@@ -120,7 +118,7 @@ class FactsBuilder:
             row=row,
             now=now,
             reported=self.said(session, workspace_id),
-            proven=row is not None or self._is_proven(session, workspace_id),
+            proven=row is not None or (not is_another and is_proven(workspace_id, session, self.state, self.generation)),
             knows_other_sessions=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,
@@ -134,19 +132,14 @@ class FactsBuilder:
 
     def _remembered(self, key: SessionKey, seen: Mapping[Finding, Confirmation], now: float) -> dict[str, Any]:
         """Return the facts that rest on what earlier sweeps have found."""
-        orphan, failed = seen.get(Finding.ORPHAN), seen.get(Finding.FAILED)
+        since, count = self.confirmations.since, self.confirmations.count
         return {
-            "detached_at": _first(seen, Finding.DETACHED),
-            "archived_since": _first(seen, Finding.ARCHIVED),
-            "dead_since": _first(seen, Finding.DEAD),
-            "confirmations": orphan.count if orphan else 0,
-            "announced_at": _first(seen, Finding.ANNOUNCED),
-            "undone": frozenset(cause for cause, sight in UNDONE.items() if sight in seen),
-            "failures": failed.count if failed else 0,
-            "retry_at": None if failed is None or key in self.insisted else retry_at(failed, now, self.retry_after),
+            "detached_at": since(key, Finding.DETACHED),
+            "archived_since": since(key, Finding.ARCHIVED),
+            "dead_since": since(key, Finding.DEAD),
+            "confirmations": count(key, Finding.ORPHAN),
+            "announced_at": since(key, Finding.ANNOUNCED),
+            "undone": frozenset(cause for cause, finding in UNDONE.items() if finding in seen),
+            "failures": count(key, Finding.FAILED),
+            "retry_at": None if key in self.insisted else retry_at(seen.get(Finding.FAILED), now, self.retry_after),
         }
-
-
-def _first(seen: Mapping[Finding, Confirmation], sight: Finding) -> float | None:
-    sighting = seen.get(sight)
-    return sighting.first_at if sighting else None

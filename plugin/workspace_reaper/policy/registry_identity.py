@@ -17,23 +17,26 @@ def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
     if before.generation == 0:
         return None
     old, new = before.identity, now.identity
+    if old.sentinels and not now.sentinels_found:
+        return moved(old, new) or f"none of its {len(old.sentinels)} oldest rows is left"
+    return moved(old, new) or replaced(old, new)
+
+
+def moved(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+    """Return why this is a different database or schema, or None."""
     if old.schema != new.schema:
         return f"its schema was {old.schema} and is {new.schema}"
-    if old.location != new.location:
-        return f"it was {old.location} and is {new.location}"
-    if old.sentinels and not now.sentinels_found:
-        return f"none of its {len(old.sentinels)} oldest rows is left"
-    return _replaced(old, new)
+    return f"the database was {old.location} and is {new.location}" if old.location != new.location else None
 
 
-def _replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+def replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
     """Return why the content was replaced as a whole: rows that an older copy lacks were not deleted.
 
     A host that changes its tables or vacuums causes this too, which only delays what vanished before it.
     """
     if None not in (old.schema_version, new.schema_version) and old.schema_version != new.schema_version:
         versions = f"({old.schema_version}, now {new.schema_version})"
-        return f"its tables were changed, or its content was put there as a whole {versions}"
+        return f"its tables were changed, or its content was replaced as a whole {versions}"
     if old.change_counter is not None and new.change_counter is not None and new.change_counter < old.change_counter:
         return "its count of changes went back: an older copy was put in its place"
     return None

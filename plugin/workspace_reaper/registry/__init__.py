@@ -6,10 +6,10 @@ package, loading a schema and ``open_registry`` import no database library; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.ports import ChangeWatcher, Registry
@@ -19,7 +19,6 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
     from workspace_reaper.registry.base import DatabaseRegistry
-    from workspace_reaper.registry.postgres import PostgresRegistry
     from workspace_reaper.registry.schema_check import SchemaFinding
 
 __all__ = [
@@ -34,8 +33,6 @@ __all__ = [
 ]
 
 _GROUP = "workspace_reaper.registries"
-
-_DISTRIBUTION = "workspace-reaper"
 
 _TABLE = "table"
 """The registry that is described in the configuration, and so has no entry point."""
@@ -142,16 +139,7 @@ def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> ChangeWatcher:
     """Return a watcher of the database. The arguments and errors are those of `open_registry`."""
-    registry = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
-
-    if isinstance(registry, SqliteRegistry):
-        from workspace_reaper.registry.sqlite.watch import SqliteWatcher
-
-        return SqliteWatcher(registry)
-    from workspace_reaper.registry.postgres.watch import PostgresWatcher
-
-    return PostgresWatcher(cast("PostgresRegistry", registry))
+    return open_registry(schema, database_url, environ, busy_limit=busy_limit).database.watcher()
 
 
 def _entry_point(name: str) -> EntryPoint:
@@ -171,22 +159,17 @@ def _entry_point(name: str) -> EntryPoint:
     )
 
 
-def _own() -> tuple[EntryPoint, ...]:
-    return _registries_in(_DISTRIBUTION)
-
-
 @cache
-def _registries_in(name: str) -> tuple[EntryPoint, ...]:
-    """Return the registries of the distribution of that name. They do not change while the process runs."""
+def _own() -> tuple[EntryPoint, ...]:
+    """Return the registries of this distribution. They do not change while the process runs."""
     try:
-        return tuple(_registries_of(distribution(name)))
+        return tuple(_registries_of(distribution("workspace-reaper")))
     except PackageNotFoundError:  # a source tree that was not installed
         return ()
 
 
-def _installed() -> Iterator[EntryPoint]:
-    for one in distributions():
-        yield from _registries_of(one)
+def _installed() -> list[EntryPoint]:
+    return [point for one in distributions() for point in _registries_of(one)]
 
 
 def _registries_of(one: Distribution) -> list[EntryPoint]:

@@ -1,28 +1,36 @@
-"""What all registries have in common: the port, and errors as messages."""
+"""What the registries of SQLite and PostgreSQL have in common: the port, and errors as messages."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import ClassVar, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import WrongValue
-from workspace_reaper.registry.queries import Statements, workspace
+from workspace_reaper.registry.queries import Statements, fetch, workspace
 from workspace_reaper.registry.schema import Schema
-from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch
+from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, no_index
 
 _SAMPLE = 1000
+"""The number of rows that ``examine`` reads."""
 
 T = TypeVar("T")
 
 
 class DatabaseRegistry(ABC):
-    """The port ``Registry`` over a database of the host. It holds no connection, so it may be used from any thread and after
-    a fork, and a server that restarts is not noticed."""
+    """The port ``Registry`` over a database of the host.
+
+    It holds no connection. So it may be used from any thread and after a fork, and it survives a restart of the server.
+    """
+
+    _errors: ClassVar[tuple[type[Exception], ...]]
+    """What a database that cannot be read raises."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -34,7 +42,7 @@ class DatabaseRegistry(ABC):
 
     @property
     def schema(self) -> Schema:
-        """What it reads by."""
+        """The schema by which the database is read."""
         return self._schema
 
     @property
@@ -43,16 +51,19 @@ class DatabaseRegistry(ABC):
         """The location of the database for display, without a password."""
 
     def canonical(self, text: str) -> str | None:
-        """The canonical workspace id, or None if this can't be one."""
+        """Return the canonical workspace id, or None if the text cannot be an id."""
         return self._schema.canonical(text)
 
     def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
-        """Read the ids and the sentinels. Whatever keeps it from that is Unknown, and says what to do; nothing is raised."""
+        """Read the rows of the ids and of the sentinels. Return Unknown, with what to do, if they cannot be read."""
         return self.or_unknown(lambda: self._read(ids, sentinels))
 
     def examine(self) -> tuple[SchemaFinding, ...]:
-        """What is wrong with the live database, the first thing that is fatal, or else what only costs. The expressions are
-        tried on some rows. Nothing is raised."""
+        """Check the live database, and try the expressions on some rows. Raises nothing.
+
+        Returns:
+            The first problem that is fatal, or all problems that only cost time.
+        """
         misfit = False
 
         def examined() -> tuple[SchemaFinding, ...]:
@@ -66,31 +77,51 @@ class DatabaseRegistry(ABC):
         found = self.or_unknown(examined)
         return (SchemaFinding(found.reason, fatal=True, misfit=misfit),) if isinstance(found, Unknown) else found
 
-    def _possible(self, *ids: Collection[str]) -> set[str]:
-        """Those that can be ids at all, in the form in which the table is asked for them."""
-        return {text for some in ids for text in some if self._schema.canonical(text) == text}
+    def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
+        """Return the result of ``work``, or Unknown with the reason why the database cannot be read."""
+        try:
+            return work()
+        except (SchemaMismatch, WrongValue) as error:
+            what = str(error) if isinstance(error, SchemaMismatch) else f"contains an invalid value: {error}"
+            return Unknown(Source.REGISTRY, f"{self.location} {what}: {self._schema.remedy}.")
+        except self._errors as error:
+            return Unknown(Source.REGISTRY, self._in_words(error))
 
     @abstractmethod
-    def or_unknown(self, work: Callable[[], T]) -> T | Unknown:
-        """What ``work`` gives, or in words why it could not."""
+    def watcher(self) -> ChangeWatcher:
+        """Return a watcher of the database. Nothing is opened yet."""
+
+    @abstractmethod
+    def statements_in(self, connection: Connection) -> Statements:
+        """Return the statements for this database as it is now. Raises ``SchemaMismatch``."""
+
+    @abstractmethod
+    def session(self) -> AbstractContextManager[tuple[Connection, str]]:
+        """Open a connection in a read-only transaction, for one block. Returns it with the identity of the database."""
+
+    @abstractmethod
+    def _in_words(self, error: Exception) -> str:
+        """Return one sentence about an error of the database: what is wrong, and what to do."""
 
     @abstractmethod
     def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult: ...
 
     @abstractmethod
-    def _examined(self) -> tuple[SchemaFinding, ...]: ...
+    def _has_index(self, connection: Connection, read: Statements) -> bool:
+        """Return whether a look-up of one id reads only a part of the table."""
 
-    def _unknown(self, reason: str) -> Unknown:
-        return Unknown(Source.REGISTRY, reason)
+    def _possible(self, *ids: Collection[str]) -> set[str]:
+        """Return the ids that the table can contain. Only canonical ids are asked for."""
+        return {text for some in ids for text in some if self._schema.canonical(text) == text}
 
-    def _words(self, error: SchemaMismatch | WrongValue) -> str:
-        """Of a database that can be read, and is not as the schema says."""
-        what = str(error) if isinstance(error, SchemaMismatch) else f"can't be trusted: {error}"
-        return f"{self.location} {what}: {self._schema.remedy}."
-
-
-def try_some_rows(connection: Connection, read: Statements) -> None:
-    """Read some rows with all their columns, and the first rows of a list. ``WrongValue`` if a row can't be trusted."""
-    for row in connection.execute(read.sample, {"rows": _SAMPLE}):
-        workspace(row)
-    connection.execute(read.workspace_list).close()
+    def _examined(self) -> tuple[SchemaFinding, ...]:
+        with self.session() as (connection, _):
+            read = self.statements_in(connection)
+            fetch(connection, read, [])
+            for row in connection.execute(read.sample, {"rows": _SAMPLE}):
+                workspace(row)
+            connection.execute(read.workspace_list).close()
+            facts = self._schema.facts(frozenset())
+            if facts.unique and not self._has_index(connection, read):
+                return (no_index(self._schema.tables[0].fullname, str(facts.id.key)),)
+        return ()

@@ -1,5 +1,8 @@
-"""Column types for ids. In Python each id is its canonical text. SQLite stores any value in any column, and PostgreSQL may
-pad or fold what it stores, so what comes back is checked, never converted."""
+"""Column types for ids. In Python each id is its canonical text.
+
+SQLite stores any value in any column, and PostgreSQL may pad or fold what it stores. So a value that was read is checked, never
+converted.
+"""
 
 from __future__ import annotations
 
@@ -17,72 +20,41 @@ _DIGITS = re.compile(r"[0-9a-f]{32}")
 
 
 class WrongValue(ValueError):
-    """A value in the host's table is not of the kind that the schema says."""
+    """A value in the host's table that is not of the kind that the schema declares."""
 
 
 class IdColumn(TypeDecorator[str]):
-    """An id. A subclass says how the canonical text is stored (``_store``) and read (``_read``), and what it is (``kind``)."""
+    """An id. A subclass defines the kind of the stored value and converts it from and to the canonical text."""
 
     cache_ok = True
     impl: type[TypeEngine[Any]] = String
     kind: str
-    _store: Callable[[str], object]
-    _read: Callable[[object], str]
+    """The stored values, for messages."""
+
+    _store: Callable[[str], object] = staticmethod(str)
+    """Returns the stored value of a canonical id."""
+
+    _read: Callable[[Any], str | None]
+    """Returns the canonical id, or None if the value is not of this kind."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], object]:
-        """``_store``, but for None."""
-        store = type(self)._store
-        return lambda value: None if value is None else store(value)
+        """Return ``_store`` for all ids but None."""
+        store = self._store
+        return lambda text: None if text is None else store(text)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
-        """``_read``, which raises ``WrongValue`` for a value of another kind."""
-        # Not process_result_value: it would come after the own processor of ``impl``; LargeBinary's bytes(value) makes of
-        # the integer 16 sixteen zero bytes.
-        return type(self)._read
+        """Return ``_read``, which raises ``WrongValue`` for a value of another kind."""
+        # Not process_result_value, which is called after the processor of ``impl``: that of LargeBinary turns the integer 16
+        # into sixteen zero bytes.
+        read, kind = self._read, self.kind
 
+        def checked(value: Any) -> str:
+            text = read(value)
+            if text is None:
+                raise WrongValue(f"a workspace id is {value!r}, not {kind}")
+            return text
 
-def _as_it_is(value: str) -> str:
-    return value
-
-
-def _hyphened(digits: str) -> str:
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _read_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise WrongValue(f"a workspace id is {value!r}, not text")
-    return value
-
-
-def _read_hyphens(value: object) -> str:
-    if not isinstance(value, str) or not _HYPHENS.fullmatch(value):
-        raise WrongValue(f"a workspace id is {value!r}, not a UUID as lower-case text with hyphens")
-    return value
-
-
-def _read_hex(value: object) -> str:
-    if not isinstance(value, str) or not _DIGITS.fullmatch(value):
-        raise WrongValue(f"a workspace id is {value!r}, not a UUID as 32 lower-case hex digits")
-    return _hyphened(value)
-
-
-def _read_blob(value: object) -> str:
-    if not isinstance(value, bytes) or len(value) != 16:
-        raise WrongValue(f"a workspace id is {value!r}, not a BLOB of 16 bytes")
-    return _hyphened(value.hex())
-
-
-def _read_native(value: object) -> str:
-    if not isinstance(value, uuid.UUID):
-        raise WrongValue(f"a workspace id is {value!r}, not a UUID")
-    return str(value)
-
-
-def _read_number(value: object) -> str:
-    if not isinstance(value, int):
-        raise WrongValue(f"a workspace id is {value!r}, not a whole number")
-    return str(value)
+        return checked
 
 
 class TextId(IdColumn):
@@ -90,26 +62,24 @@ class TextId(IdColumn):
 
     cache_ok = True
     kind = "text"
-    _store = staticmethod(_as_it_is)
-    _read = staticmethod(_read_text)
+    _read = staticmethod(lambda value: value if isinstance(value, str) else None)
 
 
 class UuidText(IdColumn):
     """A UUID stored as lower-case text with hyphens."""
 
     cache_ok = True
-    kind = "a UUID"
-    _store = staticmethod(_as_it_is)
-    _read = staticmethod(_read_hyphens)
+    kind = "a UUID as lower-case text with hyphens"
+    _read = staticmethod(lambda value: value if isinstance(value, str) and _HYPHENS.fullmatch(value) else None)
 
 
 class UuidHex(IdColumn):
     """A UUID stored as text of 32 lower-case hex digits."""
 
     cache_ok = True
-    kind = "a UUID as text of 32 hex digits"
-    _store = staticmethod(lambda value: value.replace("-", ""))
-    _read = staticmethod(_read_hex)
+    kind = "a UUID as 32 lower-case hex digits"
+    _store = staticmethod(lambda text: text.replace("-", ""))
+    _read = staticmethod(lambda value: _hyphened(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None)
 
 
 class UuidBlob(IdColumn):
@@ -117,27 +87,31 @@ class UuidBlob(IdColumn):
 
     cache_ok = True
     impl = LargeBinary
-    kind = "16 bytes"
-    # A canonical id: `uuid.UUID` would take five times as long for the same.
-    _store = staticmethod(lambda value: bytes.fromhex(value.replace("-", "")))
-    _read = staticmethod(_read_blob)
+    kind = "a BLOB of 16 bytes"
+    # `uuid.UUID` takes five times as long.
+    _store = staticmethod(lambda text: bytes.fromhex(text.replace("-", "")))
+    _read = staticmethod(lambda value: _hyphened(value.hex()) if isinstance(value, bytes) and len(value) == 16 else None)
 
 
 class NativeUuid(IdColumn):
-    """A UUID of the database's own kind, which PostgreSQL has."""
+    """A UUID of the database's own type, which PostgreSQL has."""
 
     cache_ok = True
     impl = Uuid
     kind = "a UUID"
     _store = staticmethod(uuid.UUID)
-    _read = staticmethod(_read_native)
+    _read = staticmethod(lambda value: str(value) if isinstance(value, uuid.UUID) else None)
 
 
 class WholeNumber(IdColumn):
-    """A whole number; its canonical text is decimal."""
+    """A whole number. Its canonical text is decimal."""
 
     cache_ok = True
     impl = BigInteger
     kind = "a whole number"
     _store = staticmethod(int)
-    _read = staticmethod(_read_number)
+    _read = staticmethod(lambda value: str(value) if isinstance(value, int) else None)
+
+
+def _hyphened(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

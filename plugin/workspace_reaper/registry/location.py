@@ -1,4 +1,4 @@
-"""Where a database is: what a setting says, and which file that is at this moment."""
+"""The location of a database: what ``database_url`` names, and which file that is now."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|f
 
 
 class DatabaseNotFound(Exception):
-    """There is no file to open at the path. The text says why, and what to do."""
+    """An error for a path without a file to open. The text contains the reason and what to do."""
 
 
 def is_server(database_url: str) -> bool:
-    """Whether it names a PostgreSQL database, and no file."""
+    """Return whether the URL names a PostgreSQL database."""
     return database_url.startswith(_SERVERS)
 
 
 def path_of(database_url: str) -> str:
-    """The absolute path that ``database_url`` names: ``sqlite:///PATH``, all behind it taken literally, or a bare path.
+    """Return the absolute path that ``database_url`` names: ``sqlite:///PATH``, where PATH is taken literally, or a bare path.
 
-    Only a bare path has its ``~`` expanded. A ``ConfigurationError`` never repeats the URL, which may hold a password.
+    Only in a bare path ``~`` is expanded.
+
+    Raises:
+        ConfigurationError: The URL names no SQLite file. The text does not contain the URL, which may hold a password.
     """
     if database_url.startswith(_SQLITE):
         path = database_url.removeprefix(_SQLITE)
@@ -37,17 +40,25 @@ def path_of(database_url: str) -> str:
             "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
         )
     else:
-        path = _expanded(database_url)
+        try:
+            path = str(Path(database_url).expanduser()) if database_url else ""
+        except RuntimeError:  # "~NAME" without such a user
+            raise ConfigurationError(
+                f"database_url: there is no home directory for {database_url!r}. Write an absolute path."
+            ) from None
     if not path or path == ":memory:" or "\0" in path:
         raise ConfigurationError("database_url: names no file. Write the path of the host's SQLite database.")
     return str(Path.cwd() / path)
 
 
 def identity(path: str) -> str:
-    """The very file at ``path``: its real path, device and inode. ``DatabaseNotFound`` if there is no regular file.
+    """Return the identity of the file at ``path``: its real path, device and inode.
 
-    The file is only looked at, never opened here: closing a descriptor of it would drop the POSIX locks that a host in
-    this process holds on its own database.
+    The file is not opened: closing a descriptor of it would drop the POSIX locks that a host in this process holds on its own
+    database.
+
+    Raises:
+        DatabaseNotFound: There is no regular file at the path.
     """
     try:
         real = os.path.realpath(path)
@@ -62,10 +73,3 @@ def identity(path: str) -> str:
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise DatabaseNotFound(f"is {kind}: set database_url to the database file itself")
     return f"{real} (device {status.st_dev}, inode {status.st_ino})"
-
-
-def _expanded(path: str) -> str:
-    try:
-        return str(Path(path).expanduser()) if path else ""
-    except RuntimeError:  # "~somebody" without such a user
-        raise ConfigurationError(f"database_url: there is no home directory for {path!r}. Write an absolute path.") from None

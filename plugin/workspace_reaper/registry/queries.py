@@ -1,5 +1,7 @@
-"""The statements of a look-up, built from what a schema says of its columns. Each has a bounded cost, but the one by ids,
-which costs what the ids cost, and the list of all workspaces."""
+"""The statements of a look-up, built from the column expressions of a schema.
+
+Each statement has a bounded cost, except the one by ids, whose cost grows with the ids, and the list of all workspaces.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ OLDEST = 32
 """The number of oldest ids that a look-up returns."""
 
 TOTAL_BOUND = 10_000
-"""Rows are counted up to here: a count has to read what it counts."""
+"""Rows are counted up to this number: a count reads every row that it counts."""
 
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
 """A condition that no row meets."""
@@ -48,8 +50,8 @@ class Statements:
 
     Attributes:
         by_ids: Takes the parameter ``ids`` and gives rows for `workspace`.
-        sample: The same of any rows, at most as many as the parameter ``rows``.
-        probe: The same of no rows.
+        sample: The same columns of any rows, at most as many as the parameter ``rows``.
+        probe: The same columns of no rows.
         oldest: The ids of the oldest rows, repeated where rows share one.
         total: The number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows.
         workspace_list: The id and the archived flag (for `flag`) of every row that is not flagged as deleted. The deleted flag
@@ -67,11 +69,16 @@ class Statements:
 
 
 def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
-    """The statements for these facts. ``by_rowid``: SQLite's ``rowid`` tells which rows are the oldest, and not the order of
-    the ids. ``arrays``: the ids are one array, as PostgreSQL has it, and not many parameters."""
+    """Return the statements for these column expressions.
+
+    Args:
+        facts: The column expressions of a schema.
+        by_rowid: Whether the oldest rows are those with the lowest ``rowid`` of SQLite, and not those with the lowest ids.
+        arrays: Whether the ids are passed as one array of PostgreSQL, and not as one parameter each.
+    """
     nothing: ColumnElement[Any] = literal_column("NULL")
     flags: list[ColumnElement[Any] | None] = [getattr(facts, name) for name in FLAGS]
-    # As integers: SQLAlchemy's Boolean would make True of any number.
+    # Integers: SQLAlchemy's Boolean turns any number into True.
     columns = [nothing if each is None else type_coerce(each, Integer) for each in flags]
     columns.append(nothing if facts.worktree is None else facts.worktree)
     every = select(facts.id, *columns)
@@ -79,7 +86,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         asked = facts.id == any_(bindparam("ids", type_=ARRAY(facts.id.type)))
     else:
         asked = facts.id.in_(bindparam("ids", expanding=True))
-    # Never by a time of creation, which has no index: the limit would come after reading and sorting all rows.
+    # Not by the time of creation, which has no index: all rows would be read and sorted before the limit applies.
     if by_rowid:
         oldest = select(facts.id).order_by(literal_column("rowid")).limit(OLDEST if facts.unique else _OLDEST_ROWS)
     elif facts.unique:
@@ -90,7 +97,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
     counted = func.count() if facts.unique else func.count(distinct(some.c.id))
     workspace_list = select(facts.id, columns[0])
     if facts.deleted is not None:
-        # As text: a flag is a boolean in one database and a number in another.
+        # Compared as text: a flag is a boolean in one database and a number in another.
         workspace_list = workspace_list.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
     return Statements(
         columns=facts,
@@ -106,7 +113,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one transaction has read for a look-up: the rows by ids, the oldest ids, and the two numbers of ``total``."""
+    """The rows that one transaction has read for a look-up: those by ids, the oldest ids, and the two numbers of ``total``."""
 
     matching: Sequence[Sequence[Any]]
     oldest: Sequence[str]
@@ -114,10 +121,10 @@ class Fetched:
     rows: int
 
     def rows_of(self, identity: RegistryIdentity, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
-        """The answer to a look-up of these. ``WrongValue`` if it can't be trusted."""
+        """Return the result of a look-up of these ids and sentinels. Raises ``WrongValue`` for a value that is not valid."""
         asked = {*ids, *sentinels}
         known = {row[0]: workspace(row) for row in self.matching}
-        # A table that folds or pads its ids would else let each of them seem to be gone.
+        # In a table that folds or pads its ids, every workspace would otherwise seem to be gone.
         if strange := next((found for found in known if found not in asked), None):
             raise WrongValue(f"the id {strange!r} was found by another id: the table compares ids otherwise than exactly")
         return LookupResult(
@@ -130,7 +137,7 @@ class Fetched:
 
 
 def fetch(connection: Connection, read: Statements, chunks: Iterable[Sequence[str]]) -> Fetched:
-    """Read it, the ids in as many statements as there are chunks."""
+    """Run the statements of a look-up, with one statement for each chunk of ids."""
     matching: list[Any] = []
     for chunk in chunks:
         matching += connection.execute(read.by_ids, {"ids": chunk}).all()
@@ -140,21 +147,21 @@ def fetch(connection: Connection, read: Statements, chunks: Iterable[Sequence[st
 
 
 def flag(value: object, what: str, workspace_id: str) -> bool:
-    """The truth that a flag tells: NULL is "never set". ``WrongValue`` if it is neither 0 nor 1."""
+    """Return the value of a flag; NULL means that it was never set. Raises ``WrongValue`` if it is neither 0 nor 1."""
     try:
         return _TRUTHS[value]
-    except (KeyError, TypeError):  # TypeError: it can't be hashed, such as an array
+    except (KeyError, TypeError):  # TypeError: a value that cannot be hashed, such as an array
         raise WrongValue(f"{what} of workspace {workspace_id} is {value!r}, neither 0 nor 1") from None
 
 
 def workspace(row: Sequence[Any]) -> Workspace:
-    """The workspace that a row of ``by_ids`` tells. ``WrongValue`` if a value is not of its kind."""
+    """Return the workspace in a row of ``by_ids``. Raises ``WrongValue`` if a value is not of its kind."""
     workspace_id, *flags, worktree = row
     if worktree is not None and not isinstance(worktree, str):
         raise WrongValue(f"the worktree of workspace {workspace_id} is not text")
     try:
         values = [_TRUTHS[value] for value in flags]
     except (KeyError, TypeError):
-        values = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # names the bad one
+        values = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]  # finds the invalid one
     archived, pinned, running, deleted, worktree_deleted = values
     return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree)

@@ -1,4 +1,4 @@
-"""Whether the tables of a database are those of a schema, and what is wrong with them in words."""
+"""Checks that the tables of a database fit a schema, and describes in sentences what is wrong with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, FromClause, Table, select
+from sqlalchemy import Executable, Table, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -22,13 +22,18 @@ _NO_COLUMN = re.compile(r"no such column: (?:.*\.)?(.+)")
 
 
 class SchemaMismatch(Exception):
-    """The database can be read, and its tables are not those of the schema. The text says what is wrong."""
+    """An error for a database that can be read, but does not fit the schema. The text contains what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaFinding:
-    """Something that is wrong with a database, as a sentence. ``fatal``: the registry is Unknown until it is
-    fixed; otherwise it only costs time. ``misfit``: it was read, and is not what the schema says of it."""
+    """A problem of a database.
+
+    Attributes:
+        text: The problem as a sentence.
+        fatal: The registry is Unknown until it is fixed; otherwise the problem only costs time.
+        misfit: The database was read, and it does not fit the schema.
+    """
 
     text: str
     fatal: bool
@@ -36,10 +41,15 @@ class SchemaFinding:
 
 
 def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables: Callable[[], Iterable[str]]) -> frozenset[str]:
-    """The optional columns that this database lacks; ``SchemaMismatch`` if it lacks a table, or any other column.
+    """Return the optional columns that this database lacks, as ``table.column``.
 
-    ``there`` are the columns of each table of the schema (by its full name), none where the table is missing; ``tables``
-    tells the names of those that the database has.
+    Args:
+        schema: The schema that the database must fit.
+        there: The columns of each table of the schema, by the table's full name; empty if the table is missing.
+        tables: Returns the names of the tables that the database has, for the message.
+
+    Raises:
+        SchemaMismatch: The database lacks a table, or a column that is required.
     """
     missing: set[str] = set()
     for table in schema.tables:
@@ -55,22 +65,33 @@ def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables:
 def probed(
     connection: Connection, facts: WorkspaceColumns, probe: Executable, there: Mapping[str, Collection[str]] | None = None
 ) -> Sequence[Any]:
-    """What the database says of each column that ``probe`` selects of these facts, as the DB-API describes it.
-    ``SchemaMismatch`` if an expression can't be evaluated, or does not give one value for each row; the database's own error
-    where it is not the expressions. ``there``: the columns of each table, for a database that names no nearest one itself."""
+    """Run ``probe``, and return the DB-API's description of each column.
+
+    Args:
+        connection: A connection in a transaction.
+        facts: The column expressions that ``probe`` selects.
+        probe: The statement of `Statements`.
+        there: The columns of each table, for a database whose messages do not suggest the nearest one.
+
+    Raises:
+        SchemaMismatch: An expression cannot be evaluated, or does not yield one value for each row.
+        DBAPIError: The database failed for another reason.
+    """
     try:
         described, strange = _tried(connection, probe, 2 + len(FLAGS))
     except DBAPIError as error:
-        connection.rollback()  # of the transaction that the error has ended
+        connection.rollback()  # the error has ended the transaction
         raise (_failing_expression(connection, facts, there or {}) or error) from error
     if strange:
-        raise _failing_expression(connection, facts, {}) or SchemaMismatch("can't be asked with these expressions")
+        raise _failing_expression(connection, facts, {}) or SchemaMismatch("cannot be read with these expressions")
     return described
 
 
 def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Sequence[Any], bool]:
-    """The description, and whether it selects something else than so many columns of each row. An aggregate gives a row
-    where there is none, and would give one for all workspaces."""
+    """Return the description, and whether the statement selects anything but ``columns`` columns of each row.
+
+    An aggregate yields one row for an empty selection: it would yield one for all workspaces.
+    """
     result = connection.execute(probe)
     cursor: Any = result.cursor
     described = tuple(cursor.description)
@@ -82,31 +103,28 @@ def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Seq
 def _failing_expression(
     connection: Connection, facts: WorkspaceColumns, there: Mapping[str, Collection[str]]
 ) -> SchemaMismatch | None:
-    """The expression that fails alone as well; None if the ids do, or this user may not, which the error explains."""
+    """Return the first expression that also fails alone, or None if the id fails or a privilege is missing."""
+    tables = select(facts.id).get_final_froms()
     for name in (None, *FLAGS, "worktree"):
         expression = facts.id if name is None else getattr(facts, name)
         if expression is None:
             continue
         try:
-            _, strange = _tried(connection, select(expression).select_from(*_tables(facts)).where(NO_ROW), 1)
+            _, strange = _tried(connection, select(expression).select_from(*tables).where(NO_ROW), 1)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
                 return None
             said = str(error.orig).splitlines()[0]
-            return None if name is None else SchemaMismatch(f"can't tell {name} ({said}{_nearest_in(said, there)})")
+            return None if name is None else SchemaMismatch(f"cannot evaluate {name} ({said}{_nearest_in(said, there)})")
         if strange:
-            return SchemaMismatch(f"can't tell {name}: it does not give one value for each row")
+            return SchemaMismatch(f"cannot evaluate {name}: it does not give one value for each row")
     return None
 
 
-def _tables(facts: WorkspaceColumns) -> Sequence[FromClause]:
-    return select(facts.id).get_final_froms()
-
-
 def no_index(table: str, column: str) -> SchemaFinding:
-    """Of an id by which every look-up reads the whole table."""
+    """Return the finding for an id column without an index."""
     return SchemaFinding(
-        f"{table}.{column} has no index: every look-up reads the whole table. Ask for one: CREATE INDEX ON {table} ({column}).",
+        f"{table}.{column} has no index: every look-up reads the whole table. Create one: CREATE INDEX ON {table} ({column}).",
         fatal=False,
     )
 
@@ -128,7 +146,7 @@ def _with_nearest(name: str, schema: Schema, there: Mapping[str, Collection[str]
 
 
 def _nearest_in(said: str, there: Mapping[str, Collection[str]]) -> str:
-    """The nearest to the column that SQLite says is not there."""
+    """Return a suggestion for the column that SQLite reports as missing."""
     missing = _NO_COLUMN.match(said)
     near = missing and _nearest(missing[1], {column for columns in there.values() for column in columns})
     return f"; did you mean {near}?" if near else ""

@@ -1,4 +1,4 @@
-"""The settings: names, types, defaults and meaning of each, and where they come from.
+"""The settings: their names, types, defaults and meaning, and the sources of their values.
 
 Importing this package loads pydantic, which takes about a quarter of a second: import it late.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from workspace_reaper.settings.types import TABLE_KINDS, SettingKind
 from workspace_reaper.util.durations import render_duration
 
 PREFIX = "WORKSPACE_REAPER_"
-"""Of every variable that is a setting."""
+"""The prefix of every environment variable that is a setting."""
 
 _TABLE = "table."
 
@@ -28,27 +27,23 @@ class SettingDescription(NamedTuple):
 
 
 def describe_settings() -> list[SettingDescription]:
-    """Every setting, in the order in which the class declares them; after ``table`` each of its keys."""
-    return [_described(name) for name in _names()]
+    """Return every setting in the order in which the class declares them, and the keys of ``table`` after it."""
+    names = list(Settings.model_fields)
+    after = names.index("table") + 1
+    names[after:after] = [_TABLE + field.name for field in fields(HostTable)]
+    return [_described(name) for name in names]
 
 
 def kind_of(name: str) -> SettingKind:
-    """The type of a setting, or of a key of ``table`` (``table.id``)."""
+    """Return the type of a setting, or of a key of ``table`` (``table.id``)."""
     if name.startswith(_TABLE):
         return TABLE_KINDS.get(name.removeprefix(_TABLE), TABLE_KINDS["name"])
     return next(item for item in Settings.model_fields[name].metadata if isinstance(item, SettingKind))
 
 
 def variable_of(name: str) -> str:
-    """The variable that wins over the file."""
+    """Return the environment variable that overrides the setting in the file."""
     return PREFIX + name.partition(".")[0].upper()
-
-
-def _names() -> Iterator[str]:
-    for name in Settings.model_fields:
-        yield name
-        if f"{name}." == _TABLE:
-            yield from (_TABLE + field.name for field in fields(HostTable))
 
 
 def _described(name: str) -> SettingDescription:

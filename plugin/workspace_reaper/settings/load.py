@@ -1,11 +1,14 @@
-"""Where the settings come from: a file and the environment."""
+"""Reads the settings from a file and the environment. An error names the setting, where it is set, and what to write."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import reprlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,8 @@ from pydantic import ValidationError
 from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
-from workspace_reaper.settings.errors import bad_values, nearest, not_together, problem
 from workspace_reaper.settings.settings import APPLICATION, Settings
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.permissions import check_permissions
@@ -23,15 +26,21 @@ from workspace_reaper.util.text import printable
 
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
+_NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings: a variable ``WORKSPACE_REAPER_<FIELD>`` wins over the TOML file.
+    """Read the settings. A variable ``WORKSPACE_REAPER_<FIELD>`` overrides the TOML file.
 
-    The file is ``config``, else what ``WORKSPACE_REAPER_CONFIG`` names, else ``workspace-reaper.toml`` in the user's
-    configuration directory if it exists. ``environ`` is the process's own unless given; the user's directories always come
-    from the process's own. Raises ``ConfigurationError``, which names every bad field, where it stands and what to write
-    instead; a file that was named and is not there, cannot be read, or can be written by another user, is an error too.
+    Args:
+        config: The file. None: the file that ``WORKSPACE_REAPER_CONFIG`` names, or ``workspace-reaper.toml`` in the user's
+            configuration directory if it exists.
+        environ: The environment variables; None takes those of this process. The user's directories always come from the
+            environment of this process.
+
+    Raises:
+        ConfigurationError: Fields are invalid, and the text names each one; or a file that was named does not exist, cannot be
+            read, or can be written by another user.
     """
     environ = os.environ if environ is None else environ
     file = _file(config, environ)
@@ -41,17 +50,17 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     values = {name: value for name, value in in_file.items() if name in Settings.model_fields} | in_environ
     try:
         settings = Settings(**values)
-        problems += not_together(settings)
+        problems += _not_together(settings)
     except ValidationError as error:
         places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
-        problems += bad_values(error, places)
+        problems += _bad_values(error, places)
     if problems:
         raise ConfigurationError(printable("; ".join(problems)))  # a key may be any text
     return settings
 
 
 def configuration_file(config: Path | None, environ: Mapping[str, str]) -> Path:
-    """The file that ``load_settings`` reads, whether it is there or not. ``ConfigurationError``: the variable is empty."""
+    """Return the file that ``load_settings`` reads if it exists. Raises ``ConfigurationError`` if the variable is empty."""
     if config is not None:
         return Path(expand_user(str(config)))
     if _FILE_VARIABLE in environ:
@@ -62,7 +71,7 @@ def configuration_file(config: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def _file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file to read, or None where none was named and the user has none."""
+    """Return the file to read, or None if no file was named and the default one does not exist."""
     file = configuration_file(config, environ)
     if config is not None or _FILE_VARIABLE in environ:
         return file
@@ -83,9 +92,9 @@ def _cannot_read(file: Path, why: str | None) -> ConfigurationError:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        # pydantic-settings takes what is missing, or is no file, for an empty file.
+        # pydantic-settings treats a missing file or a directory as an empty file.
         if not stat.S_ISREG(file.stat().st_mode):
-            raise _cannot_read(file, "it is no regular file")
+            raise _cannot_read(file, "it is not a regular file")
         if unsafe := check_permissions(file):
             raise ConfigurationError(unsafe.message("the configuration file", file))
         return dict(TomlConfigSettingsSource(Settings, toml_file=file).toml_data)
@@ -96,32 +105,79 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{file}, line {line}: not UTF-8 text: write the file in UTF-8") from error
     except RecursionError as error:
         raise ConfigurationError(f"{file} is not readable TOML: it is nested too deeply") from error
-    except ValueError as error:  # TOMLDecodeError, of tomllib or of tomli, whose text tells line and column
+    except ValueError as error:  # TOMLDecodeError of tomllib or of tomli, whose text contains line and column
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
 
 
 def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The values that the environment has for our fields, and what is wrong with its other variables of our name."""
-    fields = {variable_of(name): name for name in Settings.model_fields}
+    """Return the values of the fields that the environment sets, and the problems of its variables with our prefix."""
+    known = {variable_of(name): name for name in Settings.model_fields}
     values: dict[str, Any] = {}
     problems = []
     for variable, text in environ.items():
         if not variable.upper().startswith(PREFIX) or variable == _FILE_VARIABLE:
             continue
-        if variable not in fields:
-            known = nearest(variable.upper(), [*fields, _FILE_VARIABLE])
-            problems.append(f"the environment variable {variable} is not a setting: {known or 'unset it'}")
+        if variable not in known:
+            near = _nearest(variable.upper(), [*known, _FILE_VARIABLE])
+            problems.append(f"the environment variable {variable} is not a setting: {near or 'unset it'}")
             continue
         try:
-            values[fields[variable]] = json.loads(text) if kind_of(fields[variable]).json else text
+            values[known[variable]] = json.loads(text) if kind_of(known[variable]).json else text
         except ValueError:
-            problems.append(problem(fields[variable], variable, f"{text!r} is no JSON"))
+            problems.append(_problem(known[variable], variable, f"{text!r} is not JSON"))
     return values, problems
 
 
 def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
     return [
-        f"{key} ({file}) is not a setting: {nearest(key, Settings.model_fields) or 'remove it'}"
+        f"{key} ({file}) is not a setting: {_nearest(key, Settings.model_fields) or 'remove it'}"
         for key in values
         if key not in Settings.model_fields
     ]
+
+
+def _problem(field: str, place: str, text: str) -> str:
+    """Return the message about one field."""
+    kind = kind_of(field)
+    as_json = ""
+    if kind.json and place.startswith(PREFIX):
+        as_json = " as a JSON list" if kind.name.startswith("list of ") else " as JSON"
+    return f"{field} ({place}): {text}: write {kind.write}{as_json}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return a suggestion of the most similar known name, or None."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
+    """Return a message for each invalid field. The value of a field without a repr is not shown: it may hold a password."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        top = str(item["loc"][0])
+        # The location continues with the index in a tuple, which is not shown, or with the key of the table.
+        field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
+        place = places[top]
+        if item["type"] == "unexpected_keyword_argument":
+            keys = [known.name for known in fields(HostTable)]
+            found[field] = f"{field} ({place}) is not a setting: {_nearest(str(item['loc'][1]), keys) or 'remove it'}"
+        elif item["type"] == "missing":
+            found[field] = _problem(field, place, "is missing")
+        else:
+            cause = item.get("ctx", {}).get("error")
+            value = reprlib.repr(item["input"]) if Settings.model_fields[top].repr else "its value"
+            found.setdefault(
+                field, _problem(field, place, str(cause) if isinstance(cause, ValueError) else f"{value} is refused")
+            )
+    return list(found.values())
+
+
+def _not_together(settings: Settings) -> list[str]:
+    """Return the messages about settings that other settings require or exclude."""
+    if settings.registry != "table":
+        return (
+            ['table: set, but registry is another one: write registry = "table", or remove [table]'] if settings.table else []
+        )
+    missing = [name for name in _NEEDED_BY_TABLE if getattr(settings, name) is None]
+    return [f'registry = "table" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'] if missing else []

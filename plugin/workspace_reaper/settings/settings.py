@@ -25,7 +25,7 @@ from workspace_reaper.settings.types import (
 )
 
 APPLICATION = "workspace-reaper"
-"""The name of our directories among those of the user."""
+"""The name of our directories in the directories of the user."""
 
 
 def _own_state_directory() -> Path:
@@ -33,10 +33,10 @@ def _own_state_directory() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, checked. Durations are seconds, paths absolute, lists without repetition.
+    """All settings, validated. Durations are in seconds, paths are absolute, and lists have no duplicates.
 
-    The constructor looks at its arguments only, never at the environment or a file, and raises pydantic's
-    ``ValidationError``: use ``load_settings`` for what a person has configured.
+    The constructor reads neither the environment nor a file, and raises pydantic's ``ValidationError``. `load_settings` reads
+    the configuration of the user.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
 
     @property
     def configured(self) -> bool:
-        """Somebody has said which workspaces to look at: ``database_url`` or ``registry`` was given, not defaulted."""
+        """Whether ``database_url`` or ``registry`` was set: with the defaults alone, nothing is configured."""
         return not self.model_fields_set.isdisjoint({"database_url", "registry"})
 
     @classmethod
@@ -152,6 +152,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The arguments, and nothing else: pydantic-settings ignores a misspelt variable and stops at the first bad one, so
-        ``load_settings`` reads the variables itself."""
+        """Return the arguments as the only source.
+
+        pydantic-settings ignores a misspelt variable and stops at the first invalid one. So ``load_settings`` reads them.
+        """
         return (init_settings,)

@@ -1,4 +1,4 @@
-"""The types of settings: how each is checked, and what to write instead of a value that is refused."""
+"""The types of settings: how each is validated, and what to write instead of an invalid value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workspace_reaper.util.durations import parse_duration
 
 @dataclass(frozen=True, slots=True)
 class SettingKind:
-    """A type of setting as people know it. ``write`` completes the sentence "write …"."""
+    """A type of setting for display. ``write`` completes the sentence "write …"; ``json``: a variable contains JSON."""
 
     name: str
     write: str
@@ -33,27 +33,29 @@ _Text = TypeVar("_Text", bound=str)
 
 
 def expand_user(path: str) -> str:
-    """``~`` and ``~user`` at the beginning become that user's home; an unknown user stays as written and is thus not absolute
-    (``Path.expanduser`` would raise ``RuntimeError``)."""
+    """Replace ``~`` or ``~user`` at the beginning by that user's home directory.
+
+    The name of an unknown user stays, so the result is not absolute. ``Path.expanduser`` would raise ``RuntimeError``.
+    """
     return os.path.expanduser(path)  # noqa: PTH111
 
 
 def checked_sockets(sockets: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Names without ``/``, or absolute paths; each once, ``~`` expanded. An empty tuple is refused: it would watch nothing."""
+    """Return the names and absolute paths without duplicates, with ``~`` expanded. Raises ``ValueError`` for an empty tuple."""
     if sockets == ():
         raise ValueError("an empty list would watch nothing")
     return None if sockets is None else tuple(dict.fromkeys(_socket(socket) for socket in sockets))
 
 
 def checked_clocks(clocks: tuple[_Text, ...]) -> tuple[_Text, ...]:
-    """Each once. An empty tuple is refused: every session would be idle as soon as it is old enough."""
+    """Return the clocks without duplicates. Raises ``ValueError`` for an empty tuple: every session would be idle."""
     if not clocks:
         raise ValueError("an empty list would leave nothing that counts as activity")
     return tuple(dict.fromkeys(clocks))
 
 
 def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Regular expressions with a group ``id``. An empty tuple is refused: it would manage nothing."""
+    """Return the regular expressions. Raises ``ValueError`` for an empty tuple and for one without a group ``id``."""
     if patterns == ():
         raise ValueError("an empty list would manage nothing")
     for pattern in patterns or ():
@@ -63,10 +65,10 @@ def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None
 
 
 def checked_directory(path: Path) -> Path:
-    """An absolute path, ``~`` expanded."""
+    """Return the absolute path with ``~`` expanded. Raises ``ValueError`` for a relative path."""
     expanded = expand_user(str(path))
     if "\0" in expanded or not expanded.startswith("/"):
-        raise ValueError(f"{str(path)!r} is no absolute path")
+        raise ValueError(f"{str(path)!r} is not an absolute path")
     return Path(expanded)
 
 
@@ -82,7 +84,7 @@ def _groups(pattern: str) -> frozenset[str]:
     try:
         return frozenset(re.compile(pattern).groupindex)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
+        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
 
 
 _DURATION = SettingKind("duration", "seconds, or text such as 90s, 10m, 48h or 1h30m")
@@ -136,4 +138,4 @@ TABLE_KINDS = {
     "id_in_session": SettingKind("word", "text or hex"),
 }
 
-"""Of the keys of ``table``; all others are of the kind of ``name``."""
+"""The types of the keys of ``table``. All others have the type of ``name``."""

@@ -23,6 +23,7 @@ __all__ = [
     "RETRIES",
     "AlarmKind",
     "AlarmLimits",
+    "SweepResult",
     "begins",
     "blind",
     "changes",
@@ -50,7 +51,18 @@ class AlarmLimits:
 
 
 class SweepResult(NamedTuple):
-    """What one full sweep found, as the alarms need it. ``state`` is that of the ledger before it."""
+    """What one full sweep found.
+
+    Attributes:
+        sessions: The sessions of the report.
+        unknown: What could not be read. An alarm about something that could not be seen does not end.
+        confirmations: The findings after the sweep.
+        breaker: The breaker after the sweep.
+        state: The state of the ledger before the sweep.
+        limits: The settings that matter.
+        now: Unix seconds.
+        vetoes: Sentences about plugins that gave no usable answer.
+    """
 
     sessions: Sequence[SessionReport]
     unknown: Sequence[Unknown]
@@ -59,7 +71,7 @@ class SweepResult(NamedTuple):
     state: LedgerState
     limits: AlarmLimits
     now: float
-    vetoes: Sequence[str]
+    vetoes: Sequence[str] = ()
 
     def still(self, finding: Finding) -> Iterator[tuple[str, Confirmation]]:
         """Yield the sessions with this finding, by name. A session that could not be seen still has it."""
@@ -224,38 +236,16 @@ ALARMS = (UNREADABLE, BLIND, OVERDUE, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAI
 """The catalogue."""
 
 
-def raised(
-    sessions: Sequence[SessionReport],
-    unknown: Sequence[Unknown],
-    confirmations: Confirmations,
-    breaker: BreakerState,
-    state: LedgerState,
-    *,
-    limits: AlarmLimits,
-    now: float,
-    vetoes: Sequence[str] = (),
-) -> dict[str, Alarm]:
-    """Return the alarms after one full sweep, by name.
-
-    Args:
-        sessions: The sessions of the report.
-        unknown: What could not be read. An alarm about something that could not be seen does not end.
-        confirmations: The findings after the sweep.
-        breaker: The breaker after the sweep.
-        state: The state of the ledger before the sweep.
-        limits: The settings that matter.
-        now: Unix seconds.
-        vetoes: Sentences about plugins that gave no usable answer.
-    """
-    found = SweepResult(sessions, unknown, confirmations, breaker, state, limits, now, vetoes)
-    is_hidden = any(part.source in _HIDING for part in unknown)
+def raised(found: SweepResult) -> dict[str, Alarm]:
+    """Return the alarms after one full sweep, by name."""
+    is_hidden = any(part.source in _HIDING for part in found.unknown)
     alarms = {}
     for kind in ALARMS:
-        if kind.name in state.alarms and (kind is CANARY or (kind.rests_on_sessions and is_hidden)):
-            alarms[kind.name] = state.alarms[kind.name]
+        if kind.name in found.state.alarms and (kind is CANARY or (kind.rests_on_sessions and is_hidden)):
+            alarms[kind.name] = found.state.alarms[kind.name]
         detected = kind.detect(found) if kind.detect else None
         if detected is not None:
-            since = now if detected.since is None else detected.since
+            since = found.now if detected.since is None else detected.since
             alarms[kind.name] = kind.at(since, detected.detail, detected.clears_when)
     return alarms
 

@@ -47,7 +47,9 @@ def confirm(
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
     if not observation.everything:
-        return _revoke_approvals(builder, observation, rows)
+        # An approval was for another absence if the workspace is there again.
+        known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
+        return replace(builder, breaker=breaker.revoke_approvals(builder.breaker, known))
     loss = breaker.rows_lost(builder.state.registry, rows)
     after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now)
     is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
@@ -61,12 +63,6 @@ def _skipped_seconds(builder: FactsBuilder, key: SessionKey) -> float:
     """Return the seconds since the last confirmation that do not count, because the machine slept."""
     last = builder.confirmations.of(key).get(Finding.ORPHAN)
     return builder.age_clock.moved(last.last_at) - last.last_at if last else 0.0
-
-
-def _revoke_approvals(builder: FactsBuilder, observation: Observation, rows: LookupResult) -> FactsBuilder:
-    """Revoke the approval of each session whose workspace is there again: it was given for another absence."""
-    known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
-    return replace(builder, breaker=breaker.revoke_approvals(builder.breaker, known))
 
 
 def approved_sessions(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Owner
-from workspace_reaper.model.state import Alarm, Event, Finding, LedgerState, ServerState, StateChanges
+from workspace_reaper.model.state import Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.confirmations import Confirmations
@@ -15,7 +15,7 @@ from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
 from workspace_reaper.policy.verdict import is_selected
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.alarms import AlarmLimits
+from workspace_reaper.sweep.alarms import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.observe import Observation
@@ -95,17 +95,9 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
             confirmations.bump(entry.key, Finding.FAILED)
         elif not is_alive:
             confirmations.set(entry.key, Finding.FAILED, holds=False)
-    raised = alarms.raised(
-        report.sessions,
-        report.unknown,
-        confirmations,
-        builder.breaker,
-        builder.state,
-        limits=limits,
-        now=now,
-        vetoes=report.vetoes,
+    return _changes(
+        SweepResult(report.sessions, report.unknown, confirmations, builder.breaker, builder.state, limits, now, report.vetoes)
     )
-    return _alarm_changes(builder.state, raised, confirmations, now)
 
 
 def without_registry(
@@ -118,18 +110,15 @@ def without_registry(
         confirmations.note_clients(session, ledger_state.last_complete)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
-    raised = alarms.raised(
-        sessions, observation.unknown, confirmations, ledger_state.breaker, ledger_state, limits=limits, now=now
-    )
-    return _alarm_changes(ledger_state, raised, confirmations, now)
+    return _changes(SweepResult(sessions, observation.unknown, confirmations, ledger_state.breaker, ledger_state, limits, now))
 
 
-def _alarm_changes(before: LedgerState, raised: Mapping[str, Alarm], confirmations: Confirmations, now: float) -> StateChanges:
-    kept, events = alarms.changes(before.alarms, raised, now)
+def _changes(result: SweepResult) -> StateChanges:
+    kept, events = alarms.changes(result.state.alarms, alarms.raised(result), result.now)
     return StateChanges(
-        confirmations=dict(confirmations.changed),
-        forgotten=frozenset(confirmations.forgotten),
-        alarms=kept if kept != before.alarms else None,
+        confirmations=dict(result.confirmations.changed),
+        forgotten=frozenset(result.confirmations.forgotten),
+        alarms=kept if kept != result.state.alarms else None,
         events=events,
     )
 

@@ -78,17 +78,16 @@ def _clean_up(
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
         shown = {server: shown_panes(listings[socket], server, processes) for socket, server in servers}
-        ended = terminate(context, shown, [_leftovers(intent) for intent in selected.values()])
+        leftovers = [
+            LeftoverProcesses(one.key, frozenset(process.pane for process in one.processes), one.worktree, one.processes)
+            for one in selected.values()
+        ]
+        ended = terminate(context, shown, leftovers)
         cleanups |= {reap_id: ended[intent.key] for reap_id, intent in selected.items()}
     for intent in known:
         if intent.reap_id not in selected:
             cleanups[intent.reap_id] = _left_alone(context, intent)
     return cleanups
-
-
-def _leftovers(intent: Intent) -> LeftoverProcesses:
-    panes = frozenset(process.pane for process in intent.processes)
-    return LeftoverProcesses(intent.key, panes, intent.worktree, intent.processes)
 
 
 def _left_alone(context: SweepContext, intent: Intent) -> ProcessCleanup:

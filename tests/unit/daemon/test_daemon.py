@@ -1,4 +1,4 @@
-"""The small parts of the daemon: what it tells systemd, signals as something to wait for, and whether its parts live."""
+"""The small parts of the daemon: what it reports to systemd, signals to wait for, and whether its parts hang."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
+from tests.tools.waiting import wait_until
 from workspace_reaper.daemon import daemon as process
 from workspace_reaper.daemon.daemon import Part, stuck
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import InitialRead
+from workspace_reaper.daemon.watcher import DatabaseWatcher
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.settings import Settings
 
@@ -167,7 +168,7 @@ def test_a_part_is_stuck_once_it_takes_longer_than_it_may() -> None:
 
 
 class Gate:
-    """A feed that can be read once it is opened."""
+    """A change watcher that can be read once it is opened."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -184,20 +185,30 @@ class Gate:
         self.closed = True
 
 
-def test_a_baseline_is_taken_when_the_feed_was_read() -> None:
+def watcher_of(gate: Gate) -> DatabaseWatcher:
+    unused: Any = None
+    return DatabaseWatcher(gate, unused, unused, frozenset, unused)
+
+
+def test_the_start_waits_for_the_initial_read_and_no_longer_than_it_may() -> None:
     gate = Gate()
-    baseline = InitialRead(gate)
-    reading = threading.Thread(target=baseline.read)
-    reading.start()
-    assert not baseline.is_taken(0)
+    watcher = watcher_of(gate)
+    watcher.start(0.05)
+    assert not watcher._initially_read.is_set()
     gate.opened.set()
-    assert baseline.is_taken(20)
-    reading.join(20)
-    assert (baseline.wait(2), baseline.wait(0)) == (True, False)
+    assert watcher._initially_read.wait(20)
+    assert watcher.stop(20)
+
+    opened = Gate()
+    opened.opened.set()
+    watcher = watcher_of(opened)
+    watcher.start(20)
+    assert watcher._initially_read.is_set()
+    assert watcher.stop(20)
 
 
 class Calls:
-    """Plugins, a plugin, a manager and an old duty in one, which use up each timeout that they are given."""
+    """Plugins, a plugin, a manager and an active configuration in one, which use up each timeout that they are given."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -236,17 +247,23 @@ def logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("logging_as_it_was")
-def test_the_old_noticing_falls_silent_before_the_new_reaper_is_used(tmp_path: Path) -> None:
+def test_the_old_watcher_pauses_before_the_new_reaper_is_used(tmp_path: Path) -> None:
     calls: Any = Calls()
     setup = set_up(Settings(database_url=str(tmp_path / "no"), state_dir=tmp_path, enabled=False), {})
-    process.Daemon(calls, calls, calls, Settings, {})._relieve(calls, setup)
-    order = [name for name in calls.names if name in {"fall_silent", "use", "stop"}]
-    assert order == ["fall_silent", "use", "stop"]
+    process.Daemon(calls, calls, calls, Settings, {})._switch_to(setup, calls)
+    order = [name for name in calls.names if name in {"pause", "use", "stop"}]
+    assert order == ["pause", "use", "stop"]
 
 
-def test_nobody_waits_for_the_baseline_of_a_feed_that_is_closed() -> None:
+def test_a_stop_ends_the_wait_for_the_initial_read() -> None:
     gate = Gate()
-    baseline = InitialRead(gate)
-    baseline.close()
-    assert baseline.is_taken(0)
+    watcher = watcher_of(gate)
+    starting = threading.Thread(target=watcher.start, args=(60,))
+    starting.start()
+    wait_until(lambda: watcher._thread.ident is not None, 20)
+    watcher.stop(0)
+    starting.join(20)
+    assert not starting.is_alive()
+    gate.opened.set()
+    assert watcher.stop(20)
     assert gate.closed

@@ -256,7 +256,7 @@ def test_a_row_that_is_there_after_all_is_known_again() -> None:
     ("change", "words"),
     [
         ({"location": "/srv/db (inode 2)"}, "inode 2"),
-        ({"schema": "cao"}, "the database was"),
+        ({"schema": "cao"}, "its schema was"),
         ({"sentinels_found": frozenset(), "sentinels": ("x",)}, "none of its 9 oldest rows is left"),
     ],
 )

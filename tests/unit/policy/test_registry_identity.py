@@ -23,7 +23,7 @@ THE_SAME = rows(row(1), row(2))
         pytest.param(THE_SAME, None, id="the same"),
         pytest.param(replace(THE_SAME, total=9), None, id="more rows"),
         pytest.param(rows(row(2)), None, id="one of its oldest rows is left"),
-        pytest.param(changed(THE_SAME, location="file 2"), "it was file 1 and is file 2", id="another file"),
+        pytest.param(changed(THE_SAME, location="file 2"), "the database was file 1 and is file 2", id="another file"),
         pytest.param(changed(THE_SAME, schema="cao"), "its schema was standard and is cao", id="another schema"),
         pytest.param(rows(), "none of its 2 oldest rows is left", id="emptied"),
         pytest.param(changed(THE_SAME, schema_version="schema version 7", change_counter=41), None, id="written to"),
@@ -31,7 +31,7 @@ THE_SAME = rows(row(1), row(2))
         pytest.param(changed(THE_SAME, change_counter=None), None, id="nothing is told of its content"),
         pytest.param(
             changed(THE_SAME, schema_version="schema version 8", change_counter=41),
-            "its tables were changed, or its content was put there as a whole (schema version 7, now schema version 8)",
+            "its tables were changed, or its content was replaced as a whole (schema version 7, now schema version 8)",
             id="restored with SQLite's backup",
         ),
         pytest.param(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,8 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import Home, load_schema, open_registry, open_watcher, registry_names
 from workspace_reaper.registry.location import path_of
-from workspace_reaper.registry.schemas.standard import create_tables, writable_engine
-from workspace_reaper.registry.schemas.standard_table import WorkspaceRow
 from workspace_reaper.registry.schemas.vibe_kanban import _places
+from workspace_reaper.registry.standard import WorkspaceRow, create_tables, writable_engine
 
 GROUP = "[workspace_reaper.registries]\n"
 
@@ -136,8 +136,16 @@ def test_a_package_with_malformed_entry_points_hides_no_registry(tmp_path: Path,
 
 
 def test_a_source_tree_that_was_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_DISTRIBUTION", "not-installed")
-    assert load_schema("cao").name == "cao"
+    def not_found(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(registry, "distribution", not_found)
+    registry._own.cache_clear()
+    try:
+        assert load_schema("cao").name == "cao"
+        assert registry._own() == ()
+    finally:
+        registry._own.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["standard", "vibe-kanban", "cao"])
@@ -312,7 +320,7 @@ def test_a_place_that_can_not_be_inspected_is_not_passed_over(tmp_path: Path) ->
     second.parent.mkdir(parents=True)
     second.touch()
     first.parent.write_text("a file where a directory should be")
-    with pytest.raises(ConfigurationError, match=f"{re.escape(str(first))} can't be inspected .* set database_url"):
+    with pytest.raises(ConfigurationError, match=f"{re.escape(str(first))} cannot be inspected .* set database_url"):
         load_schema("vibe-kanban").default_database(environ)
 
 

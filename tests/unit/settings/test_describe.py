@@ -83,7 +83,7 @@ def test_what_is_missing_beside_it(home: Path) -> None:
 
 def test_described_for_another_registry(home: Path) -> None:
     text = refusal(home, FULL.replace('registry = "table"', ""))
-    assert text == 'table: is described, and registry is another one: write registry = "table"'
+    assert text == 'table: set, but registry is another one: write registry = "table", or remove [table]'
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_is_no_table(home: Path, table: str) -> None:
 
 
 def test_no_json(home: Path) -> None:
-    assert refusal(home, FULL, TABLE="tasks").startswith("table (WORKSPACE_REAPER_TABLE): 'tasks' is no JSON: write ")
+    assert refusal(home, FULL, TABLE="tasks").startswith("table (WORKSPACE_REAPER_TABLE): 'tasks' is not JSON: write ")
 
 
 @pytest.mark.parametrize(("key", "words"), [("id_type", IdType), ("id_in_session", IdInSession)])

@@ -143,7 +143,7 @@ def test_no_configuration_directory_at_all(home: Path) -> None:
     ("make", "why"),
     [
         pytest.param(lambda path: None, "No such file or directory", id="missing"),
-        pytest.param(lambda path: path.mkdir(), "no regular file", id="directory"),
+        pytest.param(lambda path: path.mkdir(), "not a regular file", id="directory"),
         pytest.param(lambda path: path.symlink_to(path), "symbolic links", id="loop"),
     ],
 )
@@ -253,13 +253,15 @@ def test_a_bad_off_switch_refuses_to_start(word: str) -> None:
         pytest.param('tmux_sockets = ["~nobody-of-that-name/s"]', "is neither", id="socket of an unknown user"),
         pytest.param('tmux_sockets = ["/a\\u0000b"]', "is neither", id="socket with NUL"),
         pytest.param("session_patterns = []", "an empty list would manage nothing", id="no pattern"),
-        pytest.param('session_patterns = ["(?P<id>x"]', "'(?P<id>x' is no regular expression (missing )", id="pattern"),
-        pytest.param('session_patterns = ["(?P<id>x{99999999999999999999})"]', "is no regular expression", id="huge pattern"),
+        pytest.param('session_patterns = ["(?P<id>x"]', "'(?P<id>x' is not a regular expression (missing )", id="pattern"),
+        pytest.param(
+            'session_patterns = ["(?P<id>x{99999999999999999999})"]', "is not a regular expression", id="huge pattern"
+        ),
         pytest.param('session_patterns = ["(?P<ID>x)"]', "'(?P<ID>x)' has no group 'id'", id="pattern without id"),
         pytest.param('log_format = "xml"', "'xml' is refused", id="log format"),
-        pytest.param('state_dir = "var/reaper"', "'var/reaper' is no absolute path", id="relative directory"),
-        pytest.param('state_dir = ""', "is no absolute path", id="no directory"),
-        pytest.param('state_dir = "/a\\u0000b"', "is no absolute path", id="directory with NUL"),
+        pytest.param('state_dir = "var/reaper"', "'var/reaper' is not an absolute path", id="relative directory"),
+        pytest.param('state_dir = ""', "is not an absolute path", id="no directory"),
+        pytest.param('state_dir = "/a\\u0000b"', "is not an absolute path", id="directory with NUL"),
         pytest.param("state_dir = 1", "1 is refused", id="directory is a number"),
     ],
 )
@@ -280,7 +282,7 @@ def test_every_bad_value_is_named_at_once(home: Path) -> None:
     assert f"tick ({file})" in text
     assert f"registry ({file})" in text
     assert "min_age (WORKSPACE_REAPER_MIN_AGE): 'y'" in text
-    assert "tmux_sockets (WORKSPACE_REAPER_TMUX_SOCKETS): 'default' is no JSON: write " in text
+    assert "tmux_sockets (WORKSPACE_REAPER_TMUX_SOCKETS): 'default' is not JSON: write " in text
     assert text.count("; ") == 5
 
 

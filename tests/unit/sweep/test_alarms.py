@@ -28,6 +28,7 @@ from workspace_reaper.sweep.alarms import (
     BLIND_TICKS,
     RETRIES,
     AlarmLimits,
+    SweepResult,
     blind,
     changes,
     misconfigured,
@@ -54,7 +55,7 @@ def alarms(
     known = ledger_state(reaped_lately=lately or {}, alarms=before or {}, last_complete=last_complete)
     limits = AlarmLimits(abstain=LIMIT, tick=TICK)
     after = Confirmations(confirmations or {}, NOW)
-    return raised(sessions, unknown, after, breaker or BreakerState(), known, limits=limits, now=NOW, vetoes=vetoes)
+    return raised(SweepResult(sessions, unknown, after, breaker or BreakerState(), known, limits, NOW, vetoes))
 
 
 def seen(sight: Finding, ago: float, count: int = 1, *numbers: int) -> dict[Any, Confirmation]:

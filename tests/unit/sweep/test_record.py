@@ -78,7 +78,7 @@ def test_another_registry_recognises_all_anew() -> None:
     assert changes.registry is not None
     assert (changes.registry.generation, changes.registry.identity.location) == (2, "file 2")
     assert changes.seen == {"w1"}
-    assert changes.events == (Event(NOW, "registry changed", "it was file 1 and is file 2"),)
+    assert changes.events == (Event(NOW, "registry changed", "the database was file 1 and is file 2"),)
 
 
 def test_a_row_flagged_deleted_recognises_nothing() -> None:

@@ -1,4 +1,4 @@
-"""A host's workspaces in PostgreSQL, through psycopg, which the extra ``postgres`` brings and only this package loads."""
+"""The registry over a PostgreSQL database. Only this package loads psycopg, which the extra ``postgres`` installs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogues tell of a database: its identity, its tables, and what kinds of values they hold."""
+"""Reads PostgreSQL's catalogues: the identity of a database, its tables, and the types of their columns."""
 
 from __future__ import annotations
 
@@ -45,14 +45,20 @@ SELECT c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid)::bigint, c.relrowse
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END
 FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid ORDER BY c.oid
 """
-"""The tables, their partitions and children, and what views select from. A row of pg_inherits is taken as a whole: of a
-partition that is being detached concurrently only a flag in it tells."""
+"""The tables, their partitions and children, and what views select from.
+
+The whole row of pg_inherits is read: a partition that is being detached concurrently is only marked by a flag in it.
+"""
 
 
 def identity_of(connection: Connection) -> str:
-    """Which database of which cluster this is, whatever address it has: its oid, and the identifier that ``initdb`` gave the
-    cluster, where this role may know it. ``ConnectionEnded`` of a standby: it has both of its primary, and perhaps not all
-    rows."""
+    """Return the identity of the database, which does not depend on its address.
+
+    It consists of the oid and, if this role may read it, of the identifier that ``initdb`` has assigned to the cluster.
+
+    Raises:
+        ConnectionEnded: The server is a standby. It has the identity of its primary, but may lack rows.
+    """
     oid, readable, is_standby = connection.exec_driver_sql(
         "SELECT oid::bigint, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),"
         " pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
@@ -66,9 +72,12 @@ def identity_of(connection: Connection) -> str:
 
 
 def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
-    """What changes when rows may have come or gone otherwise than one by one: a table, or what is below it, was recreated or
-    rewritten (restored from a dump, truncated, ``VACUUM FULL``), a view was redefined, a partition attached or detached,
-    row-level security switched; or the cluster left the history that it had (recovered to a moment, promoted)."""
+    """Return a text that changes when the content of the tables may have been replaced as a whole.
+
+    That is the case if a table or a partition was created again or rewritten (restored from a dump, truncated, ``VACUUM
+    FULL``), if a view was redefined, a partition attached or detached, or row-level security switched, and if the cluster began
+    a new timeline (recovered to a point in time, promoted).
+    """
     prepared = connection.dialect.identifier_preparer
     rows = connection.exec_driver_sql(_BELOW, {"names": [prepared.format_table(table) for table in tables]}).all()
     digest = hashlib.sha256(repr([tuple(row) for row in rows]).encode()).hexdigest()
@@ -83,7 +92,7 @@ def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
 
 
 def columns_of(connection: Connection, tables: Sequence[Table]) -> dict[str, set[str]]:
-    """The columns of each of these tables, by its full name; of one that is not there, none."""
+    """Return the columns of each of these tables by its full name; an empty set if the table does not exist."""
     prepared = connection.dialect.identifier_preparer
     names = {prepared.format_table(table): table.fullname for table in tables}
     found: dict[str, set[str]] = {table.fullname: set() for table in tables}
@@ -98,7 +107,7 @@ def columns_of(connection: Connection, tables: Sequence[Table]) -> dict[str, set
 
 
 def table_names(connection: Connection) -> Iterable[str]:
-    """The tables and views that a look-up could name, with their schema where they need it."""
+    """Return the names of all tables and views, with their schema if it is not on the search path."""
     return connection.exec_driver_sql(
         "SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname::text"
         " ELSE n.nspname::text || '.' || c.relname::text END"
@@ -108,7 +117,7 @@ def table_names(connection: Connection) -> Iterable[str]:
 
 
 def has_index(connection: Connection, table: Table, column: str) -> bool:
-    """Whether the table can be asked for one value of the column; True as well of a view, which does not tell."""
+    """Return whether the column has an index. True for a view, for which that is unknown."""
     found = connection.exec_driver_sql(
         "SELECT c.relkind NOT IN ('r', 'p', 'm') OR EXISTS (SELECT FROM pg_catalog.pg_index i"
         "  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
@@ -120,14 +129,21 @@ def has_index(connection: Connection, table: Table, column: str) -> bool:
 
 
 def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
-    """The facts with the id as this database stores it. ``types`` are those (their oids) of the id, of each flag, and of
-    the worktree. ``SchemaMismatch`` if one of them can't tell what it is there for."""
+    """Return the column expressions with the id in the type that this database uses.
+
+    Args:
+        facts: The column expressions of the schema.
+        types: The oids of the types of the id, of each flag, and of the worktree.
+
+    Raises:
+        SchemaMismatch: A column has a type that does not fit.
+    """
     id_type, *flags, worktree = types
     for name, oid in zip(FLAGS, flags, strict=True):
         if getattr(facts, name) is not None and oid not in _TRUTHS:
-            raise SchemaMismatch(f"can't tell {name}: it gives {_type_name(oid)}, not true or false")
+            raise SchemaMismatch(f"cannot evaluate {name}: it gives {_type_name(oid)}, not true or false")
     if facts.worktree is not None and worktree not in _TEXTS:
-        raise SchemaMismatch(f"can't tell worktree: it gives {_type_name(worktree)}, not text")
+        raise SchemaMismatch(f"cannot evaluate worktree: it gives {_type_name(worktree)}, not text")
     declared = facts.id.type
     if not isinstance(declared, IdColumn):
         return facts

@@ -1,4 +1,4 @@
-"""Which server and database a URL names, and a connection to it: read-only, and bounded in time on every side."""
+"""The server and database that a URL names, and read-only connections to it with time limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ _FORM = "write postgresql://user@host:5432/database"
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Seconds. ``lock`` and ``statement`` bind the server; ``connect`` is for each of the host's addresses; ``whole`` binds
-    us, where a server, or the way to it, stands still."""
+    """Time limits in seconds.
+
+    Attributes:
+        lock: The longest wait for a lock. The server enforces it.
+        statement: The longest statement. The server enforces it.
+        connect: The longest attempt to connect, for each address of the server's host.
+        whole: The longest conversation. We enforce it, because a server or a network that hangs enforces nothing.
+    """
 
     lock: float = 1.0
     statement: float = 3.0
@@ -32,19 +38,23 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A database on a server. ``parameters`` are libpq's, as the URL has them; ``location`` is a URL for display, without
-    user and password."""
+    """A database on a server.
+
+    Attributes:
+        parameters: The parameters of libpq in the URL.
+        location: A URL for display, without user and password.
+    """
 
     parameters: Mapping[str, str] = field(repr=False)
     location: str
 
     def connect(self, limits: ConnectionLimits) -> Connection:
-        """A connection whose transactions are read-only, and see one moment. Raises psycopg's errors."""
+        """Connect. Transactions are read-only and see one snapshot. Raises psycopg's errors."""
         import psycopg
 
         options = (
             "-c default_transaction_read_only=on",
-            "-c row_security=off",  # rows that a policy hides are an error, and not gone
+            "-c row_security=off",  # rows that a policy hides cause an error and do not seem to be gone
             f"-c statement_timeout={limits.statement * 1000:.0f}",
             f"-c lock_timeout={limits.lock * 1000:.0f}",
             f"-c idle_in_transaction_session_timeout={limits.whole * 1000:.0f}",
@@ -61,14 +71,14 @@ class ServerAddress:
             "tcp_user_timeout": int(limits.whole * 1000),
             "options": " ".join([given, *options]).strip(),
         }
-        # prepare_threshold None: a prepared statement would not survive a pooler between us and the server.
+        # prepare_threshold None: a prepared statement does not work through a connection pooler.
         connection = psycopg.connect(**{**self.parameters, **bounds}, prepare_threshold=None)  # type: ignore[arg-type]
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         return connection
 
     def without_password(self, text: str) -> str:
-        """The text, should somebody have quoted a password in it."""
+        """Return the text with the password replaced: messages may quote it."""
         for name, value in self.parameters.items():
             if "password" in name and value:
                 text = text.replace(value, "***")
@@ -76,11 +86,13 @@ class ServerAddress:
 
 
 class Lifeline:
-    """Ends a conversation with a server that stands still: a statement limit is kept by the server alone, and keepalives are
-    answered by its kernel. Of one connection, for any thread."""
+    """The time limit of one connection to a server that may hang. For any thread.
+
+    Only the server enforces a statement limit, and its kernel answers keepalives even if the server hangs.
+    """
 
     def __init__(self, descriptor: int, seconds: float) -> None:
-        # Of its own, so that it never meets a descriptor that was closed and given out again.
+        # A duplicate: the original descriptor may be closed and assigned to another file.
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._seconds = seconds
         self._timer: threading.Timer | None = None
@@ -88,37 +100,40 @@ class Lifeline:
         self.hold()
 
     def hold(self) -> None:
-        """From now on it has these seconds, until ``let_go``."""
+        """Start the limit. It ends with ``let_go``."""
         self.let_go()
         self._timer = threading.Timer(self._seconds, self.cut)
         self._timer.daemon = True
         self._timer.start()
 
     def let_go(self) -> None:
-        """It is not waited for any more."""
+        """End the limit."""
         if self._timer is not None:
             self._timer.cancel()
 
     def cut(self) -> None:
-        """End the connection at once: a waiting query gets an error."""
+        """End the connection at once: a running query gets an error."""
         self.is_cut = True
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # it has ended already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def close(self) -> None:
-        """The connection is closed."""
+        """Release the duplicate of a connection that is closed."""
         self.let_go()
         self._socket.close()
 
 
 def server_of(database_url: str) -> ServerAddress:
-    """What ``database_url`` names. ``ConfigurationError``, which never repeats the URL, if psycopg is not there or it can't be
-    read as libpq reads it."""
+    """Return the database that ``database_url`` names.
+
+    Raises:
+        ConfigurationError: psycopg is not installed, or libpq cannot parse the URL. The text does not contain the URL.
+    """
     try:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
-    except ImportError as error:  # also where psycopg is there and finds no libpq
+    except ImportError as error:  # also if psycopg is installed and finds no libpq
         raise ConfigurationError(
             "database_url: a PostgreSQL database needs psycopg: pip install 'workspace-reaper[postgres]'"
         ) from error
@@ -126,12 +141,12 @@ def server_of(database_url: str) -> ServerAddress:
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
-        raise ConfigurationError(f"database_url: is no PostgreSQL URL that libpq can read: {_FORM}") from None
+        raise ConfigurationError(f"database_url: libpq cannot parse this PostgreSQL URL: {_FORM}") from None
     return ServerAddress(parameters, _location(parameters))
 
 
 def _location(parameters: Mapping[str, str]) -> str:
-    """As libpq completes it from its environment, of which a person may not think."""
+    """Return the location, completed by libpq from its environment variables."""
     from psycopg import pq
 
     defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}

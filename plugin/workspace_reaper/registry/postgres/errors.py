@@ -1,4 +1,4 @@
-"""Why a PostgreSQL database could not be read, in words that say what to do."""
+"""Messages for a PostgreSQL database that cannot be read: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from workspace_reaper.registry.postgres.connection import ConnectionLimits, Serv
 
 
 class ConnectionEnded(Exception):
-    """We have ended the conversation ourselves. The text says why."""
+    """An error for a connection that we have ended. The text contains the reason."""
 
 
-# Some by their texts: of a connection that was refused psycopg has no code.
+# Some by texts: psycopg has no code for a refused connection.
 _BEFORE_CODES = (
     (
         "row-level security",
         "hides rows from this role: ALTER ROLE … BYPASSRLS, or name a role without policies in database_url",
     ),
-    ("hot standby", "is a standby, and no primary: name the primary in database_url, or start it"),
+    ("hot standby", "is a standby: name the primary in database_url, or start it"),
     ("session is read-only", "is asked for a session that may write: write target_session_attrs=primary in database_url"),
 )
 _BY_CODE = {
     "42501": "may not be read by this role: GRANT SELECT on the host's tables, and USAGE on their schema, to it",
-    "57014": "took longer than {limits.statement:g} s: look for its load, or for a missing index",
+    "57014": "took longer than {limits.statement:g} s: check the load of the server, and add a missing index",
     "55P03": "is locked, and was so for {limits.lock:g} s: if this lasts, find the transaction that keeps it (pg_locks)",
 }
 _BY_TEXT = (
@@ -31,8 +31,8 @@ _BY_TEXT = (
     ("pg_hba.conf", "does not let this role in from here: correct pg_hba.conf, or sslmode in database_url"),
     ("role ", "does not know this role: correct the user in database_url"),
     ("database ", "is not there: correct the name of the database in database_url"),
-    ("too many clients", "has no connection left: raise its max_connections, or look who has them"),
-    ("connection slots", "has no connection left: raise its max_connections, or look who has them"),
+    ("too many clients", "has no connection left: raise its max_connections, or close some of them"),
+    ("connection slots", "has no connection left: raise its max_connections, or close some of them"),
     ("starting up", "is starting or stopping: wait for it"),
     ("shutting down", "is starting or stopping: wait for it"),
     ("recovery", "is starting or stopping: wait for it"),
@@ -42,8 +42,8 @@ _BY_TEXT = (
     ("timeout expired", "does not answer within {limits.connect:g} s: start it, or correct host and port in database_url"),
     ("name or service", "has no address: correct the host in database_url"),
     ("resolve", "has no address: correct the host in database_url"),
-    ("closed", "ended the connection: if this lasts, look into its log"),
-    ("terminat", "ended the connection: if this lasts, look into its log"),
+    ("closed", "ended the connection: if this lasts, read its log"),
+    ("terminat", "ended the connection: if this lasts, read its log"),
 )
 
 
@@ -54,7 +54,7 @@ def in_words(error: Exception, server: ServerAddress, limits: ConnectionLimits) 
     cause = getattr(error, "orig", None) or error
     text = server.without_password(" ".join((str(cause) or type(cause).__name__).split()))
     by_code = _BY_CODE.get(getattr(cause, "sqlstate", None) or "")
-    advice = _by_text(_BEFORE_CODES, text) or by_code or _by_text(_BY_TEXT, text) or "can't be read"
+    advice = _by_text(_BEFORE_CODES, text) or by_code or _by_text(_BY_TEXT, text) or "cannot be read"
     return f"{server.location} {advice.format(limits=limits)} ({text})."
 
 

@@ -1,4 +1,4 @@
-"""Notices that somebody has written to a PostgreSQL database, by asking for its snapshot: no commit, no new snapshot."""
+"""Watches a PostgreSQL database for commits by its snapshot, which changes only with commits."""
 
 from __future__ import annotations
 
@@ -27,13 +27,17 @@ T = TypeVar("T")
 
 
 class PostgresWatcher:
-    """The port ``ChangeWatcher``. It keeps one connection, since it asks several times a second; no transaction is open while
-    it waits. One that the server has closed is opened again. The snapshot is the whole cluster's: a commit in another database
-    may be noticed as well.
+    """The port ``ChangeWatcher`` over one database.
+
+    It keeps one connection, because it asks several times a second, and opens it again if the server has closed it. No
+    transaction is open while it waits. The snapshot belongs to the cluster, so a commit in another database is noticed too.
+
+    Args:
+        registry: The registry of the database.
+        interval: Seconds between two queries. If they take long or fail, the interval grows.
     """
 
     def __init__(self, registry: PostgresRegistry, *, interval: float = _INTERVAL) -> None:
-        """``interval`` is in seconds: so often it asks, less often where the answers take long or do not come."""
         self._registry = registry
         self._interval = interval
         self._pause = interval
@@ -44,9 +48,9 @@ class PostgresWatcher:
         self._kept: tuple[Connection, Lifeline] | None = None
 
     def wait(self, timeout: float) -> bool:
-        """Whether a commit may have come since ``read`` was called last; True if that is unknown."""
+        """Wait. Return whether the database may have changed since the last ``read``; True if that is unknown."""
         deadline = time.monotonic() + timeout
-        while not self._sleep(min(self._asked + self._pause, deadline)):
+        while not self._closed.wait(max(0.0, min(self._asked + self._pause, deadline) - time.monotonic())):
             changed = self._has_changed()
             if changed is None:
                 self._pause = min(2 * self._pause, _SLOWEST)
@@ -57,18 +61,18 @@ class PostgresWatcher:
         return False
 
     def read(self) -> WorkspaceList | Unknown:
-        """All workspaces as one transaction sees them. What keeps it from that is Unknown, in the registry's own words."""
+        """Return all workspaces as one transaction sees them, or Unknown with the registry's reason."""
         began = time.monotonic()
         workspace_list = self._registry.or_unknown(lambda: self._with_connection(self._workspace_list))
         if isinstance(workspace_list, Unknown):
             self._seen = None
         else:
-            # A large table takes a while to read: it is not read all the time.
+            # A large table takes long to read, so it is read less often.
             self._pause = max(self._interval, min(_COST * (time.monotonic() - began), _SLOWEST))
         return workspace_list
 
     def close(self) -> None:
-        """End a ``wait`` or a ``read`` that is on, and close the connection; for good."""
+        """End a running ``wait`` or ``read``, and close the connection permanently."""
         self._closed.set()
         kept = self._kept
         if kept is not None:
@@ -76,12 +80,8 @@ class PostgresWatcher:
         with self._using:
             self._drop()
 
-    def _sleep(self, until: float) -> bool:
-        """Whether it was closed in the meantime."""
-        return self._closed.wait(max(0.0, until - time.monotonic()))
-
     def _has_changed(self) -> bool | None:
-        """Return None if that is unknown."""
+        """Return whether the snapshot has changed, or None if that is unknown."""
         from psycopg import Error
 
         self._asked = time.monotonic()
@@ -92,10 +92,10 @@ class PostgresWatcher:
             return None
 
     def _with_connection(self, work: Callable[[Connection], T]) -> T:
-        """Do it in a transaction of its own. After an error the connection is closed."""
+        """Run ``work`` in a transaction of its own. After an error the connection is closed."""
         with self._using:
             if self._closed.is_set():
-                raise ConnectionEnded("is not read any more: the feed is closed")
+                raise ConnectionEnded("is not read any more: the watcher was closed")
             if self._kept is None:
                 self._kept = self._registry.keep_open()
             connection, lifeline = self._kept
@@ -127,7 +127,7 @@ class PostgresWatcher:
         oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
         listed = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.workspace_list)]
         connection.rollback()
-        # Tables are read as they are defined now, even by a transaction that does not see so yet.
+        # A table that was created again since the transaction began is read as it is defined now.
         if epoch_of(connection, schema.tables) != epoch:
             raise ConnectionEnded("was created again while it was read: the next read sees the new one")
         connection.rollback()
@@ -140,12 +140,12 @@ class PostgresWatcher:
 
 
 def _snapshot(connection: Connection) -> str:
-    """Which transactions are visible to this one: ``xmin:xmax:those in progress``."""
+    """Return which transactions are visible to this one: ``xmin:xmax:those in progress``."""
     return str(connection.exec_driver_sql(_SNAPSHOT).scalar_one())
 
 
 def _snapshot_now(connection: Connection) -> str:
-    """The same of this moment, in one round trip and without SQLAlchemy's part: it is asked for several times a second."""
+    """Return the current snapshot in one round trip and without SQLAlchemy: this runs several times a second."""
     raw: Any = connection.connection.driver_connection
     raw.autocommit = True
     try:

@@ -4,19 +4,19 @@ Its workspace is the tmux session, known while at least one row of ``terminals``
 ``tmux_session`` has no index there, so a look-up reads that table once; the host itself deletes rows of it that have not been
 active for 14 days.
 
-What is left alone, and by which column:
+Protected sessions, and the column that protects each:
 
-- In the middle of creation: none, for there is no row yet. The host makes the tmux session first and then commits the row, so a
-  session without one may be about to get it: ``min_age`` holds it, and what is known of its name, which the session before may
-  have had, does not count before the session has our stamp (`Cao.reuses_ids`).
-- Deferred initialisation: ``initial_delivery``. Its state is ``pending`` from the row's first commit until the agent has its
-  first message, or has failed, and the host's restart settles what a crash left: the workspace is running.
-- External ownership: ``deferred_init_external_owner`` is set while somebody outside the host has to settle an
-  initialisation, and ``deferred_init_failure`` once it failed, until they delete it: the workspace is pinned.
-- ``deferred_init_runtime_reclaimed`` cancels that: such a row is only the record of a failure whose window is gone, and may
-  share its name with a later session. It still counts as a row that names it.
+- A session that is being created: no column. The host creates the tmux session first and then commits the row, so ``min_age``
+  protects a session without a row. An earlier session may have had the same name. So what is recorded about the name counts
+  only once the session has our owner mark (`Cao.reuses_ids`).
+- Deferred initialisation: ``initial_delivery``. Its state is ``pending`` from the first commit of the row until the agent has
+  its first message or has failed. A restart of the host settles what a crash left. The workspace counts as running.
+- External ownership: ``deferred_init_external_owner`` is set while a program outside the host must settle an initialisation,
+  and ``deferred_init_failure`` from its failure until it is deleted. The workspace counts as pinned.
+- ``deferred_init_runtime_reclaimed`` cancels that: such a row only records a failure whose window is gone, and a later session
+  may have the same name. It still counts as a row of that name.
 
-``session_incarnation_id`` tells two sessions of one name apart only in the table, and not in tmux, so it decides nothing.
+``session_incarnation_id`` distinguishes two sessions of one name in the table, but not in tmux. So it is not used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
 _PENDING = '%"state": "pending"%'
-"""As the host writes it. Within a text of that JSON the quotes are escaped, so no message looks like it."""
+"""The pending state as the host writes it. In the texts of that JSON quotes are escaped, so no message matches."""
 
 
 class Cao(Schema):
@@ -65,11 +65,11 @@ class Cao(Schema):
             return null() if f"terminals.{name}" in absent else table.c[name]
 
         def is_set(condition: ColumnElement[Any]) -> ColumnElement[bool]:
-            # As text: a truth value is a number in SQLite, and PostgreSQL does not compare it with one.
+            # As text: a boolean is a number in SQLite, and PostgreSQL does not compare it with a number.
             return func.coalesce(cast(condition, Text), "0").not_in(["0", "false"])
 
         def of_any_window(condition: ColumnElement[bool]) -> ColumnElement[Any]:
-            # 1 in each row of a session if the condition holds for some row of it; the rows asked for are read once.
+            # 1 in each row of a session if the condition holds for any of its rows. Each row is read once.
             return func.max(case((condition, 1), else_=0)).over(partition_by=table.c.tmux_session)
 
         owned = or_(is_set(column("deferred_init_external_owner")), column("deferred_init_failure").is_not(None))
@@ -85,14 +85,14 @@ class Cao(Schema):
         return (Home("default", ("(?P<id>cao-.+)",)),)
 
     def default_database(self, environ: Mapping[str, str]) -> str:
-        """Under ``CAO_HOME_DIR``, else ``~/.aws/cli-agent-orchestrator``. An empty or blank variable counts as unset."""
+        """Return the path in ``CAO_HOME_DIR`` or, if that is unset, empty or blank, in ``~/.aws/cli-agent-orchestrator``."""
         configured = environ.get("CAO_HOME_DIR", "").strip()
         user = Path(environ.get("HOME") or Path.home())
         home = Path(configured).expanduser() if configured else user / ".aws" / "cli-agent-orchestrator"
         return str(home / "db" / "cli-agent-orchestrator.db")
 
     def canonical(self, text: str) -> str | None:
-        """The text itself."""
+        """Return the text itself."""
         return plain_text(text)
 
 

@@ -24,13 +24,13 @@ _EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", 
 
 
 class TableSchema(Schema):
-    """One table, each workspace a row. Sockets, patterns and database have no default: settings ask for them."""
+    """The schema of one table with a row for each workspace. Sockets, patterns and database have no default."""
 
     name = "table"
 
     def __init__(self, described: HostTable) -> None:
         self._described = described
-        # SQLite gives out the number of its last row again when that is deleted; a text may be whatever the host likes.
+        # SQLite assigns the number of the last row again once that is deleted, and a host may use a text again.
         self.reuses_ids = described.id_type in ("integer", "text")
         self._canonical = _canonical(described.id_type, described.id_in_session)
 
@@ -61,12 +61,12 @@ class TableSchema(Schema):
 
     @property
     def identity(self) -> str:
-        """With the table and its column: another table in the same database is another registry."""
+        """The table and its id column: another table in the same database is another registry."""
         return f"table {self._described.name}, {self._described.id_type} {self._described.id}"
 
     @property
     def remedy(self) -> str:
-        """The place of the description."""
+        """The advice for a table that does not fit its description."""
         return "fix [table] in the configuration, or database_url"
 
     @property
@@ -74,16 +74,8 @@ class TableSchema(Schema):
         return (self._table,)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        columns = {field: self._expression(field) for field in _EXPRESSIONS}
-        return WorkspaceColumns(
-            id=self._table.c[self._described.id],
-            archived=columns["archived"],
-            pinned=columns["pinned"],
-            running=columns["running"],
-            deleted=columns["deleted"],
-            worktree_deleted=columns["worktree_deleted"],
-            worktree=columns["worktree"],
-        )
+        expressions: dict[str, Any] = {field: self._expression(field) for field in _EXPRESSIONS}
+        return WorkspaceColumns(self._table.c[self._described.id], **expressions)
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()
@@ -92,7 +84,7 @@ class TableSchema(Schema):
         raise ConfigurationError('database_url: not set, and registry = "table" has no database of its own. Set database_url.')
 
     def canonical(self, text: str) -> str | None:
-        """The id as decimal, as the hyphenated lower-case UUID, or as the text that it is."""
+        """Return the id as decimal, as a lower-case UUID with hyphens, or as the text itself, depending on ``id_type``."""
         return self._canonical(text)
 
     def _expression(self, field: str) -> ColumnElement[Any] | None:
@@ -117,10 +109,10 @@ def _uuid(text: str) -> str | None:
 
 
 def _uuid_of_digits(text: str) -> str | None:
-    """With hyphens as well: that is how a hook names it, and how it is its own canonical id."""
+    """Return the UUID with hyphens. The text may have hyphens too: hooks use the canonical id."""
     return str(uuid.UUID(text)) if _HEX.fullmatch(text) else _uuid(text)
 
 
 def _whole_number(text: str) -> str | None:
-    """In decimal as a database prints it: no sign for zero, no leading zeros, at most 64 bits."""
+    """Return a number as a database prints it: no sign for zero, no leading zeros, at most 64 bits."""
     return text if _NUMBER.fullmatch(text) and -_LARGEST <= int(text) < _LARGEST else None

@@ -1,7 +1,7 @@
-"""The tables of other hosts, each with only the columns that are read.
+"""The tables of other hosts, with only the columns that are read.
 
-A module of its own: every command loads the schemas, and SQLAlchemy, which takes long to import, is for those alone that read
-the host's database.
+This is a separate module because every command loads the schemas, but only those that read the host's database need SQLAlchemy,
+whose import is slow.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VIBE_KANBAN_WORKSPACES = Table(
 VIBE_KANBAN_SESSIONS = Table(
     "sessions", MetaData(), Column("id", UuidBlob(), primary_key=True), Column("workspace_id", UuidBlob())
 )
-"""Conversations in a workspace, which the server calls sessions; not tmux sessions."""
+"""The conversations in a workspace, which the server calls sessions. They are not tmux sessions."""
 
 VIBE_KANBAN_PROCESSES = Table(
     "execution_processes",

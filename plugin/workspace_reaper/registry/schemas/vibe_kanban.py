@@ -24,7 +24,7 @@ _DATABASE = "db.v2.sqlite"
 
 
 class VibeKanban(Schema):
-    """Two homes: ``bc_`` + 32 hex digits on the current socket, ``vk_`` + 32 hex digits on the legacy one."""
+    """The schema with two sockets: ``bc_`` + 32 hex digits on the current one, ``vk_`` + 32 hex digits on the legacy one."""
 
     name = "vibe-kanban"
     server = "[bettercoding and vibe-kanban](hosts/bettercoding.md)"
@@ -42,8 +42,8 @@ class VibeKanban(Schema):
 
         table, *others = self.tables
         workspaces, (sessions, processes) = table.c, (other.c for other in others)
-        # As text, SQLite does not take its index on status, which it else prefers, and with which every workspace asked for
-        # costs a pass over all running processes; and PostgreSQL may have an enumeration there.
+        # Cast to text, so that SQLite does not use its index on status: with it, each workspace costs a pass over all running
+        # processes. In PostgreSQL the column may be an enumeration.
         status, run_reason = cast(processes.status, Text), cast(processes.run_reason, Text)
         running = (
             select(processes.id)
@@ -62,8 +62,11 @@ class VibeKanban(Schema):
         )
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
-        """``BC_CLI_TMUX_SOCKET`` and ``BC_CLI_TMUX_LEGACY_SOCKET`` override the two; with only the first of them set, the
-        legacy socket is that name + ``-legacy``. When both are the same there is no legacy home."""
+        """Return the two sockets with their patterns.
+
+        ``BC_CLI_TMUX_SOCKET`` and ``BC_CLI_TMUX_LEGACY_SOCKET`` override their names. If only the first one is set, the legacy
+        socket has that name + ``-legacy``. If both names are equal there is only one socket.
+        """
         override = environ.get("BC_CLI_TMUX_SOCKET")
         current = override or "bettercoding"
         legacy = environ.get("BC_CLI_TMUX_LEGACY_SOCKET") or (f"{override}-legacy" if override else "vibe-kanban")
@@ -71,7 +74,7 @@ class VibeKanban(Schema):
         return homes[:1] if legacy == current else homes
 
     def default_database(self, environ: Mapping[str, str]) -> str:
-        """Under ``BC_DATA_DIR`` if that is set; else the first that exists of bettercoding's and vibe-kanban's."""
+        """Return the path in ``BC_DATA_DIR`` or, if that is not set, the first existing database of the two servers."""
         if directory := environ.get("BC_DATA_DIR"):
             return str(Path(directory) / _DATABASE)
         places = _places(environ, sys.platform)
@@ -84,13 +87,13 @@ class VibeKanban(Schema):
         )
 
     def places(self, environ: Mapping[str, str]) -> Sequence[str]:
-        """Under ``BC_DATA_DIR`` if that is set, then bettercoding's and vibe-kanban's."""
+        """Return the path in ``BC_DATA_DIR`` if that is set, then those of bettercoding and vibe-kanban."""
         directory = environ.get("BC_DATA_DIR")
         named = [str(Path(directory) / _DATABASE)] if directory else []
         return list(dict.fromkeys([*named, *map(str, _places(environ, sys.platform))]))
 
     def canonical(self, text: str) -> str | None:
-        """The hyphenated lower-case UUID, from 32 hex digits with or without hyphens."""
+        """Return the lower-case UUID with hyphens for 32 hex digits with or without hyphens."""
         if _CANONICAL.fullmatch(text):
             return text
         match = _UUID.fullmatch(text)
@@ -98,26 +101,26 @@ class VibeKanban(Schema):
 
 
 def _places(environ: Mapping[str, str], platform: str) -> tuple[Path, ...]:
-    """Where the two servers keep their database, in the order in which they look."""
+    """Return where the two servers keep their database, in the order in which they look."""
     home = Path(environ.get("HOME") or Path.home())
     if platform == "darwin":
         data, prefix = home / "Library" / "Application Support", "ai.bloop."
     else:
         configured = environ.get("XDG_DATA_HOME", "")
-        # The XDG specification has a relative path ignored.
+        # The XDG specification requires that a relative path is ignored.
         data, prefix = Path(configured) if os.path.isabs(configured) else home / ".local" / "share", ""  # noqa: PTH117
     return tuple(data / f"{prefix}{name}" / _DATABASE for name in ("bettercoding", "vibe-kanban"))
 
 
 def _exists(place: Path) -> bool:
-    """Whether it is there. What can't be inspected is an error: the server itself refuses to guess past it."""
+    """Return whether the file exists. A path that cannot be examined is an error: the server does not skip it either."""
     try:
         place.stat()
     except FileNotFoundError:
         return False
     except OSError as error:
         raise ConfigurationError(
-            f"database_url: not set, and {place} can't be inspected ({error.strerror}). "
+            f"database_url: not set, and {place} cannot be inspected ({error.strerror}). "
             "Run as the host's user, or set database_url."
         ) from error
     return True

@@ -1,4 +1,4 @@
-"""A host's workspaces in SQLite: reading them, watching the file for commits, and describing its errors.
+"""The registry over an SQLite file: reading it, watching it for commits, and describing its errors.
 
-No schema of a host may enter it.
+This package must not contain the schema of a host.
 """

@@ -18,8 +18,8 @@ def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
 
     It may be closed by another thread than the one that opened it.
     """
-    # The path is quoted: unquoted, "?", "#" or "%" in it would name, and create, another file.
-    # isolation_level None: BEGIN is ours, or each statement would read in a transaction of its own.
+    # The path is quoted: otherwise "?", "#" or "%" in it would name, and create, another file.
+    # isolation_level None: the caller begins transactions. Otherwise each statement would read in a transaction of its own.
     connection = sqlite3.connect(
         f"file://{quote(os.fsencode(path))}?mode=ro",
         uri=True,
@@ -34,7 +34,7 @@ def open_readonly(path: str, busy_limit: float) -> sqlite3.Connection:
 
 
 def raw(connection: Connection) -> sqlite3.Connection:
-    """Return the connection of sqlite3 itself: SQLAlchemy's rows cost three times as much."""
+    """Return the underlying connection of sqlite3: SQLAlchemy's rows take three times as long."""
     return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
@@ -55,5 +55,5 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def is_wal(connection: sqlite3.Connection) -> bool:
-    """Whether the database is in WAL mode."""
+    """Return whether the database is in WAL mode."""
     return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal")

@@ -1,8 +1,8 @@
-"""What is known of database files without opening them.
+"""Examines database files without opening them.
 
-A process that closes a descriptor of a file drops all POSIX locks that its process holds on it, SQLite's among them
-(https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_). So no database is
-ever opened and closed by hand.
+A process that closes a descriptor of a file drops all POSIX locks that it holds on the file, including those of SQLite
+(https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_). So only SQLite itself
+opens and closes a database.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ _TICK = 0.05
 
 
 class Pin:
-    """Keeps the inode of a file from being given out again, so that device and inode stay its identity once it was removed.
+    """A pin on a file. While it is held, no other file can get the same inode, even after the file was removed.
 
-    Only Linux has descriptors that may be closed without harm (``O_PATH``); elsewhere this does nothing.
+    This needs descriptors whose close does not drop locks (``O_PATH``), which only Linux has. On other systems it does nothing.
     """
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
     def hold(self, path: str) -> None:
-        """Pin the file at this path instead of the one before. ``DatabaseNotFound`` if there is none."""
+        """Pin the file at this path instead of the last one. Raises ``DatabaseNotFound`` if it cannot be examined."""
         self.release()
         if hasattr(os, "O_PATH"):
             with _looking():
                 self._descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
 
     def release(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
 
 def change_counter(path: str) -> int | None:
-    """The file change counter in the header of the database, through a descriptor that SQLite itself has open in this
-    process; None where there is none. In WAL mode only some checkpoints move it (https://sqlite.org/fileformat2.html)."""
+    """Return the file change counter in the header of the database, or None if SQLite has no descriptor of it open.
+
+    It is read through a descriptor that SQLite has open in this process. In WAL mode only some checkpoints increase it
+    (https://sqlite.org/fileformat2.html).
+    """
     try:
         there = Path(path).stat()
         descriptors = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208
@@ -56,17 +59,19 @@ def change_counter(path: str) -> int | None:
         try:
             if os.path.samestat(os.fstat(descriptor), there):
                 counter = os.pread(descriptor, _COUNTER_SIZE, _COUNTER_AT)
-                # Another thread may have closed it meanwhile, and the number may be another file's.
+                # Another thread may have closed the descriptor, and its number may belong to another file now.
                 if len(counter) == _COUNTER_SIZE and os.path.samestat(os.fstat(descriptor), there):
                     return int.from_bytes(counter, "big")
-        except OSError:  # closed since, or a pin, which can't be read
+        except OSError:  # it was closed, or it is a pin, which cannot be read
             continue
     return None
 
 
 class FileStamp(NamedTuple):
-    """What a write changes of a file, but for a second one within the same tick of the kernel's clock. ``modified`` is in
-    nanoseconds."""
+    """The attributes of a file that a write changes. ``modified`` is in nanoseconds.
+
+    A second write within the same tick of the kernel's clock may leave them unchanged.
+    """
 
     inode: int
     size: int
@@ -77,7 +82,7 @@ Stamps = tuple["FileStamp | None", "FileStamp | None"]
 
 
 class DatabaseFiles:
-    """A database and its write-ahead log, which lies next to the file that a symbolic link names."""
+    """A database and its write-ahead log. For a symbolic link, the log lies next to the target."""
 
     def __init__(self, path: str) -> None:
         self._database = Path(path)
@@ -90,12 +95,12 @@ class DatabaseFiles:
 
 
 def is_settled(stamped: Stamps, now: float) -> bool:
-    """Whether a write after ``now`` (Unix seconds) would change the stamps."""
+    """Return whether each write after ``now`` (Unix seconds) changes the stamps."""
     return all(abs(now - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
 
 
 def lost_its_log(before: Stamps, now: Stamps) -> bool:
-    """Whether a write-ahead log is gone without having been folded into the file: then the last commits are gone with it."""
+    """Return whether a write-ahead log was removed without a checkpoint: then its commits are lost."""
     (file, log), (file_now, log_now) = before, now
     return bool(log and log.size and file == file_now and (log_now is None or log_now.inode != log.inode))
 

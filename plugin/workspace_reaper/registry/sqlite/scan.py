@@ -1,4 +1,4 @@
-"""Reading all workspaces of an SQLite file, a few thousand rows at a time, so that a commit never waits for long."""
+"""Reads all workspaces of an SQLite file, a few thousand rows at a time, so that a commit never waits for long."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from workspace_reaper.registry.queries import Statements, flag
 from workspace_reaper.registry.sqlite.connection import raw, schema_version, transaction
 
 _CHUNK = 2_000
-"""Rows that are read in one transaction: about a millisecond, for which a commit may have to wait."""
+"""The number of rows that are read in one transaction. A commit may have to wait for it, about a millisecond."""
 
 _FIRST = -(2**63)
 
 
 class ContentReplaced(Exception):
-    """The whole content was replaced between two chunks, so that the rows may have other numbers."""
+    """An error for content that was replaced between two chunks, so that the rows may have other numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], b
 
 
 def _is_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether it is a table and not a view: some versions of SQLite give each row of a view the number NULL."""
+    """Return whether this is a table and not a view. In some versions of SQLite each row of a view has the number NULL."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
     return connection.execute(query, (name,)).fetchone() is not None
 

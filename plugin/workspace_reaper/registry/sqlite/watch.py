@@ -38,8 +38,14 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class _LastRead:
-    """What the last read saw. ``data_version`` is that of the connection that was kept. ``newest``: the ids of the last two
-    rows, the last one first; empty where rows have no numbers."""
+    """The state at the last read.
+
+    Attributes:
+        location: The identity of the file.
+        data_version: The data version of the connection that was kept.
+        stamps: The stamps of the files.
+        newest: The ids of the last two rows, the last one first. Empty if rows have no numbers.
+    """
 
     location: str
     data_version: int
