@@ -24,7 +24,7 @@ from tests.tools.world import World
 from workspace_reaper.model.errors import CannotRestore, ReaperError, UnreadableSocket
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.operations.restore import Restored, command_line, restore, undo
-from workspace_reaper.tmux import PaneInput
+from workspace_reaper.tmux.pane_input import PaneInput
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="it looks at another process through /proc")
 HOSTILE = [

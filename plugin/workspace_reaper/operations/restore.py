@@ -19,7 +19,7 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.report import iso, printable
-from workspace_reaper.tmux import PaneInput, PaneStart, TmuxTerminal
+from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.util.text import readable_lines, without_empty_end
 
 if TYPE_CHECKING:
@@ -169,6 +169,9 @@ def _rebuild(
     server_pid: int | None,
 ) -> Restored:
     store, panes = reaper.snapshots, list(kept_panes(snapshot))
+    from workspace_reaper.tmux.pane_input import PaneInput
+    from workspace_reaper.tmux.restore import PaneStart
+
     with PaneInput(reaper.settings.state_dir) as feeds:
         starts = {
             pane.pane_id: PaneStart(

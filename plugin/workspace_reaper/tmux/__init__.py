@@ -1,7 +1,5 @@
 """One tmux socket, read strictly and killed from under a guard. Importing this loads no libtmux: the first command does."""
 
-from workspace_reaper.tmux.pane_input import PaneInput
-from workspace_reaper.tmux.restore import PaneStart
 from workspace_reaper.tmux.sockets import socket_path
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, ClientVersion, require_tmux, tmux_version
@@ -9,8 +7,6 @@ from workspace_reaper.tmux.version import MINIMUM, ClientVersion, require_tmux, 
 __all__ = [
     "MINIMUM",
     "ClientVersion",
-    "PaneInput",
-    "PaneStart",
     "TmuxTerminal",
     "require_tmux",
     "socket_path",

@@ -17,11 +17,11 @@ from workspace_reaper.tmux.client import LIMIT, Completed, run
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.responses import ListingOutcome, advice, certainly_absent, certainly_refused, meaning, not_ours
-from workspace_reaper.tmux.restore import PaneStart, SessionRebuild, rebuilding
 from workspace_reaper.util.batch_size import BatchSize
 
 if TYPE_CHECKING:
     from workspace_reaper.model.snapshot import SessionSnapshot
+    from workspace_reaper.tmux.restore import PaneStart, SessionRebuild
     from workspace_reaper.tmux.server import ReaperServer
 
 
@@ -132,6 +132,8 @@ class TmuxTerminal:
 
     def rebuild(self, snapshot: SessionSnapshot, starts: Mapping[str, PaneStart]) -> AbstractContextManager[SessionRebuild]:
         """Rebuild a session; see ``restore.rebuilding``. The only method that raises for what tmux does: ``CannotRestore``."""
+        from workspace_reaper.tmux.restore import rebuilding
+
         return rebuilding(self._tmux(), snapshot, starts)
 
     def _check_socket(self, key: SessionKey) -> None:

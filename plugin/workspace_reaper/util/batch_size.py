@@ -6,8 +6,8 @@ from __future__ import annotations
 class BatchSize:
     """The batch size at which tmux is busy for about 100 ms, learned from the last batch.
 
-    Measured on tmux 3.3a to 3.8: one kill takes between 0.4 and 27 ms. The first batch is so small that a kill would have to
-    take a second before the command comes near its time limit.
+    One kill takes between 0.4 and 27 ms on the versions of ``TESTED_VERSIONS``. The first batch is so small that a kill would
+    have to take a second before the command comes near its time limit.
     """
 
     TARGET_SECONDS = 0.1

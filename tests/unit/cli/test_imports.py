@@ -1,4 +1,5 @@
-"""What a command imports: those that read the ledger alone do without the libraries of the host's database."""
+"""What a command imports: those that read the ledger alone do without the libraries of the host's database and
+without what restores sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "psutil")
+RESTORING = ("workspace_reaper.tmux.pane_input", "workspace_reaper.tmux.restore")
+HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "psutil", *RESTORING)
 SCRIPT = f"""
 import sys
 from workspace_reaper.cli import main
@@ -33,7 +35,7 @@ print("loaded", *(name for name in {HEAVY!r} if name in sys.modules), file=sys.s
     ],
     ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
 )
-def test_a_command_that_reads_the_ledger_loads_no_library_of_databases(
+def test_a_command_that_reads_the_ledger_loads_neither_libraries_of_databases_nor_what_restores(
     tmp_path: Path, command: tuple[str, ...], code: int
 ) -> None:
     env = {
