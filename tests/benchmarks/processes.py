@@ -14,7 +14,7 @@ import psutil
 
 from tests.benchmarks.measuring import Result, compare, seconds
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 
 __all__ = ["crowd", "raw_pass", "table"]
 

@@ -54,12 +54,12 @@ from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import printable, reap_as_json
-from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.commands import read_answers, read_kept
 from workspace_reaper.tmux.formats import range_filter
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.panes import BadRows, read_rows
 from workspace_reaper.tmux.restore import read_layout
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import is_old, parse_version
 from workspace_reaper.util.text import readable_lines
 

@@ -10,8 +10,8 @@ import pytest
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces, rows
 
 from workspace_reaper.model.process import Details, Port
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
+from workspace_reaper.processes.processes import SystemProcesses
 
 MIB = 1 << 20
 ECHO = "read line; echo $line; read line; exit 0"

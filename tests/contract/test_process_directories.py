@@ -12,9 +12,9 @@ import pytest
 from tests.tools.real_processes import BOTH, LINUX, Started, in_namespaces
 
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
+from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.processes.working_directory import inside_of
 
 READERS = [LinuxReader, PortableReader] if sys.platform == "linux" else [PortableReader]

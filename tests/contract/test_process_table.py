@@ -14,9 +14,9 @@ from tests.tools.waiting import wait_until
 
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
+from workspace_reaper.processes.processes import SystemProcesses
 
 ORIGIN = Origin("/tmp/tmux-0/default", 4242, 7, "%3")
 INSIDE = {"TMUX": "/tmp/tmux-0/default,4242,7", "TMUX_PANE": "%3"}
@@ -240,7 +240,7 @@ def test_too_many_open_files_of_our_own_make_nobody_gone(processes: SystemProces
         f"from {reader.__module__} import {reader.__name__}\n"
         "from workspace_reaper.model.unknown import Source, Unknown\n"
         "from workspace_reaper.model.process import ProcessKey\n"
-        "from workspace_reaper.processes import SystemProcesses\n"
+        "from workspace_reaper.processes.processes import SystemProcesses\n"
         f"processes = SystemProcesses(reader={reader.__name__}())\n"
         "processes.table()\n"
         "key = ProcessKey(os.getppid(), processes.start_time(os.getppid()))\n"

@@ -41,7 +41,7 @@ def recalled(world: World) -> LedgerState:
     """What the ledger remembers of everything but single workspaces."""
     reaper = world.plugin.reaper()
     with reaper.reading() as ledger:
-        return ledger.load_state((), reaper.dependencies.clock.now())
+        return ledger.load_state((), reaper.clock.now())
 
 
 def confirmations(world: World, session_id: str) -> int:

@@ -25,7 +25,7 @@ from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.operations.sessions import explain_session
-from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.snapshots.store import SnapshotStore
 from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]
@@ -37,7 +37,8 @@ def with_clock(world: World, clock: Later) -> World:
     """The world with a new reaper, as after a restart, by this clock."""
     world.configure()
     reaper = world.plugin.reaper()
-    reaper.dependencies = replace(reaper.dependencies, clock=clock)
+    reaper.clock = clock
+    reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
     return world
 
 

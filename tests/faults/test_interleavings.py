@@ -29,7 +29,7 @@ from workspace_reaper.model.unknown import Source
 from workspace_reaper.policy import rules
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.batch_size import BatchSize
 
 Worlds = Callable[..., World]

@@ -15,8 +15,8 @@ from tests.tools.cast import LISTEN, STUBBORN, Cast
 from tests.tools.tmux import FOREVER
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.portable import PortableReader
+from workspace_reaper.processes.processes import SystemProcesses
 
 pytestmark = pytest.mark.once
 

@@ -23,6 +23,7 @@ from tests.tools.world import World, outcomes
 from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
@@ -339,7 +340,7 @@ def test_a_dry_run_does_not_latch_the_breaker(world: World) -> None:
 def test_what_was_seen_can_not_be_written_before_the_kills(world: World, condemned: str) -> None:
     """The ledger takes reads, and refuses what the sweep must remember before anything dies."""
     world.sweep(dry_run=True)
-    world.plugin.reaper().record_events({})  # makes the ledger
+    record_events(world.plugin.reaper(), {})  # makes the ledger
     with closing(sqlite3.connect(world.state_dir / "ledger.sqlite")) as ledger:
         ledger.execute("CREATE TRIGGER full BEFORE INSERT ON finding BEGIN SELECT RAISE(ABORT, 'no space'); END")
         ledger.commit()

@@ -22,7 +22,7 @@ from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.reap import ProcessCleanup
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.sweep.report import SweepReport
 
 Worlds = Callable[..., World]

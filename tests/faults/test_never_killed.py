@@ -68,7 +68,8 @@ def test_i41_a_true_orphan_is_gone_after_so_many_sweeps(worlds: Worlds, schema: 
 def test_confirmations_too_close_to_each_other_are_one(worlds: Worlds) -> None:
     world, clock = worlds(confirmation_gap=HOUR, min_age=0), Later()
     reaper = world.plugin.reaper()
-    reaper.dependencies = replace(reaper.dependencies, clock=clock)
+    reaper.clock = clock
+    reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
     [orphan] = orphans_of(world, 1)
     for _ in range(3):
         assert protected_by(world.sweep(), "unconfirmed") == {orphan}

@@ -43,7 +43,8 @@ def world(worlds: Worlds) -> World:
 def at(world: World, clock: Later) -> None:
     """Let this clock be the reaper's."""
     reaper = world.plugin.reaper()
-    reaper.dependencies = replace(reaper.dependencies, clock=clock)
+    reaper.clock = clock
+    reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
 
 
 def sweeps(world: World, clock: Later, count: int) -> list[SweepReport]:

@@ -86,7 +86,8 @@ def test_a_stranger_that_is_taken_over_stays_one(world: World, lost: tuple[list[
     reaper = world.plugin.reaper()
     adoption.adopt(reaper, adoption.find(reaper))
     clock = Later()
-    reaper.dependencies = replace(reaper.dependencies, clock=clock)
+    reaper.clock = clock
+    reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
     for _ in range(11):
         report = world.sweep()
         assert {world.entry(report, one).protected_by for one in (gone, also)} == {"unproven"}

@@ -46,7 +46,8 @@ class Scene:
         """A new plugin, as after a restart of the host."""
         self.world.configure()
         reaper = self.world.plugin.reaper()
-        reaper.dependencies = replace(reaper.dependencies, clock=self.clock)
+        reaper.clock = self.clock
+        reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
 
     def sweep(self, **options: bool) -> SessionReport:
         return self.world.entry(self.world.sweep(**options), self.workspace)

@@ -82,7 +82,7 @@ def test_a_hook_goes_from_the_plugin_to_the_sweep_and_never_back(world: World) -
     assert world.lives(other)
     assert trace.stacks["suspect"] == [["plugin", "worker"]]
     assert trace.stacks["kill"] == [["worker", "operations", "sweep", "tmux"]]
-    assert {"operations.runner.look_at", "operations.reaper.look_at", "sweep.sweep._run"} <= trace.entered
+    assert {"operations.runner.look_at", "operations.suspects.look_at", "sweep.sweep._run"} <= trace.entered
     assert trace.back == []
 
 

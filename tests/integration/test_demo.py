@@ -87,7 +87,7 @@ raise SystemExit(run_demo())
 
 NOBODY_IS_SPARED_AND_NOTHING_IS_KEPT = """
 import workspace_reaper.sweep.terminate as termination
-from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.snapshots.store import SnapshotStore
 termination.spared_because = lambda *args, **kwargs: None
 SnapshotStore.has = lambda self, reap_id: False
 from workspace_reaper.demo import run_demo

@@ -13,6 +13,7 @@ from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import load_settings
 
@@ -212,7 +213,7 @@ def test_what_a_hook_said_under_another_database_convicts_nobody(world: World, w
     """A deletion that was never carried out is remembered; then the database is replaced by an empty one."""
     present, other = world.workspaces(2)
     world.sweep()
-    world.plugin.reaper().record_events({present: WorkspaceEvent.DELETED})
+    record_events(world.plugin.reaper(), {present: WorkspaceEvent.DELETED})
     empty = worlds(servers=0).host.path
     empty.replace(world.host.path)
 
@@ -371,7 +372,7 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
 
     assert world.lives(kept)
     assert not world.lives(archived)
-    assert plugin.reaper().dependencies.plugins is before.dependencies.plugins, "the other plugins are asked as before"
+    assert plugin.reaper().plugins is before.plugins, "the other plugins are asked as before"
     plugin.close()
 
 

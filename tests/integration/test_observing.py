@@ -9,7 +9,7 @@ from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.observe import Observation, observe
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 TOO_LONG = "/tmp/" + "x" * 200
 """A path that no socket can have: tmux errs."""

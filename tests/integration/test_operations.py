@@ -19,7 +19,7 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import explain_session, keep_session
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.report import printable
-from workspace_reaper.tmux import socket_path
+from workspace_reaper.tmux.sockets import socket_path
 
 pytestmark = pytest.mark.once
 

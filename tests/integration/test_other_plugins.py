@@ -9,7 +9,6 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pluggy
@@ -118,7 +117,7 @@ def test_when_a_plugin_hears_of_a_reap_its_outcome_is_in_the_ledger(world: World
     world.session(world.workspace(pinned=True))
     archived(world, 1)
     reader, reaper = Reader(world), world.plugin.reaper()
-    reaper.dependencies = replace(reaper.dependencies, plugins=reader)
+    reaper.plugins = reader
     world.sweep()
     assert reader.read == [["reaped"]]
 

@@ -160,7 +160,8 @@ def test_switched_off_it_goes_and_the_history_says_why_it_is_not_restorable(worl
 
 def sweep_later(world: World, seconds: float) -> None:
     reaper = world.plugin.reaper()
-    reaper.dependencies = replace(reaper.dependencies, clock=Later(seconds))
+    reaper.clock = Later(seconds)
+    reaper.dependencies = replace(reaper.dependencies, clock=reaper.clock)
     world.sweep()
 
 

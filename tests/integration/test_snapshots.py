@@ -17,10 +17,10 @@ from ulid import ULID
 
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import CapturedPane, PaneSnapshot, SessionSnapshot, SnapshotOrder
-from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.snapshots.store import SnapshotStore
 from workspace_reaper.tmux.capture import PaneCapture
 from workspace_reaper.tmux.client import Completed, run
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.batch_size import BatchSize
 
 

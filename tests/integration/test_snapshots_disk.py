@@ -20,8 +20,8 @@ from ulid import ULID
 from workspace_reaper.model.errors import SnapshotError
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder
-from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.snapshots.store import SnapshotStore
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 pytestmark = pytest.mark.once
 
@@ -150,8 +150,8 @@ import json, os, subprocess, sys
 from pathlib import Path
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import SnapshotOrder
-from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.snapshots.store import SnapshotStore
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 state, socket, options, leave = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state], check=True)
@@ -216,8 +216,8 @@ CRASH = """
 import sys
 from pathlib import Path
 from workspace_reaper.model.snapshot import SnapshotOrder
-from workspace_reaper.snapshots import SnapshotStore
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.snapshots.store import SnapshotStore
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 terminal = TmuxTerminal(sys.argv[2])
 orders = [
@@ -282,7 +282,7 @@ def test_at_no_time_is_a_name_there_without_all_of_its_content(state: Path, tmux
 def test_at_no_time_is_a_name_there_that_has_lost_some_of_its_content(state: Path) -> None:
     script = """
 from pathlib import Path
-from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.snapshots.store import SnapshotStore
 SnapshotStore(Path(sys.argv[1]), lines=1, days=1, max_bytes=1).discard([sys.argv[2]])
 """
     for number in range(20):

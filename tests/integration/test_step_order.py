@@ -20,7 +20,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.recheck import Recheck
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.batch_size import BatchSize
 
 

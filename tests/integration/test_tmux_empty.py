@@ -15,7 +15,9 @@ from tests.tools.waiting import wait_until
 
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.tmux import TmuxTerminal, server, socket_path
+from workspace_reaper.tmux import server
+from workspace_reaper.tmux.sockets import socket_path
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "0123abcd"
 NOBODY = 65534

@@ -8,8 +8,8 @@ from tests.tools.tmux import TmuxServer
 
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.formats import session_format
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "0123abcd"
 TOKENS = session_format(STAMP).split("\t")[1:]

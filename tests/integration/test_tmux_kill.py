@@ -14,7 +14,7 @@ from tests.tools.waiting import wait_until
 
 from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.verdict import Guard, KillResult, KillResults
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "0123abcd"
 

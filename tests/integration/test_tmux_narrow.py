@@ -6,7 +6,7 @@ import pytest
 from tests.tools.tmux import TmuxServer
 
 from workspace_reaper.model.session import Listing
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "ab"
 

@@ -16,7 +16,7 @@ from tests.tools.waiting import wait_until
 
 from workspace_reaper.model.session import Listing, Owner, Server, Session
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "0123abcd"
 NAMES = [
@@ -98,7 +98,7 @@ def test_the_same_sessions_without_any_locale(tmux_server: TmuxServer) -> None:
     for name in NAMES:
         tmux_server.new_session(name)
     script = (
-        "import json, sys; from workspace_reaper.tmux import TmuxTerminal; "
+        "import json, sys; from workspace_reaper.tmux.terminal import TmuxTerminal; "
         f"print(json.dumps([s.name for s in TmuxTerminal(sys.argv[1]).observe({STAMP!r}).sessions]))"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C"}

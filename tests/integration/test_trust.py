@@ -27,8 +27,8 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations import doctor
 from workspace_reaper.settings import load_settings
 from workspace_reaper.snapshots.files import make_root
-from workspace_reaper.tmux import TmuxTerminal
 from workspace_reaper.tmux.responses import not_ours
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.files import make_private
 from workspace_reaper.util.permissions import UnsafePermissions, check_path_to, check_permissions
 

@@ -16,7 +16,7 @@ from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Guard, KillResults
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 __all__ = ["Carried", "MachineClock", "Moment", "TimedTerminal"]
 

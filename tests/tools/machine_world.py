@@ -27,7 +27,7 @@ from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 __all__ = ["FOREIGN_STAMP", "LIMITS", "Listing", "MachineWorld", "name_of"]
 
@@ -259,6 +259,7 @@ class MachineWorld:
         )
         self._reaper = reaper = _Reaper(settings)
         reaper.terminals = [TimedTerminal(TmuxTerminal(self.server.path), self._carried)]
+        reaper.clock = self.clock
         reaper.dependencies = replace(reaper.dependencies, terminals=reaper.terminals, clock=self.clock)
         self._plugin = ReaperPlugin()
         self._plugin.use(reaper)

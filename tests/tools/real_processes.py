@@ -14,9 +14,9 @@ import pytest
 
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
+from workspace_reaper.processes.processes import SystemProcesses
 
 __all__ = ["BOTH", "LINUX", "ROOT", "Started", "gone", "in_namespaces", "rows"]
 
@@ -118,7 +118,7 @@ from tests.tools.real_processes import Started, rows
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.process import ProcessKey, SignalResult
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
 

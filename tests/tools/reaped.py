@@ -109,7 +109,7 @@ def record(
 ) -> Reap:
     """Write the intent and the outcome of a reap into the ledger."""
     reaper = world.plugin.reaper()
-    now = reaper.dependencies.clock.now()
+    now = reaper.clock.now()
     evidence = {"attached": 0, "idle_seconds": 7200, "row": None, "kept": False}
     intent = Intent(reap_id, str(ULID()), now, key, name, "w1", "orphan", evidence)
     with reaper.writing() as ledger:

@@ -21,7 +21,7 @@ from workspace_reaper.model.state import ClockReading
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 __all__ = ["LONG", "SHORT", "Scene", "Stage", "theatre_of"]
 
@@ -159,6 +159,7 @@ class Scene:
         """A new reaper, as after a restart of its process."""
         self.reaper = Reaper(self._settings, {})
         self.stack.callback(self.reaper.close)
+        self.reaper.clock = self.clock
         self.reaper.dependencies = replace(self.reaper.dependencies, clock=self.clock, registry=self.registry)
         self.let_tmux_take(LONG)
 

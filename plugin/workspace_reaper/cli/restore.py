@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot, WindowSnapshot
     from workspace_reaper.operations.restore import Restored
-    from workspace_reaper.snapshots import SnapshotStore
+    from workspace_reaper.snapshots.store import SnapshotStore
 
 _Id = Annotated[
     str, typer.Argument(metavar="ID", help="The id of a reap as shown by 'history', or at least its first 6 characters.")

@@ -16,7 +16,7 @@ from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.log import log_event
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 _LONGEST_WAIT = 2.0
 """The longest wait for a commit in seconds, and so about the time between two heartbeats."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.process import ProcessKey
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 
 LIFETIME = 600
 """Seconds after which each process ends by itself, in case the demo is killed by SIGKILL."""

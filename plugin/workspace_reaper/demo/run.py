@@ -17,7 +17,7 @@ from workspace_reaper.demo.scenario import RESTORED, THRESHOLDS
 from workspace_reaper.demo.steps import DemoSteps
 from workspace_reaper.demo.tmux import PrivateTmux
 from workspace_reaper.model.errors import ReaperError
-from workspace_reaper.tmux import MINIMUM, tmux_version
+from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.console import print_table, progress, say
 from workspace_reaper.util.interrupts import Interrupted, Interrupts
 

@@ -83,7 +83,7 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
         search.sessions = _named(search, names)
     ids = sorted({workspace_id for _, workspace_id in search.sessions})
     with reaper.reading() as ledger:
-        known = ledger.load_state(ids, reaper.dependencies.clock.now())
+        known = ledger.load_state(ids, reaper.clock.now())
     rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return AdoptableSessions(unknown=(*search.unknown, rows))
@@ -112,7 +112,7 @@ def adopt(reaper: Reaper, found: AdoptableSessions) -> frozenset[SessionKey]:
     wanted = [one for one in found.sessions if one.owner is not None]
     if not wanted:
         return frozenset()
-    now, ids = reaper.dependencies.clock.now(), sorted({one.workspace_id for one in wanted})
+    now, ids = reaper.clock.now(), sorted({one.workspace_id for one in wanted})
     with reaper.writing() as ledger:
         known = ledger.load_state(ids, now)
         rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)

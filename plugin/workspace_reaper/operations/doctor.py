@@ -16,7 +16,8 @@ from workspace_reaper.operations.sessions import own_owner_id
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.registry import registry_names
-from workspace_reaper.tmux import MINIMUM, TmuxTerminal, tmux_version
+from workspace_reaper.tmux.terminal import TmuxTerminal
+from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.permissions import check_permissions
 
 __all__ = ["FAIL", "OK", "WARN", "Check", "examine"]

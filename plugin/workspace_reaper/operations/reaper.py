@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ulid import ULID
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import Plugins
+from workspace_reaper.model.ports import Clock, Plugins
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.operations.wiring import homes, sweep_settings
 from workspace_reaper.policy.breaker import revoke_approvals
 from workspace_reaper.policy.idle import SampleInterval
-from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.processes import SystemProcesses
 from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings
-from workspace_reaper.snapshots import SnapshotStore
 from workspace_reaper.sweep.alarms import begins
-from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest
-from workspace_reaper.sweep.log import SweepLog, log_event
-from workspace_reaper.sweep.other_plugins import notify_alarms
+from workspace_reaper.sweep.log import SweepLog
+from workspace_reaper.sweep.other_plugins import NoPlugins, notify_alarms
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.tmux import TmuxTerminal, require_tmux
+from workspace_reaper.tmux.version import require_tmux
+
+if TYPE_CHECKING:
+    from workspace_reaper.snapshots.store import SnapshotStore
+    from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest, SweepSettings
+    from workspace_reaper.tmux.terminal import TmuxTerminal
 
 
 class Reaper:
@@ -47,21 +48,10 @@ class Reaper:
         self.settings = settings
         self.schema = load_schema(settings.registry, settings.table)
         self.registry = open_registry(self.schema, settings.database_url, environ)
-        self.snapshots = SnapshotStore(
-            settings.state_dir, lines=settings.snapshot_lines, days=settings.snapshot_days, max_bytes=settings.snapshot_bytes
-        )
-        patterns = homes(settings, self.schema, environ)
-        self.terminals: Sequence[TmuxTerminal] = [TmuxTerminal(path) for path in patterns]
-        self.dependencies = Dependencies(
-            terminals=self.terminals,
-            registry=self.registry,
-            processes=SystemProcesses(environ),
-            clock=SystemClock(),
-            matcher=SessionMatcher(patterns, self.registry.canonical),
-            snapshots=self.snapshots if settings.snapshots else None,
-        )
-        self.sweep_settings = sweep_settings(settings, self.schema)
-        self.state = ReaperState(SampleInterval(settings.tick))
+        self.clock: Clock = SystemClock()
+        self._environ = environ
+        self._patterns = homes(settings, self.schema, environ)
+        self.plugins: Plugins = NoPlugins()
         self._log = SweepLog()
         self._lock = FileSweepLock(settings.state_dir)
         self._ledger_lock = threading.Lock()
@@ -70,9 +60,50 @@ class Reaper:
         self._closed = False
         self._has_tmux = False
 
-    def join(self, plugins: Plugins) -> None:
-        """Ask these plugins before a kill, and notify them afterwards. A running sweep keeps the plugins it began with."""
-        self.dependencies = replace(self.dependencies, plugins=plugins)
+    # The commands that only read the ledger need nothing of the following, and start a tenth faster without it.
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        """The snapshots of reaped sessions."""
+        from workspace_reaper.snapshots.store import SnapshotStore
+
+        own = self.settings
+        return SnapshotStore(own.state_dir, lines=own.snapshot_lines, days=own.snapshot_days, max_bytes=own.snapshot_bytes)
+
+    @cached_property
+    def terminals(self) -> Sequence[TmuxTerminal]:
+        """The tmux sockets."""
+        from workspace_reaper.tmux.terminal import TmuxTerminal
+
+        return [TmuxTerminal(path) for path in self._patterns]
+
+    @cached_property
+    def dependencies(self) -> Dependencies:
+        """The adapters of a sweep."""
+        from workspace_reaper.policy.session_names import SessionMatcher
+        from workspace_reaper.processes.processes import SystemProcesses
+        from workspace_reaper.sweep.context import Dependencies
+
+        return Dependencies(
+            terminals=self.terminals,
+            registry=self.registry,
+            processes=SystemProcesses(self._environ),
+            clock=self.clock,
+            matcher=SessionMatcher(self._patterns, self.registry.canonical),
+            snapshots=self.snapshots if self.settings.snapshots else None,
+        )
+
+    @cached_property
+    def sweep_settings(self) -> SweepSettings:
+        """The numbers and switches of a sweep."""
+        return sweep_settings(self.settings, self.schema)
+
+    @cached_property
+    def state(self) -> ReaperState:
+        """What is kept in memory from one sweep to the next."""
+        from workspace_reaper.sweep.context import ReaperState
+
+        return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
         """Take over the alarms of which the reaper before has notified the plugins: they are not notified again."""
@@ -119,15 +150,16 @@ class Reaper:
         """Run one sweep with this ledger, even if the reaper is switched off."""
         from workspace_reaper.sweep.sweep import Sweep
 
-        return Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
+        dependencies = replace(self.dependencies, plugins=self.plugins)
+        return Sweep(dependencies, self.sweep_settings, self.state, ledger, request).run()
 
     def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:
-        now = self.dependencies.clock.now()
+        now = self.clock.now()
         return SweepReport(str(ULID()), now, dry_run=request.dry_run, full=request.full, abstained=abstained)
 
     def _watch_blindness(self, report: SweepReport) -> None:
         """Raise the alarm "no complete sweep" also while the ledger cannot be written."""
-        alarms, now = self.state.unrecorded_alarms, self.dependencies.clock.now()
+        alarms, now = self.state.unrecorded_alarms, self.clock.now()
         if report.complete:
             alarms.completed(report.started_at)
             return
@@ -137,84 +169,14 @@ class Reaper:
         alarm = alarms.blind(self._readable_state(), error, self.settings.tick, now)
         if alarm is not None:
             report.events.append(begins(alarm, now))
-            notify_alarms(self.dependencies.plugins, [alarm], (), now)
+            notify_alarms(self.plugins, [alarm], (), now)
 
     def _readable_state(self) -> LedgerState | None:
         try:
             with self.reading() as ledger:
-                return ledger.load_state((), self.dependencies.clock.now())
+                return ledger.load_state((), self.clock.now())
         except LedgerError:
             return None
-
-    # What hooks report
-
-    def look_at(
-        self,
-        suspects: Mapping[str, WorkspaceEvent],
-        final: Collection[str],
-        *,
-        stopping: Callable[[], bool],
-        replaced: Callable[[], bool],
-    ) -> Collection[str]:
-        """Record what hooks reported, and sweep these workspaces.
-
-        Args:
-            suspects: What hooks reported, by the workspace id as the hook wrote it.
-            final: The suspects that are not looked at again.
-            stopping: Whether the sweep must start no more kills.
-            replaced: Whether another reaper has taken over: then all suspects stay unsettled.
-
-        Returns:
-            The suspects whose rows do not agree yet with what the hook reported.
-        """
-        ids = {text: self.registry.canonical(text) for text in suspects}
-        events: dict[str, WorkspaceEvent] = {}
-        for text, workspace_id in ids.items():
-            if workspace_id is None:
-                message = f"a hook named {text!r}, which is not a workspace id of the registry {self.registry.name}"
-                log_event(logging.WARNING, message, workspace=text)
-            # One id may be written in two ways: a deletion outweighs other events.
-            elif events.get(workspace_id) is not WorkspaceEvent.DELETED:
-                events[workspace_id] = suspects[text]
-        if not events:
-            return ()
-        self._write_or_log(lambda: self.record_events(events))
-        report = self.sweep(SweepRequest(suspects=events, stopping=stopping))
-        is_replaced = replaced()
-        if report.abstained is not None and not is_replaced:
-            return ()
-        unsettled = report.contradicted if report.complete and not is_replaced else frozenset(events)
-        given_up = frozenset(one for text, one in ids.items() if text in final and one in report.contradicted)
-        for workspace_id in sorted(given_up):
-            event = events[workspace_id].value
-            message = f"a hook reported {workspace_id} as {event}, but its row is not {event}: left to the next tick"
-            log_event(logging.WARNING, message, workspace=workspace_id)
-        self._write_or_log(lambda: self._settle(given_up))
-        return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
-
-    def _write_or_log(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except (LedgerError, SweepLocked) as error:
-            log_event(logging.WARNING, str(error))
-
-    def record_events(self, events: Mapping[str, WorkspaceEvent]) -> None:
-        """Record what hooks reported, before a sweep begins: a crash must not lose it. Raises ``LedgerError`` and
-        ``SweepLocked``."""
-        if self.settings.enabled:
-            now = self.dependencies.clock.now()
-            with self.writing() as ledger:
-                for workspace_id, event in events.items():
-                    if event is WorkspaceEvent.DELETED:
-                        ledger.record_deletion(workspace_id, now)
-                    else:
-                        ledger.record_named(workspace_id, now)
-
-    def _settle(self, workspace_ids: frozenset[str]) -> None:
-        """Forget what hooks reported about workspaces whose rows contradict it."""
-        if workspace_ids:
-            with self.writing() as ledger:
-                ledger.save(StateChanges(settled=workspace_ids))
 
     def doubt(self, why: str) -> None:
         """Start a new generation of the registry, because its content was replaced as a whole in the same location.
@@ -223,7 +185,7 @@ class Reaper:
         and ``SweepLocked``.
         """
         with self.writing() as ledger:
-            now = self.dependencies.clock.now()
+            now = self.clock.now()
             before = ledger.load_state((), now)
             if before.registry.generation:
                 ledger.save(

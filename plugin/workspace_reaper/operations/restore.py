@@ -17,9 +17,9 @@ from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.snapshot import PaneSnapshot, SessionSnapshot
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.snapshots.store import SnapshotStore
 from workspace_reaper.sweep.report import iso, printable
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.text import readable_lines, without_empty_end
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ class ReaperRunner:
         with self._building:
             self._plugins = plugins
             if self._reaper is not None:
-                self._reaper.join(plugins)
+                self._reaper.plugins = plugins
 
     def replace(self, reaper: Reaper, forget_suspects: Callable[[], None]) -> None:
         """Sweep with this reaper from now on. A running sweep stops before its next kill, then its reaper is closed.
@@ -89,7 +89,7 @@ class ReaperRunner:
     def _set(self, reaper: Reaper) -> None:
         self._reaper = reaper
         if self._plugins is not None:
-            reaper.join(self._plugins)
+            reaper.plugins = self._plugins
         self._hand_over_alarm(reaper)
 
     def drain_plugins(self, timeout: float) -> bool:
@@ -119,12 +119,14 @@ class ReaperRunner:
             self.sweep()
 
     def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
-        """Sweep these workspaces, if the configuration allows it. See ``Reaper.look_at``."""
+        """Sweep these workspaces, if the configuration allows it. See ``operations.suspects``."""
         reaper = self._usable()
         if reaper is None or self._is_stale():
             return ()
         stopping, replaced = partial(self._is_over, reaper), partial(self._is_replaced, reaper)
-        return reaper.look_at(suspects, final, stopping=stopping, replaced=replaced)
+        from workspace_reaper.operations.suspects import look_at
+
+        return look_at(reaper, suspects, final, stopping=stopping, replaced=replaced)
 
     def _is_over(self, reaper: Reaper) -> bool:
         return self._stopping() or self._is_replaced(reaper)

@@ -15,7 +15,7 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged
 from workspace_reaper.sweep.report import SessionReport, printable
-from workspace_reaper.tmux import socket_path
+from workspace_reaper.tmux.sockets import socket_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class Status:
 
 def read_status(reaper: Reaper) -> Status:
     """Return the state of the reaper. Raises ``LedgerError``."""
-    settings, now = reaper.settings, reaper.dependencies.clock.now()
+    settings, now = reaper.settings, reaper.clock.now()
     with reaper.reading() as ledger:
         report = read_report(ledger)
         state = ledger.load_state((), now)
@@ -147,7 +147,7 @@ def read_history(reaper: Reaper, limit: int) -> list[Reap]:
 def read_breaker(reaper: Reaper) -> BreakerState:
     """Return the breaker as the last full sweep left it. Raises ``LedgerError``."""
     with reaper.reading() as ledger:
-        return ledger.load_state((), reaper.dependencies.clock.now()).breaker
+        return ledger.load_state((), reaper.clock.now()).breaker
 
 
 def reset_breaker(reaper: Reaper) -> BreakerState:
@@ -155,7 +155,7 @@ def reset_breaker(reaper: Reaper) -> BreakerState:
 
     Raises ``LedgerError`` and ``SweepLocked``.
     """
-    now = reaper.dependencies.clock.now()
+    now = reaper.clock.now()
     with reaper.writing() as ledger:
         state = ledger.load_state((), now)
         if state.breaker.latched:
@@ -163,5 +163,5 @@ def reset_breaker(reaper: Reaper) -> BreakerState:
             others = {name: alarm for name, alarm in state.alarms.items() if name != "breaker"}
             left, ended = alarms.changes(state.alarms, others, now)
             ledger.save(StateChanges(breaker=breaker.approve(state.breaker), alarms=left, events=(event, *ended)))
-            notify_alarms(reaper.dependencies.plugins, *alarms.turns(state.alarms, left), now)
+            notify_alarms(reaper.plugins, *alarms.turns(state.alarms, left), now)
         return state.breaker

@@ -14,7 +14,7 @@ from workspace_reaper.sweep.report import printable
 def announced(reaper: Reaper) -> dict[SessionKey, float]:
     """Return the announced sessions, with the time of the announcement (Unix seconds). Raises ``LedgerError``."""
     with reaper.reading() as ledger:
-        return _announced(ledger, reaper.dependencies.clock.now())
+        return _announced(ledger, reaper.clock.now())
 
 
 def cancel_announcement(reaper: Reaper) -> Sequence[str]:
@@ -26,7 +26,7 @@ def cancel_announcement(reaper: Reaper) -> Sequence[str]:
     if not announced(reaper):
         # Then nothing is written, and there is no need to wait for a running sweep.
         return ()
-    now = reaper.dependencies.clock.now()
+    now = reaper.clock.now()
     with reaper.writing() as ledger:
         found, owner_id = _announced(ledger, now), ledger.registry().owner_id
         names: dict[SessionKey, str] = {}

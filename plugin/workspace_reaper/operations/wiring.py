@@ -7,14 +7,15 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.registry import Schema
 from workspace_reaper.settings import Settings, configuration_file
-from workspace_reaper.sweep.context import SweepSettings
-from workspace_reaper.tmux import socket_path
+from workspace_reaper.tmux.sockets import socket_path
+
+if TYPE_CHECKING:
+    from workspace_reaper.sweep.context import SweepSettings
 
 
 def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -36,6 +37,9 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
 
 def sweep_settings(settings: Settings, schema: Schema) -> SweepSettings:
     """Return the numbers and switches of a sweep."""
+    from workspace_reaper.policy.facts import Thresholds
+    from workspace_reaper.sweep.context import SweepSettings
+
     clocks = frozenset(map(IdleClock, settings.idle_clocks))
     return SweepSettings(
         **_same_names(SweepSettings, settings),

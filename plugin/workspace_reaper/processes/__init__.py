@@ -1,5 +1,1 @@
 """The processes of this machine: their identity, their details, and signals to exactly the process that was meant."""
-
-from workspace_reaper.processes.processes import SystemProcesses
-
-__all__ = ["SystemProcesses"]

@@ -14,7 +14,8 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import Schema, load_schema, open_registry, registry_names
 from workspace_reaper.registry.location import is_server, path_of
-from workspace_reaper.tmux import TmuxTerminal, socket_path
+from workspace_reaper.tmux.sockets import socket_path
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,3 @@
 
 Only the format and the files of snapshots are here. tmux is reached through the port ``Terminal`` alone.
 """
-
-from workspace_reaper.snapshots.store import SnapshotStore
-
-__all__ = ["SnapshotStore"]

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 
 ASK = """
 import sys
-from workspace_reaper.processes import SystemProcesses
+from workspace_reaper.processes.processes import SystemProcesses
 table = SystemProcesses()
 print(table.start_time(int(sys.argv[1])), *sorted(table.own_location().pids))
 sys.stdout.flush()
@@ -108,7 +108,7 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
 def test_a_fork_changes_the_answer() -> None:
     code = (
         "import os\n"
-        "from workspace_reaper.processes import SystemProcesses\n"
+        "from workspace_reaper.processes.processes import SystemProcesses\n"
         "table = SystemProcesses()\n"
         "before = table.own_location().pids\n"
         "if child := os.fork():\n"
@@ -142,7 +142,7 @@ def test_linux_needs_no_psutil() -> None:
         "import os, sys\n"
         "sys.modules['psutil'] = None\n"
         "from workspace_reaper.model.process import ProcessKey, ProcessTable\n"
-        "from workspace_reaper.processes import SystemProcesses\n"
+        "from workspace_reaper.processes.processes import SystemProcesses\n"
         "processes = SystemProcesses()\n"
         "key = ProcessKey(os.getpid(), processes.start_time(os.getpid()))\n"
         "assert isinstance(processes.table(), ProcessTable)\n"

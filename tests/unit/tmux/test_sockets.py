@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.tmux import socket_path
 from workspace_reaper.tmux.client import run
+from workspace_reaper.tmux.sockets import socket_path
 
 UID = os.getuid()
 

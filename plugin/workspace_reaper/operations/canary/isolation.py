@@ -14,8 +14,8 @@ from typing import NamedTuple
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.processes import SystemProcesses
-from workspace_reaper.snapshots import SnapshotStore
+from workspace_reaper.processes.processes import SystemProcesses
+from workspace_reaper.snapshots.store import SnapshotStore
 from workspace_reaper.sweep.context import Dependencies, SweepSettings
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal

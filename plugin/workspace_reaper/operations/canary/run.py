@@ -20,7 +20,7 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.other_plugins import notify_alarms
-from workspace_reaper.tmux import TmuxTerminal
+from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
 CANARY = alarms.CANARY.name
@@ -54,7 +54,7 @@ def run_canary(reaper: Reaper, stopping: Callable[[], bool] = lambda: False) -> 
             return checks
     try:
         with reaper.writing() as ledger:
-            record(ledger, checks, reaper.dependencies.plugins, reaper.dependencies.clock.now())
+            record(ledger, checks, reaper.plugins, reaper.clock.now())
     except (LedgerError, SweepLocked) as error:
         checks.append(Check("canary", FAIL, str(error), "fix this: without a ledger nothing is reaped"))
     return checks
