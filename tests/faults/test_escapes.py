@@ -149,7 +149,7 @@ def test_i62_whatever_it_is_called_nothing_is_run_and_nothing_acts_on_a_terminal
         for option in ([], ["--full"], ["--json"]):
             assert "shown" in screen("show", *option, reap["id"]) or option == ["--json"]
         if not is_found_again:
-            assert "these directories are gone" in screen("restore", reap["id"], expect=(1,))
+            assert "these directories do not exist any more" in screen("restore", reap["id"], expect=(1,))
         screen("restore", *([] if is_found_again else ["--force"]), reap["id"])
         assert len(world.server.session_ids()) == 2, "it is back, beside the one that was kept"
         screen("status")

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "psutil", "workspace_reaper.tmux.pane_input", "workspace_reaper.tmux.restore")
-SWEEPING = tuple(
-    f"workspace_reaper.{name}" for name in ("processes.linux", "snapshots.store", "sweep.context", "tmux.terminal")
-)
+_OWN = ("processes.linux", "snapshots.store", "sweep.context", "tmux.terminal")
+SWEEPING = tuple(f"workspace_reaper.{name}" for name in _OWN)
 SCRIPT = f"""
 import sys
 from workspace_reaper.cli import main
