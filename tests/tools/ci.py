@@ -1,4 +1,4 @@
-"""Run README's test command and then the environments under the label ``full``, and fail where a result has a hole.
+"""Run README's two commands and then the environments under the label ``full``, and fail where a result has a hole.
 
     python3 tests/tools/ci.py
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DEMO = ("pipx", "run", "--spec", "uv", "uv", "run", "workspace-reaper", "demo")
 RUNS = {"env_list": ("pipx", "run", "tox"), "full": ("pipx", "run", "tox", "run", "-m", "full")}
 
 RESULT = re.compile(r"^  (?P<name>[\w.-]+): (?P<result>[A-Z][A-Z ]*?)(?: code -?\d+)? \((?P<seconds>[\d.]+)\b.*seconds\)$")
@@ -159,11 +160,13 @@ def report(expected: Expected, runs: Mapping[str, Run]) -> None:
 
 
 def main(root: Path = ROOT) -> int:
-    """Run both commands; return 1 where anything is missing."""
+    """Run the demo and both tox commands; return 1 where anything is missing."""
     expected = Expected.of(root)
+    demo = subprocess.run(DEMO, cwd=root, check=False).returncode
     runs = {run: execute(command, root) for run, command in RUNS.items()}
     report(expected, runs)
-    problems = list(expected.problems(runs))
+    problems = [f"{' '.join(DEMO)}: exit code {demo}"] if demo else []
+    problems += expected.problems(runs)
     for problem in problems:
         print(f"FAILED: {problem}")
     return 1 if problems else 0

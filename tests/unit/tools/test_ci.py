@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.ci import ROOT, Expected
+from tests.tools.ci import DEMO, ROOT, RUNS, Expected
 
 pytestmark = pytest.mark.once
 
@@ -58,7 +58,7 @@ class Ci:
         (root / "tox.ini").write_text(TOX)
         (root / "CONTRIBUTING.md").write_text(BUDGETS)
         (root / "tests" / "skips.txt").write_text("# a comment\nno moon .*\ncould not find python interpreter .*\n")
-        self.first, self.full, self.code = FIRST, FULL, 0
+        self.first, self.full, self.code, self.demo = FIRST, FULL, 0, 0
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run .ci/run with the stub first on PATH."""
@@ -66,6 +66,7 @@ class Ci:
         stub.parent.mkdir(exist_ok=True)
         texts = {"tox": self.first, "tox run -m full": self.full}
         cases = [f"'run {arguments}') printf %s {shlex.quote(text)};;" for arguments, text in texts.items()]
+        cases.append(f"'{' '.join(DEMO[1:])}') exit {self.demo};;")
         stub.write_text(f'#!/bin/sh\ncase "$*" in\n{chr(10).join(cases)}\n*) exit 9;;\nesac\nexit {self.code}\n')
         stub.chmod(0o755)
         tmux = stub.with_name("tmux")
@@ -102,6 +103,17 @@ def test_all_well_is_green_with_each_time_beside_its_budget_and_each_skip(ci: Ci
     assert ["lint", "OK", "0:02", "0:30"] in shown
     assert ["py399", "SKIP", "0:00", "1:00"] in shown
     assert "skipped 1 times: no moon tonight" in done.stdout
+
+
+def test_a_demo_that_fails_is_red(ci: Ci) -> None:
+    ci.demo = 2
+    assert ci.problems() == [f"{' '.join(DEMO)}: exit code 2"]
+
+
+def test_the_commands_are_those_of_the_readme() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert f"&& {' '.join(DEMO)}\n" in text
+    assert f"\n{' '.join(RUNS['env_list'])}\n" in text
 
 
 def test_an_environment_that_fails_is_red(ci: Ci) -> None:
