@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from workspace_reaper.model.events import WorkspaceEvent
 
+# Seconds after a hook at which its workspace is looked at, until its row says what the hook reported.
 LOOKS = (0.0, 0.2, 1.0, 5.0)
-"""Seconds after a hook at which its workspace is looked at, until its row says what the hook reported."""
 
+# When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well.
 MOST_SUSPECTS = 10_000
-"""When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well."""
 
 _log = logging.getLogger("workspace_reaper")
 

@@ -34,17 +34,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# All commands, in the order of --help.
 _COMMANDS = (
     *(demo, init, doctor, sweep, status, explain, keep, unkeep),
     *(history, show, restore, undo, breaker, adopt, run, service),
 )
-"""All commands, in the order of ``--help``."""
 
+# Exit codes of errors; 1 for every other one.
 _CODES: Mapping[int, tuple[type[errors.ReaperError], ...]] = {
     2: (errors.ConfigurationError, errors.NoSuchReap, errors.NoSuchSession, errors.AmbiguousSession),
     3: (errors.UnreadableSocket, errors.LedgerError, errors.SweepLocked),
 }
-"""Exit codes of errors; 1 for every other one."""
 
 
 def _show_version(value: bool) -> None:

@@ -26,8 +26,8 @@ SocketName = Annotated[
     typer.Option("--socket", metavar="SOCKET", help="Name or path of the tmux socket, if several have such a session."),
 ]
 
+# Seconds that the plugins have at the end to process their events.
 _GRACE = 2.0
-"""Seconds that the plugins have at the end to process their events."""
 
 _loaded: list[WorkspacePlugins] = []
 

@@ -153,8 +153,8 @@ def show_status(status: Status) -> None:
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
 
 
+# By the exit code of status --check.
 _STATES = {0: "OK", 1: "ALARM", 3: "UNKNOWN"}
-"""By the exit code of ``status --check``."""
 
 
 def show_check(status: Status) -> None:

@@ -28,23 +28,23 @@ from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
+# Seconds within which the daemon stops, so that it has ended after 5.
 STOPPING = 4.0
-"""Seconds within which the daemon stops, so that it has ended after 5."""
 
+# Seconds that the start waits for the initial read of the database.
 INITIAL_READ = 10.0
-"""Seconds that the start waits for the initial read of the database."""
 
+# Seconds that a reload waits for it, while the old configuration is still active.
 INITIAL_READ_RELOADED = 1.0
-"""Seconds that a reload waits for it, while the old configuration is still active."""
 
+# Seconds between two checks of the daemon's parts, unless the service manager asks for them more often.
 CHECK_EVERY = 60.0
-"""Seconds between two checks of the daemon's parts, unless the service manager asks for them more often."""
 
+# Seconds that a sweep may take in addition to ``kill_grace``. It may wait 60 s for a lock.
 SWEEP_LIMIT = 300.0
-"""Seconds that a sweep may take in addition to ``kill_grace``. It may wait 60 s for a lock."""
 
+# Seconds that may pass between two heartbeats of the database watcher.
 WATCHER_LIMIT = 120.0
-"""Seconds that may pass between two heartbeats of the database watcher."""
 
 
 def run_daemon(config: Path | None, find: Callable[[WorkspacePlugins], ReaperPlugin]) -> None:

@@ -11,8 +11,8 @@ from collections.abc import MutableMapping
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
 
+# Seconds that a datagram may wait for space in the queue of the socket.
 _PATIENCE = 1.0
-"""Seconds that a datagram may wait for space in the queue of the socket."""
 
 
 class ServiceManager:

@@ -18,14 +18,14 @@ from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
+# The longest wait for a commit in seconds, and so about the time between two heartbeats.
 _LONGEST_WAIT = 2.0
-"""The longest wait for a commit in seconds, and so about the time between two heartbeats."""
 
+# Seconds until the next attempt after the database could not be read.
 _AFTER_UNKNOWN = 1.0
-"""Seconds until the next attempt after the database could not be read."""
 
+# Seconds until the next attempt after an unexpected error.
 _AFTER_FAILURE = 10.0
-"""Seconds until the next attempt after an unexpected error."""
 
 _log = logging.getLogger("workspace_reaper.daemon")
 

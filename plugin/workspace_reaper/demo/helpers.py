@@ -11,8 +11,8 @@ from workspace_reaper.demo.scenario import HELPERS, DemoCase, Ending
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup
 
+# The command of the agent that prints a text and waits.
 TALKER = ("sh", "agent")
-"""The command of the agent that prints a text and waits."""
 
 TALKER_TEXT = ("All 128 tests pass.", "What next?")
 

@@ -10,8 +10,8 @@ from workspace_reaper.model.errors import ReaperError
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes.processes import SystemProcesses
 
+# Seconds after which each process ends by itself, in case the demo is killed by SIGKILL.
 LIFETIME = 600
-"""Seconds after which each process ends by itself, in case the demo is killed by SIGKILL."""
 
 _TABLE = SystemProcesses({})
 _ESCALATION = ((), (signal.SIGCONT, signal.SIGTERM), (signal.SIGKILL,))

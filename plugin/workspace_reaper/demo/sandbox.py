@@ -13,8 +13,8 @@ from pathlib import Path
 
 from workspace_reaper.demo.scenario import THRESHOLDS
 
+# Bytes in the path of a socket. Linux accepts 107, macOS 103.
 _LONGEST_SOCKET = 100
-"""Bytes in the path of a socket. Linux accepts 107, macOS 103."""
 
 
 @contextmanager

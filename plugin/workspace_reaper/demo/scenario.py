@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+# The settings of the demo in seconds; all others have their defaults. The clocks of tmux have a resolution of one second, so a
+# session that prints or is new has to stay three seconds away from each threshold.
 THRESHOLDS = {"min_age": 4, "activity_grace": 4, "idle_ttl": 5, "dead_ttl": 1, "confirmation_gap": 1, "kill_grace": 1}
-"""The settings of the demo in seconds; all others have their defaults. The clocks of tmux have a resolution of one second, so
-a session that prints or is new has to stay three seconds away from each threshold."""
 
 
 class Ending(NamedTuple):
@@ -71,17 +71,17 @@ SESSIONS = (
     _case("notes", "not a workspace", "ignored", "no workspace id", known=False),
 )
 
+# Processes that the agent of ws-deleted starts and that leave their terminal.
 HELPERS = (
     _case("dev-server", "left its terminal", "ended", "TERM"),
     _case("watcher", "left, and ignores TERM", "ended", "KILL"),
     _case("cache", "left, works elsewhere", "left", "works elsewhere"),
 )
-"""Processes that the agent of ws-deleted starts and that leave their terminal."""
 
+# The workspace that keeps its row when most rows are lost.
 LAST_ROW = "busy"
-"""The workspace that keeps its row when most rows are lost."""
 
+# All remaining sessions after most rows were lost.
 ACCIDENT = _case("all the rest", "most rows lost", "held", "breaker latched")
-"""All remaining sessions after most rows were lost."""
 
 RESTORED = _case("ws-idle again", "restored after a reap", "restored", "old text, not run")

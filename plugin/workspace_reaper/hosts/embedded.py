@@ -17,11 +17,11 @@ _log = logging.getLogger("workspace_reaper")
 
 _NAME = "reaper"
 
+# Seconds in which queued events are worked off when the server stops. The next tick finds the rest.
 _LAST_LOOKS = 3.0
-"""Seconds in which queued events are worked off when the server stops. The next tick finds the rest."""
 
+# Seconds in which all plugins are closed.
 _CLOSING = 5.0
-"""Seconds in which all plugins are closed."""
 
 
 class EmbeddedReaper:

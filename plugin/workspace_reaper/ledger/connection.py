@@ -14,12 +14,12 @@ from workspace_reaper.ledger.errors import ERRORS, ledger_error, shown
 from workspace_reaper.ledger.file import FileIdentity, file_identity, open_for_reading, open_for_writing
 from workspace_reaper.model.errors import LedgerError
 
+# How long to wait for a lock that another process holds.
 BUSY_SECONDS = 5.0
-"""How long to wait for a lock that another process holds."""
 
 _connections: weakref.WeakSet[LedgerConnection] = weakref.WeakSet()
+# Connections of a parent process. Closing them here could remove the WAL that it uses, so they are never closed.
 _inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process. Closing them here could remove the WAL that it uses, so they are never closed."""
 
 
 class LedgerConnection:

@@ -9,8 +9,8 @@ from pathlib import Path
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.files import advice
 
+# What SQLite and the file system raise.
 ERRORS = (sqlite3.Error, OSError)
-"""What SQLite and the file system raise."""
 
 _ADVICE = (
     ("is full", "the disk is full: free some space there"),

@@ -17,8 +17,8 @@ from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.files import create_private_file, make_private
 from workspace_reaper.util.permissions import check_permissions
 
+# Device and inode.
 FileIdentity = tuple[int, int]
-"""Device and inode."""
 
 _creating = threading.Lock()
 

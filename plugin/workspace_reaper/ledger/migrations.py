@@ -10,11 +10,11 @@ import sqlite3
 
 from workspace_reaper.model.errors import LedgerError
 
+# PRAGMA application_id of a ledger, which distinguishes it from the database of another program.
 APPLICATION_ID = 0x57524C31
-"""``PRAGMA application_id`` of a ledger, which distinguishes it from the database of another program."""
 
+# The same of the ledgers that versions before the first release created.
 _UNRELEASED = 0x57526561
-"""The same of the ledgers that versions before the first release created."""
 
 _FIRST = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -171,8 +171,8 @@ _FIRST = (
         BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END""",
 )
 
+# Each migration is its statements; its number is its place, from 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
-"""Each migration is its statements; its number is its place, from 1."""
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:

@@ -23,8 +23,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 Values = Sequence[Any]
 
+# The years 1 to 9999, in Unix seconds. Every float in the ledger is a time or a duration.
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800
-"""The years 1 to 9999, in Unix seconds. Every float in the ledger is a time or a duration."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")

@@ -26,8 +26,8 @@ from workspace_reaper.model.state import (
 
 T = TypeVar("T")
 
+# The columns of the table registry, which has an id and the configured name and location in addition.
 REGISTRY_COLUMNS = columns_of(RegistryState)
-"""The columns of the table ``registry``, which has an id and the configured name and location in addition."""
 
 
 class SeenWorkspaceRow(NamedTuple):

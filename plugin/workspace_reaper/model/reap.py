@@ -17,15 +17,15 @@ from workspace_reaper.model.session import SessionKey
 class Outcome(str, Enum):
     """The outcome of a session in a sweep, or of an intent in the ledger."""
 
+    # The intent is committed, and its outcome is not.
     OPEN = "open"
-    """The intent is committed, and its outcome is not."""
+    # The sweep did not select the session, or has not decided yet.
     NONE = "none"
-    """The sweep did not select the session, or has not decided yet."""
+    # The dry run selected it.
     WOULD_REAP = "would-reap"
-    """The dry run selected it."""
     REAPED = "reaped"
+    # It was selected; the recheck or the guard refused the kill.
     SPARED = "spared"
-    """It was selected; the recheck or the guard refused the kill."""
     FAILED = "failed"
 
     def __str__(self) -> str:

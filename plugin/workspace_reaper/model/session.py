@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from workspace_reaper.model.unknown import Unknown
 
+# An owner id that no registry has, for a listing in which the owner does not matter.
 NO_OWNER = "0"
-"""An owner id that no registry has, for a listing in which the owner does not matter."""
 
 
 class SessionKey(NamedTuple):
@@ -80,8 +80,8 @@ class Session:
     version: str
     windows: tuple[Window, ...]
     panes: tuple[Pane, ...] = ()
+    # The latest of client input, attach, and output in any window (Unix seconds).
     last_activity: int = field(init=False, repr=False, compare=False)
-    """The latest of client input, attach, and output in any window (Unix seconds)."""
 
     def __post_init__(self) -> None:
         # Computed once: a session that has not changed is the same object in the next sweep, which reads this again.

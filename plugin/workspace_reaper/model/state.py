@@ -18,30 +18,30 @@ from workspace_reaper.model.workspace import RegistryIdentity
 class Finding(str, Enum):
     """What full sweeps have found about a session. It is stored until it does not apply any more."""
 
+    # It had no row. count is the number of confirmations.
     ORPHAN = "orphan"
-    """It had no row. ``count`` is the number of confirmations."""
     ARCHIVED = "archived"
     DEAD = "dead"
     ATTACHED = "attached"
+    # It had a client in an earlier sweep and has none since first_at.
     DETACHED = "detached"
-    """It had a client in an earlier sweep and has none since ``first_at``."""
+    # It was selected for reaping, and still exists.
     CONDEMNED = "condemned"
-    """It was selected for reaping, and still exists."""
+    # A kill of it failed; count times in a row.
     FAILED = "failed"
-    """A kill of it failed; ``count`` times in a row."""
+    # Its reap was announced at first_at.
     ANNOUNCED = "announced"
-    """Its reap was announced at ``first_at``."""
+    # An operator cancelled the announcement: it is not reaped as archived until its row was once not archived.
     UNDONE_ARCHIVED = "undone archived"
-    """An operator cancelled the announcement: it is not reaped as archived until its row was once not archived."""
+    # The same for idle.
     UNDONE_IDLE = "undone idle"
-    """The same for idle."""
 
 
+# Findings that apply to the session only as that of one workspace.
 OF_A_WORKSPACE = frozenset({Finding.ORPHAN, Finding.ARCHIVED})
-"""Findings that apply to the session only as that of one workspace."""
 
+# By the public name of the reason.
 UNDONE: Mapping[str, Finding] = {"archived": Finding.UNDONE_ARCHIVED, "idle": Finding.UNDONE_IDLE}
-"""By the public name of the reason."""
 
 FindingKey = tuple[SessionKey, Finding]
 

@@ -8,8 +8,8 @@ from enum import Enum
 
 from workspace_reaper.model.session import SessionKey
 
+# The reason of which max_orphans_per_hour limits the number of reaps.
 ORPHAN_REASON = "orphan"
-"""The reason of which ``max_orphans_per_hour`` limits the number of reaps."""
 
 
 class IdleClock(str, Enum):

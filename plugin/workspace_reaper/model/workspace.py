@@ -76,8 +76,8 @@ class Workspace:
     worktree: str | None = None
 
 
+# The flags of a row. Schemas, queries and reports have them in this order.
 FLAGS = tuple(field.name for field in fields(Workspace) if field.type == "bool")
-"""The flags of a row. Schemas, queries and reports have them in this order."""
 
 
 @dataclass(frozen=True, slots=True)

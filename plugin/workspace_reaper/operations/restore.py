@@ -25,14 +25,14 @@ from workspace_reaper.util.text import readable_lines, without_empty_end
 if TYPE_CHECKING:
     from workspace_reaper.tmux.restore import SessionRebuild
 
+# Characters that an abbreviated id must have.
 SHORTEST_ID = 6
-"""Characters that an abbreviated id must have."""
 
+# Characters of an id, which is a ULID.
 ID_LENGTH = 26
-"""Characters of an id, which is a ULID."""
 
+# The latest reaps: only their ids may be abbreviated, and undo searches only these.
 LATEST = 1000
-"""The latest reaps: only their ids may be abbreviated, and ``undo`` searches only these."""
 
 _ID = re.compile(rf"[0-9A-Za-z]{{1,{ID_LENGTH}}}")
 _SHELLS = frozenset({"ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "sh", "tcsh", "xonsh", "yash", "zsh"})

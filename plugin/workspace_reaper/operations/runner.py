@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from workspace_reaper.sweep.other_plugins import OtherPlugins
     from workspace_reaper.sweep.report import SweepReport
 
+# Seconds at the end in which the other plugins may work off their notifications.
 LAST_NOTIFICATIONS = 2.0
-"""Seconds at the end in which the other plugins may work off their notifications."""
 
 
 class ReaperRunner:

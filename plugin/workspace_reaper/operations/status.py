@@ -19,8 +19,8 @@ from workspace_reaper.sweep.last_report import read_report
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, iso
 
+# The latest events that are searched.
 _EVENTS = 1000
-"""The latest events that are searched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from workspace_reaper.model.state import BreakerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.util.time import iso
 
+# Fewer orphans, or fewer lost rows, never trip it.
 AT_LEAST = 3
-"""Fewer orphans, or fewer lost rows, never trip it."""
 
+# The number of full sweeps in a row without an orphan among those that tripped it, after which it releases.
 CLEAR_SWEEPS = 3
-"""The number of full sweeps in a row without an orphan among those that tripped it, after which it releases."""
 
 
 def exceeds_half(lost: int, of: int) -> bool:

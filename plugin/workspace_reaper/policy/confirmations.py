@@ -8,11 +8,11 @@ from dataclasses import replace
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import OF_A_WORKSPACE, Confirmation, Finding, FindingKey
 
+# After this number of failed kills in a row there is an alarm, and the next attempt waits.
 RETRIES = 3
-"""After this number of failed kills in a row there is an alarm, and the next attempt waits."""
 
+# The longest time between two attempts of a kill, in seconds.
 LONGEST_WAIT = 6 * 3600.0
-"""The longest time between two attempts of a kill, in seconds."""
 
 _NONE: Mapping[Finding, Confirmation] = {}
 

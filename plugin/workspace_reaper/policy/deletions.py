@@ -13,8 +13,8 @@ from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Wor
 from workspace_reaper.policy.breaker import AT_LEAST, exceeds_half
 from workspace_reaper.policy.registry_identity import moved, replaced
 
+# Seconds over which disappeared rows are counted together: they may disappear one by one.
 WINDOW = 60.0
-"""Seconds over which disappeared rows are counted together: they may disappear one by one."""
 
 _REMEMBERED = 10_000
 

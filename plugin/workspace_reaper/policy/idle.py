@@ -16,25 +16,25 @@ from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.util.durations import render_duration
 
+# Seconds by which the wall clock must move to count as stepped. A time service that slews it moves it by less.
 JUMP = 5.0
 
-"""Seconds by which the wall clock must move to count as stepped. A time service that slews it moves it by less."""
 
+# Seconds of sleep or slewing that are too short to be stored.
 _SLACK = 1.0
 
-"""Seconds of sleep or slewing that are too short to be stored."""
 
+# The number of skews that are stored separately. On a machine that sleeps more often the oldest ones are merged.
 _MOST = 64
 
-"""The number of skews that are stored separately. On a machine that sleeps more often the oldest ones are merged."""
 
+# Seconds for which a skew is stored in any case, because a setting may be raised.
 _AT_LEAST = 7 * 86_400.0
 
-"""Seconds for which a skew is stored in any case, because a setting may be raised."""
 
+# Seconds.
 _FOR_EVER = 1e10
 
-"""Seconds."""
 
 EVERY = frozenset(IdleClock)
 
@@ -128,13 +128,13 @@ def describe_clock_step(seconds: float) -> str:
     return f"the wall clock was stepped {way} by {length}, so this sweep reaps nothing for being idle"
 
 
+# The share of one core above which a process tree counts as busy.
 SHARE = 0.01
 
-"""The share of one core above which a process tree counts as busy."""
 
+# The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none.
 TICK = 0.01
 
-"""The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none."""
 
 _PLAIN = AgeClock()
 

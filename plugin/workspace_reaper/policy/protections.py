@@ -125,8 +125,8 @@ CLOCK = Protection(
     passes_with_time=True,
 )
 
+# What proves that this registry has known a workspace.
 PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook names it"
-"""What proves that this registry has known a workspace."""
 
 
 def _why_unproven(case: Case) -> str:
@@ -218,5 +218,5 @@ RETRYING = Protection(
     passes_with_approval=True,
 )
 
+# What protects from every rule.
 ALWAYS = (KEPT, VETO, HOME, GROUP)
-"""What protects from every rule."""

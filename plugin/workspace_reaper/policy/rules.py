@@ -204,5 +204,5 @@ DEAD = Rule(
     rests_on_session=True,
 )
 
+# The table. The first rule that holds and that nothing protects from decides.
 RULES = (DELETED, ARCHIVED_BY_HOOK, WORKTREE_DELETED, ORPHAN, ARCHIVED, IDLE, DEAD)
-"""The table. The first rule that holds and that nothing protects from decides."""

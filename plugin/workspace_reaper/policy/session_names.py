@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from workspace_reaper.model.session import Owner, Session
 
+# The number of names whose result is cached (3 MB).
 _KNOWN = 10_000
-"""The number of names whose result is cached (3 MB)."""
 
 
 class SessionMatcher:

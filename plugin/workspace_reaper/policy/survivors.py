@@ -13,6 +13,8 @@ _BUS = "it carries the messages of the whole login"
 _SOUND = "it plays the sound of the whole login"
 _SCREEN = "other terminals run in it"
 
+# Programs that serve the whole login but inherit the environment of the process that started them first. By the kernel's short
+# name (15 bytes on Linux), with the reason.
 LOGIN_DAEMONS: Mapping[str, str] = {
     "gpg-agent": _KEYS,
     "keyboxd": _KEYS,
@@ -52,9 +54,6 @@ LOGIN_DAEMONS: Mapping[str, str] = {
     "adb": "it serves the devices of the whole login",
     "watchman": "it watches files for the whole login",
 }
-"""Programs that serve the whole login but inherit the environment of the process that started them first. By the kernel's short
-name (15 bytes on Linux), with the reason.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import time
 
 from workspace_reaper.model.state import ClockReading
 
+# Seconds within which all clocks are read. If the process is interrupted in between, they are read again.
 _SPREAD = 0.05
-"""Seconds within which all clocks are read. If the process is interrupted in between, they are read again."""
 
 _TRIES = 10
 

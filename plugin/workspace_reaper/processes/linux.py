@@ -20,8 +20,8 @@ from workspace_reaper.processes.proc_files import FORBIDDEN, OUT_OF_RESOURCES, P
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid, verify
 from workspace_reaper.processes.working_directory import DELETED, inside_of
 
+# The errors of pidfd_open on a kernel before 5.3, or in a sandbox that does not allow the call.
 _NO_SUCH_CALL = frozenset({errno.ENOSYS, errno.EPERM})
-"""The errors of ``pidfd_open`` on a kernel before 5.3, or in a sandbox that does not allow the call."""
 _ENVIRON_SIZE = 65536
 
 

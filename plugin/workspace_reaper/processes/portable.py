@@ -20,8 +20,8 @@ from workspace_reaper.processes.reader import Absence, absence, send_by_pid
 from workspace_reaper.processes.working_directory import inside_of
 
 _SHORT_NAME = 15
+# psutil's own, and those that it raises for an invalid pid or a missing /proc.
 _ERRORS = (psutil.Error, OSError, ValueError, OverflowError, RuntimeError, LookupError)
-"""psutil's own, and those that it raises for an invalid pid or a missing ``/proc``."""
 
 
 class PortableReader:

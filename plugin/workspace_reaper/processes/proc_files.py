@@ -7,12 +7,12 @@ import os
 
 PROC = "/proc"
 
+# The process does not exist any more. Of an environment also: it has none.
 VANISHED = frozenset({errno.ENOENT, errno.ESRCH})
-"""The process does not exist any more. Of an environment also: it has none."""
+# This user may not read it.
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
-"""This user may not read it."""
+# This process has too many open files, for example. It says nothing about the process that was read.
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""This process has too many open files, for example. It says nothing about the process that was read."""
 
 
 def read(path: str, size: int = 4096) -> bytes:

@@ -6,8 +6,8 @@ import os
 
 from workspace_reaper.model.process import Origin, Process, ProcessKey
 
+# The fields after the name, from the third of proc(5) on. The last one contains the rest of the line.
 Line = list[bytes]
-"""The fields after the name, from the third of proc(5) on. The last one contains the rest of the line."""
 
 _TICKS = os.sysconf("SC_CLK_TCK") if "SC_CLK_TCK" in os.sysconf_names else 100
 

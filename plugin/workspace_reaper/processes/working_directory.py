@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+# What Linux appends to the path of a directory that was removed.
 DELETED = " (deleted)"
-"""What Linux appends to the path of a directory that was removed."""
 
 _Inode = tuple[int, int]
 _LEVELS = 1024

@@ -34,11 +34,11 @@ __all__ = [
 
 _GROUP = "workspace_reaper.registries"
 
+# The registry that is described in the configuration, and so has no entry point.
 _TABLE = "table"
-"""The registry that is described in the configuration, and so has no entry point."""
 
+# Seconds that a look-up waits for a lock before the registry is Unknown.
 _BUSY_LIMIT = 1.0
-"""Seconds that a look-up waits for a lock before the registry is Unknown."""
 
 
 def registry_names() -> list[str]:

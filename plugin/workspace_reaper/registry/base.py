@@ -17,8 +17,8 @@ from workspace_reaper.registry.queries import Statements, fetch, workspace
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, no_index
 
+# The number of rows that ``examine`` reads.
 _SAMPLE = 1000
-"""The number of rows that ``examine`` reads."""
 
 T = TypeVar("T")
 

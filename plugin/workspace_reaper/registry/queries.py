@@ -31,14 +31,14 @@ from workspace_reaper.model.workspace import FLAGS, LookupResult, RegistryIdenti
 from workspace_reaper.registry.id_types import WrongValue
 from workspace_reaper.registry.schema import WorkspaceColumns
 
+# The number of oldest ids that a look-up returns.
 OLDEST = 32
-"""The number of oldest ids that a look-up returns."""
 
+# Rows are counted up to this number: a count reads every row that it counts.
 TOTAL_BOUND = 10_000
-"""Rows are counted up to this number: a count reads every row that it counts."""
 
+# A condition that no row meets.
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
-"""A condition that no row meets."""
 
 _OLDEST_ROWS = 1024
 _TRUTHS: dict[Any, bool] = {None: False, 0: False, 1: True}

@@ -10,8 +10,8 @@ from workspace_reaper.settings.settings import Settings
 from workspace_reaper.settings.types import TABLE_KINDS, SettingKind
 from workspace_reaper.util.durations import render_duration
 
+# The prefix of every environment variable that is a setting.
 PREFIX = "WORKSPACE_REAPER_"
-"""The prefix of every environment variable that is a setting."""
 
 _TABLE = "table."
 

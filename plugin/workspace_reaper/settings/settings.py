@@ -24,8 +24,8 @@ from workspace_reaper.settings.types import (
     Url,
 )
 
+# The name of our directories in the directories of the user.
 APPLICATION = "workspace-reaper"
-"""The name of our directories in the directories of the user."""
 
 
 def _own_state_directory() -> Path:

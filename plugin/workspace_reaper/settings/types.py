@@ -132,10 +132,9 @@ Table = Annotated[
     SettingKind("table", 'the keys that describe it, such as {"name": "tasks", "id": "id", "id_type": "uuid"}', json=True),
 ]
 
+# The types of the keys of ``table``. All others have the type of ``name``.
 TABLE_KINDS = {
     "name": SettingKind("text", "the name of a table or a column, or an SQL expression"),
     "id_type": SettingKind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
     "id_in_session": SettingKind("word", "text or hex"),
 }
-
-"""The types of the keys of ``table``. All others have the type of ``name``."""

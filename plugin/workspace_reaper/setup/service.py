@@ -13,23 +13,23 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 
+# The name of the service, and of its label in launchd.
 NAME = "workspace-reaper"
-"""The name of the service, and of its label in launchd."""
 
 _OWN = re.compile(r"WORKSPACE_REAPER_[A-Z_]+")
+# Variables from which the reaper, its registries and tmux take paths.
 _READ = (
     *("BC_DATA_DIR", "BC_CLI_TMUX_SOCKET", "BC_CLI_TMUX_LEGACY_SOCKET", "CAO_HOME_DIR"),
     *("TMUX_TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
 )
-"""Variables from which the reaper, its registries and tmux take paths."""
 
 _DEFAULT_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _DATABASE = "WORKSPACE_REAPER_DATABASE_URL"
 _CONFIG = "WORKSPACE_REAPER_CONFIG"
 
 _FILE = re.compile(r"(?!\w[\w+.-]*:)|sqlite:|file:", re.IGNORECASE)
+# Errs on the side of caution: a password that is not escaped as it should be also matches.
 _PASSWORD = re.compile(r"//.*:.*@|passw", re.IGNORECASE)
-"""Errs on the side of caution: a password that is not escaped as it should be also matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ _UNIT_NOTE = """\
 #EnvironmentFile=%h/.config/workspace-reaper/environment
 """
 
+# systemd does not accept these in the path of a program. In an argument it does.
 _REFUSED = re.compile(r"""["'\\]""")
-"""systemd does not accept these in the path of a program. In an argument it does."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@:,.+/-]+")
 

@@ -10,8 +10,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import SessionSnapshot
 
+# Grows when older versions cannot read a file. Fields may be added without that.
 FORMAT = 1
-"""Grows when older versions cannot read a file. Fields may be added without that."""
 
 
 def to_json(snapshot: SessionSnapshot) -> bytes:

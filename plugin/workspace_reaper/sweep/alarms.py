@@ -32,14 +32,14 @@ __all__ = [
     "turns",
 ]
 
+# Ticks without a complete sweep after which ``blind`` is raised.
 BLIND_TICKS = 3
-"""Ticks without a complete sweep after which ``blind`` is raised."""
 
+# Sessions that a detail lists.
 MOST_NAMES = 5
-"""Sessions that a detail lists."""
 
+# If one of these cannot be read, a sweep does not see every session that it would judge.
 _HIDING = frozenset({Source.SOCKET, Source.SESSION, Source.REGISTRY})
-"""If one of these cannot be read, a sweep does not see every session that it would judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +232,8 @@ CONFIGURATION = AlarmKind(
     "Correct the file or the setting that the alarm names.",
 )
 
+# The catalogue.
 ALARMS = (UNREADABLE, BLIND, OVERDUE, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING, CANARY, CONFIGURATION)
-"""The catalogue."""
 
 
 def raised(found: SweepResult) -> dict[str, Alarm]:

@@ -18,11 +18,11 @@ from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.terminate import LeftoverProcesses, terminate
 
+# Seconds that a tmux server may take to end with its last session.
 SETTLING = 1.0
-"""Seconds that a tmux server may take to end with its last session."""
 
+# Seconds between two listings meanwhile.
 POLL = 0.05
-"""Seconds between two listings meanwhile."""
 
 
 def conclude(context: SweepContext, recheck: Recheck, candidates: Sequence[ReapCandidate]) -> None:

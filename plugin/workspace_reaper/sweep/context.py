@@ -24,8 +24,8 @@ from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 from workspace_reaper.util.batch_size import BatchSize
 
+# Characters of a command line that the ledger keeps: one may have megabytes.
 LONGEST_COMMAND = 1000
-"""Characters of a command line that the ledger keeps: one may have megabytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 
+# Ticks before the next attempt after repeated failed kills.
 RETRY_AFTER = 3
-"""Ticks before the next attempt after repeated failed kills."""
 
 
 def build_facts(

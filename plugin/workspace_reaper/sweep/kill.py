@@ -17,12 +17,12 @@ from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.prepare import prepare_batch
 from workspace_reaper.sweep.recheck import Recheck
 
+# Attempts to kill a session from whose guard no answer came. Each attempt has a recheck of its own.
 ATTEMPTS = 3
-"""Attempts to kill a session from whose guard no answer came. Each attempt has a recheck of its own."""
 
+# Seconds that unanswered kills may take on one socket. After that, no session without an answer is tried again in the
+# sweep.
 PATIENCE = 60.0
-"""Seconds that unanswered kills may take on one socket. After that, no session without an answer is tried again in the
-sweep."""
 
 
 class BatchKiller:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("workspace_reaper")
 
+# Events that are logged as warnings.
 _WARNINGS = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
-"""Events that are logged as warnings."""
 
 _ALARMS = frozenset({"alarm", "alarm over"})
 

@@ -19,9 +19,9 @@ from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import evidence
 
+# Seconds between two readings of the CPU time, at least: a program that computes uses 20 ticks in them. Without this, a
+# session that is seen for the first time would have no clock but those of its terminal.
 CPU_WINDOW = 0.2
-"""Seconds between two readings of the CPU time, at least: a program that computes uses 20 ticks in them. Without this, a
-session that is seen for the first time would have no clock but those of its terminal."""
 
 SNAPSHOT_ATTEMPTS = 3
 

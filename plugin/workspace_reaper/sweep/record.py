@@ -22,8 +22,8 @@ from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
+# Seconds.
 PRUNE_EVERY = 3600.0
-"""Seconds."""
 
 
 def before_kills(

@@ -18,14 +18,14 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 from workspace_reaper.sweep.context import SweepContext
 
+# Seconds between two looks at the processes that were signalled.
 POLL = 0.05
-"""Seconds between two looks at the processes that were signalled."""
 
+# Seconds between two scans of all processes while some have not ended: those may start others.
 RESCAN = 1.0
-"""Seconds between two scans of all processes while some have not ended: those may start others."""
 
+# Seconds for KILL to work. A process that lives longer hangs in the kernel, or is started again and again.
 LAST_WAIT = 1.0
-"""Seconds for KILL to work. A process that lives longer hangs in the kernel, or is started again and again."""
 
 
 @dataclass(frozen=True, slots=True)

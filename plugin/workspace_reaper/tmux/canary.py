@@ -20,11 +20,11 @@ from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 PREFIX = "workspace-reaper-canary-"
+# Seconds after which the session ends by itself.
 LIFETIME = 300
-"""Seconds after which the session ends by itself."""
 
+# How long to look for a session whose creation was interrupted: the server may not have run the command yet.
 _SEARCH_SECONDS = 1.0
-"""How long to look for a session whose creation was interrupted: the server may not have run the command yet."""
 
 _NAME = re.compile(rf"{PREFIX}[0-9A-Za-z-]+")
 _CREATED_FORMAT = "#{session_id} #{pid} #{start_time} #{session_created} #{pane_pid}"
@@ -52,10 +52,10 @@ class CanaryTerminal(TmuxTerminal):
         self.name = name
         self._may_live = may_live
         self._runs = runs
+        # Whether the session may still exist: its creation was requested, and its end was not observed.
         self.is_left = False
-        """Whether the session may still exist: its creation was requested, and its end was not observed."""
+        # Its identity, once tmux has reported it.
         self.key: SessionKey | None = None
-        """Its identity, once tmux has reported it."""
 
     @contextmanager
     def session(self, owner_id: str) -> Iterator[Unknown | None]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+# Default time limit of a command, in seconds. A stopped server blocks its clients permanently.
 LIMIT = 5.0
-"""Default time limit of a command, in seconds. A stopped server blocks its clients permanently."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ class ListingReader:
 
     socket: str
     _server: Server | None = None
+    # The sessions of the last answer, by their row.
     _parsed: Mapping[str, _ParsedSession] = field(default_factory=dict)
-    """The sessions of the last answer, by their row."""
+    # The session id of each pane's row in the last answer that had panes.
     _session_ids: Mapping[str, str] = field(default_factory=dict)
-    """The session id of each pane's row in the last answer that had panes."""
 
     def read(self, text: str, *, panes: bool) -> Listing | Unknown:
         """Parse what tmux printed. ``panes``: the panes were asked for, so that each session must have one."""

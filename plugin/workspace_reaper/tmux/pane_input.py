@@ -18,9 +18,12 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import CannotRestore
 
+# Seconds without any progress after which a pane counts as hung.
 PATIENCE = 5.0
-"""Seconds without any progress after which a pane counts as hung."""
 
+# The arguments of the script are the pipe, the directory of the pipes, and the command, if any. The first line of its input is
+# tmux's default-command. The directory is removed once the session is complete: if it exists at the end of the input, this
+# process was killed. tmux sets SHELL to its default-shell. env runs programs only, never a command of the shell itself.
 _SCRIPT = """
 workspace_reaper_command=
 if [ -p "$1" ] && exec 3<"$1"; then
@@ -44,9 +47,6 @@ if [ -n "$workspace_reaper_command" ]; then
 fi
 exec "${SHELL:-/bin/sh}" -l
 """
-"""Its arguments are the pipe, the directory of the pipes, and the command to run, if any. The first line of its input is tmux's
-``default-command``. The directory is removed once the session is complete: if it exists at the end of the input, this process
-was killed. tmux sets SHELL to its ``default-shell``. ``env`` runs programs only, never a command of the shell itself."""
 
 
 class PaneInput:

@@ -22,8 +22,8 @@ class ListingOutcome(Enum):
 
     ROWS = "rows"
     UNKNOWN = "unknown"
+    # A server without sessions has no panes to list. Standard output identifies the server.
     NO_SESSION = "no session"
-    """A server without sessions has no panes to list. Standard output identifies the server."""
     ABSENT = "absent"
     REFUSED = "refused"
 

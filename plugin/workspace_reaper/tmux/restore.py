@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from workspace_reaper.tmux.server import ReaperServer
 
 _MARK = "@reaper_restoring"
+# How long to look for a session whose creation was interrupted: the server may not have run the command yet.
 _SEARCH_SECONDS = 1.0
-"""How long to look for a session whose creation was interrupted: the server may not have run the command yet."""
 
 _CREATED = re.compile(r"(\$[0-9]+) (@[0-9]+) ([0-9]+) (%[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) (\S+)")
 _CREATED_FORMAT = "#{session_id} #{window_id} #{window_index} #{pane_id} #{pid} #{start_time} #{history_limit} #{version}"

@@ -12,6 +12,9 @@ from functools import lru_cache
 from workspace_reaper.model.errors import UnsupportedTmux
 from workspace_reaper.tmux.client import LIMIT, run
 
+# The versions, oldest first, on which the behaviour that this package relies on was measured, and the date of the last
+# measurement: the formats of a listing, the guarded kill and its answers, the texts of errors, capture and restore. Where a
+# docstring or comment names a single version, the behaviour is that version's. tox runs the integration suite on some of them.
 TESTED_VERSIONS = {
     "3.2a": "2026-11-22",
     "3.3a": "2026-11-28",
@@ -21,9 +24,6 @@ TESTED_VERSIONS = {
     "3.7c": "2026-11-22",
     "3.8": "2026-11-28",
 }
-"""The versions, oldest first, on which the behaviour that this package relies on was measured, and the date of the last
-measurement: the formats of a listing, the guarded kill and its answers, the texts of errors, capture and restore. Where a
-docstring or comment names a single version, the behaviour is that version's. tox runs the integration suite on some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def parse_version(output: str) -> ClientVersion | None:
     return ClientVersion(text, (int(found[1]), int(found[2]), found[3]) if found else None)
 
 
+# The oldest supported version, the first of TESTED_VERSIONS.
 MINIMUM_VERSION = (3, 2, "a")
-"""The oldest supported version, the first of ``TESTED_VERSIONS``."""
 
 MINIMUM = "tmux {}.{}{}".format(*MINIMUM_VERSION)
 

@@ -18,16 +18,16 @@ from workspace_reaper.util.text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
+# Colours of words. rich omits them where the output is no terminal, or NO_COLOR is set.
 STYLES: Mapping[str, str] = {
     **dict.fromkeys(("reap", "reaped", "would-reap", "ended"), "red"),
     **dict.fromkeys(("hold", "held", "spared", "left", "WARN"), "yellow"),
     **dict.fromkeys(("keep", "kept", "ignored", "restored", "OK"), "green"),
     **dict.fromkeys(("failed", "FAIL"), "bold red"),
 }
-"""Colours of words. rich omits them where the output is no terminal, or NO_COLOR is set."""
 
+# Seconds after which long work shows that it is running.
 PROGRESS_AFTER = 1.0
-"""Seconds after which long work shows that it is running."""
 
 
 def say(text: str) -> None:

@@ -8,8 +8,8 @@ import re
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WRITTEN = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS))
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+# A hundred years: a longer duration overflows dates, and is a typing error.
 _LONGEST = 36_500 * 86_400
-"""A hundred years: a longer duration overflows dates, and is a typing error."""
 
 
 def parse_duration(value: object) -> float:

@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# As many as Linux follows.
 _MAX_LINKS = 40
-"""As many as Linux follows."""
 _ROOT = 0
 _ACL = "system.posix_acl_access"
 

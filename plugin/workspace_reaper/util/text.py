@@ -13,8 +13,8 @@ _TOKEN = re.compile(
     r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069])"
 )
 
+# The terminal's alternate characters: between SO and SI, tmux prints the letters that represent them.
 _LINE_DRAWING = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
-"""The terminal's alternate characters: between SO and SI, tmux prints the letters that represent them."""
 
 _ENDED_BY = {22: (1, 2), 23: (3,), 24: (4, 21), 25: (5, 6), 27: (7,), 28: (8,), 29: (9,), 55: (53,)}
 _DEFAULTS = {39: "fore", 49: "back", 59: "line"}

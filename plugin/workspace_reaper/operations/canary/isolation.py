@@ -20,8 +20,8 @@ from workspace_reaper.sweep.context import Dependencies, SweepSettings
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.tmux.canary import PREFIX, CanaryTerminal
 
+# Seconds between TERM and KILL for the canary's process, at most: other sweeps wait meanwhile.
 LONGEST_GRACE = 5.0
-"""Seconds between TERM and KILL for the canary's process, at most: other sweeps wait meanwhile."""
 
 
 class Token(NamedTuple):

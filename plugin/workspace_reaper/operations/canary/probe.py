@@ -23,17 +23,17 @@ from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux.canary import LIFETIME, CanaryTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
+# The most sweeps in which the session may be too active or unconfirmed. Two are enough if nothing disturbs it.
 SWEEPS = 6
-"""The most sweeps in which the session may be too active or unconfirmed. Two are enough if nothing disturbs it."""
 
+# Seconds between two of these sweeps, at most.
 LONGEST_WAIT = 2.0
-"""Seconds between two of these sweeps, at most."""
 
+# Seconds between two looks.
 POLL = 0.05
-"""Seconds between two looks."""
 
+# Seconds until a process that got KILL at the end has ended.
 LAST_WAIT = 1.0
-"""Seconds until a process that got KILL at the end has ended."""
 
 
 class CanaryProbe:

@@ -23,17 +23,17 @@ from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.util.interrupts import Interrupted
 
+# The kind of the event, and the name of the alarm.
 CANARY = alarms.CANARY.name
-"""The kind of the event, and the name of the alarm."""
 
+# Seconds to wait for the end of a running sweep.
 PATIENCE = 60.0
-"""Seconds to wait for the end of a running sweep."""
 
+# Seconds between two attempts to get its lock.
 POLL = 0.2
-"""Seconds between two attempts to get its lock."""
 
+# The latest events that are searched for the last run.
 _EVENTS = 1000
-"""The latest events that are searched for the last run."""
 
 
 def run_canary(reaper: Reaper, stopping: Callable[[], bool] = lambda: False) -> list[Check]:

@@ -12,11 +12,11 @@ from workspace_reaper.operations.doctor import FAIL, OK, Check
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.log import log_event
 
+# Seconds after a failed canary until the next one, at most: the alarm should end soon after its cause.
 RETRY_AFTER = 3600.0
-"""Seconds after a failed canary until the next one, at most: the alarm should end soon after its cause."""
 
+# Seconds between two looks at the wall clock, which keeps running while the machine sleeps.
 CLOCK_POLL = 60.0
-"""Seconds between two looks at the wall clock, which keeps running while the machine sleeps."""
 
 
 def due_in(last: tuple[float, bool] | None, every: float, now: float) -> float:

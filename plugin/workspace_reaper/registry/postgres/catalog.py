@@ -28,6 +28,9 @@ _STORED: dict[type[IdColumn], dict[int, type[IdColumn]]] = {
 
 _SHOWN = 4
 
+# The tables, their partitions and children, and what views select from.
+#
+# The whole row of pg_inherits is read: a partition that is being detached concurrently is only marked by a flag in it.
 _BELOW = """
 WITH RECURSIVE below(oid) AS (
     SELECT pg_catalog.to_regclass(name)::oid FROM pg_catalog.unnest(%(names)s::text[]) AS name
@@ -44,10 +47,6 @@ SELECT c.oid::bigint, pg_catalog.pg_relation_filenode(c.oid)::bigint, c.relrowse
     ARRAY(SELECT i::text FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhparent),
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END
 FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid ORDER BY c.oid
-"""
-"""The tables, their partitions and children, and what views select from.
-
-The whole row of pg_inherits is read: a partition that is being detached concurrently is only marked by a flag in it.
 """
 
 

@@ -30,8 +30,8 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
+# The pending state as the host writes it. In the texts of that JSON quotes are escaped, so no message matches.
 _PENDING = '%"state": "pending"%'
-"""The pending state as the host writes it. In the texts of that JSON quotes are escaped, so no message matches."""
 
 
 class Cao(Schema):

@@ -10,6 +10,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from workspace_reaper.registry.id_types import TextId, UuidBlob
 
+# ``worktree_deleted`` was added on 2026-03-02; ``container_ref`` is the path of the worktree.
 VIBE_KANBAN_WORKSPACES = Table(
     "workspaces",
     MetaData(),
@@ -19,13 +20,13 @@ VIBE_KANBAN_WORKSPACES = Table(
     Column("pinned", Integer()),
     Column("worktree_deleted", Integer()),
 )
-"""``worktree_deleted`` was added on 2026-03-02; ``container_ref`` is the path of the worktree."""
 
+# The conversations in a workspace, which the server calls sessions. They are not tmux sessions.
 VIBE_KANBAN_SESSIONS = Table(
     "sessions", MetaData(), Column("id", UuidBlob(), primary_key=True), Column("workspace_id", UuidBlob())
 )
-"""The conversations in a workspace, which the server calls sessions. They are not tmux sessions."""
 
+# ``status`` is ``running`` while a process runs; a ``devserver`` does not count as work.
 VIBE_KANBAN_PROCESSES = Table(
     "execution_processes",
     MetaData(),
@@ -34,8 +35,8 @@ VIBE_KANBAN_PROCESSES = Table(
     Column("status", String()),
     Column("run_reason", String()),
 )
-"""``status`` is ``running`` while a process runs; a ``devserver`` does not count as work."""
 
+# The windows of a session. ``initial_delivery`` and ``deferred_init_failure`` are JSON.
 CAO_TERMINALS = Table(
     "terminals",
     MetaData(),
@@ -46,4 +47,3 @@ CAO_TERMINALS = Table(
     Column("deferred_init_failure", String()),
     Column("deferred_init_runtime_reclaimed", Integer()),
 )
-"""The windows of a session. ``initial_delivery`` and ``deferred_init_failure`` are JSON."""

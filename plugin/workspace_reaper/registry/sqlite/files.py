@@ -17,8 +17,8 @@ from workspace_reaper.registry.location import DatabaseNotFound
 
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
 
+# Seconds within which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms.
 _TICK = 0.05
-"""Seconds within which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms."""
 
 
 class Pin:

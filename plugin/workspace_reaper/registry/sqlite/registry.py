@@ -26,8 +26,8 @@ from workspace_reaper.registry.sqlite.connection import open_readonly
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
 
+# The number of ids in one statement. SQLite permits 32,766 variables in one, and 999 before 3.32.
 _CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
-"""The number of ids in one statement. SQLite permits 32,766 variables in one, and 999 before 3.32."""
 
 
 class SqliteRegistry(DatabaseRegistry):

@@ -14,8 +14,8 @@ from workspace_reaper.registry.location import DatabaseNotFound
 from workspace_reaper.registry.queries import Statements, flag
 from workspace_reaper.registry.sqlite.connection import raw, schema_version, transaction
 
+# The number of rows that are read in one transaction. A commit may have to wait for it, about a millisecond.
 _CHUNK = 2_000
-"""The number of rows that are read in one transaction. A commit may have to wait for it, about a millisecond."""
 
 _FIRST = -(2**63)
 

@@ -20,18 +20,18 @@ from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, c
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
+# Seconds between two looks at the files' sizes and times: 0.1 % of a core when nothing changes.
 _STEP = 0.1
-"""Seconds between two looks at the files' sizes and times: 0.1 % of a core when nothing changes."""
 
+# Seconds between two full checks, which also ask SQLite, where sizes and times do not change; and from a failed read to the
+# next.
 _FULL_CHECK = 0.4
-"""Seconds between two full checks, which also ask SQLite, where sizes and times do not change; and from a failed read to the
-next."""
 
+# Seconds between two chunks of a scan, in which the host's busy handler gets its turn.
 _PAUSE = 0.001
-"""Seconds between two chunks of a scan, in which the host's busy handler gets its turn."""
 
+# A scan is followed by a rest of this many times the CPU time it took: 5 % of a core under constant writing.
 _REST = 19
-"""A scan is followed by a rest of this many times the CPU time it took: 5 % of a core under constant writing."""
 
 _TRIES = 3
 
