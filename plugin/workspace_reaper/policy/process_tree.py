@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
+from workspace_reaper.model.process import Origin, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.session import Session, SessionKey
 
 
@@ -58,7 +58,7 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
     for process in table.processes.values():
         if process.origin is None or process.key.pid in taken:
             continue
-        for key in _origin(process, table, owners, numbers):
+        for key in _sessions_of(process.origin, process.key.started, table, owners, numbers):
             for below in _below(process, children):
                 if below.key.pid not in taken or below is process:
                     found[key].append(SessionProcess(below, process.origin.pane, descendant=False))
@@ -99,21 +99,19 @@ def _below(root: Process, children: Mapping[int, list[Process]]) -> list[Process
     return found
 
 
-def _origin(
-    process: Process,
+def _sessions_of(
+    origin: Origin,
+    started: float,
     table: ProcessTable,
     owners: Mapping[tuple[int, str], Sequence[SessionKey]],
     numbers: Mapping[tuple[int, int], Session],
 ) -> Sequence[SessionKey]:
-    """Return the sessions that the process's environment names.
+    """Return the sessions that the environment of a process names.
 
     The server's pid decides. The socket's path is not compared, because it can be written in several ways.
     """
-    origin = process.origin
-    if origin is None:
-        return ()
     server = table.processes.get(origin.server_pid)
-    if server is None or process.key.started < server.key.started:
+    if server is None or started < server.key.started:
         # An earlier server had the same pid.
         return ()
     showing = owners.get((origin.server_pid, origin.pane))

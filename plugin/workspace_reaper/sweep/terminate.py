@@ -202,7 +202,7 @@ class Termination:
         spared = None
         if shown is None:
             spared = "the session's socket cannot be read"
-        elif not process.zombie:
+        else:
             suspect = Suspect(
                 process=process,
                 pane_lives=recorded.pane in shown,

@@ -70,6 +70,14 @@ def test_a_pane_that_two_sessions_show_is_in_both_families() -> None:
     assert family(LEADER, sessions=both, of=1) == family(LEADER, sessions=both, of=2) == {1001: True}
 
 
+def test_what_is_below_a_pane_stays_a_descendant_also_below_what_left_one() -> None:
+    """A server without tmux's name, which a process that left the session has started: its panes are below both."""
+    server = process(SERVER.pid, parent=7, name="renamed", started=10.0)
+    left = process(7, parent=1, origin=came_from(), started=20.0)
+    found = processes_by_session(table(server, LEADER, left), [session(1)])[session(1).key]
+    assert {one.process.key.pid: one.descendant for one in found} == {1001: True, 7: False, SERVER.pid: False}
+
+
 @pytest.mark.parametrize(
     "origin",
     [came_from(server=77), came_from("%99", session_number=99)],

@@ -29,6 +29,7 @@ from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.sweep.judge import Judge
 from workspace_reaper.sweep.other_plugins import NoPlugins
+from workspace_reaper.sweep.report import SessionReport
 
 LATER = replace(DEFAULTS, undo_window=HOUR)
 
@@ -149,3 +150,9 @@ def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> Non
     judge.judge_each(observation(listing(session(1))), rows(row(1)), 50)
     judge.announce()
     assert builder.confirmations.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}
+
+
+def test_a_session_that_could_not_be_read_is_not_announced() -> None:
+    judge = judging(session(1), found=archived(1), thresholds=LATER)
+    judge.entries.append(SessionReport(session_key(2).socket, "ws_w2", None, "w2", Verdict.HOLD))
+    assert judge.announce().made == {session_key(1): NOW + HOUR}

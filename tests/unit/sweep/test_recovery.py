@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,62 +15,25 @@ from tests.tools.builders import (
     OTHER_SOCKET,
     SERVER,
     SOCKET,
-    Somewhere,
     blind_socket,
     intent,
     listing,
     observation,
-    process,
     row,
     rows,
     session,
-    table,
     unreadable,
 )
-from workspace_reaper.model.process import Details, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.reap import Intent, ReapResult, RecordedProcess
+from tests.tools.leftovers import RECORDED, OneChild
+from workspace_reaper.model.reap import Intent, ReapResult
+from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState, RegistryState
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.sweep.recovery import by_presence, recover
 from workspace_reaper.sweep.report import SweepReport
-
-CHILD = process(4711, parent=1)
-
-
-class OneChild:
-    """A machine on which one process of the session is left, until a signal ends it."""
-
-    boot = "this boot"
-
-    def __init__(self) -> None:
-        self.signals: list[int] = []
-
-    def table(self) -> ProcessTable:
-        return table() if self.signals else table(CHILD)
-
-    def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
-        return frozenset() if self.signals else frozenset(keys) & {CHILD.key}
-
-    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
-
-    def listening(self) -> frozenset[Port]:
-        return frozenset()
-
-    def may_live(self, pid: int, started: float | None) -> bool:
-        return True
-
-    def own_location(self) -> Somewhere:
-        return Somewhere()
-
-    def signal(self, key: ProcessKey, number: int) -> SignalResult:
-        self.signals.append(number)
-        return SignalResult.SENT
-
-
-RECORDED = (RecordedProcess(CHILD.key, "sh", "%1", True),)
 
 
 def interrupted(reason: str) -> Intent:
@@ -97,11 +58,21 @@ def interrupted(reason: str) -> Intent:
     ],
 )
 def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: Workspace | None, ends: bool) -> None:
-    processes, gone = OneChild(), listing(socket=SOCKET, server=SERVER)
-    results: list[ReapResult] = []
-    context: Any = SimpleNamespace(
+    processes, gone, results = OneChild(), listing(socket=SOCKET, server=SERVER), list[ReapResult]()
+    context = context_of(gone, processes, results)
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted(reason),))
+    recover(context, state, observation(gone), rows() if found is None else rows(found))
+    [result] = results
+    assert result.outcome == "reaped"
+    assert processes.signals == ([signal.SIGTERM] if ends else [])
+    assert [one.pid for one in result.cleanup.survivors] == ([] if ends else [4711])
+
+
+def context_of(second: Listing | Unknown, processes: OneChild, results: list[ReapResult]) -> Any:
+    """A sweep whose second listing is this one."""
+    return SimpleNamespace(
         dependencies=SimpleNamespace(
-            terminals=[SimpleNamespace(socket=SOCKET, observe=lambda owner, panes, only: gone)],
+            terminals=[SimpleNamespace(socket=SOCKET, observe=lambda owner, panes, only: second)],
             processes=processes,
             clock=SimpleNamespace(now=lambda: float(NOW)),
             snapshots=None,
@@ -111,12 +82,14 @@ def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: 
         ledger=SimpleNamespace(record_results=results.extend),
         report=SweepReport("sweep", NOW, dry_run=False, full=True),
     )
-    state = LedgerState(RegistryState("owner"), open_intents=(interrupted(reason),))
-    recover(context, state, observation(gone), rows() if found is None else rows(found))
-    [result] = results
-    assert result.outcome == "reaped"
-    assert processes.signals == ([signal.SIGTERM] if ends else [])
-    assert [one.pid for one in result.cleanup.survivors] == ([] if ends else [4711])
+
+
+def test_an_intent_stays_open_where_the_second_listing_cannot_be_read() -> None:
+    processes, results = OneChild(), list[ReapResult]()
+    context = context_of(blind_socket(SOCKET), processes, results)
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted("orphan"),))
+    recover(context, state, observation(listing(socket=SOCKET, server=SERVER)), rows())
+    assert (results, processes.signals, context.report.unknown) == ([], [], [blind_socket(SOCKET)])
 
 
 # Intents that a crash left open

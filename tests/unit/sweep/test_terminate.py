@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+import signal
 
 import pytest
 
 from tests.tools.builders import (
     SERVER,
-    Somewhere,
     process,
     session_key,
-    table,
 )
-from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
-from workspace_reaper.model.reap import RecordedProcess
+from tests.tools.leftovers import CHILD, RECORDED, OneChild
+from workspace_reaper.model.process import Origin, ProcessKey
+from workspace_reaper.model.reap import ProcessCleanup, RecordedProcess
+from workspace_reaper.sweep import terminate
 from workspace_reaper.sweep.terminate import LeftoverProcesses, ProcessOrigins, Termination
-
-CHILD = process(4711, parent=1)
-
-
-class OneChild:
-    """A machine on which one process of the session is left, until a signal ends it."""
-
-    boot = "this boot"
-
-    def __init__(self) -> None:
-        self.signals: list[int] = []
-
-    def table(self) -> ProcessTable:
-        return table() if self.signals else table(CHILD)
-
-    def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
-        return frozenset() if self.signals else frozenset(keys) & {CHILD.key}
-
-    def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
-        return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
-
-    def listening(self) -> frozenset[Port]:
-        return frozenset()
-
-    def may_live(self, pid: int, started: float | None) -> bool:
-        return True
-
-    def own_location(self) -> Somewhere:
-        return Somewhere()
-
-    def signal(self, key: ProcessKey, number: int) -> SignalResult:
-        self.signals.append(number)
-        return SignalResult.SENT
-
-
-RECORDED = (RecordedProcess(CHILD.key, "sh", "%1", True),)
 
 
 @pytest.mark.parametrize("shown", [None, frozenset({"%1"})], ids=["its socket can't be read", "its pane is still listed"])
@@ -64,6 +28,43 @@ def test_what_may_still_be_in_a_pane_gets_no_signal(shown: frozenset[str] | None
     assert processes.signals == []
     assert [one.pid for one in cleanup.survivors] == [4711]
     assert cleanup.ended == ()
+
+
+def ended(processes: OneChild, *, grace: float = 0.0) -> ProcessCleanup:
+    """What becomes of the child when its session is gone."""
+    left = LeftoverProcesses(session_key(), frozenset({"%1"}), None, RECORDED)
+    shown = {SERVER.pid: frozenset[str]()}
+    termination = Termination(processes, grace=grace, everywhere=True, own_uid=os.geteuid(), shown=shown)  # type: ignore[arg-type]
+    return termination.run([left])[session_key()]
+
+
+def test_one_that_no_signal_ends_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has each signal once, however often the processes are scanned."""
+    monkeypatch.setattr(terminate, "RESCAN", 0.0)
+    monkeypatch.setattr(terminate, "LAST_WAIT", 0.3)
+    processes = OneChild(stubborn=True)
+    cleanup = ended(processes, grace=0.3)
+    assert processes.signals == [signal.SIGTERM, signal.SIGKILL]
+    assert [one.pid for one in cleanup.survivors] == [4711]
+    assert cleanup.ended == ()
+
+
+def test_one_that_may_not_be_signalled_is_reported_with_the_reason() -> None:
+    cleanup = ended(OneChild(refused=True))
+    assert [(one.pid, one.why) for one in cleanup.survivors] == [(4711, "the system did not permit the signal")]
+
+
+def test_without_a_table_of_processes_none_is_signalled() -> None:
+    processes = OneChild(blind=True)
+    cleanup = ended(processes)
+    assert processes.signals == []
+    assert [(one.pid, one.why) for one in cleanup.survivors] == [(4711, "the process table cannot be read")]
+
+
+def test_a_zombie_is_neither_signalled_nor_a_survivor() -> None:
+    processes = OneChild(child=CHILD._replace(zombie=True))
+    cleanup = ended(processes)
+    assert (processes.signals, cleanup.survivors) == ([], ())
 
 
 # Where a process comes from
