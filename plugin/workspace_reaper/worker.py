@@ -101,7 +101,7 @@ class Worker:
             self._start()
         if overflows:
             # Without the lock: a slow log handler must not stop the other hooks.
-            _log.warning("more than %d workspaces are waiting: a full sweep looks at the rest", MOST_SUSPECTS)
+            _log.warning("more than %d workspaces are queued: the next full sweep looks at all others", MOST_SUSPECTS)
 
     def has_forgotten(self) -> bool:
         """Return whether ``forget`` was called since the current suspects were taken from the queue."""

@@ -337,7 +337,7 @@ def test_what_counts_is_shown_with_its_age_and_what_decided(worlds: Worlds) -> N
     shown = world.cli("explain", session_id).stdout
     assert "idle clock output" in shown
     assert "switched off" in shown
-    assert "; decides" in shown
+    assert "; the latest activity" in shown
 
 
 def test_an_idle_clock_that_does_not_exist_stops_the_start(world: World) -> None:

@@ -94,7 +94,7 @@ def test_a_hook_loses_nothing_while_it_can_not_be_written(
 ) -> None:
     a_file(world.state_dir)
     world.plugin.on_workspace_archived(condemned)
-    wait_until(lambda: "unknown ledger, so nothing of it is reaped" in caplog.text)
+    wait_until(lambda: "unknown ledger, so none of its sessions are reaped" in caplog.text)
     assert world.lives(condemned)
     world.state_dir.unlink()
     # One of its later looks finds it.

@@ -265,7 +265,7 @@ def test_a_plugin_that_raises_holds_everything_on_every_socket_and_is_told_of(wo
         report = world.sweep()
     assert [(entry.outcome, entry.protected_by) for entry in report.sessions] == [("none", "veto")] * 2
     [told] = report.as_dict()["vetoes"]
-    assert told.startswith("the plugin broken has vetoed every session")
+    assert told.startswith("no usable answer from the plugin broken, which counts as a veto of every session")
     assert "no word from the release server" in told
 
 

@@ -203,7 +203,7 @@ def test_too_many_suspects_become_a_full_sweep(
     assert worker.drain(20)
     assert recorder.sweeps == 1
     assert set(recorder.looks[1][0]) == {"a", "b"}
-    assert caplog.text.count("a full sweep looks at the rest") == 1
+    assert caplog.text.count("the next full sweep looks at all others") == 1
 
 
 def test_close_finishes_the_step_and_starts_nothing_more(recorder: Recorder) -> None:

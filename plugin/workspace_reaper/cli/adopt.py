@@ -35,7 +35,7 @@ def adopt(
         bool, typer.Option("--json", help="Print one JSON value, for programs. Without --yes nothing is changed.")
     ] = False,
 ) -> None:
-    """Take over sessions whose names match, but which are marked as owned by another registry's reaper.
+    """Take ownership of sessions whose names match, but which the reaper of another registry has marked as its own.
 
     A reaper marks the sessions of its registry, and all other reapers leave
     them alone. If that registry or the state directory of its reaper is lost

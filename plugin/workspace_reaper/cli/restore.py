@@ -33,7 +33,10 @@ _As = Annotated[
 _Run = Annotated[
     bool, typer.Option("--run", help="Start the programs of the panes again. Otherwise their names are only shown.")
 ]
-_Force = Annotated[bool, typer.Option("--force", help="Use the home directory where a working directory no longer exists.")]
+_Force = Annotated[
+    bool,
+    typer.Option("--force", help="Restore although a working directory no longer exists, and use the home directory instead."),
+]
 
 
 def show(
@@ -79,7 +82,7 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 
 
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
-    """Cancel the latest announcement. If nothing is announced, restore the session that was reaped last.
+    """Cancel the reap that was announced last. If none is announced, restore the session that was reaped last.
 
     If 'undo_window' is set, archived and idle sessions are announced first,
     and reaped when that time has passed.

@@ -91,12 +91,13 @@ def history(
 def breaker(
     context: typer.Context,
     action: Annotated[
-        str | None, typer.Argument(metavar="[reset]", help="Release the breaker: the orphans that tripped it may be reaped.")
+        str | None,
+        typer.Argument(metavar="[reset]", help="Reset the breaker: the next sweep can reap the orphans that tripped it."),
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Show or reset the breaker. It stops reaping sessions without a workspace when many workspaces disappear at once."""
+    """Show or reset the breaker. It holds sessions without a workspace when many workspaces disappear at once."""
     from workspace_reaper.operations.status import read_breaker, reset_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
 

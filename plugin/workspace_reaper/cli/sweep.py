@@ -26,7 +26,7 @@ def sweep(
         bool,
         typer.Option(
             "--approve",
-            help="Show the sessions that only the breaker or failed kills hold back, ask, and reap exactly these.",
+            help="List the sessions that only the breaker or failed kills hold back, ask, and reap these and no others.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,

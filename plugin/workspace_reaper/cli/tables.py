@@ -214,7 +214,7 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _idle_clock(clock: Mapping[str, Any]) -> str:
     text = "unknown" if clock["at"] is None else f"{clock['at']}, {seconds_text(clock['age_seconds'])} ago"
-    return f"{text}{'; decides' if clock['decides'] else ''}" if clock["on"] else f"{text}; switched off"
+    return f"{text}{'; the latest activity' if clock['decides'] else ''}" if clock["on"] else f"{text}; switched off"
 
 
 def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:

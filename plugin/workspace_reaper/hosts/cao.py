@@ -31,7 +31,7 @@ class CaoReaper(CaoPlugin):
         if _uses_tmux():
             self._reaper = await asyncio.to_thread(EmbeddedReaper, "cao")
         else:
-            _log.warning("this server does not keep its sessions in tmux, so nothing is reaped")
+            _log.warning("this CAO server does not keep its sessions in tmux, so nothing is reaped")
 
     async def teardown(self) -> None:
         """Work off the queued events, and end the ticks."""

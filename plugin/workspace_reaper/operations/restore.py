@@ -69,7 +69,7 @@ def find_reap(reaper: Reaper, text: str) -> Reap:
     if not _ID.fullmatch(text):
         raise NoSuchReap(f"{reprlib.repr(text)} is not an id: an id has {ID_LENGTH} letters and digits. {_known_ids(latest)}")
     if len(text) < SHORTEST_ID:
-        raise NoSuchReap(f"{text} is too short for an id: give {SHORTEST_ID} characters or more. {_known_ids(latest)}")
+        raise NoSuchReap(f"{text} is too short: give at least {SHORTEST_ID} characters of an id. {_known_ids(latest)}")
     matching = [reap for reap in latest if reap.intent.reap_id.upper().startswith(text.upper())]
     if not matching:
         raise NoSuchReap(f"no reap has the id {text}. {_known_ids(latest)}")

@@ -127,7 +127,7 @@ def _row(facts: Facts, _limits: Thresholds) -> str:
 
 
 def _without_row(facts: Facts) -> str:
-    return " (this does not count without a row)" if facts.row is None else ""
+    return " (the rule applies only to a workspace with a row)" if facts.row is None else ""
 
 
 def _archived_idle_time(facts: Facts, limits: Thresholds) -> float:

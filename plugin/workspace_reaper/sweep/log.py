@@ -57,7 +57,7 @@ class SweepLog:
     def _write_unknown(self, report: SweepReport) -> None:
         before, now = self._unknown, frozenset(report.unknown)
         for unknown in _sorted(now - before):
-            text = f"unknown {unknown.source.value}, so nothing of it is reaped: {unknown.reason}"
+            text = f"unknown {unknown.source.value}, so none of its sessions are reaped: {unknown.reason}"
             # Without a ledger nothing is reaped at all.
             level = logging.ERROR if unknown.source.value == "ledger" else logging.WARNING
             log_event(level, text, event="unknown", **_place(unknown), why=unknown.reason)

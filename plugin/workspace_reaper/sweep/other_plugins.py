@@ -87,7 +87,11 @@ def combine_vetoes(vetoes: Sequence[Veto], candidates: Sequence[Candidate]) -> V
         own = [_veto_text(veto) for veto in vetoes if veto.session == each.session]
         if own:
             held[each.socket, each.session] = "; ".join([*own, *of_all])
-    failures = [f"the plugin {veto.plugin} has vetoed every session: {veto.reason}" for veto in vetoes if veto.session is None]
+    failures = [
+        f"no usable answer from the plugin {veto.plugin}, which counts as a veto of every session: {veto.reason}"
+        for veto in vetoes
+        if veto.session is None
+    ]
     return Vetoes(held, "; ".join(of_all) or None, tuple(failures))
 
 

@@ -46,10 +46,10 @@ EXPLAINED = {
     "no row": (rules.ORPHAN, facts(), "the registry has no row for the workspace"),
     "a row that is flagged": (rules.ORPHAN, facts(row(deleted=True)), "the row is marked deleted"),
     "idle": (rules.IDLE, facts(row(), session=session(idle=49 * HOUR)), "it has been idle for 49h, and idle_ttl is 48h"),
-    "idle, without a row": (rules.IDLE, facts(), "and idle_ttl is 48h (this does not count without a row)"),
+    "idle, without a row": (rules.IDLE, facts(), "and idle_ttl is 48h (the rule applies only to a workspace with a row)"),
     "dead": (rules.DEAD, facts(row(), session=session(**DEAD)), "its last pane died 700 s ago, and dead_ttl is 600 s"),
     "dead, not known since when": (rules.DEAD, facts(row(), session=session(all_panes_dead=True)), "but not known since when"),
-    "alive, without a row": (rules.DEAD, facts(), "it has a living pane (this does not count without a row)"),
+    "alive, without a row": (rules.DEAD, facts(), "it has a living pane (the rule applies only to a workspace with a row)"),
 }
 
 

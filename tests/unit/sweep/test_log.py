@@ -49,13 +49,13 @@ def test_only_outcomes_of_selected_sessions_are_logged(log: Any) -> None:
 def test_events_and_failed_vetoes_are_logged(log: Any) -> None:
     report = SweepReport("sweep", NOW)
     report.events = [Event(NOW, "alarm", "overdue: late"), Event(NOW, "alarm over", "overdue"), Event(NOW, "canary", "OK")]
-    report.vetoes = ["the plugin guard has vetoed every session: slow"]
+    report.vetoes = ["no usable answer from the plugin guard, which counts as a veto of every session: slow"]
     SweepLog().write(report)
     assert log() == [
         ("WARNING", "alarm: overdue: late"),
         ("INFO", "alarm over: overdue"),
         ("INFO", "canary: OK"),
-        ("WARNING", "the plugin guard has vetoed every session: slow"),
+        ("WARNING", "no usable answer from the plugin guard, which counts as a veto of every session: slow"),
     ]
 
 
@@ -76,7 +76,7 @@ def test_another_reason_at_the_same_place_does_not_end_it(log: Any) -> None:
     writer.write(SweepReport("a", NOW, unknown=[blind_socket()]))
     log()
     writer.write(SweepReport("b", NOW, unknown=[Unknown(Source.SOCKET, "refused", blind_socket().socket)]))
-    assert [text for _, text in log()] == ["unknown socket, so nothing of it is reaped: refused"]
+    assert [text for _, text in log()] == ["unknown socket, so none of its sessions are reaped: refused"]
 
 
 def test_without_a_ledger_it_is_an_error(log: Any) -> None:

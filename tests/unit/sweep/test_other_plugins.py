@@ -91,7 +91,9 @@ def test_who_gives_no_usable_answer_holds_everything_and_is_reported() -> None:
     assert vetoes.of("/tmp/a", "vk_one") == "veto of a: x; veto of b: it raised ValueError: no"
     assert vetoes.of("/tmp/a", "vk_two") == "veto of b: it raised ValueError: no"
     assert vetoes.of("/tmp/c", "nobody asked of it") == "veto of b: it raised ValueError: no"
-    assert vetoes.failures == ("the plugin b has vetoed every session: it raised ValueError: no",)
+    assert vetoes.failures == (
+        "no usable answer from the plugin b, which counts as a veto of every session: it raised ValueError: no",
+    )
 
 
 # What they are told
