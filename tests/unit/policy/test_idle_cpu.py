@@ -54,6 +54,11 @@ def test_work_since_the_last_sweep_is_dated_now() -> None:
     assert idle.advance(known(10.0), NOW, {KEY: using(11.0)}).samples[KEY] == CpuSample(11.0, NOW)
 
 
+def test_a_sample_with_the_same_time_stays_as_it_is() -> None:
+    before = known(10.0, NOW - 500)
+    assert idle.advance(before, NOW, {KEY: using(10.0)}).samples[KEY] is before.samples[KEY]
+
+
 def test_rest_keeps_the_date_of_the_last_work() -> None:
     assert idle.advance(known(10.0, NOW - 500), NOW, {KEY: using(10.2)}).samples[KEY] == CpuSample(10.2, NOW - 500)
 
