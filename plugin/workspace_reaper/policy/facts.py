@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.session import Session
@@ -34,16 +34,7 @@ class Thresholds:
     @property
     def longest(self) -> float:
         """Return the greatest age that any rule compares with."""
-        return max(
-            self.idle_ttl,
-            self.min_age,
-            self.activity_grace,
-            self.archived_ttl,
-            self.stranger_ttl,
-            self.dead_ttl,
-            self.confirmation_gap,
-            self.undo_window,
-        )
+        return max(float(getattr(self, field.name)) for field in fields(self) if field.type == "float")
 
 
 _PLAIN = AgeClock()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session
 from workspace_reaper.model.events import WorkspaceEvent as Said
-from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.state import UNDONE, BreakerState
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts
@@ -26,6 +26,17 @@ def test_every_rule_and_protection_has_a_name_of_its_own_and_texts_for_the_docum
     assert all(rule.holds_when and rule.confirmations and repr(rule) == rule.name for rule in RULES)
     assert all(one.meaning and repr(one) == one.name for one in ALL)
     assert all(rule.row_flag in {None, *(field.name for field in fields(Workspace))} for rule in RULES)
+
+
+def test_each_reason_that_undo_protects_from_has_a_finding_that_remembers_it() -> None:
+    """Without one, ``undo`` would be accepted, and the session reaped all the same."""
+    assert set(UNDONE) == {rule.reported_as for rule in RULES if protections.UNDONE in rule.protections}
+
+
+def test_no_rule_compares_with_an_age_beyond_the_longest() -> None:
+    """Steps of the wall clock are remembered as long as that."""
+    for case in (facts(row()), facts(), facts(reported=Said.ARCHIVED, row=row(archived=True))):
+        assert all(rule.idle_time(case, DEFAULTS) <= DEFAULTS.longest for rule in RULES)
 
 
 EXPLAINED = {
