@@ -125,7 +125,7 @@ def test_a_batch_that_timed_out_is_read_again_and_not_repeated(
 
 
 def test_another_tmux_than_the_promised_one_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_pace.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/util/test_batch_size.py"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: "0.9"}, capture_output=True, text=True, timeout=100)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert f"{VARIABLE} promises tmux 0.9, and the one on PATH is " in done.stderr
