@@ -72,7 +72,7 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
         return Comparison(Past(now))
     missing = vanished(past, now)
     old, new = past.workspace_list.identity, now.identity
-    changed = moved(old, new) or replaced(old, new) or _none_left(old, new, now.workspaces) or _restored(past, now, missing)
+    changed = moved(old, new) or _replaced(old, new) or _none_left(old, new, now.workspaces) or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.workspace_list.archived))
@@ -116,6 +116,13 @@ def _known_again(past: Past, there: Set[str]) -> Past:
         tuple(absent for absent in past.recent if absent.workspace_id not in there),
         tuple(workspace_id for workspace_id in past.gone if workspace_id not in there),
     )
+
+
+def _replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+    """Return why the content was replaced as a whole, or None. A schema version that was lost or gained counts too."""
+    if (old.schema_version is None) != (new.schema_version is None):
+        return f"its content was replaced as a whole ({old.schema_version}, now {new.schema_version})"
+    return replaced(old, new)
 
 
 def _none_left(before: RegistryIdentity, now: RegistryIdentity, others: frozenset[str]) -> str | None:

@@ -79,6 +79,7 @@ def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ..
         ({"location": "/srv/db (inode 2)"}, "the database was"),
         ({"schema": "cao"}, "its schema was"),
         ({"schema_version": "2"}, "replaced as a whole"),
+        ({"schema_version": None}, "replaced as a whole"),
         ({"change_counter": 9}, "count of changes went back"),
     ],
 )
@@ -90,6 +91,11 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
     assert words in (comparison.why or "")
     assert comparison.past == Past(now)
     assert compare(comparison.past, replace(now, workspaces=ids(7)), NOBODY, 0.0).deleted == ("w007",)
+
+
+def test_a_schema_version_that_was_not_there_before_is_a_new_baseline() -> None:
+    comparison = after(workspace_list(ids(9), schema_version=None), workspace_list(ids(8)))
+    assert (comparison.deleted, comparison.suppressed) == ((), {"w008"})
 
 
 @pytest.mark.parametrize("clocks", [(10, 10), (10, 11), (None, 1), (10, None), (None, None)])
