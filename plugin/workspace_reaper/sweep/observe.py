@@ -1,23 +1,16 @@
-"""Step 1, observe: list the sessions of every socket, and sort them into managed, unreadable and unmanaged ones.
-
-Step 2, look up: ask the registry for the rows of all workspaces in one query.
-"""
+"""Step 1, observe: list the sessions of every socket, and sort them into managed, unreadable and unmanaged ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Processes, Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Session, SessionKey
-from workspace_reaper.model.state import LedgerState, ServerState
+from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.policy.session_names import SessionMatcher
-from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.util.threads import run_in_background
 
 
@@ -143,25 +136,3 @@ def server_changes(
         elif known is None or (known.pid, known.start) != (server.pid, server.start):
             changed[listing.socket] = ServerState(server.pid, server.start, processes.start_time(server.pid))
     return changed
-
-
-def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
-    """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""
-    suspects = context.request.suspects or {}
-    interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted})
-    rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
-    if isinstance(rows, Unknown):
-        return rows
-    context.report.registry = {
-        "identity": f"{rows.identity.schema} {rows.identity.location}",
-        "generation": recognise(ledger_state.registry, rows).generation,
-        "rows": rows.total,
-        "rows_capped": rows.capped,
-    }
-    context.report.contradicted = frozenset(
-        workspace_id
-        for workspace_id, event in suspects.items()
-        if (row := rows.found.get(workspace_id)) and not (row.deleted if event is WorkspaceEvent.DELETED else row.archived)
-    )
-    return rows

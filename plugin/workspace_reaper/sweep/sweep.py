@@ -24,7 +24,8 @@ from workspace_reaper.sweep.confirm import approved_sessions, confirm
 from workspace_reaper.sweep.context import Dependencies, ReapCandidate, ReaperState, SweepContext, SweepRequest, SweepSettings
 from workspace_reaper.sweep.judge import Announcements, Judge, build_facts, hold_all, hold_unreadable
 from workspace_reaper.sweep.kill import BatchKiller
-from workspace_reaper.sweep.observe import Observation, look_up, observe, reject_unlinked_sockets, server_changes
+from workspace_reaper.sweep.look_up import look_up
+from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
 from workspace_reaper.sweep.prepare import read_processes
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.recovery import recover
