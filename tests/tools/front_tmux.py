@@ -85,7 +85,7 @@ class FrontTmux:
         self.rules()
         program = self.bin / "tmux"
         folder, module = os.path.split(os.path.splitext(__file__)[0])
-        # As a module, because Python compiles the file of a program anew each time.
+        # As a module, whose compiled form Python keeps; it compiles the file of a program at each start.
         start = f"import sys; sys.path.append({folder!r}); import {module}; sys.exit({module}.main(*sys.argv[1:]))"
         program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS -c \"{start}\" '{directory}' \"$@\"\n")
         program.chmod(0o755)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.policy.breaker import clears_when
@@ -17,14 +17,19 @@ from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.time import iso
 
-if TYPE_CHECKING:
-    from workspace_reaper.policy.rules import Rule
-
 
 class Case(NamedTuple):
-    """One session under one rule."""
+    """One session under one rule.
 
-    rule: Rule
+    Attributes:
+        reason: The public name of the rule.
+        rests_on_idleness: Whether the session must have been idle for the rule.
+        facts: The session.
+        limits: The settings.
+    """
+
+    reason: str
+    rests_on_idleness: bool
     facts: Facts
     limits: Thresholds
 
@@ -102,10 +107,6 @@ YOUNG = Protection(
 )
 
 
-def _rests_on_idleness(case: Case) -> bool:
-    return case.rule.rests_on_idleness(case.facts, case.limits)
-
-
 def _idle_for(case: Case) -> str:
     return f"it has been idle for {seconds_text(case.facts.idle_seconds)}"
 
@@ -113,14 +114,14 @@ def _idle_for(case: Case) -> str:
 ACTIVE = Protection(
     "active",
     "it has been idle for less than activity_grace",
-    holds=lambda case: case.facts.idle_seconds < case.limits.activity_grace and _rests_on_idleness(case),
+    holds=lambda case: case.facts.idle_seconds < case.limits.activity_grace and case.rests_on_idleness,
     detail=lambda case: f"{_idle_for(case)}, and activity_grace is {seconds_text(case.limits.activity_grace)}",
     passes_with_time=True,
 )
 CLOCK = Protection(
     "clock",
     "the wall clock was stepped since the last full sweep, so its idle time is unknown",
-    holds=lambda case: case.facts.age_clock.stepped != 0 and _rests_on_idleness(case),
+    holds=lambda case: case.facts.age_clock.stepped != 0 and case.rests_on_idleness,
     detail=lambda case: describe_clock_step(case.facts.age_clock.stepped),
     passes_with_time=True,
 )
@@ -188,7 +189,7 @@ BUDGET = Protection(
 UNDONE = Protection(
     "undone",
     "an operator cancelled its announcement ('undo'), and the same reason has applied ever since",
-    holds=lambda case: case.rule.reported_as in case.facts.undone,
+    holds=lambda case: case.reason in case.facts.undone,
 )
 
 

@@ -94,9 +94,13 @@ class Rule:
         """Return whether the session must have been idle for this rule."""
         return self.idle_time(facts, thresholds) > 0
 
+    def case(self, facts: Facts, thresholds: Thresholds) -> Case:
+        """Return what the protections look at."""
+        return Case(self.reported_as, self.rests_on_idleness(facts, thresholds), facts, thresholds)
+
     def protected_by(self, facts: Facts, thresholds: Thresholds) -> tuple[Protection, ...]:
         """Return what protects the session from this rule, in the order of the table."""
-        case = Case(self, facts, thresholds)
+        case = self.case(facts, thresholds)
         return tuple(one for one in (*ALWAYS, *self.protections, RETRYING) if one.holds(case))
 
     def guard(self, facts: Facts, thresholds: Thresholds) -> Guard:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.ports import ChangeWatcher, Registry
@@ -19,6 +19,7 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
     from workspace_reaper.registry.base import DatabaseRegistry
+    from workspace_reaper.registry.postgres import PostgresRegistry
     from workspace_reaper.registry.schema_check import SchemaFinding
 
 __all__ = [
@@ -139,7 +140,16 @@ def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> ChangeWatcher:
     """Return a watcher of the database. The arguments and errors are those of `open_registry`."""
-    return open_registry(schema, database_url, environ, busy_limit=busy_limit).database.watcher()
+    database = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
+    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
+
+    if isinstance(database, SqliteRegistry):
+        from workspace_reaper.registry.sqlite.watch import SqliteWatcher
+
+        return SqliteWatcher(database)
+    from workspace_reaper.registry.postgres.watch import PostgresWatcher
+
+    return PostgresWatcher(cast("PostgresRegistry", database))
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -9,7 +9,6 @@ from typing import ClassVar, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import WrongValue
@@ -86,10 +85,6 @@ class DatabaseRegistry(ABC):
             return Unknown(Source.REGISTRY, f"{self.location} {what}: {self._schema.remedy}.")
         except self._errors as error:
             return Unknown(Source.REGISTRY, self._in_words(error))
-
-    @abstractmethod
-    def watcher(self) -> ChangeWatcher:
-        """Return a watcher of the database. Nothing is opened yet."""
 
     @abstractmethod
     def statements_in(self, connection: Connection) -> Statements:

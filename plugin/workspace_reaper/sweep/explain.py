@@ -12,7 +12,6 @@ from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.protections import Case
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.report import SessionReport, SweepReport, evidence, iso, printable
@@ -62,7 +61,7 @@ def _explain_rule(
     protected_by = held[rule].by if rule in held else ()
     sentences = [rule.explain(facts, thresholds)]
     for protection in protected_by:
-        sentences.append(f"held by {protection.name}: {protection.because(Case(rule, facts, thresholds))}")
+        sentences.append(f"held by {protection.name}: {protection.because(rule.case(facts, thresholds))}")
         if protection.name in released_when:
             sentences.append(f"released when {released_when[protection.name]}")
     because = " ".join(f"{text[0].upper()}{text[1:]}." for text in sentences)
@@ -163,5 +162,5 @@ def released_when(judgement: Judgement, facts: Facts, thresholds: Thresholds, br
     """Return when each protection that rests on an absent row ends, by name, in words that contain no age."""
     if judgement.reason is None:
         return {}
-    case = Case(judgement.reason, facts, thresholds)
+    case = judgement.reason.case(facts, thresholds)
     return {one.name: one.released_when(case, breaker) for one in judgement.protected_by if one.released_when}

@@ -12,7 +12,7 @@ from workspace_reaper.model.state import UNDONE, BreakerState
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.protections import ALWAYS, Case, Protection
+from workspace_reaper.policy.protections import ALWAYS, Protection
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import judge, saved_by, still_selected
 
@@ -70,7 +70,7 @@ def test_a_rule_explains_why_it_holds_or_not(rule: Rule, of: Facts, text: str) -
 
 
 def because(protection: Protection, of: Facts, **limits: float) -> str:
-    return protection.because(Case(rules.ORPHAN, of, replace(DEFAULTS, **limits)))
+    return protection.because(rules.ORPHAN.case(of, replace(DEFAULTS, **limits)))
 
 
 def test_a_protection_explains_itself_with_the_values_of_the_session() -> None:
@@ -97,7 +97,7 @@ def test_an_unproven_session_is_explained_by_what_the_registry_knows() -> None:
 
 
 def test_only_what_rests_on_an_absence_says_when_it_ends() -> None:
-    breaker, case = BreakerState(latched=True, since=NOW), Case(rules.ORPHAN, facts(), DEFAULTS)
+    breaker, case = BreakerState(latched=True, since=NOW), rules.ORPHAN.case(facts(), DEFAULTS)
     told = {one.name: one.released_when(case, breaker) for one in ALL if one.released_when}
     assert set(told) == {"unproven", "breaker", "unconfirmed", "budget"}
     assert all(told.values())

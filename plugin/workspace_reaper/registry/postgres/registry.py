@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
@@ -74,11 +73,6 @@ class PostgresRegistry(DatabaseRegistry):
     def place_in(self, connection: Connection) -> str:
         """Return the location and identity of the connected database. Raises ``ConnectionEnded`` for a standby."""
         return f"{self.location} ({identity_of(connection)})"
-
-    def watcher(self) -> ChangeWatcher:
-        from workspace_reaper.registry.postgres.watch import PostgresWatcher
-
-        return PostgresWatcher(self)
 
     def statements_in(self, connection: Connection) -> Statements:
         absent = absent_columns(self._schema, columns_of(connection, self._schema.tables), lambda: table_names(connection))

@@ -24,7 +24,7 @@ class Standard(Schema):
 
     @property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.standard import StandardBase
+        from workspace_reaper.registry.schemas.standard_table import StandardBase
 
         return (StandardBase.metadata.tables["workspaces"],)
 
