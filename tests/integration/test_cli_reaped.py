@@ -184,9 +184,10 @@ def test_an_unknown_id_is_2_and_lists_candidates(world: World, cli: Command, gon
 
 
 def test_an_empty_ledger_has_no_reap(world: World, cli: Command) -> None:
-    done = cli("show", "01JNOSUCHREAP")
-    assert done.returncode == 2
-    assert "No session has been reaped yet" in done.stderr
+    for text in ("01JNOSUCHREAP", "R1"):
+        done = cli("show", text)
+        assert done.returncode == 2
+        assert f"no reap has the id {text}. No session has been reaped yet" in done.stderr
 
 
 def test_restore_says_what_is_back_and_that_it_stays(world: World, cli: Command, gone: Reap) -> None:

@@ -66,11 +66,9 @@ def find_reap(reaper: Reaper, text: str) -> Reap:
         latest = [] if found else ledger.history(LATEST)
     if found:
         return found
-    if not latest:
-        raise NoSuchReap(f"there is no reap with the id {reprlib.repr(text)}. No session has been reaped yet.")
     if not _ID.fullmatch(text):
         raise NoSuchReap(f"{reprlib.repr(text)} is not an id: an id has {ID_LENGTH} letters and digits. {_known_ids(latest)}")
-    if len(text) < SHORTEST_ID:
+    if latest and len(text) < SHORTEST_ID:
         raise NoSuchReap(f"{text} is too short: give at least {SHORTEST_ID} characters of an id. {_known_ids(latest)}")
     matching = [reap for reap in latest if reap.intent.reap_id.upper().startswith(text.upper())]
     if not matching:
@@ -81,6 +79,8 @@ def find_reap(reaper: Reaper, text: str) -> Reap:
 
 
 def _known_ids(reaps: Sequence[Reap]) -> str:
+    if not reaps:
+        return "No session has been reaped yet."
     shown = ", ".join(f"{reap.intent.reap_id} ({printable(reap.intent.session)})" for reap in reaps[:5])
     return f"{'The latest are' if len(reaps) > 5 else 'There are'}: {shown}; 'history' lists all"
 
