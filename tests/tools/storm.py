@@ -14,6 +14,7 @@ from tests.tools.storm_table import CONDEMNED, DEAD, GAP, IDLE, KINDS, MIN_AGE, 
 from tests.tools.storm_tmux import Call, Fault, Loudness
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.operations.status import read_history, read_status, reset_breaker
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 
@@ -102,7 +103,7 @@ class Storm:
         for member in named:
             member.hooked = True
         try:
-            self._scene.reaper.record_events(suspects)
+            record_events(self._scene.reaper, suspects)
         except LedgerError as error:
             self._scene.story.append(f"  the hook's word could not be written: {error}")
         self._check(self._scene.reaper.sweep(SweepRequest(suspects=suspects)))
