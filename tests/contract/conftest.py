@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.tools.hosts import StandardHost, VibeKanbanHost
 
 if TYPE_CHECKING:

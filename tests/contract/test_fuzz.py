@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+
+import workspace_reaper
 from tests.tools.builders import property_settings
 from tests.tools.hosts import StandardHost
 from tests.tools.tmux import TmuxServer
-
-import workspace_reaper
 from workspace_reaper.cli import main
 from workspace_reaper.cli.tables import show_history, show_status
 from workspace_reaper.ledger import SqliteLedger

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pluggy
 import pytest
-from tests.tools.distributions import install
 
 import workspace_hookspecs
+from tests.tools.distributions import install
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, Veto, WorkspacePlugins, hookimpl
 
 README = Path(__file__).parents[2] / "hookspecs" / "README.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.tools.incidents import ROOT, incidents, named_tests, page
 
 pytestmark = pytest.mark.once

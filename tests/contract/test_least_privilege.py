@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.tools.hosts import EVERY_HOST, Host, connected
 from tests.tools.preload import preload_registries
 from tests.tools.registries import reason, rows
-
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry import load_schema, open_registry, open_watcher

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tools.disks import small_disk
 
+from tests.tools.disks import small_disk
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.reap import Intent, ReapResult

@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.tools.migrations import REBUILD_REAPS
 
+from tests.tools.migrations import REBUILD_REAPS
 from workspace_reaper.ledger import SqliteLedger, migrations, open_ledger
 from workspace_reaper.ledger.migrations import migrate, version_of
 from workspace_reaper.model.errors import LedgerError

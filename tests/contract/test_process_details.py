@@ -7,8 +7,8 @@ import shlex
 import socket
 
 import pytest
-from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces, rows
 
+from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces, rows
 from workspace_reaper.model.process import Details, Port
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.processes import SystemProcesses

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.tools.real_processes import BOTH, LINUX, Started, in_namespaces
 
+from tests.tools.real_processes import BOTH, LINUX, Started, in_namespaces
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader

@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
-from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces
 
+from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.processes.processes import SystemProcesses
 

@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
+
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_namespaces, rows
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes.linux import LinuxReader

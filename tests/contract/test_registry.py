@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
 from tests.tools.registries import reason, registry_of, rows
-
 from workspace_reaper.model.workspace import Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]

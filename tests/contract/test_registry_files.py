@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.tools.hosts import EVERY_HOST, Host, StandardHost
 from tests.tools.registries import listen, opened, reason, rows
-
 from workspace_reaper.registry import load_schema, open_registry
 
 

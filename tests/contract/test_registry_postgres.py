@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
+
 from tests.tools.hosts import StandardHost, VibeKanbanHost
 from tests.tools.registries import reason, registry_of, rows
-
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import HostTable, Workspace
 from workspace_reaper.registry import load_schema, open_registry

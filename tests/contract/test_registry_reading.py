@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from tests.tools.hosts import HOSTS, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.registries import TABLE, listen, opened, reason, rows
-
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
 

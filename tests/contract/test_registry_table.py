@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools.hosts import Host, TableHost
 from tests.tools.registries import reason, rows
-
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import HostTable, Workspace

@@ -13,10 +13,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.tools.hosts import HOSTS, CaoHost, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.preload import preload_registries
 from tests.tools.registries import TABLE, opened, reason, rows
-
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry.sqlite import registry as sqlite_registry

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
+
 from tests.tools.hosts import EVERY_HOST, Host, StandardHost
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry import load_schema, open_watcher

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import Connection
+
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
-
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry import load_schema

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from tests.faults.steps import events
 from tests.tools.clocks import Later
 from tests.tools.command_line import CommandLine, Operator
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.world import World, outcomes, session_name
-
 from workspace_reaper.model.errors import AmbiguousSession, NoSuchSession, UnreadableSocket
 from workspace_reaper.operations import adopt as adoption
 

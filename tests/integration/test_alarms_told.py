@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.faults.steps import recalled
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
 from workspace_hookspecs import Candidate, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.model.state import Alarm
 from workspace_reaper.operations.status import read_status, reset_breaker

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
+
 from tests.faults.steps import events, history, sweep_during
 from tests.tools.clocks import Later
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.sessions import explain_session, keep_session

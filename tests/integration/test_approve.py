@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.tools.command_line import CommandLine, Operator
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, outcomes, session_name
-
 from workspace_reaper.operations.sessions import keep_session
 from workspace_reaper.operations.status import read_breaker
 

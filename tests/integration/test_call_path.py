@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.tools.world import World
 
+from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins
 
 pytestmark = pytest.mark.once

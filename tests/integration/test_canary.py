@@ -17,13 +17,13 @@ from typing import Any
 
 import psutil
 import pytest
+
+import workspace_reaper
 from tests.faults.steps import alarms, check_code, events, history, recalled
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
-import workspace_reaper
 from workspace_hookspecs import ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.cli import main
 from workspace_reaper.ledger.locks import FileSweepLock

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+
 from tests.tools.cao import QUICK, CaoServer
 from tests.tools.pages import bash, follow
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.ledger.locks import FileSweepLock
 
 pytest.importorskip("cli_agent_orchestrator")

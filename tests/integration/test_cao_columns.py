@@ -13,12 +13,12 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+
 from tests.tools.distributions import install
 from tests.tools.hosts import CaoHost, StandardHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
 from workspace_reaper.hosts.embedded import EmbeddedReaper
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry import load_schema, open_registry

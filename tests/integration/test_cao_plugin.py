@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools.hosts import CaoHost
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until

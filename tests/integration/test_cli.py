@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools.command_line import CommandLine, Done
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.world import World, outcomes, session_name
+from workspace_reaper.policy.rules import RULES
 
 pytestmark = pytest.mark.once
 
@@ -290,7 +292,7 @@ def test_explain_json_and_table(reaper: CommandLine) -> None:
     assert told == {**ENTRY, **nothing, "facts": {}, "rules": [rule], "decided": "str", "unknown": []}
     assert explained["decided"] == "hold: idle, held by pinned"
     assert [(one["reason"], one["held_by"]) for one in explained["rules"] if one["holds"]] == [("idle", ["pinned"])]
-    assert len(explained["rules"]) == 7
+    assert [one["reason"] for one in explained["rules"]] == [rule.name for rule in RULES]
     assert explained["facts"]["server"]["pid"] == world.server.pid
     assert {"created", "client_activity", "last_output", "attached_clients", "row", "owner", "now"} <= explained["facts"].keys()
     done = reaper("explain", session_id)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import workspace_reaper
 from tests.tools.reaped import all_text, reap, record
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
-import workspace_reaper
 from workspace_reaper.cli import main
 from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import SessionKey

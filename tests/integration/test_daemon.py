@@ -24,11 +24,11 @@ from typing import Any
 
 import psutil
 import pytest
+
+import workspace_reaper
 from tests.tools.daemons import Daemon
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
-import workspace_reaper
 from workspace_reaper.cli import main
 from workspace_reaper.daemon import daemon as daemon_process
 from workspace_reaper.daemon.signals import SIGNALS

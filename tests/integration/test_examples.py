@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.tools.waiting import wait_until
 
+from tests.tools.waiting import wait_until
 from workspace_hookspecs.testing import HostConformance
 
 pytestmark = pytest.mark.once

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.tools.world import World
 
+from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
 from workspace_reaper.model.events import WorkspaceEvent

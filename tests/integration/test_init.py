@@ -19,11 +19,11 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.tools.distributions import install
 from tests.tools.hosts import CaoHost, StandardHost, VibeKanbanHost
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.cli import main
 from workspace_reaper.settings import load_settings
 

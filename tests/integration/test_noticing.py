@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
-
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.unknown import Source, Unknown

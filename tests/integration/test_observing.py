@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.tools.tmux import TmuxServer
-
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.observe import Observation, observe

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.world import World, session_name
-
 from workspace_reaper.model.errors import ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.operations import doctor

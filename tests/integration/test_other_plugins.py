@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pluggy
 import pytest
-from tests.tools.distributions import install
-from tests.tools.world import World, session_name
 
 import workspace_hookspecs
+from tests.tools.distributions import install
+from tests.tools.world import World, session_name
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.cli.bootstrap import close_plugins, load_plugin
 from workspace_reaper.ledger import SqliteLedger

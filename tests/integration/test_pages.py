@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+
 from tests.tools.hosts import StandardHost, VibeKanbanHost
 from tests.tools.pages import bash, follow
 from tests.tools.tmux import TmuxServer

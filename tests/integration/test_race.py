@@ -17,10 +17,10 @@ import time
 from dataclasses import dataclass
 
 import pytest
+
 from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-
 from workspace_reaper.util.batch_size import BatchSize
 
 ROUNDS = 20

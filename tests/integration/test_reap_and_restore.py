@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+
 from tests.faults.steps import alarms, history
 from tests.tools.clocks import Later
 from tests.tools.real_processes import LINUX, ROOT, in_namespaces
 from tests.tools.reaped import all_text, look, start
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-
 from workspace_hookspecs import Candidate, Reaped, WorkspacePlugins, hookimpl
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.restore import is_restorable

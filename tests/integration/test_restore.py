@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.reaped import all_text, look, reap, start
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-
 from workspace_reaper.model.errors import CannotRestore, ReaperError, UnreadableSocket
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.operations.restore import Restored, command_line, restore, undo

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ulid import ULID
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import FOREVER, TmuxServer
 from tests.tools.waiting import wait_until
-from ulid import ULID
-
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import CapturedPane, PaneSnapshot, SessionSnapshot, SnapshotOrder
 from workspace_reaper.snapshots.store import SnapshotStore

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from ulid import ULID
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-from ulid import ULID
-
 from workspace_reaper.model.errors import SnapshotError
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.snapshot import SessionSnapshot, SnapshotOrder

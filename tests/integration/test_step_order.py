@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tools.world import World, outcomes
 
+from tests.tools.world import World, outcomes
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Unknown

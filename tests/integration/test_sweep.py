@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 
 from tests.tools.world import World, outcomes
-
 from workspace_reaper.model.unknown import Source
 
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux import server

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
-
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.tmux.formats import session_format

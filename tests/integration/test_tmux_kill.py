@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.model.session import Listing, Session
 from workspace_reaper.model.verdict import Guard, KillResult, KillResults
 from workspace_reaper.tmux.terminal import TmuxTerminal

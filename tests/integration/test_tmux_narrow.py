@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.tools.tmux import TmuxServer
 
+from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.session import Listing
 from workspace_reaper.tmux.terminal import TmuxTerminal
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-
 from workspace_reaper.model.session import Listing, Owner, Server, Session
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.tmux.terminal import TmuxTerminal

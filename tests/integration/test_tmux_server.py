@@ -10,9 +10,9 @@ from pathlib import Path
 import libtmux
 import pytest
 from libtmux.common import tmux_cmd
+
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.tmux import TmuxServer
-
 from workspace_reaper.tmux.server import ReaperServer, TmuxCommand
 
 

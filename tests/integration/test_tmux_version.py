@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.tools.debian_tmux import VARIABLE, fits
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import real_tmux
 from tests.tools.world import World, outcomes
-
 from workspace_reaper.model.errors import UnsupportedTmux
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.tools.front_tmux import FrontTmux
 from tests.tools.world import World
-
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.ledger.locks import FileSweepLock, Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError, LedgerError

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from tests.tools import commands
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
-
 from workspace_reaper.operations.status import read_history
 from workspace_reaper.sweep.report import SweepReport
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until

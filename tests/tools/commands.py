@@ -30,7 +30,7 @@ __all__ = ["run", "serve", "start_anew"]
 MODULES = (
     *("cli.app", "cli.bootstrap", "cli.tables", "util.console", "plugin", "settings"),
     *(f"operations.{name}" for name in ("doctor", "reaper", "restore", "sessions", "status", "undo")),
-    *("tmux.server", "ledger", "registry.schemas.tables", "registry.sqlite.registry", "processes", "snapshots"),
+    *("tmux.server", "ledger", "registry.id_types", "registry.sqlite.registry", "processes", "snapshots"),
 )
 _READ_BY_US = ("PATH", "HOME", "TMUX", "TMUX_PANE", "TMUX_TMPDIR", "TZ")
 _PREFIXES_READ_BY_US = ("WORKSPACE_", "XDG_")

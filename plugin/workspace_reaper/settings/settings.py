@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     )
     registry: Name = Field(
         default="standard",
-        description="How the host's tables look: `standard`, `vibe-kanban`, `cao`, `table` (any table, described below), or "
-        "the name of an entry point in the group `workspace_reaper.registries`.",
+        description="Which server it is: the name of an installed registry, or `table` for any table, described below. A "
+        "package adds one by an entry point in the group `workspace_reaper.registries`.",
     )
     table: Table = Field(
         default=None,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.tools import reasons
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
+from tests.tools.reasons import REASONS
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Window
 from workspace_reaper.model.verdict import Verdict
@@ -30,29 +32,11 @@ ARCHIVED = rules.ARCHIVED
 IDLE = rules.IDLE
 DEAD = rules.DEAD
 
-PROTECTS = {
-    DELETED: "kept veto home group",
-    BY_HOOK: "kept veto home group attached running undone announced",
-    WORKTREE: "kept veto home group attached active clock",
-    ORPHAN: "kept veto home group attached young active clock unproven breaker unconfirmed budget",
-    ARCHIVED: "kept veto home group attached running active clock undone announced",
-    IDLE: "kept veto home group attached running pinned clock undone announced",
-    DEAD: "kept veto home group attached",
-}
-"""The table's third column, and what spares always."""
-
-GONE_DEAD = session(all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))
-
-CONDEMNED = {
-    DELETED: facts(reported=Said.DELETED),
-    BY_HOOK: facts(row(archived=True), reported=Said.ARCHIVED),
-    WORKTREE: facts(row(worktree_deleted=True)),
-    ORPHAN: facts(proven=True, confirmations=2),
-    ARCHIVED: facts(row(archived=True)),
-    IDLE: facts(row(), session=session(idle=48 * HOUR + 1)),
-    DEAD: facts(row(), session=GONE_DEAD),
-}
-"""For each reason, a session of which only that holds (archived by hook is also archived), and nothing protects."""
+RULE = {rule.name: rule for rule in RULES}
+EXPECTED = {RULE[reason.name]: reason for reason in REASONS}
+PROTECTS = {rule: f"{reasons.ALWAYS} {reason.protected_by}".split() for rule, reason in EXPECTED.items()}
+CONDEMNED = {rule: reason.alone for rule, reason in EXPECTED.items()}
+GONE_DEAD = CONDEMNED[DEAD].session
 
 
 def decided(facts: Facts, rules: Thresholds = DEFAULTS) -> tuple[Verdict, Rule | None]:
@@ -99,7 +83,7 @@ CIRCUMSTANCES = {
 }
 
 CELLS = [
-    pytest.param(reason, name, name in [*PROTECTS[reason].split(), "retrying"], id=f"{reason.name}-{name}")
+    pytest.param(reason, name, name in [*PROTECTS[reason], "retrying"], id=f"{reason.name}-{name}")
     for reason in RULES
     for name in CIRCUMSTANCES
     if (reason, name) != (IDLE, "active")  # of an active session it does not even hold: see the boundaries
@@ -125,9 +109,9 @@ def test_each_cell_of_the_table(reason: Rule, name: str, protects: bool) -> None
 
 
 def test_the_published_table_is_this_one() -> None:
-    assert tuple(PROTECTS) == RULES
+    assert [reason.name for reason in REASONS] == [rule.name for rule in RULES]
     for reason in RULES:
-        assert {check.name for check in ALWAYS + reason.protections} == set(PROTECTS[reason].split())
+        assert {check.name for check in ALWAYS + reason.protections} == set(PROTECTS[reason])
 
 
 @pytest.mark.parametrize(
@@ -372,15 +356,8 @@ def test_where_all_are_held_the_first_is_told() -> None:
 
 
 def test_both_kinds_of_archived_have_one_public_name() -> None:
-    assert [reason.reported_as for reason in RULES] == [
-        "deleted",
-        "archived",
-        "worktree-deleted",
-        "orphan",
-        "archived",
-        "idle",
-        "dead",
-    ]
+    assert {rule.reported_as for rule in (BY_HOOK, ARCHIVED)} == {"archived"}
+    assert [rule.reported_as for rule in RULES] == [reason.reported_as or reason.name for reason in REASONS]
 
 
 # What tmux itself is asked at the kill. Columns: input of a client, a client, the last second without output, all panes dead.

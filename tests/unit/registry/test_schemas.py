@@ -50,9 +50,38 @@ MINE = Mine()
 """
 
 
-@pytest.mark.parametrize("name", ["standard", "vibe-kanban", "cao"])
+BUILT_IN = sorted(point.name for point in registry._own())
+
+
+def test_the_installed_registries_are_those_of_pyproject() -> None:
+    """Entry points are read from what is installed: after a change in pyproject.toml, install again."""
+    project = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+    section = project.split('[project.entry-points."workspace_reaper.registries"]')[1].split("\n[")[0]
+    assert sorted(re.findall(r"^([\w-]+) = ", section, re.MULTILINE)) == BUILT_IN
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in(name: str) -> None:
     assert load_schema(name).name == name
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_registry_reads_a_database_with_all_its_columns_and_one_without_the_optional_ones(
+    tmp_path: Path, name: str
+) -> None:
+    schema = load_schema(name)
+    columns = {(table.name, column.name) for table in schema.tables for column in table.columns}
+    optional = {tuple(one.split(".")) for one in schema.optional}
+    assert optional < columns
+    for number, present in enumerate((columns, columns - optional)):
+        path = tmp_path / f"{number}"
+        with closing(sqlite3.connect(path)) as connection:
+            for table in schema.tables:
+                names = ", ".join(column.name for column in table.columns if (table.name, column.name) in present)
+                connection.execute(f"CREATE TABLE {table.name} ({names})")
+        answer = open_registry(schema, str(path), {}).look_up([schema.canonical("0" * 32) or "a"], [])
+        assert isinstance(answer, LookupResult)
+        assert answer.found == {}
 
 
 @pytest.mark.parametrize("name", ["", "vibe_kanban", "Standard", "postgres"])
@@ -148,7 +177,7 @@ def test_a_source_tree_that_was_not_installed(monkeypatch: pytest.MonkeyPatch) -
         registry._own.cache_clear()
 
 
-@pytest.mark.parametrize("name", ["standard", "vibe-kanban", "cao"])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_each_built_in_registry_has_a_description_for_the_documentation(name: str) -> None:
     described = load_schema(name).describe()
     assert all(described)

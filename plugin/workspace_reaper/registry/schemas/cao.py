@@ -22,6 +22,7 @@ Protected sessions, and the column that protects each:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,24 @@ class Cao(Schema):
         }
     )
 
-    @property
+    @cached_property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.schemas.tables import CAO_TERMINALS
+        """The table of the windows of all sessions."""
+        from sqlalchemy import Column, Integer, MetaData, String, Table
 
-        return (CAO_TERMINALS,)
+        from workspace_reaper.registry.id_types import TextId
+
+        terminals = Table(
+            "terminals",
+            MetaData(),
+            Column("id", String(), primary_key=True),
+            Column("tmux_session", TextId()),
+            Column("initial_delivery", String()),  # JSON
+            Column("deferred_init_external_owner", Integer()),
+            Column("deferred_init_failure", String()),  # JSON
+            Column("deferred_init_runtime_reclaimed", Integer()),
+        )
+        return (terminals,)
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         from sqlalchemy import Text, and_, case, cast, func, not_, null, or_

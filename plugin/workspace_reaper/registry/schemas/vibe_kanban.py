@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,33 @@ class VibeKanban(Schema):
     database = "`db.v2.sqlite` in `BC_DATA_DIR`; otherwise in the data directory of bettercoding, or of vibe-kanban"
     optional = frozenset({"workspaces.worktree_deleted"})
 
-    @property
+    @cached_property
     def tables(self) -> Sequence[Table]:
-        from workspace_reaper.registry.schemas import tables
+        """The tables of workspaces, of the conversations in them, which the server calls sessions, and of their processes."""
+        from sqlalchemy import Column, Integer, MetaData, String, Table
 
-        return tables.VIBE_KANBAN_WORKSPACES, tables.VIBE_KANBAN_SESSIONS, tables.VIBE_KANBAN_PROCESSES
+        from workspace_reaper.registry.id_types import UuidBlob
+
+        metadata = MetaData()
+        workspaces = Table(
+            "workspaces",
+            metadata,
+            Column("id", UuidBlob(), primary_key=True),
+            Column("container_ref", String()),  # the path of the worktree
+            Column("archived", Integer()),
+            Column("pinned", Integer()),
+            Column("worktree_deleted", Integer()),  # since 2026-03-02
+        )
+        sessions = Table("sessions", metadata, Column("id", UuidBlob(), primary_key=True), Column("workspace_id", UuidBlob()))
+        processes = Table(
+            "execution_processes",
+            metadata,
+            Column("id", UuidBlob(), primary_key=True),
+            Column("session_id", UuidBlob()),
+            Column("status", String()),  # "running" while it runs
+            Column("run_reason", String()),  # a "devserver" does not count as work
+        )
+        return workspaces, sessions, processes
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         from sqlalchemy import Text, cast, select

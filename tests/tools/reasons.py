@@ -1,0 +1,237 @@
+"""The verdict table as the tests expect it: one record for each reason, written from the table's text alone.
+
+It shares no code with the policy and reads the raw fields of the facts, never a property that the product computes from them.
+Names of reasons and protections are those that the product shows. Thresholds and times are seconds. A new reason is one more
+record in `REASONS`; the tests of the table, of the guard and of the oracle go through all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.tools.builders import HOUR, facts, pane, row, session
+from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.session import Session
+from workspace_reaper.policy.facts import Facts, Thresholds
+
+__all__ = ["ALWAYS", "REASONS", "Reason", "attended", "counted", "idle"]
+
+ALWAYS = "kept veto home group"
+"""What protects from every reason, beside the wait for another attempt."""
+
+
+def attended(session: Session) -> bool:
+    """Somebody looks at it: a client, a suspended client, or a client of a group peer."""
+    return bool(session.attached) or session.has_client or session.group_has_client
+
+
+def counted(facts: Facts, moment: float) -> float:
+    """Seconds since then that count: neither those in which the machine slept, nor those by which its wall clock was set ahead.
+    Each of these ended at a moment of its own, and what is dated before that moment may have been at any time before it."""
+    return _counted(moment, facts.now, [(skew.at, skew.seconds) for skew in facts.age_clock.skews])
+
+
+def _counted(moment: float, until: float, skews: list[tuple[float, float]]) -> float:
+    if moment >= until:
+        return 0.0
+    if not skews or moment >= skews[-1][0]:
+        return until - moment
+    ended, seconds = skews[-1]
+    before = _counted(moment, ended, skews[:-1]) - seconds
+    total = until - ended + (before if before > 0 else 0.0)
+    return total if total > 0 else 0.0
+
+
+def idle(facts: Facts) -> float:
+    """Seconds since the latest of input, attach, detach, and output in any window, work of the processes; of those that are
+    switched on. A session without any of these is as idle as it is old."""
+    on = {clock.value for clock in facts.age_clock.counted}
+    moments: list[float | None] = []
+    if "input" in on:
+        moments.append(facts.session.activity)
+    if "attach" in on:
+        moments.append(facts.session.last_attached)
+    if "detach" in on:
+        moments.append(facts.detached_at)
+    if "output" in on:
+        moments += [window.activity for window in facts.session.windows]
+    if "cpu" in on:
+        moments.append(facts.busy_at)
+    known = sorted(moment for moment in moments if moment is not None) or [facts.session.key.created]
+    return counted(facts, known[-1])
+
+
+def dead_for(facts: Facts) -> float | None:
+    """Seconds since the last pane died; None if one lives, or nobody knows since when."""
+    session = facts.session
+    if not session.all_panes_dead:
+        return None
+    last: int | None = None
+    for one in session.panes:
+        if one.dead_at is None:
+            last = None
+            break
+        last = one.dead_at if last is None or one.dead_at > last else last
+    since = facts.dead_since if last is None else last
+    return None if since is None else counted(facts, since)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One row of the table.
+
+    Attributes:
+        name: Its name in ``explain``.
+        protected_by: The protections in addition to `ALWAYS`.
+        alone: A session for which only this reason holds, and which nothing protects.
+        holding: Which of its protections apply to a session, or None if the reason does not hold for it.
+        idleness: How long the session must have been idle; None if that does not matter.
+        reported_as: Its name in reports, if that differs.
+        clients_matter: The guard asks for clients and their input.
+        dead_panes: The guard asks whether all panes are dead.
+    """
+
+    name: str
+    protected_by: str
+    alone: Facts
+    holding: Callable[[Facts, Thresholds], dict[str, bool] | None]
+    idleness: Callable[[Facts, Thresholds], float | None] = lambda _facts, _rules: None
+    reported_as: str = ""
+    clients_matter: bool = True
+    dead_panes: bool = False
+
+
+def _gone(facts: Facts) -> bool:
+    """There is no row, or none that counts: of such a session only its absence can be said."""
+    return facts.row is None or facts.row.deleted
+
+
+def _stepped(facts: Facts, idleness: float) -> bool:
+    """Where the wall clock was set, no idle time is known."""
+    return facts.age_clock.stepped != 0 and idleness > 0
+
+
+def _cancellable(facts: Facts, rules: Thresholds, cause: str) -> dict[str, bool]:
+    """With a window for ``undo``, the session is reaped only so long after the announcement."""
+    told, window = facts.announced_at, rules.undo_window
+    waits = window > 0 and (told is None or counted(facts, told) < window)
+    return {"announced": waits, "undone": cause in facts.undone}
+
+
+def _archived_for_long(facts: Facts, rules: Thresholds) -> bool:
+    return facts.archived_since is not None and counted(facts, facts.archived_since) >= rules.archived_ttl
+
+
+def _deleted(facts: Facts, _rules: Thresholds) -> dict[str, bool] | None:
+    return {} if _gone(facts) and facts.reported is Said.DELETED else None
+
+
+def _archived_by_hook(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    row = facts.row
+    if row is None or row.deleted or not row.archived or facts.reported is not Said.ARCHIVED:
+        return None
+    return {"attached": attended(facts.session), "running": row.running, **_cancellable(facts, rules, "archived")}
+
+
+def _worktree_deleted(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    row = facts.row
+    if row is None or row.deleted or not row.worktree_deleted:
+        return None
+    active = idle(facts) < rules.activity_grace
+    return {"attached": attended(facts.session), "active": active, "clock": _stepped(facts, rules.activity_grace)}
+
+
+def _orphan(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    if not _gone(facts):
+        return None
+    quiet, stranger = idle(facts), not facts.proven
+    # A stranger: long idle, another session recognised, and never in the first sweep.
+    looks = rules.orphan_confirmations
+    return {
+        "attached": attended(facts.session),
+        "young": counted(facts, facts.session.key.created) < rules.min_age,
+        "active": quiet < rules.activity_grace,
+        "clock": _stepped(facts, rules.activity_grace) or (stranger and _stepped(facts, rules.stranger_ttl)),
+        "unproven": stranger and not (quiet >= rules.stranger_ttl and facts.knows_other_sessions),
+        "breaker": facts.latched and not facts.approved,
+        "unconfirmed": not facts.confirmations >= (2 if stranger and looks < 2 else looks),
+        "budget": facts.over_budget,
+    }
+
+
+def _archived(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    row = facts.row
+    if row is None or row.deleted or not row.archived:
+        return None
+    long = _archived_for_long(facts, rules)
+    return {
+        "attached": attended(facts.session),
+        "running": row.running,
+        "active": idle(facts) < rules.activity_grace and not long,
+        "clock": _stepped(facts, rules.activity_grace) and not long,
+        **_cancellable(facts, rules, "archived"),
+    }
+
+
+def _idle(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    row = facts.row
+    if row is None or row.deleted or not idle(facts) > rules.idle_ttl:
+        return None
+    saves = {"attached": attended(facts.session), "running": row.running, "pinned": row.pinned}
+    return {**saves, "clock": _stepped(facts, rules.idle_ttl), **_cancellable(facts, rules, "idle")}
+
+
+def _dead(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
+    dead = dead_for(facts)
+    if _gone(facts) or dead is None or not dead > rules.dead_ttl:
+        return None
+    return {"attached": attended(facts.session)}
+
+
+REASONS = (
+    Reason("deleted", "", facts(reported=Said.DELETED), _deleted, clients_matter=False),
+    Reason(
+        "archived by hook",
+        "attached running undone announced",
+        facts(row(archived=True), reported=Said.ARCHIVED),  # "archived" holds too: the hook is only an addition to the row
+        _archived_by_hook,
+        reported_as="archived",
+    ),
+    Reason(
+        "worktree-deleted",
+        "attached active clock",
+        facts(row(worktree_deleted=True)),
+        _worktree_deleted,
+        lambda _facts, rules: rules.activity_grace,
+    ),
+    Reason(
+        "orphan",
+        "attached young active clock unproven breaker unconfirmed budget",
+        facts(proven=True, confirmations=2),
+        _orphan,
+        lambda facts, rules: rules.activity_grace if facts.proven else max(rules.activity_grace, rules.stranger_ttl),
+    ),
+    Reason(
+        "archived",
+        "attached running active clock undone announced",
+        facts(row(archived=True)),
+        _archived,
+        lambda facts, rules: None if _archived_for_long(facts, rules) else rules.activity_grace,
+    ),
+    Reason(
+        "idle",
+        "attached running pinned clock undone announced",
+        facts(row(), session=session(idle=48 * HOUR + 1)),
+        _idle,
+        lambda _facts, rules: rules.idle_ttl,
+    ),
+    Reason(
+        "dead",
+        "attached",
+        facts(row(), session=session(all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))),
+        _dead,
+        dead_panes=True,
+    ),
+)
+"""In the order in which they are tried."""
