@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.tools import doc_tables
-from tests.tools.ci import RUNS
 
 import workspace_hookspecs
 import workspace_reaper
+from tests.tools import doc_tables
+from tests.tools.ci import RUNS
 from workspace_reaper.model import ports
 from workspace_reaper.processes.reader import Reader
 
@@ -48,10 +47,11 @@ def links() -> Iterator[tuple[Path, str]]:
 
 def modules() -> Iterator[str]:
     for package in (workspace_hookspecs, workspace_reaper):
-        yield package.__name__
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not found.name.endswith(".__main__"):
-                yield found.name
+        (root,) = map(Path, package.__path__)
+        for file in root.rglob("*.py"):
+            if file.name != "__main__.py":
+                parts = file.relative_to(root.parent).with_suffix("").parts
+                yield ".".join(parts[:-1] if file.name == "__init__.py" else parts)
 
 
 PORTS = [port for port in vars(ports).values() if inspect.isclass(port) and port.__module__ == ports.__name__] + [Reader]

@@ -17,12 +17,12 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.tools.distributions import install
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
-
 from workspace_hookspecs import Reaped, WorkspacePlugins, hookimpl
 from workspace_reaper.operations.restore import is_restorable
 from workspace_reaper.operations.status import read_history
@@ -373,6 +373,7 @@ FINISHED = [after_kill, at_terminate, at_record]
 STEPS = [*ABANDONED, *SPARED, *FINISHED, after_record]
 
 
+@pytest.mark.race
 @pytest.mark.parametrize("killed", STEPS, ids=[step.__name__ for step in STEPS])
 def test_killed_at_each_step_nothing_is_lost_and_the_next_sweep_finishes(scene: Scene, killed: Callable[[Scene], None]) -> None:
     world = scene.world

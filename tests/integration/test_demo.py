@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
-
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.demo import run_demo
 from workspace_reaper.demo.host import Host
@@ -272,7 +272,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.once
+@pytest.mark.race
 def test_it_notices_what_is_broken(place: Path) -> None:
     started = [Show(place, program) for program in BROKEN]
     for show, (program, happened) in zip([ended(show) for show in started], BROKEN.items(), strict=True):
@@ -338,7 +338,7 @@ def cut_short(root: Path, cut: Cut) -> Ended:
     return ended(show)
 
 
-@pytest.mark.once
+@pytest.mark.race
 def test_it_ends_when_it_is_told_to(place: Path) -> None:
     with ThreadPoolExecutor(len(CUTS)) as pool:
         how = dict(zip(CUTS, pool.map(lambda cut: cut_short(place, cut), CUTS.values()), strict=True))
@@ -349,7 +349,7 @@ def test_it_ends_when_it_is_told_to(place: Path) -> None:
             assert (name, how[name].code, how[name].err) == (name, cut.code, told)
 
 
-@pytest.mark.once
+@pytest.mark.race
 def test_a_signal_after_its_last_word_changes_nothing(place: Path) -> None:
     """Whoever presses Ctrl-C again and again hits the moment in which Python ends."""
     show = Show(place)
