@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.migrations import REBUILD_REAPS
+from tests.tools.migrations import rebuild_reaps
 from workspace_reaper.ledger import SqliteLedger, migrations, open_ledger
 from workspace_reaper.ledger.migrations import migrate, version_of
 from workspace_reaper.model.errors import LedgerError
@@ -103,15 +103,17 @@ def version(path: Path) -> int:
 
 @pytest.fixture
 def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of a ledger that only the first migration made, for a version that knows a second one."""
+    """The file of a ledger that only the first migration made, for a version that knows one more than there are."""
     path = tmp_path / "state" / "ledger.sqlite"
     path.parent.mkdir(mode=0o700)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
-        migrate(raw, "here")
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
+            migrate(raw, "here")
         raw.executescript(VERSION_1)
-    assert version(path) == len(migrations.MIGRATIONS) == 1
-    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, REBUILD_REAPS))
+    assert version(path) == 1
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, rebuild_reaps()))
     return path
 
 
@@ -235,7 +237,7 @@ def test_a_kill_at_any_statement_leaves_the_older_ledger_whole_or_the_newer_one(
         assert os.WTERMSIG(status) == signal.SIGKILL
     killed = len(seen) - 1
     assert seen == [1] * killed + [len(migrations.MIGRATIONS)]
-    assert killed > len(REBUILD_REAPS)
+    assert killed > sum(map(len, migrations.MIGRATIONS[1:]))
 
 
 def test_processes_that_migrate_at_once_do_it_once(older: Path, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.tools import report_json
 from tests.tools.command_line import CommandLine, Done
 from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.report_json import shape
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.policy.rules import RULES
@@ -41,67 +42,12 @@ def latched(world: World) -> list[str]:
     return ids
 
 
-def shape(value: Any) -> Any:
-    """The names and types in a JSON value: what programs rely on."""
-    if isinstance(value, dict):
-        return {name: shape(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [shape(inner) for inner in value[:1]]
-    return type(value).__name__
-
-
-EVIDENCE = {
-    "attached": "int",
-    "idle_seconds": "int",
-    "idle_by": "str",
-    "age_seconds": "int",
-    "row": {"archived": "bool", "pinned": "bool", "running": "bool", "deleted": "bool", "worktree_deleted": "bool"},
-    "confirmations": "int",
-    "proven": "bool",
-    "kept": "bool",
-    "panes_dead": "bool",
-    "reported_event": "NoneType",
-    "cpu_idle_seconds": "NoneType",
-    "announced": "NoneType",
-    "veto": "NoneType",
-}
-ENTRY = {
-    "socket": "str",
-    "session": "str",
-    "session_id": "str",
-    "workspace_id": "str",
-    "verdict": "str",
-    "reason": "str",
-    "protected_by": "NoneType",
-    "outcome": "str",
-    "reap_id": "str",
-    "deadline": "NoneType",
-    "released_when": "NoneType",
-    "evidence": EVIDENCE,
-}
-AFTERMATH = {
-    "freed_bytes": "int",
-    "ended": [{"pid": "int", "command": "str", "signal": "str"}],
-    "survivors": [],
-    "freed_ports": [],
-    "held_ports": [],
-    "restorable": "bool",
-}
-REPORT = {
-    "sweep": "str",
-    "started_at": "str",
-    "dry_run": "bool",
-    "complete": "bool",
-    "abstained": "NoneType",
-    "sessions": [{**ENTRY, **AFTERMATH}],
-    "unknown": [],
-    "totals": dict.fromkeys(["managed", "condemned", "reaped", "spared", "failed", "unmanaged", "freed_bytes"], "int"),
-    "vetoes": [],
-    "clock": {"stepped_seconds": "int"},
-    "breaker": {"state": "str"},
-    "registry": {"identity": "str", "generation": "int", "rows": "int", "rows_capped": "bool"},
-    "seconds": dict.fromkeys(["observe", "look_up", "judge", "kill", "total"], "float"),
-}
+# A session whose row is there.
+EVIDENCE = shape({**report_json.EVIDENCE, "row": report_json.ROW})
+ENTRY = {**shape(report_json.ENTRY), "evidence": EVIDENCE}
+AFTERMATH = {**shape(report_json.CLEANUP), "survivors": [], "freed_ports": [], "held_ports": []}
+REPORT = {**shape(report_json.REPORT), "sessions": [{**ENTRY, **AFTERMATH}], "unknown": []}
+HISTORY = {**shape(report_json.HISTORY), **AFTERMATH, "evidence": EVIDENCE, "by": "NoneType"}
 BREAKER = {"state": "str", "since": "NoneType", "cause": "NoneType", "clears_when": "NoneType"}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -315,9 +261,7 @@ def test_history_is_newest_first_and_as_long_as_wanted(reaper: CommandLine) -> N
         assert outcomes(world.sweep()) == {one: "reaped"}
     told = reaper("history", "--json").json
     assert [entry["workspace_id"] for entry in told] == ids[::-1]
-    texts = dict.fromkeys(["id", "at", "socket", "session", "workspace_id", "reason", "outcome"], "str")
-    more = {"by": "NoneType", **AFTERMATH, "evidence": EVIDENCE}
-    assert shape(told[0]) == {**texts, **more}
+    assert shape(told[0]) == HISTORY
     assert [entry["workspace_id"] for entry in reaper("history", "--json", "--limit", "2").json] == ids[:0:-1]
     done = reaper("history", "--limit", "1")
     assert (told[0]["id"] in done.out, told[1]["id"] in done.out) == (True, False)

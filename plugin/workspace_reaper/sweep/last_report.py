@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.policy.facts import Facts
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
+_OF_ENTRY = attrgetter(*(one.name for one in fields(SessionReport) if one.name not in ("facts", "judgement")))
+_OF_FACTS = attrgetter(*(one.name for one in fields(Facts) if one.name not in ("now", "age_clock")))
 _AGES = ("idle_seconds", "age_seconds", "cpu_idle_seconds")
 
 
@@ -27,26 +32,20 @@ class LastReport:
         """Write this report. Raises ``LedgerError``."""
         # The clock steps and sleeps that ages leave out are the same for all sessions.
         times = next((entry.facts.age_clock for entry in report.sessions if entry.facts), None)
-        facts: list[tuple[object, ...]] = [(times,), *map(_facts, report.sessions)]
+        shown: list[tuple[object, ...]] = [(times,), *map(_shown, report.sessions)]
         at, complete = report.started_at, report.complete
         head = json.dumps(report.head() | {"at": at}, separators=(",", ":"))
-        if facts == self._written and ledger.touch_report(head, same=self._sweep, at=at, complete=complete):
+        if shown == self._written and ledger.touch_report(head, same=self._sweep, at=at, complete=complete):
             return
         sessions = {"at": at, "sessions": [entry.as_json() for entry in report.sessions]}
         text = json.dumps(sessions, separators=(",", ":"))
         ledger.save_report(head, text, sweep=report.sweep, at=at, complete=complete)
-        self._written, self._sweep = facts, report.sweep
+        self._written, self._sweep = shown, report.sweep
 
 
-def _facts(entry: SessionReport) -> tuple[object, ...]:
-    """Return all that an entry shows, except the ages."""
-    facts = entry.facts
-    shown = entry.socket, entry.session, entry.workspace_id, entry.verdict, entry.reason, entry.protected_by, entry.outcome
-    if facts is None:
-        return (shown, entry.reap_id)
-    seen = facts.session, facts.row, facts.confirmations, facts.proven, facts.reported, facts.detached_at, facts.busy_at
-    rest = facts.announced_at, facts.generation, facts.known_in_generation, entry.released_when
-    return (shown, entry.reap_id, seen, rest)
+def _shown(entry: SessionReport) -> tuple[object, ...]:
+    """Return all from which the JSON of an entry is made, except what ages with the clock."""
+    return _OF_ENTRY(entry), entry.facts and _OF_FACTS(entry.facts)
 
 
 def read_report(ledger: Ledger) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
 from workspace_reaper.policy.verdict import is_selected
 from workspace_reaper.sweep import alarms
-from workspace_reaper.sweep.alarms import AlarmLimits, SweepResult
+from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.observe import Observation

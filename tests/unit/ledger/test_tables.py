@@ -58,6 +58,18 @@ def test_the_migrations_make_the_tables_of_the_classes() -> None:
             assert set(columns_of(kind)) == set(affinities(kind))
 
 
+@pytest.mark.parametrize("column", tables.INTENT.columns)
+def test_no_column_of_an_intent_can_be_changed(column: str) -> None:
+    """A migration that adds one must make the trigger anew."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        migrate(raw, "here")
+        needed = [row[1] for row in raw.execute("PRAGMA table_info(reap)") if row[3] and row[1] != "concluded_at"]
+        values = ", ".join("'open'" if name == "outcome" else "1" for name in needed)
+        raw.execute(f"INSERT INTO reap ({', '.join(needed)}) VALUES ({values})")
+        with pytest.raises(sqlite3.IntegrityError, match="an intent is written once"):
+            raw.execute(f'UPDATE reap SET "{column}" = 2')
+
+
 @pytest.mark.parametrize("module", ["model.state", "model.ports", "ledger"])
 def test_neither_values_nor_the_ledger_load_sqlalchemy(module: str) -> None:
     script = f"import sys, workspace_reaper.{module}; sys.exit('sqlalchemy' in sys.modules)"

@@ -22,13 +22,11 @@ from tests.tools.builders import (
 from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Event, Finding
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.policy.confirmations import Confirmations
+from workspace_reaper.policy.confirmations import RETRIES, Confirmations
+from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.alarms import (
     ALARMS,
     BLIND_TICKS,
-    RETRIES,
-    AlarmLimits,
-    SweepResult,
     blind,
     changes,
     misconfigured,

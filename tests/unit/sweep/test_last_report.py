@@ -65,9 +65,10 @@ def test_where_only_ages_have_changed_the_sessions_are_not_written_again() -> No
 
 def test_whatever_else_changes_is_written() -> None:
     stored, last = Stored(), LastReport()
-    for one in (line(NOW), line(NOW, confirmations=2), replace(line(NOW), protected_by="kept"), entry(facts=None)):
+    lines = line(NOW), line(NOW, confirmations=2), line(NOW, veto="deploying"), line(NOW, latched=True)
+    for one in (*lines, replace(line(NOW), protected_by="kept"), replace(line(NOW), deadline=NOW + 600.0), entry(facts=None)):
         last.save(stored, report("sweep", NOW, one))  # type: ignore[arg-type]
-    assert stored.writes == ["all"] * 4
+    assert stored.writes == ["all"] * 7
 
 
 def test_a_report_that_another_reaper_has_written_since_is_replaced() -> None:

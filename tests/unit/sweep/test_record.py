@@ -45,7 +45,7 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.verdict import Held, Judgement
-from workspace_reaper.sweep.alarms import AlarmLimits
+from workspace_reaper.sweep.alarm_kind import AlarmLimits
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.record import after_kills, before_kills, without_registry
 from workspace_reaper.sweep.report import SweepReport

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.builders import DEFAULTS, HOUR, NOW, SOCKET, blind_socket, entry, facts, intent, row, session, unreadable
+from tests.tools.builders import DEFAULTS, HOUR, NOW, blind_socket, entry, facts, intent, row, session, unreadable
+from tests.tools.report_json import ENTRY, HISTORY, REPORT, ROW
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.reap import EndedProcess, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.unknown import Source, Unknown
@@ -62,7 +63,7 @@ def whole() -> SweepReport:
         unmanaged=7,
         freed_bytes=812_433_408,
         latched=True,
-        registry={"identity": "standard file 1", "rows": 8},
+        registry=REPORT["registry"],
         seconds=Seconds(0.012345, 0.002, 0.001, 0.5, 0.6),
     )
 
@@ -70,70 +71,8 @@ def whole() -> SweepReport:
 def test_the_object_that_programs_read() -> None:
     shown = json.loads(whole().to_json())
     sessions = shown.pop("sessions")
-    assert shown == {
-        "sweep": "01JDQ",
-        "started_at": "2026-09-21T14:13:20Z",
-        "dry_run": False,
-        "complete": False,
-        "abstained": None,
-        "unknown": [
-            {
-                "socket": SOCKET,
-                "error": r"the activity of ws_w5\x1b is empty",
-                "source": "session",
-                "session": r"ws_w5\x1b",
-            },
-            {"socket": None, "error": r"the database is\nlocked", "source": "registry", "session": None},
-        ],
-        "totals": {
-            "managed": 6,
-            "condemned": 3,
-            "reaped": 1,
-            "spared": 1,
-            "failed": 1,
-            "unmanaged": 7,
-            "freed_bytes": 812_433_408,
-        },
-        "vetoes": [],
-        "clock": {"stepped_seconds": 0},
-        "breaker": {"state": "latched"},
-        "registry": {"identity": "standard file 1", "rows": 8},
-        "seconds": {"observe": 0.0123, "look_up": 0.002, "judge": 0.001, "kill": 0.5, "total": 0.6},
-    }
-    assert sessions[0] == {
-        "socket": SOCKET,
-        "session": "ws_w1",
-        "session_id": "$1",
-        "workspace_id": "w1",
-        "verdict": "reap",
-        "reason": "orphan",
-        "protected_by": None,
-        "outcome": "reaped",
-        "reap_id": "01JDR",
-        "deadline": None,
-        "released_when": None,
-        "evidence": {
-            "attached": 0,
-            "idle_seconds": 79_200,
-            "idle_by": "output",
-            "age_seconds": 604_800,
-            "row": None,
-            "confirmations": 2,
-            "proven": True,
-            "kept": False,
-            "panes_dead": False,
-            "reported_event": None,
-            "cpu_idle_seconds": None,
-            "announced": None,
-            "veto": None,
-            "generation": 0,
-            "known_in_generation": None,
-            "owner": "none",
-            "knows_other_sessions": False,
-            "breaker": "closed",
-            "approved": False,
-        },
-    }
+    assert shown == REPORT
+    assert sessions[0] == ENTRY
     brief = [[line[name] for name in ("verdict", "reason", "protected_by", "outcome", "session_id")] for line in sessions]
     assert brief == [
         ["reap", "orphan", None, "reaped", "$1"],
@@ -164,13 +103,7 @@ def test_the_text_is_ascii_and_one_line_whatever_a_session_is_called() -> None:
 def test_a_row_is_told_flag_by_flag() -> None:
     of = facts(row(archived=True, running=True, worktree="/home/x"), reported=Said.ARCHIVED)
     shown = evidence(of)
-    assert shown["row"] == {
-        "archived": True,
-        "pinned": False,
-        "running": True,
-        "deleted": False,
-        "worktree_deleted": False,
-    }
+    assert shown["row"] == ROW
     assert shown["reported_event"] == "archived"
     assert json.loads(json.dumps(shown)) == shown
 
@@ -237,21 +170,5 @@ def test_a_line_of_the_history() -> None:
         (EndedProcess(6, "sh\x1b", "TERM"),), (SurvivingProcess(7, "sh\x1b", "why"),), 4096, ("tcp 3000",), ("udp 53",)
     )
     line = reap_as_json(Reap(reaped, Outcome.SPARED, "attached", cleanup, None), restorable=True)
-    wanted = {
-        "id": "reap 1",
-        "at": "2026-09-21T14:12:20Z",
-        "socket": SOCKET,
-        "session": r"ws_w1\x1b",
-        "workspace_id": "w1",
-        "reason": "orphan",
-        "evidence": {"attached": 0},
-        "outcome": "spared",
-        "freed_bytes": 4096,
-        "ended": [{"pid": 6, "command": r"sh\x1b", "signal": "TERM"}],
-        "survivors": [{"pid": 7, "command": r"sh\x1b", "why": "why"}],
-        "freed_ports": ["tcp 3000"],
-        "held_ports": ["udp 53"],
-        "restorable": True,
-    }
-    assert {name: line[name] for name in wanted} == wanted
+    assert line == HISTORY
     assert json.loads(json.dumps(line)) == line
