@@ -45,6 +45,7 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"{debian_tmux.VARIABLE} promises tmux {wanted}, and the one on PATH is {found or 'none'}")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Import another part of the test files in each worker. In a new checkout pytest must rewrite the assertions of all files,
     and without this each worker would do so for each file at the same time: 14 s of CPU time each.
