@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-
-_TOKEN = re.compile(
-    r"\x1b\[(?P<colours>(?:[0-9]{0,9}[;:])*[0-9]{0,9})m"
-    r"|(?P<shift>[\x0e\x0f])"
-    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # any other control sequence
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # hyperlinks, titles and other strings
-    r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069])"
-)
+from functools import cache
 
 # The terminal's alternate characters: between SO and SI, tmux prints the letters that represent them.
 _LINE_DRAWING = str.maketrans("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·")
@@ -44,7 +37,7 @@ def readable_lines(lines: Iterable[bytes], *, colours: bool) -> Iterator[str]:
         is_empty = True
         at = 0
         text = raw.removesuffix(b"\n").decode("utf-8", "replace")
-        for token in _TOKEN.finditer(text):
+        for token in _tokens().finditer(text):
             is_empty = is_empty and at == token.start()
             parts.append(_drawn(text[at : token.start()], shifted))
             at = token.end()
@@ -59,6 +52,18 @@ def readable_lines(lines: Iterable[bytes], *, colours: bool) -> Iterator[str]:
         parts.append(_drawn(text[at:], shifted))
         end = "\x1b[0m" if colours and pen else ""
         yield "" if is_empty and at == len(text) else "".join([start, *parts, end])
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    """Return what is not text. Compiled at the first use: every command imports this module, and few show scrollback."""
+    return re.compile(
+        r"\x1b\[(?P<colours>(?:[0-9]{0,9}[;:])*[0-9]{0,9})m"
+        r"|(?P<shift>[\x0e\x0f])"
+        r"|\x1b\[[0-?]*[ -/]*[@-~]"  # any other control sequence
+        r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # hyperlinks, titles and other strings
+        r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069])"
+    )
 
 
 def without_empty_end(lines: Iterable[str]) -> Iterator[str]:
