@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 MODULES = sorted([*(ROOT / "plugin").rglob("*.py"), *(ROOT / "hookspecs" / "workspace_hookspecs").rglob("*.py")])
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("hookspecs/*.md")])

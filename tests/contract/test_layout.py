@@ -6,6 +6,10 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "plugin" / "workspace_reaper"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "hookspecs" / "workspace_hookspecs").rglob("*.py")])

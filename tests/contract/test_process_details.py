@@ -13,6 +13,8 @@ from workspace_reaper.model.process import Details, Port
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.processes import SystemProcesses
 
+pytestmark = pytest.mark.once
+
 MIB = 1 << 20
 ECHO = "read line; echo $line; read line; exit 0"
 LISTEN = """

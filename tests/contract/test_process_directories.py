@@ -17,6 +17,8 @@ from workspace_reaper.processes.portable import PortableReader
 from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.processes.working_directory import inside_of
 
+pytestmark = pytest.mark.once
+
 READERS = [LinuxReader, PortableReader] if sys.platform == "linux" else [PortableReader]
 
 

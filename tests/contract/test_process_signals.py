@@ -11,6 +11,8 @@ from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces
 from workspace_reaper.model.process import ProcessKey, SignalResult
 from workspace_reaper.processes.processes import SystemProcesses
 
+pytestmark = pytest.mark.once
+
 PROBE = 0
 """Reaches its target like a signal, and does nothing to it."""
 

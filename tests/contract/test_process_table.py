@@ -18,6 +18,8 @@ from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
 from workspace_reaper.processes.processes import SystemProcesses
 
+pytestmark = pytest.mark.once
+
 ORIGIN = Origin("/tmp/tmux-0/default", 4242, 7, "%3")
 INSIDE = {"TMUX": "/tmp/tmux-0/default,4242,7", "TMUX_PANE": "%3"}
 

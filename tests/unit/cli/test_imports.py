@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "psutil", "workspace_reaper.tmux.pane_input", "workspace_reaper.tmux.restore")
 _OWN = ("processes.linux", "snapshots.store", "sweep.context", "tmux.terminal")
 SWEEPING = tuple(f"workspace_reaper.{name}" for name in _OWN)
