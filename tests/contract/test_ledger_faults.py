@@ -307,12 +307,12 @@ def test_a_disk_too_full_to_migrate_is_told_and_the_older_ledger_stays_whole(tmp
     result = in_namespace(
         """
 from workspace_reaper.ledger import migrations
-from tests.tools.migrations import REBUILD_REAPS
+from tests.tools.migrations import rebuild_reaps
 mount("-t", "tmpfs", "-o", "size=4m", "none")
 ledger = opened()
 ledger.record_intents([intent(f"R{n}") for n in range(200)])
 ledger.close()
-migrations.MIGRATIONS += (REBUILD_REAPS,)
+migrations.MIGRATIONS += (rebuild_reaps(),)
 older = sqlite3.connect(state_dir / "ledger.sqlite", isolation_level=None)
 older.execute("PRAGMA journal_mode = DELETE")
 fill()
