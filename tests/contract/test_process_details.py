@@ -65,7 +65,7 @@ def test_empty_arguments_at_the_end_are_kept_for_a_program_and_not_for_a_person(
 
 def test_bytes_that_are_no_text(processes: SystemProcesses) -> None:
     argv = [b"sh", b"-c", ECHO.encode(), b"sh", b"broken \xff"]
-    with Started.program(argv) as child:  # type: ignore[arg-type]  bytes are arguments as well
+    with Started.program(argv) as child:  # type: ignore[arg-type] # bytes are arguments as well
         found = details(processes, child)
         assert [os.fsencode(word) for word in found.argv] == argv
         assert found.command == f"sh -c '{ECHO}' sh 'broken \ufffd'"

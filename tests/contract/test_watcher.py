@@ -409,7 +409,7 @@ Interrupt = Callable[..., None]
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
     """Has these things happen after the first transaction of a read, one in each read."""
-    read_rows = sqlite_watch.read_rows
+    read_rows = sqlite_watch.read_rows  # type: ignore[attr-defined] # imported there, and replaced there
 
     def interrupt(*happenings: Callable[[], object]) -> None:
         remaining = list(happenings)

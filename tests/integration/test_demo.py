@@ -249,7 +249,7 @@ def test_everything_happens_as_it_should(place: Path, decoy: TmuxServer, inside:
         assert max(map(len, lines)) <= 80
         assert show.left == []
     assert decoy.is_alive()
-    assert decoy.run("list-sessions", "-F", FACTS) == decoy.as_it_was
+    assert decoy.run("list-sessions", "-F", FACTS) == decoy.as_it_was  # type: ignore[attr-defined]
 
 
 LIVES = ["left !", "they let everything live"]

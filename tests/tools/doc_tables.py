@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -132,7 +133,8 @@ def _usage(command: typer.core.TyperCommand) -> str:
             metavar = (parameter.metavar or parameter.name or "").strip("[].").upper() + ("…" if parameter.nargs == -1 else "")
             parts.append(f" {metavar}" if parameter.required else f" [{metavar}]")
         elif parameter.name != "help" and not getattr(parameter, "hidden", False):
-            value = "" if getattr(parameter, "is_flag", False) else f" {(parameter.metavar or parameter.type.name).upper()}"
+            kind: Any = parameter  # of typer's own class, which declares less than click's
+            value = "" if getattr(parameter, "is_flag", False) else f" {(kind.metavar or kind.type.name).upper()}"
             parts.append(f" [{parameter.opts[0]}{value}]")
     return "".join(parts)
 
