@@ -116,6 +116,14 @@ def test_what_is_no_longer_so_is_forgotten_and_begins_anew() -> None:
     assert changes(confirmations) == ({(KEY, Finding.ARCHIVED): Confirmation(NOW, NOW)}, set())
 
 
+def test_what_was_so_only_between_two_saves_writes_nothing() -> None:
+    confirmations = after({})
+    confirmations.set(KEY, Finding.ARCHIVED, holds=True)
+    confirmations.set(KEY, Finding.ARCHIVED, holds=False)
+    assert confirmations.since(KEY, Finding.ARCHIVED) is None
+    assert changes(confirmations) == ({}, set())
+
+
 def test_what_was_not_so_and_is_not_writes_nothing() -> None:
     confirmations = after({})
     confirmations.set(KEY, Finding.ARCHIVED, holds=False)
