@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -50,21 +51,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Import another part of the test files in each worker. In a new checkout pytest must rewrite the assertions of all files,
     and without this each worker would do so for each file at the same time: 14 s of CPU time each.
     """
-    worker = getattr(session.config, "workerinput", None)
-    if worker is None:
+    worker = getattr(session.config, "workerinput", {"workerid": ""})
+    number = worker["workerid"].removeprefix("gw")
+    if not number.isdigit():
         return
     root = session.config.rootpath
     places = [session.config.invocation_params.dir / argument.partition("::")[0] for argument in session.config.args]
     files = sorted({file for place in places for file in ([place] if place.is_file() else place.rglob("test_*.py"))})
-    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
-        # What cannot be imported is reported when it is collected.
-        with suppress(Exception, pytest.skip.Exception):
+    for file in files[int(number) :: worker["workercount"]]:
+        # What cannot be imported without a warning is reported when it is collected.
+        with suppress(Exception, pytest.skip.Exception, pytest.fail.Exception), warnings.catch_warnings():
+            warnings.simplefilter("error")
             importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Do not measure coverage in property tests: each line has a test with an example, and tracing doubles their time."""
+    """Do not measure coverage in property tests: examples reach each line too, and tracing doubles their time."""
     for item in items:
         if item.get_closest_marker("hypothesis"):
             item.add_marker("no_cover")

@@ -44,8 +44,15 @@ class LastReport:
 
 
 def _shown(entry: SessionReport) -> tuple[object, ...]:
-    """Return all from which the JSON of an entry is made, except what ages with the clock."""
-    return _OF_ENTRY(entry), entry.facts and _OF_FACTS(entry.facts)
+    """Return all from which the JSON of an entry is made, except what ages with the clock.
+
+    An age whose moment is in the future does not grow: it stays 0, and such an entry is written in every sweep.
+    """
+    facts = entry.facts
+    if facts is None:
+        return _OF_ENTRY(entry), None
+    is_early = facts.now < max(facts.last_active, facts.session.key.created)
+    return _OF_ENTRY(entry), _OF_FACTS(facts), facts.now if is_early else None
 
 
 def read_report(ledger: Ledger) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@ def _print(what: object) -> None:
 
 
 def _print_line(cells: Sequence[_Cell]) -> None:
-    if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
+    if sys.stdout.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE") == "1":
         from rich.text import Text
 
         line = Text.assemble(*cells)
@@ -119,6 +119,7 @@ def _print_line(cells: Sequence[_Cell]) -> None:
         _print(line)
     else:  # rich takes 30 ms to import, and half a millisecond for a line
         sys.stdout.write("".join(text for text, _ in cells).rstrip() + "\n")
+        sys.stdout.flush()  # a closed pipe is an error here, where it is handled, and not when Python ends
 
 
 def _cell(value: object) -> _Cell:

@@ -120,12 +120,23 @@ def test_a_pipe_has_no_width(in_pipe: Run, monkeypatch: pytest.MonkeyPatch, colu
     assert in_pipe(table) == before
 
 
-def test_forced_colours_do_not_change_the_lines(in_pipe: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_forced_colours_do_not_change_the_lines(in_pipe: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     without = in_pipe(table)
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv(name, "1")
     coloured = in_pipe(table)
     assert "\x1b[31mreap" in coloured
     assert plain(coloured) == without
+
+
+@pytest.mark.parametrize("work", [table, line, lambda: console.say_marked("OK", "done")], ids=["table", "line", "marked"])
+def test_each_line_is_written_at_once(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
+    """A closed pipe is an error while the command runs, and lines on standard error stay in their order."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8") as written, monkeypatch.context() as patch:  # type: ignore[arg-type]
+        patch.setattr(sys, "stdout", written)
+        work()
+        assert raw.getvalue().endswith(b"\n")
 
 
 def test_what_would_break_a_line_is_a_space(in_pipe: Run) -> None:

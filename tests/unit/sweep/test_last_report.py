@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.builders import NOW, entry, facts, row
+from tests.tools.builders import NOW, entry, facts, row, session
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.sweep.last_report import LastReport, read_report
@@ -61,6 +61,15 @@ def test_where_only_ages_have_changed_the_sessions_are_not_written_again() -> No
     after = read(stored)["sessions"][0]["evidence"]
     assert (read(stored)["sweep"], after["age_seconds"]) == ("two", before["age_seconds"] + 60)
     assert after["idle_seconds"] == before["idle_seconds"] + 60
+
+
+def test_an_age_that_begins_in_the_future_stays_zero() -> None:
+    stored, last = Stored(), LastReport()
+    for now in (NOW, NOW + 120):
+        of = replace(facts(row(), session=session(age=-600, idle=-600)), now=now)
+        last.save(stored, report("sweep", now, entry(verdict=Verdict.KEEP, judgement=None, facts=of)))  # type: ignore[arg-type]
+        shown = read(stored)["sessions"][0]["evidence"]
+        assert (shown["age_seconds"], shown["idle_seconds"]) == (0, 0)
 
 
 def test_whatever_else_changes_is_written() -> None:
