@@ -6,6 +6,7 @@ that implements what it describes. A contract test compares the pages with what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,12 @@ def _summary(text: str | None) -> str:
 
 
 def main() -> None:
-    """Write every table into its page."""
+    """Write every table into its page, unless pyproject.toml names other registries than are installed."""
+    project = (DOCS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    section = project.split('[project.entry-points."workspace_reaper.registries"]')[1].split("\n[")[0]
+    named = set(re.findall(r"^([\w-]+) = ", section, re.MULTILINE))
+    if named != set(registry_names()):
+        raise SystemExit("The installed registries are not those of pyproject.toml: install again (pip install -e .)")
     for name in outdated():
         page = TABLES[name][0]
         text, begin, end = page.read_text(encoding="utf-8"), _mark(name, "begin"), _mark(name, "end")

@@ -84,12 +84,13 @@ class Reason:
     Attributes:
         name: Its name in ``explain``.
         protected_by: The protections in addition to `ALWAYS`.
-        alone: A session for which only this reason holds, and which nothing protects.
+        alone: A session that is reaped for this reason: no other holds for it, or nothing but what protects from the others.
         holding: Which of its protections apply to a session, or None if the reason does not hold for it.
         idleness: How long the session must have been idle; None if that does not matter.
         reported_as: Its name in reports, if that differs.
         clients_matter: The guard asks for clients and their input.
         dead_panes: The guard asks whether all panes are dead.
+        excludes: Circumstances in which the reason does not hold at all.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Reason:
     reported_as: str = ""
     clients_matter: bool = True
     dead_panes: bool = False
+    excludes: str = ""
 
 
 def _gone(facts: Facts) -> bool:
@@ -225,6 +227,7 @@ REASONS = (
         facts(row(), session=session(idle=48 * HOUR + 1)),
         _idle,
         lambda _facts, rules: rules.idle_ttl,
+        excludes="active",
     ),
     Reason(
         "dead",
