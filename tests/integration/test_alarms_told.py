@@ -254,10 +254,12 @@ def begun_text(alarm: Alarm) -> str:
     return datetime.fromtimestamp(alarm.since, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_the_contract_tells_other_plugins_each_name() -> None:
-    text = (Path(__file__).parents[2] / "hookspecs" / "README.md").read_text(encoding="utf-8")
+def test_the_table_of_alarms_tells_other_plugins_each_name() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "operations.md").read_text(encoding="utf-8")
     for name in {name for name, *_ in CAUSES.values()} | {"configuration", "canary"}:
-        assert f"`{name}` (" in text
+        assert f"| `{name}` |" in text
+    assert "(../docs/operations.md#alarms)" in (docs.parent / "hookspecs" / "README.md").read_text(encoding="utf-8")
 
 
 # Where no ledger can have it

@@ -317,6 +317,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.race
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_interrupted_at_any_step_it_leaves_nothing(
     world: World, neighbours: Neighbours, front_tmux: FrontTmux, moment: str
@@ -373,6 +374,7 @@ def started(world: World) -> Any:
             process.kill()
 
 
+@pytest.mark.race
 def test_killed_hard_it_ends_by_itself(world: World, neighbours: Neighbours, front_tmux: FrontTmux) -> None:
     """Nobody is left to end it: what is left is a session that everybody takes for another's, with a bounded life."""
     world.server.run("set-option", "-g", "remain-on-exit", "on")

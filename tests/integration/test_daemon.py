@@ -393,6 +393,7 @@ def test_a_table_that_is_not_as_described_is_a_mistake(world: World, serve: Serv
 # In a process of its own
 
 
+@pytest.mark.daemon
 def test_a_killed_daemon_is_no_obstacle_to_the_next_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, other = world.workspaces(3)
     with Daemon(world) as daemon:
@@ -439,6 +440,7 @@ def stubborn(world: World) -> Iterator[tuple[str, psutil.Process, Path]]:
             process.kill()
 
 
+@pytest.mark.daemon
 def test_term_does_not_wait_for_a_grace_and_the_next_start_ends_what_is_left(
     world: World, stubborn: tuple[str, psutil.Process, Path]
 ) -> None:

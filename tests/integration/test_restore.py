@@ -418,6 +418,7 @@ def test_a_pane_that_does_not_start_or_read_or_live_is_noticed(short_tmp: Path) 
             stuck.communicate(timeout=10)
 
 
+@pytest.mark.race
 @pytest.mark.parametrize("moment", ["before new-session", "after new-session", "after split-window", "after rename-session"])
 def test_an_interrupt_removes_what_was_built(plain: World, tmp_path: Path, front_tmux: FrontTmux, moment: str) -> None:
     made = tmp_path / "made"

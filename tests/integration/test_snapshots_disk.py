@@ -261,6 +261,7 @@ sys.addaudithook(hook)
 """The process is killed before the given one of its calls to the system that are about our directory."""
 
 
+@pytest.mark.race
 def test_at_no_time_is_a_name_there_without_all_of_its_content(state: Path, tmux_server: TmuxServer) -> None:
     tmux_server.new_sessions(["a", "b"])
     ends = []
@@ -280,6 +281,7 @@ def test_at_no_time_is_a_name_there_without_all_of_its_content(state: Path, tmux
     assert set(ends[:-1]) == {-signal.SIGKILL}
 
 
+@pytest.mark.race
 def test_at_no_time_is_a_name_there_that_has_lost_some_of_its_content(state: Path) -> None:
     script = """
 from pathlib import Path
