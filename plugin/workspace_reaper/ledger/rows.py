@@ -185,10 +185,8 @@ def _composite(make: Callable[..., Any], parts: Sequence[tuple[Callable[[Any], A
 
 def _collection(name: str, element: _Codec, make: Callable[[Any], Any], items: Callable[[Any], Iterable[Any]]) -> _Codec:
     is_single = len(element.columns) == 1
-    last: tuple[Any, Any] = (
-        None,
-        None,
-    )  # a value and its text: what a sweep writes, the next one reads, and often writes again
+    # A value and its text: what a sweep writes, the next one reads, and often writes again.
+    last: tuple[Any, Any] = (None, None)
 
     def write(value: Any) -> Iterable[Any]:
         nonlocal last
