@@ -27,7 +27,8 @@ app = typer.Typer(
     "To reap a session means to end it and its processes. A reaped session can be inspected and restored.\n\n"
     "Start with 'demo', then 'init', 'doctor', and 'sweep --dry-run'.",
     epilog="Exit codes: 0 done; 1 something failed; 2 wrong usage or configuration; 3 something could not be read, or the "
-    "breaker is latched, so sessions were held back. WORKSPACE_REAPER_ENABLED=0 switches the reaper off.",
+    "breaker has tripped (see 'breaker --help'), so sessions were held back. WORKSPACE_REAPER_ENABLED=0 in its environment "
+    "switches the reaper off.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

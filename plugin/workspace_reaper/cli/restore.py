@@ -84,8 +84,8 @@ def restore(context: typer.Context, reap_id: _Id, *, name: _As = None, run: _Run
 def undo(context: typer.Context, *, name: _As = None, run: _Run = False, force: _Force = False) -> None:
     """Cancel the reap that was announced last. If none is announced, restore the session that was reaped last.
 
-    If 'undo_window' is set, archived and idle sessions are announced first,
-    and reaped when that time has passed.
+    An announced session is still there: if 'undo_window' is set, archived and
+    idle sessions are announced first, and reaped when that time has passed.
     """
     from workspace_reaper.operations import restore as operations
     from workspace_reaper.operations.undo import cancel_announcement

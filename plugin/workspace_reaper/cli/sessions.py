@@ -92,7 +92,10 @@ def breaker(
     context: typer.Context,
     action: Annotated[
         str | None,
-        typer.Argument(metavar="[reset]", help="Reset the breaker: the next sweep can reap the orphans that tripped it."),
+        typer.Argument(
+            metavar="[reset]",
+            help="Reset the breaker: the next sweep can reap the sessions that tripped it. Check the database first.",
+        ),
     ] = None,
     *,
     as_json: Json = False,

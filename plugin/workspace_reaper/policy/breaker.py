@@ -87,8 +87,8 @@ def clears_when(state: BreakerState) -> str | None:
     if not state.latched:
         return None
     return (
-        f"none of the {len(state.tripped)} sessions that tripped it is an orphan any more for {CLEAR_SWEEPS} full sweeps in a"
-        f" row ({state.clear_sweeps} so far), or an operator runs 'breaker reset' or 'sweep --approve'"
+        f"each of the {len(state.tripped)} sessions that tripped it has ended or has a row again, for {CLEAR_SWEEPS} full"
+        f" sweeps in a row ({state.clear_sweeps} so far), or an operator runs 'breaker reset' or 'sweep --approve'"
     )
 
 

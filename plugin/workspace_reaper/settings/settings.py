@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     )
     registry: Name = Field(
         default="standard",
-        description="Which server it is: the name of an installed registry, or `table` for any table, described below. A "
-        "package adds one by an entry point in the group `workspace_reaper.registries`.",
+        description="The kind of server: the name of an installed registry, or `table` for any other table that lists "
+        "workspaces, described below. A package adds a registry by an entry point in the group `workspace_reaper.registries`.",
     )
     table: Table = Field(
         default=None,

@@ -113,7 +113,7 @@ OVERDUE = AlarmKind(
 )
 KILL_FAILING = AlarmKind(
     "kill-failing",
-    f"the kill of a session failed {RETRIES} times or more",
+    f"the kill of a session failed {RETRIES} times or more, and is tried again at growing intervals",
     "these sessions are gone, or no longer selected",
     "Look at the tmux server: it does not answer, or it keeps the session. `sweep --approve` tries again at once.",
     _kill_failing,

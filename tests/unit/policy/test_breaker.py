@@ -269,8 +269,8 @@ def test_it_says_what_would_free_it() -> None:
     assert clears_when(CLOSED) is None
     text = clears_when(swept(latched(range(4), 5), [], 5))
     assert text == (
-        "none of the 4 sessions that tripped it is an orphan any more for 3 full sweeps in a row (1 so far), or an operator "
-        "runs 'breaker reset' or 'sweep --approve'"
+        "each of the 4 sessions that tripped it has ended or has a row again, for 3 full sweeps in a row (1 so far), or an "
+        "operator runs 'breaker reset' or 'sweep --approve'"
     )
 
 

@@ -142,7 +142,7 @@ def test_a_latched_breaker() -> None:
     state = BreakerState(latched=True, since=NOW - HOUR, cause="3 of 3", tripped=frozenset({session_key()}))
     found = alarms(breaker=state)["breaker"]
     assert (found.since, found.detail) == (NOW - HOUR, "3 of 3")
-    assert found.clears_when.startswith("none of the 1 sessions that tripped it")
+    assert found.clears_when.startswith("each of the 1 sessions that tripped it")
 
 
 def test_a_latched_breaker_of_unknown_age_is_dated_now() -> None:

@@ -28,8 +28,8 @@ def test_each_protection_from_an_absence_says_when_it_ends() -> None:
     told = released(facts(confirmations=1), DEFAULTS, *rules.ORPHAN.protections)
     assert told == {
         "unproven": f"{PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another session",
-        "breaker": "none of the 1 sessions that tripped it is an orphan any more for 3 full sweeps in a row (1 so far), or an"
-        " operator runs 'breaker reset' or 'sweep --approve'",
+        "breaker": "each of the 1 sessions that tripped it has ended or has a row again, for 3 full sweeps in a row (1 so far),"
+        " or an operator runs 'breaker reset' or 'sweep --approve'",
         "unconfirmed": "2 full sweeps, at least 30 s apart, have found no row (1 so far)",
         "budget": "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
     }
