@@ -12,6 +12,8 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 COMPUTE = """

@@ -25,6 +25,8 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 FOREVER = "exec sleep 100000"

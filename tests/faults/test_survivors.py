@@ -19,6 +19,8 @@ from workspace_reaper.processes import linux
 from workspace_reaper.processes.proc_files import names
 from workspace_reaper.sweep.report import SweepReport
 
+pytestmark = pytest.mark.once
+
 Worlds = Callable[..., World]
 
 GRACE = 0.6

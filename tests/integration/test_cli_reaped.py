@@ -25,6 +25,8 @@ from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, Reap, Surv
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.plugin import ReaperPlugin
 
+pytestmark = pytest.mark.once
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 NAME = "vk_a"
 OUTPUT = r"printf 'top\n'; seq 1 60; printf '\033[31mred\033[0m end\n'; exec sleep 100000"

@@ -195,6 +195,7 @@ def inside(decoy: TmuxServer) -> dict[str, str]:
     }
 
 
+@pytest.mark.once
 def test_it_leaves_this_process_as_it_was(inside: dict[str, str], short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in inside.items():
         monkeypatch.setenv(name, value)
@@ -370,6 +371,7 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("interruptible")
 def test_it_ends_by_a_signal_in_this_process(
     short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -384,6 +386,7 @@ def test_it_ends_by_a_signal_in_this_process(
     assert list(short_tmp.iterdir()) == []
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("interruptible")
 def test_what_can_not_be_cleaned_up_is_told(
     short_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -400,6 +403,7 @@ def test_what_can_not_be_cleaned_up_is_told(
     assert f"could not be cleaned up: {short_tmp}/wr-demo-" in capsys.readouterr().err
 
 
+@pytest.mark.once
 def test_it_ends_when_tmux_fails_halfway(short_tmp: Path) -> None:
     front = FrontTmux(short_tmp / "front")
     front.rules(Rule("new-session", skip=2, stderr="no more room\n", exit_code=1))
@@ -409,6 +413,7 @@ def test_it_ends_when_tmux_fails_halfway(short_tmp: Path) -> None:
     assert how.left == []
 
 
+@pytest.mark.once
 def test_it_ends_when_nobody_reads_it_any_more(short_tmp: Path) -> None:
     show = Show(short_tmp)
     show.read_to("In ")
