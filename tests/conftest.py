@@ -30,7 +30,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # nohup, or a shell that starts pytest in the background, ignores these for it, and each process of a test would inherit
 # that; a handler is not inherited.
-for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+for _number in SIGNALS:
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
@@ -82,6 +83,26 @@ def pytest_collection_finish() -> None:
 def _tmux_found() -> str | None:
     program = shutil.which("tmux")
     return debian_tmux.version_of(program) if program else None
+
+
+@pytest.fixture(autouse=True)
+def no_signal_is_left_ignored() -> Iterator[None]:
+    """Fail the test that leaves another handler: all later processes of this worker inherit that a signal is ignored."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    after = [signal.getsignal(number) for number in SIGNALS]
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before
+
+
+@pytest.fixture
+def restored_signals() -> Iterator[None]:
+    """For a test that runs in this process what is otherwise a program of its own: signals are as before after it."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -424,6 +424,7 @@ def test_the_command(world: World, neighbours: Neighbours, front_tmux: FrontTmux
     assert neighbours.are_alone_and_untouched()
 
 
+@pytest.mark.usefixtures("restored_signals")
 def test_the_command_obeys_signals_and_leaves_nothing(
     world: World, neighbours: Neighbours, front_tmux: FrontTmux, monkeypatch: pytest.MonkeyPatch
 ) -> None:

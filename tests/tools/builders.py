@@ -120,6 +120,16 @@ def facts(row: Workspace | None = None, **changes: Any) -> Facts:
     return replace(Facts(session(), "w1", row, float(NOW)), **changes)
 
 
+def of_session(before: Facts, **changes: Any) -> Facts:
+    """The same facts with these fields of the session changed."""
+    return replace(before, session=replace(before.session, **changes))
+
+
+def idle_for(seconds: int, before: Facts) -> Facts:
+    """The same facts of a session whose only window has been quiet for so many seconds."""
+    return of_session(before, windows=(Window("@1", NOW - seconds, linked=False),))
+
+
 def rows(*workspaces: Workspace, **changes: Any) -> LookupResult:
     """The registry's answer: these rows and no other."""
     ids = tuple(workspace.workspace_id for workspace in workspaces)

@@ -7,12 +7,13 @@ record in `REASONS`; the tests of the table, of the guard and of the oracle go t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from tests.tools.builders import HOUR, facts, pane, row, session
+from tests.tools.builders import DAY, HOUR, NOW, facts, idle_for, of_session, pane, row, session, session_key
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
-from workspace_reaper.model.session import Session
+from workspace_reaper.model.session import Session, Window
 from workspace_reaper.policy.facts import Facts, Thresholds
 
 __all__ = ["ALWAYS", "REASONS", "Reason", "attended", "counted", "idle"]
@@ -85,6 +86,7 @@ class Reason:
         name: Its name in ``explain``.
         protected_by: The protections in addition to `ALWAYS`.
         alone: A session that is reaped for this reason: no other holds for it, or nothing but what protects from the others.
+        examples: Facts on both sides of each of its limits, and the decision: ``keep``, or ``hold`` or ``reap`` and a reason.
         holding: Which of its protections apply to a session, or None if the reason does not hold for it.
         idleness: How long the session must have been idle; None if that does not matter.
         reported_as: Its name in reports, if that differs.
@@ -96,6 +98,7 @@ class Reason:
     name: str
     protected_by: str
     alone: Facts
+    examples: Mapping[str, tuple[Facts, str]]
     holding: Callable[[Facts, Thresholds], dict[str, bool] | None]
     idleness: Callable[[Facts, Thresholds], float | None] = lambda _facts, _rules: None
     reported_as: str = ""
@@ -191,40 +194,126 @@ def _dead(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
     return {"attached": attended(facts.session)}
 
 
+FLAGGED, ARCHIVED = facts(row(worktree_deleted=True)), facts(row(archived=True))
+# "archived" holds too: the hook is only an addition to the row.
+BY_HOOK = facts(row(archived=True), reported=Said.ARCHIVED)
+DELETED, ORPHAN = facts(reported=Said.DELETED), facts(proven=True, confirmations=2)
+LONG_IDLE = facts(row(), session=session(idle=48 * HOUR + 1))
+
+
+def active(before: Facts) -> Facts:
+    """The same facts of a session with output less than the grace of an active one ago."""
+    return idle_for(59, before)
+
+
+def stranger(idle: int, **changes: Any) -> Facts:
+    """Without a row, and not proven to have had one."""
+    return replace(facts(session=session(idle=idle), confirmations=2, knows_other_sessions=True), **changes)
+
+
+def all_dead(dead_for: int | None, **changes: Any) -> Facts:
+    """Its only pane is dead, by tmux's word for so many seconds."""
+    return facts(row(), session=session(all_panes_dead=True, panes=(pane(dead=True, dead_for=dead_for),)), **changes)
+
+
+def archived_for(seconds: float, of: Facts = ARCHIVED) -> Facts:
+    """A sweep has seen for so long that its row is archived."""
+    return replace(of, archived_since=NOW - seconds)
+
+
+def _old(seconds: int) -> Facts:
+    return of_session(ORPHAN, key=session_key(age=seconds))
+
+
 REASONS = (
-    Reason("deleted", "", facts(reported=Said.DELETED), _deleted, clients_matter=False),
+    Reason(
+        "deleted",
+        "",
+        DELETED,
+        {
+            "no grace": (idle_for(0, DELETED), "reap deleted"),
+            "its row is there": (facts(row(), reported=Said.DELETED), "keep"),
+        },
+        _deleted,
+        clients_matter=False,
+    ),
     Reason(
         "archived by hook",
         "attached running undone announced",
-        facts(row(archived=True), reported=Said.ARCHIVED),  # "archived" holds too: the hook is only an addition to the row
+        BY_HOOK,
+        {
+            "no grace": (idle_for(0, BY_HOOK), "reap archived by hook"),
+            "its row says nothing": (facts(row(), reported=Said.ARCHIVED), "keep"),
+        },
         _archived_by_hook,
         reported_as="archived",
     ),
     Reason(
         "worktree-deleted",
         "attached active clock",
-        facts(row(worktree_deleted=True)),
+        FLAGGED,
+        {
+            "short of the grace": (idle_for(59, FLAGGED), "hold worktree-deleted"),
+            "at the grace": (idle_for(60, FLAGGED), "reap worktree-deleted"),
+        },
         _worktree_deleted,
         lambda _facts, rules: rules.activity_grace,
     ),
     Reason(
         "orphan",
         "attached young active clock unproven breaker unconfirmed budget",
-        facts(proven=True, confirmations=2),
+        ORPHAN,
+        {
+            "short of the grace": (idle_for(59, ORPHAN), "hold orphan"),
+            "at the grace": (idle_for(60, ORPHAN), "reap orphan"),
+            "short of the age": (_old(119), "hold orphan"),
+            "at the age": (_old(120), "reap orphan"),
+            "created in the future": (_old(-5), "hold orphan"),
+            "a stranger short of its limit": (stranger(12 * HOUR - 1), "hold orphan"),
+            "a stranger at its limit": (stranger(12 * HOUR), "reap orphan"),
+            "a stranger, and no other session recognised": (stranger(12 * HOUR, knows_other_sessions=False), "hold orphan"),
+            "a stranger in the first sweep": (stranger(12 * HOUR, confirmations=1), "hold orphan"),
+            "one confirmation of two": (replace(ORPHAN, confirmations=1), "hold orphan"),
+            "two confirmations of two": (replace(ORPHAN, confirmations=2), "reap orphan"),
+        },
         _orphan,
         lambda facts, rules: rules.activity_grace if facts.proven else max(rules.activity_grace, rules.stranger_ttl),
     ),
     Reason(
         "archived",
         "attached running active clock undone announced",
-        facts(row(archived=True)),
+        ARCHIVED,
+        {
+            "short of the grace": (idle_for(59, ARCHIVED), "hold archived"),
+            "at the grace": (idle_for(60, ARCHIVED), "reap archived"),
+            "short of long": (active(archived_for(DAY - 1)), "hold archived"),
+            "for long": (active(archived_for(DAY)), "reap archived"),
+            "never seen before": (active(ARCHIVED), "hold archived"),
+            "for long, attached": (of_session(archived_for(9 * DAY), attached=1), "hold archived"),
+            "for long, running": (archived_for(9 * DAY, facts(row(archived=True, running=True))), "hold archived"),
+            "for long, which saves no worktree-deleted": (active(archived_for(9 * DAY, FLAGGED)), "hold worktree-deleted"),
+        },
         _archived,
         lambda facts, rules: None if _archived_for_long(facts, rules) else rules.activity_grace,
     ),
     Reason(
         "idle",
         "attached running pinned clock undone announced",
-        facts(row(), session=session(idle=48 * HOUR + 1)),
+        LONG_IDLE,
+        {
+            "at the limit": (idle_for(48 * HOUR, facts(row())), "keep"),
+            "half a second past it": (replace(idle_for(48 * HOUR, facts(row())), now=NOW + 0.5), "reap idle"),
+            "a second past it": (idle_for(48 * HOUR + 1, facts(row())), "reap idle"),
+            "since the attach": (of_session(LONG_IDLE, last_attached=NOW - 48 * HOUR), "keep"),
+            "since the client's input": (of_session(LONG_IDLE, activity=NOW - 48 * HOUR), "keep"),
+            "since the detach that was seen": (replace(LONG_IDLE, detached_at=NOW - 48.0 * HOUR), "keep"),
+            "since a longer detach": (replace(LONG_IDLE, detached_at=NOW - 48.0 * HOUR - 1), "reap idle"),
+            "since output in a window that is not the current one": (
+                of_session(LONG_IDLE, windows=(*LONG_IDLE.session.windows, Window("@2", NOW - 48 * HOUR, linked=True))),
+                "keep",
+            ),
+            "output in the future": (idle_for(-1000, facts(row())), "keep"),
+        },
         _idle,
         lambda _facts, rules: rules.idle_ttl,
         excludes="active",
@@ -232,7 +321,16 @@ REASONS = (
     Reason(
         "dead",
         "attached",
-        facts(row(), session=session(all_panes_dead=True, panes=(pane(dead=True, dead_for=601),))),
+        all_dead(601),
+        {
+            "at the limit": (all_dead(600), "keep"),
+            "a second past it": (all_dead(601), "reap dead"),
+            "as a sweep saw it, at the limit": (all_dead(None, dead_since=NOW - 600.0), "keep"),
+            "as a sweep saw it, past it": (all_dead(None, dead_since=NOW - 601.0), "reap dead"),
+            "by tmux's word, whatever a sweep saw": (all_dead(600, dead_since=NOW - 9999.0), "keep"),
+            "nobody knows since when": (all_dead(None), "keep"),
+            "seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
+        },
         _dead,
         dead_panes=True,
     ),

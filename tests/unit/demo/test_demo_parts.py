@@ -184,31 +184,26 @@ def test_a_signal_is_noted_and_told_at_the_next_check() -> None:
             interrupts.wait(lambda: True, 1)
 
 
+@pytest.mark.usefixtures("restored_signals")
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Interrupts() as interrupts:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert interrupts.signal is None
-            assert not interrupts.wait(lambda: False, 0.01)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.signal is None
+        assert not interrupts.wait(lambda: False, 0.01)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
+@pytest.mark.usefixtures("restored_signals")
 @pytest.mark.parametrize("final", [True, False])
 @pytest.mark.parametrize("noted", [True, False])
 def test_only_a_program_that_ends_because_of_a_signal_is_deaf_to_the_next(*, final: bool, noted: bool) -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with Interrupts(final=final) as interrupts:
-            if noted:
-                os.kill(os.getpid(), signal.SIGTERM)
-                wait_until(lambda: interrupts.signal)
-        assert signal.getsignal(signal.SIGTERM) is (signal.SIG_IGN if final and noted else before[signal.SIGTERM])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts(final=final) as interrupts:
+        if noted:
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_until(lambda: interrupts.signal)
+    assert signal.getsignal(signal.SIGTERM) is (signal.SIG_IGN if final and noted else before)
 
 
 def test_interrupts_in_another_thread() -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session
+from tests.tools.reasons import REASONS, Reason
 from workspace_reaper.model.events import WorkspaceEvent as Said
 from workspace_reaper.model.state import UNDONE, BreakerState
 from workspace_reaper.model.workspace import Workspace
@@ -67,6 +68,12 @@ EXPLAINED = {
 @pytest.mark.parametrize(("rule", "of", "text"), EXPLAINED.values(), ids=EXPLAINED.keys())
 def test_a_rule_explains_why_it_holds_or_not(rule: Rule, of: Facts, text: str) -> None:
     assert text in rule.explain(of, DEFAULTS)
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.name)
+def test_a_rule_explains_each_of_its_examples(reason: Reason) -> None:
+    rule = next(rule for rule in RULES if rule.name == reason.name)
+    assert all(rule.explain(of, DEFAULTS) for of, _decision in reason.examples.values())
 
 
 def because(protection: Protection, of: Facts, **limits: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.tools.builders import property_settings
 from tests.tools.oracle import opinion, passes, terms
+from tests.tools.reasons import REASONS
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Owner, Pane, Session, SessionKey, Window
 from workspace_reaper.model.state import ClockSkew
@@ -62,7 +64,7 @@ class Dice:
 
 
 def some_session(dice: Dice) -> Session:
-    panes = [Pane("%1", "@1", 7, dice.either(), dice.of((None, dice.moment()))) for _ in range(dice.of(range(3)))]
+    panes = [Pane("%1", "@1", 7, dice.either(), dice.of((None, dice.moment()))) for _ in range(dice.of((0, 1, 1, 2, 2, 3, 4)))]
     return Session(
         key=SessionKey("/s", 1, 1, "$1", dice.early()),
         name="ws_w1",
@@ -158,6 +160,13 @@ def test_the_policy_and_the_oracle_agree(dice: Dice) -> None:
     assert (judgement.reason.name if judgement.reason else None) == second.reason
     assert {by.name for by in judgement.protected_by} == second.protected_by
     assert [(held.reason.name, {by.name for by in held.by}) for held in judgement.held] == list(second.holding)
+
+
+def test_random_sessions_are_reaped_for_each_reason() -> None:
+    """Or the comparison would say nothing of a reason whose circumstances are never drawn."""
+    throws = random.Random(0)
+    decided = (opinion(some_facts(dice), some_rules(dice)) for dice in (Dice(throws.randbytes(112)) for _ in range(2000)))
+    assert {one.reason for one in decided if one.verdict == "reap"} == {reason.name for reason in REASONS}
 
 
 @property_settings(500)

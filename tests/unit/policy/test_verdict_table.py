@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.tools import reasons
-from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, pane, row, session, session_key
-from tests.tools.reasons import REASONS
+from tests.tools.builders import DAY, DEFAULTS, HOUR, NOW, facts, idle_for, of_session, pane, row, session, session_key
+from tests.tools.reasons import REASONS, Reason, active, stranger
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Window
 from workspace_reaper.model.state import UNDONE
@@ -50,10 +50,6 @@ def protecting(judgement: Judgement, reason: Rule) -> tuple[Protection, ...]:
     return next(held.by for held in judgement.held if held.reason is reason)
 
 
-def of_session(before: Facts, **changes: Any) -> Facts:
-    return replace(before, session=replace(before.session, **changes))
-
-
 def of_row(before: Facts, **changes: Any) -> Facts:
     """A row that is gone for the table may still be there, flagged deleted, and say all else that it likes."""
     there = row(deleted=True) if before.row is None else before.row
@@ -62,10 +58,6 @@ def of_row(before: Facts, **changes: Any) -> Facts:
 
 def young(before: Facts) -> Facts:
     return of_session(before, key=session_key(age=119))
-
-
-def active(before: Facts) -> Facts:
-    return of_session(before, windows=(Window("@1", NOW - 59, linked=False),))
 
 
 CIRCUMSTANCES = {
@@ -160,75 +152,14 @@ def test_all_that_protects_is_told() -> None:
     ]
 
 
-def stranger(idle: int, **changes: Any) -> Facts:
-    return replace(facts(session=session(idle=idle), confirmations=2, knows_other_sessions=True), **changes)
+BOUNDARIES = {f"{reason.name}: {name}": example for reason in REASONS for name, example in reason.examples.items()}
 
 
-def dead(dead_for: int | None, **changes: Any) -> Facts:
-    return facts(row(), session=session(all_panes_dead=True, panes=(pane(dead=True, dead_for=dead_for),)), **changes)
-
-
-def idle_for(seconds: int, before: Facts) -> Facts:
-    return of_session(before, windows=(Window("@1", NOW - seconds, linked=False),))
-
-
-def old(seconds: int) -> Facts:
-    return of_session(CONDEMNED[ORPHAN], key=session_key(age=seconds))
-
-
-BOUNDARIES = {
-    "idle: at the limit": (idle_for(48 * HOUR, facts(row())), "keep"),
-    "idle: half a second past it": (replace(idle_for(48 * HOUR, facts(row())), now=NOW + 0.5), "reap idle"),
-    "idle: a second past it": (idle_for(48 * HOUR + 1, facts(row())), "reap idle"),
-    "grace, worktree-deleted: short of it": (idle_for(59, CONDEMNED[WORKTREE]), "hold worktree-deleted"),
-    "grace, worktree-deleted: at the limit": (idle_for(60, CONDEMNED[WORKTREE]), "reap worktree-deleted"),
-    "grace, orphan: short of it": (idle_for(59, CONDEMNED[ORPHAN]), "hold orphan"),
-    "grace, orphan: at the limit": (idle_for(60, CONDEMNED[ORPHAN]), "reap orphan"),
-    "grace, archived: short of it": (idle_for(59, CONDEMNED[ARCHIVED]), "hold archived"),
-    "grace, archived: at the limit": (idle_for(60, CONDEMNED[ARCHIVED]), "reap archived"),
-    "grace, archived by hook: none": (idle_for(0, CONDEMNED[BY_HOOK]), "reap archived by hook"),
-    "grace, deleted: none": (idle_for(0, CONDEMNED[DELETED]), "reap deleted"),
-    "archived for long: short of it": (active(facts(row(archived=True), archived_since=NOW - DAY + 1.0)), "hold archived"),
-    "archived for long: at the limit": (active(facts(row(archived=True), archived_since=float(NOW - DAY))), "reap archived"),
-    "archived for long: never seen before": (active(facts(row(archived=True))), "hold archived"),
-    "archived for long: attached": (
-        of_session(facts(row(archived=True), archived_since=NOW - 9.0 * DAY), attached=1),
-        "hold archived",
-    ),
-    "archived for long: running": (facts(row(archived=True, running=True), archived_since=NOW - 9.0 * DAY), "hold archived"),
-    "archived for long saves no worktree-deleted": (
-        active(facts(row(worktree_deleted=True), archived_since=NOW - 9.0 * DAY)),
-        "hold worktree-deleted",
-    ),
-    "age: short of it": (old(119), "hold orphan"),
-    "age: at the limit": (old(120), "reap orphan"),
-    "age: created in the future": (old(-5), "hold orphan"),
-    "stranger: short of it": (stranger(12 * HOUR - 1), "hold orphan"),
-    "stranger: at the limit": (stranger(12 * HOUR), "reap orphan"),
-    "stranger: no other session recognised": (stranger(12 * HOUR, knows_other_sessions=False), "hold orphan"),
-    "stranger: in the first sweep": (stranger(12 * HOUR, confirmations=1), "hold orphan"),
-    "dead: at the limit": (dead(600), "keep"),
-    "dead: a second past it": (dead(601), "reap dead"),
-    "dead: as a sweep saw it, at the limit": (dead(None, dead_since=NOW - 600.0), "keep"),
-    "dead: as a sweep saw it, past it": (dead(None, dead_since=NOW - 601.0), "reap dead"),
-    "dead: by tmux's word, whatever a sweep saw": (dead(600, dead_since=NOW - 9999.0), "keep"),
-    "dead: nobody knows since when": (dead(None), "keep"),
-    "dead: seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
-    "confirmations: one of two": (replace(CONDEMNED[ORPHAN], confirmations=1), "hold orphan"),
-    "confirmations: two of two": (replace(CONDEMNED[ORPHAN], confirmations=2), "reap orphan"),
-    "idle: since the attach": (of_session(idle_for(49 * HOUR, facts(row())), last_attached=NOW - 48 * HOUR), "keep"),
-    "idle: since the client's input": (of_session(idle_for(49 * HOUR, facts(row())), activity=NOW - 48 * HOUR), "keep"),
-    "idle: since the detach that was seen": (
-        replace(CONDEMNED[IDLE], detached_at=NOW - 48.0 * HOUR),
-        "keep",
-    ),
-    "idle: since a longer detach": (replace(CONDEMNED[IDLE], detached_at=NOW - 48.0 * HOUR - 1), "reap idle"),
-    "idle: since output in a window that is not the current one": (
-        of_session(CONDEMNED[IDLE], windows=(*CONDEMNED[IDLE].session.windows, Window("@2", NOW - 48 * HOUR, linked=True))),
-        "keep",
-    ),
-    "idle: output in the future": (idle_for(-1000, facts(row())), "keep"),
-}
+@pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.name)
+def test_each_reason_has_examples_on_both_sides(reason: Reason) -> None:
+    decisions = {expected for _of, expected in reason.examples.values()}
+    assert f"reap {reason.name}" in decisions
+    assert decisions - {f"reap {reason.name}"}
 
 
 @pytest.mark.parametrize(("of", "expected"), BOUNDARIES.values(), ids=BOUNDARIES.keys())
