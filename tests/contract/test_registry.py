@@ -12,7 +12,7 @@ from tests.tools.registries import reason, registry_of, rows
 from workspace_reaper.model.workspace import Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-FLAGGED = {"vibe-kanban": VibeKanbanHost, "standard": StandardHost, "table": TableHost}
+FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive")}
 Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.hosts import HOSTS, Host, StandardHost, VibeKanbanHost, connected
-from tests.tools.registries import TABLE, listen, opened, reason, rows
+from tests.tools.registries import listen, opened, reason, rows
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
 
@@ -37,7 +37,7 @@ def test_a_host_commits_right_after_a_look_up(host: Host) -> None:
         assert server.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         answer = rows(registry.look_up([host.new_id(1)], []))
         server.execute("BEGIN EXCLUSIVE")
-        server.execute(f"DELETE FROM {TABLE[host.schema]}")
+        server.execute(f"DELETE FROM {host.workspaces}")
         server.execute("COMMIT")
         assert set(answer.found) == {host.new_id(1)}
         assert rows(registry.look_up([host.new_id(1)], [])).found == {}
@@ -65,7 +65,7 @@ def test_one_look_up_is_one_transaction(host: Host) -> None:
             return
         with closing(sqlite3.connect(host.path, isolation_level=None, timeout=0)) as server:
             try:
-                server.execute(f"DELETE FROM {TABLE[host.schema]}")
+                server.execute(f"DELETE FROM {host.workspaces}")
             except sqlite3.OperationalError as error:
                 seen.append(str(error))
 
@@ -82,7 +82,7 @@ def test_a_database_in_wal_mode(host: Host) -> None:
         registry = opened(host)
         assert rows(registry.look_up([host.new_id(1)], [])).total == 1
         server.execute("BEGIN IMMEDIATE")
-        server.execute(f"DELETE FROM {TABLE[host.schema]}")
+        server.execute(f"DELETE FROM {host.workspaces}")
         assert rows(registry.look_up([host.new_id(1)], [])).total == 1
         server.execute("COMMIT")
         assert rows(registry.look_up([host.new_id(1)], [])).total == 0

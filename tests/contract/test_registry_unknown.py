@@ -16,7 +16,7 @@ import pytest
 
 from tests.tools.hosts import HOSTS, CaoHost, Host, StandardHost, VibeKanbanHost, connected
 from tests.tools.preload import preload_registries
-from tests.tools.registries import TABLE, opened, reason, rows
+from tests.tools.registries import opened, reason, rows
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.registry.sqlite import registry as sqlite_registry
@@ -130,12 +130,12 @@ def test_a_truncated_file(host: Host) -> None:
 
 def test_an_empty_file_has_no_tables(host: Host) -> None:
     host.path.write_bytes(b"")
-    assert f"has no table '{TABLE[host.schema]}'" in reason(opened(host).look_up([host.new_id(1)], []))
+    assert f"has no table '{host.workspaces}'" in reason(opened(host).look_up([host.new_id(1)], []))
 
 
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "nothing-asked"])
 def test_a_missing_table(host: Host, asked: bool) -> None:
-    for table in ("execution_processes", "sessions") if host.schema == "vibe-kanban" else (TABLE[host.schema],):
+    for table in ("execution_processes", "sessions") if host.schema == "vibe-kanban" else (host.workspaces,):
         with connected(host.path) as connection:
             connection.execute(f"DROP TABLE {table}")
         text = reason(opened(host).look_up([host.new_id(1)] if asked else [], []))
@@ -152,8 +152,8 @@ def test_a_missing_column(tmp_path: Path, kind: type[VibeKanbanHost | StandardHo
     host = kind(tmp_path / "host.sqlite")
     host.create()
     with connected(host.path) as connection:
-        connection.execute(f"ALTER TABLE {TABLE[host.schema]} RENAME COLUMN {column} TO was_{column}")
-    assert f"lacks {TABLE[host.schema]}.{column}" in reason(opened(host).look_up([host.new_id(1)], []))
+        connection.execute(f"ALTER TABLE {host.workspaces} RENAME COLUMN {column} TO was_{column}")
+    assert f"lacks {host.workspaces}.{column}" in reason(opened(host).look_up([host.new_id(1)], []))
 
 
 @pytest.mark.parametrize("value", [2, -1, 0.5, "yes", "1", b"\1"], ids=repr)
@@ -249,7 +249,7 @@ def test_a_hot_journal(host: Host, tmp_path: Path) -> None:
     with closing(sqlite3.connect(host.path, isolation_level=None)) as server:
         server.execute("PRAGMA cache_size = 1")
         server.execute("BEGIN IMMEDIATE")
-        server.execute(f"DELETE FROM {TABLE[host.schema]}")
+        server.execute(f"DELETE FROM {host.workspaces}")
         shutil.copy(host.path, crashed)
         shutil.copy(f"{host.path}-journal", f"{crashed}-journal")
         server.execute("ROLLBACK")

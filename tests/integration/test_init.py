@@ -25,6 +25,7 @@ from tests.tools.hosts import CaoHost, StandardHost, VibeKanbanHost
 from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from workspace_reaper.cli import main
+from workspace_reaper.registry import registry_names
 from workspace_reaper.settings import load_settings
 
 pytestmark = pytest.mark.once
@@ -112,7 +113,8 @@ def test_a_machine_with_nothing_stays_one(machine: Machine, init: Command) -> No
     before = machine.everything()
     found = told(init("--json"))
     assert set(states(found).values()) == {"absent"}
-    assert set(states(found)) == {
+    assert {registry for registry, _ in states(found)} == set(registry_names())
+    assert set(states(found)) >= {
         ("vibe-kanban", "bettercoding"),
         ("vibe-kanban", "vibe-kanban"),
         ("standard", "workspace-reaper"),

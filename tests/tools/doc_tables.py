@@ -81,6 +81,16 @@ def registries_table() -> str:
     return _table(("`registry`", "the server", "its sessions", "its database, unless configured"), rows)
 
 
+def grants() -> str:
+    """The statements that let a role of PostgreSQL read the tables of each installed registry."""
+    lines = ["CREATE ROLE reaper LOGIN PASSWORD '…';", "GRANT USAGE ON SCHEMA public TO reaper;"]
+    for name in registry_names():
+        tables = ", ".join(table.name for table in load_schema(name).tables)
+        lines += [f'-- registry = "{name}"', f"GRANT SELECT ON {tables} TO reaper;"]
+    lines += ['-- registry = "table", with name = "Projects"', 'GRANT SELECT ON "Projects" TO reaper;']
+    return "```sql\n" + "".join(f"{line}\n" for line in lines) + "```\n"
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "settings": (DOCS / "configuration.md", settings_table),
     "registries": (DOCS / "configuration.md", registries_table),
@@ -88,6 +98,7 @@ TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "rules": (DOCS / "how-it-decides.md", rules_table),
     "protections": (DOCS / "how-it-decides.md", protections_table),
     "alarms": (DOCS / "operations.md", alarms_table),
+    "grants": (DOCS / "security.md", grants),
 }
 """The page of each table, and how it is rendered."""
 

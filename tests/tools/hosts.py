@@ -38,11 +38,15 @@ def connected(path: Path, **options: object) -> Iterator[sqlite3.Connection]:
 
 @dataclass
 class Host(ABC):
-    """A host with a database of its own: the file ``path``, or what is at the PostgreSQL URL ``server``."""
+    """A host with a database of its own: the file ``path``, or what is at the PostgreSQL URL ``server``.
+
+    ``workspaces`` is its table of workspaces, as SQL names it.
+    """
 
     path: Path
     server: str | None = None
     schema: str = field(init=False)
+    workspaces: str = field(init=False)
 
     @property
     def place(self) -> str:
@@ -69,6 +73,11 @@ class Host(ABC):
     def new_id(self, number: int) -> str:
         """A canonical workspace id, the same for the same number."""
 
+    @staticmethod
+    def session_name(workspace_id: str) -> str:
+        """The name that the host gives a workspace's session."""
+        return workspace_id
+
     @abstractmethod
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
         """The server makes workspaces, in one transaction."""
@@ -82,6 +91,7 @@ class VibeKanbanHost(Host):
     """bettercoding or vibe-kanban. ``worktree_deleted`` False is a database from before 2026-03-02."""
 
     schema = "vibe-kanban"
+    workspaces = "workspaces"
 
     def __init__(self, path: Path, server: str | None = None, *, worktree_deleted: bool = True) -> None:
         super().__init__(path, server)
@@ -101,6 +111,10 @@ class VibeKanbanHost(Host):
 
     def new_id(self, number: int) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+    @staticmethod
+    def session_name(workspace_id: str) -> str:
+        return "vk_" + uuid.UUID(workspace_id).hex
 
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
         with self.writing() as connection:
@@ -151,6 +165,7 @@ class CaoHost(Host):
     """CLI Agent Orchestrator. An inserted workspace is a session with one terminal."""
 
     schema = "cao"
+    workspaces = "terminals"
 
     def create(self) -> None:
         with self.writing() as connection:
@@ -178,6 +193,7 @@ class StandardHost(Host):
     """A host that uses the table of the ``standard`` schema, and writes it with SQL of its own."""
 
     schema = "standard"
+    workspaces = "workspaces"
 
     def create(self) -> None:
         with self.writing() as connection:
@@ -185,6 +201,10 @@ class StandardHost(Host):
 
     def new_id(self, number: int) -> str:
         return f"w{number}"
+
+    @staticmethod
+    def session_name(workspace_id: str) -> str:
+        return f"ws-{workspace_id}"
 
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
         with self.writing() as connection:
@@ -222,6 +242,7 @@ class TableHost(Host):
     """A host of its own kind: projects with a UUID, as PostgreSQL has it or as text, and a state in words."""
 
     schema = "table"
+    workspaces = '"Projects"'
     table = HostTable(
         name="Projects",
         id="key",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Fate", "Key", "Limits", "Row", "Seen"]
+__all__ = ["Circumstances", "Fate", "Key", "Limits", "Row", "Seen", "those"]
 
 
 class Key(NamedTuple):
@@ -23,8 +23,8 @@ class Key(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A session as tmux tells it. ``came`` is when a client last came, ``clients`` whether one is there in any state, also at
-    a session of its group. ``outputs`` are the windows' times. ``dead``: every pane of it is, the last one since ``died`` where
-    tmux tells that."""
+    a session of its group. ``outputs`` are the windows' times. ``panes``: whether each is dead, and since when where tmux tells
+    that: one in each window."""
 
     key: Key
     name: str
@@ -36,8 +36,18 @@ class Seen:
     kept: bool
     owner: str
     outputs: tuple[int, ...]
-    dead: bool
-    died: int | None
+    panes: tuple[tuple[bool, int | None], ...]
+
+    @property
+    def dead(self) -> bool:
+        """Every pane is."""
+        return all(dead for dead, _ in self.panes)
+
+    @property
+    def died(self) -> int | None:
+        """When the last pane did, where tmux tells that of each."""
+        deaths = [died for _, died in self.panes]
+        return None if None in deaths else max(death for death in deaths if death is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,35 @@ class Limits:
     dead_ttl: int
     confirmation_gap: int
     orphan_confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """A session as the state machine's oracle judges it, by what it remembers itself.
+
+    ``row`` is None where there is none, or none that counts. ``said`` is what a hook said that still applies. ``clock_set``:
+    somebody has set the wall clock. ``orphan`` is what protects a session without a row.
+    """
+
+    session: Seen
+    row: Row | None
+    said: str | None
+    limits: Limits
+    idle: float
+    clock_set: bool
+    archived_for: float | None
+    dead_for: float | None
+    orphan: frozenset[str] = frozenset()
+
+    @property
+    def active(self) -> bool:
+        """It was not idle for long enough for what a short time of rest allows."""
+        return self.idle < self.limits.activity_grace
+
+
+def those(**saviours: bool) -> frozenset[str]:
+    """The names of those that save the session."""
+    return frozenset(name for name, saves in saviours.items() if saves)
 
 
 class Fate(NamedTuple):

@@ -1,5 +1,6 @@
 """What must become of each session, sweep after sweep: written from the table and the paragraphs of the design, for the state
-machine. It remembers for itself what a reaper has to remember, and knows nothing of the product: not one import of it.
+machine. It remembers for itself what a reaper has to remember, and uses no code of the product. The rows of the table are those
+of ``reasons``, in the form that is written for it.
 
 It is asked with what tmux and the database say at that moment. All times are in seconds that the machine has lived: it neither
 slept in them, nor did anybody set its clock.
@@ -12,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from tests.tools.machine_facts import Fate, Key, Limits, Row, Seen
+from tests.tools.machine_facts import Circumstances, Fate, Key, Limits, Row, Seen, those
+from tests.tools.reasons import REASONS
 
 __all__ = ["Oracle"]
 
@@ -206,32 +208,26 @@ class Oracle:
 
     def _holding(self, one: Seen, workspace: str, scene: _Scene) -> Iterable[tuple[str, frozenset[str]]]:
         """The table, row by row."""
-        limits, now, memory = self._limits, scene.now, self._of.get(one.key, _Remembered())
-        row = scene.rows.get(workspace)
+        memory, row = self._of.get(one.key, _Remembered()), scene.rows.get(workspace)
         said, at = scene.said.get(workspace, (None, None))
-        idle = self._idle(one, memory, now)
-        attached, active, clock = one.clients, idle < limits.activity_grace, self._clock_set
-        if row is None or row.deleted:
-            if said == "deleted" and _older(one, at):
-                yield "deleted", frozenset()
-            yield "orphan", self._saves_orphan(one, workspace, scene, idle, memory)
-            return
-        if said == "archived" and row.archived:
-            yield "archived", _those(attached=attached, running=row.running)
-        if row.worktree_deleted:
-            yield "worktree-deleted", _those(attached=attached, active=active, clock=clock)
-        if row.archived:
-            since = memory.archived_since if memory.archived == workspace else None
-            long = since is not None and now - since >= limits.archived_ttl
-            yield (
-                "archived",
-                _those(attached=attached, running=row.running, active=active and not long, clock=clock and not long),
-            )
-        if idle > limits.idle_ttl:
-            yield "idle", _those(attached=attached, running=row.running, pinned=row.pinned, clock=clock)
+        idle, gone = self._idle(one, memory, scene.now), row is None or row.deleted
+        archived_since = memory.archived_since if memory.archived == workspace else None
         died = memory.dead_since if one.died is None else one.died
-        if one.dead and died is not None and now - died > limits.dead_ttl:
-            yield "dead", _those(attached=attached)
+        moment = Circumstances(
+            session=one,
+            row=None if gone else row,
+            said=said if said != "deleted" or _older(one, at) else None,
+            limits=self._limits,
+            idle=idle,
+            clock_set=self._clock_set,
+            archived_for=None if archived_since is None else scene.now - archived_since,
+            dead_for=scene.now - died if one.dead and died is not None else None,
+            orphan=self._saves_orphan(one, workspace, scene, idle, memory) if gone else frozenset(),
+        )
+        for reason in REASONS:
+            saves = reason.lived(moment)
+            if saves is not None:
+                yield reason.reported_as or reason.name, saves
 
     def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: _Remembered) -> frozenset[str]:
         limits = self._limits
@@ -240,7 +236,7 @@ class Oracle:
         proven = proven or workspace in scene.rows or (scene.registry == 1 and bool(one.owner))
         stranger = not proven and not (idle >= limits.stranger_ttl and scene.recognised - {workspace})
         looks = memory.looks if memory.missing == workspace else 0
-        return _those(
+        return those(
             attached=one.clients,
             young=scene.now - one.born < limits.min_age,
             active=idle < limits.activity_grace,
@@ -274,7 +270,3 @@ class _Scene:
 def _older(one: Seen, at: float | None) -> bool:
     """A deletion says nothing of a session that was made after it."""
     return at is not None and one.born <= at
-
-
-def _those(**saviours: bool) -> frozenset[str]:
-    return frozenset(name for name, saves in saviours.items() if saves)

@@ -135,7 +135,6 @@ class MachineWorld:
     def _seen(self, fields: Sequence[str], panes: Sequence[_Pane]) -> Seen:
         pid, start, session_id, created, activity, came, clients, group, kept, owner, _, name = fields
         who, moment = (int(pid), int(start), session_id), self._carried.moment
-        deaths = [pane.died for pane in panes]
         born = moment((*who, "created"), int(created))
         return Seen(
             key=Key(*who, born.wall),
@@ -148,8 +147,7 @@ class MachineWorld:
             kept=bool(kept),
             owner=owner,
             outputs=tuple(pane.output.lived for pane in panes),
-            dead=all(pane.dead for pane in panes),
-            died=None if None in deaths else max(death for death in deaths if death is not None),
+            panes=tuple((pane.dead, pane.died) for pane in panes),
         )
 
     def _panes(self, fields: Sequence[str]) -> list[_Pane]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.tools.builders import DAY, HOUR, NOW, facts, idle_for, of_session, pane, row, session, session_key
+from tests.tools.machine_facts import Circumstances, those
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Session, Window
 from workspace_reaper.policy.facts import Facts, Thresholds
@@ -87,6 +88,7 @@ class Reason:
         protected_by: The protections in addition to `ALWAYS`.
         alone: A session that is reaped for this reason: no other holds for it, or nothing but what protects from the others.
         examples: Facts on both sides of each of its limits, and the decision: ``keep``, or ``hold`` or ``reap`` and a reason.
+        lived: The same, written once more for the state machine: the names of what protects, or None if it does not hold.
         holding: Which of its protections apply to a session, or None if the reason does not hold for it.
         idleness: How long the session must have been idle; None if that does not matter.
         reported_as: Its name in reports, if that differs.
@@ -100,6 +102,7 @@ class Reason:
     alone: Facts
     examples: Mapping[str, tuple[Facts, str]]
     holding: Callable[[Facts, Thresholds], dict[str, bool] | None]
+    lived: Callable[[Circumstances], frozenset[str] | None]
     idleness: Callable[[Facts, Thresholds], float | None] = lambda _facts, _rules: None
     reported_as: str = ""
     clients_matter: bool = True
@@ -194,6 +197,49 @@ def _dead(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
     return {"attached": attended(facts.session)}
 
 
+# The same rows for the state machine.
+
+
+def _lived_deleted(now: Circumstances) -> frozenset[str] | None:
+    return frozenset() if now.row is None and now.said == "deleted" else None
+
+
+def _lived_orphan(now: Circumstances) -> frozenset[str] | None:
+    return now.orphan if now.row is None else None
+
+
+def _lived_archived_by_hook(now: Circumstances) -> frozenset[str] | None:
+    if now.row is None or not now.row.archived or now.said != "archived":
+        return None
+    return those(attached=now.session.clients, running=now.row.running)
+
+
+def _lived_worktree_deleted(now: Circumstances) -> frozenset[str] | None:
+    if now.row is None or not now.row.worktree_deleted:
+        return None
+    return those(attached=now.session.clients, active=now.active, clock=now.clock_set)
+
+
+def _lived_archived(now: Circumstances) -> frozenset[str] | None:
+    if now.row is None or not now.row.archived:
+        return None
+    short = now.archived_for is None or now.archived_for < now.limits.archived_ttl
+    clients, running = now.session.clients, now.row.running
+    return those(attached=clients, running=running, active=now.active and short, clock=now.clock_set and short)
+
+
+def _lived_idle(now: Circumstances) -> frozenset[str] | None:
+    if now.row is None or now.idle <= now.limits.idle_ttl:
+        return None
+    return those(attached=now.session.clients, running=now.row.running, pinned=now.row.pinned, clock=now.clock_set)
+
+
+def _lived_dead(now: Circumstances) -> frozenset[str] | None:
+    if now.row is None or now.dead_for is None or now.dead_for <= now.limits.dead_ttl:
+        return None
+    return those(attached=now.session.clients)
+
+
 FLAGGED, ARCHIVED = facts(row(worktree_deleted=True)), facts(row(archived=True))
 # "archived" holds too: the hook is only an addition to the row.
 BY_HOOK = facts(row(archived=True), reported=Said.ARCHIVED)
@@ -235,6 +281,7 @@ REASONS = (
             "its row is there": (facts(row(), reported=Said.DELETED), "keep"),
         },
         _deleted,
+        _lived_deleted,
         clients_matter=False,
     ),
     Reason(
@@ -246,6 +293,7 @@ REASONS = (
             "its row says nothing": (facts(row(), reported=Said.ARCHIVED), "keep"),
         },
         _archived_by_hook,
+        _lived_archived_by_hook,
         reported_as="archived",
     ),
     Reason(
@@ -257,6 +305,7 @@ REASONS = (
             "at the grace": (idle_for(60, FLAGGED), "reap worktree-deleted"),
         },
         _worktree_deleted,
+        _lived_worktree_deleted,
         lambda _facts, rules: rules.activity_grace,
     ),
     Reason(
@@ -277,6 +326,7 @@ REASONS = (
             "two confirmations of two": (replace(ORPHAN, confirmations=2), "reap orphan"),
         },
         _orphan,
+        _lived_orphan,
         lambda facts, rules: rules.activity_grace if facts.proven else max(rules.activity_grace, rules.stranger_ttl),
     ),
     Reason(
@@ -294,6 +344,7 @@ REASONS = (
             "for long, which saves no worktree-deleted": (active(archived_for(9 * DAY, FLAGGED)), "hold worktree-deleted"),
         },
         _archived,
+        _lived_archived,
         lambda facts, rules: None if _archived_for_long(facts, rules) else rules.activity_grace,
     ),
     Reason(
@@ -315,6 +366,7 @@ REASONS = (
             "output in the future": (idle_for(-1000, facts(row())), "keep"),
         },
         _idle,
+        _lived_idle,
         lambda _facts, rules: rules.idle_ttl,
         excludes="active",
     ),
@@ -332,6 +384,7 @@ REASONS = (
             "seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
         },
         _dead,
+        _lived_dead,
         dead_panes=True,
     ),
 )

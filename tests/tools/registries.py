@@ -15,10 +15,7 @@ from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
-__all__ = ["TABLE", "listen", "opened", "reason", "registry_of", "rows"]
-
-TABLE = {"vibe-kanban": "workspaces", "cao": "terminals", "standard": "workspaces", "table": '"Projects"'}
-"""The table that holds the workspaces of each schema."""
+__all__ = ["listen", "opened", "reason", "registry_of", "rows"]
 
 
 def registry_of(host: Host, *, busy_limit: float = 0.05) -> DatabaseRegistry:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,7 @@ AT_ONCE = {
 
 def session_name(schema: str, workspace_id: str) -> str:
     """The name that the host gives a workspace's session."""
-    if schema == "vibe-kanban":
-        return "vk_" + uuid.UUID(workspace_id).hex
-    return f"ws-{workspace_id}" if schema == "standard" else workspace_id
+    return HOSTS[schema].session_name(workspace_id)
 
 
 def outcomes(report: SweepReport) -> dict[str, str]:

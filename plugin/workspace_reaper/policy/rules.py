@@ -53,7 +53,7 @@ class Rule:
         idle_time: Seconds that the session must have been idle; 0 if idle time does not matter.
         confirmations: How many sweeps must agree, for the documentation.
         needs_dead_panes: The guard spares a session with a living pane.
-        rests_on_session: It depends on the session's own state and not on the row.
+        rests_on_session: It depends on the session's own state and not on the row. The recheck then lists the panes too.
     """
 
     name: str

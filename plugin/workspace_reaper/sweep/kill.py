@@ -71,7 +71,7 @@ class BatchKiller:
         with seconds.step("recheck"):
             started = perf_counter()
             only = [candidate.key.session_id for candidate in batch]
-            panes = any(candidate.reason.needs_dead_panes for candidate in batch)
+            panes = any(candidate.reason.rests_on_session for candidate in batch)
             listing = self._recheck.list_again(terminal, panes=panes, only=only)
             listing_seconds = perf_counter() - started
             guards = self._recheck.guards(listing, batch)
