@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.tools.disks import small_disk
-from workspace_reaper.ledger import SqliteLedger, open_ledger
+from workspace_reaper.ledger import SqliteLedger, migrations, open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
@@ -329,7 +329,7 @@ result["whole"] = sqlite3.connect(state_dir / "ledger.sqlite").execute("PRAGMA i
         tmp_path / "disk",
     )
     assert "free" in result["open"]
-    assert (result["version"], result["left"]) == ([1], [200])
+    assert (result["version"], result["left"]) == ([len(migrations.MIGRATIONS)], [200])
     assert result["after"] == 200
     assert result["whole"] == ["ok"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 
 from tests.tools.world import World, outcomes
 from workspace_reaper.model.unknown import Source
+from workspace_reaper.operations.status import read_history
 
 
 def test_it_reaps_what_is_archived_and_keeps_the_rest(world: World) -> None:
@@ -63,3 +65,12 @@ def test_a_ledger_that_fails_while_tmux_lists_is_told(world: World) -> None:
     assert [unknown.source for unknown in report.unknown] == [Source.LEDGER]
     assert report.exit_code == 3
     assert world.lives(archived)
+
+
+def test_a_sweep_fills_each_field_of_an_intent(world: World) -> None:
+    workspace_id = world.workspace(worktree=str(world.tmp))
+    world.session(workspace_id)
+    world.host.archive(workspace_id)
+    world.sweep()
+    [reap] = read_history(world.plugin.reaper(), 1)
+    assert [one.name for one in fields(reap.intent) if getattr(reap.intent, one.name) == one.default] == []
