@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from tests.tools.registries import reason, registry_of, rows
 from workspace_reaper.model.workspace import Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive")}
+FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive") and hasattr(host, "pin")}
 Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost"
 
 
@@ -180,12 +181,27 @@ def test_a_dev_server_alone_is_not_work(vibe: VibeKanbanHost) -> None:
     assert rows(registry.look_up([one], [])).found[one].running
 
 
-def test_worktree_deleted(flagged: Flagged) -> None:
-    one, other = flagged.new_id(1), flagged.new_id(2)
-    flagged.insert([one, other])
-    flagged.delete_worktree(one)
-    found = rows(registry_of(flagged).look_up([one, other], [])).found
-    assert (found[one].worktree_deleted, found[other].worktree_deleted) == (True, False)
+DEEDS = {
+    "archive": "archived",
+    "pin": "pinned",
+    "run": "running",
+    "flag_deleted": "deleted",
+    "delete_worktree": "worktree_deleted",
+}
+SET_FLAGS = [(name, deed) for name, kind in EVERY_HOST.items() for deed in DEEDS if hasattr(kind, deed)]
+
+
+@pytest.mark.parametrize(("name", "deed"), SET_FLAGS)
+def test_each_flag_that_the_host_sets_is_read(tmp_path: Path, server: str | None, name: str, deed: str) -> None:
+    host = EVERY_HOST[name](tmp_path / "host.sqlite", server)
+    host.create()
+    one, other = host.new_id(1), host.new_id(2)
+    host.insert([one, other])
+    registry = registry_of(host)
+    before = rows(registry.look_up([one, other], [])).found
+    getattr(host, deed)(one)
+    after = rows(registry.look_up([one, other], [])).found
+    assert after == {one: replace(before[one], **{DEEDS[deed]: True}), other: before[other]}
 
 
 def test_an_older_database_and_its_migration(tmp_path: Path, server: str | None) -> None:
@@ -205,30 +221,12 @@ def test_an_older_database_and_its_migration(tmp_path: Path, server: str | None)
     assert (after.identity.schema, after.identity.location) == (before.identity.schema, before.identity.location)
 
 
-def test_running_in_the_standard_table(standard: StandardHost) -> None:
-    standard.insert(["a", "b"])
-    standard.run("a")
-    found = rows(registry_of(standard).look_up(["a", "b"], [])).found
-    assert (found["a"].running, found["b"].running) == (True, False)
-
-
 @pytest.mark.parametrize("column", ["name", "created_at", "worktree_deleted"])
 def test_a_standard_table_may_lack_a_column(standard: StandardHost, column: str) -> None:
     standard.insert(["a"], pinned=True)
     with standard.writing() as connection:
         connection.execute(f"ALTER TABLE workspaces RENAME COLUMN {column} TO other")
     assert rows(registry_of(standard).look_up(["a"], [])).found == {"a": Workspace("a", pinned=True)}
-
-
-@pytest.mark.parametrize("kind", [StandardHost, TableHost], ids=lambda kind: kind.schema)
-def test_flagged_deleted(tmp_path: Path, server: str | None, kind: type[StandardHost | TableHost]) -> None:
-    host = kind(tmp_path / "host.sqlite", server)
-    host.create()
-    one, other = host.new_id(1), host.new_id(2)
-    host.insert([one, other])
-    host.flag_deleted(one)
-    found = rows(registry_of(host).look_up([one, other], [])).found
-    assert (found[one].deleted, found[other].deleted) == (True, False)
 
 
 def test_known_while_one_terminal_names_it(tmp_path: Path, server: str | None) -> None:

@@ -131,9 +131,13 @@ def test_what_always_spares_does_so_when_every_reason_holds(name: str) -> None:
         reported=Said.ARCHIVED,
         session=replace(GONE_DEAD, windows=(Window("@1", NOW - 49 * HOUR, linked=False),)),
     )
-    judgement = judge(CIRCUMSTANCES[name](everything), DEFAULTS)
+    of = CIRCUMSTANCES[name](everything)
+    judgement = judge(of, DEFAULTS)
     assert judgement.verdict is Verdict.HOLD
-    assert [held.reason for held in judgement.held] == [BY_HOOK, WORKTREE, ARCHIVED, IDLE, DEAD]
+    assert {BY_HOOK, WORKTREE, ARCHIVED, IDLE, DEAD} <= {held.reason for held in judgement.held}
+    assert [held.reason for held in judgement.held] == [
+        rule for rule in RULES if EXPECTED[rule].holding(of, DEFAULTS) is not None
+    ]
     assert all(BY_NAME[name] in held.by for held in judgement.held)
 
 
