@@ -79,10 +79,12 @@ class Limits:
 class Circumstances:
     """A session as the state machine's oracle judges it, by what it remembers itself.
 
-    ``row`` is None where there is none, or none that counts. ``said`` is what a hook said that still applies. ``clock_set``:
-    somebody has set the wall clock. ``orphan`` is what protects a session without a row.
+    ``now`` counts like the times of ``session``. ``row`` is None where there is none, or none that counts. ``said`` is what a
+    hook said that still applies. ``clock_set``: somebody has set the wall clock. ``orphan`` is what protects one without
+    a row.
     """
 
+    now: float
     session: Seen
     row: Row | None
     said: str | None

@@ -214,6 +214,7 @@ class Oracle:
         archived_since = memory.archived_since if memory.archived == workspace else None
         died = memory.dead_since if one.died is None else one.died
         moment = Circumstances(
+            now=scene.now,
             session=one,
             row=None if gone else row,
             said=said if said != "deleted" or _older(one, at) else None,
