@@ -34,10 +34,7 @@ def run_demo(load: Load = load_reaper_alone, *, final: bool = False) -> int:
         SIGHUP; 1 if an outcome differs, tmux or the plugin is missing, or something could not be cleaned up.
     """
     with Interrupts(final=final) as interrupts:
-        code = _run(interrupts, load)
-    if interrupts.signal is not None and code != 1:
-        return 128 + interrupts.signal
-    return code
+        return _run(interrupts, load)
 
 
 def show(outcomes: Sequence[DemoOutcome], seconds: float) -> int:
@@ -72,10 +69,13 @@ def _run(interrupts: Interrupts, load: Load) -> int:
             _complain(f"in the log: {text}")
     if left:
         return _complain(f"could not be cleaned up: {', '.join(left)}")
+    # Read once: a signal that comes later changes neither the last word nor the exit code.
+    signal = interrupts.signal
+    if signal is not None and code != 1:
+        _complain(f"ended by {signal.name}; no process and no file is left")
+        return 128 + signal
     if code == 0:
         say("Cleaned up: no process and no file is left.")
-    elif interrupts.signal is not None and code != 1:
-        _complain(f"ended by {interrupts.signal.name}; no process and no file is left")
     return code
 
 
