@@ -183,7 +183,7 @@ def test_nobody_dies_of_what_becomes_of_the_database(world: World, fault: Fault)
         mend = fault(world, ids)
         for _ in range(3):  # absences are confirmed by then
             two_sweeps(world)
-        assert [one for one in ids if not world.lives(one)] == []
+        assert [one for one in ids if not world.lives(one)] == [], "".join(daemon.lines)
         mend()
         two_sweeps(world)
         should_go_goes(world, daemon)

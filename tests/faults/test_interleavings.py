@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 import pytest
 
 from tests.faults.conftest import Erring
-from tests.faults.steps import alarms, check_code, history, sweep_during
+from tests.faults.steps import alarms, check_code, events, history, sweep_during
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.tmux import FOREVER
@@ -577,3 +577,32 @@ def test_closing_the_plugin_while_the_host_itself_sweeps_records_what_it_can(wor
     assert world.sweep().count("reaped") == 6
     told = [outcome for _, outcome, _ in history(world)]
     assert told == ["reaped"] * 8
+
+
+@pytest.mark.parametrize("reason", [rules.ORPHAN, rules.ARCHIVED], ids=lambda reason: reason.name)
+def test_a_doubt_about_the_registry_stops_the_sweep_that_keeps_it_from_the_ledger(
+    world: World, erring: Erring, reason: rules.Rule
+) -> None:
+    """The daemon sees that an older copy was restored, while a sweep that has confirmed the absence holds the lock."""
+    scene = condemned(world, reason, "a", "b")
+    reaper = world.plugin.reaper()
+
+    with ThreadPoolExecutor(1) as pool, erring(RECHECK) as front:
+        doubting: list[Future[None]] = []
+
+        def doubt() -> None:
+            doubting.append(pool.submit(reaper.doubt, "an older copy was restored"))
+            wait_until(lambda: reaper.state.doubt)
+
+        report = sweep_during(front, doubt, scene.sweep)
+        doubting[0].result(60)
+
+    assert scene.told(report) == {"a": ("spared", "registry"), "b": ("spared", "registry")}
+    assert scene.living() == {"a", "b"}
+    assert "an older copy was restored" in report.unknown[0].reason
+    assert reaper.state.doubt is None
+    assert set(events(world)) >= {"registry changed"}
+    expected = {"a", "b"} if reason is rules.ORPHAN else set()
+    scene.sweep()
+    scene.sweep()
+    assert scene.living() == expected

@@ -184,6 +184,8 @@ class Reaper:
         What was known before proves nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``
         and ``SweepLocked``.
         """
+        # A running sweep holds the lock, and must not kill by what it has confirmed before.
+        self.state.doubt = why
         with self.writing() as ledger:
             now = self.clock.now()
             before = ledger.load_state((), now)
@@ -196,6 +198,7 @@ class Reaper:
                         events=(Event(now, "registry changed", why),),
                     )
                 )
+            self.state.doubt = None
 
     # The ledger
 

@@ -60,12 +60,16 @@ class SweepSettings:
 
 @dataclass(slots=True)
 class ReaperState:
-    """What a reaper keeps in memory from one sweep to the next."""
+    """What a reaper keeps in memory from one sweep to the next.
+
+    ``doubt`` is why the registry proves nothing any more, until the ledger has it.
+    """
 
     sample_interval: SampleInterval
     batch_size: BatchSize = field(default_factory=BatchSize)
     last_report: LastReport = field(default_factory=LastReport)
     unrecorded_alarms: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Recheck:
         rows = self._dependencies.registry.look_up(ids, self._registry.identity.sentinels)
         if isinstance(rows, Unknown):
             return rows
-        changed = change_of_identity(self._registry, rows)
+        changed = self._context.state.doubt or change_of_identity(self._registry, rows)
         if changed:
             return Unknown(Source.REGISTRY, f"the registry changed during the sweep: {changed}")
         # The clock may have been set since the first look.
