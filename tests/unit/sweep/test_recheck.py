@@ -53,6 +53,7 @@ class Stage:
                 snapshots=object(),
             ),
             settings=SimpleNamespace(thresholds=DEFAULTS),
+            state=SimpleNamespace(doubt=None),
             request=SweepRequest(),
             report=self.report,
             add_unknown=self.report.unknown.append,
@@ -60,6 +61,7 @@ class Stage:
         self.candidate = ReapCandidate(
             entry(), session_key(), facts(row(1, archived=True)), rules.ARCHIVED, "reap 1", snapshot=None
         )
+        self.context = context
         self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry)
 
     def guards(self, listed: Listing | Unknown) -> Any:
@@ -145,6 +147,14 @@ def test_what_cannot_be_read_gives_no_guard_at_all(
     assert isinstance(unknown, Unknown)
     assert unknown.source is source
     assert not stage.candidate.is_concluded
+
+
+def test_a_doubt_that_is_not_in_the_ledger_yet_gives_no_guard_at_all() -> None:
+    stage = Stage()
+    stage.context.state.doubt = "an older copy was restored"
+    refused = stage.guards(listing(session()))
+    assert isinstance(refused, Unknown)
+    assert refused.reason == "the registry changed during the sweep: an older copy was restored"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def recheck(now: Workspace) -> Recheck:
         clock=SimpleNamespace(read=lambda: ClockReading(float(NOW), float(NOW), float(NOW))),
         snapshots=None,
     )
-    context: Any = SimpleNamespace(dependencies=dependencies, settings=SimpleNamespace(thresholds=DEFAULTS))
+    settings, state = SimpleNamespace(thresholds=DEFAULTS), SimpleNamespace(doubt=None)
+    context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state)
     return Recheck(context, circumstances(), registry("w1"))
 
 
