@@ -63,6 +63,37 @@ def documented() -> dict[str, list[str]]:
 
 def test_the_page_has_every_registry() -> None:
     assert set(documented()) == {"", "table", *registry_names()}
+    assert set(EVERY_HOST) <= set(documented())
+
+
+def grant(postgres: PostgresServer, database: str, registry: str) -> tuple[str, str]:
+    """A role with what the page grants it for this registry, and no more, and the URL under which it reads."""
+    role = f"reader_{next(_numbers)}"
+    # Not even what every user may do by default.
+    postgres.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC", database)
+    postgres.execute(f"REVOKE TEMP ON DATABASE {database} FROM PUBLIC", database)
+    for statement in [*documented()[""], *documented()[registry]]:
+        postgres.execute(statement.replace("reaper", role), database)
+    return role, postgres.url(database, user=role)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("registry", registry_names())
+def test_what_the_page_grants_reads_the_tables_that_the_schema_names(postgres: PostgresServer, registry: str) -> None:
+    """For each registry, also for one whose database the tests do not make as its host does."""
+    from sqlalchemy import create_engine
+
+    name, schema = postgres.new_database(), load_schema(registry)
+    engine = create_engine(postgres.url(name).replace("postgresql://", "postgresql+psycopg://"))
+    for table in schema.tables:
+        table.create(engine)
+    engine.dispose()
+    role, url = grant(postgres, name, registry)
+    assert rows(open_registry(schema, url, {}).look_up([], [])).total == 0
+    for table in schema.tables:
+        postgres.execute(f"REVOKE SELECT ON {_quoted(table.fullname)} FROM {role}", name)
+        assert "may not be read by this role" in reason(open_registry(schema, url, {}).look_up([], []))
+        postgres.execute(f"GRANT SELECT ON {_quoted(table.fullname)} TO {role}", name)
 
 
 @pytest.mark.postgres
@@ -72,17 +103,12 @@ def test_what_the_page_grants_is_enough_and_all_of_it_is_needed(
 ) -> None:
     import psycopg
 
-    name, role = postgres.new_database(), f"reader_{next(_numbers)}"
+    name = postgres.new_database()
     host = kind(tmp_path, postgres.url(name))
     host.create()
     ids = [host.new_id(number) for number in range(3)]
     host.insert(ids)
-    # Not even what every user may do by default.
-    postgres.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC", name)
-    postgres.execute(f"REVOKE TEMP ON DATABASE {name} FROM PUBLIC", name)
-    for statement in [*documented()[""], *documented()[host.schema]]:
-        postgres.execute(statement.replace("reaper", role), name)
-    url = postgres.url(name, user=role)
+    role, url = grant(postgres, name, host.schema)
     reads_all(host, url, ids)
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(f"DELETE FROM {_quoted(schema_of(host).tables[0].fullname)}")

@@ -10,10 +10,10 @@ import pytest
 
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
 from tests.tools.registries import reason, registry_of, rows
-from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.model.workspace import FLAGS, Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive") and hasattr(host, "pin")}
+FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive")}
 Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost"
 
 
@@ -189,6 +189,12 @@ DEEDS = {
     "delete_worktree": "worktree_deleted",
 }
 SET_FLAGS = [(name, deed) for name, kind in EVERY_HOST.items() for deed in DEEDS if hasattr(kind, deed)]
+
+
+@pytest.mark.parametrize("name", EVERY_HOST)
+def test_a_host_sets_each_flag_that_its_schema_reads(tmp_path: Path, name: str) -> None:
+    read = registry_of(EVERY_HOST[name](tmp_path / "host.sqlite")).schema.facts(frozenset())
+    assert {DEEDS[deed] for one, deed in SET_FLAGS if one == name} == {one for one in FLAGS if getattr(read, one) is not None}
 
 
 @pytest.mark.parametrize(("name", "deed"), SET_FLAGS)

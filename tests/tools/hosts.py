@@ -152,6 +152,10 @@ class VibeKanbanHost(Host):
             )
         return process
 
+    def run(self, workspace_id: str) -> None:
+        """Start a process that counts as work."""
+        self.start(workspace_id)
+
     def finish(self, process: bytes, *, status: str = "completed") -> None:
         with self.writing() as connection:
             connection.execute("UPDATE execution_processes SET status = ? WHERE id = ?", (status, process))
@@ -187,6 +191,18 @@ class CaoHost(Host):
     def delete(self, *ids: str) -> None:
         with self.writing() as connection:
             connection.executemany("DELETE FROM terminals WHERE tmux_session = ?", [(one,) for one in ids])
+
+    def pin(self, workspace_id: str) -> None:
+        """A program outside of the host has to settle an initialisation."""
+        self._set("deferred_init_external_owner", workspace_id, True)
+
+    def run(self, workspace_id: str) -> None:
+        """The agent is starting."""
+        self._set("initial_delivery", workspace_id, '{"state": "pending"}')
+
+    def _set(self, column: str, workspace_id: str, value: object) -> None:
+        with self.writing() as connection:
+            connection.execute(f"UPDATE terminals SET {column} = ? WHERE tmux_session = ?", (value, workspace_id))
 
 
 class StandardHost(Host):
