@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,12 @@ def _tmux_found() -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def no_signal_is_left_ignored() -> Iterator[None]:
-    """Fail the test that leaves another handler: all later processes of this worker inherit that a signal is ignored."""
-    before = [signal.getsignal(number) for number in SIGNALS]
+def signals_stay() -> Iterator[None]:
+    """Fail the test that leaves another handler: where a signal is ignored, all later processes of this worker inherit that."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
-    after = [signal.getsignal(number) for number in SIGNALS]
-    for number, handler in zip(SIGNALS, before, strict=True):
-        signal.signal(number, handler)
+    after = {number: signal.getsignal(number) for number in SIGNALS}
+    _restore(before)
     assert after == before
 
 
@@ -101,7 +100,11 @@ def restored_signals() -> Iterator[None]:
     """For a test that runs in this process what is otherwise a program of its own: signals are as before after it."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
-    for number, handler in before.items():
+    _restore(before)
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
         signal.signal(number, handler)
 
 

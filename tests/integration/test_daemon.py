@@ -81,14 +81,14 @@ Serve = Callable[..., Here]
 
 
 @pytest.fixture
-def as_it_was() -> Iterator[None]:
+def as_it_was(restored_signals: None) -> Iterator[None]:
     """Logging and signals are the process's own again after the test; a signal that comes late ends nobody."""
     loggers = [logging.getLogger(name) for name in (None, "workspace_reaper", "workspace_hookspecs")]
     levels, handlers, hook = [logger.level for logger in loggers], list(loggers[0].handlers), threading.excepthook
-    restored = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    del restored_signals
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
     yield
-    for number, handler in restored.items():
-        signal.signal(number, handler)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
     loggers[0].handlers[:] = handlers

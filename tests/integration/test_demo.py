@@ -370,11 +370,10 @@ def test_a_signal_after_its_last_word_changes_nothing(place: Path) -> None:
 
 
 @pytest.fixture
-def interruptible() -> Iterator[None]:
+def interruptible(restored_signals: None) -> None:
     """Whoever started the tests may have SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+    del restored_signals
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.once
