@@ -26,6 +26,7 @@ class Steps:
 
     def __init__(self, *, size: int = 2, blocked: Unknown | None = None) -> None:
         self.batches: list[list[str]] = []
+        self.panes: list[bool] = []
         self.answers: dict[str, KillResult] = {}
         self.refused: set[str] = set()
         self.blocked = blocked
@@ -41,6 +42,7 @@ class Steps:
 
     def list_again(self, terminal: object, *, panes: bool, only: Collection[str]) -> Any:
         self.batches.append(list(only))
+        self.panes.append(panes)
         return listing()
 
     def guards(self, listed: object, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
@@ -76,6 +78,14 @@ def test_batches_follow_the_session_ids_and_doubtful_ones_come_last_and_alone() 
     steps = Steps(size=2)
     steps.run([candidate(12), candidate(3, failures=1), candidate(2), candidate(10), candidate(1, failures=2)])
     assert steps.batches == [["$2", "$10"], ["$12"], ["$1"], ["$3"]]
+
+
+@pytest.mark.parametrize("reason", rules.RULES, ids=lambda reason: reason.name)
+def test_the_recheck_lists_the_panes_for_what_rests_on_the_session(reason: rules.Rule) -> None:
+    steps, one = Steps(), candidate(1)
+    one.reason = reason
+    steps.run([one])
+    assert steps.panes == [reason in (rules.IDLE, rules.DEAD)]
 
 
 def test_a_kill_without_an_answer_is_tried_again_alone_and_then_has_failed() -> None:
