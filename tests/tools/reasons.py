@@ -65,7 +65,7 @@ def idle(facts: Facts) -> float:
 
 
 def dead_for(facts: Facts) -> float | None:
-    """Seconds since the last pane died; None if one lives, or nobody knows since when."""
+    """Seconds since the last pane died; None if one lives, or if that time is unknown."""
     session = facts.session
     if not session.all_panes_dead:
         return None
@@ -380,7 +380,7 @@ REASONS = (
             "as a sweep saw it, at the limit": (all_dead(None, dead_since=NOW - 600.0), "keep"),
             "as a sweep saw it, past it": (all_dead(None, dead_since=NOW - 601.0), "reap dead"),
             "by tmux's word, whatever a sweep saw": (all_dead(600, dead_since=NOW - 9999.0), "keep"),
-            "nobody knows since when": (all_dead(None), "keep"),
+            "the time of its death is unknown": (all_dead(None), "keep"),
             "seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
         },
         _dead,

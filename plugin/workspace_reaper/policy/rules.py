@@ -49,7 +49,7 @@ class Rule:
         needs_row: It is tried only for a workspace that has a row; if False, only for one that has none.
         row_flag: The field of `Workspace` that must be set, if any.
         condition: What must hold in addition.
-        because: Whether that holds, as a clause with the values of this session.
+        because: Whether that holds, as a clause with the values of this session. It begins with a letter.
         idle_time: Seconds that the session must have been idle; 0 if idle time does not matter.
         confirmations: How many sweeps must agree, for the documentation.
         needs_dead_panes: The guard spares a session with a living pane.
