@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ import libtmux
 from tests.tools.tmux import TmuxServer, clean_environment
 from tests.tools.world import World
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.verdict import Guard
+from workspace_reaper.model.verdict import Expiry, Guard
 from workspace_reaper.tmux.commands import kill_line
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_format
 
@@ -58,7 +59,7 @@ def guarded_lines(server: TmuxServer, session_ids: Sequence[str]) -> str:
         session_id, pid, start, created, activity = row.split(" ")
         if session_id in wanted:
             key = SessionKey(server.path, int(pid), int(start), session_id, int(created))
-            lines.append(kill_line(Guard(key, int(activity), True, None, False, unowned=True)))
+            lines.append(kill_line(Guard(key, int(activity), True, None, False, unowned=True), Expiry(int(time.time()), 600)))
     return "".join(lines)
 
 

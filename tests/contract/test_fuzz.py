@@ -46,7 +46,7 @@ from workspace_reaper.model.state import (
     StateChanges,
 )
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import KillResult
+from workspace_reaper.model.verdict import Expiry, KillResult
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
@@ -80,7 +80,7 @@ def fuzz(examples: int) -> settings:
 # The rows of tmux
 
 SOCKET = "/tmp/tmux-7/s"
-SERVER = "E\t77\t1000\t3.3a"
+SERVER = "E\t77\t1000\t3.3a\t1100"
 HUGE = "9" * 5000
 """More digits than Python makes a number of."""
 
@@ -167,7 +167,7 @@ def test_every_row_that_tmux_may_print_is_read_as_it_is(rows: tuple[tuple[str, s
 
 @fuzz(60)
 @given(garbage | raw | st.text(), flags)
-@example(f"E\t77\t1000\t{HUGE}.1\n", False)
+@example(f"E\t77\t1000\t{HUGE}.1\t1100\n", False)
 @example(f"S\t${HUGE}\t77\t1000\t1\t1\t\t0\t0\t0\t0\t0\t0\t3.3a\t@1=1=0/\t0\t0\tx\n{SERVER}\n", False)
 def test_no_text_makes_a_session_that_does_not_stand_in_it(text: str, panes: bool) -> None:
     answer = read(text, panes=panes)
@@ -197,7 +197,7 @@ def test_a_garbled_answer_is_not_believed_or_says_what_stands_in_it(
 @example("[" * 100_000)
 def test_the_other_answers_of_tmux(text: str) -> None:
     key = SessionKey(SOCKET, 77, 1000, "$1", 1001)
-    assert all(isinstance(answer, KillResult) for answer in read_answers(text).values())
+    assert all(isinstance(answer, KillResult) for answer in read_answers(text, Expiry(1100)).values())
     assert read_kept(text, key) in (None, True, False)
     read_layout(text)
     parse_version(text)

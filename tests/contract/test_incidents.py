@@ -11,7 +11,6 @@ pytestmark = pytest.mark.once
 
 def test_every_incident_has_a_test() -> None:
     tests = named_tests()
-    assert len(incidents()) == 66
     assert [incident.number for incident in incidents() if not tests[incident.number]] == []
 
 

@@ -259,6 +259,79 @@ def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: 
     assert sorted(history(world)) == sorted((scene.workspaces[name], *told) for name, told in expected.items())
 
 
+LISTED = Rule("list-sessions", skip=1, times=1, hold="after")
+STOPS = {"the reaper, after the listing of its recheck": LISTED, "the reaper, before its kill": KILL, "the tmux server": KILL}
+
+
+def wait_until_late(world: World) -> None:
+    """Wait until a guard of this moment has expired: tmux's clock has a resolution of one second."""
+    now, validity = time.time(), world.plugin.reaper().sweep_settings.guard_validity
+    wait_until(lambda: time.time() >= int(now) + validity + 1, 60)
+
+
+@pytest.mark.parametrize("stopped", STOPS)
+@pytest.mark.parametrize("reason", CONDEMNING, ids=lambda reason: reason.name)
+def test_what_happens_while_the_reaper_or_tmux_is_stopped_is_noticed(
+    world: World, erring: Erring, reason: rules.Rule, stopped: str
+) -> None:
+    """The guard alone does not see that a row has changed. So it expires, and the recheck is made again."""
+    deeds = AT_ANY_JOINT[reason] | BEFORE_THE_RECHECK[reason]
+    deeds |= {"renamed": (rename, "unmanaged"), "renamed to a living one's": (rename_to_living, "unmanaged")}
+    # What protects by an idle clock may be over when the stop is.
+    deeds = {name: deed for name, deed in deeds.items() if deed[1] != "active" or reason is rules.DEAD}
+    scene = condemned(world, reason, *deeds, clocks=True)
+    reaper = world.plugin.reaper()
+    reaper.sweep_settings = replace(reaper.sweep_settings, recheck_validity=1.5, guard_validity=2)
+
+    def happen() -> None:
+        for name, (do, _) in deeds.items():
+            do(scene, name)
+        if stopped == "the tmux server":
+            world.server.stop()
+            pool.submit(lambda: (wait_until_late(world), world.server.resume()))
+        else:
+            wait_until_late(world)
+
+    with ThreadPoolExecutor(1) as pool, erring(STOPS[stopped]) as front:
+        report = sweep_during(front, happen, scene.sweep)
+
+    expected = {name: ("reaped", None) if by is None else ("spared", by) for name, (_, by) in deeds.items()}
+    assert scene.told(report) == expected
+    assert (report.exit_code, report.unknown) == (0, [])
+
+
+def test_i68_a_decision_that_was_delayed_for_longer_than_it_is_valid_is_not_carried_out(world: World, erring: Erring) -> None:
+    """Un-archived or running again, and killed all the same 10 s later."""
+    scene = condemned(world, rules.ARCHIVED, "archived no more", "running", "nothing")
+
+    def happen() -> None:
+        world.host.archive(scene.workspaces["archived no more"], on=False)
+        world.host.start(scene.workspaces["running"])
+        late = time.time() + 6
+        wait_until(lambda: time.time() > late, 60)
+
+    with erring(KILL) as front:
+        report = sweep_during(front, happen, scene.sweep)
+
+    assert scene.living() == {"archived no more", "running"}
+    expected = {"archived no more": ("spared", "workspace"), "running": ("spared", "running"), "nothing": ("reaped", None)}
+    assert scene.told(report) == expected
+
+
+def test_what_is_late_again_and_again_is_reported_as_failed(world: World, erring: Erring) -> None:
+    scene = condemned(world, rules.ARCHIVED, "a", "b")
+    reaper = world.plugin.reaper()
+    reaper.sweep_settings = replace(reaper.sweep_settings, guard_validity=0)
+    report = scene.sweep()
+    assert scene.living() == {"a", "b"}
+    assert {outcome for outcome, _ in scene.told(report).values()} == {"failed"}
+    assert report.exit_code == 1
+    assert alarms(world) == set()
+    reaper.sweep_settings = replace(reaper.sweep_settings, guard_validity=5)
+    world.plugin.sweep(approve=None)
+    assert scene.living() == set()
+
+
 @pytest.mark.parametrize("joint", JOINTS)
 @pytest.mark.parametrize("reason", [rules.DELETED, rules.ARCHIVED], ids=lambda reason: reason.name)
 def test_a_server_that_restarts_and_hands_out_the_same_ids_and_names_loses_nobody(

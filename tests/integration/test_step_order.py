@@ -15,7 +15,7 @@ from tests.tools.world import World, outcomes
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Guard, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResults
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.status import read_history
@@ -40,10 +40,10 @@ class Watched:
                 watched.calls.append(("list", tuple(only)))
                 return super().observe(owner_id, panes=panes, only=only)
 
-            def kill(self, guards: Sequence[Guard]) -> KillResults:
+            def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
                 watched.calls.append(("kill", tuple(guard.key.session_id for guard in guards)))
                 watched.at_kill(guards)
-                return super().kill(guards)
+                return super().kill(guards, expiry)
 
         class Registry:
             def __getattr__(self, name: str) -> Any:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import subprocess
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +18,8 @@ from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.session import Listing, Session
-from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult, KillResults
+from workspace_reaper.tmux.commands import kill_line
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 STAMP = "0123abcd"
@@ -62,10 +68,15 @@ def a_second_later(session: Session) -> None:
     wait_until(lambda: time.time() >= session.activity + 1)
 
 
-def killed(server: TmuxServer, terminal: TmuxTerminal, guard: Guard) -> KillResult:
+def expiry() -> Expiry:
+    """Valid for as long as a test may take."""
+    return Expiry(int(time.time()), 600)
+
+
+def killed(server: TmuxServer, terminal: TmuxTerminal, guard: Guard, valid: Expiry | None = None) -> KillResult:
     """What the guard says, checked against what is there afterwards."""
     before = server.session_ids()
-    answers = terminal.kill([guard])
+    answers = terminal.kill([guard], valid or expiry())
     assert answers.error is None
     assert answers.answers.keys() == {guard.key.session_id}
     answer = answers.answers[guard.key.session_id]
@@ -199,7 +210,7 @@ def test_another_session_that_took_the_name(tmux_server: TmuxServer, terminal: T
 
 def test_the_last_session_still_answers(tmux_server: TmuxServer, terminal: TmuxTerminal) -> None:
     session_id = tmux_server.new_session("last")
-    answers = terminal.kill([guard_of(sessions_of(terminal)[session_id])])
+    answers = terminal.kill([guard_of(sessions_of(terminal)[session_id])], expiry())
     assert answers.answers == {session_id: KillResult.KILLED}
     assert answers.error is None
     wait_until(lambda: not tmux_server.is_alive())
@@ -220,7 +231,7 @@ def test_a_guard_of_another_socket_is_refused(tmux_servers: Callable[[], TmuxSer
     here_id, there_id = here.new_session("work"), there.new_session("work")
     assert here_id == there_id
     session = sessions_of(TmuxTerminal(there.path))[there_id]
-    answers = TmuxTerminal(here.path).kill([guard_of(session)])
+    answers = TmuxTerminal(here.path).kill([guard_of(session)], expiry())
     assert answers.answers == {here_id: KillResult.NONE}
     assert there.path in (answers.error or "")
     assert here.session_ids() == {here_id}
@@ -228,13 +239,13 @@ def test_a_guard_of_another_socket_is_refused(tmux_servers: Callable[[], TmuxSer
 
 def test_a_bad_guard_holds_nobody_up(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     bad = guard_of(session, key=session.key._replace(session_id="$1; kill-server"))
-    answers = terminal.kill([bad, guard_of(session)])
+    answers = terminal.kill([bad, guard_of(session)], expiry())
     assert answers.answers == {"$1; kill-server": KillResult.NONE, session.key.session_id: KillResult.KILLED}
     assert "invalid tmux session id" in (answers.error or "")
 
 
 def test_nothing_to_kill_asks_nobody(terminal: TmuxTerminal, front_tmux: FrontTmux) -> None:
-    assert terminal.kill([]) == KillResults({}, 0.0)
+    assert terminal.kill([], expiry()) == KillResults({}, 0.0)
     assert front_tmux.calls() == []
 
 
@@ -245,7 +256,7 @@ def test_many_at_once(tmux_server: TmuxServer, terminal: TmuxTerminal, front_tmu
     for session_id in spared:
         tmux_server.set_option(session_id, "@reaper_keep", "1")
     calls = len(front_tmux.calls())
-    answers = terminal.kill([guard_of(session) for session in sessions.values()])
+    answers = terminal.kill([guard_of(session) for session in sessions.values()], expiry())
     assert len(front_tmux.calls()) == calls + 1
     assert answers.answers == dict.fromkeys(doomed, KillResult.KILLED) | dict.fromkeys(spared, KillResult.SPARED)
     assert answers.error is None
@@ -256,7 +267,7 @@ def test_many_at_once(tmux_server: TmuxServer, terminal: TmuxTerminal, front_tmu
 def test_a_stopped_server_kills_nothing_later(tmux_server: TmuxServer, session: Session) -> None:
     before = tmux_server.session_ids()
     tmux_server.stop()
-    answers = TmuxTerminal(tmux_server.path, limit=0.5).kill([guard_of(session)])
+    answers = TmuxTerminal(tmux_server.path, limit=0.5).kill([guard_of(session)], expiry())
     assert answers.answers == {session.key.session_id: KillResult.NONE}
     assert "did not answer" in (answers.error or "")
     tmux_server.resume()
@@ -266,7 +277,7 @@ def test_a_stopped_server_kills_nothing_later(tmux_server: TmuxServer, session: 
 
 def test_a_dead_server_gives_no_answer(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:
     tmux_server.kill_hard()
-    answers = terminal.kill([guard_of(session)])
+    answers = terminal.kill([guard_of(session)], expiry())
     assert answers.answers == {session.key.session_id: KillResult.NONE}
     assert "no server running" in (answers.error or "")
 
@@ -284,14 +295,14 @@ def test_a_dead_server_gives_no_answer(tmux_server: TmuxServer, terminal: TmuxTe
 )
 def test_no_line_is_no_answer(terminal: TmuxTerminal, session: Session, front_tmux: FrontTmux, rule: dict[str, object]) -> None:
     front_tmux.rules(rule)
-    assert terminal.kill([guard_of(session)]).answers == {session.key.session_id: KillResult.NONE}
+    assert terminal.kill([guard_of(session)], expiry()).answers == {session.key.session_id: KillResult.NONE}
 
 
 def test_answers_before_an_error_count(
     tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session, front_tmux: FrontTmux
 ) -> None:
     front_tmux.rules(Rule("source-file", stdout="killed $77\n", stderr="lost server\n"))
-    answers = terminal.kill([guard_of(session)])
+    answers = terminal.kill([guard_of(session)], expiry())
     assert answers.answers == {session.key.session_id: KillResult.KILLED}
     assert "lost server" in (answers.error or "")
 
@@ -350,3 +361,52 @@ def test_an_option_of_the_whole_server_keeps_too(tmux_server: TmuxServer, termin
     tmux_server.run("set-option", "-g", "@reaper_keep", "1")
     assert not terminal.keep(session.key, on=False)
     assert killed(tmux_server, terminal, guard_of(session)) is KillResult.SPARED
+
+
+EXPIRED = {
+    "at the end": (-5, 5),
+    "long ago": (-3600, 5),
+    "before a clock was set back": (3, 600),
+    "no validity at all": (0, 0),
+}
+
+
+@pytest.mark.parametrize(("listed", "seconds"), EXPIRED.values(), ids=EXPIRED.keys())
+def test_a_guard_that_has_expired_kills_nothing(
+    tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session, listed: int, seconds: int
+) -> None:
+    now = time_of_server(terminal)
+    assert killed(tmux_server, terminal, guard_of(session), Expiry(now + listed, seconds)) is KillResult.STALE
+    assert killed(tmux_server, terminal, guard_of(session), Expiry(now, 600)) is KillResult.KILLED
+
+
+def time_of_server(terminal: TmuxTerminal) -> int:
+    listing = terminal.observe(STAMP)
+    assert isinstance(listing, Listing), listing
+    return listing.server_time
+
+
+@pytest.mark.parametrize(("listed", "lives"), [(0, False), (-600, True)], ids=["valid", "expired"])
+def test_a_client_that_connected_before_the_server_stopped(
+    tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session, listed: int, lives: bool
+) -> None:
+    """Its line waits in the buffer of the socket, and runs when the server continues."""
+    line = kill_line(guard_of(session), Expiry(time_of_server(terminal) + listed, 600)).encode()
+    reader, writer = os.pipe()
+    command = ["tmux", "-u", "-S", tmux_server.path, "source-file", "-"]
+    with subprocess.Popen(command, stdin=reader, stdout=subprocess.DEVNULL) as client:
+        os.write(writer, b"# the client reads this once the server has asked it to\n")
+        wait_until(lambda: unread(reader) == 0)
+        tmux_server.stop()
+        os.write(writer, line)
+        os.close(writer)
+        wait_until(lambda: unread(reader) == 0)
+        tmux_server.resume()
+        assert client.wait(60) == 0
+    os.close(reader)
+    assert (session.key.session_id in tmux_server.session_ids()) is lives
+
+
+def unread(pipe: int) -> int:
+    """The number of bytes that nobody has read from the pipe."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"0000"))[0]

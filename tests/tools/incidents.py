@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Incident", "Test", "incidents", "named_tests", "page"]
+__all__ = ["ROOT", "Incident", "Test", "incidents", "named_tests", "page"]
 
 ROOT = Path(__file__).parents[2]
 _NAME = re.compile(r"test_((?:i[0-9]{2}_)+)(.+)")
@@ -35,7 +35,10 @@ This page is written by `python -m tests.tools.incidents` from the names of the 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A public incident. ``source`` are repositories with the number of the issue; ``defence`` is how it is met here."""
+    """A public incident. ``source`` are repositories with the number of the issue; ``defence`` is how it is met here.
+
+    ``red_on`` is the commit on which its tests were seen failing, for faults of this project itself: see ``red_on.py``.
+    """
 
     number: str
     family: str
@@ -45,6 +48,7 @@ class Incident:
     kind: str
     source: str
     defence: str
+    red_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

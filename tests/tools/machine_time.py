@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Guard, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResults
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 __all__ = ["Carried", "MachineClock", "Moment", "TimedTerminal"]
@@ -103,9 +103,9 @@ class TimedTerminal:
             return listing
         return replace(listing, sessions=tuple(map(self._carried, listing.sessions)))
 
-    def kill(self, guards: Sequence[Guard]) -> KillResults:
+    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
         """The real kill, with guards in tmux's own time."""
-        return self._real.kill([self._in_its_time(guard) for guard in guards])
+        return self._real.kill([self._in_its_time(guard) for guard in guards], expiry)
 
     def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
         """See ``Terminal``."""

@@ -13,7 +13,7 @@ from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
 from workspace_reaper.model.state import ClockReading, Event, LedgerState, RegistryState, StateChanges
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import Guard, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResults
 from workspace_reaper.model.workspace import LookupResult, WorkspaceList
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ class Terminal(Protocol):
             only: Narrow the listing to these session ids. It may contain a few others.
         """
 
-    def kill(self, guards: Sequence[Guard]) -> KillResults:
-        """Kill each session whose guard still holds, in one invocation. Every id has a result, possibly ``NONE``."""
+    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
+        """Kill each session whose guard still holds and has not expired, in one invocation.
+
+        Every id has a result, possibly ``NONE``.
+        """
 
     def capture(
         self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO

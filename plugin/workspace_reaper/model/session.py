@@ -117,7 +117,8 @@ class Listing:
 
     ``unreadable`` are sessions with a field that cannot be read, and ``unreadable_ids`` are their ids: they are not missing.
     ``answered`` is False if no server listens on the socket. Then the absence of sessions rests on the socket alone, and the
-    socket may have been unlinked.
+    socket may have been unlinked. ``server_time`` is the clock of the server (Unix seconds) when it had listed the sessions, 0
+    without a server.
     """
 
     socket: str
@@ -126,3 +127,4 @@ class Listing:
     unreadable_ids: frozenset[str] = frozenset()
     server: Server | None = None
     answered: bool = True
+    server_time: int = 0

@@ -54,11 +54,33 @@ class Guard:
     unowned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """How long guards are valid, on the clock of the tmux server.
+
+    Attributes:
+        listed_at: The server's own time (Unix seconds) in the listing of the recheck. A guard is not valid before it.
+        seconds: A guard is not valid so long after it, or longer.
+    """
+
+    listed_at: int
+    seconds: int = 5
+
+    def admits(self, server_time: int) -> bool:
+        """Return whether a guard is valid at this time of the server. The clock has a resolution of one second."""
+        return self.listed_at - 2 < server_time < self.listed_at + self.seconds
+
+
 class KillResult(Enum):
-    """What the guard reported. ``NONE``: no response. Nothing follows from it; the session must be listed again."""
+    """What the guard reported.
+
+    ``STALE``: the guard had expired, so the session must be rechecked. ``NONE``: no response. Nothing follows from it; the
+    session must be listed again.
+    """
 
     KILLED = "killed"
     SPARED = "spared"
+    STALE = "stale"
     GONE = "gone"
     NONE = "none"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ class Dependencies:
 class SweepSettings:
     """The numbers and switches of a sweep. ``abstain_alarm``, ``tick`` and ``kill_grace`` are in seconds.
 
+    ``recheck_validity``: a recheck that began longer ago kills nothing (seconds). ``guard_validity``: nor does a guard that
+    tmux evaluates so long after the recheck's listing (whole seconds).
     ``end_everywhere``: end surviving processes wherever they work. ``reuses_ids``: the host reuses the ids of deleted
     workspaces.
     """
@@ -54,6 +57,8 @@ class SweepSettings:
     abstain_alarm: float
     tick: float = 60.0
     kill_grace: float = 5.0
+    recheck_validity: float = 4.0
+    guard_validity: int = 5
     end_everywhere: bool = False
     reuses_ids: bool = False
 
@@ -122,7 +127,8 @@ class ReapCandidate:
 
     ``entry`` is its line in the report, ``kill_result`` the last answer of its guard. ``processes`` are its processes before
     the kill, with their ``details``. ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept,
-    otherwise the reason why they are not.
+    otherwise the reason why they are not. ``attempts`` counts the kills without an answer, ``late`` those that came too
+    late after their recheck; ``largest_batch`` limits the batch of the next.
     """
 
     entry: SessionReport
@@ -132,6 +138,8 @@ class ReapCandidate:
     reap_id: str
     intent: Intent | None = None
     attempts: int = 0
+    late: int = 0
+    largest_batch: int = sys.maxsize
     kill_result: KillResult | None = None
     worktree: str | None = None
     processes: Sequence[SessionProcess] = ()

@@ -1,7 +1,8 @@
 """Step 7, kill: the selected sessions of one socket, in batches. Each batch is prepared, rechecked and killed by itself.
 
 tmux serves no other client during a batch, so a batch is small. A recheck is valid only while it is fresh, so each batch has
-its own, right before it.
+its own, right before it. It expires: neither a reaper nor a tmux server that was stopped in between carries out a decision that
+is no longer true. What is late is rechecked.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from time import perf_counter
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.verdict import KillResult, KillResults
+from workspace_reaper.model.verdict import Expiry, KillResult, KillResults
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.prepare import prepare_batch
 from workspace_reaper.sweep.recheck import Recheck
 
 # Attempts to kill a session from whose guard no answer came. Each attempt has a recheck of its own.
 ATTEMPTS = 3
+
+# Rechecks of a session whose kill came too late, after the first one. Each is in a batch half as large as the last.
+STALE_RECHECKS = 3
 
 # Seconds that unanswered kills may take on one socket. After that, no session without an answer is tried again in the
 # sweep.
@@ -49,6 +53,7 @@ class BatchKiller:
             if any(candidate.kill_result is KillResult.NONE for candidate in batch):
                 unanswered += perf_counter() - started
             queue.extend(one for one in batch if one.kill_result is KillResult.NONE and not one.is_concluded)
+            queue.extendleft(reversed([one for one in batch if one.kill_result is KillResult.STALE and not one.is_concluded]))
             if blocked is not None:
                 self._context.report.unknown.append(blocked)
                 _give_up([*batch, *queue], blocked.source.value)
@@ -56,7 +61,7 @@ class BatchKiller:
 
     def _next_batch(self, queue: deque[ReapCandidate]) -> list[ReapCandidate]:
         batch = [queue.popleft()]
-        size = self._context.state.batch_size.size
+        size = min(self._context.state.batch_size.size, batch[0].largest_batch)
         while queue and len(batch) < size and not _is_unanswered(batch[0]) and not _is_unanswered(queue[0]):
             batch.append(queue.popleft())
         return batch
@@ -69,7 +74,7 @@ class BatchKiller:
         if blocked is not None:
             return blocked
         with seconds.step("recheck"):
-            started = perf_counter()
+            started, since = perf_counter(), self._elapsed()
             only = [candidate.key.session_id for candidate in batch]
             panes = any(candidate.reason.rests_on_session for candidate in batch)
             listing = self._recheck.list_again(terminal, panes=panes, only=only)
@@ -77,14 +82,23 @@ class BatchKiller:
             guards = self._recheck.guards(listing, batch)
         if isinstance(guards, Unknown):
             return guards
-        if guards:
-            with seconds.step("kill"):
-                results = terminal.kill(list(guards.values()))
-            self._context.state.batch_size.learn(len(guards), results.seconds, nothing=listing_seconds)
-            for candidate in batch:
-                if candidate.key in guards:
-                    _take(candidate, results)
+        if isinstance(listing, Unknown) or not guards:
+            return None
+        guarded = [candidate for candidate in batch if candidate.key in guards]
+        if self._elapsed() - since > self._context.settings.recheck_validity:
+            for candidate in guarded:
+                _recheck_later(candidate, len(batch))
+            return None
+        with seconds.step("kill"):
+            results = terminal.kill(list(guards.values()), Expiry(listing.server_time, self._context.settings.guard_validity))
+        self._context.state.batch_size.learn(len(guards), results.seconds, nothing=listing_seconds)
+        for candidate in guarded:
+            _take(candidate, results, len(batch))
         return None
+
+    def _elapsed(self) -> float:
+        """Return a clock that also counts while this process is stopped and while the machine sleeps."""
+        return self._context.dependencies.clock.read().elapsed
 
 
 def _is_unanswered(candidate: ReapCandidate) -> bool:
@@ -92,9 +106,19 @@ def _is_unanswered(candidate: ReapCandidate) -> bool:
     return candidate.attempts > 0 or candidate.facts.failures > 0
 
 
-def _take(candidate: ReapCandidate, results: KillResults) -> None:
+def _recheck_later(candidate: ReapCandidate, batch: int) -> None:
+    """Have a candidate rechecked whose kill came too late, in a batch half as large."""
+    candidate.kill_result, candidate.largest_batch = KillResult.STALE, max(1, batch // 2)
+    candidate.late += 1
+    if candidate.late > STALE_RECHECKS:
+        candidate.fail(f"stale: {candidate.late} times the kill came too late after its recheck")
+
+
+def _take(candidate: ReapCandidate, results: KillResults, batch: int) -> None:
     candidate.kill_result = results.answers[candidate.key.session_id]
-    if candidate.kill_result is KillResult.GONE:
+    if candidate.kill_result is KillResult.STALE:
+        _recheck_later(candidate, batch)
+    elif candidate.kill_result is KillResult.GONE:
         candidate.spare("gone")
     elif candidate.kill_result is KillResult.NONE:
         candidate.attempts += 1
@@ -107,7 +131,9 @@ def _give_up(candidates: Iterable[ReapCandidate], why: str) -> None:
     for candidate in candidates:
         if candidate.is_concluded or candidate.kill_result is KillResult.KILLED:
             continue
-        if candidate.attempts:
+        if candidate.kill_result is KillResult.STALE:
+            candidate.spare("stale")
+        elif candidate.attempts:
             candidate.fail("no answer from tmux, and the session cannot be looked at again")
         else:
             candidate.spare(why)

@@ -14,21 +14,28 @@ import re
 from collections.abc import Sequence
 
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.verdict import Guard, KillResult
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult
 
 _OWNER_ID = re.compile(r"[0-9a-f]+")
+# The clock of the server at that moment, in Unix seconds. Without "l:" an old expansion was compared: stale lines were killed.
+SERVER_TIME = "#{T:#{l:%s}}"
+
 _NO_OWNER = "#{==:#{@workspace_owner},}"
 
 # Each function that makes a line raises ValueError for a value that must not enter a command.
 
 
-def kill_line(guard: Guard) -> str:
+def kill_line(guard: Guard, expiry: Expiry) -> str:
     """Return the guarded kill.
+
+    The guard expires: a line that waited in the socket's buffer while the server was stopped, or in a reaper that was stopped,
+    kills nothing. The term has two sides, because tmux takes an empty expansion for 0.
 
     It prints its answer after the kill: printing it before would run the user's ``after-display-message`` hook in between.
     """
     session_id = guard.key.session_id
-    terms = ["#{==:#{@reaper_keep},}"]
+    until, since = _checked_number(expiry.listed_at + expiry.seconds), _checked_number(expiry.listed_at - 2)
+    terms = [f"#{{e|<:{SERVER_TIME},{until}}}", f"#{{e|>:{SERVER_TIME},{since}}}", "#{==:#{@reaper_keep},}"]
     if guard.activity is not None:
         terms.append(f"#{{==:#{{session_activity}},{_checked_number(guard.activity)}}}")
     if guard.unattached:
@@ -41,7 +48,7 @@ def kill_line(guard: Guard) -> str:
     if guard.unowned:
         terms.append(_NO_OWNER)
     kill = f'kill-session -t {session_id} ; display-message -p "killed {session_id}"'
-    spare = f'display-message -p -t {session_id}: "spared {session_id} #{{session_id}}"'
+    spare = f'display-message -p -t {session_id}: "spared {session_id} {SERVER_TIME} #{{session_id}}"'
     return _line(guard.key, kill, *terms, otherwise=spare)
 
 
@@ -104,15 +111,16 @@ def check_session_id(key: SessionKey) -> str:
     return key.session_id
 
 
-def read_answers(text: str) -> dict[str, KillResult]:
+def read_answers(text: str, expiry: Expiry) -> dict[str, KillResult]:
     """Return the answers in the output of a batch of ``kill_line``, by session id. An incomplete line is ignored."""
     answers: dict[str, KillResult] = {}
     for line in text.split("\n")[:-1]:
         if killed := re.fullmatch(r"killed (\$[0-9]+)", line):
             answers[killed[1]] = KillResult.KILLED
-        elif spared := re.fullmatch(r"spared (\$[0-9]+) (\$[0-9]+)?", line):
+        elif spared := re.fullmatch(r"spared (\$[0-9]+) ([0-9]{1,18}) (\$[0-9]+)?", line):
             # While any client is attached, a target that is gone falls back to another session.
-            answers[spared[1]] = KillResult.SPARED if spared[1] == spared[2] else KillResult.GONE
+            is_there, is_valid = spared[1] == spared[3], expiry.admits(int(spared[2]))
+            answers[spared[1]] = (KillResult.SPARED if is_valid else KillResult.STALE) if is_there else KillResult.GONE
     return answers
 
 

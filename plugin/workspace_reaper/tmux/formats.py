@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
-from workspace_reaper.tmux.commands import check_owner_id
+from workspace_reaper.tmux.commands import SERVER_TIME, check_owner_id
 
 __all__ = [
     "PANE_FORMAT",
@@ -84,6 +84,7 @@ _SERVER_FIELDS = (
     _Field("pid", "#{pid}", _PID),
     _Field("start_time", "#{start_time}", _TIME),
     _Field("version", "#{version}", r"[^\t]+"),
+    _Field("server time", SERVER_TIME, _TIME),
 )
 
 
@@ -136,12 +137,12 @@ def session_id_of(line: str) -> str:
     return parts[1]
 
 
-def read_server(line: str) -> Server:
-    """Parse the server's own row. Raise ``NoRow`` for any other."""
+def read_server(line: str) -> tuple[Server, int]:
+    """Parse the server's own row. Return the server and its clock in Unix seconds. Raise ``NoRow`` for any other row."""
     found = _SERVER_ROW.fullmatch(line)
     if found is None:
         raise NoRow("the server's own row is invalid")
-    return Server(pid=int(found[1]), start=int(found[2]), version=found[3])
+    return Server(pid=int(found[1]), start=int(found[2]), version=found[3]), int(found[4])
 
 
 def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]) -> Session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.session import Listing, Server, Session
 from workspace_reaper.model.unknown import Source, Unknown
@@ -39,7 +39,7 @@ class ListingReader:
         try:
             lines = _whole_lines(text)
             end = _end_of_sessions(lines)
-            server = formats.read_server(lines[end])
+            server, server_time = formats.read_server(lines[end])
             if server != self._server:
                 self._server, self._parsed = server, {}
             if is_old(server.version):
@@ -49,7 +49,7 @@ class ListingReader:
             pane_lines = self._panes_by_id(lines[end + 1 :], rows, panes=panes)
         except NoRow as error:
             return Unknown(Source.SOCKET, f"The listing of {self.socket} is not reliable: {error}.", self.socket)
-        return self._listing(server, rows, pane_lines, panes=panes)
+        return replace(self._listing(server, rows, pane_lines, panes=panes), server_time=server_time)
 
     def _by_id(self, lines: Sequence[str]) -> dict[str, str]:
         rows: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult, KillResults
 from workspace_reaper.tmux import commands
 from workspace_reaper.tmux.capture import FIRST_BATCH, PaneCapture
 from workspace_reaper.tmux.client import LIMIT, Completed, run
@@ -63,7 +63,7 @@ class TmuxTerminal:
             return Listing(self._socket, (), answered=False)
         return self._unknown(advice(completed))
 
-    def kill(self, guards: Sequence[Guard]) -> KillResults:
+    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
         """See the port. ``seconds`` is the wall time of the tmux client.
 
         A guard of another socket, or with a value that must not enter a command, is not sent and gets no answer.
@@ -74,13 +74,14 @@ class TmuxTerminal:
         for guard in guards:
             try:
                 self._check_socket(guard.key)
-                lines.append(commands.kill_line(guard))
+                lines.append(commands.kill_line(guard, expiry))
             except ValueError as error:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
         completed = self._run("source-file", "-", stdin="".join(lines))
-        answers.update((key, answer) for key, answer in commands.read_answers(completed.stdout).items() if key in answers)
+        read = commands.read_answers(completed.stdout, expiry)
+        answers.update((session_id, answer) for session_id, answer in read.items() if session_id in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None)

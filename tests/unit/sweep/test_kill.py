@@ -11,8 +11,9 @@ import pytest
 from tests.tools.builders import NOW, SOCKET, entry, facts, listing, session_key
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Guard, KillResult, KillResults
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult, KillResults
 from workspace_reaper.policy import rules
 from workspace_reaper.sweep import kill as kill_module
 from workspace_reaper.sweep.context import ReapCandidate
@@ -31,11 +32,16 @@ class Steps:
         self.refused: set[str] = set()
         self.blocked = blocked
         self.stops = False
+        self.elapsed = 0.0
+        self.delays: list[float] = []
+        self.sent: list[list[str]] = []
         self.report = SweepReport("sweep", NOW, dry_run=False, full=True)
         self.context: Any = SimpleNamespace(
             report=self.report,
             state=SimpleNamespace(batch_size=BatchSize(size)),
             request=SimpleNamespace(stopping=lambda: self.stops),
+            settings=SimpleNamespace(recheck_validity=4.0, guard_validity=5),
+            dependencies=SimpleNamespace(clock=SimpleNamespace(read=lambda: ClockReading(NOW, self.elapsed, 0.0))),
         )
 
     # The recheck
@@ -43,11 +49,12 @@ class Steps:
     def list_again(self, terminal: object, *, panes: bool, only: Collection[str]) -> Any:
         self.batches.append(list(only))
         self.panes.append(panes)
-        return listing()
+        return listing(server_time=NOW)
 
     def guards(self, listed: object, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
         if self.blocked is not None:
             return self.blocked
+        self.elapsed += self.delays.pop(0) if self.delays else 0.0
         taken = [one for one in batch if one.key.session_id not in self.refused]
         for one in batch:
             if one not in taken:
@@ -56,7 +63,9 @@ class Steps:
 
     # The terminal
 
-    def kill(self, guards: Sequence[Guard]) -> KillResults:
+    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
+        assert expiry == Expiry(NOW, 5)
+        self.sent.append([one.key.session_id for one in guards])
         return KillResults({one.key.session_id: self.answers.get(one.key.session_id, KillResult.KILLED) for one in guards}, 0.1)
 
     def run(self, candidates: list[ReapCandidate]) -> list[tuple[Outcome, str | None]]:
@@ -115,16 +124,40 @@ def test_one_that_the_guard_finds_gone_is_spared() -> None:
 def test_what_the_recheck_refuses_is_not_killed() -> None:
     steps = Steps()
     steps.refused = {"$1"}
-    killed: list[str] = []
-    real = steps.kill
-
-    def kill(guards: Sequence[Guard]) -> KillResults:
-        killed.extend(one.key.session_id for one in guards)
-        return real(guards)
-
-    steps.kill = kill  # type: ignore[method-assign]
     assert steps.run([candidate(1), candidate(2)])[0] == (Outcome.SPARED, "attached")
-    assert killed == ["$2"]
+    assert steps.sent == [["$2"]]
+
+
+def test_a_recheck_that_is_too_old_sends_nothing_and_is_made_again_in_halves() -> None:
+    steps = Steps(size=4)
+    steps.delays = [4.1, 4.0]
+    assert steps.run([candidate(number) for number in range(1, 5)]) == [(Outcome.NONE, None)] * 4
+    assert steps.batches == [["$1", "$2", "$3", "$4"], ["$1", "$2"], ["$3", "$4"]]
+    assert steps.sent == [["$1", "$2"], ["$3", "$4"]]
+
+
+def test_a_guard_that_had_expired_is_rechecked_three_times_and_then_has_failed() -> None:
+    steps = Steps(size=4)
+    steps.answers = {"$1": KillResult.STALE}
+    told = steps.run([candidate(number) for number in range(1, 4)])
+    assert steps.batches == [["$1", "$2", "$3"], ["$1"], ["$1"], ["$1"]]
+    assert told[0] == (Outcome.FAILED, "stale: 4 times the kill came too late after its recheck")
+
+
+def test_what_came_too_late_and_cannot_be_rechecked_is_spared_as_stale() -> None:
+    steps = Steps()
+    steps.delays = [5.0]
+    steps.blocked, blocked = None, Unknown(Source.REGISTRY, "locked")
+    real = steps.guards
+
+    def guards(listed: object, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
+        found = real(listed, batch)
+        steps.blocked = blocked
+        return found
+
+    steps.guards = guards  # type: ignore[method-assign]
+    assert steps.run([candidate(1), candidate(2)]) == [(Outcome.SPARED, "stale")] * 2
+    assert steps.sent == []
 
 
 def test_a_stop_spares_the_rest() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.verdict import Guard, KillResult
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult
 from workspace_reaper.tmux.commands import (
     check_owner_id,
     keep_line,
@@ -24,7 +24,10 @@ from workspace_reaper.tmux.commands import (
 
 KEY = SessionKey("/tmp/s", 77, 1000, "$5", 1001)
 BARE = Guard(KEY, activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
-IDENTITY = ["#{==:#{pid},77}", "#{==:#{start_time},1000}", "#{==:#{session_created},1001}", "#{==:#{@reaper_keep},}"]
+EXPIRY = Expiry(listed_at=1100)
+IDENTITY = ["#{==:#{pid},77}", "#{==:#{start_time},1000}", "#{==:#{session_created},1001}"]
+VALID = ["#{e|<:#{T:#{l:%s}},1105}", "#{e|>:#{T:#{l:%s}},1098}"]
+ALWAYS = [*IDENTITY, *VALID, "#{==:#{@reaper_keep},}"]
 UNATTACHED = ["#{==:#{session_attached},0}", "#{==:#{session_attached_list},}", "#{==:#{session_group_attached_list},}"]
 TERMS = {
     "bare": (BARE, []),
@@ -60,21 +63,22 @@ def terms_of(line: str) -> list[str]:
 
 @pytest.mark.parametrize(("guard", "terms"), TERMS.values(), ids=TERMS.keys())
 def test_a_guard_carries_exactly_its_terms(guard: Guard, terms: list[str]) -> None:
-    assert terms_of(kill_line(guard)) == [*IDENTITY, *terms]
+    assert terms_of(kill_line(guard, EXPIRY)) == [*ALWAYS, *terms]
 
 
 def test_the_line_for_deleted() -> None:
-    condition = f"#{{&&:#{{&&:{IDENTITY[0]},{IDENTITY[1]}}},#{{&&:{IDENTITY[2]},{IDENTITY[3]}}}}}"
-    assert kill_line(BARE) == (
+    identity = f"#{{&&:#{{&&:{ALWAYS[0]},{ALWAYS[1]}}},#{{&&:{ALWAYS[2]},{ALWAYS[3]}}}}}"
+    condition = f"#{{&&:{identity},#{{&&:{ALWAYS[4]},{ALWAYS[5]}}}}}"
+    assert kill_line(BARE, EXPIRY) == (
         f"if-shell -F -t '$5:' '#{{?#{{==:#{{session_id}},$5}},{condition},0}}' "
         """'kill-session -t $5 ; display-message -p "killed $5"' """
-        "'display-message -p -t $5: \"spared $5 #{session_id}\"'\n"
+        "'display-message -p -t $5: \"spared $5 #{T:#{l:%s}} #{session_id}\"'\n"
     )
 
 
 def test_all_terms_together() -> None:
     guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, unowned=True)
-    assert terms_of(kill_line(guard)) == [*IDENTITY, *(term for _, terms in TERMS.values() for term in terms)]
+    assert terms_of(kill_line(guard, EXPIRY)) == [*ALWAYS, *(term for _, terms in TERMS.values() for term in terms)]
 
 
 BAD_VALUES: dict[str, Any] = {
@@ -94,7 +98,13 @@ BAD_VALUES: dict[str, Any] = {
 @pytest.mark.parametrize("guard", BAD_VALUES.values(), ids=BAD_VALUES.keys())
 def test_only_ids_and_numbers_enter_a_command(guard: Guard) -> None:
     with pytest.raises(ValueError, match="invalid"):
-        kill_line(guard)
+        kill_line(guard, EXPIRY)
+
+
+def test_only_a_number_is_the_time_of_an_expiry() -> None:
+    for bad in (Expiry(1.5), Expiry(1), Expiry(100, -200)):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="invalid"):
+            kill_line(BARE, bad)
 
 
 @pytest.mark.parametrize("owner_id", ["", "g", "AB", "a b", "ab\n", "}"])
@@ -106,10 +116,10 @@ def test_an_owner_id_is_hexadecimal(owner_id: str) -> None:
 
 
 def test_marking_and_keeping_ask_for_the_identity() -> None:
-    assert terms_of(mark_line(KEY, "0ab")) == [*IDENTITY[:3], "#{==:#{@workspace_owner},}"]
+    assert terms_of(mark_line(KEY, "0ab")) == [*IDENTITY, "#{==:#{@workspace_owner},}"]
     assert "'set-option -t $5: @workspace_owner 0ab'" in mark_line(KEY, "0ab")
     for on in (True, False):
-        assert terms_of(keep_line(KEY, on=on)) == IDENTITY[:3]
+        assert terms_of(keep_line(KEY, on=on)) == IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -122,9 +132,9 @@ def test_marking_and_keeping_ask_for_the_identity() -> None:
 )
 def test_taking_over_asks_for_the_owner_that_was_seen(owner_id: str | None, change: str, result: str) -> None:
     line = take_line(KEY, "feed", owner_id)
-    assert terms_of(line) == [*IDENTITY[:3], "#{==:#{@workspace_owner},feed}"]
+    assert terms_of(line) == [*IDENTITY, "#{==:#{@workspace_owner},feed}"]
     assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{result},1,0}}\"'" in line
-    assert terms_of(owner_line(KEY)) == IDENTITY[:3]
+    assert terms_of(owner_line(KEY)) == IDENTITY
     for bad in ("", "a b", "}"):
         with pytest.raises(ValueError, match="is not an owner id"):
             take_line(KEY, bad, owner_id)
@@ -140,19 +150,22 @@ def test_only_owner_ids_are_returned() -> None:
 
 ANSWERS = {
     "killed": ("killed $5\n", {"$5": KillResult.KILLED}),
-    "spared": ("spared $5 $5\n", {"$5": KillResult.SPARED}),
-    "gone": ("spared $5 \n", {"$5": KillResult.GONE}),
-    "gone, target fell back": ("spared $5 $6\n", {"$5": KillResult.GONE}),
-    "two": ("killed $5\nspared $55 $55\n", {"$5": KillResult.KILLED, "$55": KillResult.SPARED}),
+    "spared": ("spared $5 1100 $5\n", {"$5": KillResult.SPARED}),
+    "spared in the last second": ("spared $5 1104 $5\n", {"$5": KillResult.SPARED}),
+    "expired": ("spared $5 1105 $5\n", {"$5": KillResult.STALE}),
+    "a clock that was set back": ("spared $5 1098 $5\n", {"$5": KillResult.STALE}),
+    "gone": ("spared $5 1105 \n", {"$5": KillResult.GONE}),
+    "gone, target fell back": ("spared $5 1100 $6\n", {"$5": KillResult.GONE}),
+    "two": ("killed $5\nspared $55 1100 $55\n", {"$5": KillResult.KILLED, "$55": KillResult.SPARED}),
     "nothing": ("", {}),
     "cut": ("killed $5\nkilled $55", {"$5": KillResult.KILLED}),
-    "other lines": ("unknown command: kil\nkilled\nkilled $5 \nxkilled $5\nspared $5\n", {}),
+    "other lines": ("unknown command: kil\nkilled\nkilled $5 \nxkilled $5\nspared $5\nspared $5 1100\nspared $5  $5\n", {}),
 }
 
 
 @pytest.mark.parametrize(("text", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_answers(text: str, answers: dict[str, KillResult]) -> None:
-    assert read_answers(text) == answers
+    assert read_answers(text, EXPIRY) == answers
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_fo
 from workspace_reaper.tmux.listing import ListingReader
 
 SOCKET = "/tmp/tmux-7/s"
-SERVER = "E\t77\t1000\t3.3a"
+SERVER = "E\t77\t1000\t3.3a\t1100"
 FIELDS = {
     "session_id": "$1",
     "pid": "77",
@@ -180,7 +180,7 @@ NO_ROWS = {
     "nothing": [],
     "no server": [session_row()],
     "no server, panes": [session_row(), pane_row()],
-    "server without a pid": [session_row(), "E\t\t1000\t3.3a", pane_row()],
+    "server without a pid": [session_row(), "E\t\t1000\t3.3a\t1100", pane_row()],
     "server with too many fields": [session_row(), SERVER + "\tx", pane_row()],
     "field missing": [session_row().rpartition("\t")[0], SERVER, pane_row()],
     "field too many": [session_row() + "\tx", SERVER, pane_row()],
@@ -286,7 +286,7 @@ def test_the_formats_are_the_measured_ones() -> None:
         "#{==:#{@workspace_owner},0ab}",
         "#{session_name}",
     ]
-    assert SERVER_FORMAT == "E\t#{pid}\t#{start_time}\t#{version}"
+    assert SERVER_FORMAT == "E\t#{pid}\t#{start_time}\t#{version}\t#{T:#{l:%s}}"
     assert PANE_FORMAT == "P\t#{session_id}\t#{pane_id}\t#{window_id}\t#{pane_pid}\t#{pane_dead}\t#{pane_dead_time}"
 
 
