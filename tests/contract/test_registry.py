@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
-from tests.tools.registries import reason, registry_of, rows
+from tests.tools.registries import registry_of, rows
 from workspace_reaper.model.workspace import FLAGS, Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
@@ -249,19 +249,6 @@ def test_known_while_one_terminal_names_it(tmp_path: Path, server: str | None) -
     assert set(rows(registry.look_up(["cao-a"], [])).found) == {"cao-a"}
     host.delete("cao-a")
     assert rows(registry.look_up(["cao-a"], [])).found == {}
-
-
-def test_an_id_that_was_found_by_another_can_not_be_trusted(tmp_path: Path, server: str | None) -> None:
-    """A column that folds or pads what it is asked for would make each such row a missing one."""
-    host = StandardHost(tmp_path / "workspaces.sqlite", server)
-    folds = "TEXT COLLATE NOCASE" if server is None else "CHAR(4)"
-    with host.writing() as connection:
-        connection.executescript(
-            f"CREATE TABLE workspaces (id {folds} PRIMARY KEY, archived BOOLEAN, pinned BOOLEAN, running BOOLEAN,"
-            " deleted_at DATETIME, worktree TEXT)"
-        )
-        connection.execute("INSERT INTO workspaces (id) VALUES ('AB')")
-    assert "compares ids otherwise than exactly" in reason(registry_of(host).look_up(["ab" if server is None else "AB"], []))
 
 
 def test_nothing_is_wrong_with_a_host_s_own_database(host: Host) -> None:

@@ -156,7 +156,7 @@ def test_a_missing_column(tmp_path: Path, kind: type[VibeKanbanHost | StandardHo
     assert f"lacks {host.workspaces}.{column}" in reason(opened(host).look_up([host.new_id(1)], []))
 
 
-@pytest.mark.parametrize("value", [2, -1, 0.5, "yes", "1", b"\1"], ids=repr)
+@pytest.mark.parametrize("value", [2, -1, 0.5, "yes", b"\1"], ids=repr)
 @pytest.mark.parametrize("column", ["archived", "pinned", "worktree_deleted"])
 def test_a_flag_of_a_wrong_kind(tmp_path: Path, column: str, value: object) -> None:
     path = tmp_path / "db"
@@ -168,7 +168,7 @@ def test_a_flag_of_a_wrong_kind(tmp_path: Path, column: str, value: object) -> N
         )
         connection.execute(f"INSERT INTO workspaces(id, {column}) VALUES (?, ?)", (bytes(16), value))
     zero = "00000000-0000-0000-0000-000000000000"
-    assert "neither 0 nor 1" in reason(opened(host).look_up([zero], []))
+    assert "neither 0 nor 1" in str(rows(opened(host).look_up([zero], [])).found[zero].unreadable)
 
 
 def test_flags_never_set(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_flags_never_set(tmp_path: Path) -> None:
     assert rows(opened(host).look_up([zero], [])).found == {zero: Workspace(zero)}
 
 
-@pytest.mark.parametrize("value", ["text", 16, b"short", None], ids=repr)
+@pytest.mark.parametrize("value", ["text", 16, b"short"], ids=repr)
 def test_an_id_of_a_wrong_kind(vibe: VibeKanbanHost, value: object) -> None:
     vibe.insert([vibe.new_id(1)])
     with connected(vibe.path) as connection:
@@ -201,14 +201,14 @@ def test_a_text_id_that_is_a_blob(standard: StandardHost) -> None:
 def test_a_worktree_of_a_wrong_kind(flagged: VibeKanbanHost | StandardHost) -> None:
     one = flagged.new_id(1)
     flagged.insert([one], worktree=b"\xff")  # type: ignore[arg-type]
-    assert "worktree" in reason(opened(flagged).look_up([one], []))
+    assert "worktree" in str(rows(opened(flagged).look_up([one], [])).found[one].unreadable)
 
 
-def test_text_that_is_no_utf_8(flagged: VibeKanbanHost | StandardHost) -> None:
+def test_a_path_that_is_no_utf_8(flagged: VibeKanbanHost | StandardHost) -> None:
     one = flagged.new_id(1)
     flagged.insert([one], worktree="/srv/worktree")
     flagged.path.write_bytes(flagged.path.read_bytes().replace(b"/srv/worktree", b"\xffsrv/worktree"))
-    assert "UTF-8" in reason(opened(flagged).look_up([one], []))
+    assert rows(opened(flagged).look_up([one], [])).found[one].worktree == "\udcffsrv/worktree"
 
 
 def test_a_schema_that_is_no_utf_8(host: Host) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
+Flag = Literal["archived", "pinned", "running", "deleted", "worktree_deleted"]
 
 _TRUTH = "A column, or an SQL expression over the table's columns, that gives true, false or NULL: whether"
 
@@ -49,11 +50,18 @@ class HostTable:
     worktree: str | None = field(
         default=None, metadata={"description": "A column or an expression that gives the workspace's directory, or NULL."}
     )
+    any_row: tuple[Flag, ...] = field(
+        default=("pinned", "running"),
+        metadata={
+            "description": "For a workspace with several rows: the flags that hold if one of its rows has them. "
+            "The others hold if all of its rows have them, or all that do not count as deleted."
+        },
+    )
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if value is not None and (not value.strip() or "\0" in value):
+            if isinstance(value, str) and (not value.strip() or "\0" in value):
                 raise ValueError(f"{name} is {value!r}")
         if self.id_in_session == "hex" and not self.id_type.startswith("uuid"):
             raise ValueError(f"id_in_session is 'hex', which is for UUIDs, and id_type is {self.id_type!r}")
@@ -61,10 +69,11 @@ class HostTable:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A row of the host's table.
+    """A workspace as the host's table has it, in one row or in several.
 
     ``deleted`` is a flag of the host; most hosts delete the row instead. ``running``: the host reports that a process of the
-    workspace runs, dev servers excepted.
+    workspace runs, dev servers excepted. ``unreadable`` is why its row cannot be read, as a clause: it exists, and no
+    flag counts.
     """
 
     workspace_id: str
@@ -74,6 +83,7 @@ class Workspace:
     deleted: bool = False
     worktree_deleted: bool = False
     worktree: str | None = None
+    unreadable: str | None = None
 
 
 # The flags of a row. Schemas, queries and reports have them in this order.

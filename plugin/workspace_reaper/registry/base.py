@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy.engine import Connection
 
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.registry.id_types import WrongValue
-from workspace_reaper.registry.queries import Statements, fetch, workspace
+from workspace_reaper.registry.id_types import OddId, WrongValue
+from workspace_reaper.registry.queries import Statements, fetch
+from workspace_reaper.registry.rows import readable, workspace
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, no_index
 
@@ -112,11 +113,21 @@ class DatabaseRegistry(ABC):
     def _examined(self) -> tuple[SchemaFinding, ...]:
         with self.session() as (connection, _):
             read = self.statements_in(connection)
-            fetch(connection, read, [])
-            for row in connection.execute(read.sample, {"rows": _SAMPLE}):
-                workspace(row)
+            readable(fetch(connection, read, []).oldest)
+            odd = _odd_rows(connection.execute(read.sample, {"rows": _SAMPLE}))
             connection.execute(read.workspace_list).close()
             facts = self._schema.facts(frozenset())
             if facts.unique and not self._has_index(connection, read):
-                return (no_index(self._schema.tables[0].fullname, str(facts.id.key)),)
-        return ()
+                odd.append(no_index(self._schema.tables[0], str(facts.id.key), connection.dialect))
+        return tuple(odd)
+
+
+def _odd_rows(rows: Iterable[Sequence[Any]]) -> list[SchemaFinding]:
+    """Return a finding for the first row whose id cannot be read, and one for the first with another value that cannot."""
+    found: dict[bool, SchemaFinding] = {}
+    for row in rows:
+        if isinstance(row[0], OddId):
+            found.setdefault(True, SchemaFinding(f"{row[0].text}: no session belongs to that row.", fatal=False))
+        elif reason := workspace(row).unreadable:
+            found.setdefault(False, SchemaFinding(f"{reason}: that workspace is not reaped.", fatal=False))
+    return list(found.values())

@@ -1,7 +1,8 @@
 """Column types for ids. In Python each id is its canonical text.
 
-SQLite stores any value in any column, and PostgreSQL may pad or fold what it stores. So a value that was read is checked, never
-converted.
+SQLite stores any value in any column, some programs write the same id in another way than the host's server, and PostgreSQL may
+pad what it stores. A value is read in every spelling that its kind allows: lower or upper case, with or without hyphens, braces
+or surrounding spaces, as text or as bytes.
 """
 
 from __future__ import annotations
@@ -9,21 +10,32 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, LargeBinary, String, Uuid
+from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, String, Text, Uuid, and_, case, cast, func
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGITS = re.compile(r"[0-9a-f]{32}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+_PUNCTUATION = str.maketrans("", "", "-{}")
+_URN = "urn:uuid:"
 
 
 class WrongValue(ValueError):
     """A value in the host's table that is not of the kind that the schema declares."""
 
 
-class IdColumn(TypeDecorator[str]):
+@dataclass(frozen=True, slots=True)
+class OddId:
+    """A value in the column of the ids that is not an id: its row belongs to no workspace. ``text`` says what it is."""
+
+    text: str
+
+
+class IdColumn(TypeDecorator[Any]):
     """An id. A subclass defines the kind of the stored value and converts it from and to the canonical text."""
 
     cache_ok = True
@@ -35,72 +47,154 @@ class IdColumn(TypeDecorator[str]):
     """Returns the stored value of a canonical id."""
 
     _read: Callable[[Any], str | None]
-    """Returns the canonical id, or None if the value is not of this kind."""
+    """Returns the canonical id of a value in any spelling, or None if the value is not of this kind."""
+
+    fold: Callable[[str], str | int] = staticmethod(str)
+    """Returns what `folded` gives for all spellings of a canonical id."""
+
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        """Return an expression that is the same for all spellings of an id; None where each id has one spelling only.
+
+        No index serves it, so a look-up by it reads the whole table.
+        """
+        del column, postgres
+        return None
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], object]:
         """Return ``_store`` for all ids but None."""
         store = self._store
         return lambda text: None if text is None else store(text)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
-        """Return ``_read``, which raises ``WrongValue`` for a value of another kind."""
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str | OddId]:
+        """Return ``_read``, with an ``OddId`` for a value of another kind."""
         # Not process_result_value, which is called after the processor of ``impl``: that of LargeBinary turns the integer 16
         # into sixteen zero bytes.
         read, kind = self._read, self.kind
 
-        def checked(value: Any) -> str:
+        def checked(value: Any) -> str | OddId:
             text = read(value)
-            if text is None:
-                raise WrongValue(f"a workspace id is {value!r}, not {kind}")
-            return text
+            return OddId(f"a workspace id is {value!r}, not {kind}") if text is None else text
 
         return checked
 
 
+def _ascii_lower(text: str) -> str:
+    """Return the text as ``lower`` of SQLite does: it leaves other letters alone."""
+    return "".join(chr(ord(one) + 32) if "A" <= one <= "Z" else one for one in text)
+
+
+def _uuid_of(value: Any) -> str | None:
+    """Return the canonical text of a UUID in any spelling."""
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        if len(value) == 16:
+            return _hyphened(value.hex())
+        value = value.decode("ascii", "replace")
+    if not isinstance(value, str):
+        return None
+    digits = value.strip().lower().removeprefix(_URN).translate(_PUNCTUATION)
+    return _hyphened(digits) if _DIGITS.fullmatch(digits) else None
+
+
+def _number_of(value: Any) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        return str(value)
+    return str(int(value)) if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else None
+
+
+def _folded_uuid(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+    text: ColumnElement[Any] = func.lower(func.trim(cast(column, Text)), type_=Text)
+    for mark in ("-", "{", "}", _URN):
+        text = func.replace(text, mark, "", type_=Text)
+    if postgres:
+        return text
+    is_binary = and_(func.typeof(column) == "blob", func.length(column) == 16)
+    return case((is_binary, func.lower(func.hex(column))), else_=text)
+
+
 class TextId(IdColumn):
-    """An id stored as text."""
+    """An id stored as text. Ids that differ in case are different ids; so one that differs in nothing else is in doubt."""
 
     cache_ok = True
     kind = "text"
     _read = staticmethod(lambda value: value if isinstance(value, str) else None)
 
+    @staticmethod
+    def fold(text: str) -> str:
+        """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without spaces around it."""
+        return _ascii_lower(text.strip(" "))
 
-class UuidText(IdColumn):
-    """A UUID stored as lower-case text with hyphens."""
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        del postgres
+        return func.lower(func.trim(cast(column, Text)), type_=Text)
+
+
+class PaddedText(TextId):
+    """An id in a column ``CHAR(n)`` of PostgreSQL, which pads it with spaces."""
 
     cache_ok = True
-    kind = "a UUID as lower-case text with hyphens"
-    _read = staticmethod(lambda value: value if isinstance(value, str) and _HYPHENS.fullmatch(value) else None)
+    _read = staticmethod(lambda value: value.rstrip(" ") if isinstance(value, str) else None)
 
 
-class UuidHex(IdColumn):
-    """A UUID stored as text of 32 lower-case hex digits."""
+class _UuidColumn(IdColumn):
+    """A UUID in any form."""
 
     cache_ok = True
-    kind = "a UUID as 32 lower-case hex digits"
+    _read = staticmethod(_uuid_of)
+    fold = staticmethod(lambda text: text.replace("-", ""))
+    folded = staticmethod(_folded_uuid)
+
+
+class UuidText(_UuidColumn):
+    """A UUID stored as text, usually in lower case and with hyphens."""
+
+    cache_ok = True
+    kind = "a UUID as text with hyphens"
+    _read = staticmethod(lambda value: value if isinstance(value, str) and _HYPHENS.fullmatch(value) else _uuid_of(value))
+
+
+class UuidHex(_UuidColumn):
+    """A UUID stored as text, usually of 32 lower-case hex digits."""
+
+    cache_ok = True
+    kind = "a UUID as 32 hex digits"
     _store = staticmethod(lambda text: text.replace("-", ""))
-    _read = staticmethod(lambda value: _hyphened(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None)
+    _read = staticmethod(
+        lambda value: _hyphened(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else _uuid_of(value)
+    )
 
 
-class UuidBlob(IdColumn):
-    """A UUID stored as 16 bytes."""
+class UuidBlob(_UuidColumn):
+    """A UUID stored as bytes, usually 16 of them."""
 
     cache_ok = True
     impl = LargeBinary
     kind = "a BLOB of 16 bytes"
     # `uuid.UUID` takes five times as long.
     _store = staticmethod(lambda text: bytes.fromhex(text.replace("-", "")))
-    _read = staticmethod(lambda value: _hyphened(value.hex()) if isinstance(value, bytes) and len(value) == 16 else None)
+
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        return None if postgres else _folded_uuid(column, postgres=False)  # bytea has one spelling
 
 
-class NativeUuid(IdColumn):
+class NativeUuid(_UuidColumn):
     """A UUID of the database's own type, which PostgreSQL has."""
 
     cache_ok = True
     impl = Uuid
     kind = "a UUID"
     _store = staticmethod(uuid.UUID)
-    _read = staticmethod(lambda value: str(value) if isinstance(value, uuid.UUID) else None)
+
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        del column, postgres
+        return None
 
 
 class WholeNumber(IdColumn):
@@ -110,7 +204,12 @@ class WholeNumber(IdColumn):
     impl = BigInteger
     kind = "a whole number"
     _store = staticmethod(int)
-    _read = staticmethod(lambda value: str(value) if isinstance(value, int) else None)
+    _read = staticmethod(_number_of)
+    fold = staticmethod(int)
+
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        return None if postgres else cast(column, Integer)
 
 
 def _hyphened(digits: str) -> str:

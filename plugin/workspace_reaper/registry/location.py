@@ -14,6 +14,10 @@ _SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")
 
 
+# What may be a URL that lost a character: its password must not be printed as a part of a path.
+_CREDENTIALS = re.compile(r"[^@]*:[^@]*@|\s*postgres(?:ql)?(?:\+\w+)?:?/", re.IGNORECASE)
+
+
 class DatabaseNotFound(Exception):
     """An error for a path without a file to open. The text contains the reason and what to do."""
 
@@ -38,6 +42,11 @@ def path_of(database_url: str) -> str:
         raise ConfigurationError(
             f"database_url: a {scheme!r} URL of this form is not supported. Supported are SQLite files: "
             "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
+        )
+    elif _CREDENTIALS.match(database_url):
+        raise ConfigurationError(
+            "database_url: this looks like a URL with a password, and is none: write postgresql://user@host:5432/database, or "
+            "sqlite:///PATH for a path with ':' and '@'"
         )
     else:
         try:

@@ -45,6 +45,8 @@ class WorkspaceColumns:
         worktree_deleted: Whether the workspace's directory was deleted.
         worktree: The path of the workspace's directory.
         unique: False if a workspace may have several rows; it then exists while it has at least one.
+        any_row: The flags that a workspace with several rows has if one of its rows has them. It has the others if all of its
+            rows have them, or all that do not count as deleted.
     """
 
     id: ColumnElement[str]
@@ -55,6 +57,7 @@ class WorkspaceColumns:
     worktree_deleted: ColumnElement[Any] | None = None
     worktree: ColumnElement[Any] | None = None
     unique: bool = True
+    any_row: frozenset[str] = frozenset({"pinned", "running"})
 
 
 class SchemaDescription(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Executable, Table, select
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
 from workspace_reaper.model.workspace import FLAGS
@@ -121,10 +121,14 @@ def _failing_expression(
     return None
 
 
-def no_index(table: str, column: str) -> SchemaFinding:
-    """Return the finding for an id column without an index."""
+def no_index(table: Table, column: str, dialect: Dialect) -> SchemaFinding:
+    """Return the finding for an id column without an index, with a statement that this database accepts."""
+    prepared = dialect.identifier_preparer
+    create = f"CREATE INDEX workspace_reaper_{table.name}_{column}"
+    words = re.sub(r"[^A-Za-z0-9_ ]", "_", create)
     return SchemaFinding(
-        f"{table}.{column} has no index: every look-up reads the whole table. Create one: CREATE INDEX ON {table} ({column}).",
+        f"{table.fullname}.{column} has no index: every look-up reads the whole table. Create one: "
+        f"{words} ON {prepared.format_table(table)} ({prepared.quote(column)}).",
         fatal=False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import MISSING, fields
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def variable_of(name: str) -> str:
 def _described(name: str) -> SettingDescription:
     if name.startswith(_TABLE):
         field = next(field for field in fields(HostTable) if _TABLE + field.name == name)
-        default = "needed" if field.default is MISSING else str(field.default or "none")
+        default = "needed" if field.default is MISSING else _text(field.default or "none")
         description = str(field.metadata["description"])
     else:
         default, description = _default_text(name), Settings.model_fields[name].description or ""
@@ -63,4 +64,9 @@ def _default_text(name: str) -> str:
         return str(extra["default_text"])
     if kind_of(name).name == "duration":
         return render_duration(info.default)
-    return str(info.default).lower() if isinstance(info.default, bool) else str(info.default)
+    return _text(info.default)
+
+
+def _text(value: object) -> str:
+    """Return the value as a TOML file has it, without the quotes of a text."""
+    return json.dumps(value) if isinstance(value, (bool, tuple)) else str(value)

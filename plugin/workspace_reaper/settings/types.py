@@ -137,4 +137,5 @@ TABLE_KINDS = {
     "name": SettingKind("text", "the name of a table or a column, or an SQL expression"),
     "id_type": SettingKind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
     "id_in_session": SettingKind("word", "text or hex"),
+    "any_row": SettingKind("list of words", 'some of ["archived", "deleted", "pinned", "running", "worktree_deleted"]'),
 }

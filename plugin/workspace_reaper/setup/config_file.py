@@ -17,7 +17,7 @@ from workspace_reaper.util.files import make_private, staged_file
 from workspace_reaper.util.text import printable
 
 _WIDTH = 100
-_UNQUOTED = ("whole number", "true or false")
+_UNQUOTED = ("whole number", "true or false", "list of words")
 _QUOTED = ("duration", "word")
 
 _HEAD = """\

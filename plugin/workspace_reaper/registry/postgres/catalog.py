@@ -10,7 +10,16 @@ from sqlalchemy import Table, type_coerce
 from sqlalchemy.engine import Connection
 
 from workspace_reaper.model.workspace import FLAGS
-from workspace_reaper.registry.id_types import IdColumn, NativeUuid, TextId, UuidBlob, UuidHex, UuidText, WholeNumber
+from workspace_reaper.registry.id_types import (
+    IdColumn,
+    NativeUuid,
+    PaddedText,
+    TextId,
+    UuidBlob,
+    UuidHex,
+    UuidText,
+    WholeNumber,
+)
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.schema import WorkspaceColumns
 from workspace_reaper.registry.schema_check import SchemaMismatch
@@ -19,7 +28,7 @@ _BOOL, _BYTEA, _NAME, _INT8, _INT2, _INT4, _TEXT, _BPCHAR, _VARCHAR, _UUID = 16,
 _TEXTS = frozenset({_NAME, _TEXT, _BPCHAR, _VARCHAR})
 _TRUTHS = frozenset({_BOOL, _INT2, _INT4, _INT8})
 _STORED: dict[type[IdColumn], dict[int, type[IdColumn]]] = {
-    TextId: dict.fromkeys(_TEXTS, TextId),
+    TextId: {**dict.fromkeys(_TEXTS, TextId), _BPCHAR: PaddedText},
     UuidText: {**dict.fromkeys(_TEXTS, UuidText), _UUID: NativeUuid},
     UuidHex: {**dict.fromkeys(_TEXTS, UuidHex), _UUID: NativeUuid},
     UuidBlob: {_BYTEA: UuidBlob, _UUID: NativeUuid},
@@ -140,7 +149,10 @@ def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
     id_type, *flags, worktree = types
     for name, oid in zip(FLAGS, flags, strict=True):
         if getattr(facts, name) is not None and oid not in _TRUTHS:
-            raise SchemaMismatch(f"cannot evaluate {name}: it gives {_type_name(oid)}, not true or false")
+            raise SchemaMismatch(
+                f'cannot evaluate {name}: it gives {_type_name(oid)}, not true or false. With registry = "table" write an '
+                f"expression, such as {name} = \"column = 'value'\""
+            )
     if facts.worktree is not None and worktree not in _TEXTS:
         raise SchemaMismatch(f"cannot evaluate worktree: it gives {_type_name(worktree)}, not text")
     declared = facts.id.type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _APPLICATION = "workspace-reaper"
+# A host, or a socket's directory with %2F, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{0,5})?")
+
 _FORM = "write postgresql://user@host:5432/database"
 
 
@@ -49,17 +53,13 @@ class ServerAddress:
     location: str
 
     def connect(self, limits: ConnectionLimits) -> Connection:
-        """Connect. Transactions are read-only and see one snapshot. Raises psycopg's errors."""
+        """Connect. Transactions are read-only and see one snapshot. Raises psycopg's errors.
+
+        What else protects is set in each transaction (``protection.protect``): a connection pooler drops options that are sent
+        with the connection, or refuses the connection.
+        """
         import psycopg
 
-        options = (
-            "-c default_transaction_read_only=on",
-            "-c row_security=off",  # rows that a policy hides cause an error and do not seem to be gone
-            f"-c statement_timeout={limits.statement * 1000:.0f}",
-            f"-c lock_timeout={limits.lock * 1000:.0f}",
-            f"-c idle_in_transaction_session_timeout={limits.whole * 1000:.0f}",
-        )
-        given = self.parameters.get("options", "")
         bounds = {
             "application_name": _APPLICATION,
             "client_encoding": "utf8",
@@ -69,7 +69,6 @@ class ServerAddress:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": int(limits.whole * 1000),
-            "options": " ".join([given, *options]).strip(),
         }
         # prepare_threshold None: a prepared statement does not work through a connection pooler.
         connection = psycopg.connect(**{**self.parameters, **bounds}, prepare_threshold=None)  # type: ignore[arg-type]
@@ -138,11 +137,28 @@ def server_of(database_url: str) -> ServerAddress:
             "database_url: a PostgreSQL database needs psycopg: pip install 'workspace-reaper[postgres]'"
         ) from error
     _, _, rest = database_url.partition("://")
+    _check_form(rest)
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
         raise ConfigurationError(f"database_url: libpq cannot parse this PostgreSQL URL: {_FORM}") from None
     return ServerAddress(parameters, _location(parameters))
+
+
+def _check_form(rest: str) -> None:
+    """Refuse a URL of which libpq would take a part of the password for the host, and show it. ``rest`` follows ``://``.
+
+    Raises:
+        ConfigurationError: The text contains no part of the URL.
+    """
+    authority, _, path = rest.partition("?")[0].partition("/")
+    user, _, hosts = authority.rpartition("@")
+    if "@" in user or "@" in path or not all(map(_HOST.fullmatch, hosts.split(","))):
+        what = "contains an '@' too many" if "@" in user or "@" in path else "has no host and port that can be read"
+        raise ConfigurationError(
+            f"database_url: this URL {what}. In a password write %40 for '@', %3A for ':', %2F for '/' and %3F for '?', or put "
+            f"it into ~/.pgpass; {_FORM}"
+        )
 
 
 def _location(parameters: Mapping[str, str]) -> str:

@@ -36,7 +36,7 @@ _BY_TEXT = (
     ("starting up", "is starting or stopping: wait for it"),
     ("shutting down", "is starting or stopping: wait for it"),
     ("recovery", "is starting or stopping: wait for it"),
-    ("unsupported startup parameter", "is behind a pooler that takes no options: name the server itself in database_url"),
+    ("unsupported startup parameter", "is behind a pooler that takes no options: remove options from database_url"),
     ("refused", "does not listen: start it, or correct host and port in database_url"),
     ("no such file", "does not listen: start it, or correct host and port in database_url"),
     ("timeout expired", "does not answer within {limits.connect:g} s: start it, or correct host and port in database_url"),

@@ -16,6 +16,7 @@ from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
 from workspace_reaper.registry.postgres.connection import ConnectionLimits, Lifeline, ServerAddress
 from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
+from workspace_reaper.registry.postgres.protection import protect
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import absent_columns, probed
@@ -41,6 +42,7 @@ class PostgresRegistry(DatabaseRegistry):
         )
         # Inserted before all other listeners: the statements that SQLAlchemy runs on a new connection are bounded too.
         event.listen(self._engine, "connect", self._bound, insert=True)
+        event.listen(self._engine, "begin", lambda connection: protect(connection, limits))
 
     @property
     def location(self) -> str:
@@ -94,7 +96,7 @@ class PostgresRegistry(DatabaseRegistry):
         # A text in PostgreSQL cannot contain NUL, and a query with one is an error.
         possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
         with self.session() as (connection, place):
-            fetched = fetch(connection, self.statements_in(connection), [possible] if possible else [])
+            fetched = fetch(connection, self.statements_in(connection), possible)
         return fetched.rows_of(RegistryIdentity(place, self._schema.identity), ids, sentinels)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:

@@ -16,7 +16,7 @@ from workspace_reaper.registry.postgres.catalog import epoch_of
 from workspace_reaper.registry.postgres.connection import Lifeline
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.postgres.registry import PostgresRegistry
-from workspace_reaper.registry.queries import OLDEST, flag
+from workspace_reaper.registry.rows import OLDEST, ListedWorkspaces, readable
 
 _INTERVAL = 0.4
 _SLOWEST = 5.0
@@ -124,8 +124,11 @@ class PostgresWatcher:
         schema = self._registry.schema
         place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
         read = self._registry.statements_in(connection)
-        oldest = dict.fromkeys(connection.execute(read.oldest).scalars())
-        listed = [(one, flag(archived, "archived", one)) for one, archived in connection.execute(read.workspace_list)]
+        oldest = dict.fromkeys(readable(connection.execute(read.oldest).scalars()))
+        listed = ListedWorkspaces(read.columns)
+        for workspace_id, is_archived in connection.execute(read.workspace_list):
+            listed.add(workspace_id, is_archived)
+        ids, archived = listed.finish()
         connection.rollback()
         # A table that was created again since the transaction began is read as it is defined now.
         if epoch_of(connection, schema.tables) != epoch:
@@ -134,8 +137,8 @@ class PostgresWatcher:
         self._seen = snapshot
         return WorkspaceList(
             RegistryIdentity(place, schema.identity, epoch, int(snapshot.split(":")[1]), tuple(oldest)[:OLDEST]),
-            workspaces=frozenset(one for one, _ in listed),
-            archived=frozenset(one for one, archived in listed if archived),
+            workspaces=frozenset(ids),
+            archived=archived,
         )
 
 

@@ -75,7 +75,8 @@ class TableSchema(Schema):
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         expressions: dict[str, Any] = {field: self._expression(field) for field in _EXPRESSIONS}
-        return WorkspaceColumns(self._table.c[self._described.id], **expressions)
+        columns = self._table.c[self._described.id]
+        return WorkspaceColumns(columns, any_row=frozenset(self._described.any_row), **expressions)
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()

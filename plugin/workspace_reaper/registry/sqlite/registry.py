@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnClause, create_engine, literal_column, select
@@ -21,7 +20,7 @@ from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 from workspace_reaper.registry.schema_check import absent_columns, probed
-from workspace_reaper.registry.sqlite.connection import open_readonly
+from workspace_reaper.registry.sqlite.connection import begin, is_table, open_readonly, raw
 from workspace_reaper.registry.sqlite.errors import in_words
 from workspace_reaper.registry.sqlite.files import change_counter
 
@@ -73,7 +72,7 @@ class SqliteRegistry(DatabaseRegistry):
         """Open a connection in a transaction. In ``journal_mode=DELETE`` the host cannot commit until the block ends."""
         location = identity(self._path)
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            begin(raw(connection))
             yield connection, location
 
     def _in_words(self, error: Exception) -> str:
@@ -82,7 +81,7 @@ class SqliteRegistry(DatabaseRegistry):
     def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
         possible = self._possible(ids, sentinels)
         with self.session() as (connection, location):
-            fetched = fetch(connection, self.statements_in(connection), _chunks(possible))
+            fetched = fetch(connection, self.statements_in(connection), possible, _CHUNK)
             version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
             counter = change_counter(self._path)
         if identity(self._path) != location:
@@ -91,6 +90,8 @@ class SqliteRegistry(DatabaseRegistry):
         return fetched.rows_of(found, ids, sentinels)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
+        if not is_table(raw(connection), self._schema.tables[0].name):
+            return True  # a view, which cannot have one
         compiled = read.by_ids.params(ids=["0"]).compile(connection, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
         unbound = (None,) * len(compiled.positiontup or ())
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", unbound)
@@ -105,7 +106,7 @@ def _table_names(connection: Connection) -> Iterable[str]:
 
 def _columns(connection: Connection, name: str, schema: str | None) -> set[str]:
     try:
-        return set(connection.exec_driver_sql("SELECT name FROM pragma_table_info(?, ?)", (name, schema)).scalars())
+        return set(connection.exec_driver_sql("SELECT name FROM pragma_table_xinfo(?, ?)", (name, schema)).scalars())
     except DBAPIError as error:
         if schema is not None and "unknown database" in str(error.orig):
             return set()
@@ -121,12 +122,6 @@ def _has_rowid(connection: Connection, schema: Schema) -> bool:
             return False
         raise
     return True
-
-
-def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(ids)
-    while chunk := list(islice(remaining, _CHUNK)):
-        yield chunk
 
 
 # Tokens that may contain a double quote without being a quoted name, and then quoted names.

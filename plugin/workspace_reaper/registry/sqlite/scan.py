@@ -10,9 +10,12 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Executable, Select, literal_column
 from sqlalchemy.engine import Connection
 
+from workspace_reaper.registry.id_types import OddId
 from workspace_reaper.registry.location import DatabaseNotFound
-from workspace_reaper.registry.queries import Statements, flag
-from workspace_reaper.registry.sqlite.connection import raw, schema_version, transaction
+from workspace_reaper.registry.queries import Statements
+from workspace_reaper.registry.rows import ListedWorkspaces
+from workspace_reaper.registry.schema import WorkspaceColumns
+from workspace_reaper.registry.sqlite.connection import is_table, raw, schema_version, transaction
 
 # The number of rows that are read in one transaction. A commit may have to wait for it, about a millisecond.
 _CHUNK = 2_000
@@ -36,12 +39,13 @@ class Scan:
     chunk: str
     oldest: str
     paged: bool
-    id_text: Callable[[Any], str]
+    id_text: Callable[[Any], str | OddId]
+    columns: WorkspaceColumns
 
     @classmethod
     def prepare(cls, connection: Connection, read: Statements, table: str) -> Scan:
         """Compile the statements for this database; ``table`` is the name of the schema's first table."""
-        paged = read.by_rowid and _is_table(raw(connection), table)
+        paged = read.by_rowid and is_table(raw(connection), table)
         row: ColumnElement[Any] = literal_column("rowid" if paged else "NULL")
         chunk = cast("Select[Any]", read.workspace_list).add_columns(row)
         if paged:
@@ -57,18 +61,18 @@ class Scan:
             chunk=sql(chunk),
             oldest=sql(read.oldest),
             paged=paged,
-            id_text=cast("Callable[[Any], str]", id_text or _unchanged),
+            id_text=cast("Callable[[Any], str | OddId]", id_text or _unchanged),
+            columns=read.columns,
         )
 
 
-def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], bool]) -> tuple[dict[str, None], set[str]]:
+def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], bool]) -> tuple[dict[str, None], frozenset[str]]:
     """Return the ids of all workspaces, in the order of their rows, and those of the archived ones.
 
     ``closed`` is called between two chunks: it pauses for the host's busy handler, and returns True to end the scan. Raises
-    ``ContentReplaced``, ``DatabaseNotFound`` after ``closed``, and ``WrongValue``.
+    ``ContentReplaced``, and ``DatabaseNotFound`` after ``closed``.
     """
-    ids: dict[str, None] = {}
-    archived: set[str] = set()
+    listed = ListedWorkspaces(scan.columns)
     after = _FIRST
     while True:
         with transaction(connection):
@@ -76,22 +80,12 @@ def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], b
                 raise ContentReplaced
             rows = connection.execute(scan.chunk, {"after": after}).fetchall()
         for value, is_archived, _ in rows:
-            workspace_id = scan.id_text(value)
-            ids[workspace_id] = None
-            # Compared with 0 only to save the call: any value but 0, 1 and NULL is an error.
-            if is_archived != 0 and flag(is_archived, "archived", workspace_id):
-                archived.add(workspace_id)
+            listed.add(scan.id_text(value), is_archived)
         if len(rows) < _CHUNK or not scan.paged:
-            return ids, archived
+            return listed.finish()
         after = rows[-1][2]
         if closed():
             raise DatabaseNotFound("is not read any more: the watcher was closed")
-
-
-def _is_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Return whether this is a table and not a view. In some versions of SQLite each row of a view has the number NULL."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
-    return connection.execute(query, (name,)).fetchone() is not None
 
 
 def _unchanged(value: Any) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
-from workspace_reaper.registry.queries import OLDEST
+from workspace_reaper.registry.rows import OLDEST, readable
 from workspace_reaper.registry.sqlite.connection import is_wal, raw, schema_version, transaction
 from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, change_counter, is_settled, lost_its_log
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
@@ -159,7 +159,7 @@ class SqliteWatcher:
             scan = self._prepared(connection)
             cpu = time.thread_time()
             data_version, wal, counter = _data_version(sqlite), is_wal(sqlite), _change_counter(sqlite, self._path)
-            oldest = dict.fromkeys(scan.id_text(value) for (value,) in sqlite.execute(scan.oldest).fetchall())
+            oldest = dict.fromkeys(readable(scan.id_text(value) for (value,) in sqlite.execute(scan.oldest).fetchall()))
         ids, archived = read_rows(sqlite, scan, lambda: self._closed.wait(_PAUSE))
         if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next read uses the new one")
@@ -176,7 +176,7 @@ class SqliteWatcher:
             change_counter=counter,
             sentinels=tuple(islice(oldest, OLDEST)),
         )
-        return WorkspaceList(found, frozenset(ids), frozenset(archived))
+        return WorkspaceList(found, frozenset(ids), archived)
 
     def _count_restores(self, location: str, stamped: Stamps, ids: dict[str, None], *, lacking: int) -> None:
         """Count the lost logs, and the older copies, which lack at least ``lacking`` of the newest rows."""

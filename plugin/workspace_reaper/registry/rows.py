@@ -1,0 +1,173 @@
+"""What the rows of a look-up say of workspaces: other spellings of an id, several rows of one workspace, unreadable values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from workspace_reaper.model.workspace import FLAGS, LookupResult, RegistryIdentity, Workspace
+from workspace_reaper.registry.id_types import IdColumn, OddId, WrongValue
+from workspace_reaper.registry.schema import WorkspaceColumns
+
+# The number of oldest ids that a look-up returns.
+OLDEST = 32
+
+# Rows are counted up to this number: a count reads every row that it counts.
+TOTAL_BOUND = 10_000
+
+_TRUTHS: dict[Any, bool] = {None: False, 0: False, 1: True}
+# SQLite has no booleans, and a host may write these words.
+_WORDS = {"0": False, "false": False, "1": True, "true": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one transaction has read for a look-up: the rows of both statements by ids, the ids that the first of them did not
+    find, the oldest ids, and the two numbers of ``total``.
+    """
+
+    matching: Sequence[Sequence[Any]]
+    spelled: Sequence[Sequence[Any]]
+    missing: Collection[str]
+    oldest: Sequence[Any]
+    total: int
+    rows: int
+    columns: WorkspaceColumns
+
+    def rows_of(self, identity: RegistryIdentity, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
+        """Return the result of a look-up of these ids and sentinels.
+
+        Raises:
+            WrongValue: The table has rows, and no value in the column of the ids is an id.
+        """
+        kind = self.columns.id.type
+        fold = kind.fold if isinstance(kind, IdColumn) else str
+        asked = {*ids, *sentinels}
+        known: dict[str, list[Workspace]] = {}
+        spelled = [*self.spelled]
+        for row in self.matching:
+            if row[0] in asked:
+                known.setdefault(row[0], []).append(workspace(row))
+            elif isinstance(row[0], str):  # the table itself compares otherwise than exactly
+                spelled.append((fold(row[0]), *row))
+        by_fold = {fold(one): one for one in self.missing}
+        for folded, *row in spelled:
+            if folded in by_fold:
+                known.setdefault(by_fold[folded], []).append(_spelled_otherwise(by_fold[folded], row))
+        found = {one: _combined(some, self.columns.any_row) for one, some in known.items()}
+        oldest = readable(self.oldest)
+        return LookupResult(
+            found={one: found[one] for one in ids if one in found},
+            identity=replace(identity, sentinels=tuple(islice(dict.fromkeys(oldest), OLDEST))),
+            total=min(self.total, TOTAL_BOUND),
+            capped=self.rows > TOTAL_BOUND,
+            sentinels_found=frozenset(sentinels) & found.keys(),
+        )
+
+
+def readable(ids: Iterable[str | OddId]) -> list[str]:
+    """Return the ids without the values that are none. Raises ``WrongValue`` if that leaves nothing: it is another table."""
+    found = list(ids)
+    read = [one for one in found if isinstance(one, str)]
+    if found and not read and isinstance(found[0], OddId):
+        raise WrongValue(found[0].text)
+    return read
+
+
+def _spelled_otherwise(workspace_id: str, row: Sequence[Any]) -> Workspace:
+    """Return the workspace in a row whose id has another spelling. If it may be another id, it is ``unreadable``."""
+    value, *rest = row
+    if isinstance(value, str) and value.strip(" ") == workspace_id.strip(" "):
+        return workspace([workspace_id, *rest])
+    text = value.text if isinstance(value, OddId) else f"the table has the id {value!r}"
+    return Workspace(workspace_id, unreadable=f"{text}, which may be another spelling of {workspace_id!r}")
+
+
+def flag(value: object, what: str, workspace_id: str) -> bool:
+    """Return the value of a flag; NULL means that it was never set. Raises ``WrongValue`` if it is neither true nor false."""
+    try:
+        return _TRUTHS[value]
+    except (KeyError, TypeError):  # TypeError: a value that cannot be hashed, such as an array
+        pass
+    if isinstance(value, str) and (word := _WORDS.get(value.strip().lower())) is not None:
+        return word
+    raise WrongValue(
+        f'{what} of workspace {workspace_id} is {value!r}, neither 0 nor 1, true nor false. With registry = "table" write an '
+        f"expression, such as {what} = \"column = 'value'\""
+    )
+
+
+def workspace(row: Sequence[Any]) -> Workspace:
+    """Return the workspace in a row of ``by_ids``. If a value is not of its kind, it is ``unreadable``."""
+    workspace_id, *flags, worktree = row
+    try:
+        values = [_TRUTHS[value] for value in flags]
+    except (KeyError, TypeError):
+        try:
+            values = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]
+        except WrongValue as error:
+            return Workspace(workspace_id, unreadable=str(error))
+    if worktree is not None and not isinstance(worktree, str):
+        return Workspace(workspace_id, unreadable=f"the worktree of workspace {workspace_id} is not text")
+    archived, pinned, running, deleted, worktree_deleted = values
+    return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree)
+
+
+def _combined(rows: Sequence[Workspace], any_row: Collection[str]) -> Workspace:
+    """Return what several rows say of one workspace: those that can be read and do not count as deleted."""
+    if len(rows) == 1:
+        return rows[0]
+    if unreadable := next((row for row in rows if row.unreadable), None):
+        return unreadable
+    living = [row for row in rows if not row.deleted] or rows
+
+    def has(name: str, of: Sequence[Workspace] = living) -> bool:
+        return (any if name in any_row else all)(getattr(row, name) for row in of)
+
+    worktrees = {row.worktree for row in living}
+    return Workspace(
+        rows[0].workspace_id,
+        archived=has("archived"),
+        pinned=has("pinned"),
+        running=has("running"),
+        deleted=has("deleted", rows),
+        worktree_deleted=has("worktree_deleted"),
+        worktree=worktrees.pop() if len(worktrees) == 1 else None,
+    )
+
+
+class ListedWorkspaces:
+    """The workspaces in the rows of ``workspace_list``, in their order; ``archived`` are those that are archived.
+
+    A row whose id cannot be read belongs to no workspace, and a flag that cannot be read is not set.
+    """
+
+    def __init__(self, columns: WorkspaceColumns) -> None:
+        self._any_row = "archived" in columns.any_row
+        self.ids: dict[str, None] = {}
+        self.archived: set[str] = set()
+        self._other: set[str] = set()
+
+    def add(self, workspace_id: str | OddId, archived: object) -> None:
+        """Add a row."""
+        if isinstance(workspace_id, OddId):
+            return
+        self.ids[workspace_id] = None
+        # Compared with 0 only to save the call: any value but 0, 1 and NULL is rare.
+        if archived != 0 and _is_set(archived):
+            self.archived.add(workspace_id)
+        elif not self._any_row:
+            self._other.add(workspace_id)
+
+    def finish(self) -> tuple[dict[str, None], frozenset[str]]:
+        """Return all ids, and those of the archived workspaces."""
+        return self.ids, frozenset(self.archived - self._other)
+
+
+def _is_set(value: object) -> bool:
+    try:
+        return flag(value, "archived", "")
+    except WrongValue:
+        return False
