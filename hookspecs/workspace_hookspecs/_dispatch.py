@@ -5,16 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Final, Protocol, TypeAlias
 
 from pluggy import HookImpl, PluginManager
 
 from workspace_hookspecs._loading import manager_of_one
 from workspace_hookspecs._logging import ErrorBoundary, log
+
+# A hook, its arguments, and the key by which it coalesces.
+Event: TypeAlias = "tuple[str, Mapping[str, object], Hashable]"
+
+# The hook that makes up for lost events. It coalesces, and is never dropped.
+TICK: Final = "on_tick"
+
+
+# The number of events that may wait for one plugin, unless given otherwise.
+QUEUE_LIMIT: Final = 100_000
 
 
 class PluginQueue:
@@ -35,14 +44,15 @@ class PluginQueue:
         parent, and the queued events belong to the parent."""
         # An RLock: a signal handler or a finalizer may fire an event while its own thread holds the lock.
         self._changed = threading.Condition(threading.RLock())
-        self._queue: deque[tuple[str, Mapping[str, object] | None]] = deque()
-        self._tick: Mapping[str, object] | None = None  # of the coalesced event, which is queued as (hook, None)
+        self._queue: deque[tuple[str, Hashable, Mapping[str, object]]] = deque()
+        # The arguments of the events that coalesce, by what they coalesce by.
+        self._waiting: dict[Hashable, Mapping[str, object]] = {}
         self._thread: threading.Thread | None = None
         self._accepted = 0
         self._finished = 0
         self._dropped = 0
 
-    def put(self, hook: str, kwargs: Mapping[str, object], *, coalesce: bool) -> bool:
+    def put(self, hook: str, kwargs: Mapping[str, object], *, key: Hashable = None, instead: Event | None = None) -> bool:
         """Queue an event. Return False if the queue is closed.
 
         A full queue drops the event, and logs this once until the plugin has caught up.
@@ -50,8 +60,9 @@ class PluginQueue:
         Args:
             hook: The hook's name.
             kwargs: The hook's arguments.
-            coalesce: Whether at most one such event waits: a later one replaces its arguments. It is never dropped, because a
-                tick makes up for dropped events.
+            key: At most one event with this key waits: a later one replaces its arguments. None for an event that does not
+                coalesce.
+            instead: An event that makes up for all that are dropped. It is queued when the first one is.
 
         Raises:
             RuntimeError: No thread can be started. The event stays queued, and the next event tries again.
@@ -59,7 +70,9 @@ class PluginQueue:
         with self._changed:
             if self._closed:
                 return False
-            overflowed = not self._enqueue(hook, kwargs, coalesce=coalesce) and self._dropped == 1
+            overflowed = not self._enqueue(hook, kwargs, key) and self._dropped == 1
+            if overflowed and instead is not None:
+                self._enqueue(*instead)
             self._start()
         if overflowed:
             message = "plugin %r: its queue is full (%d events); %s and later events are dropped until it has caught up"
@@ -86,23 +99,29 @@ class PluginQueue:
             lost = len(self._queue) + self._dropped
             self._finished += len(self._queue)
             self._queue.clear()
-            self._tick = None
+            self._waiting.clear()
             self._dropped = 0
             self._changed.notify_all()
             return lost
 
-    def _enqueue(self, hook: str, kwargs: Mapping[str, object], *, coalesce: bool) -> bool:
-        if coalesce:
-            self._tick, waiting = kwargs, self._tick is not None
-            if waiting:
-                return True
-        elif len(self._queue) >= self._limit:
+    def _enqueue(self, hook: str, kwargs: Mapping[str, object], key: Hashable) -> bool:
+        if key in self._waiting:
+            self._waiting[key] = kwargs
+            return True
+        if len(self._queue) >= self._limit and hook != TICK:
             self._dropped += 1
             return False
-        self._queue.append((hook, None if coalesce else kwargs))
-        self._accepted += 1
-        self._changed.notify_all()
+        self._append(hook, kwargs, key)
         return True
+
+    def _append(self, hook: str, kwargs: Mapping[str, object], key: Hashable) -> None:
+        if key is not None:
+            self._waiting[key] = kwargs
+        self._queue.append((hook, key, kwargs))
+        self._accepted += 1
+        # Its thread waits only while the queue is empty, and drain() for what is finished.
+        if len(self._queue) == 1:
+            self._changed.notify_all()
 
     def _start(self) -> None:
         if self._thread is not None:
@@ -130,10 +149,8 @@ class PluginQueue:
                 self._changed.wait()
             if self._thread is not me or not self._queue:
                 return None
-            hook, kwargs = self._queue.popleft()
-            if kwargs is None:
-                kwargs, self._tick = self._tick or {}, None
-            return hook, kwargs
+            hook, key, kwargs = self._queue.popleft()
+            return hook, kwargs if key is None else self._waiting.pop(key, kwargs)
 
     def _finish(self, me: threading.Thread) -> None:
         dropped = 0
@@ -164,12 +181,20 @@ class Dispatcher:
         """Whether :meth:`close` was called."""
         return self._closed
 
-    def fire(self, hook: str, impls: Iterable[HookImpl], kwargs: Mapping[str, object], *, coalesce: bool) -> None:
-        """Queue the event for each plugin that has one of the implementations."""
+    def fire(
+        self,
+        hook: str,
+        impls: Iterable[HookImpl],
+        kwargs: Mapping[str, object],
+        *,
+        key: Hashable = None,
+        instead: Event | None = None,
+    ) -> None:
+        """Queue the event for each plugin that has one of the implementations. See `PluginQueue.put`."""
         for name, plugin in {impl.plugin_name: impl.plugin for impl in impls}.items():
             try:
                 queue = self._queue(name, plugin)
-                if queue is None or not queue.put(hook, kwargs, coalesce=coalesce):
+                if queue is None or not queue.put(hook, kwargs, key=key, instead=instead):
                     log(logging.WARNING, "plugin %r does not receive %s: its WorkspacePlugins are closed", name, hook)
             except RuntimeError as error:
                 log(logging.ERROR, "plugin %r: %s stays queued, because no thread can be started", name, hook, error=error)
@@ -223,47 +248,6 @@ class _PluginCaller:
         if self._manager is None:
             self._manager = manager_of_one(self._plugin, self._name)
         getattr(self._manager.hook, hook)(**kwargs)
-
-
-def call_each(what: str, calls: Mapping[str, Callable[[], object]], timeout: float) -> bool:
-    """Run every call on a daemon thread of its own, for at most ``timeout`` seconds together.
-
-    Errors and late calls are logged. A late call keeps running.
-
-    Args:
-        what: The name of the called method, for the log.
-        calls: The calls by the plugin's name.
-        timeout: Seconds to wait for all calls together.
-
-    Returns:
-        Whether every call returned in time, without an error, and something other than False.
-    """
-    deadline = time.monotonic() + timeout
-    running = [_Call(what, name, call) for name, call in calls.items()]
-    return False not in [call.wait(deadline) for call in running]
-
-
-class _Call:
-    def __init__(self, what: str, name: str, call: Callable[[], object]) -> None:
-        self._what = what
-        self._name = name
-        self._call = call
-        self._done = threading.Event()
-        self._succeeded = False
-        try:
-            threading.Thread(target=self._run, name=f"workspace plugin {name} {what}", daemon=True).start()
-        except RuntimeError:  # no thread can be started, or (Python 3.12) the interpreter is shutting down
-            self._run()
-
-    def wait(self, deadline: float) -> bool:
-        if not self._done.wait(max(0.0, deadline - time.monotonic())):
-            log(logging.WARNING, "plugin %r: its %s() has not returned in time", self._name, self._what)
-        return self._succeeded
-
-    def _run(self) -> None:
-        with ErrorBoundary("plugin %r raised in %s()", self._name, self._what):
-            self._succeeded = self._call() is not False
-        self._done.set()
 
 
 class _Restartable(Protocol):

@@ -15,6 +15,8 @@ from workspace_hookspecs._logging import ErrorBoundary, log
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+_NO_HOOK = "plugin %r implements no hook and is never called: mark its functions with workspace_hookspecs.hookimpl"
+
 
 def find_entry_points(group: str) -> Iterator[EntryPoint]:
     """Yield the entry points of the group, in the order of ``sys.path``. The first of each name counts.
@@ -127,3 +129,24 @@ def _call_problem(impl: HookImpl, arguments: tuple[str, ...]) -> str | None:
         return "it is a generator and would never run; use a plain function"
     defaults = sorted(set(impl.kwargnames) & set(arguments))
     return f"remove the defaults of {defaults}: pluggy 1.5 never passes an argument that has one" if defaults else None
+
+
+def add_plugin(manager: PluginManager, plugin: object, name: str) -> str | None:
+    """Check and register a plugin. Return its name, or None if that name is blocked.
+
+    Raises:
+        pluggy.PluginValidationError: The plugin is malformed.
+        ValueError: The plugin is already registered, or the name is in use.
+    """
+    if manager.is_blocked(name):
+        log(logging.INFO, "plugin %r is blocked", name)
+        return None
+    if plugin is None:
+        raise PluginValidationError(plugin, f"plugin {name!r} is None")
+    if not check_plugin(plugin, name, manager):
+        log(logging.WARNING, _NO_HOOK, name)
+    try:
+        return manager.register(plugin, name)
+    except PluginValidationError:  # by a specification that the host added; pluggy 1.5 then keeps half of the plugin
+        manager.unregister(name=name)
+        raise

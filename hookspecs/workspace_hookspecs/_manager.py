@@ -6,17 +6,18 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from reprlib import repr as short
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from pluggy import PluginManager, PluginValidationError
+from pluggy import PluginManager
 
-from workspace_hookspecs._dispatch import Dispatcher, call_each
-from workspace_hookspecs._loading import check_plugin, find_entry_points, find_join, missing_hooks, new_manager
+from workspace_hookspecs._calls import call_each
+from workspace_hookspecs._dispatch import QUEUE_LIMIT, TICK, Dispatcher, Event
+from workspace_hookspecs._loading import add_plugin, find_entry_points, find_join, missing_hooks, new_manager
 from workspace_hookspecs._logging import ErrorBoundary, log
 from workspace_hookspecs._specs import PROJECT
 from workspace_hookspecs._ticker import Ticker
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 _BAD_VALUE: Final = "%s() needs %s, and was called with %s: no event is fired"
 _ID: Final = "the workspace's id as non-blank text"
 _BAD_TIME: Final = "tick() needs an aware datetime, and was called with %s: the tick is fired with the current time"
-_NO_HOOK: Final = "plugin %r implements no hook and is never called: mark its functions with workspace_hookspecs.hookimpl"
-
 BLOCK_LIST: Final = "WORKSPACE_PLUGINS_BLOCK"
 """The environment variable with the names of blocked plugins, separated by commas."""
 GRACE: Final = 0.5
 """Seconds that a plugin has to return after the timeout that it was called with."""
+
+
+def _tick(now: datetime) -> Event:
+    return (TICK, {"now": now}, TICK)
 
 
 class WorkspacePlugins:
@@ -43,6 +46,8 @@ class WorkspacePlugins:
     The methods that fire (:meth:`workspace_deleted`, :meth:`workspace_archived`, :meth:`tick`, :meth:`session_reaped`,
     :meth:`reaper_alarm`) may be called from any thread, return at once, wait for no plugin and never raise. Each plugin is
     called on a daemon thread of its own, which starts at the plugin's first event and reads a queue of ``queue_limit`` events.
+    Equal events of a workspace that wait in it are one. A full queue is logged as an error, and a tick makes up for what it
+    drops.
     Exceptions of plugins are logged under ``workspace_hookspecs``. Logging is never configured, and no signal handler is
     installed. A wrong argument is logged as an error with the caller's stack, and no event is fired.
 
@@ -53,7 +58,7 @@ class WorkspacePlugins:
     the other plugins before a kill (:meth:`ask_vetoes`), and to notify them (:meth:`session_reaped`, :meth:`reaper_alarm`).
     """
 
-    def __init__(self, *, queue_limit: int = 1000, manager: PluginManager | None = None) -> None:
+    def __init__(self, *, queue_limit: int = QUEUE_LIMIT, manager: PluginManager | None = None) -> None:
         """Create it without plugins.
 
         Args:
@@ -83,7 +88,7 @@ class WorkspacePlugins:
         weakref.finalize(self, self._dispatcher.close).atexit = False
 
     @classmethod
-    def load(cls, group: str = PROJECT, *, name: str | None = None, queue_limit: int = 1000) -> WorkspacePlugins:
+    def load(cls, group: str = PROJECT, *, name: str | None = None, queue_limit: int = QUEUE_LIMIT) -> WorkspacePlugins:
         """Load the installed plugins.
 
         A plugin that cannot be imported, raises, is malformed or implements an unknown hook is logged as an error, added to
@@ -129,18 +134,18 @@ class WorkspacePlugins:
             pluggy.PluginValidationError: The plugin is malformed. The message names the plugin, the hook and the cause.
             ValueError: The plugin is already registered, or the name is in use.
         """
-        registered = self._add(plugin, name or self._manager.get_canonical_name(plugin))
+        registered = add_plugin(self._manager, plugin, name or self._manager.get_canonical_name(plugin))
         if registered is not None:
             self._join(registered, plugin)
         return registered
 
     def workspace_deleted(self, workspace_id: str) -> None:
         """Notify the plugins of a deleted workspace, after the commit. Returns at once and never raises."""
-        self._fire_valid("on_workspace_deleted", is_workspace_id(workspace_id), _ID, workspace_id=workspace_id)
+        self._fire_workspace("on_workspace_deleted", workspace_id)
 
     def workspace_archived(self, workspace_id: str) -> None:
         """Notify the plugins of an archived workspace, after the commit. Returns at once and never raises."""
-        self._fire_valid("on_workspace_archived", is_workspace_id(workspace_id), _ID, workspace_id=workspace_id)
+        self._fire_workspace("on_workspace_archived", workspace_id)
 
     def tick(self, now: datetime | None = None) -> None:
         """Fire a tick from the host's own scheduler. Returns at once and never raises.
@@ -153,7 +158,7 @@ class WorkspacePlugins:
         if moment is None:
             log(logging.ERROR, _BAD_TIME, short(now), misuse=1)
             moment = datetime.now(timezone.utc)
-        self._fire("on_tick", {"now": moment}, coalesce=True)
+        self._fire(*_tick(moment))
 
     def ask_vetoes(self, candidates: Sequence[Candidate], *, timeout: float = 1.0, but: object | None = None) -> list[Veto]:
         """Ask the plugins which of these tmux sessions must not be ended (``reaper_veto``).
@@ -234,26 +239,12 @@ class WorkspacePlugins:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _add(self, plugin: object, name: str) -> str | None:
-        if self._manager.is_blocked(name):
-            log(logging.INFO, "plugin %r is blocked", name)
-            return None
-        if plugin is None:
-            raise PluginValidationError(plugin, f"plugin {name!r} is None")
-        if not check_plugin(plugin, name, self._manager):
-            log(logging.WARNING, _NO_HOOK, name)
-        try:
-            return self._manager.register(plugin, name)
-        except PluginValidationError:  # by a specification that the host added; pluggy 1.5 then keeps half of the plugin
-            self._manager.unregister(name=name)
-            raise
-
     def _load_one(self, entry: EntryPoint) -> None:
         if self._manager.is_blocked(entry.name):
             log(logging.INFO, "plugin %r (%s) is blocked by %s", entry.name, entry.value, BLOCK_LIST)
             return
         with ErrorBoundary("cannot load plugin %r (%s): skipped", entry.name, entry.value, passing=KeyboardInterrupt) as block:
-            self._add(entry.load(), entry.name)
+            add_plugin(self._manager, entry.load(), entry.name)
             log(logging.DEBUG, "loaded plugin %r (%s)", entry.name, entry.value)
         if block.failure is not None:
             self._problems[entry.name] = block.failure
@@ -264,16 +255,23 @@ class WorkspacePlugins:
                 self._joined.add(name)
                 join(plugins=self)
 
+    def _fire_workspace(self, hook: str, workspace_id: str) -> None:
+        """Fire an event of a workspace. Equal ones that wait are one. A tick makes up for those that a full queue drops."""
+        if is_workspace_id(workspace_id):
+            self._fire(hook, {"workspace_id": workspace_id}, (hook, workspace_id), _tick(datetime.now(timezone.utc)))
+        else:
+            log(logging.ERROR, _BAD_VALUE, hook.removeprefix("on_"), _ID, short(workspace_id), misuse=2)
+
     def _fire_valid(self, hook: str, valid: bool, needed: str, **kwargs: object) -> None:
         if valid:
             self._fire(hook, kwargs)
         else:
             log(logging.ERROR, _BAD_VALUE, hook.removeprefix("on_"), needed, short(*kwargs.values()), misuse=2)
 
-    def _fire(self, hook: str, kwargs: Mapping[str, object], *, coalesce: bool = False) -> None:
+    def _fire(self, hook: str, kwargs: Mapping[str, object], key: Hashable = None, instead: Event | None = None) -> None:
         try:
             impls = getattr(self._manager.hook, hook).get_hookimpls()
-            self._dispatcher.fire(hook, impls, kwargs, coalesce=coalesce)
+            self._dispatcher.fire(hook, impls, kwargs, key=key, instead=instead)
         except Exception as error:  # noqa: BLE001  (boundary: the host's call must not fail)
             log(logging.ERROR, "%s cannot be fired", hook, error=error)
 

@@ -16,7 +16,7 @@ from workspace_reaper.model.events import WorkspaceEvent
 LOOKS = (0.0, 0.2, 1.0, 5.0)
 
 # When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well.
-MOST_SUSPECTS = 10_000
+MOST_SUSPECTS = 100_000
 
 _log = logging.getLogger("workspace_reaper")
 

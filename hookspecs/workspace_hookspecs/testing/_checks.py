@@ -25,7 +25,16 @@ def received(
     calls: Iterable[RecordedCall], workspace_id: str, hook: str | None = None, plugin: str = "recorder"
 ) -> list[RecordedCall]:
     """Return the events of the workspace that the plugin received, of one hook or of both."""
-    wanted = (plugin, "received", workspace_id)
+    return _of_workspace(calls, (plugin, "received", workspace_id), hook)
+
+
+def times_fired(calls: Sequence[RecordedCall], workspace_id: str, hook: str | None = None) -> int:
+    """Return how often the host fired the hook, or both, for the workspace. Equal events that wait reach a plugin as one."""
+    counted = (_of_workspace(calls, ("recorder", kind, workspace_id), hook) for kind in ("fired", "received"))
+    return max(map(len, counted))
+
+
+def _of_workspace(calls: Iterable[RecordedCall], wanted: tuple[str, str, str], hook: str | None) -> list[RecordedCall]:
     return [call for call in _events(calls) if (call.plugin, call.kind, call.text) == wanted and hook in (None, call.hook)]
 
 
@@ -104,8 +113,8 @@ def _unexpected(calls: Sequence[RecordedCall], act: str, workspace_id: str, hook
     of_others = [call for call in _events(calls) if call.text != workspace_id]
     if others:
         return f"{act} fired {others[0].hook} in addition to {hook}. Fire only the change that was made."
-    if len(events) > 1:
-        return f"{act} fired {hook} {len(events)} times. Fire it once, after the commit, in one place."
+    if (times := times_fired(calls, workspace_id, hook)) > 1:
+        return f"{act} fired {hook} {times} times. Fire it once, after the commit, in one place."
     if of_others:
         return f"{act} also fired {of_others[0].hook} with {of_others[0].shown}, which is not the workspace's id."
     return None

@@ -148,7 +148,7 @@ class HostConformance:
                 f"{len(ids)} threads deleted {len(ids)} workspaces at once, and {len(lost)} deletions fired nothing, such as "
                 f"{lost[0]!r}. workspace_deleted() may be called from any thread: call it on the thread that commits."
             )
-        twice = [one for one in ids if len(received(server.calls, one)) > 1]
+        twice = [one for one in ids if checks.times_fired(server.calls, one) > 1]
         if twice:
             host_driver.fail(
                 f"With {len(ids)} threads at once {twice[0]!r} was fired more than once. Keep the events of a request with "

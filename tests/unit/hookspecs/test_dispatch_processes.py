@@ -130,12 +130,12 @@ handled = 0
 def fire(*_):
     global handled
     handled += 1
-    many.workspace_deleted("from the handler")
+    many.workspace_deleted(f"from handler {handled}")
 signal.signal(signal.SIGALRM, fire)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 fired = 0
 while handled < 200:
-    many.workspace_deleted("x")
+    many.workspace_deleted(f"{fired}")
     fired += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert many.drain(LIMIT)
