@@ -251,7 +251,8 @@ STAGE = """
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.process import Process, ProcessKey
 from workspace_reaper.model.reap import RecordedProcess
-from workspace_reaper.sweep.terminate import LeftoverProcesses, Termination
+from workspace_reaper.sweep.leftovers import LeftoverProcesses
+from workspace_reaper.sweep.terminate import Termination
 
 last_pid = Path("/proc/sys/kernel/ns_last_pid")
 

@@ -44,6 +44,7 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
         "veto": facts.veto is not None,
         "home": facts.home,
         "group": facts.shared,
+        "unknown": facts.row is not None and bool(facts.row.unreadable),
     }
     found = [(reason.name, saves) for reason in REASONS if (saves := reason.holding(facts, rules)) is not None]
     return tuple((name, frozenset(by for by, does in {**always, **saves}.items() if does)) for name, saves in found)

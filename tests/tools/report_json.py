@@ -75,10 +75,12 @@ REPORT: Mapping[str, Any] = {
     "totals": {
         "managed": 6,
         "condemned": 3,
+        "held": 2,
         "reaped": 1,
         "spared": 1,
         "failed": 1,
         "unmanaged": 7,
+        "other_owner": 0,
         "freed_bytes": 812_433_408,
     },
     "vetoes": [],

@@ -19,7 +19,7 @@ from workspace_reaper.cli.run import demo, run, service
 from workspace_reaper.cli.sessions import breaker, explain, history, keep, status, unkeep
 from workspace_reaper.cli.sweep import sweep
 from workspace_reaper.model import errors
-from workspace_reaper.util.console import complain
+from workspace_reaper.util.console import complain, open_standard_streams
 
 app = typer.Typer(
     name="workspace-reaper",
@@ -75,6 +75,7 @@ for command in _COMMANDS:
 
 def main() -> None:
     """Run the command ``workspace-reaper``."""
+    open_standard_streams()
     # The report that a command prints has all that the plugin logs.
     logging.getLogger("workspace_reaper").addHandler(logging.NullHandler())
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from workspace_reaper.model.process import Details, OwnLocation, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, OwnLocation, Port, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.reap import Intent, Reap, ReapResult, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure, SessionSnapshot, SnapshotOrder
@@ -236,6 +236,9 @@ class Processes(Protocol):
 
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
         """Return details of these processes, without those that ended or are zombies."""
+
+    def scheduling(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Scheduling]:
+        """Return how these processes get the CPU, without those for which the system does not report it."""
 
     def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
         """Return those that still exist with the same start time and are no zombies, or cannot be read."""

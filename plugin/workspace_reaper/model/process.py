@@ -82,6 +82,17 @@ class Details:
     ports: frozenset[Port]
 
 
+class Scheduling(NamedTuple):
+    """How the threads of a process get the CPU.
+
+    ``waited`` is for how long they have waited for one, in seconds, without a wait that still lasts. ``runnable``: one of them
+    runs or waits now.
+    """
+
+    waited: float
+    runnable: bool
+
+
 @dataclass(frozen=True, slots=True)
 class OwnLocation:
     """Where the reaper itself runs.

@@ -27,6 +27,8 @@ class Finding(str, Enum):
     DETACHED = "detached"
     # It was selected for reaping, and still exists.
     CONDEMNED = "condemned"
+    # Nothing but the reaper's own doubt protects it.
+    DOUBTED = "doubted"
     # A kill of it failed; count times in a row.
     FAILED = "failed"
     # Its reap was announced at first_at.

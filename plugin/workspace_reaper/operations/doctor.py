@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import locale
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.session import NO_OWNER, Owner
+from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.session import NO_OWNER, Owner, Session
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import own_owner_id
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
+from workspace_reaper.policy.process_tree import is_hidden
 from workspace_reaper.registry import registry_names
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, tmux_version
@@ -121,6 +123,22 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterato
             WARN,
             f"{len(foreign)} sessions match by name and carry another reaper's owner mark, such as {foreign[0].name!r}",
             "if no reaper serves that registry any more, 'workspace-reaper adopt' lists these sessions and takes them over",
+        )
+    yield from _hidden(reaper, name, matching)
+
+
+def _hidden(reaper: Reaper, name: str, sessions: Sequence[Session]) -> Iterator[Check]:
+    """Check whether the processes of these sessions can be seen."""
+    table = reaper.dependencies.processes.table()
+    hidden = [one.name for one in sessions if isinstance(table, ProcessTable) and is_hidden(table, one)]
+    if hidden:
+        yield Check(
+            name,
+            WARN,
+            f"the processes of {len(hidden)} sessions, such as {hidden[0]!r}, cannot be seen from here: whether they use the "
+            "CPU is unknown, so these sessions never count as idle",
+            "run the reaper in the pid namespace of the tmux server (a sidecar container: share the process namespace), or "
+            "take cpu out of idle_clocks",
         )
 
 

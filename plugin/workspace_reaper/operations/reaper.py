@@ -127,7 +127,7 @@ class Reaper:
         """
         if not self.settings.configured:
             report = self._empty_report(request, "not configured")
-        elif not self.settings.enabled:
+        elif not self.settings.enabled and not request.dry_run:
             report = self._empty_report(request, "disabled")
         else:
             self.require_tmux()

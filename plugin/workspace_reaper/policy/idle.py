@@ -7,9 +7,10 @@ stored as a skew and left out of every age that began before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from workspace_reaper.model.process import ProcessKey, Scheduling
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import ClockReading, ClockSkew, ClockState, CpuSample, CpuState
 from workspace_reaper.model.verdict import IdleClock
@@ -171,22 +172,35 @@ def is_busy(before: float, after: float, seconds: float) -> bool:
     return abs(after - before) > max(SHARE * seconds, TICK) + 1e-6
 
 
+def is_starved(before: Mapping[ProcessKey, Scheduling], after: Mapping[ProcessKey, Scheduling], seconds: float) -> bool:
+    """Return whether one of these processes waited for a CPU within ``seconds``. On an overloaded machine that is work.
+
+    It waited for longer than a busy one computes, or it was runnable at both moments.
+    """
+    both = before.keys() & after.keys()
+    waited = sum(after[key].waited - before[key].waited for key in both)
+    return is_busy(0.0, waited, seconds) or any(before[key].runnable and after[key].runnable for key in both)
+
+
 def advance(
     state: CpuState,
     now: float,
     processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
     age_clock: AgeClock = _PLAIN,
+    hidden: Collection[SessionKey] = frozenset(),
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
     A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
-    samples, because nothing is busy while it sleeps.
+    samples, because nothing is busy while it sleeps. The processes of ``hidden`` sessions cannot be seen: they may compute.
     """
     passed = 0.0 if state.at is None else age_clock.since(state.at, now)
     samples: dict[SessionKey, CpuSample] = {}
     for key, family in processes_by_session.items():
         seconds, before = used(family), state.samples.get(key)
-        if before is None or state.at is None:
+        if key in hidden:
+            samples[key] = CpuSample(seconds, now)
+        elif before is None or state.at is None:
             samples[key] = CpuSample(seconds)
         elif seconds == before.seconds:
             samples[key] = before

@@ -30,6 +30,18 @@ def is_tmux(process: Process) -> bool:
     return process.name == "tmux" or process.name.startswith("tmux:")
 
 
+def is_hidden(table: ProcessTable, session: Session) -> bool:
+    """Return whether tmux has a living pane whose process cannot be seen as a child of the server.
+
+    The reaper then runs in another pid namespace, or may not see that process: what it does is unknown.
+    """
+    server = session.key.server_pid
+    return any(
+        not pane.dead and ((leader := table.processes.get(pane.pid)) is None or leader.parent != server)
+        for pane in session.panes
+    )
+
+
 def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> dict[SessionKey, list[SessionProcess]]:
     """Return the processes of each of these sessions, those of its panes first.
 
@@ -37,7 +49,7 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
     gone, the session number in its environment decides. A nested tmux and what runs in it belong to no session.
     """
     sessions = list(sessions)
-    children = _children(table)
+    children = children_of(table)
     owners: dict[tuple[int, str], list[SessionKey]] = defaultdict(list)
     numbers: dict[tuple[int, int], Session] = {}
     found: dict[SessionKey, list[SessionProcess]] = {session.key: [] for session in sessions}
@@ -80,7 +92,8 @@ def foreground(processes: Iterable[Process], session: Session) -> dict[str, Proc
     return found
 
 
-def _children(table: ProcessTable) -> Mapping[int, list[Process]]:
+def children_of(table: ProcessTable) -> Mapping[int, list[Process]]:
+    """Return the children of each process that has some, by its pid."""
     children: dict[int, list[Process]] = defaultdict(list)
     for process in table.processes.values():
         children[process.parent].append(process)

@@ -18,6 +18,10 @@ from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.time import iso
 
 
+def _always(_case: Case) -> bool:
+    return True
+
+
 class Case(NamedTuple):
     """One session under one rule.
 
@@ -47,6 +51,8 @@ class Protection:
         passes_with_approval: ``sweep --approve`` overrides it.
         allows_approval: A session may be approved while this protects it too. The protection stays in force.
         passes_with_time: It ends by itself within minutes.
+        doubts: Whether it is the reaper's own doubt, and not a fact of the host, the user or the session. What only doubts
+            protect for long is an alarm.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Protection:
     passes_with_approval: bool = False
     allows_approval: bool = False
     passes_with_time: bool = False
+    doubts: Callable[[Case], bool] = lambda _case: False
 
     def __repr__(self) -> str:
         return self.name
@@ -70,6 +77,13 @@ KEPT = Protection(
     "kept",
     "it is kept: its option @reaper_keep is set ('workspace-reaper unkeep' removes it)",
     holds=lambda case: case.facts.session.kept,
+)
+UNKNOWN = Protection(
+    "unknown",
+    "its row in the host's database cannot be read",
+    holds=lambda case: case.facts.row is not None and case.facts.row.unreadable is not None,
+    detail=lambda case: f"its row in the host's database cannot be read: {case.facts.row and case.facts.row.unreadable}",
+    doubts=_always,
 )
 VETO = Protection(
     "veto",
@@ -124,6 +138,7 @@ CLOCK = Protection(
     holds=lambda case: case.facts.age_clock.stepped != 0 and case.rests_on_idleness,
     detail=lambda case: describe_clock_step(case.facts.age_clock.stepped),
     passes_with_time=True,
+    doubts=_always,
 )
 
 # What proves that this registry has known a workspace.
@@ -154,6 +169,8 @@ UNPROVEN = Protection(
     ),
     detail=_why_unproven,
     released_when=_proven_or_old,
+    # Until then it is what the setting says of a stranger.
+    doubts=lambda case: case.facts.idle_seconds >= case.limits.stranger_ttl,
 )
 BREAKER = Protection(
     "breaker",
@@ -161,6 +178,7 @@ BREAKER = Protection(
     holds=lambda case: case.facts.latched and not case.facts.approved,
     released_when=lambda _case, breaker: clears_when(breaker) or "",
     passes_with_approval=True,
+    doubts=_always,
 )
 
 
@@ -178,6 +196,7 @@ UNCONFIRMED = Protection(
     released_when=lambda case, _breaker: _sweeps(case),
     allows_approval=True,
     passes_with_time=True,
+    doubts=_always,
 )
 BUDGET = Protection(
     "budget",
@@ -185,6 +204,7 @@ BUDGET = Protection(
     holds=lambda case: case.facts.over_budget,
     released_when=lambda _case, _breaker: "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
     allows_approval=True,
+    doubts=_always,
 )
 UNDONE = Protection(
     "undone",
@@ -217,7 +237,8 @@ RETRYING = Protection(
         " ('workspace-reaper sweep --approve' can make it now)"
     ),
     passes_with_approval=True,
+    doubts=_always,
 )
 
 # What protects from every rule.
-ALWAYS = (KEPT, VETO, HOME, GROUP)
+ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN)

@@ -12,6 +12,9 @@ _KEYS = "it keeps keys for the whole login"
 _BUS = "it carries the messages of the whole login"
 _SOUND = "it plays the sound of the whole login"
 _SCREEN = "other terminals run in it"
+_FILES = "it mounts a file system that others may use"
+_MODEL = "others may ask its model"
+_BROWSER = "it has the windows of the whole login"
 
 # Programs that serve the whole login but inherit the environment of the process that started them first. By the kernel's short
 # name (15 bytes on Linux), with the reason.
@@ -46,6 +49,28 @@ LOGIN_DAEMONS: Mapping[str, str] = {
     "dtach": _SCREEN,
     "abduco": _SCREEN,
     "mosh-server": _SCREEN,
+    "tmate": _SCREEN,
+    "shpool": _SCREEN,
+    "wezterm-mux-ser": _SCREEN,
+    "wezterm-gui": _SCREEN,
+    "kitty": _SCREEN,
+    "emacs": "it has the buffers of the whole login",
+    "code-server": "other windows of the editor use it",
+    "chrome": _BROWSER,
+    "chromium": _BROWSER,
+    "firefox": _BROWSER,
+    "firefox-bin": _BROWSER,
+    "ollama": _MODEL,
+    "llama-server": _MODEL,
+    "sshfs": _FILES,
+    "rclone": _FILES,
+    "fuse-overlayfs": _FILES,
+    "bindfs": _FILES,
+    "s3fs": _FILES,
+    "slirp4netns": "containers reach the network through it",
+    "pasta": "containers reach the network through it",
+    "rootlessport": "containers reach the network through it",
+    "rootlesskit": "containers of others run in it",
     "dockerd": "containers of others run in it",
     "containerd": "containers of others run in it",
     "containerd-shim": "a container runs in it",
@@ -68,6 +93,8 @@ class Suspect:
         in_worktree: Its working directory is inside the workspace's; None if that directory is unknown.
         shelter: The program of ``LOGIN_DAEMONS``, itself from this session, below which it runs: a shell in a ``screen`` is a
             terminal in use.
+        command: Its command line.
+        depends: Who else depends on it, as a clause; None if no dependency is known.
     """
 
     process: Process
@@ -76,6 +103,8 @@ class Suspect:
     descendant: bool
     in_worktree: bool | None
     shelter: str | None = None
+    command: str = ""
+    depends: str | None = None
 
 
 def spared_because(suspect: Suspect, *, own_uid: int, own_pids: Collection[int], everywhere: bool) -> str | None:
@@ -95,11 +124,18 @@ def spared_because(suspect: Suspect, *, own_uid: int, own_pids: Collection[int],
         (suspect.pane_lives, "another session still shows its pane"),
         (process.name in LOGIN_DAEMONS, LOGIN_DAEMONS.get(process.name, "")),
         (suspect.shelter is not None, f"it runs in {suspect.shelter}, which is left alone"),
+        (_is_connection(suspect), "other terminals may use its connection"),
+        (suspect.depends is not None, str(suspect.depends)),
         (uids is None, "its user cannot be read"),
         (uids is not None and set(uids) != {own_uid}, "it belongs to another user"),
         (not suspect.descendant and not everywhere and not suspect.in_worktree, _outside(suspect)),
     )
     return next((why for holds, why in reasons if holds), None)
+
+
+def _is_connection(suspect: Suspect) -> bool:
+    """Return whether it is the master of shared connections of OpenSSH, which writes this over its arguments."""
+    return suspect.process.name == "ssh" and suspect.command.rstrip("'\"").endswith("[mux]")
 
 
 def _outside(suspect: Suspect) -> str:

@@ -15,10 +15,14 @@ from workspace_reaper.policy.rules import RULES, WORKTREE_DELETED, Rule
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A rule that holds, and all that protects the session from it (nothing, if the session is selected)."""
+    """A rule that holds, and all that protects the session from it (nothing, if the session is selected).
+
+    ``in_doubt``: nothing but the reaper's own doubt protects it.
+    """
 
     reason: Rule
     by: tuple[Protection, ...]
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,26 @@ def judge(facts: Facts, thresholds: Thresholds) -> Judgement:
 
     The first rule that holds and that nothing protects from decides. If all are held, the first one is reported.
     """
-    held = tuple(Held(rule, rule.protected_by(facts, thresholds)) for rule in RULES if rule.holds(facts, thresholds))
+    held = tuple(_held(rule, facts, thresholds) for rule in RULES if rule.holds(facts, thresholds))
     if not held:
         return KEEP
     for one in held:
         if not one.by:
             return Judgement(Verdict.REAP, one.reason, (), held)
     return Judgement(Verdict.HOLD, held[0].reason, held[0].by, held)
+
+
+def _held(rule: Rule, facts: Facts, thresholds: Thresholds) -> Held:
+    by = rule.protected_by(facts, thresholds)
+    if not by:
+        return Held(rule, by)
+    case = rule.case(facts, thresholds)
+    return Held(rule, by, in_doubt=all(one.doubts(case) for one in by))
+
+
+def is_doubted(judgement: Judgement) -> bool:
+    """Return whether the session would be reaped if the reaper had no doubt."""
+    return judgement.verdict is Verdict.HOLD and any(held.in_doubt for held in judgement.held)
 
 
 def is_to_be_announced(judgement: Judgement) -> bool:

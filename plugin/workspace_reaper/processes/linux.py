@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes import proc_stat
 from workspace_reaper.processes.details import listening_sockets, read_details
 from workspace_reaper.processes.origin import OriginReader
 from workspace_reaper.processes.proc_files import FORBIDDEN, OUT_OF_RESOURCES, PROC, VANISHED, link, names, read
+from workspace_reaper.processes.proc_sched import scheduling_of
 from workspace_reaper.processes.reader import Absence, absence, send_by_pid, verify
 from workspace_reaper.processes.working_directory import DELETED, inside_of
 
@@ -63,6 +64,10 @@ class LinuxReader:
         """Ports are those of the reaper's own network namespace: a port in another one blocks no process here."""
         sockets = dict(listening_sockets()) if pids else {}
         return (read_details(pid, sockets) for pid in pids)
+
+    def scheduling(self, pid: int) -> Scheduling | None:
+        """Read ``schedstat`` and the state of each thread: those of the process are its first thread's alone."""
+        return scheduling_of(pid)
 
     def listening(self) -> frozenset[Port]:
         """Return the ports in the reaper's own network namespace."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes.details import command_text
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
@@ -74,6 +74,11 @@ class PortableReader:
 
     def details(self, pids: Collection[int]) -> Iterator[Details | None]:
         return map(_details, pids)
+
+    def scheduling(self, pid: int) -> Scheduling | None:
+        """Return None: no other system reports for how long a process has waited."""
+        del pid
+        return None
 
     def listening(self) -> frozenset[Port]:
         """Return all listening ports, or, on systems that list them for root only, those of this user's processes."""

@@ -46,6 +46,11 @@ def is_zombie(line: Line) -> bool:
     return line[_STATE] in (b"Z", b"X", b"x") and line[_THREADS] in (b"0", b"1")
 
 
+def is_runnable(line: Line) -> bool:
+    """Return whether it runs, or waits for a CPU."""
+    return line[_STATE] == b"R"
+
+
 def has_memory(line: Line) -> bool:
     """Return whether it has an address space, hence an environment. Kernel threads and zombies have none."""
     return line[_SIZE] != b"0"

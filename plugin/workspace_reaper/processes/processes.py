@@ -8,7 +8,16 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from workspace_reaper.model.process import Details, Origin, OwnLocation, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import (
+    Details,
+    Origin,
+    OwnLocation,
+    Port,
+    ProcessKey,
+    ProcessTable,
+    Scheduling,
+    SignalResult,
+)
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin
@@ -80,6 +89,11 @@ class SystemProcesses:
             if details is not None and self._reader.started(key.pid) == key.started:
                 found[key] = details
         return found
+
+    def scheduling(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Scheduling]:
+        found = {key: self._reader.scheduling(key.pid) for key in keys}
+        # The pid may have been reused before it was read.
+        return {key: one for key, one in found.items() if one is not None and self._reader.started(key.pid) == key.started}
 
     def living(self, keys: Collection[ProcessKey]) -> frozenset[ProcessKey]:
         return frozenset(key for key in keys if self.may_live(key.pid, key.started))

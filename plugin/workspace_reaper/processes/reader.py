@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import Protocol
 
-from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Origin, Port, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Unknown
 
 
@@ -36,6 +36,9 @@ class Reader(Protocol):
 
     def details(self, pids: Collection[int]) -> Iterator[Details | None]:
         """Yield the details of what has each pid now; None if nothing can be read."""
+
+    def scheduling(self, pid: int) -> Scheduling | None:
+        """Return how what has this pid now gets the CPU; None if that is unknown."""
 
     def listening(self) -> frozenset[Port]:
         """See ``ports.Processes.listening``."""

@@ -34,6 +34,7 @@ class SweepResult(NamedTuple):
         limits: The settings that matter.
         now: Unix seconds.
         vetoes: Sentences about plugins that gave no usable answer.
+        disowned: Sessions of our workspaces that carry another reaper's owner mark.
     """
 
     sessions: Sequence[SessionReport]
@@ -44,6 +45,7 @@ class SweepResult(NamedTuple):
     limits: AlarmLimits
     now: float
     vetoes: Sequence[str] = ()
+    disowned: Sequence[str] = ()
 
     def still(self, finding: Finding) -> Iterator[tuple[str, Confirmation]]:
         """Yield the sessions with this finding, by name. A session that could not be seen still has it."""

@@ -60,6 +60,12 @@ def _overdue(found: SweepResult) -> Detected | None:
     return Detected(f"selected for more than {limit:.0f} s and not reaped: {_names(late)}") if late else None
 
 
+def _doubt(found: SweepResult) -> Detected | None:
+    limit = found.limits.abstain
+    late = sorted(name for name, one in found.still(Finding.DOUBTED) if found.now - one.first_at > limit)
+    return Detected(f"held for more than {limit:.0f} s by nothing but a doubt of the reaper: {_names(late)}") if late else None
+
+
 def _kill_failing(found: SweepResult) -> Detected | None:
     failing = sorted(name for name, one in found.still(Finding.FAILED) if one.count >= RETRIES)
     return Detected(f"the kill failed {RETRIES} times or more: {_names(failing)}") if failing else None
@@ -86,6 +92,14 @@ def _veto_failing(found: SweepResult) -> Detected | None:
     return Detected("; ".join(found.vetoes[:3])) if found.vetoes else None
 
 
+def _other_owner(found: SweepResult) -> Detected | None:
+    if not found.disowned:
+        return None
+    return Detected(
+        f"{len(found.disowned)} sessions of our workspaces carry another owner mark: {_names(sorted(found.disowned))}"
+    )
+
+
 def _names(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join([*names][:MOST_NAMES])
 
@@ -110,6 +124,13 @@ OVERDUE = AlarmKind(
     "these sessions are reaped, or no longer selected",
     "Run `explain` for one of the sessions: it says what prevents the reap.",
     _overdue,
+)
+DOUBT = AlarmKind(
+    "doubt",
+    "nothing but the reaper's own doubt has protected a session for longer than `abstain_alarm`",
+    "these sessions are reaped, or something else protects them",
+    "Run `explain` for one of the sessions: it names the doubt, and what ends it.",
+    _doubt,
 )
 KILL_FAILING = AlarmKind(
     "kill-failing",
@@ -141,6 +162,14 @@ VETO_FAILING = AlarmKind(
     _veto_failing,
     rests_on_sessions=True,
 )
+OTHER_OWNER = AlarmKind(
+    "other_owner",
+    "a session whose workspace has a row in our registry carries another reaper's owner mark, so it is never reaped",
+    "no such session is left",
+    "If the state directory was lost, or no reaper serves that mark any more, run `adopt`.",
+    _other_owner,
+    rests_on_sessions=True,
+)
 CANARY = AlarmKind(
     "canary",
     "a throwaway session was not reaped",
@@ -155,7 +184,7 @@ CONFIGURATION = AlarmKind(
 )
 
 # The catalogue.
-ALARMS = (UNREADABLE, BLIND, OVERDUE, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING, CANARY, CONFIGURATION)
+ALARMS = (UNREADABLE, BLIND, OVERDUE, DOUBT, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING, OTHER_OWNER, CANARY, CONFIGURATION)
 
 
 def raised(found: SweepResult) -> dict[str, Alarm]:

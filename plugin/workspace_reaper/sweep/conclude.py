@@ -13,10 +13,11 @@ from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
+from workspace_reaper.sweep.leftovers import LeftoverProcesses, Others
 from workspace_reaper.sweep.observe import shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import Recheck
-from workspace_reaper.sweep.terminate import LeftoverProcesses, terminate
+from workspace_reaper.sweep.terminate import terminate
 
 # Seconds that a tmux server may take to end with its last session.
 SETTLING = 1.0
@@ -30,28 +31,34 @@ def conclude(context: SweepContext, recheck: Recheck, candidates: Sequence[ReapC
     seconds = context.report.seconds
     with seconds.step("terminate"):
         shown: dict[int, frozenset[str] | None] = {}
+        sessions: list[Session] = []
         for terminal in context.dependencies.terminals:
             pending = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             if pending:
-                shown |= _verify(context, recheck, terminal, pending)
+                shown |= _verify(context, recheck, terminal, pending, sessions)
         reaped = [one for one in candidates if one.entry.outcome is Outcome.REAPED]
         if reaped:
-            _terminate(context, shown, reaped)
+            _terminate(context, shown, reaped, recheck.others(sessions))
     with seconds.step("record"):
         _record_results(context, candidates)
 
 
 def _verify(
-    context: SweepContext, recheck: Recheck, terminal: Terminal, pending: Sequence[ReapCandidate]
+    context: SweepContext,
+    recheck: Recheck,
+    terminal: Terminal,
+    pending: Sequence[ReapCandidate],
+    sessions: list[Session],
 ) -> dict[int, frozenset[str] | None]:
-    """Check by one listing that the killed sessions are gone, and find out what spared the others. Returns the listed panes of
-    each server."""
+    """Check by one listing that the killed sessions are gone, and find out what spared the others. Adds the listed sessions to
+    ``sessions``, and returns the listed panes of each server."""
     listing = _list_settled(recheck, terminal)
     present: dict[SessionKey, Session] = {}
     if isinstance(listing, Unknown):
         context.report.unknown.append(listing)
     else:
         present = {session.key: session for session in listing.sessions}
+        sessions.extend(listing.sessions)
     for candidate in pending:
         session = present.get(candidate.key)
         is_unread = isinstance(listing, Listing) and candidate.key.session_id in listing.unreadable_ids
@@ -78,7 +85,9 @@ def _list_settled(recheck: Recheck, terminal: Terminal) -> Listing | Unknown:
         time.sleep(POLL)
 
 
-def _terminate(context: SweepContext, shown: dict[int, frozenset[str] | None], reaped: Sequence[ReapCandidate]) -> None:
+def _terminate(
+    context: SweepContext, shown: dict[int, frozenset[str] | None], reaped: Sequence[ReapCandidate], others: Others
+) -> None:
     leftovers = [
         LeftoverProcesses(
             one.key,
@@ -86,10 +95,11 @@ def _terminate(context: SweepContext, shown: dict[int, frozenset[str] | None], r
             one.worktree,
             one.recorded_processes,
             one.details,
+            is_hidden=one.is_hidden,
         )
         for one in reaped
     ]
-    cleanups = terminate(context, shown, leftovers)
+    cleanups = terminate(context, shown, leftovers, others)
     for candidate in reaped:
         candidate.cleanup = cleanups[candidate.key]
         context.report.freed_bytes += candidate.cleanup.freed_bytes or 0

@@ -21,7 +21,7 @@ from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
-from workspace_reaper.policy.process_tree import processes_by_session
+from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
@@ -75,7 +75,8 @@ def _measure(ledger_state: LedgerState, seen: Observation, age_clock: AgeClock) 
         return ledger_state.cpu
     found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
     managed = {session.key: found[session.key] for session, _ in seen.sessions}
-    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock)
+    hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.state import LedgerState
-from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.context import SweepContext
@@ -15,10 +15,18 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
     """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""
     suspects = context.request.suspects or {}
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted})
+    others = {workspace_id for _, workspace_id in seen.other_owners}
+    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others})
     rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows
+    for one in rows.found.values():
+        if one.unreadable:
+            where, what = context.dependencies.registry.location, f"the row of the workspace {one.workspace_id} cannot be read"
+            context.add_unknown(Unknown(Source.REGISTRY, f"{where}: {what}: {one.unreadable}."))
+    context.report.disowned = tuple(
+        session.name for session, one in seen.other_owners if (row := rows.found.get(one)) and not row.deleted
+    )
     context.report.registry = {
         "identity": f"{rows.identity.schema} {rows.identity.location}",
         "generation": recognise(ledger_state.registry, rows).generation,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from workspace_reaper.model.ports import Processes, Terminal
 from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.session import Listing, Session, SessionKey
+from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
@@ -18,13 +18,15 @@ from workspace_reaper.util.threads import run_in_background
 class Observation:
     """What one look at the sockets found.
 
-    ``sessions`` are the managed sessions with their workspace ids. ``unreadable`` are sessions that match by name (socket,
-    name, workspace id) and have a field that cannot be read. ``everything`` is False if a socket did not answer. ``table`` is
-    the process table of the same moment, None if it was not asked for.
+    ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match by name and carry
+    another reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field
+    that cannot be read. ``everything`` is False if a socket did not answer. ``table`` is the process table of the same moment,
+    None if it was not asked for.
     """
 
     listings: list[Listing] = field(default_factory=list)
     sessions: list[tuple[Session, str]] = field(default_factory=list)
+    other_owners: list[tuple[Session, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str, str]] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     unmanaged: int = 0
@@ -53,6 +55,9 @@ class Observation:
             workspace_id = matcher.manages(session)
             if workspace_id is None:
                 self.unmanaged += 1
+                named = matcher.workspace_id(listing.socket, session.name) if session.owner is Owner.FOREIGN else None
+                if named is not None and (only is None or named in only):
+                    self.other_owners.append((session, named))
             elif only is None or workspace_id in only:
                 self.sessions.append((session, workspace_id))
         for unreadable in listing.unreadable:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Processes, Terminal
-from workspace_reaper.model.process import Details, ProcessKey, ProcessTable
+from workspace_reaper.model.process import Details, ProcessKey, ProcessTable, Scheduling
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.policy.idle import is_busy, used
-from workspace_reaper.policy.process_tree import SessionProcess, foreground, processes_by_session
+from workspace_reaper.policy.idle import is_busy, is_starved, used
+from workspace_reaper.policy.process_tree import SessionProcess, foreground, is_hidden, processes_by_session
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import evidence
@@ -44,22 +44,41 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
         return first
     before: Mapping[SessionKey, Sequence[SessionProcess]] = {}
     details: Mapping[ProcessKey, Details] = {}
+    waited: Mapping[ProcessKey, Scheduling] = {}
     if must_be_idle and first is not None:
         before = _by_session(first, seen)
+        waited = processes.scheduling([one.process.key for candidate in must_be_idle for one in before[candidate.key]])
+        began = time.monotonic()
         # Reading the details fills the time between the two readings, or a part of it.
         details = processes.details([one.process.key for candidate in candidates for one in before[candidate.key]])
-        time.sleep(min(CPU_WINDOW, max(0.0, first.at + CPU_WINDOW - time.time())))
+        time.sleep(min(CPU_WINDOW, max(0.0, began + CPU_WINDOW - time.monotonic())))
     second = processes.table()
     if isinstance(second, Unknown):
         return second
     now = _by_session(second, seen)
     for candidate in candidates:
         candidate.processes = now[candidate.key]
+        candidate.is_hidden = is_hidden(second, candidate.facts.session)
         _add_details(candidate, details)
     for candidate in must_be_idle:
-        if first is not None and is_busy(used(before[candidate.key]), used(now[candidate.key]), second.at - first.at):
+        if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, second.at - first.at):
             candidate.spare("active")
     return None
+
+
+def _is_at_work(
+    context: SweepContext,
+    candidate: ReapCandidate,
+    before: Sequence[SessionProcess],
+    waited: Mapping[ProcessKey, Scheduling],
+    seconds: float,
+) -> bool:
+    """Return whether the candidate's processes computed meanwhile, waited for a CPU, or cannot be seen."""
+    if candidate.is_hidden or is_busy(used(before), used(candidate.processes), seconds):
+        return True
+    keys = [one.process.key for one in before if one.process.key in waited]
+    now = context.dependencies.processes.scheduling(keys)
+    return is_starved({key: waited[key] for key in keys}, now, seconds)
 
 
 def read_details(processes: Processes, candidates: Sequence[ReapCandidate]) -> None:

@@ -13,7 +13,7 @@ from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
-from workspace_reaper.policy.verdict import is_selected
+from workspace_reaper.policy.verdict import is_doubted, is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import SweepContext
@@ -91,12 +91,23 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
         # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
         is_alive = is_selected(entry.judgement) and entry.outcome is not Outcome.REAPED
         confirmations.set(entry.key, Finding.CONDEMNED, holds=is_alive)
+        confirmations.set(entry.key, Finding.DOUBTED, holds=is_doubted(entry.judgement))
         if entry.outcome is Outcome.FAILED:
             confirmations.bump(entry.key, Finding.FAILED)
         elif not is_alive:
             confirmations.set(entry.key, Finding.FAILED, holds=False)
     return _changes(
-        SweepResult(report.sessions, report.unknown, confirmations, builder.breaker, builder.state, limits, now, report.vetoes)
+        SweepResult(
+            report.sessions,
+            report.unknown,
+            confirmations,
+            builder.breaker,
+            builder.state,
+            limits,
+            now,
+            report.vetoes,
+            report.disowned,
+        )
     )
 
 

@@ -11,10 +11,11 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.verdict import still_selected
 from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.leftovers import LeftoverProcesses
 from workspace_reaper.sweep.observe import Observation, shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import list_again
-from workspace_reaper.sweep.terminate import LeftoverProcesses, terminate
+from workspace_reaper.sweep.terminate import terminate
 
 
 def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation, rows: LookupResult) -> None:

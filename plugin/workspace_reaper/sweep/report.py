@@ -144,6 +144,8 @@ class SweepReport:
     Attributes:
         complete: False if anything was Unknown.
         abstained: Why the sweep read nothing (``disabled``, ``not configured``), else None.
+        other_owner: How many of the unmanaged sessions match by name and carry another reaper's owner mark.
+        disowned: The names of those of them whose workspace has a row in our registry.
         contradicted: Workspaces that a hook named and whose rows do not agree (yet).
         refused: Why nothing of what an operator approved was approved.
         events: What the ledger records about the reaper itself, such as the start of an alarm.
@@ -159,6 +161,8 @@ class SweepReport:
     sessions: list[SessionReport] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     unmanaged: int = 0
+    other_owner: int = 0
+    disowned: tuple[str, ...] = ()
     freed_bytes: int = 0
     latched: bool = False
     registry: Mapping[str, Any] = field(default_factory=dict)
@@ -182,6 +186,11 @@ class SweepReport:
     def condemned(self) -> int:
         """Return how many sessions had the verdict ``reap``."""
         return sum(session.verdict is Verdict.REAP for session in self.sessions)
+
+    @property
+    def held(self) -> int:
+        """Return how many sessions had the verdict ``hold``."""
+        return sum(session.verdict is Verdict.HOLD for session in self.sessions)
 
     @property
     def exit_code(self) -> int:
@@ -221,10 +230,12 @@ class SweepReport:
             "totals": {
                 "managed": len(self.sessions),
                 "condemned": self.condemned,
+                "held": self.held,
                 "reaped": self.count(Outcome.REAPED),
                 "spared": self.count(Outcome.SPARED),
                 "failed": self.count(Outcome.FAILED),
                 "unmanaged": self.unmanaged,
+                "other_owner": self.other_owner,
                 "freed_bytes": self.freed_bytes,
             },
             "vetoes": [printable(text) for text in self.vetoes],

@@ -100,6 +100,7 @@ class Sweep:
         owner_id = ledger.registry().owner_id
         self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, self._request.suspects, table)
         self.report.unmanaged, self.report.unknown = seen.unmanaged, seen.unknown
+        self.report.other_owner = len(seen.other_owners)
         hold_unreadable(self._context, seen)
         ledger_state = ledger.load_state(seen.workspace_ids, dependencies.clock.now())
         reject_unlinked_sockets(seen, ledger_state.servers, dependencies.processes)

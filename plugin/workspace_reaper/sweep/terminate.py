@@ -6,17 +6,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from workspace_reaper.model.ports import Processes
-from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Port, Process, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.leftovers import HIDDEN, NOBODY, Dependents, LeftoverProcesses, Others, ProcessOrigins
 
 # Seconds between two looks at the processes that were signalled.
 POLL = 0.05
@@ -26,35 +26,6 @@ RESCAN = 1.0
 
 # Seconds for KILL to work. A process that lives longer hangs in the kernel, or is started again and again.
 LAST_WAIT = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LeftoverProcesses:
-    """What a killed session may have left behind.
-
-    ``panes`` are the ids of its panes, ``recorded`` its processes before the kill, and ``details`` what was read of them then.
-    """
-
-    key: SessionKey
-    panes: frozenset[str]
-    worktree: str | None
-    recorded: Sequence[RecordedProcess]
-    details: Mapping[ProcessKey, Details] = field(default_factory=dict)
-
-    @property
-    def started(self) -> float | None:
-        """When the oldest process of the session started, None if there was no process."""
-        return min((process.key.started for process in self.recorded), default=None)
-
-    @property
-    def ports(self) -> frozenset[Port]:
-        """The ports on which the session's processes listened."""
-        return frozenset(port for one in self.details.values() for port in one.ports)
-
-    def memory(self, key: ProcessKey) -> int:
-        """Return the memory that the process had, in bytes; 0 if it is unknown."""
-        known = self.details.get(key)
-        return known.memory_bytes if known else 0
 
 
 @dataclass(slots=True)
@@ -68,7 +39,10 @@ class _Leftover:
 
 
 def terminate(
-    context: SweepContext, shown: Mapping[int, frozenset[str] | None], leftovers: Sequence[LeftoverProcesses]
+    context: SweepContext,
+    shown: Mapping[int, frozenset[str] | None],
+    leftovers: Sequence[LeftoverProcesses],
+    others: Others = NOBODY,
 ) -> Mapping[SessionKey, ProcessCleanup]:
     """End the processes of killed sessions. ``shown`` are the listed panes of each server, see ``Termination``."""
     settings = context.settings
@@ -78,6 +52,7 @@ def terminate(
         everywhere=settings.end_everywhere,
         own_uid=os.geteuid(),
         shown=shown,
+        others=others,
     )
     return termination.run(leftovers)
 
@@ -86,11 +61,18 @@ class Termination:
     """The end of the leftover processes of one sweep.
 
     ``shown`` are the panes in the listing after the kill, by server pid. None stands for a server whose socket could not be
-    listed: no process that came from it is signalled. ``grace`` is in seconds.
+    listed: no process that came from it is signalled. ``grace`` is in seconds. ``others`` may depend on a process.
     """
 
     def __init__(
-        self, processes: Processes, *, grace: float, everywhere: bool, own_uid: int, shown: Mapping[int, Collection[str] | None]
+        self,
+        processes: Processes,
+        *,
+        grace: float,
+        everywhere: bool,
+        own_uid: int,
+        shown: Mapping[int, Collection[str] | None],
+        others: Others = NOBODY,
     ) -> None:
         self._processes = processes
         self._grace = grace
@@ -98,6 +80,8 @@ class Termination:
         self._own_uid = own_uid
         self._own_pids = processes.own_location().pids
         self._shown = shown
+        self._others = others
+        self._dependents: Dependents | None = None
         self._found: dict[ProcessKey, _Leftover] = {}
 
     def run(self, leftovers: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
@@ -129,6 +113,7 @@ class Termination:
         if isinstance(table, Unknown):
             self._add_without_table(leftovers)
         else:
+            self._dependents = self._others.in_scan(table)
             self._add_recorded(leftovers, table)
             self._add_started(leftovers, table)
         living = self._living()
@@ -138,8 +123,11 @@ class Termination:
                 continue
             if self._processes.signal(key, signal.Signals[f"SIG{name}"]) is SignalResult.REFUSED:
                 leftover.spared = "the system did not permit the signal"
-            else:
-                leftover.sent = name
+                continue
+            leftover.sent = name
+            if name == "TERM":
+                # A stopped process does not get to its handler of TERM before it continues.
+                self._processes.signal(key, signal.SIGCONT)
         return bool(living)
 
     def _wait_until_gone(self, until: float) -> bool:
@@ -210,6 +198,8 @@ class Termination:
                 descendant=recorded.descendant,
                 in_worktree=self._in_worktree(source, recorded),
                 shelter=self._login_daemon_above(source, process, table),
+                command=known.command if known else recorded.command,
+                depends=self._dependents.of(process, self._processes, source.worktree) if self._dependents else None,
             )
             spared = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
         if known is not None and recorded.command != known.command:
@@ -241,7 +231,7 @@ class Termination:
         found = {key: leftover for key, leftover in self._found.items() if leftover.source is source}
         hung_up = [one for one in source.recorded if one.key not in found]
         ended = [EndedProcess(one.key.pid, one.command, "HUP") for one in hung_up]
-        survivors, freed = [], sum(source.memory(one.key) for one in hung_up)
+        survivors, freed = [HIDDEN] * source.is_hidden, sum(source.memory(one.key) for one in hung_up)
         for key, leftover in found.items():
             command = leftover.process.command
             if key in living:
@@ -252,7 +242,7 @@ class Termination:
         return ProcessCleanup(
             ended=tuple(ended),
             survivors=tuple(survivors),
-            freed_bytes=freed if source.details else None,
+            freed_bytes=freed if source.details and not source.is_hidden else None,
             freed_ports=_ports_text(source.ports - frozenset(listening)),
             held_ports=_ports_text(source.ports & frozenset(listening)),
         )
@@ -262,32 +252,6 @@ def _same_process(table: ProcessTable, key: ProcessKey) -> Process | None:
     """Return the process, or None if its pid was reused or it is a zombie."""
     process = table.processes.get(key.pid)
     return process if process is not None and process.key == key and not process.zombie else None
-
-
-class ProcessOrigins:
-    """Finds the killed session from which a process comes, by the process's environment.
-
-    One for each scan: with 500 sessions and as many processes, comparing each process with each session takes longer than the
-    scan.
-    """
-
-    def __init__(self, leftovers: Sequence[LeftoverProcesses]) -> None:
-        self._sources: dict[tuple[int, str], list[LeftoverProcesses]] = defaultdict(list)
-        for source in leftovers:
-            for name in (*source.panes, source.key.session_id):
-                self._sources[source.key.server_pid, name].append(source)
-
-    def source_of(self, process: Process) -> LeftoverProcesses | None:
-        """Return the session that the process comes from, None if it is another one. What is older than the session comes from
-        an earlier session with the same numbers."""
-        origin = process.origin
-        if origin is None:
-            return None
-        for name in (origin.pane, f"${origin.session}"):
-            for source in self._sources.get((origin.server_pid, name), ()):
-                if source.started is not None and process.key.started >= source.started:
-                    return source
-        return None
 
 
 def _ports_text(ports: Collection[Port]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from workspace_reaper.util.text import printable
@@ -29,6 +30,18 @@ STYLES: Mapping[str, str] = {
 
 # Seconds after which long work shows that it is running.
 PROGRESS_AFTER = 1.0
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of standard input, output and error, on the null device.
+
+    A program may be started with them closed (``run <&- >&- 2>&-``). The files that it opens next would get these descriptors,
+    and what it prints would go there, or raise.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # Python found the descriptor closed. It is the lowest free one, unless a file of Python's has it by now.
+            setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w"))  # noqa: SIM115  open until the end
 
 
 def say(text: str) -> None:

@@ -91,6 +91,7 @@ def some_row(dice: Dice) -> Workspace:
         running=dice.rarely(),
         deleted=dice.rarely(),
         worktree_deleted=not dice.often(),
+        unreadable=dice.of((None,) * 15 + ("archived is 'maybe'",)),
     )
 
 

@@ -64,6 +64,7 @@ CIRCUMSTANCES = {
     "kept": lambda before: of_session(before, kept=True),
     "veto": lambda before: replace(before, veto="another plugin"),
     "home": lambda before: replace(before, home=True),
+    "unknown": lambda before: of_row(before, unreadable="archived is 'maybe'"),
     "attached": lambda before: of_session(before, attached=1, has_client=True),
     "running": lambda before: of_row(before, running=True),
     "pinned": lambda before: of_row(before, pinned=True),

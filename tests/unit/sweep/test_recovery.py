@@ -64,7 +64,7 @@ def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: 
     recover(context, state, observation(gone), rows() if found is None else rows(found))
     [result] = results
     assert result.outcome == "reaped"
-    assert processes.signals == ([signal.SIGTERM] if ends else [])
+    assert processes.signals == ([signal.SIGTERM, signal.SIGCONT] if ends else [])
     assert [one.pid for one in result.cleanup.survivors] == ([] if ends else [4711])
 
 

@@ -16,7 +16,8 @@ from tests.tools.leftovers import CHILD, RECORDED, OneChild
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup, RecordedProcess
 from workspace_reaper.sweep import terminate
-from workspace_reaper.sweep.terminate import LeftoverProcesses, ProcessOrigins, Termination
+from workspace_reaper.sweep.leftovers import LeftoverProcesses, ProcessOrigins
+from workspace_reaper.sweep.terminate import Termination
 
 
 @pytest.mark.parametrize("shown", [None, frozenset({"%1"})], ids=["its socket can't be read", "its pane is still listed"])
@@ -44,7 +45,7 @@ def test_one_that_no_signal_ends_is_reported(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(terminate, "LAST_WAIT", 0.3)
     processes = OneChild(stubborn=True)
     cleanup = ended(processes, grace=0.3)
-    assert processes.signals == [signal.SIGTERM, signal.SIGKILL]
+    assert processes.signals == [signal.SIGTERM, signal.SIGCONT, signal.SIGKILL]
     assert [one.pid for one in cleanup.survivors] == [4711]
     assert cleanup.ended == ()
 

@@ -1,0 +1,165 @@
+"""A process that somebody else depends on is left alone, although it came from the session that was reaped."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tools.waiting import wait_until
+from tests.tools.world import World
+
+Worlds = Callable[..., World]
+PATIENCE = 60
+
+RUNNER = """
+import json, os, pathlib, subprocess, sys, time
+os.setsid()
+if os.fork():
+    os._exit(0)
+here = pathlib.Path(sys.argv[1])
+(here / "runner.pid").write_text(str(os.getpid()))
+while True:
+    for order in here.glob("*.order"):
+        told = json.loads(order.read_text())
+        order.unlink()
+        child = subprocess.Popen(told["argv"], env=told["env"], cwd=told["cwd"])
+        (here / "child.pid").write_text(str(child.pid))
+    time.sleep(0.05)
+"""
+"""A process manager: the first who needs it starts it, and it runs the programs of all, with their environment."""
+
+CLIENT = """
+import json, os, pathlib, sys, time
+here = pathlib.Path(sys.argv[1])
+order = {"argv": ["sleep", "100000"], "env": dict(os.environ), "cwd": os.getcwd()}
+(here / "new").write_text(json.dumps(order))
+(here / "new").rename(here / "1.order")
+time.sleep(100000)
+"""
+
+
+def pid_in(path: Path) -> int:
+    wait_until(lambda: path.exists() and path.read_text(), PATIENCE)
+    return int(path.read_text())
+
+
+def python(code: str, *arguments: object) -> str:
+    return shlex.join([sys.executable, "-c", code, *map(str, arguments)])
+
+
+@pytest.mark.parametrize("survivors", ["worktree", "all"])
+def test_i73_a_runner_with_a_child_of_a_living_session_lives(worlds: Worlds, tmp_path: Path, survivors: str) -> None:
+    """Archiving one workspace ends another's live program."""
+    world = worlds(kill_grace=0.5, survivors=survivors)
+    here = tmp_path / "here"
+    here.mkdir()
+    first, second = world.workspace(worktree=str(here)), world.workspace(worktree=str(tmp_path))
+    world.session(first, command=f"cd {shlex.quote(str(here))}; {python(RUNNER, here)}; exec cat")
+    runner = pid_in(here / "runner.pid")
+    world.session(second, command=python(CLIENT, here))
+    child = pid_in(here / "child.pid")
+    try:
+        world.sweep()
+        world.host.archive(first)
+        report = world.sweep()
+        assert world.entry(report, first).outcome == "reaped"
+        cleanup = world.entry(report, first).cleanup
+        assert cleanup is not None
+        assert {one.pid: one.why for one in cleanup.survivors} == {runner: "a process of a living session runs in it"}
+        assert psutil.pid_exists(runner)
+        assert psutil.pid_exists(child)
+    finally:
+        psutil.Process(runner).kill()
+        psutil.Process(child).kill()
+
+
+def test_i73_what_works_in_the_directory_of_another_workspace_lives(worlds: Worlds, tmp_path: Path) -> None:
+    world = worlds(kill_grace=0.5, survivors="all")
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    first, second = world.workspace(worktree=str(one)), world.workspace(worktree=str(other))
+    note = tmp_path / "pid"
+    world.session(
+        first, command=f"cd {shlex.quote(str(other))}; setsid -f sh -c 'echo $$ > {note}; exec sleep 100000'; exec cat"
+    )
+    world.session(second)
+    server = pid_in(note)
+    try:
+        world.sweep()
+        world.host.archive(first)
+        report = world.sweep()
+        cleanup = world.entry(report, first).cleanup
+        assert cleanup is not None
+        assert {one.pid: one.why for one in cleanup.survivors} == {
+            server: f"it works in the directory of the workspace {second}"
+        }
+        assert psutil.pid_exists(server)
+    finally:
+        psutil.Process(server).kill()
+
+
+MASTER = """
+import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(15, b"ssh")
+os.setsid()
+if os.fork():
+    os._exit(0)
+open(sys.argv[1], "w").write(str(os.getpid()))
+time.sleep(100000)
+"""
+
+
+def test_i74_the_master_of_shared_connections_lives(worlds: Worlds, tmp_path: Path) -> None:
+    """An ssh master that other terminals use is ended."""
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    note = tmp_path / "pid"
+    program = shlex.join([sys.executable, "-c", MASTER, str(note), "[mux]"])
+    world.session(first, command=f"{program}; exec cat")
+    world.session(second)
+    master = pid_in(note)
+    try:
+        world.sweep()
+        world.host.archive(first)
+        cleanup = world.entry(world.sweep(), first).cleanup
+        assert cleanup is not None
+        assert {one.pid: one.why for one in cleanup.survivors} == {master: "other terminals may use its connection"}
+    finally:
+        psutil.Process(master).kill()
+
+
+HANDLER = """
+import os, pathlib, signal, sys, time
+note = pathlib.Path(sys.argv[1])
+os.setsid()
+if os.fork():
+    os._exit(0)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, lambda *_: (note.with_name("handled").write_text("saved"), os._exit(0)))
+note.write_text(str(os.getpid()))
+time.sleep(100000)
+"""
+
+
+def test_i78_a_stopped_process_gets_to_its_handler(worlds: Worlds, tmp_path: Path) -> None:
+    """A stopped process never gets to its TERM handler; every sweep waits out the grace."""
+    world = worlds(kill_grace=20, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    note = tmp_path / "pid"
+    world.session(first, command=f"{python(HANDLER, note)}; exec cat")
+    world.session(second)
+    process = psutil.Process(pid_in(note))
+    process.suspend()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE)
+    world.sweep()
+    world.host.archive(first)
+    cleanup = world.entry(world.sweep(), first).cleanup
+    assert (tmp_path / "handled").read_text() == "saved"
+    assert cleanup is not None
+    assert (process.pid, "TERM") in {(one.pid, one.signal) for one in cleanup.ended}
