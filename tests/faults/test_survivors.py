@@ -242,7 +242,7 @@ def test_each_ends_by_the_mildest_signal_that_works(world: World, cast: Cast, wo
         "deaf": "TERM",
         "tidy": "TERM",
         "stubborn": "KILL",
-        "stopped": "KILL",
+        "stopped": "TERM",
         "daemon": "TERM",
         "own session": "KILL",
     }

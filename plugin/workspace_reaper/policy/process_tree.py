@@ -46,14 +46,16 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
     """Return the processes of each of these sessions, those of its panes first.
 
     ``sessions`` must be all sessions of their servers. A process belongs to every session that shows its pane; if the pane is
-    gone, the session number in its environment decides. A nested tmux and what runs in it belong to no session.
+    gone, the session number in its environment decides. A process below a pane of one session with the environment of another
+    belongs to both: a process manager runs it for the other. A nested tmux and what runs in it belong to no session.
     """
     sessions = list(sessions)
     children = children_of(table)
     owners: dict[tuple[int, str], list[SessionKey]] = defaultdict(list)
     numbers: dict[tuple[int, int], Session] = {}
     found: dict[SessionKey, list[SessionProcess]] = {session.key: [] for session in sessions}
-    taken: set[int] = set()
+    # The pane below which each process runs, with its server.
+    panes: dict[int, tuple[int, str]] = {}
     twice: set[SessionKey] = set()
     for session in sessions:
         server = session.key.server_pid
@@ -65,14 +67,14 @@ def processes_by_session(table: ProcessTable, sessions: Iterable[Session]) -> di
                 # A living pane's own process is a child of the server; any other process has only reused its pid.
                 continue
             for process in _below(leader, children):
-                taken.add(process.key.pid)
+                panes[process.key.pid] = (server, pane.pane_id)
                 found[session.key].append(SessionProcess(process, pane.pane_id, descendant=True))
     for process in table.processes.values():
-        if process.origin is None or process.key.pid in taken:
+        if process.origin is None or panes.get(process.key.pid) == (process.origin.server_pid, process.origin.pane):
             continue
         for key in _sessions_of(process.origin, process.key.started, table, owners, numbers):
             for below in _below(process, children):
-                if below.key.pid not in taken or below is process:
+                if below is process or not (below.key.pid in panes or _is_from_another(below, process.origin)):
                     found[key].append(SessionProcess(below, process.origin.pane, descendant=False))
                     twice.add(key)
     return found | {key: _once(found[key]) for key in twice}
@@ -132,6 +134,12 @@ def _sessions_of(
         return showing
     session = numbers.get((origin.server_pid, origin.session))
     return () if session is None else (session.key,)
+
+
+def _is_from_another(process: Process, origin: Origin) -> bool:
+    """Return whether the environment of the process names another session than this one."""
+    own = process.origin
+    return own is not None and (own.server_pid, own.session) != (origin.server_pid, origin.session)
 
 
 def _once(kin: Sequence[SessionProcess]) -> list[SessionProcess]:

@@ -65,6 +65,20 @@ def test_a_pane_that_is_there_goes_before_the_number_of_a_session() -> None:
     assert family(LEADER, daemon, sessions=(peer,), of=2) == {1001: True, 7: False}
 
 
+def test_what_runs_below_one_session_with_the_environment_of_another_is_in_both_families() -> None:
+    """A process manager in a pane of the first session runs a program for the second one, which is not idle then."""
+    both, program = (session(1), session(2)), process(7, parent=1001, origin=came_from("%2", session_number=2))
+    assert family(LEADER, program, sessions=both, of=1) == {1001: True, 7: True}
+    assert family(LEADER, program, sessions=both, of=2) == {7: False}
+
+
+def test_what_a_process_manager_outside_of_all_panes_runs_for_another_session_is_not_of_the_first() -> None:
+    both, manager = (session(1), session(2)), process(7, parent=1, origin=came_from())
+    program = process(8, parent=7, origin=came_from("%2", session_number=2))
+    assert family(LEADER, manager, program, sessions=both, of=1) == {1001: True, 7: False}
+    assert family(LEADER, manager, program, sessions=both, of=2) == {8: False}
+
+
 def test_a_pane_that_two_sessions_show_is_in_both_families() -> None:
     both = (session(1), session(2, panes=(pane(1),)))
     assert family(LEADER, sessions=both, of=1) == family(LEADER, sessions=both, of=2) == {1001: True}
