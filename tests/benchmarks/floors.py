@@ -59,7 +59,9 @@ def guarded_lines(server: TmuxServer, session_ids: Sequence[str]) -> str:
         session_id, pid, start, created, activity = row.split(" ")
         if session_id in wanted:
             key = SessionKey(server.path, int(pid), int(start), session_id, int(created))
-            lines.append(kill_line(Guard(key, int(activity), True, None, False, unowned=True), Expiry(int(time.time()), 600)))
+            lines.append(
+                kill_line(Guard(key, int(activity), True, None, False, owner="", workspace=""), Expiry(int(time.time()), 600))
+            )
     return "".join(lines)
 
 

@@ -100,7 +100,6 @@ windows = st.lists(st.tuples(st.integers(0, 10**9), times, flags), min_size=1, m
 @st.composite
 def session_rows(draw: st.DrawFn, number: int = 1) -> tuple[str, str]:
     """A session's row as tmux prints it, and one of a pane of it."""
-    owned = draw(flags)
     values = [
         f"${number}",
         "77",
@@ -112,8 +111,9 @@ def session_rows(draw: st.DrawFn, number: int = 1) -> tuple[str, str]:
         *(int(draw(flags)) for _ in range(5)),
         "3.3a",
         "".join(f"@{window}={moved}={int(linked)}/" for window, moved, linked in draw(windows)),
-        int(owned),
-        int(owned and draw(flags)),
+        draw(st.sampled_from(["", "=", "0ab", "a..c"])),
+        draw(st.sampled_from(["", "7731", "7.31"])),
+        int(draw(flags)),
         draw(names),
     ]
     pane = [f"${number}", f"%{number}", f"@{number}", draw(times), 0, ""]
@@ -137,15 +137,16 @@ def written(session: Session) -> str:
         int(session.all_panes_dead),
         session.version,
         "".join(f"{one.window_id}={one.activity}={int(one.linked)}/" for one in session.windows),
-        int(session.owner is not Owner.NONE),
-        int(session.owner is Owner.OURS),
+        "=" if session.owner is Owner.OURS else session.owner_id,
+        session.workspace_mark,
+        int(session.is_self_marked),
         session.name,
     ]
     return "\t".join(map(str, ["S", *values]))
 
 
 def read(text: str, *, panes: bool = True) -> Listing | Unknown:
-    return ListingReader(SOCKET).read(text, panes=panes)
+    return ListingReader(SOCKET).read(text, "0a", panes=panes)
 
 
 def believed(answer: Listing, text: str) -> None:

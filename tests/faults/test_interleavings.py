@@ -107,6 +107,7 @@ def condemned(world: World, reason: rules.Rule, *names: str, clocks: bool = Fals
         scene.start(name)
     if reason is not rules.DEAD:
         world.workspaces(len(names) + 1 if reason is rules.ORPHAN else 1, pinned=True)
+    world.plugin.reaper().state.marks_at_once.size = 25
     assert set(outcomes(world.sweep()).values()) == {"none"}
     if reason in (rules.DELETED, rules.ORPHAN):
         world.host.delete(*ids)
@@ -231,16 +232,20 @@ BEFORE_THE_RECHECK: dict[rules.Rule, dict[str, Deed]] = {
 }
 
 
+def renames(reason: rules.Rule) -> dict[str, Deed]:
+    """What the host says of its workspace applies to a renamed session, too, unless its name is that of another one."""
+    return {
+        "renamed": (rename, None if reason.outlives_rename else "renamed"),
+        "renamed to a living one's": (rename_to_living, "renamed"),
+    }
+
+
 @pytest.mark.parametrize("joint", JOINTS)
 @pytest.mark.parametrize("reason", CONDEMNING, ids=lambda reason: reason.name)
 def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: Erring, reason: rules.Rule, joint: str) -> None:
     deeds = dict(AT_ANY_JOINT[reason])
     if joint == "before the recheck":
-        deeds |= {
-            **BEFORE_THE_RECHECK[reason],
-            "renamed": (rename, "unmanaged"),
-            "renamed to a living one's": (rename_to_living, "unmanaged"),
-        }
+        deeds |= {**BEFORE_THE_RECHECK[reason], **renames(reason)}
     scene = condemned(world, reason, *deeds, clocks=True)
 
     def happen() -> None:
@@ -276,7 +281,7 @@ def test_what_happens_while_the_reaper_or_tmux_is_stopped_is_noticed(
 ) -> None:
     """The guard alone does not see that a row has changed. So it expires, and the recheck is made again."""
     deeds = AT_ANY_JOINT[reason] | BEFORE_THE_RECHECK[reason]
-    deeds |= {"renamed": (rename, "unmanaged"), "renamed to a living one's": (rename_to_living, "unmanaged")}
+    deeds |= renames(reason)
     # What protects by an idle clock may be over when the stop is.
     deeds = {name: deed for name, deed in deeds.items() if deed[1] != "active" or reason is rules.DEAD}
     scene = condemned(world, reason, *deeds, clocks=True)

@@ -8,6 +8,7 @@ from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.observe import Observation, observe
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 TOO_LONG = "/tmp/" + "x" * 200
@@ -16,7 +17,7 @@ TOO_LONG = "/tmp/" + "x" * 200
 
 def looked(*sockets: str, only: set[str] | None = None) -> Observation:
     names = SessionMatcher(dict.fromkeys(sockets, ("ws_(?P<id>.+)",)), lambda text: text)
-    return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only)
+    return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only, OwnOptions())
 
 
 def test_a_socket_that_does_not_answer_loses_no_other(tmux_server: TmuxServer) -> None:

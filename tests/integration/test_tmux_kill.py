@@ -39,7 +39,8 @@ def guard_of(session: Session, **changes: Any) -> Guard:
         unattached=True,
         quiet_since=max(window.activity for window in session.windows),
         all_panes_dead=False,
-        unowned=True,
+        owner="",
+        workspace="",
     )
     return replace(guard, **changes)
 
@@ -90,7 +91,7 @@ def test_a_session_that_another_registry_has_stamped_since_is_spared(
     guard = guard_of(session)
     tmux_server.set_option(session.key.session_id, "@workspace_owner", "ffff")
     assert killed(tmux_server, terminal, guard) is KillResult.SPARED
-    assert killed(tmux_server, terminal, replace(guard, unowned=False)) is KillResult.KILLED
+    assert killed(tmux_server, terminal, replace(guard, owner=None)) is KillResult.KILLED
 
 
 def test_an_idle_session_is_killed(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:

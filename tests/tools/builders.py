@@ -23,6 +23,7 @@ from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.observe import Observation
@@ -83,6 +84,11 @@ def session(
         windows=(Window("@1", NOW - idle, linked=False),),
         panes=(pane(number),),
     )
+    if "owner" in changes:
+        # All marks of a registry: a session that only has the owner's says so.
+        owner = {Owner.NONE: "", Owner.OURS: OURS, Owner.FOREIGN: "feed"}[changes["owner"]]
+        mark = "" if changes["owner"] is Owner.NONE else mark_of(f"w{number}")
+        changes = {"owner_id": owner, "workspace_mark": mark, "is_self_marked": bool(mark), **changes}
     return replace(bare, **changes)
 
 

@@ -57,8 +57,13 @@ def rules_table() -> str:
 def protections_table() -> str:
     """Each protection: what it means, which reasons it protects from, and whether an operator can override it."""
     found = [one for one in vars(protections).values() if isinstance(one, Protection)]
-    rows = [(f"`{one.name}`", one.meaning, _protects_from(one), "yes" if one.passes_with_approval else "") for one in found]
+    rows = [(f"`{one.name}`", one.meaning, _protects_from(one), _approval(one)) for one in found]
     return _table(("protection", "meaning", "protects from", "`sweep --approve` overrides it"), rows)
+
+
+def _approval(protection: Protection) -> str:
+    of_all = {protections._always: "yes", protections._never: ""}
+    return of_all.get(protection.passes_with_approval, "where it says so")
 
 
 def _protects_from(one: Protection) -> str:

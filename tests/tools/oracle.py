@@ -47,7 +47,24 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
         "unknown": facts.row is not None and bool(facts.row.unreadable),
     }
     found = [(reason.name, saves) for reason in REASONS if (saves := reason.holding(facts, rules)) is not None]
-    return tuple((name, frozenset(by for by, does in {**always, **saves}.items() if does)) for name, saves in found)
+    return tuple(
+        (name, frozenset(by for by, does in {**always, "renamed": _only_by_its_name(name, facts), **saves}.items() if does))
+        for name, saves in found
+    )
+
+
+def _only_by_its_name(reason: str, facts: Facts) -> bool:
+    """Whether the session was renamed, and the host has not said this of its own workspace and of that of its new name."""
+    if not facts.renamed:
+        return False
+    named = facts.named_row
+    says = {
+        "deleted": named is None or named.deleted,
+        "worktree-deleted": named is None or (named.worktree_deleted and not named.deleted),
+        "archived by hook": named is None or (named.archived and not named.deleted),
+        "archived": named is None or (named.archived and not named.deleted),
+    }
+    return not says.get(reason, False)
 
 
 def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
@@ -61,7 +78,8 @@ def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
         unattached=expected.clients_matter,
         quiet_since=_last_second(facts, idleness) if by_clock and idleness is not None else None,
         all_panes_dead=expected.dead_panes,
-        unowned=facts.session.owner.value == "none",
+        owner=facts.session.owner_id,
+        workspace=facts.session.workspace_mark,
     )
 
 
@@ -81,7 +99,7 @@ def passes(guard: Guard, session: Session) -> bool:
         return False
     if guard.unattached and attended(session):
         return False
-    if guard.unowned and session.owner.value != "none":
+    if guard.owner not in (None, session.owner_id) or guard.workspace not in (None, session.workspace_mark):
         return False
     if guard.quiet_since is not None and any(window.activity > guard.quiet_since for window in session.windows):
         return False

@@ -19,7 +19,7 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 
 __all__ = ["ALWAYS", "REASONS", "Reason", "attended", "counted", "idle"]
 
-ALWAYS = "kept veto home group unknown"
+ALWAYS = "kept veto home group unknown renamed"
 """What protects from every reason, beside the wait for another attempt."""
 
 

@@ -14,7 +14,8 @@ from workspace_reaper.util.console import complain, print_json, progress
 if TYPE_CHECKING:
     from workspace_reaper.model.session import SessionKey
     from workspace_reaper.plugin import ReaperPlugin
-    from workspace_reaper.sweep.report import SessionReport, SweepReport
+    from workspace_reaper.policy.verdict import Judgement
+    from workspace_reaper.sweep.report import SweepReport
 
 
 def sweep(
@@ -26,7 +27,8 @@ def sweep(
         bool,
         typer.Option(
             "--approve",
-            help="List the sessions that only the breaker or failed kills hold back, ask, and reap these and no others.",
+            help="List the sessions that only the breaker, failed kills or their number as strangers hold back, ask, and reap "
+            "these and no others.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --approve: do not ask.")] = False,
@@ -70,7 +72,7 @@ def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[frozenset[Ses
     """Return the sessions that the operator approves, and the report in which they were shown."""
     with progress("looking at the sessions"):
         report = plugin.sweep(dry_run=True)
-    held = [entry for entry in report.sessions if entry.key and _may_be_approved(entry)]
+    held = [entry for entry in report.sessions if entry.key and entry.judgement and _may_be_approved(entry.judgement)]
     if not quiet:
         tables.show_unknown(report.unknown)
         tables.show_held(held)
@@ -79,7 +81,5 @@ def _ask(plugin: ReaperPlugin, *, yes: bool, quiet: bool) -> tuple[frozenset[Ses
     return frozenset(entry.key for entry in held if entry.key), report
 
 
-def _may_be_approved(entry: SessionReport) -> bool:
-    """Return whether something that an approval overrides holds the session back, and nothing else but what passes in time."""
-    by = entry.judgement.protected_by if entry.judgement else ()
-    return any(one.passes_with_approval for one in by) and all(one.passes_with_approval or one.allows_approval for one in by)
+def _may_be_approved(judgement: Judgement) -> bool:
+    return judgement.verdict.value == "hold" and judgement.held[0].may_be_approved

@@ -99,6 +99,8 @@ def show_sweep(report: SweepReport) -> None:
         from workspace_reaper.policy.idle import describe_clock_step
 
         say(f"CLOCK {describe_clock_step(report.stepped)}")
+    if report.unknown_sessions:
+        say(f"REGISTRY {report.unknown_sessions}")
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.")
     done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)
@@ -123,6 +125,8 @@ def _rows(registry: Mapping[str, Any]) -> str:
 
 def show_status(status: Status) -> None:
     """Print the state of the reaper."""
+    from workspace_reaper.policy.marks import kill_command
+
     state = status.as_dict()
     if not status.configured:
         from workspace_reaper.operations.wiring import how_to_configure
@@ -149,6 +153,9 @@ def show_status(status: Status) -> None:
         say(
             f"announced         {one['session']} ({one['reason']}): will be reaped {_until(one['deadline'])}; 'undo' cancels it"
         )
+    for one in state["renamed"]:
+        by_hand = kill_command(one["socket"], one["session_id"])
+        say(f"renamed           {one['session']} belongs to the workspace {one['workspace_id']}; to end it by hand: {by_hand}")
     rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
 

@@ -50,10 +50,23 @@ class Terminal(Protocol):
         tmux is never busy with it for long. ``spool`` is a file that is overwritten. Raises ``OSError`` for that file only.
         """
 
-    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
-        """Set our owner id on the sessions that still have that identity and carry none.
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
+        """Set our marks on the sessions that still have that identity and carry no other owner id.
 
         Best effort: the next full listing shows the result.
+
+        Args:
+            workspaces: The sessions, each with its value of ``@reaper_workspace`` (hexadecimal digits).
+            owner_id: Our owner id.
+
+        Returns:
+            How long tmux took, in seconds.
+        """
+
+    def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
+        """Return the options of ours that are set on these sessions themselves, by name (``@reaper_keep``), with their values.
+
+        A session that does not exist any more is missing, and so is one for which tmux gave no answer.
         """
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
@@ -62,17 +75,20 @@ class Terminal(Protocol):
         Best effort: no decision depends on it.
         """
 
-    def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        """Return the owner ids that these sessions carry, or None for a value that is not an owner id.
+    def adopt(self, workspaces: Mapping[SessionKey, str], seen: str, owner_id: str) -> frozenset[SessionKey]:
+        """Set our marks where a session still has that identity and still carries the owner id that was ``seen``.
 
-        A session that does not exist any more is missing.
+        Args:
+            workspaces: The sessions, each with its value of ``@reaper_workspace`` (hexadecimal digits).
+            seen: The owner id of another reaper.
+            owner_id: Our owner id.
+
+        Returns:
+            The sessions for which tmux confirms it.
         """
 
-    def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
-        """Set our owner id, or remove the owner id (None), and return the sessions for which tmux confirms it.
-
-        It is changed only where the session still has that identity and still carries the owner id that was ``seen``.
-        """
+    def release(self, keys: Collection[SessionKey], seen: str) -> frozenset[SessionKey]:
+        """Remove the marks where a session still has that identity and the owner id that was ``seen``. See ``adopt``."""
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         """Set or unset ``@reaper_keep`` on the session if it still has that identity. Return whether tmux confirms it."""

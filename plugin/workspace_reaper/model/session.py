@@ -31,7 +31,7 @@ class SessionKey(NamedTuple):
 
 
 class Owner(Enum):
-    """The registry whose id a session carries in ``@workspace_owner``."""
+    """Whose owner id a session carries in ``@workspace_owner``."""
 
     NONE = "none"
     OURS = "ours"
@@ -64,6 +64,10 @@ class Session:
 
     ``activity`` is the last input or attach of a client, never output. ``attached`` is 0 for a suspended or locked client;
     ``has_client`` counts that client too, and ``group_has_client`` any client of another session of its group.
+
+    ``owner_id`` and ``workspace_mark`` are the values of ``@workspace_owner`` and ``@reaper_workspace``, with a dot for each
+    character that is not a hexadecimal digit. ``is_self_marked``: ``@reaper_self`` is the identity of this session.
+    ``inherited`` are the options that seem to be set on it, and are set on a window, a pane or for all sessions.
     """
 
     key: SessionKey
@@ -80,6 +84,10 @@ class Session:
     version: str
     windows: tuple[Window, ...]
     panes: tuple[Pane, ...] = ()
+    owner_id: str = ""
+    workspace_mark: str = ""
+    is_self_marked: bool = False
+    inherited: frozenset[str] = frozenset()
     # The latest of client input, attach, and output in any window (Unix seconds).
     last_activity: int = field(init=False, repr=False, compare=False)
 

@@ -31,6 +31,8 @@ class Finding(str, Enum):
     DOUBTED = "doubted"
     # A kill of it failed; count times in a row.
     FAILED = "failed"
+    # Its name does not yield the workspace of its marks any more.
+    RENAMED = "renamed"
     # Its reap was announced at first_at.
     ANNOUNCED = "announced"
     # An operator cancelled the announcement: it is not reaped as archived until its row was once not archived.

@@ -43,7 +43,8 @@ class Guard:
         unattached: Any client spares the session.
         quiet_since: Output in any window after this second spares the session. None if output does not matter.
         all_panes_dead: A living pane spares the session.
-        unowned: An owner mark of another registry spares the session.
+        owner: Any other value of ``@workspace_owner`` spares the session. None if it does not matter.
+        workspace: The same for ``@reaper_workspace``.
     """
 
     key: SessionKey
@@ -51,7 +52,8 @@ class Guard:
     unattached: bool
     quiet_since: int | None
     all_panes_dead: bool
-    unowned: bool = False
+    owner: str | None = None
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

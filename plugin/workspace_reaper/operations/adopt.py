@@ -1,9 +1,9 @@
 """Takes over sessions that match by name and carry an owner mark that no reaper serves any more.
 
 Whether a reaper serves a mark cannot be seen from here: the operator decides that. A wrong decision must cost nothing. If our
-registry has the session's row, the session gets our mark, as in a full sweep. Otherwise the mark is only removed: ours would
-say that our registry has known the workspace, and make the session an orphan. A reaper that does serve the removed mark sets
-it again in its next full sweep.
+registry has the session's row, the session gets our marks, as in a full sweep. Otherwise the marks are only removed: ours would
+say that our registry has known the workspace, and make the session an orphan. A reaper that does serve the removed marks sets
+them again in its next full sweep.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import own_owner_id, selected_terminals
+from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
 
@@ -56,7 +57,6 @@ class AdoptableSessions:
 @dataclass(slots=True)
 class _AdoptSearch:
     sessions: list[tuple[Session, str]] = field(default_factory=list)
-    owners: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
 
 
@@ -87,17 +87,10 @@ def find(reaper: Reaper, names: Collection[str] = (), socket: str | None = None)
     rows = reaper.registry.look_up(ids, known.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return AdoptableSessions(unknown=(*search.unknown, rows))
-    for terminal in terminals:
-        owners = terminal.owners([one.key for one, _ in search.sessions if one.key.socket == terminal.socket])
-        if isinstance(owners, Unknown):
-            search.unknown.append(owners)
-        else:
-            search.owners.update(owners)
     generation = recognise(known.registry, rows).generation
     found = (
-        Adoptable(session, one, search.owners[session.key], _has_row(rows, one), known.seen.get(one) == generation)
+        Adoptable(session, one, _owner(session), _has_row(rows, one), known.seen.get(one) == generation)
         for session, one in search.sessions
-        if session.key in search.owners
     )
     return AdoptableSessions(tuple(found), tuple(search.unknown), _identity(known, rows))
 
@@ -122,8 +115,7 @@ def adopt(reaper: Reaper, found: AdoptableSessions) -> frozenset[SessionKey]:
         _record(ledger, now, "adopting", same)
         taken: set[SessionKey] = set()
         for terminal in reaper.terminals:
-            taken |= _take(terminal, [one for one in same if one.has_row], known.registry.owner_id)
-            taken |= _take(terminal, [one for one in same if not one.has_row], None)
+            taken |= _take(terminal, [one for one in same if one.key.socket == terminal.socket], known.registry.owner_id)
         _record(ledger, now, "adopted", [one for one in same if one.key in taken])
     return frozenset(taken)
 
@@ -135,7 +127,7 @@ def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _AdoptSearch) -
         return
     search.unknown.extend(listing.unreadable)
     for session in listing.sessions:
-        workspace_id = reaper.dependencies.matcher.workspace_id(terminal.socket, session.name)
+        workspace_id = reaper.dependencies.matcher.belongs_to(session)
         if workspace_id is not None and session.owner is Owner.FOREIGN:
             search.sessions.append((session, workspace_id))
 
@@ -167,9 +159,18 @@ def _has_row(rows: LookupResult, workspace_id: str) -> bool:
     return row is not None and not row.deleted
 
 
-def _take(terminal: Terminal, sessions: Sequence[Adoptable], mark: str | None) -> frozenset[SessionKey]:
-    here = {one.key: one.owner for one in sessions if one.owner is not None and one.key.socket == terminal.socket}
-    return terminal.adopt(here, mark)
+def _owner(session: Session) -> str | None:
+    """Return the owner mark, or None for a value that no reaper sets."""
+    return None if "." in session.owner_id else session.owner_id
+
+
+def _take(terminal: Terminal, sessions: Sequence[Adoptable], owner_id: str) -> frozenset[SessionKey]:
+    taken: set[SessionKey] = set()
+    for seen in {one.owner for one in sessions if one.owner is not None}:
+        theirs = [one for one in sessions if one.owner == seen]
+        taken |= terminal.adopt({one.key: mark_of(one.workspace_id) for one in theirs if one.has_row}, seen, owner_id)
+        taken |= terminal.release([one.key for one in theirs if not one.has_row], seen)
+    return frozenset(taken)
 
 
 def _record(ledger: Ledger, now: float, kind: str, sessions: Sequence[Adoptable]) -> None:

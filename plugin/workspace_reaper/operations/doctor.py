@@ -18,6 +18,9 @@ from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.policy.process_tree import is_hidden
 from workspace_reaper.registry import registry_names
+from workspace_reaper.sweep.look_up import unknown_sessions
+from workspace_reaper.sweep.observe import observe
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.permissions import check_permissions
@@ -48,6 +51,7 @@ def examine(reaper: Reaper) -> Iterator[Check]:
         _locale,
         _sockets,
         _database,
+        _known_sessions,
         _state_dir,
         _ledger,
     )
@@ -139,6 +143,24 @@ def _hidden(reaper: Reaper, name: str, sessions: Sequence[Session]) -> Iterator[
             "CPU is unknown, so these sessions never count as idle",
             "run the reaper in the pid namespace of the tmux server (a sidecar container: share the process namespace), or "
             "take cpu out of idle_clocks",
+        )
+
+
+def _known_sessions(reaper: Reaper) -> Iterator[Check]:
+    """Check whether the registry has rows for the sessions that match: those of another database never have."""
+    try:
+        observation = observe(reaper.terminals, reaper.dependencies.matcher, own_owner_id(reaper), None, OwnOptions())
+    except LedgerError:  # The check of the ledger reports it.
+        return
+    rows = reaper.registry.look_up(sorted(observation.workspace_ids), ())
+    text = None if isinstance(rows, Unknown) else unknown_sessions(observation, rows)
+    if text is not None:
+        yield Check(
+            "sessions",
+            WARN,
+            text,
+            "if these sessions belong to another database, narrow session_patterns or tmux_sockets; if their workspaces were "
+            "deleted, they are reaped once idle for stranger_ttl",
         )
 
 

@@ -110,7 +110,7 @@ def keep_session(reaper: Reaper, name: str, socket: str | None = None, *, on: bo
 def _why_unmanaged(session: Session) -> str:
     if session.owner is Owner.FOREIGN:
         return "it carries another reaper's owner mark"
-    return "its name matches no configured pattern on this socket"
+    return "its name matches no configured pattern on this socket, and it carries no marks of this reaper"
 
 
 def _search(reaper: Reaper, name: str, socket: str | None) -> _Search:

@@ -72,6 +72,11 @@ class Status:
             "breaker": breaker.as_json(self.breaker),
             "last_complete_sweep": iso(self.last_complete),
             "announced": [dict(one) for one in self.announced],
+            "renamed": [
+                {name: entry[name] for name in ("socket", "session", "session_id", "workspace_id")}
+                for entry in report["sessions"]
+                if (entry.get("evidence") or {}).get("renamed")
+            ],
             "registry": {
                 "identity": registry.get("identity"),
                 "rows": registry.get("rows"),

@@ -39,14 +39,22 @@ def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
     return None
 
 
-def step(state: BreakerState, orphans: Set[SessionKey], managed: int, loss: str | None, now: float) -> BreakerState:
+def step(
+    state: BreakerState,
+    orphans: Set[SessionKey],
+    managed: int,
+    loss: str | None,
+    now: float,
+    strangers: Set[SessionKey] = frozenset(),
+) -> BreakerState:
     """Return the breaker after one full sweep that found these orphans among ``managed`` sessions.
 
-    A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it, and those that would have
-    tripped it since, release it, by not being orphans any more.
+    ``orphans`` are those that the registry has known. ``strangers``, which it has never known, neither trip nor hold the
+    breaker. A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it, and those that would
+    have tripped it since, release it, by not being orphans any more.
     """
     fresh = orphans - state.approved
-    approved = state.approved.intersection(orphans)
+    approved = state.approved.intersection(orphans | strangers)
     too_many = exceeds_half(len(fresh), managed)
     if state.latched and (too_many or loss):
         return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, approved=approved)
@@ -63,10 +71,11 @@ def step(state: BreakerState, orphans: Set[SessionKey], managed: int, loss: str 
 def approve(state: BreakerState, sessions: Set[SessionKey] | None = None) -> BreakerState:
     """Return the breaker after an operator approved exactly these sessions, or (None) all that tripped it.
 
-    It releases when none of those that tripped it is left. A breaker that lost rows tripped is released by None alone.
+    It releases when none of those that tripped it is left. A breaker that lost rows tripped is released by None alone. While it
+    is closed, strangers may be approved.
     """
     if not state.latched:
-        return state
+        return state if sessions is None else replace(state, approved=state.approved | sessions)
     granted = state.tripped if sessions is None else frozenset(sessions)
     approved, left = state.approved | granted, state.tripped - granted
     opens = sessions is None or (state.tripped and not left)

@@ -59,6 +59,9 @@ class Facts:
         undone: The reasons whose announcement an operator cancelled and that have applied ever since.
         failures: How many kills of it have failed in a row.
         retry_at: When the next attempt is due.
+        many_strangers: It is one of several sessions that this registry has never known and that would be reaped together.
+        renamed: Its name does not yield the workspace of its marks any more.
+        named_row: The row of the workspace that the name of a renamed session yields.
         age_clock: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
         generation: The generation of the registry.
         known_in_generation: The last generation known to have known the workspace. Only read if there is no row.
@@ -89,6 +92,9 @@ class Facts:
     age_clock: AgeClock = _PLAIN
     generation: int = 0
     known_in_generation: int | None = None
+    many_strangers: bool = False
+    renamed: bool = False
+    named_row: Workspace | None = None
 
     @property
     def idle_seconds(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import OwnLocation
-from workspace_reaper.model.session import Owner, Session, SessionKey
+from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import (
     UNDONE,
     BreakerState,
@@ -24,6 +24,7 @@ from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.confirmations import Confirmations, has_left, retry_at
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import AgeClock, notice
+from workspace_reaper.policy.marks import is_marked_as
 from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
 
 _NOTHING: Mapping[str, Any] = {}
@@ -50,7 +51,7 @@ class FactsBuilder:
         reported: What hooks reported, by workspace.
         recognised: The sessions' workspaces for which the registry has a row.
         cpu: The CPU time that the sessions' processes have used.
-        reuses_ids: The host assigns ids again, so only our owner mark connects a session with the known workspace.
+        reuses_ids: The host assigns ids again, so only our marks connect a session with the known workspace.
         retry_after: The first wait after failed kills, in seconds (see ``confirmations.retry_at``).
         insisted: Sessions whose kill an operator wants to attempt at once.
         clock: The clocks in this sweep.
@@ -88,7 +89,8 @@ class FactsBuilder:
         said, at = self.reported.get(workspace_id), self.state.reported.get(workspace_id)
         if said is not WorkspaceEvent.DELETED:
             return said
-        return None if self._is_another(session) or (at is not None and self._is_newer(session, at)) else said
+        is_another = self._is_another(session, workspace_id)
+        return None if is_another or (at is not None and self._is_newer(session, at)) else said
 
     def _is_newer(self, session: Session, at: float) -> bool:
         """Return whether the session was created after that moment.
@@ -99,16 +101,33 @@ class FactsBuilder:
         created = session.key.created
         return created >= floor(at) if self.reuses_ids else created > at
 
-    def _is_another(self, session: Session) -> bool:
+    def _is_another(self, session: Session, workspace_id: str) -> bool:
         """Return whether it may belong to a later workspace with the same id: the host creates the session before the row."""
-        return self.reuses_ids and session.owner is not Owner.OURS
+        return self.reuses_ids and not is_marked_as(session, workspace_id)
 
-    def facts(self, session: Session, workspace_id: str, row: Workspace | None, now: float) -> Facts:
-        """Return the facts of this session at this moment (Unix seconds)."""
+    def knows(self, session: Session, workspace_id: str) -> bool:
+        """Return whether the registry is known to have known the session's workspace, without regard to its row now."""
+        is_another = self._is_another(session, workspace_id)
+        return not is_another and is_proven(workspace_id, session, self.state, self.generation)
+
+    def facts(
+        self,
+        session: Session,
+        workspace_id: str,
+        row: Workspace | None,
+        now: float,
+        *,
+        renamed: bool = False,
+        named_row: Workspace | None = None,
+    ) -> Facts:
+        """Return the facts of this session at this moment (Unix seconds).
+
+        ``renamed``: its name does not yield the workspace of its marks any more. ``named_row`` is the row of the workspace
+        that the name yields instead.
+        """
         key = session.key
         seen = self.confirmations.of(key)
         # Most sessions have no findings. For them this is where a sweep spends most of its own time.
-        is_another = self._is_another(session)
         remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
         if has_left(session, seen, self.state.last_complete):
             remembered = {**remembered, "detached_at": now}
@@ -116,9 +135,11 @@ class FactsBuilder:
             session=session,
             workspace_id=workspace_id,
             row=row,
+            renamed=renamed,
+            named_row=named_row,
             now=now,
             reported=self.said(session, workspace_id),
-            proven=row is not None or (not is_another and is_proven(workspace_id, session, self.state, self.generation)),
+            proven=row is not None or self.knows(session, workspace_id),
             knows_other_sessions=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,

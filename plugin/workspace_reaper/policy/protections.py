@@ -14,12 +14,17 @@ from workspace_reaper.model.state import BreakerState
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import describe_clock_step
+from workspace_reaper.policy.marks import kill_command
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.time import iso
 
 
 def _always(_case: Case) -> bool:
     return True
+
+
+def _never(_case: Case) -> bool:
+    return False
 
 
 class Case(NamedTuple):
@@ -30,12 +35,16 @@ class Case(NamedTuple):
         rests_on_idleness: Whether the session must have been idle for the rule.
         facts: The session.
         limits: The settings.
+        outlives_rename: Whether the rule rests on the host's own word about the workspace, whatever its session is called.
+        holds_for_named_row: Whether the host says the same about the workspace that the session's new name yields, if any.
     """
 
     reason: str
     rests_on_idleness: bool
     facts: Facts
     limits: Thresholds
+    outlives_rename: bool = False
+    holds_for_named_row: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +57,7 @@ class Protection:
         holds: Whether it protects this session from this rule.
         detail: The meaning with the values of this session, where that says more.
         released_when: When it ends, in words that do not change with each second. For what rests on an absent row.
-        passes_with_approval: ``sweep --approve`` overrides it.
+        passes_with_approval: Whether ``sweep --approve`` overrides it.
         allows_approval: A session may be approved while this protects it too. The protection stays in force.
         passes_with_time: It ends by itself within minutes.
         doubts: Whether it is the reaper's own doubt, and not a fact of the host, the user or the session. What only doubts
@@ -60,10 +69,10 @@ class Protection:
     holds: Callable[[Case], bool]
     detail: Callable[[Case], str] | None = None
     released_when: Callable[[Case, BreakerState], str] | None = None
-    passes_with_approval: bool = False
+    passes_with_approval: Callable[[Case], bool] = _never
     allows_approval: bool = False
     passes_with_time: bool = False
-    doubts: Callable[[Case], bool] = lambda _case: False
+    doubts: Callable[[Case], bool] = _never
 
     def __repr__(self) -> str:
         return self.name
@@ -84,6 +93,22 @@ UNKNOWN = Protection(
     holds=lambda case: case.facts.row is not None and case.facts.row.unreadable is not None,
     detail=lambda case: f"its row in the host's database cannot be read: {case.facts.row and case.facts.row.unreadable}",
     doubts=_always,
+)
+
+
+def _renamed(case: Case) -> str:
+    now = f"it was renamed, and belongs to the workspace {case.facts.workspace_id}"
+    by_hand = f"to end it by hand: {kill_command(case.facts.session.key.socket, case.facts.session.key.session_id)}"
+    if case.outlives_rename:
+        return f"{now} and, by its name, to another one that the registry still has; {by_hand}"
+    return f"{now}; {by_hand}"
+
+
+RENAMED = Protection(
+    "renamed",
+    "it was renamed: its marks name its workspace, and its name does not, so only what the host says of that workspace counts",
+    holds=lambda case: case.facts.renamed and not (case.outlives_rename and case.holds_for_named_row),
+    detail=_renamed,
 )
 VETO = Protection(
     "veto",
@@ -145,7 +170,19 @@ CLOCK = Protection(
 PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook names it"
 
 
+# From this number of strangers on, and if they are half of all managed sessions, an operator decides: they may be the sessions
+# of another database behind the same tmux server.
+MANY_STRANGERS = 3
+
+_STRANGERS_APPROVED = "an operator runs 'sweep --approve'"
+
+
 def _why_unproven(case: Case) -> str:
+    if case.facts.many_strangers:
+        return (
+            f"at least {MANY_STRANGERS} sessions that this registry has never known, which are at least half of all managed "
+            "ones, would be reaped at once: they may be those of another database ('sweep --approve' shows them)"
+        )
     facts, now = case.facts, f"this is registry generation {case.facts.generation}"
     if facts.known_in_generation is None:
         known = f"the registry is not known to have ever had a row for the workspace ({now})"
@@ -156,6 +193,8 @@ def _why_unproven(case: Case) -> str:
 
 
 def _proven_or_old(case: Case, _breaker: BreakerState) -> str:
+    if case.facts.many_strangers:
+        return f"{PROVEN_WHEN}; or {_STRANGERS_APPROVED}"
     others = "" if case.facts.knows_other_sessions else " and the registry has a row for another session"
     return f"{PROVEN_WHEN}; or it has been idle for stranger_ttl ({seconds_text(case.limits.stranger_ttl)}){others}"
 
@@ -163,10 +202,17 @@ def _proven_or_old(case: Case, _breaker: BreakerState) -> str:
 UNPROVEN = Protection(
     "unproven",
     "the registry is not known to have ever had a row for the workspace; then it must have been idle for stranger_ttl, and the"
-    " registry must have a row for another session",
+    " registry must have a row for another session. Three or more such sessions that are at least half of the managed ones wait"
+    " for `sweep --approve`",
     holds=lambda case: (
-        not case.facts.proven and (not case.facts.knows_other_sessions or case.facts.idle_seconds < case.limits.stranger_ttl)
+        not case.facts.proven
+        and (
+            not case.facts.knows_other_sessions
+            or case.facts.idle_seconds < case.limits.stranger_ttl
+            or (case.facts.many_strangers and not case.facts.approved)
+        )
     ),
+    passes_with_approval=lambda case: case.facts.many_strangers,
     detail=_why_unproven,
     released_when=_proven_or_old,
     # Until then it is what the setting says of a stranger.
@@ -177,7 +223,7 @@ BREAKER = Protection(
     "the breaker is latched because too many rows are missing at once ('workspace-reaper breaker' shows the cause)",
     holds=lambda case: case.facts.latched and not case.facts.approved,
     released_when=lambda _case, breaker: clears_when(breaker) or "",
-    passes_with_approval=True,
+    passes_with_approval=_always,
     doubts=_always,
 )
 
@@ -236,9 +282,9 @@ RETRYING = Protection(
         f"its kill failed {case.facts.failures} times in a row, and the next attempt is at {iso(case.facts.retry_at)}"
         " ('workspace-reaper sweep --approve' can make it now)"
     ),
-    passes_with_approval=True,
+    passes_with_approval=_always,
     doubts=_always,
 )
 
 # What protects from every rule.
-ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN)
+ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN, RENAMED)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
+from workspace_reaper.policy.marks import is_marked_as
 
 
 def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
@@ -60,11 +61,11 @@ def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
 def is_proven(workspace_id: str, session: Session, state: LedgerState, generation: int) -> bool:
     """Return whether this registry is known to have known this workspace.
 
-    An owner mark does not contain the generation under which it was set, so it is proof only while there has been one.
+    The marks do not contain the generation under which they were set, so they are proof only while there has been one.
     """
     if generation in (state.named.get(workspace_id), state.seen.get(workspace_id)):
         return True
-    return session.owner is Owner.OURS and generation == 1
+    return generation == 1 and is_marked_as(session, workspace_id)
 
 
 def known_in_generation(workspace_id: str, state: LedgerState) -> int | None:

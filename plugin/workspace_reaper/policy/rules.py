@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.session import Owner
 from workspace_reaper.model.verdict import ORPHAN_REASON, Guard, IdleClock
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
@@ -54,6 +53,7 @@ class Rule:
         confirmations: How many sweeps must agree, for the documentation.
         needs_dead_panes: The guard spares a session with a living pane.
         rests_on_session: It depends on the session's own state and not on the row. The recheck then lists the panes too.
+        outlives_rename: It rests on the host's own word about the workspace, so that it applies to a renamed session too.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Rule:
     confirmations: str = "1"
     needs_dead_panes: bool = False
     rests_on_session: bool = False
+    outlives_rename: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reported_as", self.reported_as or self.name)
@@ -77,7 +78,10 @@ class Rule:
 
     def holds(self, facts: Facts, thresholds: Thresholds) -> bool:
         """Return whether the rule selects the session, protections aside."""
-        return self.needs_row is not facts.gone and self.is_set_in(facts.row) and self.condition(facts, thresholds)
+        return self._applies_to(facts.row) and self.condition(facts, thresholds)
+
+    def _applies_to(self, row: Workspace | None) -> bool:
+        return self.needs_row is not (row is None or row.deleted) and self.is_set_in(row)
 
     def is_set_in(self, row: Workspace | None) -> bool:
         """Return whether the row has the flag of this rule, or the rule needs none."""
@@ -96,7 +100,9 @@ class Rule:
 
     def case(self, facts: Facts, thresholds: Thresholds) -> Case:
         """Return what the protections look at."""
-        return Case(self.reported_as, self.rests_on_idleness(facts, thresholds), facts, thresholds)
+        rests_on_idleness, named = self.rests_on_idleness(facts, thresholds), facts.named_row
+        same = named is None or self._applies_to(named)
+        return Case(self.reported_as, rests_on_idleness, facts, thresholds, self.outlives_rename, same)
 
     def protected_by(self, facts: Facts, thresholds: Thresholds) -> tuple[Protection, ...]:
         """Return what protects the session from this rule, in the order of the table."""
@@ -105,19 +111,25 @@ class Rule:
 
     def guard(self, facts: Facts, thresholds: Thresholds) -> Guard:
         """Return what must still be true inside tmux when it kills the session for this rule."""
-        clients_protect, idle_time = ATTACHED in self.protections, self.idle_time(facts, thresholds)
+        clients_protect, idle_time, session = ATTACHED in self.protections, self.idle_time(facts, thresholds), facts.session
         by_output = idle_time > 0 and IdleClock.OUTPUT in facts.age_clock.counted
         return Guard(
-            key=facts.session.key,
+            key=session.key,
             # Where clients do not protect, typing must not keep the session alive forever either.
-            activity=facts.session.activity if clients_protect else None,
+            activity=session.activity if clients_protect else None,
             unattached=clients_protect,
             # The last second whose output leaves the session idle for that time.
             quiet_since=max(0, math.floor(facts.age_clock.before(facts.now, idle_time))) if by_output else None,
             all_panes_dead=self.needs_dead_panes,
-            # A session with our owner mark keeps it: no reaper overwrites an owner.
-            unowned=facts.session.owner is Owner.NONE,
+            # An inherited value is not the session's own, and may be any text.
+            owner=_comparable(session.owner_id, "@workspace_owner" in session.inherited),
+            workspace=_comparable(session.workspace_mark, "@reaper_workspace" in session.inherited),
         )
+
+
+def _comparable(mark: str, is_inherited: bool) -> str | None:
+    """Return the mark as a term of the guard: None if it is not the session's own, or has other characters than hex digits."""
+    return None if is_inherited or "." in mark else mark
 
 
 def _reported(facts: Facts, event: WorkspaceEvent) -> str:
@@ -151,6 +163,7 @@ DELETED = Rule(
     "deleted",
     "a host's hook reported the deletion, and the row is gone or marked deleted",
     needs_row=False,
+    outlives_rename=True,
     condition=lambda facts, _limits: facts.reported is WorkspaceEvent.DELETED,
     because=lambda facts, limits: f"{_reported(facts, WorkspaceEvent.DELETED)}, and {_row(facts, limits)}",
 )
@@ -160,6 +173,7 @@ ARCHIVED_BY_HOOK = Rule(
     (ATTACHED, RUNNING, UNDONE, ANNOUNCED),
     reported_as="archived",
     row_flag="archived",
+    outlives_rename=True,
     condition=lambda facts, _limits: facts.reported is WorkspaceEvent.ARCHIVED,
     because=lambda facts, _limits: _reported(facts, WorkspaceEvent.ARCHIVED),
 )
@@ -168,6 +182,7 @@ WORKTREE_DELETED = Rule(
     "the row is marked worktree deleted",
     (ATTACHED, ACTIVE, CLOCK),
     row_flag="worktree_deleted",
+    outlives_rename=True,
     idle_time=lambda _facts, limits: limits.activity_grace,
 )
 ORPHAN = Rule(
@@ -184,6 +199,7 @@ ARCHIVED = Rule(
     "the row is marked archived (once this has been so for `archived_ttl`, `active` and `clock` no longer protect)",
     (ATTACHED, RUNNING, ACTIVE, CLOCK, UNDONE, ANNOUNCED),
     row_flag="archived",
+    outlives_rename=True,
     idle_time=_archived_idle_time,
 )
 IDLE = Rule(

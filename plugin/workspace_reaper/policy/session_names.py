@@ -1,4 +1,4 @@
-"""Which sessions are managed: those whose whole name, on a configured socket, yields a workspace id. Pure."""
+"""Which sessions are managed: those on a configured socket that carry our marks, or whose name yields a workspace id. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.policy.marks import is_marked, mark_of, marked_workspace
 
 # The number of names whose result is cached (3 MB).
 _KNOWN = 10_000
@@ -33,7 +34,24 @@ class SessionMatcher:
 
     def manages(self, session: Session) -> str | None:
         """Return the workspace of a managed session; None for all others and for those of another registry."""
-        return None if session.owner is Owner.FOREIGN else self.workspace_id(session.key.socket, session.name)
+        return None if session.owner is Owner.FOREIGN else self.belongs_to(session)
+
+    def belongs_to(self, session: Session) -> str | None:
+        """Return the workspace of the session, whoever owns it: that of its marks, or else the one that its name yields.
+
+        A renamed session keeps its workspace. None for a renamed one whose mark is a digest, which cannot be read back.
+        """
+        named = self.named(session)
+        if not is_marked(session) or (named is not None and session.workspace_mark == mark_of(named)):
+            return named
+        marked = marked_workspace(session)
+        if session.key.socket not in self._patterns or marked is None:
+            return None
+        return marked if self._canonical(marked) == marked else named
+
+    def named(self, session: Session) -> str | None:
+        """Return the workspace that the session's name yields, or None."""
+        return self.workspace_id(session.key.socket, session.name)
 
     def _match(self, socket: str, name: str) -> str | None:
         for pattern in self._patterns.get(socket, ()):

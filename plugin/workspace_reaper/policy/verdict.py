@@ -17,12 +17,14 @@ from workspace_reaper.policy.rules import RULES, WORKTREE_DELETED, Rule
 class Held:
     """A rule that holds, and all that protects the session from it (nothing, if the session is selected).
 
-    ``in_doubt``: nothing but the reaper's own doubt protects it.
+    ``in_doubt``: nothing but the reaper's own doubt protects it. ``may_be_approved``: something that an approval overrides
+    protects it, and nothing else but what passes in time.
     """
 
     reason: Rule
     by: tuple[Protection, ...]
     in_doubt: bool = False
+    may_be_approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,13 @@ def _held(rule: Rule, facts: Facts, thresholds: Thresholds) -> Held:
     if not by:
         return Held(rule, by)
     case = rule.case(facts, thresholds)
-    return Held(rule, by, in_doubt=all(one.doubts(case) for one in by))
+    passing = [one.passes_with_approval(case) for one in by]
+    return Held(
+        rule,
+        by,
+        in_doubt=all(one.doubts(case) for one in by),
+        may_be_approved=any(passing) and all(passes or one.allows_approval for passes, one in zip(passing, by, strict=True)),
+    )
 
 
 def is_doubted(judgement: Judgement) -> bool:

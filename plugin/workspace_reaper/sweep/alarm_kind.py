@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from workspace_reaper.model.state import Alarm, BreakerState, Confirmation, Finding, LedgerState
@@ -35,6 +36,7 @@ class SweepResult(NamedTuple):
         now: Unix seconds.
         vetoes: Sentences about plugins that gave no usable answer.
         disowned: Sessions of our workspaces that carry another reaper's owner mark.
+        inherited: Sessions that only seem to have an option of ours, by option.
     """
 
     sessions: Sequence[SessionReport]
@@ -46,6 +48,7 @@ class SweepResult(NamedTuple):
     now: float
     vetoes: Sequence[str] = ()
     disowned: Sequence[str] = ()
+    inherited: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def still(self, finding: Finding) -> Iterator[tuple[str, Confirmation]]:
         """Yield the sessions with this finding, by name. A session that could not be seen still has it."""

@@ -100,6 +100,20 @@ def _other_owner(found: SweepResult) -> Detected | None:
     )
 
 
+def _strangers(found: SweepResult) -> Detected | None:
+    waiting = sorted(entry.session for entry in found.sessions if entry.facts and entry.facts.many_strangers)
+    if not waiting:
+        return None
+    return Detected(f"{len(waiting)} of {len(found.sessions)} sessions were never known here: {_names(waiting)}")
+
+
+def _inherited(found: SweepResult) -> Detected | None:
+    if not found.inherited:
+        return None
+    parts = (f"{option} of {len(some)} sessions ({_names(sorted(some))})" for option, some in found.inherited.items())
+    return Detected(f"not set on the session itself: {'; '.join(parts)}")
+
+
 def _names(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join([*names][:MOST_NAMES])
 
@@ -170,6 +184,24 @@ OTHER_OWNER = AlarmKind(
     _other_owner,
     rests_on_sessions=True,
 )
+STRANGERS = AlarmKind(
+    "strangers",
+    "at least half of the managed sessions, and at least three, would be reaped although this registry has never known them",
+    "the registry has rows for them, they have ended, or an operator approved them",
+    "If they belong to another database, give each database a reaper and session patterns of its own. If they are left over, "
+    "run `sweep --approve`.",
+    _strangers,
+    rests_on_sessions=True,
+)
+INHERITED = AlarmKind(
+    "inherited",
+    "an option of the reaper is set on a window, on a pane or for all sessions, so that sessions seem to have it. An inherited "
+    "`@reaper_keep` keeps them, and inherited marks are ignored",
+    "no session inherits one of these options",
+    "Find it with `tmux show-options -g`, `-s`, `-gw`, `-w` and `-p`, and unset it there with `set-option -u`.",
+    _inherited,
+    rests_on_sessions=True,
+)
 CANARY = AlarmKind(
     "canary",
     "a throwaway session was not reaped",
@@ -184,7 +216,10 @@ CONFIGURATION = AlarmKind(
 )
 
 # The catalogue.
-ALARMS = (UNREADABLE, BLIND, OVERDUE, DOUBT, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING, OTHER_OWNER, CANARY, CONFIGURATION)
+ALARMS = (
+    *(UNREADABLE, BLIND, OVERDUE, DOUBT, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING),
+    *(OTHER_OWNER, STRANGERS, INHERITED, CANARY, CONFIGURATION),
+)
 
 
 def raised(found: SweepResult) -> dict[str, Alarm]:

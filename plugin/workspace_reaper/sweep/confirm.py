@@ -28,8 +28,10 @@ def confirm(
         confirmations.forget_all(Finding.ORPHAN)
         builder = replace(builder, breaker=breaker.revoke_approvals(builder.breaker))
     orphans: set[SessionKey] = set()
+    strangers: set[SessionKey] = set()
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
+        confirmations.set(key, Finding.RENAMED, holds=key in observation.renamed)
         is_alive = row is not None and not row.deleted and not row.archived
         if is_alive and confirmations.is_unremarkable(session, builder.state.last_complete):
             continue
@@ -43,7 +45,7 @@ def confirm(
             gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
             confirmations.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
         if builder.said(session, workspace_id) is not WorkspaceEvent.DELETED:
-            orphans.add(key)
+            (orphans if builder.knows(session, workspace_id) else strangers).add(key)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
     if not observation.everything:
@@ -51,7 +53,7 @@ def confirm(
         known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
         return replace(builder, breaker=breaker.revoke_approvals(builder.breaker, known))
     loss = breaker.rows_lost(builder.state.registry, rows)
-    after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now)
+    after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now, strangers)
     is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
     if builder.breaker.latched and observation.unknown and is_freer:
         # A session that cannot be read may be one of those that tripped the breaker: such a sweep releases nothing.

@@ -21,6 +21,7 @@ from workspace_reaper.policy.rules import Rule
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.last_report import LastReport
 from workspace_reaper.sweep.other_plugins import NoPlugins
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 from workspace_reaper.util.batch_size import BatchSize
@@ -72,6 +73,8 @@ class ReaperState:
 
     sample_interval: SampleInterval
     batch_size: BatchSize = field(default_factory=BatchSize)
+    marks_at_once: BatchSize = field(default_factory=BatchSize)
+    own_options: OwnOptions = field(default_factory=OwnOptions)
     last_report: LastReport = field(default_factory=LastReport)
     unrecorded_alarms: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
     doubt: str | None = None

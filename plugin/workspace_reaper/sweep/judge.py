@@ -22,6 +22,7 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
+from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
@@ -100,10 +101,12 @@ class Judge:
         self._now = now
         self.entries: list[SessionReport] = []
 
-    def judge_each(self, seen: Observation, rows: LookupResult, budget: int) -> None:
-        """Judge every session by itself. At most ``budget`` orphans may still be reaped in this hour."""
+    def judge_each(self, seen: Observation, rows: LookupResult) -> None:
+        """Judge every session by itself."""
         for session, workspace_id in seen.sessions:
-            facts = self._builder.facts(session, workspace_id, rows.found.get(workspace_id), self._now)
+            renamed, named = session.key in seen.renamed, rows.found.get(seen.renamed.get(session.key) or "")
+            row = rows.found.get(workspace_id)
+            facts = self._builder.facts(session, workspace_id, row, self._now, renamed=renamed, named_row=named)
             entry = SessionReport(
                 socket=session.key.socket,
                 session=session.name,
@@ -113,11 +116,25 @@ class Judge:
                 key=session.key,
             )
             self._judge(entry, facts)
-            if entry.judgement and entry.judgement.reason is ORPHAN and entry.verdict is Verdict.REAP:
-                if not budget:
-                    self._judge(entry, replace(facts, over_budget=True))
-                budget = max(0, budget - 1)
             self.entries.append(entry)
+
+    def hold_strangers(self) -> None:
+        """Hold the sessions that this registry has never known if many of them would be reaped together."""
+        strangers = [entry for entry in self._selected_orphans if entry.facts and not entry.facts.proven]
+        if len(strangers) >= MANY_STRANGERS and 2 * len(strangers) >= len(self.entries):
+            for entry in strangers:
+                if entry.facts and not entry.facts.approved:
+                    self._judge(entry, replace(entry.facts, many_strangers=True))
+
+    def hold_over_budget(self, budget: int) -> None:
+        """Hold all orphans but ``budget``, which may still be reaped in this hour."""
+        for entry in self._selected_orphans[budget:]:
+            if entry.facts:
+                self._judge(entry, replace(entry.facts, over_budget=True))
+
+    @property
+    def _selected_orphans(self) -> list[SessionReport]:
+        return [entry for entry in self.selected if entry.judgement and entry.judgement.reason is ORPHAN]
 
     @property
     def selected(self) -> list[SessionReport]:

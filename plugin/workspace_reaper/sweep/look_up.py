@@ -9,6 +9,16 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.util.text import printable
+
+
+def unknown_sessions(seen: Observation, rows: LookupResult) -> str | None:
+    """Return how many of the managed sessions the registry has rows for, with an example of one without; None if for all."""
+    without = [session for session, workspace_id in seen.sessions if workspace_id not in rows.found]
+    if not without:
+        return None
+    known, example = len(seen.sessions) - len(without), printable(min(session.name for session in without))
+    return f"the registry knows {known} of {len(seen.sessions)} matching sessions; not, for example, {example}"
 
 
 def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
@@ -16,7 +26,8 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
     suspects = context.request.suspects or {}
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
     others = {workspace_id for _, workspace_id in seen.other_owners}
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others})
+    renamed = {workspace_id for workspace_id in seen.renamed.values() if workspace_id is not None}
+    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed})
     rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows
@@ -33,6 +44,7 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
         "rows": rows.total,
         "rows_capped": rows.capped,
     }
+    context.report.unknown_sessions = unknown_sessions(seen, rows)
     context.report.contradicted = frozenset(
         workspace_id
         for workspace_id, event in suspects.items()

@@ -11,6 +11,7 @@ from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.util.threads import run_in_background
 
 
@@ -18,16 +19,18 @@ from workspace_reaper.util.threads import run_in_background
 class Observation:
     """What one look at the sockets found.
 
-    ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match by name and carry
-    another reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field
-    that cannot be read. ``everything`` is False if a socket did not answer. ``table`` is the process table of the same moment,
-    None if it was not asked for.
+    ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match and carry another
+    reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field that
+    cannot be read. ``renamed`` are the managed sessions whose name does not yield the workspace of their marks, each with the
+    workspace that it yields instead, if any. ``everything`` is False if a socket did not answer. ``table`` is the process table
+    of the same moment, None if it was not asked for.
     """
 
     listings: list[Listing] = field(default_factory=list)
     sessions: list[tuple[Session, str]] = field(default_factory=list)
     other_owners: list[tuple[Session, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str, str]] = field(default_factory=list)
+    renamed: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
     unmanaged: int = 0
     everything: bool = True
@@ -37,6 +40,15 @@ class Observation:
     def workspace_ids(self) -> frozenset[str]:
         """The workspace ids of all managed sessions."""
         return frozenset([workspace_id for _, workspace_id in self.sessions])
+
+    @property
+    def inherited(self) -> dict[str, tuple[str, ...]]:
+        """The names of the sessions that only seem to have an option of ours, by option."""
+        found: dict[str, list[str]] = {}
+        for session, _ in (*self.sessions, *self.other_owners):
+            for option in session.inherited:
+                found.setdefault(option, []).append(session.name)
+        return {option: tuple(names) for option, names in sorted(found.items())}
 
     @property
     def clear(self) -> dict[str, frozenset[SessionKey]]:
@@ -55,11 +67,13 @@ class Observation:
             workspace_id = matcher.manages(session)
             if workspace_id is None:
                 self.unmanaged += 1
-                named = matcher.workspace_id(listing.socket, session.name) if session.owner is Owner.FOREIGN else None
-                if named is not None and (only is None or named in only):
-                    self.other_owners.append((session, named))
+                theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
+                if theirs is not None and (only is None or theirs in only):
+                    self.other_owners.append((session, theirs))
             elif only is None or workspace_id in only:
                 self.sessions.append((session, workspace_id))
+                if (named := matcher.named(session)) != workspace_id:
+                    self.renamed[session.key] = named
         for unreadable in listing.unreadable:
             name = unreadable.session or ""
             workspace_id = matcher.workspace_id(listing.socket, name)
@@ -72,6 +86,7 @@ def observe(
     matcher: SessionMatcher,
     owner_id: str,
     only: Collection[str] | None,
+    own_options: OwnOptions,
     table: Callable[[], ProcessTable | Unknown] | None = None,
 ) -> Observation:
     """List every socket once, and read the process ``table`` meanwhile if it is given.
@@ -89,7 +104,8 @@ def observe(
             observation.unknown.append(listing)
             observation.everything = False
         else:
-            observation.add(listing, matcher, only)
+            own_options.ask(terminal, listing, matcher)
+            observation.add(own_options.correct(listing, owner_id), matcher, only)
     if reading is not None:
         observation.table = reading.result()
     return observation

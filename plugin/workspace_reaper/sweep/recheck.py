@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from workspace_reaper.model.ports import Terminal
@@ -42,8 +42,8 @@ class Recheck:
         server_pid = batch[0].key.server_pid
         if not listing.answered and self._dependencies.processes.may_live(server_pid, None):
             return unlinked(listing.socket, server_pid)
-        ids = sorted({candidate.entry.workspace_id for candidate in batch})
-        rows = self._dependencies.registry.look_up(ids, self._registry.identity.sentinels)
+        present = {session.key: session for session in listing.sessions}
+        rows = self._dependencies.registry.look_up(self._workspaces(batch, present), self._registry.identity.sentinels)
         if isinstance(rows, Unknown):
             return rows
         changed = self._context.state.doubt or change_of_identity(self._registry, rows)
@@ -52,7 +52,6 @@ class Recheck:
         # The clock may have been set since the first look.
         reading = self._dependencies.clock.read()
         builder = self._builder.at(self._builder.clock.boot, reading, self._thresholds.longest)
-        present = {session.key: session for session in listing.sessions}
         guards = {}
         for candidate in batch:
             session = present.get(candidate.key)
@@ -66,6 +65,12 @@ class Recheck:
                 if accepted is not None:
                     guards[candidate.key] = accepted
         return guards
+
+    def _workspaces(self, batch: Sequence[ReapCandidate], present: Mapping[SessionKey, Session]) -> Sequence[str]:
+        """Return the workspaces of the batch, and those that the names of its sessions yield now."""
+        ids = {candidate.entry.workspace_id for candidate in batch}
+        named = {self._dependencies.matcher.named(present[one.key]) for one in batch if one.key in present}
+        return sorted(ids | {workspace_id for workspace_id in named if workspace_id is not None})
 
     def _has_required_snapshot(self, candidate: ReapCandidate) -> bool:
         """Report a missing snapshot, and spare the session unless its workspace was deleted: no user needs that one again."""
@@ -82,7 +87,10 @@ class Recheck:
         self, candidate: ReapCandidate, session: Session, rows: LookupResult, builder: FactsBuilder, now: float
     ) -> Guard | None:
         workspace_id = candidate.entry.workspace_id
-        facts = builder.facts(session, workspace_id, rows.found.get(workspace_id), now)
+        named, row = self._dependencies.matcher.named(session), rows.found.get(workspace_id)
+        renamed = named != workspace_id
+        named_row = rows.found.get(named or "") if renamed else None
+        facts = builder.facts(session, workspace_id, row, now, renamed=renamed, named_row=named_row)
         # Only the first listing has the panes in which the reaper may run.
         facts = replace(facts, home=facts.home or candidate.facts.home)
         judgement = judge(facts, self._thresholds)
@@ -103,7 +111,12 @@ class Recheck:
         workspace_id = candidate.entry.workspace_id
         if self._dependencies.matcher.manages(session) != workspace_id:
             return "unmanaged"
-        facts = self._builder.facts(session, workspace_id, candidate.facts.row, self._dependencies.clock.now())
+        was, now, renamed = (
+            candidate.facts,
+            self._dependencies.clock.now(),
+            self._dependencies.matcher.named(session) != workspace_id,
+        )
+        facts = self._builder.facts(session, workspace_id, was.row, now, renamed=renamed, named_row=was.named_row)
         # If the predicate finds no protection, the one that the guard found is over already.
         return saved_by(candidate.reason, facts, judge(facts, self._thresholds)) or "active"
 
@@ -113,10 +126,11 @@ def list_again(
 ) -> Listing | Unknown:
     """List the sessions of the socket once more. Rows that cannot be read are reported like those of the first listing."""
     listing = terminal.observe(owner_id, panes=panes, only=only)
-    if isinstance(listing, Listing):
-        for row in listing.unreadable:
-            context.add_unknown(row)
-    return listing
+    if isinstance(listing, Unknown):
+        return listing
+    for row in listing.unreadable:
+        context.add_unknown(row)
+    return context.state.own_options.correct(listing, owner_id)
 
 
 def _conclude_missing(candidate: ReapCandidate, listing: Listing) -> None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from workspace_reaper.model.reap import Outcome
-from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import describe_clock_step
+from workspace_reaper.policy.marks import is_marked, kill_command, mark_of
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
 from workspace_reaper.policy.verdict import is_doubted, is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.judge import Announcements
+from workspace_reaper.sweep.look_up import unknown_sessions
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
-from workspace_reaper.sweep.report import SessionReport, SweepReport
+from workspace_reaper.sweep.report import SessionReport, SweepReport, printable
 
 # Seconds.
 PRUNE_EVERY = 3600.0
@@ -43,7 +45,7 @@ def before_kills(
         servers=servers,
         breaker=builder.breaker if builder.breaker != before.breaker else None,
         settled=_settled(builder, observation),
-        events=_events(builder, rows, now),
+        events=(*_events(builder, observation, rows, now), *_renames(builder, observation, now)),
         cpu=builder.cpu if builder.cpu != before.cpu else None,
         clock=builder.clock if builder.clock != before.clock else None,
         worktrees={
@@ -64,13 +66,15 @@ def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
     )
 
 
-def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Event, ...]:
+def _events(builder: FactsBuilder, observation: Observation, rows: LookupResult, now: float) -> tuple[Event, ...]:
     events, before, after = [], builder.state.breaker, builder.breaker
     if builder.age_clock.stepped:
         events.append(Event(now, "clock set", describe_clock_step(builder.age_clock.stepped)))
     changed = change_of_identity(builder.state.registry, rows)
     if changed:
         events.append(Event(now, "registry changed", changed))
+    if builder.state.registry.generation == 0 and (text := unknown_sessions(observation, rows)):
+        events.append(Event(now, "first sweep", text))
     if after.latched and not before.latched:
         events.append(Event(now, "breaker latched", after.cause))
     approved = after.approved - before.approved
@@ -79,6 +83,15 @@ def _events(builder: FactsBuilder, rows: LookupResult, now: float) -> tuple[Even
     if before.latched and not after.latched:
         events.append(Event(now, "breaker released", before.cause))
     return tuple(events)
+
+
+def _renames(builder: FactsBuilder, observation: Observation, now: float) -> Iterator[Event]:
+    """Yield an event for each session that was renamed since the last full sweep."""
+    for session, workspace_id in observation.sessions:
+        if (session.key, Finding.RENAMED) in builder.confirmations.changed:
+            by_hand = kill_command(session.key.socket, session.key.session_id)
+            what = f"{printable(session.name)} belongs to the workspace {printable(workspace_id)}; to end it by hand: {by_hand}"
+            yield Event(now, "session renamed", what)
 
 
 def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits, now: float) -> StateChanges:
@@ -107,6 +120,7 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
             now,
             report.vetoes,
             report.disowned,
+            report.inherited,
         )
     )
 
@@ -176,20 +190,25 @@ def prune_snapshots(context: SweepContext, ledger_state: LedgerState) -> None:
 
 
 def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuilder) -> None:
-    """Set our owner mark on the sessions that the registry has recognised, so that other reapers leave them alone."""
-    # A session that is about to be killed needs no mark: its guard does not ask for one.
+    """Set our marks on sessions that the registry has recognised: other reapers leave them alone, and a rename changes nothing.
+
+    tmux serves no other client meanwhile, so each sweep marks as many on each socket as take about 100 ms.
+    """
+    # A session that is about to be killed needs no mark, and its guard compares the marks of the recheck.
     selected = {entry.key for entry in context.report.sessions if entry.verdict is Verdict.REAP}
+    pace, owner_id = context.state.marks_at_once, builder.state.registry.owner_id
     for terminal in context.dependencies.terminals:
-        unmarked = [
-            session.key
+        unmarked = {
+            session.key: mark_of(workspace_id)
             for session, workspace_id in seen.sessions
-            if session.owner is Owner.NONE
+            if not is_marked(session)
             and workspace_id in builder.recognised
             and session.key.socket == terminal.socket
             and session.key not in selected
-        ]
-        if unmarked:
-            terminal.mark(unmarked, builder.state.registry.owner_id)
+        }
+        now = dict(islice(unmarked.items(), pace.size))
+        if now:
+            pace.learn(len(now), terminal.mark(now, owner_id))
 
 
 def mark_announced(context: SweepContext, announcements: Announcements) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -40,6 +40,7 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "cpu_idle_seconds": None if facts.busy_at is None else int(facts.since(facts.busy_at)),
         "announced": iso(facts.announced_at),
         "veto": None if facts.veto is None else printable(facts.veto),
+        **({"renamed": True} if facts.renamed else {}),
         **(_absence(facts) if facts.row is None else {}),
     }
 
@@ -145,7 +146,9 @@ class SweepReport:
         complete: False if anything was Unknown.
         abstained: Why the sweep read nothing (``disabled``, ``not configured``), else None.
         other_owner: How many of the unmanaged sessions match by name and carry another reaper's owner mark.
+        inherited: The sessions that only seem to have an option of ours, which is set elsewhere, by option.
         disowned: The names of those of them whose workspace has a row in our registry.
+        unknown_sessions: How many matching sessions the registry knows, as a clause; None if all of them.
         contradicted: Workspaces that a hook named and whose rows do not agree (yet).
         refused: Why nothing of what an operator approved was approved.
         events: What the ledger records about the reaper itself, such as the start of an alarm.
@@ -163,9 +166,11 @@ class SweepReport:
     unmanaged: int = 0
     other_owner: int = 0
     disowned: tuple[str, ...] = ()
+    inherited: Mapping[str, Sequence[str]] = field(default_factory=dict)
     freed_bytes: int = 0
     latched: bool = False
     registry: Mapping[str, Any] = field(default_factory=dict)
+    unknown_sessions: str | None = None
     contradicted: frozenset[str] = frozenset()
     refused: str | None = None
     events: list[Event] = field(default_factory=list)

@@ -98,9 +98,11 @@ class Sweep:
         is_due = counts_cpu and self._context.state.sample_interval.is_due(perf_counter())
         table = dependencies.processes.glance if is_due else None
         owner_id = ledger.registry().owner_id
-        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, self._request.suspects, table)
+        own_options, only = self._context.state.own_options, self._request.suspects
+        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, table)
         self.report.unmanaged, self.report.unknown = seen.unmanaged, seen.unknown
         self.report.other_owner = len(seen.other_owners)
+        self.report.inherited = seen.inherited
         hold_unreadable(self._context, seen)
         ledger_state = ledger.load_state(seen.workspace_ids, dependencies.clock.now())
         reject_unlinked_sockets(seen, ledger_state.servers, dependencies.processes)
@@ -120,7 +122,9 @@ class Sweep:
             judged_with = replace(builder, breaker=replace(builder.breaker, latched=judged_with.breaker.latched))
         self.report.latched = builder.breaker.latched
         judging = Judge(judged_with, settings.thresholds, now)
-        judging.judge_each(seen, rows, max(0, settings.max_orphans_per_hour - ledger_state.orphans_last_hour))
+        judging.judge_each(seen, rows)
+        judging.hold_strangers()
+        judging.hold_over_budget(max(0, settings.max_orphans_per_hour - ledger_state.orphans_last_hour))
         judging.hold_groups(seen.listings)
         self.report.vetoes.extend(judging.hold_vetoed(self._dependencies.plugins))
         judging.hold_groups(seen.listings)

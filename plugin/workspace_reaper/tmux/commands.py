@@ -11,16 +11,26 @@ and formats never do. For the versions of tmux on which all of this was measured
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Expiry, Guard, KillResult
 
 _OWNER_ID = re.compile(r"[0-9a-f]+")
+_HEX = re.compile(r"[0-9a-f]*")
 # The clock of the server at that moment, in Unix seconds. Without "l:" an old expansion was compared: stale lines were killed.
 SERVER_TIME = "#{T:#{l:%s}}"
 
-_NO_OWNER = "#{==:#{@workspace_owner},}"
+# The value of @reaper_self that a session sets on itself.
+OWN_IDENTITY = "#{session_id}/#{session_created}/#{pid}"
+
+_OPTIONS = ("@reaper_keep", "@workspace_owner", "@reaper_workspace")
+
+
+def readable(option: str) -> str:
+    """Return a format of the option's value, with a dot for each character that is not a hexadecimal digit."""
+    return f"#{{s/[^0-9a-f]/./:{option}}}"
+
 
 # Each function that makes a line raises ValueError for a value that must not enter a command.
 
@@ -45,36 +55,53 @@ def kill_line(guard: Guard, expiry: Expiry) -> str:
         terms.append(f"#{{==:#{{W:#{{?#{{e|>:#{{window_activity}},{_checked_number(guard.quiet_since)}}},1,}}}},}}")
     if guard.all_panes_dead:
         terms.append("#{==:#{W:#{P:#{?pane_dead,,1}}},}")
-    if guard.unowned:
-        terms.append(_NO_OWNER)
+    if guard.owner is not None:
+        terms.append(_has("@workspace_owner", guard.owner))
+    if guard.workspace is not None:
+        terms.append(_has("@reaper_workspace", guard.workspace))
     kill = f'kill-session -t {session_id} ; display-message -p "killed {session_id}"'
     spare = f'display-message -p -t {session_id}: "spared {session_id} {SERVER_TIME} #{{session_id}}"'
     return _line(guard.key, kill, *terms, otherwise=spare)
 
 
-def mark_line(key: SessionKey, owner_id: str) -> str:
-    """Set ``@workspace_owner`` where it is empty."""
-    return _line(key, f"set-option -t {key.session_id}: @workspace_owner {check_owner_id(owner_id)}", _NO_OWNER)
+def mark_line(key: SessionKey, mark: str, owner_id: str) -> str:
+    """Set the three marks of a session of ours where no other owner is set. ``mark`` is that of the workspace."""
+    no_other = f"#{{||:{_has('@workspace_owner', '')},{_has('@workspace_owner', owner_id)}}}"
+    return _line(key, _set_marks(key.session_id, mark, owner_id), no_other)
 
 
-def owner_line(key: SessionKey) -> str:
-    """Print ``@workspace_owner``, with a dot for each character that no owner id has: a value may hold newlines."""
-    value = "#{s/[^0-9a-f]/./:@workspace_owner}"
-    return _line(key, f'display-message -p -t {key.session_id}: "owner {key.session_id} {value}"')
+def own_options_line(key: SessionKey) -> str:
+    """Print the options that are set on the session itself: a format also finds those of windows, panes and the server."""
+    shown = " ; ".join(f"show-options -q -t {key.session_id}: {option}" for option in _OPTIONS)
+    return _line(key, f'display-message -p "own {key.session_id}" ; {shown} ; display-message -p "end {key.session_id}"')
 
 
-def take_line(key: SessionKey, seen: str, owner_id: str | None) -> str:
-    """Set ``@workspace_owner`` to ``owner_id``, or unset it, where it still is ``seen``; then print whether it is so.
+def adopt_line(key: SessionKey, seen: str, mark: str, owner_id: str) -> str:
+    """Set the three marks where the owner still is ``seen``, then print whether they are set.
 
     The comparison and the change are one command, so that an owner that marks the session in between loses nothing.
     """
-    session_id = key.session_id
-    change = f"-u -t {session_id}: @workspace_owner"
-    if owner_id is not None:
-        change = f"-t {session_id}: @workspace_owner {check_owner_id(owner_id)}"
-    result = f"#{{?#{{==:#{{@workspace_owner}},{owner_id or ''}}},1,0}}"
-    command = f'set-option {change} ; display-message -p -t {session_id}: "taken {session_id} {result}"'
-    return _line(key, command, f"#{{==:#{{@workspace_owner}},{check_owner_id(seen)}}}")
+    return _take_line(key, seen, _set_marks(key.session_id, mark, owner_id), check_owner_id(owner_id))
+
+
+def release_line(key: SessionKey, seen: str) -> str:
+    """Unset the three marks where the owner still is ``seen``, then print whether they are unset."""
+    options = ("@workspace_owner", "@reaper_workspace", "@reaper_self")
+    return _take_line(key, seen, " ; ".join(f"set-option -u -t {key.session_id}: {option}" for option in options), "")
+
+
+def _take_line(key: SessionKey, seen: str, change: str, owner_id: str) -> str:
+    result = f"#{{?{_has('@workspace_owner', owner_id)},1,0}}"
+    answer = f'display-message -p -t {key.session_id}: "taken {key.session_id} {result}"'
+    return _line(key, f"{change} ; {answer}", _has("@workspace_owner", check_owner_id(seen)))
+
+
+def _set_marks(session_id: str, mark: str, owner_id: str) -> str:
+    return (
+        f"set-option -t {session_id}: @workspace_owner {check_owner_id(owner_id)} ; "
+        f"set-option -t {session_id}: @reaper_workspace {check_owner_id(mark)} ; "
+        f'set-option -F -t {session_id}: @reaper_self "{OWN_IDENTITY}"'
+    )
 
 
 def keep_line(key: SessionKey, *, on: bool) -> str:
@@ -98,7 +125,7 @@ def end_line(key: SessionKey) -> str:
 
 
 def check_owner_id(owner_id: str) -> str:
-    """Return the owner id. Raise ``ValueError`` unless it consists of lower-case hexadecimal digits."""
+    """Return the owner id, or another mark. Raise ``ValueError`` unless it consists of lower-case hexadecimal digits."""
     if not _OWNER_ID.fullmatch(owner_id):
         raise ValueError(f"{owner_id!r} is not an owner id: use only the digits 0 to 9 and a to f.")
     return owner_id
@@ -124,17 +151,21 @@ def read_answers(text: str, expiry: Expiry) -> dict[str, KillResult]:
     return answers
 
 
-def read_owners(text: str) -> dict[str, str | None]:
-    """Return the owners in the output of a batch of ``owner_line``, by session id; None for what is not an owner id.
+def read_own_options(text: str, keys: Collection[SessionKey]) -> dict[SessionKey, dict[str, str]]:
+    """Return the options in the output of a batch of ``own_options_line``. A session without a complete answer is missing.
 
-    A value of ``@workspace_owner`` could forge a line. It gains nothing: ``take_line`` compares again inside tmux.
+    ``show-options`` prints a value with its newlines escaped, so that none can forge a line.
     """
-    lines = re.findall(r"^owner (\$[0-9]+) (.*)$", text, re.MULTILINE)
-    return {session_id: owner if _OWNER_ID.fullmatch(owner) else None for session_id, owner in lines}
+    wanted = {key.session_id: key for key in keys}
+    found: dict[SessionKey, dict[str, str]] = {}
+    for session_id, lines in re.findall(r"^own (\$[0-9]+)\n((?:@.*\n)*)end \1$", text, re.MULTILINE):
+        if session_id in wanted:
+            found[wanted[session_id]] = dict(line.partition(" ")[::2] for line in lines.split("\n")[:-1])
+    return found
 
 
 def read_taken(text: str) -> frozenset[str]:
-    """Return the ids of the sessions that a batch of ``take_line`` has changed, as tmux reported."""
+    """Return the ids of the sessions that a batch of ``adopt_line`` or ``release_line`` has changed, as tmux reported."""
     return frozenset(re.findall(r"^taken (\$[0-9]+) 1$", text, re.MULTILINE))
 
 
@@ -157,6 +188,13 @@ def _line(key: SessionKey, command: str, *terms: str, otherwise: str = "") -> st
     condition = f"#{{?#{{==:#{{session_id}},{session_id}}},{_all([*identity, *terms])},0}}"
     branches = f"'{command}' '{otherwise}'" if otherwise else f"'{command}'"
     return f"if-shell -F -t '{session_id}:' '{condition}' {branches}\n"
+
+
+def _has(option: str, value: str) -> str:
+    """Return a term: the option has this value, which consists of hexadecimal digits or is empty."""
+    if not _HEX.fullmatch(value):
+        raise ValueError(f"invalid value {value!r} of {option}")
+    return f"#{{==:#{{{option}}},{value}}}"
 
 
 def _all(terms: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
-from workspace_reaper.tmux.commands import SERVER_TIME, check_owner_id
+from workspace_reaper.tmux.commands import OWN_IDENTITY, SERVER_TIME, check_owner_id, readable
 
 __all__ = [
     "PANE_FORMAT",
@@ -49,10 +49,12 @@ class _Field(NamedTuple):
 _TIME = _PID = r"[1-9][0-9]{0,17}"
 _COUNT = r"[0-9]{1,18}"
 _FLAG = r"[01]"
+_MARK = r"=|[0-9a-f.]*"
 _ID = re.compile(r"\$(?:0|[1-9][0-9]{0,9})")  # tmux counts them in 32 bits
 
-# Options are compared inside tmux and never printed: their values may contain TABs and newlines. Up to tmux 3.5a "#{!:x}" does
-# not exist and "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". The name comes last.
+# No option is printed as it is: its value may contain TABs and newlines. Up to tmux 3.5a "#{!:x}" does not exist and
+# "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". Our own owner is printed as "=": to compare is
+# cheaper than to replace characters. The name comes last.
 _SESSION_FIELDS = (
     _Field("session_id", "#{session_id}", _ID.pattern),
     _Field("pid", "#{pid}", _PID),
@@ -68,8 +70,9 @@ _SESSION_FIELDS = (
     _Field("pane_dead", "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,0}", _FLAG),
     _Field("version", "#{version}", r"[^\t]+"),
     _Field("windows", "#{W:#{window_id}=#{window_activity}=#{window_linked}/}", rf"(?:@[0-9]+={_TIME}={_FLAG}/)+"),
-    _Field("@workspace_owner", "#{?#{==:#{@workspace_owner},},0,1}", _FLAG),
-    _Field("@workspace_owner (ours)", "#{==:#{@workspace_owner},OWNER}", _FLAG),
+    _Field("@workspace_owner", f"#{{?#{{==:#{{@workspace_owner}},OWNER}},=,{readable('@workspace_owner')}}}", _MARK),
+    _Field("@reaper_workspace", readable("@reaper_workspace"), _MARK),
+    _Field("@reaper_self", f"#{{==:#{{@reaper_self}},{OWN_IDENTITY}}}", _FLAG),
     _Field("session_name", "#{session_name}", r"[^\t]+"),
 )
 _PANE_FIELDS = (
@@ -145,14 +148,12 @@ def read_server(line: str) -> tuple[Server, int]:
     return Server(pid=int(found[1]), start=int(found[2]), version=found[3]), int(found[4])
 
 
-def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]) -> Session:
-    """Parse a session's row with the right number of fields. Raise ``BadField``."""
+def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...], owner_id: str) -> Session:
+    """Parse a session's row with the right number of fields. ``owner_id`` is ours. Raise ``BadField``."""
     session_id, pid, start, created, activity, last_attached, attached, *rest = _fields(line, _SESSION_ROW, _SESSION_FIELDS)
-    client, group_client, grouped, kept, dead, version, windows, owned, ours, name = rest
+    client, group_client, grouped, kept, dead, version, windows, owner, workspace, is_self, name = rest
     if (int(pid), int(start), version) != (server.pid, server.start, server.version):
         raise BadField(f"pid, start_time and version are {pid}, {start} and {version}, and differ from those of the server")
-    if ours > owned:
-        raise BadField("@workspace_owner is both empty and ours")
     return Session(
         key=SessionKey(socket, server.pid, server.start, session_id, int(created)),
         name=name,
@@ -164,10 +165,13 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        owner=Owner.OURS if ours == "1" else Owner.FOREIGN if owned == "1" else Owner.NONE,
+        owner=Owner.OURS if owner == "=" else Owner.FOREIGN if owner else Owner.NONE,
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,
+        owner_id=owner_id if owner == "=" else owner,
+        workspace_mark=workspace,
+        is_self_marked=is_self == "1",
     )
 
 

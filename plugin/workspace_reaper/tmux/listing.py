@@ -29,19 +29,20 @@ class ListingReader:
 
     socket: str
     _server: Server | None = None
+    _owner_id: str = ""
     # The sessions of the last answer, by their row.
     _parsed: Mapping[str, _ParsedSession] = field(default_factory=dict)
     # The session id of each pane's row in the last answer that had panes.
     _session_ids: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, text: str, *, panes: bool) -> Listing | Unknown:
-        """Parse what tmux printed. ``panes``: the panes were asked for, so that each session must have one."""
+    def read(self, text: str, owner_id: str, *, panes: bool) -> Listing | Unknown:
+        """Parse what tmux printed. ``owner_id`` is ours. ``panes``: the panes were asked for, so that each session has one."""
         try:
             lines = _whole_lines(text)
             end = _end_of_sessions(lines)
             server, server_time = formats.read_server(lines[end])
-            if server != self._server:
-                self._server, self._parsed = server, {}
+            if (server, owner_id) != (self._server, self._owner_id):
+                self._server, self._owner_id, self._parsed = server, owner_id, {}
             if is_old(server.version):
                 reason = f"The server of {self.socket} is tmux {server.version}, which is too old: it needs {MINIMUM} or later."
                 return Unknown(Source.SOCKET, reason, self.socket)
@@ -95,7 +96,8 @@ class ListingReader:
                 try:
                     if panes and not lines:
                         raise BadField("none of its panes is listed")
-                    session = formats.read_session(line, self.socket, server, tuple(map(formats.read_pane, lines)))
+                    found = tuple(map(formats.read_pane, lines))
+                    session = formats.read_session(line, self.socket, server, found, self._owner_id)
                 except BadField as error:
                     name = line.rpartition("\t")[2] or session_id
                     reason = f"The session {name} on {self.socket} has an invalid row: {error}."

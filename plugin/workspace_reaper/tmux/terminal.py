@@ -54,7 +54,7 @@ class TmuxTerminal:
         completed = self._run(*words)
         outcome = meaning(completed, self._socket)
         if outcome in (ListingOutcome.ROWS, ListingOutcome.NO_SESSION):
-            listing = self._readers[panes, bool(only)].read(completed.stdout, panes=panes)
+            listing = self._readers[panes, bool(only)].read(completed.stdout, owner_id, panes=panes)
             is_empty = isinstance(listing, Listing) and not (listing.sessions or listing.unreadable)
             if is_empty or outcome is ListingOutcome.ROWS:
                 return listing
@@ -86,21 +86,23 @@ class TmuxTerminal:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None)
 
-    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
-        commands.check_owner_id(owner_id)
-        self._send(keys, (commands.mark_line(key, owner_id) for key in keys))
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
+        lines = [commands.mark_line(key, mark, owner_id) for key, mark in workspaces.items()]
+        return self._send(workspaces, lines).seconds
 
-    def owners(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, str | None] | Unknown:
-        completed = self._send(keys, map(commands.owner_line, keys))
-        if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
-            return self._unknown(advice(completed))
-        found = commands.read_owners(completed.stdout)
-        return {key: found[key.session_id] for key in keys if key.session_id in found}
+    def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
+        return commands.read_own_options(self._send(keys, map(commands.own_options_line, keys)).stdout, keys)
 
-    def adopt(self, seen: Mapping[SessionKey, str], owner_id: str | None) -> frozenset[SessionKey]:
-        completed = self._send(seen, (commands.take_line(key, before, owner_id) for key, before in seen.items()))
-        taken = commands.read_taken(completed.stdout)
-        return frozenset(key for key in seen if key.session_id in taken)
+    def adopt(self, workspaces: Mapping[SessionKey, str], seen: str, owner_id: str) -> frozenset[SessionKey]:
+        lines = [commands.adopt_line(key, seen, mark, owner_id) for key, mark in workspaces.items()]
+        return self._taken(workspaces, lines)
+
+    def release(self, keys: Collection[SessionKey], seen: str) -> frozenset[SessionKey]:
+        return self._taken(keys, [commands.release_line(key, seen) for key in keys])
+
+    def _taken(self, keys: Collection[SessionKey], lines: Sequence[str]) -> frozenset[SessionKey]:
+        taken = commands.read_taken(self._send(keys, lines).stdout)
+        return frozenset(key for key in keys if key.session_id in taken)
 
     def keep(self, key: SessionKey, *, on: bool) -> bool:
         return commands.read_kept(self._send([key], [commands.keep_line(key, on=on)]).stdout, key) is on

@@ -58,7 +58,7 @@ def test_no_other_session_is_touched() -> None:
     terminal = CanaryTerminal("/nowhere", f"{PREFIX}1", may_live=lambda _: False, runs=lambda _: None)
     other = KEY._replace(socket="/nowhere")
     terminal.key = other._replace(session_id="$999")
-    for change in (lambda: terminal.mark([other], "ab"), lambda: terminal.keep(other, on=True)):
+    for change in (lambda: terminal.mark({other: "7731"}, "ab"), lambda: terminal.keep(other, on=True)):
         with pytest.raises(ValueError, match="is not the canary's"):
             change()
 

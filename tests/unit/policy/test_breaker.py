@@ -224,9 +224,17 @@ def test_an_empty_set_lets_nobody_go() -> None:
     assert approve(before, frozenset()) == before
 
 
-def test_nothing_is_approved_while_it_is_closed() -> None:
+def test_strangers_are_approved_while_it_is_closed_and_it_stays_closed() -> None:
     assert approve(CLOSED) == CLOSED
-    assert approve(CLOSED, keys(range(3))) == CLOSED
+    assert approve(CLOSED, keys(range(3))) == BreakerState(approved=keys(range(3)))
+
+
+def test_i84_strangers_neither_trip_nor_hold_it_and_keep_their_approval() -> None:
+    strangers = keys(range(5))
+    assert step(CLOSED, keys(()), 6, None, NOW, strangers) == CLOSED
+    held = latched(range(10, 13), 3)
+    assert step(held, keys(()), 6, None, NOW, strangers).clear_sweeps == held.clear_sweeps + 1
+    assert step(approve(CLOSED, strangers), keys(()), 6, None, NOW, strangers).approved == strangers
 
 
 def test_what_was_approved_does_not_trip_it_again_and_others_do() -> None:

@@ -11,6 +11,7 @@ from tests.tools.builders import OURS, changed, ledger_state, registry, row, row
 from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.workspace import RegistryIdentity
+from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_in_generation, recognise
 
 KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
@@ -74,7 +75,7 @@ def test_a_registry_that_comes_back_has_to_prove_itself_anew() -> None:
 
 
 STRANGER = session()
-OWN = replace(STRANGER, owner=Owner.OURS)
+OWN = session(owner=Owner.OURS)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,10 @@ OWN = replace(STRANGER, owner=Owner.OURS)
         pytest.param(OWN, {}, 1, True, id="our stamp, while there was but one registry"),
         pytest.param(OWN, {}, 2, False, id="our stamp, of nobody knows which registry"),
         pytest.param(OWN, {}, 0, False, id="our stamp, and no registry was ever read"),
-        pytest.param(replace(STRANGER, owner=Owner.FOREIGN), {}, 1, False, id="another's stamp"),
+        pytest.param(session(owner=Owner.FOREIGN), {}, 1, False, id="another's marks"),
+        pytest.param(replace(OWN, workspace_mark=mark_of("w2")), {}, 1, False, id="our marks, as another workspace"),
+        pytest.param(replace(OWN, workspace_mark=""), {}, 1, False, id="our owner mark alone, as older versions set it"),
+        pytest.param(replace(OWN, is_self_marked=False), {}, 1, False, id="our marks, copied from another session"),
     ],
 )
 def test_what_proves_that_the_registry_has_known_it(of: Any, known: dict[str, Any], generation: int, proven: bool) -> None:

@@ -107,6 +107,7 @@ def some_times(dice: Dice) -> AgeClock:
 
 
 def some_facts(dice: Dice) -> Facts:
+    renamed = dice.rarely()
     return Facts(
         session=some_session(dice),
         workspace_id="w1",
@@ -129,6 +130,8 @@ def some_facts(dice: Dice) -> Facts:
         announced_at=dice.maybe(),
         age_clock=some_times(dice),
         retry_at=dice.maybe() if dice.rarely() else None,
+        renamed=renamed,
+        named_row=some_row(dice) if renamed and dice.either() else None,
         undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
     )
 

@@ -65,6 +65,7 @@ CIRCUMSTANCES = {
     "veto": lambda before: replace(before, veto="another plugin"),
     "home": lambda before: replace(before, home=True),
     "unknown": lambda before: of_row(before, unreadable="archived is 'maybe'"),
+    "renamed": lambda before: replace(before, renamed=True, named_row=row(2)),
     "attached": lambda before: of_session(before, attached=1, has_client=True),
     "running": lambda before: of_row(before, running=True),
     "pinned": lambda before: of_row(before, pinned=True),
@@ -123,6 +124,36 @@ def test_a_client_of_any_kind_counts_as_attached(reason: Rule, client: dict[str,
     judgement = judge(of_session(CONDEMNED[reason], **client), DEFAULTS)
     assert judgement.verdict is Verdict.HOLD
     assert protecting(judgement, reason) == (protections.ATTACHED,)
+
+
+@pytest.mark.parametrize("reason", RULES, ids=lambda reason: reason.name)
+def test_i67_what_the_host_says_of_a_workspace_applies_to_its_renamed_session(reason: Rule) -> None:
+    renamed = replace(CONDEMNED[reason], renamed=True)
+    reaped = reason.name in {"deleted", "archived by hook", "archived", "worktree-deleted"}
+    assert (judge(renamed, DEFAULTS).verdict is Verdict.REAP) is reaped
+
+
+@pytest.mark.parametrize(
+    ("reason", "named_row", "reaped"),
+    [
+        (rules.DELETED, row(2), False),
+        (rules.DELETED, row(2, deleted=True), True),
+        (rules.ARCHIVED, row(2), False),
+        (rules.ARCHIVED, row(2, archived=True), True),
+        (rules.ARCHIVED, row(2, archived=True, deleted=True), False),
+        (rules.ARCHIVED_BY_HOOK, row(2), False),
+        (rules.ARCHIVED_BY_HOOK, row(2, archived=True), True),
+        (rules.WORKTREE_DELETED, row(2, worktree_deleted=True), True),
+        (rules.WORKTREE_DELETED, row(2), False),
+    ],
+)
+def test_i67_a_session_with_the_name_of_another_workspace_is_reaped_for_what_holds_for_both(
+    reason: Rule, named_row: Workspace, reaped: bool
+) -> None:
+    renamed = replace(CONDEMNED[reason], renamed=True, named_row=named_row)
+    judgement = judge(renamed, DEFAULTS)
+    assert (judgement.verdict is Verdict.REAP) is reaped
+    assert protecting(judgement, reason) == (() if reaped else (protections.RENAMED,))
 
 
 @pytest.mark.parametrize("name", ["kept", "veto", "home"])

@@ -46,7 +46,8 @@ ONCE = Confirmation(NOW - 30, NOW - 30)
 
 def known(*numbers: int, **changes: Any) -> LedgerState:
     """The registry had the rows of these."""
-    return ledger_state(registry=registry(*(f"w{number}" for number in numbers)), **changes)
+    names = [f"w{number}" for number in numbers]
+    return ledger_state(registry=registry(*names), **{"seen": dict.fromkeys(names, 1), **changes})
 
 
 def confirmed(
@@ -150,16 +151,22 @@ def three(*more: Any, socket: str = SOCKET) -> Listing:
 
 
 def test_orphans_of_a_full_sweep_trip_the_breaker() -> None:
-    scene = confirmed(ledger_state(), observation(three(session(4), session(5))), rows(row(4), row(5)))
+    before = ledger_state(seen={"w1": 1, "w2": 1, "w3": 1})
+    scene = confirmed(before, observation(three(session(4), session(5))), rows(row(4), row(5)))
     assert scene.breaker.tripped == {session_key(1), session_key(2), session_key(3)}
     assert not confirmed(
-        ledger_state(), observation(three(session(4), session(5), session(6))), rows(*map(row, (4, 5, 6)))
+        before, observation(three(session(4), session(5), session(6))), rows(*map(row, (4, 5, 6)))
     ).breaker.latched
+
+
+def test_i84_sessions_that_the_registry_has_never_known_do_not_trip_it() -> None:
+    assert not confirmed(ledger_state(), observation(three()), rows()).breaker.latched
 
 
 def test_sessions_that_are_not_ours_dilute_nothing() -> None:
     foreign = [session(number, name=f"notes {number}") for number in range(10, 20)]
-    assert confirmed(ledger_state(), observation(three(*foreign)), rows()).breaker.latched
+    before = ledger_state(seen={"w1": 1, "w2": 1, "w3": 1})
+    assert confirmed(before, observation(three(*foreign)), rows()).breaker.latched
 
 
 def test_what_a_hook_called_deleted_does_not_trip_it() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.tools.builders import (
+    DAY,
     DEFAULTS,
     HOUR,
     NOW,
@@ -43,7 +44,9 @@ def judging(
 ) -> Judge:
     builder = circumstances(known, recognised=["other", *(one.workspace_id for one in found)])
     judge = Judge(builder, thresholds, NOW)
-    judge.judge_each(observation(listing(*sessions)), rows(*found), budget)
+    judge.judge_each(observation(listing(*sessions)), rows(*found))
+    judge.hold_strangers()
+    judge.hold_over_budget(budget)
     return judge
 
 
@@ -66,6 +69,20 @@ def test_orphans_beyond_the_budget_are_held_and_others_do_not_use_it() -> None:
     sessions = [session(number) for number in (1, 2, 3)]
     judge = judging(*sessions, found=archived(2), known=proven(1, 3), budget=1)
     assert verdicts(judge) == [(Verdict.REAP, None), (Verdict.REAP, None), (Verdict.HOLD, "budget")]
+
+
+@pytest.mark.parametrize(
+    ("strangers", "others", "held"),
+    [(2, 0, False), (3, 0, True), (3, 3, True), (3, 4, False), (4, 4, True)],
+)
+def test_i84_strangers_that_are_half_of_all_sessions_wait_for_an_operator(strangers: int, others: int, held: bool) -> None:
+    numbers = range(1, strangers + others + 1)
+    sessions = [session(number, idle=2 * DAY) for number in numbers]
+    twice = Confirmation(NOW - HOUR, NOW - HOUR, 2)
+    state = ledger_state(confirmations={(session_key(number), Finding.ORPHAN): twice for number in numbers[:strangers]})
+    judge = judging(*sessions, found=[row(number) for number in numbers[strangers:]], known=state)
+    assert verdicts(judge)[:strangers] == [(Verdict.HOLD, "unproven") if held else (Verdict.REAP, None)] * strangers
+    assert all(entry.judgement and entry.judgement.held[0].may_be_approved is held for entry in judge.entries[:strangers])
 
 
 def test_a_group_with_a_session_that_stays_is_held() -> None:
@@ -147,7 +164,7 @@ def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> Non
     cancelled = ledger_state(confirmations={(session_key(1), Finding.UNDONE_ARCHIVED): Confirmation(NOW - 60, NOW - 60)})
     builder = circumstances(cancelled, recognised=["w1"])
     judge = Judge(builder, LATER, NOW)
-    judge.judge_each(observation(listing(session(1))), rows(row(1)), 50)
+    judge.judge_each(observation(listing(session(1))), rows(row(1)))
     judge.announce()
     assert builder.confirmations.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}
 

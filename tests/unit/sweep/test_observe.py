@@ -24,6 +24,7 @@ from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
+from workspace_reaper.sweep.own_options import OwnOptions
 
 
 def test_sessions_are_parted_by_name_and_stamp() -> None:
@@ -77,7 +78,7 @@ def test_a_socket_that_does_not_answer_leaves_the_look_incomplete(answers: tuple
         def __init__(self, answer: Listing | Unknown) -> None:
             self.observe = lambda stamp: answer
 
-    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None)  # type: ignore[misc]
+    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None, OwnOptions())  # type: ignore[misc]
     assert (seen.everything, seen.unknown, seen.listings) == (False, [blind_socket()], [listing()])
 
 

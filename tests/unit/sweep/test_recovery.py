@@ -32,6 +32,7 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import NoPlugins
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.sweep.recovery import by_presence, recover
 from workspace_reaper.sweep.report import SweepReport
 
@@ -78,6 +79,7 @@ def context_of(second: Listing | Unknown, processes: OneChild, results: list[Rea
             snapshots=None,
             plugins=NoPlugins(),
         ),
+        state=SimpleNamespace(own_options=OwnOptions()),
         settings=SimpleNamespace(kill_grace=0.0, end_everywhere=True),
         ledger=SimpleNamespace(record_results=results.extend),
         report=SweepReport("sweep", NOW, dry_run=False, full=True),

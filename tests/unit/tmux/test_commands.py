@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,16 +11,17 @@ import pytest
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.verdict import Expiry, Guard, KillResult
 from workspace_reaper.tmux.commands import (
+    adopt_line,
     check_owner_id,
     keep_line,
     kill_line,
     mark_line,
-    owner_line,
+    own_options_line,
     read_answers,
     read_kept,
-    read_owners,
+    read_own_options,
     read_taken,
-    take_line,
+    release_line,
 )
 
 KEY = SessionKey("/tmp/s", 77, 1000, "$5", 1001)
@@ -35,7 +37,10 @@ TERMS = {
     "unattached": (replace(BARE, unattached=True), UNATTACHED),
     "quiet": (replace(BARE, quiet_since=99), ["#{==:#{W:#{?#{e|>:#{window_activity},99},1,}},}"]),
     "dead": (replace(BARE, all_panes_dead=True), ["#{==:#{W:#{P:#{?pane_dead,,1}}},}"]),
-    "unowned": (replace(BARE, unowned=True), ["#{==:#{@workspace_owner},}"]),
+    "no owner": (replace(BARE, owner=""), ["#{==:#{@workspace_owner},}"]),
+    "owner": (replace(BARE, owner="0ab"), ["#{==:#{@workspace_owner},0ab}"]),
+    "no workspace": (replace(BARE, workspace=""), ["#{==:#{@reaper_workspace},}"]),
+    "workspace": (replace(BARE, workspace="7731"), ["#{==:#{@reaper_workspace},7731}"]),
 }
 
 
@@ -77,8 +82,9 @@ def test_the_line_for_deleted() -> None:
 
 
 def test_all_terms_together() -> None:
-    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, unowned=True)
-    assert terms_of(kill_line(guard, EXPIRY)) == [*ALWAYS, *(term for _, terms in TERMS.values() for term in terms)]
+    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, owner="0ab", workspace="7731")
+    terms = (term for name, (_, terms) in TERMS.items() if not name.startswith("no ") for term in terms)
+    assert terms_of(kill_line(guard, EXPIRY)) == [*ALWAYS, *terms]
 
 
 BAD_VALUES: dict[str, Any] = {
@@ -92,6 +98,8 @@ BAD_VALUES: dict[str, Any] = {
     "a bool": replace(BARE, key=KEY._replace(created=True)),
     "a negative number": replace(BARE, activity=-1),
     "a word": replace(BARE, quiet_since="now"),
+    "an owner that is no id": replace(BARE, owner="a,b"),
+    "a workspace in words": replace(BARE, workspace="w1"),
 }
 
 
@@ -112,39 +120,64 @@ def test_an_owner_id_is_hexadecimal(owner_id: str) -> None:
     with pytest.raises(ValueError, match="is not an owner id"):
         check_owner_id(owner_id)
     with pytest.raises(ValueError, match="is not an owner id"):
-        mark_line(KEY, owner_id)
+        mark_line(KEY, owner_id, "0ab")
+    with pytest.raises(ValueError, match=r"is not an owner id|invalid value"):
+        mark_line(KEY, "7731", owner_id)
+
+
+MARKS = (
+    "set-option -t $5: @workspace_owner 0ab ; set-option -t $5: @reaper_workspace 7731 ; "
+    'set-option -F -t $5: @reaper_self "#{session_id}/#{session_created}/#{pid}"'
+)
 
 
 def test_marking_and_keeping_ask_for_the_identity() -> None:
-    assert terms_of(mark_line(KEY, "0ab")) == [*IDENTITY, "#{==:#{@workspace_owner},}"]
-    assert "'set-option -t $5: @workspace_owner 0ab'" in mark_line(KEY, "0ab")
+    line = mark_line(KEY, "7731", "0ab")
+    assert terms_of(line) == [*IDENTITY, "#{||:#{==:#{@workspace_owner},},#{==:#{@workspace_owner},0ab}}"]
+    assert f"'{MARKS}'" in line
     for on in (True, False):
         assert terms_of(keep_line(KEY, on=on)) == IDENTITY
 
 
+UNSET = " ; ".join(f"set-option -u -t $5: {option}" for option in ("@workspace_owner", "@reaper_workspace", "@reaper_self"))
+
+
 @pytest.mark.parametrize(
-    ("owner_id", "change", "result"),
+    ("line", "change", "result"),
     [
-        ("0ab", "set-option -t $5: @workspace_owner 0ab", "#{==:#{@workspace_owner},0ab}"),
-        (None, "set-option -u -t $5: @workspace_owner", "#{==:#{@workspace_owner},}"),
+        (adopt_line(KEY, "feed", "7731", "0ab"), MARKS, "#{==:#{@workspace_owner},0ab}"),
+        (release_line(KEY, "feed"), UNSET, "#{==:#{@workspace_owner},}"),
     ],
     ids=["ours", "none"],
 )
-def test_taking_over_asks_for_the_owner_that_was_seen(owner_id: str | None, change: str, result: str) -> None:
-    line = take_line(KEY, "feed", owner_id)
+def test_taking_over_asks_for_the_owner_that_was_seen(line: str, change: str, result: str) -> None:
     assert terms_of(line) == [*IDENTITY, "#{==:#{@workspace_owner},feed}"]
     assert f"'{change} ; display-message -p -t $5: \"taken $5 #{{?{result},1,0}}\"'" in line
-    assert terms_of(owner_line(KEY)) == IDENTITY
-    for bad in ("", "a b", "}"):
-        with pytest.raises(ValueError, match="is not an owner id"):
-            take_line(KEY, bad, owner_id)
-        with pytest.raises(ValueError, match="is not an owner id"):
-            take_line(KEY, "feed", bad)
 
 
-def test_only_owner_ids_are_returned() -> None:
-    printed = "owner $5 0ab\nowner $6 .........\nowner $7 \nowner $8 0ab cd\nowner $9"
-    assert read_owners(printed) == {"$5": "0ab", "$6": None, "$7": None, "$8": None}
+@pytest.mark.parametrize("bad", ["", "a b", "}"])
+def test_only_owner_ids_are_taken_over(bad: str) -> None:
+    for act in (partial(release_line, KEY, bad), partial(adopt_line, KEY, bad, "7731", "0ab")):
+        with pytest.raises(ValueError, match="is not an owner id"):
+            act()
+    for act in (partial(adopt_line, KEY, "feed", bad, "0ab"), partial(adopt_line, KEY, "feed", "7731", bad)):
+        with pytest.raises(ValueError, match="is not an owner id"):
+            act()
+
+
+def test_the_options_of_the_session_itself() -> None:
+    assert terms_of(own_options_line(KEY)) == IDENTITY
+    other, cut = KEY._replace(session_id="$6"), KEY._replace(session_id="$7")
+    printed = (
+        'own $5\n@reaper_keep 1\n@workspace_owner "a\\nend $5"\nend $5\nown $6\nend $6\nown $9\nend $9\nown $7\n@reaper_keep 1'
+    )
+    assert read_own_options(printed, [KEY, other, cut]) == {
+        KEY: {"@reaper_keep": "1", "@workspace_owner": '"a\\nend $5"'},
+        other: {},
+    }
+
+
+def test_which_were_taken_over() -> None:
     assert read_taken("taken $5 1\ntaken $6 0\ntaken $7 \n") == {"$5"}
 
 

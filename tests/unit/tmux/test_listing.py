@@ -10,6 +10,7 @@ from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, session_fo
 from workspace_reaper.tmux.listing import ListingReader
 
 SOCKET = "/tmp/tmux-7/s"
+OURS = "0ab"
 SERVER = "E\t77\t1000\t3.3a\t1100"
 FIELDS = {
     "session_id": "$1",
@@ -26,8 +27,9 @@ FIELDS = {
     "pane_dead": "0",
     "version": "3.3a",
     "windows": "@1=1004=0/@2=1005=1/",
-    "@workspace_owner": "1",
-    "@workspace_owner (ours)": "1",
+    "@workspace_owner": "=",
+    "@reaper_workspace": "7731",
+    "@reaper_self": "1",
     "session_name": "vk_a b",
 }
 PANE = {"session_id": "$1", "pane_id": "%1", "window_id": "@1", "pane_pid": "42", "pane_dead": "0", "pane_dead_time": ""}
@@ -50,7 +52,7 @@ def text(*lines: str) -> str:
 
 
 def read(*lines: str, panes: bool = True) -> Listing | Unknown:
-    return ListingReader(SOCKET).read(text(*lines), panes=panes)
+    return ListingReader(SOCKET).read(text(*lines), OURS, panes=panes)
 
 
 def listing(*lines: str, panes: bool = True) -> Listing:
@@ -89,13 +91,26 @@ def test_each_flag_is_its_own(field: str, attribute: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owned", "ours", "stamp"),
-    [("0", "0", Owner.NONE), ("1", "0", Owner.FOREIGN), ("1", "1", Owner.OURS)],
-    ids=["none", "foreign", "ours"],
+    ("printed", "owner", "owner_id"),
+    [("", Owner.NONE, ""), ("feed", Owner.FOREIGN, "feed"), ("a..c", Owner.FOREIGN, "a..c"), ("=", Owner.OURS, OURS)],
+    ids=["none", "foreign", "odd", "ours"],
 )
-def test_stamps(owned: str, ours: str, stamp: Owner) -> None:
-    row = session_row(**{"@workspace_owner": owned, "@workspace_owner (ours)": ours})
-    assert listing(row, SERVER, pane_row()).sessions[0].owner is stamp
+def test_owners(printed: str, owner: Owner, owner_id: str) -> None:
+    (session,) = listing(session_row(**{"@workspace_owner": printed}), SERVER, pane_row()).sessions
+    assert (session.owner, session.owner_id) == (owner, owner_id)
+
+
+def test_the_marks() -> None:
+    (session,) = listing(session_row(), SERVER, pane_row()).sessions
+    assert (session.workspace_mark, session.is_self_marked) == ("7731", True)
+    (session,) = listing(session_row(**{"@reaper_workspace": "", "@reaper_self": "0"}), SERVER, pane_row()).sessions
+    assert (session.workspace_mark, session.is_self_marked) == ("", False)
+
+
+def test_another_owner_id_of_ours_reads_the_same_rows_again() -> None:
+    reader, rows = ListingReader(SOCKET), text(session_row(), SERVER, pane_row())
+    found = [reader.read(rows, owner_id, panes=True) for owner_id in ("0a", "0b")]
+    assert [one.sessions[0].owner_id for one in found if isinstance(one, Listing)] == ["0a", "0b"]
 
 
 def test_a_session_that_was_never_attached() -> None:
@@ -115,12 +130,19 @@ def test_panes(pane: dict[str, str], read_as: Pane) -> None:
     assert listing(session_row(), SERVER, pane_row(**pane)).sessions[0].panes == (read_as,)
 
 
+MARKS = ("@workspace_owner", "@reaper_workspace")
+FLAGS = [
+    name
+    for name in FIELDS
+    if name.startswith(("@", "session_attached_list", "session_group", "pane_dead")) and name not in MARKS
+]
 BAD_VALUES = [
-    *((name, "") for name in FIELDS if name not in ("session_id", "session_last_attached")),
+    *((name, "") for name in FIELDS if name not in ("session_id", "session_last_attached", *MARKS)),
     *((name, "x") for name in FIELDS if name not in ("session_id", "session_name", "version")),
     *((name, "-1") for name in FIELDS if name not in ("session_id", "session_name", "version")),
     *((name, "0") for name in ("pid", "start_time", "session_created", "session_activity", "session_last_attached")),
-    *((name, "2") for name in FIELDS if name.startswith(("@", "session_attached_list", "session_group", "pane_dead"))),
+    *((name, "2") for name in FLAGS),
+    *((name, "=a") for name in MARKS),
     *(("windows", value) for value in ("@1=5=0", "@1=5=2/", "@1==0/", "1=5=0/", "@1=0=0/", "@1=5=0/@2=/", "@1=5=0/ ")),
     *(("session_activity", value) for value in ("1 ", "\uff11", "1.5", "9" * 30)),
 ]
@@ -138,10 +160,10 @@ def test_a_field_that_can_not_be_read_makes_that_session_unknown_and_no_other(na
 
 @pytest.mark.parametrize(
     "changes",
-    [{"pid": "78"}, {"start_time": "1001"}, {"version": "3.5a"}, {"@workspace_owner": "0"}],
-    ids=["pid", "start", "version", "ours without an owner"],
+    [{"pid": "78"}, {"start_time": "1001"}, {"version": "3.5a"}],
+    ids=["pid", "start", "version"],
 )
-def test_a_row_that_contradicts_the_server_or_itself(changes: dict[str, str]) -> None:
+def test_a_row_that_contradicts_the_server(changes: dict[str, str]) -> None:
     answer = listing(session_row(**changes), OTHER, SERVER, pane_row(), OTHER_PANE)
     assert [session.name for session in answer.sessions] == ["other"]
     assert [unknown.session for unknown in answer.unreadable] == ["vk_a b"]
@@ -217,7 +239,7 @@ def test_rows_that_nobody_asked_for() -> None:
 def test_wherever_an_answer_is_cut_no_session_is_missing(panes: bool) -> None:
     whole = text(session_row(), OTHER, SERVER, *([pane_row(), OTHER_PANE] if panes else []))
     for end in range(len(whole)):
-        answer = ListingReader(SOCKET).read(whole[:end], panes=panes)
+        answer = ListingReader(SOCKET).read(whole[:end], OURS, panes=panes)
         if isinstance(answer, Listing):
             assert len(answer.sessions) + len(answer.unreadable) == 2, whole[:end]
 
@@ -230,9 +252,9 @@ def test_a_name_may_hold_anything(name: str) -> None:
 
 def test_what_did_not_change_is_not_read_again() -> None:
     reader = ListingReader(SOCKET)
-    first = reader.read(text(session_row(), OTHER, SERVER, pane_row(), OTHER_PANE), panes=True)
+    first = reader.read(text(session_row(), OTHER, SERVER, pane_row(), OTHER_PANE), OURS, panes=True)
     moved = session_row(session_activity="2000")
-    second = reader.read(text(moved, OTHER, SERVER, pane_row(), OTHER_PANE), panes=True)
+    second = reader.read(text(moved, OTHER, SERVER, pane_row(), OTHER_PANE), OURS, panes=True)
     assert isinstance(first, Listing)
     assert isinstance(second, Listing)
     assert second.sessions[0].activity == 2000
@@ -253,14 +275,14 @@ def test_what_did_not_change_is_not_read_again() -> None:
 )
 def test_what_was_remembered_does_not_hide_a_change(lines: list[str]) -> None:
     reader = ListingReader(SOCKET)
-    reader.read(text(session_row(), SERVER, pane_row()), panes=True)
-    assert reader.read(text(*lines), panes=True) == read(*lines)
+    reader.read(text(session_row(), SERVER, pane_row()), OURS, panes=True)
+    assert reader.read(text(*lines), OURS, panes=True) == read(*lines)
 
 
 def test_the_session_with_unreadable_rows_is_not_remembered() -> None:
     reader = ListingReader(SOCKET)
     for _ in range(2):
-        answer = reader.read(text(session_row(session_activity=""), SERVER, pane_row()), panes=True)
+        answer = reader.read(text(session_row(session_activity=""), SERVER, pane_row()), OURS, panes=True)
         assert isinstance(answer, Listing)
         assert len(answer.unreadable) == 1
 
@@ -282,8 +304,9 @@ def test_the_formats_are_the_measured_ones() -> None:
         "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,0}",
         "#{version}",
         "#{W:#{window_id}=#{window_activity}=#{window_linked}/}",
-        "#{?#{==:#{@workspace_owner},},0,1}",
-        "#{==:#{@workspace_owner},0ab}",
+        "#{?#{==:#{@workspace_owner},0ab},=,#{s/[^0-9a-f]/./:@workspace_owner}}",
+        "#{s/[^0-9a-f]/./:@reaper_workspace}",
+        "#{==:#{@reaper_self},#{session_id}/#{session_created}/#{pid}}",
         "#{session_name}",
     ]
     assert SERVER_FORMAT == "E\t#{pid}\t#{start_time}\t#{version}\t#{T:#{l:%s}}"

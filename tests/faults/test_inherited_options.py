@@ -1,0 +1,88 @@
+"""An option that is set for all sessions, or on a window or a pane, seems to be set on a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.steps import alarms, check_code
+from tests.tools.world import World, outcomes
+from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.policy.marks import mark_of
+
+Worlds = Callable[..., World]
+
+SCOPES = ["-g", "-s", "-gw", "-w", "-p"]
+
+
+def set_elsewhere(world: World, scope: str, session_id: str, option: str, value: str) -> None:
+    target = ["-t", f"{session_id}:"] if scope in ("-w", "-p") else []
+    world.server.run("set-option", scope, *target, option, value)
+
+
+def unset_elsewhere(world: World, scope: str, session_id: str, option: str) -> None:
+    target = ["-t", f"{session_id}:"] if scope in ("-w", "-p") else []
+    world.server.run("set-option", "-u", scope, *target, option)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_i80_an_inherited_keep_keeps_with_an_alarm(world: World, scope: str) -> None:
+    archived = world.workspace(archived=True)
+    session_id = world.session(archived)
+    set_elsewhere(world, scope, session_id, "@reaper_keep", "1")
+    report = world.sweep()
+    assert world.entry(report, archived).protected_by == "kept"
+    assert (alarms(world), check_code(world)) == ({"inherited"}, 1)
+    unset_elsewhere(world, scope, session_id, "@reaper_keep")
+    assert outcomes(world.sweep()) == {archived: "reaped"}
+    assert (alarms(world), check_code(world)) == (set(), 0)
+
+
+def test_i80_a_session_of_its_own_keep_is_no_alarm(world: World) -> None:
+    archived = world.workspace(archived=True)
+    world.server.set_option(world.session(archived), "@reaper_keep", "1")
+    assert world.entry(world.sweep(), archived).protected_by == "kept"
+    assert check_code(world) == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "marked_before"),
+    # The owner mark of the session itself takes the place of one for all sessions (-g), and not of the others.
+    [*((scope, False) for scope in SCOPES), *((scope, True) for scope in SCOPES if scope != "-g")],
+)
+def test_i80_an_inherited_owner_is_ignored_with_an_alarm(world: World, scope: str, marked_before: bool) -> None:
+    archived, active = world.workspace(), world.workspace()
+    session_id, living = world.session(archived), world.session(active)
+    if marked_before:
+        world.sweep()
+    set_elsewhere(world, scope, session_id, "@workspace_owner", "careless value")
+    assert world.entry(world.sweep(), active).verdict is Verdict.KEEP
+    assert (alarms(world), check_code(world)) == ({"inherited"}, 1)
+    world.host.archive(archived)
+    assert world.entry(world.sweep(), archived).outcome == "reaped"
+    assert world.server.session_ids() == {living}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_i80_an_inherited_workspace_mark_is_ignored_with_an_alarm(world: World, scope: str) -> None:
+    archived, active = world.workspace(), world.workspace()
+    session_id, living = world.session(archived), world.session(active)
+    world.sweep()
+    set_elsewhere(world, scope, session_id, "@reaper_workspace", mark_of(world.host.new_id(99)))
+    world.sweep()
+    world.host.archive(archived)
+    report = world.sweep()
+    assert world.entry(report, archived).outcome == "reaped"
+    assert world.entry(report, active).verdict is Verdict.KEEP
+    assert world.server.session_ids() == {living}
+
+
+def test_i80_the_session_of_another_reaper_stays_its_own(world: World) -> None:
+    """Its own owner mark counts, whatever else is set for all sessions."""
+    archived = world.workspace(archived=True)
+    session_id = world.session(archived)
+    world.server.set_option(session_id, "@workspace_owner", "feed")
+    world.server.run("set-option", "-g", "@workspace_owner", "beef")
+    world.sweep()
+    assert world.server.session_ids() == {session_id}
