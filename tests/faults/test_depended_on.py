@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -132,6 +135,127 @@ def test_i74_the_master_of_shared_connections_lives(worlds: Worlds, tmp_path: Pa
         assert {one.pid: one.why for one in cleanup.survivors} == {master: "other terminals may use its connection"}
     finally:
         psutil.Process(master).kill()
+
+
+SERVER = """
+import os, pty, socket, sys, time
+here = sys.argv[1]
+os.setsid()
+if os.fork():
+    os._exit(0)
+opened = [pty.openpty()] if "terminals" in sys.argv else []
+if "files" in sys.argv:
+    opened.append(os.open("/dev/fuse", os.O_RDWR))
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(here + "/socket")
+listening.listen()
+open(here + "/server.new", "w").write(str(os.getpid()))
+os.rename(here + "/server.new", here + "/server.pid")
+while True:
+    opened.append(listening.accept())
+"""
+"""A server for all, whatever it is called: a language server, a multiplexer, a file system."""
+
+CLIENT_OF_SERVER = """
+import os, socket, sys, time
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1] + "/socket")
+open(sys.argv[1] + "/client.new", "w").write(str(os.getpid()))
+os.rename(sys.argv[1] + "/client.new", sys.argv[1] + "/client.pid")
+time.sleep(100000)
+"""
+
+
+def server_of(world: World, workspace_id: str, here: Path, *what: str) -> int:
+    """A session of the workspace that leaves a server behind; the server's pid."""
+    world.session(workspace_id, command=f"{python(SERVER, here, *what)}; exec cat")
+    return pid_in(here / "server.pid")
+
+
+def reaped(world: World, workspace_id: str) -> dict[int, str]:
+    """What is left of the workspace's session when it is reaped, and why."""
+    world.sweep()
+    world.host.archive(workspace_id)
+    cleanup = world.entry(world.sweep(), workspace_id).cleanup
+    assert cleanup is not None
+    return {one.pid: one.why for one in cleanup.survivors}
+
+
+def test_i74_a_server_that_a_process_elsewhere_is_connected_to_lives(worlds: Worlds, tmp_path: Path) -> None:
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    server = server_of(world, first, tmp_path)
+    world.session(second, command=python(CLIENT_OF_SERVER, tmp_path))
+    client = pid_in(tmp_path / "client.pid")
+    try:
+        left = reaped(world, first)
+        assert left[server].startswith(f"the process {client} (")
+        assert psutil.pid_exists(server)
+    finally:
+        psutil.Process(server).kill()
+
+
+def test_i74_a_server_without_a_client_elsewhere_is_ended(worlds: Worlds, tmp_path: Path) -> None:
+    """Its own session's client is none, and ends with it."""
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    client = python(CLIENT_OF_SERVER, tmp_path)
+    world.session(first, command=f"{python(SERVER, tmp_path)}; while ! {client}; do :; done; exec cat")
+    server = pid_in(tmp_path / "server.pid")
+    pid_in(tmp_path / "client.pid")
+    world.session(second)
+    assert reaped(world, first) == {}
+    assert not psutil.pid_exists(server)
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("terminals", "terminals run in it, and others may be attached to them"),
+        pytest.param(
+            "files",
+            "it serves a mounted file system",
+            marks=pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="/dev/fuse may not be opened here"),
+        ),
+    ],
+)
+def test_i74_what_serves_others_lives_whatever_it_is_called(worlds: Worlds, tmp_path: Path, what: str, why: str) -> None:
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    server = server_of(world, first, tmp_path, what)
+    world.session(second)
+    try:
+        assert reaped(world, first) == {server: why}
+        assert psutil.pid_exists(server)
+    finally:
+        psutil.Process(server).kill()
+
+
+def test_i68_whoever_begins_to_depend_on_a_process_after_term_saves_it_from_kill(worlds: Worlds, tmp_path: Path) -> None:
+    world = worlds(kill_grace=60, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    stubborn = SERVER.replace("os.setsid()", "os.setsid(); import signal; signal.signal(signal.SIGTERM, asked)").replace(
+        "import os", "asked = lambda *_: open(sys.argv[1] + '/asked.pid', 'w').write('1')\nimport os"
+    )
+    world.session(first, command=f"{python(stubborn, tmp_path)}; exec cat")
+    server = pid_in(tmp_path / "server.pid")
+    other = world.session(second)
+    world.sweep()
+    world.host.archive(first)
+    reaper = world.plugin.reaper()
+    reaper.sweep_settings = replace(reaper.sweep_settings, kill_grace=3.0)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(world.sweep)
+        pid_in(tmp_path / "asked.pid")
+        world.server.run("respawn-pane", "-k", "-t", f"{other}:", python(CLIENT_OF_SERVER, tmp_path))
+        pid_in(tmp_path / "client.pid")
+        cleanup = world.entry(running.result(60), first).cleanup
+    try:
+        assert cleanup is not None
+        assert [one.pid for one in cleanup.survivors] == [server]
+        assert psutil.pid_exists(server)
+    finally:
+        psutil.Process(server).kill()
 
 
 HANDLER = """

@@ -40,6 +40,9 @@ class OneChild:
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
         return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
 
+    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
+        return None
+
     def listening(self) -> frozenset[Port]:
         return frozenset()
 

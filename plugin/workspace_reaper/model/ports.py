@@ -262,6 +262,9 @@ class Processes(Protocol):
     def is_inside(self, key: ProcessKey, directory: str) -> bool:
         """Return whether the process's working directory is this one or below it, by inode. False if unknown."""
 
+    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
+        """Return who depends on the process, as a clause; None if there is no evidence. ``own`` are those of its session."""
+
     def listening(self) -> frozenset[Port]:
         """Return the ports on which any process of this machine listens now."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes import proc_stat
+from workspace_reaper.processes.dependents import needed_by
 from workspace_reaper.processes.details import listening_sockets, read_details
 from workspace_reaper.processes.origin import OriginReader
 from workspace_reaper.processes.proc_files import FORBIDDEN, OUT_OF_RESOURCES, PROC, VANISHED, link, names, read
@@ -77,6 +78,10 @@ class LinuxReader:
         """Start at ``/proc/PID/cwd``, which is the directory itself and not a text."""
         cwd = f"{PROC}/{pid}/cwd"
         return inside_of(directory, homes, cwd, lambda: _path_before_deletion(pid, cwd))
+
+    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
+        """Look at its open files."""
+        return needed_by(pid, own)
 
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         """Open the pidfd, verify, send: a pidfd never refers to another process, even if the pid is reused in between."""

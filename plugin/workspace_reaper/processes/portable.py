@@ -97,6 +97,11 @@ class PortableReader:
             return False
         return inside_of(directory, homes, cwd, lambda: None if not cwd or os.path.lexists(cwd) else cwd)
 
+    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
+        """Return None: psutil does not report who is connected to a Unix socket."""
+        del pid, own
+        return None
+
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         return send_by_pid(self, key, number)
 

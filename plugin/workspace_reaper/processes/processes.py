@@ -110,6 +110,9 @@ class SystemProcesses:
         # The pid may have been reused before its directory was read.
         return self._reader.started(key.pid) == key.started
 
+    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
+        return self._reader.needed_by(key.pid, {one.pid for one in own})
+
     def listening(self) -> frozenset[Port]:
         return self._reader.listening()
 

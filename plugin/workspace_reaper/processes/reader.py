@@ -46,6 +46,9 @@ class Reader(Protocol):
     def is_inside(self, pid: int, directory: str, homes: Collection[str]) -> bool:
         """Return whether the working directory of what has this pid now is inside; see ``working_directory.inside_of``."""
 
+    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
+        """See ``ports.Processes.needed_by``."""
+
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         """Send a signal to the process with that start time, whichever process it is."""
 

@@ -121,6 +121,10 @@ class Termination:
             leftover = self._found[key]
             if leftover.sent == name:
                 continue
+            # Between TERM and KILL somebody may have begun to depend on it.
+            if name == "KILL" and (why := self._needed(leftover, table)):
+                leftover.spared = why
+                continue
             if self._processes.signal(key, signal.Signals[f"SIG{name}"]) is SignalResult.REFUSED:
                 leftover.spared = "the system did not permit the signal"
                 continue
@@ -129,6 +133,16 @@ class Termination:
                 # A stopped process does not get to its handler of TERM before it continues.
                 self._processes.signal(key, signal.SIGCONT)
         return bool(living)
+
+    def _needed(self, leftover: _Leftover, table: ProcessTable | Unknown) -> str | None:
+        """Return who depends on the process now, as a clause, or None."""
+        if isinstance(table, Unknown):
+            return "the process table cannot be read"
+        process, source = _same_process(table, leftover.process.key), leftover.source
+        if process is None or self._dependents is None:
+            return None
+        depends = self._dependents.of(process, self._processes, source.worktree)
+        return depends or self._processes.needed_by(process.key, self._found.keys())
 
     def _wait_until_gone(self, until: float) -> bool:
         """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""
@@ -202,6 +216,7 @@ class Termination:
                 depends=self._dependents.of(process, self._processes, source.worktree) if self._dependents else None,
             )
             spared = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
+            spared = spared or self._processes.needed_by(key, {*self._found, *(one.key for one in source.recorded)})
         if known is not None and recorded.command != known.command:
             recorded = replace(recorded, command=known.command)
         self._found[key] = _Leftover(source, recorded, spared=spared)
