@@ -9,7 +9,6 @@ import pytest
 from tests.faults.steps import alarms, check_code
 from tests.tools.world import World, outcomes
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.policy.marks import mark_of
 
 Worlds = Callable[..., World]
 
@@ -39,7 +38,7 @@ def test_i80_an_inherited_keep_keeps_with_an_alarm(world: World, scope: str) -> 
     assert (alarms(world), check_code(world)) == (set(), 0)
 
 
-def test_i80_a_session_of_its_own_keep_is_no_alarm(world: World) -> None:
+def test_a_keep_of_the_session_itself_is_no_alarm(world: World) -> None:
     archived = world.workspace(archived=True)
     world.server.set_option(world.session(archived), "@reaper_keep", "1")
     assert world.entry(world.sweep(), archived).protected_by == "kept"
@@ -69,7 +68,7 @@ def test_i80_an_inherited_workspace_mark_is_ignored_with_an_alarm(world: World, 
     archived, active = world.workspace(), world.workspace()
     session_id, living = world.session(archived), world.session(active)
     world.sweep()
-    set_elsewhere(world, scope, session_id, "@reaper_workspace", mark_of(world.host.new_id(99)))
+    set_elsewhere(world, scope, session_id, "@reaper_workspace", world.host.new_id(99).encode().hex())
     world.sweep()
     world.host.archive(archived)
     report = world.sweep()
@@ -78,7 +77,7 @@ def test_i80_an_inherited_workspace_mark_is_ignored_with_an_alarm(world: World, 
     assert world.server.session_ids() == {living}
 
 
-def test_i80_the_session_of_another_reaper_stays_its_own(world: World) -> None:
+def test_the_session_of_another_reaper_stays_its_own(world: World) -> None:
     """Its own owner mark counts, whatever else is set for all sessions."""
     archived = world.workspace(archived=True)
     session_id = world.session(archived)

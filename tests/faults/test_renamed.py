@@ -13,12 +13,11 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 from workspace_reaper.model.verdict import Verdict
-from workspace_reaper.policy.marks import kill_command, mark_of
-from workspace_reaper.tmux.commands import OWN_IDENTITY
 
 Worlds = Callable[..., World]
 
 MARKS = "#{@workspace_owner} #{@reaper_workspace} #{@reaper_self}"
+IDENTITY = "#{session_id}/#{session_created}/#{pid}"
 
 
 def rename(world: World, session_id: str, name: str) -> None:
@@ -144,7 +143,7 @@ def test_i67_the_mark_of_an_older_version_proves_nothing_and_is_completed(world:
     world.server.set_option(stranger, "@workspace_owner", marked.split(" ")[0])
     sweeps(world)
     assert world.server.show(session_id, MARKS) == marked
-    assert marked.split(" ")[1:] == [mark_of(workspace_id), world.server.show(session_id, OWN_IDENTITY)]
+    assert marked.split(" ")[1:] == [workspace_id.encode().hex(), world.server.show(session_id, IDENTITY)]
     assert stranger in world.server.session_ids()
 
 
@@ -153,7 +152,7 @@ def test_i67_a_rename_is_reported_once_with_how_to_end_the_session(world: World)
     rename(world, session_id, "my work")
     sweeps(world)
     assert events(world).count("session renamed") == 1
-    by_hand = kill_command(world.server.path, session_id)
+    by_hand = f"tmux -S {world.server.path} kill-session -t '{session_id}'"
     status = world.cli("status").stdout
     assert f"my work belongs to the workspace {workspace_id}; to end it by hand: {by_hand}" in " ".join(status.split())
     world.host.delete(workspace_id)
@@ -193,7 +192,7 @@ def test_i79_a_lost_state_directory_is_reported_and_adopt_ends_it(world: World) 
     assert session_id not in world.server.session_ids()
 
 
-def test_i79_two_reapers_on_one_tmux_server_are_no_fault(world: World) -> None:
+def test_two_reapers_on_one_tmux_server_are_no_fault(world: World) -> None:
     known_session(world)
     other = world.second("other", type(world.host)(world.tmp / "other.sqlite"))
     other.host.create()

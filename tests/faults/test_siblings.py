@@ -47,7 +47,7 @@ def test_i84_the_sessions_of_a_sibling_database_wait_for_an_operator(world: Worl
     assert (alarms(world), check_code(world)) == ({"strangers"}, 1)
 
 
-def test_i84_an_approval_lets_exactly_the_shown_strangers_go(world: World) -> None:
+def test_an_approval_lets_exactly_the_shown_strangers_go(world: World) -> None:
     world.session(world.workspace())
     theirs = sibling_sessions(world, 4)
     sweeps(world)
@@ -64,7 +64,7 @@ def sibling_sessions_later(world: World) -> set[str]:
     return {world.server.new_session(name) for name in names}
 
 
-def test_i84_sweep_approve_shows_them_and_reaps_them(world: World) -> None:
+def test_sweep_approve_shows_them_and_reaps_them(world: World) -> None:
     world.session(world.workspace())
     theirs = sibling_sessions(world, 3)
     sweeps(world)
@@ -74,7 +74,7 @@ def test_i84_sweep_approve_shows_them_and_reaps_them(world: World) -> None:
     assert (alarms(world), check_code(world)) == (set(), 0)
 
 
-def test_i84_a_few_strangers_are_reaped_after_their_time(world: World) -> None:
+def test_a_few_strangers_are_reaped_after_their_time(world: World) -> None:
     for workspace_id in [world.workspace() for _ in range(3)]:
         world.session(workspace_id)
     theirs = sibling_sessions(world, 2)

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-__all__ = ["run", "serve", "start_anew"]
+__all__ = ["PRODUCT", "product", "run", "serve", "start_anew"]
 
 MODULES = (
     *("cli.app", "cli.bootstrap", "cli.tables", "util.console", "plugin", "settings"),
@@ -41,6 +41,15 @@ _PROGRAM = (
     "from tests.tools.commands import serve\nif serve({descriptor}):\n    from workspace_reaper.cli import main\n    main()\n"
 )
 _ROOT = Path(__file__).parents[2]
+
+
+PRODUCT = "REAPER_TEST_PRODUCT"
+"""The variable with directories of another version of the product, which ``red_on`` tests in place of the installed one."""
+
+
+def product() -> dict[str, str]:
+    """The variables with which a command finds the product under test; none if it is installed."""
+    return {"PYTHONPATH": os.environ[PRODUCT]} if PRODUCT in os.environ else {}
 
 
 def _can_fork(environ: Mapping[str, str]) -> bool:
@@ -63,7 +72,9 @@ def start_anew(
 ) -> subprocess.CompletedProcess[str]:
     """The same, by a real start."""
     command = [sys.executable, "-c", "from workspace_reaper.cli import main; main()", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, env=env, timeout=timeout, cwd=cwd, check=False)
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, env={**env, **product()}, timeout=timeout, cwd=cwd, check=False
+    )
 
 
 def _fork(
@@ -124,7 +135,7 @@ class _Warm:
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **_START},
+                env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **_START, **product()},
                 cwd=_ROOT,
                 pass_fds=[theirs.fileno()],
             )

@@ -23,8 +23,8 @@ class Key(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A session as tmux tells it. ``came`` is when a client last came, ``clients`` whether one is there in any state, also at
-    a session of its group. ``outputs`` are the windows' times. ``panes``: whether each is dead, and since when where tmux tells
-    that: one in each window."""
+    a session of its group. ``workspace`` is that of its marks, if they are its own. ``outputs`` are the windows' times.
+    ``panes``: whether each is dead, and since when where tmux tells that: one in each window."""
 
     key: Key
     name: str
@@ -35,6 +35,7 @@ class Seen:
     group: str
     kept: bool
     owner: str
+    workspace: str
     outputs: tuple[int, ...]
     panes: tuple[tuple[bool, int | None], ...]
 

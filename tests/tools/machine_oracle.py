@@ -21,6 +21,10 @@ __all__ = ["Oracle"]
 OF_A_WORKSPACE = re.compile("ws-([A-Za-z0-9][A-Za-z0-9_-]*)")
 
 
+DOUBTS = frozenset({"clock", "breaker", "unproven", "unconfirmed"})
+"""Those of the reaper itself, and not facts of the host, the user or the session."""
+
+
 @dataclass(slots=True)
 class _Remembered:
     """Of one session. ``looks`` found no row for the workspace ``missing``, the last one that counted at ``looked_at``."""
@@ -86,6 +90,12 @@ class Oracle:
         self._of: dict[Key, _Remembered] = {}
         self._last_sweep: float | None = None
         self._clock_set = False
+        self._waiting: dict[Key, float] = {}
+
+    @property
+    def longest_doubt(self) -> float:
+        """For how long a session has been held by nothing but doubts of the reaper."""
+        return max((self._last_sweep or 0.0) - since for since in [*self._waiting.values(), self._last_sweep or 0.0])
 
     @property
     def has_swept(self) -> bool:
@@ -98,8 +108,12 @@ class Oracle:
 
     def managed(self, sessions: Iterable[Seen]) -> dict[Key, str]:
         """The sessions that are ours to judge, with their workspaces."""
-        found = {one.key: OF_A_WORKSPACE.fullmatch(one.name) for one in sessions if one.owner in ("", self.owner_id)}
-        return {key: match[1] for key, match in found.items() if match}
+        found = {one.key: self._workspace(one) for one in sessions if one.owner in ("", self.owner_id)}
+        return {key: workspace for key, workspace in found.items() if workspace}
+
+    def _workspace(self, one: Seen) -> str | None:
+        """That of its marks, or else the one that its name means."""
+        return one.workspace or _named(one)
 
     def foresee(
         self, now: float, sessions: Sequence[Seen], rows: Mapping[str, Row], approved: Collection[Key] = ()
@@ -122,7 +136,8 @@ class Oracle:
         for one in sessions:
             if one.key in ours:
                 self._look(one, ours[one.key], rows.get(ours[one.key]), now)
-                if self._gone(ours[one.key], rows) and not _older(one, said.get(ours[one.key])):
+                known = self._proven(one, ours[one.key], {}, self._registry)
+                if known and self._gone(ours[one.key], rows) and not _older(one, said.get(ours[one.key])):
                     orphans.add(one.key)
         self._of = {one.key: self._of[one.key] for one in sessions if one.key in self._of}
         lost = len(self._rows) - len(rows)
@@ -133,7 +148,8 @@ class Oracle:
             self.breaker.approve({key for key in approved if key in ours and self._gone(ours[key], rows)})
         recognised = {one for one in ours.values() if not self._gone(one, rows)}
         scene = _Scene(now, rows, self._registry, recognised, was_latched, {one: ("deleted", at) for one, at in said.items()})
-        fates = self._judge(sessions, ours, scene)
+        fates = self._hold_strangers(sessions, self._judge(sessions, ours, scene), scene)
+        self._waiting = {key: self._waiting.get(key, now) for key in self._in_doubt(sessions, fates, now)}
         self._rows, self._last_sweep, self._clock_set = set(rows), now, False
         self._known |= dict.fromkeys(recognised, self._registry)
         left = set(ours.values())
@@ -228,13 +244,54 @@ class Oracle:
         for reason in REASONS:
             saves = reason.lived(moment)
             if saves is not None:
-                yield reason.reported_as or reason.name, saves
+                renamed = {"renamed"} if self._only_by_its_marks(one, reason.name, scene) else set()
+                yield reason.reported_as or reason.name, saves | renamed
+
+    def _only_by_its_marks(self, one: Seen, reason: str, scene: _Scene) -> bool:
+        """It was renamed, and the host has not said this of both of its workspaces."""
+        named = _named(one)
+        if not one.workspace or named == one.workspace:
+            return False
+        row = scene.rows.get(named or "")
+        says = {
+            "deleted": row is None or row.deleted,
+            "worktree-deleted": row is None or (row.worktree_deleted and not row.deleted),
+            "archived by hook": row is None or (row.archived and not row.deleted),
+            "archived": row is None or (row.archived and not row.deleted),
+        }
+        return not says.get(reason, False)
+
+    def _hold_strangers(self, sessions: Sequence[Seen], fates: dict[Key, Fate], scene: _Scene) -> dict[Key, Fate]:
+        """Three or more sessions that were never known, which are at least half of all, wait for an operator."""
+        strangers = [
+            one.key
+            for one in sessions
+            if one.key in fates
+            and fates[one.key].dies_for == "orphan"
+            and not self._proven(one, self.managed([one])[one.key], scene.rows, scene.registry)
+        ]
+        if len(strangers) < 3 or len(strangers) < len(fates) / 2:
+            return fates
+        waiting = {key for key in strangers if key not in self.breaker.forgiven}
+        return {key: fate.saved_by("unproven") if key in waiting else fate for key, fate in fates.items()}
+
+    def _in_doubt(self, sessions: Sequence[Seen], fates: Mapping[Key, Fate], now: float) -> Iterable[Key]:
+        """The sessions that would be reaped if the reaper had no doubt."""
+        for one in sessions:
+            memory, fate = self._of.get(one.key, _Remembered()), fates.get(one.key, Fate())
+            is_old = self._idle(one, memory, now) >= self._limits.stranger_ttl
+            doubts = DOUBTS if is_old else DOUBTS - {"unproven"}
+            if not fate.dies_for and any(saviours <= doubts for _, saviours in fate.reasons):
+                yield one.key
+
+    def _proven(self, one: Seen, workspace: str, rows: Mapping[str, Row], registry: int) -> bool:
+        """The registry has known it. A row that is flagged as deleted was known; marks do not say which registry it was."""
+        known = registry in (self._known.get(workspace), self._named.get(workspace))
+        return known or workspace in rows or (registry == 1 and one.workspace == workspace)
 
     def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: _Remembered) -> frozenset[str]:
         limits = self._limits
-        proven = scene.registry in (self._known.get(workspace), self._named.get(workspace))
-        # A row that is flagged as deleted was known; a stamp does not say which registry it was that knew the session.
-        proven = proven or workspace in scene.rows or (scene.registry == 1 and bool(one.owner))
+        proven = self._proven(one, workspace, scene.rows, scene.registry)
         stranger = not proven and not (idle >= limits.stranger_ttl and scene.recognised - {workspace})
         looks = memory.looks if memory.missing == workspace else 0
         return those(
@@ -266,6 +323,11 @@ class _Scene:
     recognised: set[str]
     latched: bool
     said: Mapping[str, tuple[str, float]]
+
+
+def _named(one: Seen) -> str | None:
+    match = OF_A_WORKSPACE.fullmatch(one.name)
+    return match[1] if match else None
 
 
 def _older(one: Seen, at: float | None) -> bool:

@@ -107,9 +107,14 @@ class TimedTerminal:
         """The real kill, with guards in tmux's own time."""
         return self._real.kill([self._in_its_time(guard) for guard in guards], expiry)
 
-    def mark(self, keys: Sequence[SessionKey], owner_id: str) -> None:
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
         """See ``Terminal``."""
-        self._real.mark([self._real_key(key) for key in keys], owner_id)
+        return self._real.mark({self._real_key(key): mark for key, mark in workspaces.items()}, owner_id)
+
+    def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
+        """See ``Terminal``."""
+        carried = {self._real_key(key): key for key in keys}
+        return {carried[key]: options for key, options in self._real.own_options(carried).items()}
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
         """See ``Terminal``."""

@@ -22,7 +22,7 @@ from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import own_owner_id
-from workspace_reaper.operations.status import read_history, reset_breaker
+from workspace_reaper.operations.status import read_history, read_status, reset_breaker
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.context import SweepRequest
@@ -47,11 +47,15 @@ one of these that a slow machine would decide."""
 FOREIGN_STAMP = "f0e1d2c3"
 """What the sessions of another registry carry."""
 
+FOR_ALL = "careless"
+"""The value of an option that somebody sets for all sessions. No reaper sets it, so as an owner it does not count."""
+
 _FORMAT = "|".join(
     (
         "#{pid}|#{start_time}|#{session_id}|#{session_created}|#{session_activity}|#{session_last_attached}",
         "#{session_attached}#{session_attached_list}#{session_group_attached_list}|#{session_group}|#{@reaper_keep}",
-        "#{@workspace_owner}|#{W:#{P:#{window_id} #{window_activity} #{pane_tty} #{pane_pid} #{pane_dead} #{pane_dead_time};}}",
+        "#{@workspace_owner}|#{?#{==:#{@reaper_self},#{session_id}/#{session_created}/#{pid}},#{@reaper_workspace},}",
+        "#{W:#{P:#{window_id} #{window_activity} #{pane_tty} #{pane_pid} #{pane_dead} #{pane_dead_time};}}",
         "#{session_name}",
     )
 )
@@ -133,7 +137,7 @@ class MachineWorld:
         return Listing({fields[2]: self._seen(fields, panes[fields[2]]) for fields in rows}, panes)
 
     def _seen(self, fields: Sequence[str], panes: Sequence[_Pane]) -> Seen:
-        pid, start, session_id, created, activity, came, clients, group, kept, owner, _, name = fields
+        pid, start, session_id, created, activity, came, clients, group, kept, owner, mark, _, name = fields
         who, moment = (int(pid), int(start), session_id), self._carried.moment
         born = moment((*who, "created"), int(created))
         return Seen(
@@ -145,14 +149,15 @@ class MachineWorld:
             clients=clients != "0",
             group=group,
             kept=bool(kept),
-            owner=owner,
+            owner="" if owner == FOR_ALL else owner,
+            workspace=bytes.fromhex(mark).decode() if owner else "",
             outputs=tuple(pane.output.lived for pane in panes),
             panes=tuple((pane.dead, pane.died) for pane in panes),
         )
 
     def _panes(self, fields: Sequence[str]) -> list[_Pane]:
         server, found = (int(fields[0]), int(fields[1])), []
-        for pane in fields[10].split(";")[:-1]:
+        for pane in fields[11].split(";")[:-1]:
             window_id, told, tty, pid, dead, died = pane.split(" ")
             window = (*server, window_id)
             output = self._carried.moment(window, int(told))
@@ -175,6 +180,10 @@ class MachineWorld:
         if owner:
             self.server.set_option(session_id, "@workspace_owner", owner)
         return session_id
+
+    def set_for_all(self, option: str, *, on: bool) -> None:
+        """Somebody sets an option of the reaper for all sessions, or unsets it."""
+        self.server.run("set-option", "-g", *([option, FOR_ALL] if on else ["-u", option]), check=False)
 
     def join(self, session_id: str, name: str) -> None:
         """A new session that shows the windows of another one."""
@@ -284,6 +293,11 @@ class MachineWorld:
     def owner_id(self) -> str:
         """What our sessions carry. To be asked after a full sweep."""
         return own_owner_id(self._reaper)
+
+    @property
+    def check_code(self) -> int:
+        """The exit code of ``status --check`` now."""
+        return read_status(self._reaper).check_code
 
     def history(self) -> list[Reap]:
         """All that was ever tried, by the ledger."""

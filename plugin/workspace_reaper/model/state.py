@@ -27,7 +27,7 @@ class Finding(str, Enum):
     DETACHED = "detached"
     # It was selected for reaping, and still exists.
     CONDEMNED = "condemned"
-    # Nothing but the reaper's own doubt protects it.
+    # It was selected and still exists, or nothing but the reaper's own doubt protects it.
     DOUBTED = "doubted"
     # A kill of it failed; count times in a row.
     FAILED = "failed"

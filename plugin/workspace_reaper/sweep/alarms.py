@@ -62,7 +62,9 @@ def _overdue(found: SweepResult) -> Detected | None:
 
 def _doubt(found: SweepResult) -> Detected | None:
     limit = found.limits.abstain
-    late = sorted(name for name, one in found.still(Finding.DOUBTED) if found.now - one.first_at > limit)
+    overdue = {name for name, one in found.still(Finding.CONDEMNED) if found.now - one.first_at > limit}
+    doubted = {name for name, one in found.still(Finding.DOUBTED) if found.now - one.first_at > limit}
+    late = sorted(doubted - overdue)
     return Detected(f"held for more than {limit:.0f} s by nothing but a doubt of the reaper: {_names(late)}") if late else None
 
 

@@ -104,7 +104,8 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
         # The verdict of the entry is "hold" as well where something could not be read, so the judgement counts.
         is_alive = is_selected(entry.judgement) and entry.outcome is not Outcome.REAPED
         confirmations.set(entry.key, Finding.CONDEMNED, holds=is_alive)
-        confirmations.set(entry.key, Finding.DOUBTED, holds=is_doubted(entry.judgement))
+        # Whether it is held by a doubt or selected in vain: a session may be in turn, and each must not end the other.
+        confirmations.set(entry.key, Finding.DOUBTED, holds=is_alive or is_doubted(entry.judgement))
         if entry.outcome is Outcome.FAILED:
             confirmations.bump(entry.key, Finding.FAILED)
         elif not is_alive:
