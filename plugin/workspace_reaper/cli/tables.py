@@ -104,11 +104,17 @@ def show_sweep(report: SweepReport) -> None:
     if report.latched:
         say("The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.")
     done, reaped = ("would be reaped", Outcome.WOULD_REAP) if report.dry_run else ("reaped", Outcome.REAPED)
+    managed = _managed([entry.verdict.value for entry in report.sessions])
     say(
-        f"{len(report.sessions)} managed, {report.condemned} selected, "
-        f"{report.count(reaped)} {done}, {report.count(Outcome.SPARED)} spared, "
+        f"{managed}, {report.count(reaped)} {done}, {report.count(Outcome.SPARED)} spared, "
         f"{report.count(Outcome.FAILED)} failed, {report.unmanaged} unmanaged; {report.seconds.total:.2f} s"
     )
+
+
+def _managed(verdicts: Sequence[str]) -> str:
+    """Return the number of managed sessions, and how many have each verdict."""
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("keep", "hold", "reap"))
+    return f"{len(verdicts)} managed ({counts})"
 
 
 def show_unknown(unknown: Iterable[Unknown]) -> None:
@@ -145,7 +151,8 @@ def show_status(status: Status) -> None:
         if status.changed is not None:
             say(f"registry changed  {registry['changed_at']}: {registry['changed']}")
             say(f"                  a workspace that was known before counts as known when {registry['proven_when']}")
-        say(f"sessions          {totals['managed']} managed, {totals['condemned']} selected, {totals['reaped']} reaped")
+        managed = _managed([entry["verdict"] for entry in state["sessions"]])
+        say(f"sessions          {managed}, {totals['reaped']} reaped")
     breaker = state["breaker"]
     cause = f" since {breaker['since']}: {breaker['cause']}" if breaker["cause"] else ""
     say(f"breaker           {breaker['state']}{cause}")

@@ -63,7 +63,7 @@ def step(
         latched = replace(state, clear_sweeps=clear, approved=approved)
         return latched if clear < CLEAR_SWEEPS else BreakerState(approved=approved)
     if too_many or loss:
-        cause = f"{len(fresh)} of {managed} managed sessions have no workspace" if too_many else loss or ""
+        cause = f"{len(fresh)} of {managed} managed sessions have no row, or one marked deleted" if too_many else loss or ""
         return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(fresh), approved=approved)
     return replace(state, approved=approved)
 

@@ -64,7 +64,8 @@ class Facts:
         named_row: The row of the workspace that the name of a renamed session yields.
         age_clock: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
         generation: The generation of the registry.
-        known_in_generation: The last generation known to have known the workspace. Only read if there is no row.
+        known_in_generation: The last generation known to have known the workspace. Only read if the row is absent
+            or marked deleted.
     """
 
     session: Session

@@ -144,7 +144,7 @@ class FactsBuilder:
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,
             generation=self.generation,
-            known_in_generation=None if row is not None else known_in_generation(workspace_id, self.state),
+            known_in_generation=None if row is not None and not row.deleted else known_in_generation(workspace_id, self.state),
             home=lives_in(session, self.own_location),
             age_clock=self.age_clock,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,

@@ -231,12 +231,13 @@ BREAKER = Protection(
 def _sweeps(case: Case) -> str:
     needed, gap = case.limits.needed_confirmations(proven=case.facts.proven), seconds_text(case.limits.confirmation_gap)
     sweeps = "full sweep has" if needed == 1 else f"full sweeps, at least {gap} apart, have"
-    return f"{needed} {sweeps} found no row ({case.facts.confirmations} so far)"
+    found = "no row" if case.facts.row is None else "the row marked deleted"
+    return f"{needed} {sweeps} found {found} ({case.facts.confirmations} so far)"
 
 
 UNCONFIRMED = Protection(
     "unconfirmed",
-    "fewer than orphan_confirmations full sweeps, at least confirmation_gap apart, have found no row",
+    "fewer than orphan_confirmations full sweeps, at least confirmation_gap apart, have found no row, or a row marked deleted",
     holds=lambda case: case.facts.confirmations < case.limits.needed_confirmations(proven=case.facts.proven),
     detail=lambda case: f"it is reaped only after {_sweeps(case)}",
     released_when=lambda case, _breaker: _sweeps(case),

@@ -143,7 +143,9 @@ def _row(facts: Facts, _limits: Thresholds) -> str:
 
 
 def _without_row(facts: Facts) -> str:
-    return " (the rule applies only to a workspace with a row)" if facts.row is None else ""
+    if not facts.gone:
+        return ""
+    return f" (the rule applies only to a workspace with a row{'' if facts.row is None else ' that is not marked deleted'})"
 
 
 def _archived_idle_time(facts: Facts, limits: Thresholds) -> float:

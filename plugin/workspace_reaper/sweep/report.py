@@ -41,12 +41,12 @@ def evidence(facts: Facts) -> dict[str, Any]:
         "announced": iso(facts.announced_at),
         "veto": None if facts.veto is None else printable(facts.veto),
         **({"renamed": True} if facts.renamed else {}),
-        **(_absence(facts) if facts.row is None else {}),
+        **(_absence(facts) if facts.gone else {}),
     }
 
 
 def _absence(facts: Facts) -> dict[str, Any]:
-    """Return the facts that decide in addition if only the absence of a row speaks for a reap."""
+    """Return the facts that decide in addition if the row is absent or marked deleted."""
     return {
         "generation": facts.generation,
         "known_in_generation": facts.known_in_generation,

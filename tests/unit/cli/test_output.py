@@ -245,8 +245,22 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         "ws-a reap orphan reaped - 30s 10m s",
         "UNKNOWN socket: it is\\nbroken",
         "The breaker is latched: no orphan is reaped. 'breaker' shows why, 'sweep --approve' shows what it holds back.",
-        "1 managed, 1 selected, 1 reaped, 0 spared, 0 failed, 2 unmanaged; 0.00 s",
+        "1 managed (0 keep, 0 hold, 1 reap), 1 reaped, 0 spared, 0 failed, 2 unmanaged; 0.00 s",
     ]
+
+
+@pytest.mark.parametrize("what", ["a sweep", "the status"])
+def test_the_verdicts_add_up_to_the_managed_sessions(capsys: pytest.CaptureFixture[str], what: str) -> None:
+    verdicts = (Verdict.KEEP, Verdict.HOLD, Verdict.HOLD, Verdict.REAP, Verdict.REAP, Verdict.REAP)
+    report = SweepReport("01J", 1.0, sessions=[SessionReport("/s", "ws", "$1", "a", one) for one in verdicts])
+    if what == "a sweep":
+        tables.show_sweep(report)
+    else:
+        tables.show_status(Status(json.loads(report.to_json()), [], BreakerState(), 60.0, enabled=True))
+    [line] = [line for line in shown(capsys) if " managed" in line]
+    assert "6 managed (1 keep, 2 hold, 3 reap), 0 reaped" in line
+    totals = report.head()["totals"]
+    assert (totals["managed"], totals["held"], totals["condemned"]) == (6, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +269,7 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(SweepReport("01J", 1.0, abstained="disabled"), "no session was looked at: disabled", id="abstained"),
         pytest.param(
             SweepReport("01J", 1.0, dry_run=True),
-            "0 managed, 0 selected, 0 would be reaped, 0 spared, 0 failed, 0 unmanaged; 0.00 s",
+            "0 managed (0 keep, 0 hold, 0 reap), 0 would be reaped, 0 spared, 0 failed, 0 unmanaged; 0.00 s",
             id="dry run",
         ),
         pytest.param(
@@ -265,7 +279,7 @@ def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         pytest.param(
             SweepReport("01J", 1.0, unknown=[Unknown(Source.SOCKET, "gone")], unmanaged=1),
-            "0 managed, 0 selected, 0 reaped, 0 spared, 0 failed, 1 unmanaged; 0.00 s",
+            "0 managed (0 keep, 0 hold, 0 reap), 0 reaped, 0 spared, 0 failed, 1 unmanaged; 0.00 s",
             id="not all seen",
         ),
     ],
@@ -313,7 +327,7 @@ def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
         "last full sweep 1970-01-01T00:01:00Z, complete",
         "last complete 1970-01-01T00:01:00Z",
         "registry standard /d, rows: 3",
-        "sessions 0 managed, 0 selected, 0 reaped",
+        "sessions 0 managed (0 keep, 0 hold, 0 reap), 0 reaped",
         "breaker latched since 1970-01-01T00:00:00Z: 3 of 4",
         "ALARM SINCE WHAT CLEARS WHEN",
         "blind 1970-01-01T00:00:00Z no sweep one is complete",

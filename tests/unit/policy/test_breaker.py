@@ -53,7 +53,7 @@ def test_it_trips_at_three_orphans_that_are_more_than_half(orphans: int, managed
     assert state.latched is trips
     assert state.tripped == (keys(range(orphans)) if trips else frozenset())
     assert state.since == (NOW if trips else None)
-    assert state.cause == (f"{orphans} of {managed} managed sessions have no workspace" if trips else "")
+    assert state.cause == (f"{orphans} of {managed} managed sessions have no row, or one marked deleted" if trips else "")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_the_breaker_of_the_status() -> None:
     assert as_json(state) == {
         "state": "latched",
         "since": "2026-09-21T14:13:20Z",
-        "cause": "3 of 3 managed sessions have no workspace",
+        "cause": "3 of 3 managed sessions have no row, or one marked deleted",
         "clears_when": clears_when(state),
     }
 

@@ -59,6 +59,11 @@ EXPLAINED = {
     "a row that is flagged": (rules.ORPHAN, facts(row(deleted=True)), "the row is marked deleted"),
     "idle": (rules.IDLE, facts(row(), session=session(idle=49 * HOUR)), "it has been idle for 49h, and idle_ttl is 48h"),
     "idle, without a row": (rules.IDLE, facts(), "and idle_ttl is 48h (the rule applies only to a workspace with a row)"),
+    "idle, with a row that is flagged": (
+        rules.IDLE,
+        facts(row(deleted=True)),
+        "(the rule applies only to a workspace with a row that is not marked deleted)",
+    ),
     "dead": (rules.DEAD, facts(row(), session=session(**DEAD)), "its last pane died 700 s ago, and dead_ttl is 600 s"),
     "dead, not known since when": (rules.DEAD, facts(row(), session=session(all_panes_dead=True)), "but not known since when"),
     "alive, without a row": (rules.DEAD, facts(), "it has a living pane (the rule applies only to a workspace with a row)"),
@@ -91,6 +96,9 @@ def test_a_protection_explains_itself_with_the_values_of_the_session() -> None:
     assert told == because(protections.ANNOUNCED, replace(of, now=NOW - 60.0), undo_window=600)
     assert because(protections.UNCONFIRMED, replace(of, proven=True), orphan_confirmations=1).endswith(
         "1 full sweep has found no row (0 so far)"
+    )
+    assert because(protections.UNCONFIRMED, replace(of, row=row(deleted=True))).endswith(
+        "2 full sweeps, at least 30 s apart, have found the row marked deleted (0 so far)"
     )
 
 

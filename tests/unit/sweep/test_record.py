@@ -100,7 +100,7 @@ def test_sightings_and_servers_are_passed_on() -> None:
 def test_a_breaker_that_latches_is_an_event() -> None:
     changes = judged(ledger_state(seen={"w1": 1, "w2": 1, "w3": 1}), observation(three()), rows())
     assert changes.breaker is not None
-    assert changes.events == (Event(NOW, "breaker latched", "3 of 3 managed sessions have no workspace"),)
+    assert changes.events == (Event(NOW, "breaker latched", "3 of 3 managed sessions have no row, or one marked deleted"),)
 
 
 def test_a_breaker_that_is_freed_is_an_event() -> None:

@@ -108,6 +108,12 @@ def test_a_row_is_told_flag_by_flag() -> None:
     assert json.loads(json.dumps(shown)) == shown
 
 
+def test_a_row_that_is_marked_deleted_is_reported_with_what_decides_about_an_absence() -> None:
+    shown = evidence(facts(row(deleted=True), known_in_generation=2, generation=3))
+    assert shown["row"] == {**dict.fromkeys(ROW, False), "deleted": True}
+    assert (shown["generation"], shown["known_in_generation"], shown["breaker"]) == (3, 2, "closed")
+
+
 @pytest.mark.parametrize(
     ("client", "told"),
     [({}, 0), ({"attached": 2, "has_client": True}, 2), ({"has_client": True}, 1), ({"group_has_client": True}, 1)],
