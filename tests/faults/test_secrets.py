@@ -1,19 +1,27 @@
-"""What a pane's environment holds is nobody's business: it is in no file, log or JSON of ours; and our files are private."""
+"""What a pane's environment holds, and a password of a database, are nobody's business: they are in no file, log or JSON of
+ours; and our files are private."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from tests.tools.cast import Cast
+from tests.tools.command_line import CommandLine
 from tests.tools.world import World, outcomes
+from workspace_reaper.cli import main
+from workspace_reaper.setup.service import Program, property_list, unit
 
 pytestmark = pytest.mark.once
 
@@ -88,3 +96,118 @@ def test_i63_all_that_it_writes_is_private(world: World, way: str) -> None:
     paths = [world.state_dir, *world.state_dir.rglob("*")]
     assert any(path.suffix == ".gz" for path in paths) or any("snapshots" in path.parts for path in paths)
     assert not {str(path): mode for path in paths if (mode := stat.S_IMODE(path.lstat().st_mode)) & 0o077}
+
+
+# A password in the URL of the database
+
+BEFORE, AFTER = "s3cr", "et9x"  # what a character that is not escaped takes apart
+ODD = "@:/%#?"
+SERVER = "127.0.0.1:1/host"  # nothing listens there
+URLS = {
+    **{f"a raw {odd}": f"postgresql://me:{BEFORE}{odd}{AFTER}@{SERVER}" for odd in ODD},
+    **{f"an escaped {odd}": f"postgresql+psycopg://me:{BEFORE}%{ord(odd):02X}{AFTER}@{SERVER}" for odd in ODD},
+    "a parameter": f"postgresql://me@127.0.0.1:1/host?password={BEFORE}{AFTER}",
+    "a parameter and no name": f"postgresql://127.0.0.1:1?password={BEFORE}{AFTER}",
+    "for a port": f"postgresql://me@127.0.0.1:{BEFORE}{AFTER}/host",
+    "for a port, with another driver": f"postgresql+psycopg://me@127.0.0.1:1{BEFORE}{AFTER}/host",
+    "a port that is no number": f"postgres://me:{BEFORE}{AFTER}@127.0.0.1:port/host",
+    "a URL of SQLite": f"sqlite://me:{BEFORE}@{AFTER}@{SERVER}",
+    "a URL of SQLite, with a lost slash": f"sqlite:/me:{BEFORE}{AFTER}@{SERVER}",
+    "another driver": f"postgresql+psycopg2://me:{BEFORE}/{AFTER}@{SERVER}",
+    "a lost scheme": f"me:{BEFORE}{AFTER}@{SERVER}",
+    "a lost colon": f"postgresql//me:{BEFORE}{AFTER}@{SERVER}",
+    "a lost host": f"postgresql:me:{BEFORE}{AFTER}",
+}
+COMMANDS = (
+    ["doctor"],
+    ["doctor", "--json"],
+    ["status"],
+    ["status", "--json"],
+    ["status", "--check"],
+    ["sweep", "--json"],
+    ["sweep", "--dry-run"],
+    ["explain", "vk_a"],
+    ["adopt"],
+    ["init"],
+)
+
+
+def assert_no_part_of_it(texts: Iterable[str]) -> None:
+    assert not [text for text in texts if BEFORE in text or AFTER in text]
+
+
+@pytest.fixture
+def alone(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """A command line that finds nothing of this machine's user."""
+    for name in ("HOME", "TMUX_TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(world.tmp))
+    return CommandLine(world, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("where", "url"),
+    [
+        *(pytest.param("in the environment", url, id=name) for name, url in URLS.items()),
+        *(
+            pytest.param("in the file", URLS[name], id=f"{name}, in the file")
+            for name in ("a raw @", "an escaped @", "for a port")
+        ),
+    ],
+)
+def test_i86_no_command_prints_a_part_of_a_password(
+    alone: CommandLine, where: str, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = alone.world
+    if where == "in the file":
+        world.settings["database_url"] = url
+    else:
+        monkeypatch.setenv("WORKSPACE_REAPER_DATABASE_URL", url)
+    raw = io.BytesIO()
+    with caplog.at_level(logging.DEBUG), redirect_stdout(io.TextIOWrapper(raw)) as out:
+        done = [alone(*words) for words in COMMANDS]
+        for manager in ("systemd", "launchd"):
+            service = ["workspace-reaper", "service", manager]
+            with monkeypatch.context() as patch, suppress(SystemExit):
+                patch.setattr(sys, "argv", service)
+                main()
+        plugin = world.new_plugin()
+        plugin.on_tick(datetime.now(timezone.utc))
+        plugin.drain(30)
+        out.flush()
+    service_definitions = raw.getvalue().decode()
+    assert "ExecStart=" in service_definitions
+    assert "<plist" in service_definitions
+    records = [logging.Formatter("%(message)s").format(record) + repr(record.__dict__) for record in caplog.records]
+    assert records, "a host is told"
+    told = [service_definitions, *records, *(text for one in done for text in (one.out, one.err))]
+    assert_no_part_of_it(told)
+    files = {str(path): data for path, data in contents(world.tmp) if path != world.config}
+    assert not [path for path, data in files.items() if BEFORE.encode() in data or AFTER.encode() in data]
+
+
+MISPLACED = ["registry", "tmux_sockets", "state_dir", "tick", "log_format"]
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+@pytest.mark.parametrize("where", ["in the environment", "in the file"])
+def test_i86_a_url_as_the_value_of_another_setting_is_not_repeated(
+    alone: CommandLine, name: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql://me:{BEFORE}{AFTER}@{SERVER}"
+    if where == "in the file":
+        alone.world.settings[name] = url
+    else:
+        monkeypatch.setenv(f"WORKSPACE_REAPER_{name.upper()}", url)
+    done = alone("sweep")
+    assert done.code == 2
+    assert f"{name} (" in done.err
+    assert "a URL can only be the value of database_url" in done.err
+    assert_no_part_of_it([done.out, done.err])
+
+
+def test_i86_a_misspelt_variable_is_not_written_into_the_unit() -> None:
+    url = f"postgresql://me:{BEFORE}{AFTER}@{SERVER}"
+    program = Program("/usr/bin/workspace-reaper", environ={"WORKSPACE_REAPER_DATABASE_URI": url, "WORKSPACE_REAPER_TICK": "5"})
+    for text in (unit(program), property_list(program, Path("/home/me"))):
+        assert_no_part_of_it([text])
+        assert "WORKSPACE_REAPER_TICK" in text

@@ -15,7 +15,13 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|f
 
 
 # What may be a URL that lost a character: its password must not be printed as a part of a path.
-_CREDENTIALS = re.compile(r"[^@]*:[^@]*@|\s*postgres(?:ql)?(?:\+\w+)?:?/", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"[^@]*:[^@]*@|\s*postgres(?:ql)?(?:\+\w+)?[:/]", re.IGNORECASE)
+
+# A host, or a socket's directory with %2F, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{0,5})?")
+
+# What may follow the authority of a URL that has no password.
+_PLAIN_REST = re.compile(r"(?!.*pass)[^@:#%]*", re.IGNORECASE)
 
 
 class DatabaseNotFound(Exception):
@@ -25,6 +31,34 @@ class DatabaseNotFound(Exception):
 def is_server(database_url: str) -> bool:
     """Return whether the URL names a PostgreSQL database."""
     return database_url.startswith(_SERVERS)
+
+
+def form_problem(rest: str) -> str | None:
+    """Return what is wrong with the form of a server's URL, or None. ``rest`` follows ``://``.
+
+    In a URL of another form, libpq may take a part of the password for the host, which is shown. The text contains no part of
+    the URL.
+    """
+    authority, _, path = rest.partition("?")[0].partition("/")
+    user, _, hosts = authority.rpartition("@")
+    if "@" in user or "@" in path:
+        return "contains an '@' too many"
+    return None if all(map(_HOST.fullmatch, hosts.split(","))) else "has no host and port that can be read"
+
+
+def may_have_password(database_url: str) -> bool:
+    """Return whether a part of the text may be a password. It is none only in the path of a file, and in the URL of a server
+    that has nothing but a user, hosts, ports, a name and plain parameters."""
+    if is_server(database_url):
+        rest = database_url.partition("://")[2]
+        authority = re.split("[/?]", rest, maxsplit=1)[0]
+        has_more = ":" in authority.rpartition("@")[0] or not _PLAIN_REST.fullmatch(rest, len(authority))
+        return has_more or form_problem(rest) is not None
+    try:
+        path_of(database_url)
+    except ConfigurationError:
+        return True
+    return False
 
 
 def path_of(database_url: str) -> str:

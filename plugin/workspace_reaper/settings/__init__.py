@@ -5,8 +5,17 @@ Importing this package loads pydantic, which takes about a quarter of a second: 
 
 from __future__ import annotations
 
-from workspace_reaper.settings.describe import SettingDescription, describe_settings
-from workspace_reaper.settings.load import configuration_file, load_settings
+from workspace_reaper.settings.describe import SettingDescription, describe_settings, variable_of
+from workspace_reaper.settings.load import UsableSettings, configuration_file, load_settings, load_usable_settings
 from workspace_reaper.settings.settings import Settings
 
-__all__ = ["SettingDescription", "Settings", "configuration_file", "describe_settings", "load_settings"]
+__all__ = [
+    "SettingDescription",
+    "Settings",
+    "UsableSettings",
+    "configuration_file",
+    "describe_settings",
+    "load_settings",
+    "load_usable_settings",
+    "variable_of",
+]

@@ -8,7 +8,7 @@ import os
 import reprlib
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,11 @@ from workspace_reaper.util.text import printable
 
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
+# Without one of these, the others name another host than the user's.
+_NAME_HOST = ("registry", "database_url", "table")
+_URL = "database_url"
+# SQL and regular expressions may contain what looks like a URL.
+_MAY_CONTAIN_URL = (_URL, "table", "session_patterns")
 _NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 
@@ -42,21 +47,51 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
         ConfigurationError: Fields are invalid, and the text names each one; or a file that was named does not exist, cannot be
             read, or can be written by another user.
     """
+    loaded = load_usable_settings(config, environ)
+    if loaded.problem is not None:
+        raise ConfigurationError(loaded.problem)
+    return loaded.settings
+
+
+@dataclass(frozen=True, slots=True)
+class UsableSettings:
+    """The settings of a configuration, without the values that cannot be used.
+
+    ``problem`` is what ``load_settings`` raises, None if it would return the settings. ``names_host``: the settings that name
+    the host and its database are as the user wrote them.
+    """
+
+    settings: Settings
+    problem: str | None = None
+    names_host: bool = True
+
+
+def load_usable_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> UsableSettings:
+    """Read the settings as ``load_settings`` does, and leave out what cannot be used instead of raising an error."""
     environ = os.environ if environ is None else environ
-    file = _file(config, environ)
-    in_file = {} if file is None else _read_file(file)
+    file, in_file, unreadable = None, {}, []
+    try:
+        file = _file(config, environ)
+        in_file = {} if file is None else _read_file(file)
+    except ConfigurationError as error:
+        unreadable = [str(error)]
     in_environ, problems = _read_environ(environ)
-    problems = [*_unknown_keys(in_file, file), *problems]
+    problems = [*unreadable, *_unknown_keys(in_file, file), *problems]
     values = {name: value for name, value in in_file.items() if name in Settings.model_fields} | in_environ
+    places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
+    problems += _misplaced_urls(values, places)
+    given = set(values)
     try:
         settings = Settings(**values)
-        problems += _not_together(settings)
+        problems += (apart := _not_together(settings))
     except ValidationError as error:
-        places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
-        problems += _bad_values(error, places)
-    if problems:
-        raise ConfigurationError(printable("; ".join(problems)))  # a key may be any text
-    return settings
+        found, refused = _bad_values(error, places)
+        problems += found
+        settings = Settings(**{name: value for name, value in values.items() if name not in refused})
+        apart = _not_together(settings)
+    is_as_written = not unreadable and not apart and given.intersection(_NAME_HOST) <= settings.model_fields_set
+    problem = printable("; ".join(problems)) if problems else None  # a key may be any text
+    return UsableSettings(settings, problem, is_as_written)
 
 
 def configuration_file(config: Path | None, environ: Mapping[str, str]) -> Path:
@@ -121,6 +156,9 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
             near = _nearest(variable.upper(), [*known, _FILE_VARIABLE])
             problems.append(f"the environment variable {variable} is not a setting: {near or 'unset it'}")
             continue
+        if _is_misplaced_url(known[variable], text):
+            values[known[variable]] = text
+            continue
         try:
             values[known[variable]] = json.loads(text) if kind_of(known[variable]).json else text
         except ValueError:
@@ -134,6 +172,18 @@ def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
         for key in values
         if key not in Settings.model_fields
     ]
+
+
+def _is_misplaced_url(name: str, value: object) -> bool:
+    return name not in _MAY_CONTAIN_URL and "://" in str(value)
+
+
+def _misplaced_urls(values: dict[str, Any], places: Mapping[str, str]) -> list[str]:
+    """Remove each URL that is the value of another setting: it may hold a password, and other messages show the value."""
+    names = [name for name, value in values.items() if _is_misplaced_url(name, value)]
+    for name in names:
+        del values[name]
+    return [_problem(name, places[name], f"a URL can only be the value of {_URL}") for name in names]
 
 
 def _problem(field: str, place: str, text: str) -> str:
@@ -151,11 +201,16 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def _bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
-    """Return a message for each invalid field. The value of a field without a repr is not shown: it may hold a password."""
+def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list[str], frozenset[str]]:
+    """Return a message for each invalid field, and the names of these settings.
+
+    The value of a field without a repr is not shown: it may hold a password.
+    """
     found: dict[str, str] = {}
+    refused: set[str] = set()
     for item in error.errors(include_url=False):
         top = str(item["loc"][0])
+        refused.add(top)
         # The location continues with the index in a tuple, which is not shown, or with the key of the table.
         field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
         place = places[top]
@@ -170,7 +225,7 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> list[str]:
             found.setdefault(
                 field, _problem(field, place, str(cause) if isinstance(cause, ValueError) else f"{value} is refused")
             )
-    return list(found.values())
+    return list(found.values()), frozenset(refused)
 
 
 def _not_together(settings: Settings) -> list[str]:

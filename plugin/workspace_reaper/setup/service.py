@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry.location import may_have_password
+from workspace_reaper.settings import Settings, variable_of
 
 # The name of the service, and of its label in launchd.
 NAME = "workspace-reaper"
 
-_OWN = re.compile(r"WORKSPACE_REAPER_[A-Z_]+")
 # Variables from which the reaper, its registries and tmux take paths.
 _READ = (
     *("BC_DATA_DIR", "BC_CLI_TMUX_SOCKET", "BC_CLI_TMUX_LEGACY_SOCKET", "CAO_HOME_DIR"),
@@ -26,10 +27,8 @@ _READ = (
 _DEFAULT_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _DATABASE = "WORKSPACE_REAPER_DATABASE_URL"
 _CONFIG = "WORKSPACE_REAPER_CONFIG"
-
-_FILE = re.compile(r"(?!\w[\w+.-]*:)|sqlite:|file:", re.IGNORECASE)
-# Errs on the side of caution: a password that is not escaped as it should be also matches.
-_PASSWORD = re.compile(r"//.*:.*@|passw", re.IGNORECASE)
+# The value of a misspelt variable may be anything, for example a URL with a password.
+_OWN = frozenset({_CONFIG, *(variable_of(name) for name in Settings.model_fields)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,14 @@ class Program:
         own = {self.tmux_directory} - {None, *_DEFAULT_PATH}
         found = {"PATH": ":".join((*map(str, own), *_DEFAULT_PATH))}
         for name, value in sorted(self.environ.items()):
-            if (name in _READ or _OWN.fullmatch(name)) and name not in omitted:
+            if (name in _READ or name in _OWN) and name not in omitted:
                 found[name] = str(Path(value).absolute()) if name == _CONFIG and value else value
         return found
 
     @property
     def has_secret(self) -> bool:
         """Whether the URL of the database may have a password. Then it is not among the variables."""
-        url = self.environ.get(_DATABASE, "")
-        return not _FILE.match(url) and bool(_PASSWORD.search(url))
+        return may_have_password(self.environ.get(_DATABASE) or ".")
 
 
 _UNIT_NOTE = """\

@@ -116,7 +116,9 @@ def test_i66_the_unit_and_its_end_meet_no_tmux_server() -> None:
         ("postgresql://me@localhost:5432/host", False),
         ("postgresql:///host", False),
         ("sqlite:////srv/a:b@c/password.sqlite", False),
-        ("/srv/a:b@c/host.sqlite", False),
+        ("/srv/a:b@c/host.sqlite", True),
+        ("/srv/a:b/host.sqlite", False),
+        ("srv/host.sqlite", False),
     ],
 )
 def test_a_password_is_left_out(url: str, is_secret: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -12,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry.location import form_problem
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 _APPLICATION = "workspace-reaper"
-# A host, or a socket's directory with %2F, and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{0,5})?")
-
 _FORM = "write postgresql://user@host:5432/database"
+_ESCAPES = "In a password write %40 for '@', %3A for ':', %2F for '/', %3F for '?' and %25 for '%', or put it into ~/.pgpass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def server_of(database_url: str) -> ServerAddress:
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
-        raise ConfigurationError(f"database_url: libpq cannot parse this PostgreSQL URL: {_FORM}") from None
+        raise ConfigurationError(f"database_url: libpq cannot parse this PostgreSQL URL. {_ESCAPES}; {_FORM}") from None
     return ServerAddress(parameters, _location(parameters))
 
 
@@ -151,14 +149,9 @@ def _check_form(rest: str) -> None:
     Raises:
         ConfigurationError: The text contains no part of the URL.
     """
-    authority, _, path = rest.partition("?")[0].partition("/")
-    user, _, hosts = authority.rpartition("@")
-    if "@" in user or "@" in path or not all(map(_HOST.fullmatch, hosts.split(","))):
-        what = "contains an '@' too many" if "@" in user or "@" in path else "has no host and port that can be read"
-        raise ConfigurationError(
-            f"database_url: this URL {what}. In a password write %40 for '@', %3A for ':', %2F for '/' and %3F for '?', or put "
-            f"it into ~/.pgpass; {_FORM}"
-        )
+    problem = form_problem(rest)
+    if problem is not None:
+        raise ConfigurationError(f"database_url: this URL {problem}. {_ESCAPES}; {_FORM}")
 
 
 def _location(parameters: Mapping[str, str]) -> str:
