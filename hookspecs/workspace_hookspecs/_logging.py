@@ -22,6 +22,9 @@ def log(level: int, message: str, *args: object, error: BaseException | None = N
             points to that line and has its stack.
     """
     with suppress(Exception):
+        if not logger.hasHandlers():
+            # Python prints the bare message then, as in an application under uvicorn's own configuration.
+            message = f"{logger.name}: {message}"
         logger.log(level, message, *args, exc_info=error, stack_info=misuse > 0, stacklevel=2 + misuse)
 
 

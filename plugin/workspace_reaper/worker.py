@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.util.log import log_event, log_failure
 
 # Seconds after a hook at which its workspace is looked at, until its row says what the hook reported.
 LOOKS = (0.0, 0.2, 1.0, 5.0)
 
 # When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well.
 MOST_SUSPECTS = 100_000
-
-_log = logging.getLogger("workspace_reaper")
 
 
 @dataclass(slots=True)
@@ -101,7 +100,8 @@ class Worker:
             self._start()
         if overflows:
             # Without the lock: a slow log handler must not stop the other hooks.
-            _log.warning("more than %d workspaces are queued: the next full sweep looks at all others", MOST_SUSPECTS)
+            text = f"more than {MOST_SUSPECTS} workspaces are queued: the next full sweep looks at all others"
+            log_event(logging.WARNING, text)
 
     def has_forgotten(self) -> bool:
         """Return whether ``forget`` was called since the current suspects were taken from the queue."""
@@ -150,7 +150,7 @@ class Worker:
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads on this machine: the next wake-up tries again
-                _log.error("the reaper cannot start its thread, so nothing is reaped: %s", error)
+                log_event(logging.ERROR, f"the reaper cannot start its thread, so nothing is reaped: {error}")
                 return
             self._thread = thread
         self._changed.notify_all()
@@ -213,5 +213,5 @@ class Worker:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except BaseException:  # noqa: BLE001  the thread must outlive any fault of one sweep, sys.exit() in a plugin included
-            _log.exception("a sweep failed; the next tick tries again")
+        except BaseException as error:  # noqa: BLE001  the thread outlives any fault of a sweep, sys.exit() in a plugin included
+            log_failure("a sweep failed; the next tick tries again", error)

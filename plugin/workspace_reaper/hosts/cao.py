@@ -15,8 +15,7 @@ import logging
 from cli_agent_orchestrator.plugins import CaoPlugin, PostCreateSessionEvent, PostKillSessionEvent, hook
 
 from workspace_reaper.hosts.embedded import EmbeddedReaper
-
-_log = logging.getLogger("workspace_reaper")
+from workspace_reaper.util.log import log_event
 
 
 class CaoReaper(CaoPlugin):
@@ -31,7 +30,7 @@ class CaoReaper(CaoPlugin):
         if _uses_tmux():
             self._reaper = await asyncio.to_thread(EmbeddedReaper, "cao")
         else:
-            _log.warning("this CAO server does not keep its sessions in tmux, so nothing is reaped")
+            log_event(logging.WARNING, "this CAO server does not keep its sessions in tmux, so nothing is reaped")
 
     async def teardown(self) -> None:
         """Work off the queued events, and end the ticks."""

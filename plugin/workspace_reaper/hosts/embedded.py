@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.plugin import ReaperPlugin
+from workspace_reaper.util.log import log_event
 
 if TYPE_CHECKING:
     from workspace_reaper.settings import Settings
-
-_log = logging.getLogger("workspace_reaper")
 
 _NAME = "reaper"
 
@@ -42,8 +41,8 @@ class EmbeddedReaper:
         try:
             settings = _configure(reaper, registry)
         except ConfigurationError as error:
-            text = "the configuration cannot be used, so nothing is reaped until it is fixed and the server is restarted: %s"
-            _log.error(text, error)
+            text = "the configuration cannot be used, so nothing is reaped until it is fixed and the server is restarted"
+            log_event(logging.ERROR, f"{text}: {error}")
             return
         self._is_own_registry = settings.registry == registry
         self._plugins = _load_plugins(reaper)
@@ -81,8 +80,8 @@ def _configure(reaper: ReaperPlugin, registry: str) -> Settings:
     if not settings.configured:
         settings = settings.model_copy(update={"registry": registry})
     elif settings.registry != registry:
-        text = "the configuration names the registry %s, not %s, so the sessions of this server are not looked at"
-        _log.warning(text, settings.registry, registry)
+        names = f"the configuration names the registry {settings.registry}, not {registry}"
+        log_event(logging.WARNING, f"{names}, so the sessions of this server are not looked at")
     reaper.use(Reaper(settings))
     return settings
 

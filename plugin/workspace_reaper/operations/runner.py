@@ -151,6 +151,10 @@ class ReaperRunner:
 
             self._log_once(logging.WARNING, f"not configured, so nothing is reaped: {how_to_configure(self.config)}")
             return None
+        if not reaper.settings.enabled:
+            from workspace_reaper.operations.wiring import what_switches_off
+
+            self._log_once(logging.WARNING, f"switched off by {what_switches_off(self.config)}, so nothing is reaped")
         return reaper
 
     def _raise_alarm(self, error: ConfigurationError) -> None:

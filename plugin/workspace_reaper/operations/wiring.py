@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.registry import Schema
-from workspace_reaper.settings import Settings, configuration_file
+from workspace_reaper.settings import Settings, configuration_file, variable_of
 from workspace_reaper.tmux.sockets import socket_path
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def _same_names(kind: Any, settings: Settings) -> dict[str, Any]:
     """Return the settings that have the name of a field of this dataclass."""
     names = type(settings).model_fields
     return {field.name: getattr(settings, field.name) for field in fields(kind) if field.name in names}
+
+
+def what_switches_off(config: Path | None = None) -> str:
+    """Return what says ``enabled = false``: the variable or the file. ``config`` is the file that was given, if any."""
+    variable = variable_of("enabled")
+    return variable if variable in os.environ else f"enabled = false in {configuration_file(config, os.environ)}"
 
 
 def how_to_configure(config: Path | None = None) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workspace_reaper.snapshots.files import is_reap_id, remove_stale_directories, staging_directory
+from workspace_reaper.util.log import log_event
 
-_log = logging.getLogger("workspace_reaper")
 _DAY = 86_400
 
 
@@ -49,7 +49,7 @@ def discard(root: Path, reap_ids: Collection[str]) -> int:
                 (root / name).rename(work / name)
                 removed += 1
     except OSError as error:
-        _log.warning("cannot remove snapshots in %s: %s", root, error)
+        log_event(logging.WARNING, f"cannot remove snapshots in {root}: {error}")
     return removed
 
 
@@ -68,11 +68,11 @@ def prune(root: Path, now: float, *, days: int, max_bytes: int, spare: Collectio
     try:
         remove_stale_directories(root)
     except OSError as error:
-        _log.warning("cannot remove what a crash left in %s: %s", root, error)
+        log_event(logging.WARNING, f"cannot remove what a crash left in {root}: {error}")
     try:
         kept = sorted(_kept(root), key=lambda one: one.reap_id)
     except OSError as error:
-        _log.warning("cannot prune the snapshots in %s: %s", root, error)
+        log_event(logging.WARNING, f"cannot prune the snapshots in {root}: {error}")
         return 0
     total = sum(one.size for one in kept)
     leaving: list[str] = []

@@ -9,26 +9,18 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from workspace_reaper.util.log import log_event
+
 if TYPE_CHECKING:
     from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.sweep.report import SessionReport, SweepReport
 
-_log = logging.getLogger("workspace_reaper")
+__all__ = ["SweepLog", "log_event"]
 
 # Events that are logged as warnings.
 _WARNINGS = frozenset({"alarm", "breaker latched", "clock set", "registry changed"})
 
 _ALARMS = frozenset({"alarm", "alarm over"})
-
-
-def log_event(level: int, message: str, /, **fields: object) -> None:
-    """Log a message that is complete by itself, with unprintable characters escaped.
-
-    The ``fields`` are the attribute ``fields`` of the record. The field ``event`` replaces the message in structured logs.
-    """
-    from workspace_reaper.sweep.report import printable
-
-    _log.log(level, "%s", printable(message), extra={"fields": fields}, stacklevel=2)
 
 
 class SweepLog:
@@ -41,7 +33,8 @@ class SweepLog:
         """Log what this sweep did, and what it could not read."""
         from workspace_reaper.model.reap import Outcome
 
-        levels = {Outcome.REAPED: logging.INFO, Outcome.SPARED: logging.INFO, Outcome.FAILED: logging.ERROR}
+        # A host that has not configured logging shows nothing below a warning, and somebody may look for the session.
+        levels = {Outcome.REAPED: logging.WARNING, Outcome.SPARED: logging.INFO, Outcome.FAILED: logging.ERROR}
         for entry in report.sessions:
             if entry.outcome in levels:
                 log_event(levels[entry.outcome], _sentence(entry), **_fields(entry))

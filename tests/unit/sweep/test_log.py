@@ -42,7 +42,8 @@ def test_only_outcomes_of_selected_sessions_are_logged(log: Any) -> None:
     report.sessions = [entry(number, outcome=outcome) for number, outcome in enumerate(outcomes)]
     SweepLog().write(report)
     found = log()
-    assert [(level, text.split()[0]) for level, text in found] == [("INFO", "reaped"), ("INFO", "spared"), ("ERROR", "failed")]
+    told = [(level, text.split()[0]) for level, text in found]
+    assert told == [("WARNING", "reaped"), ("INFO", "spared"), ("ERROR", "failed")]
     assert found[0][1] == f"reaped socket={SOCKET} session=ws_w2 workspace=w2 reason=orphan reap=None protected_by=None"
 
 
