@@ -286,3 +286,16 @@ def test_events_are_told_newest_first(ledger: Ledger) -> None:
     ledger.save(StateChanges(events=events[:3]))
     ledger.save(StateChanges(events=events[3:]))
     assert ledger.events(3) == [events[4], events[3], events[2]]
+
+
+def test_events_after_a_number_are_told_oldest_first(ledger: Ledger) -> None:
+    assert ledger.events_after(None) == (0, [])
+    events = tuple(Event(NOW - number, "kind", f"{number}") for number in range(4))
+    ledger.save(StateChanges(events=events[:2]))
+    latest, told = ledger.events_after(None)
+    assert (latest > 0, told) == (True, [])
+    assert ledger.events_after(0)[1] == [*events[:2]]
+    ledger.save(StateChanges(events=events[2:]))
+    now, told = ledger.events_after(latest)
+    assert (now > latest, told) == (True, [*events[2:]])
+    assert ledger.events_after(now) == (now, [])

@@ -9,12 +9,16 @@ from dataclasses import asdict
 import pytest
 
 from tests.tools.command_line import CommandLine
+from tests.tools.daemons import PATIENCE, Daemon
 from tests.tools.hosts import StandardHost, TableHost
-from tests.tools.world import World
+from tests.tools.waiting import wait_until
+from tests.tools.world import World, session_name
+from workspace_reaper.operations.sessions import keep_session
 
 pytestmark = pytest.mark.once
 
 Worlds = Callable[..., World]
+Change = Callable[[World, list[str]], object]
 
 
 # A row that is marked deleted
@@ -60,3 +64,116 @@ def test_a_row_that_is_marked_deleted_is_reported_as_that(flagging: CommandLine)
     assert "have found the row marked deleted (1 so far)" in explained
     assert "no row" not in explained
     assert "registry has no" not in explained
+
+
+# The daemon
+
+
+def test_the_status_names_the_daemon_that_runs(reaper: CommandLine) -> None:
+    world = reaper.world
+    world.session(world.workspace())
+    assert reaper("status").out.splitlines().count("daemon            not running") == 1
+    with Daemon(world) as daemon:
+        shown = reaper("status", "--json").json["daemon"]
+        assert shown == {"pid": daemon.process.pid, "since": shown["since"]}
+        assert f"daemon            running, pid {daemon.process.pid}, since {shown['since']}" in reaper("status").out
+        daemon.kill()
+        assert reaper("status", "--json").json["daemon"] is None
+
+
+# The breaker
+
+
+@pytest.fixture
+def reaper(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    return CommandLine(world, monkeypatch)
+
+
+@pytest.fixture
+def latched(world: World) -> list[str]:
+    """The workspaces of four sessions that the breaker holds back, all confirmed. A fifth session is known."""
+    world.workspaces(1)
+    ids = world.workspaces(4)
+    world.workspaces(20, sessions=False)
+    world.sweep()
+    world.host.delete(*ids)
+    world.sweep()
+    assert world.sweep().latched
+    return ids
+
+
+def ended(world: World, ids: list[str]) -> None:
+    world.server.run("kill-session", "-t", f"={session_name(world.schema, ids[0])}:")
+
+
+def known_again(world: World, ids: list[str]) -> None:
+    world.host.insert(ids[:1])
+
+
+def kept(world: World, ids: list[str]) -> None:
+    keep_session(world.plugin.reaper(), session_name(world.schema, ids[0]), on=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        (lambda _world, _ids: None, (4, 0, 0)),
+        (ended, (3, 0, 1)),
+        (known_again, (3, 0, 1)),
+        (kept, (3, 1, 0)),
+    ],
+    ids=["nothing", "one has ended", "one is known again", "one is kept"],
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_reset_says_how_many_sessions_it_lets_go(
+    reaper: CommandLine, latched: list[str], change: Change, counts: tuple[int, int, int], form: str
+) -> None:
+    change(reaper.world, latched)
+    if form == "json":
+        assert reaper("breaker", "reset", "--json").json["released"] == counts[0]
+    else:
+        orphans, held, gone = counts
+        released, others = reaper("breaker", "reset").out.split(". ", 1)
+        assert released == f"released: the next sweep would reap {orphans} orphans"
+        assert f", {held} are protected by something else, and {gone} have ended or have a row again." in others
+    assert reaper("sweep", "--json").json["totals"]["reaped"] == counts[0]
+
+
+def test_a_reset_says_what_it_cannot_see(reaper: CommandLine, latched: list[str]) -> None:
+    reaper.world.host.path.rename(reaper.world.tmp / "away.sqlite")
+    done = reaper("breaker", "reset")
+    assert done.code == 0
+    assert "Which sessions the next sweep would reap is not known" in done.out
+    assert "UNKNOWN registry" in done.out
+    assert all(map(reaper.world.lives, latched))
+
+
+@pytest.mark.parametrize("way", ["reset", "approve", "trip"])
+def test_the_daemon_logs_each_change_of_the_breaker_whoever_causes_it(
+    reaper: CommandLine, latched: list[str], way: str
+) -> None:
+    """The daemon sweeps rarely here, so that what another process does comes between two of its sweeps."""
+    world = reaper.world
+    world.configure(tick=2)
+    with Daemon(world) as daemon:
+        world.plugin.close()
+        if way == "reset":
+            world.settings["orphan_confirmations"] = 99
+            assert reaper("breaker", "reset").code == 0
+        elif way == "approve":
+            reaper("sweep", "--approve", "--yes")
+        else:
+            assert reaper("breaker", "reset").code == 0
+            daemon.wait_for_line("breaker released")
+            wait_until(lambda: not any(map(world.lives, latched)), PATIENCE)
+            more = world.workspaces(9)
+            world.sweep()
+            world.host.delete(*more)
+            reaper("sweep")
+            assert reaper("breaker", "--json").json["state"] == "latched"
+        wanted = {"reset": "breaker released", "approve": "breaker approved", "trip": "breaker latched"}[way]
+        wait_until(lambda: any(line["event"] == wanted for line in daemon.log), PATIENCE)
+        assert daemon.stop() == 0
+        lines = [line for line in daemon.log if line["event"] == wanted]
+    assert len(lines) == 1
+    assert lines[0]["detail"]

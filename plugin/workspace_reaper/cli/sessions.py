@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,11 @@ from workspace_reaper.cli import tables
 from workspace_reaper.cli.bootstrap import Json, SessionName, SocketName, load_reaper, usage_error
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.console import print_json, say
+
+if TYPE_CHECKING:
+    from workspace_reaper.operations.reaper import Reaper
+
+_CLOSED = "closed: orphans are reaped once they are confirmed"
 
 
 def status(
@@ -101,20 +106,36 @@ def breaker(
     as_json: Json = False,
 ) -> None:
     """Show or reset the breaker. It holds sessions without a workspace when many workspaces disappear at once."""
-    from workspace_reaper.operations.status import read_breaker, reset_breaker
+    from workspace_reaper.operations.status import read_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
 
     if action not in (None, "reset"):
         usage_error(f"unknown action {action!r} of 'breaker': the only one is 'reset'")
     reaper = load_reaper(context)
-    before = reset_breaker(reaper) if action else read_breaker(reaper)
+    if action:
+        _reset(reaper, as_json=as_json)
+        return
+    before = read_breaker(reaper)
     if as_json:
-        print_json(state_as_json(read_breaker(reaper)))
+        print_json(state_as_json(before))
     elif not before.latched:
-        say("closed: orphans are reaped once they are confirmed")
-    elif action:
-        say(f"released: the {len(before.tripped)} sessions that tripped it may be reaped now")
+        say(_CLOSED)
     else:
         state = state_as_json(before)
         say(f"latched since {state['since']}: {state['cause']}")
         say(f"it is released when {state['clears_when']}")
+
+
+def _reset(reaper: Reaper, *, as_json: bool) -> None:
+    from workspace_reaper.operations.released import released
+    from workspace_reaper.operations.status import read_breaker, reset_breaker
+    from workspace_reaper.policy.breaker import as_json as state_as_json
+
+    before = reset_breaker(reaper)
+    let_go = released(reaper, before)
+    if as_json:
+        print_json({**state_as_json(read_breaker(reaper)), "released": let_go.orphans})
+    elif not before.latched:
+        say(_CLOSED)
+    else:
+        tables.show_released(let_go)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.operations.doctor import Check
+    from workspace_reaper.operations.released import Released
     from workspace_reaper.operations.status import Status
     from workspace_reaper.sweep.explain import Explanation
     from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -153,6 +154,8 @@ def show_status(status: Status) -> None:
             say(f"                  a workspace that was known before counts as known when {registry['proven_when']}")
         managed = _managed([entry["verdict"] for entry in state["sessions"]])
         say(f"sessions          {managed}, {totals['reaped']} reaped")
+    daemon = f"running, pid {status.daemon.pid}, since {status.daemon.since}" if status.daemon else "not running"
+    say(f"daemon            {daemon}")
     breaker = state["breaker"]
     cause = f" since {breaker['since']}: {breaker['cause']}" if breaker["cause"] else ""
     say(f"breaker           {breaker['state']}{cause}")
@@ -165,6 +168,22 @@ def show_status(status: Status) -> None:
         say(f"renamed           {one['session']} belongs to the workspace {one['workspace_id']}; to end it by hand: {by_hand}")
     rows = [(alarm.name, iso(alarm.since), printable(alarm.detail), alarm.clears_when) for alarm in status.alarms]
     print_table(("ALARM", "SINCE", "WHAT", "CLEARS WHEN"), rows, empty="no alarm")
+
+
+def show_released(released: Released) -> None:
+    """Print what a reset of the breaker changed."""
+    if released.orphans is None:
+        say("released. Which sessions the next sweep would reap is not known, because something could not be read:")
+        show_unknown(released.unknown)
+        return
+    say(
+        f"released: the next sweep would reap {_number(released.orphans, 'orphan')}. Of the other sessions that tripped the "
+        f"breaker, {released.held} are protected by something else, and {released.gone} have ended or have a row again."
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 # By the exit code of status --check.

@@ -62,6 +62,7 @@ _SAVE_REPORT = """
         head = excluded.head, sessions_of = excluded.sessions_of, sessions = excluded.sessions"""
 _TOUCH_REPORT = """
     UPDATE report SET at = ?, complete_at = coalesce(?, complete_at), head = ? WHERE registry_id = ? AND sessions_of = ?"""
+_LATEST_EVENT = "SELECT coalesce(max(id), 0) FROM event WHERE registry_id = ?"
 # Of a number, bytes() would make as many bytes.
 _LAST_REPORT = "SELECT CAST(head AS BLOB), CAST(sessions AS BLOB) FROM report WHERE registry_id = ?"
 
@@ -152,6 +153,16 @@ class SqliteLedger(Ledger):
 
     def events(self, limit: int) -> list[Event]:
         return self._select(tables.EVENT, "ORDER BY id DESC LIMIT ?", limit)
+
+    def events_after(self, number: int | None) -> tuple[int, list[Event]]:
+        def read(connection: sqlite3.Connection) -> tuple[int, list[Event]]:
+            registry_id = self._registry(connection)[0]
+            ((latest,),) = connection.execute(_LATEST_EVENT, (registry_id,)).fetchall()
+            if number is None or latest == number:
+                return latest, []
+            return latest, tables.EVENT.select(connection, registry_id, "AND id > ? ORDER BY id", number)
+
+        return self._read(read)
 
     def _select(self, table: Table[T], condition: str, parameter: object) -> list[T]:
         return self._read(lambda connection: table.select(connection, self._registry(connection)[0], condition, parameter))

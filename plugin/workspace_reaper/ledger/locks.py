@@ -95,12 +95,9 @@ class InstanceLock:
         """Return the holder; None without one, right after a start, and where it could not be written."""
         try:
             holder = Holder(**json.loads(self._holder_file.read_bytes()))
-            os.kill(holder.pid, 0)
-        except PermissionError:  # it lives, and belongs to another user
-            return holder
-        except (OSError, ValueError, TypeError, OverflowError):  # absent, damaged, or left behind by a crash
+        except (OSError, ValueError, TypeError):  # absent or damaged
             return None
-        return holder
+        return holder if _holds_a_lock(holder.pid) else None
 
     def _who_holds_it(self) -> str:
         holder = self.holder()
@@ -141,3 +138,22 @@ def _locked(path: Path, wait: float) -> Iterator[bool]:
     finally:
         if is_held:
             lock.release()
+
+
+def _holds_a_lock(pid: int) -> bool:
+    """Return whether this process lives and holds the lock of a file. A crash leaves a pid behind that is used again.
+
+    Trying to take the lock would show it as held to a daemon that starts at this moment. The kernel's list names files by
+    numbers that differ from those of ``stat`` on some file systems.
+    """
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # it lives, and belongs to another user
+        pass
+    except (OSError, TypeError, OverflowError):
+        return False
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
+    except (OSError, ValueError):  # not Linux, or not readable here
+        return True
+    return any(str(pid) in lock[4:5] for lock in locks)

@@ -176,6 +176,9 @@ class Ledger(Protocol):
     def events(self, limit: int) -> list[Event]:
         """Return the latest events, newest first."""
 
+    def events_after(self, number: int | None) -> tuple[int, list[Event]]:
+        """Return the number of the latest event, and the events that came after that number, oldest first (None: no events)."""
+
 
 class Snapshots(Protocol):
     """The snapshots of reaped sessions on disk, by the id of the reap."""

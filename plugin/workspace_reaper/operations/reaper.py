@@ -106,8 +106,10 @@ class Reaper:
         return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
-        """Take over the alarms of which the reaper before has notified the plugins: they are not notified again."""
+        """Take over what the reaper before has reported: it is not reported again."""
         self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
+        if self.settings.state_dir == before.settings.state_dir and self.asks_same_registry(before):
+            self.state.last_event = before.state.last_event
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether a hook's report about a workspace of one registry holds for the other."""
@@ -139,8 +141,16 @@ class Reaper:
 
     def _sweep(self, request: SweepRequest) -> SweepReport:
         try:
-            with self.reading() if request.dry_run else self.writing() as ledger:
-                return self.run(request, ledger)
+            if request.dry_run:
+                with self.reading() as ledger:
+                    return self.run(request, ledger)
+            with self.writing() as ledger:
+                self.state.last_event, others = ledger.events_after(self.state.last_event)
+                report = self.run(request, ledger)
+                # An operator, or another process that sweeps, may have changed the breaker since the last sweep.
+                report.events[:0] = [event for event in others if event.kind.startswith("breaker ")]
+                self.state.last_event, _ = ledger.events_after(None)
+                return report
         except (LedgerError, SweepLocked) as error:
             report = self._empty_report(request, None)
             report.unknown.append(Unknown(Source.LEDGER, str(error)))

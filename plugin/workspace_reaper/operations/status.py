@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState, StateChanges
@@ -29,7 +30,8 @@ class Status:
 
     ``report`` is the last full report as JSON, None before the first. ``last_complete`` is in Unix seconds. ``configured`` is
     False if there is no database to ask: then no sweep ever runs. ``announced`` are the announced sessions as in
-    ``status --json``. ``generation`` grows whenever another registry is found; ``changed`` is the event of the last time.
+    ``status --json``. ``daemon`` is the daemon that uses the state directory, None if none runs. ``generation`` grows whenever
+    another registry is found; ``changed`` is the event of the last time.
     """
 
     report: dict[str, Any] | None
@@ -41,6 +43,7 @@ class Status:
     announced: Sequence[Mapping[str, Any]] = ()
     generation: int = 0
     changed: Event | None = None
+    daemon: Holder | None = None
 
     @property
     def check_code(self) -> int:
@@ -65,6 +68,7 @@ class Status:
         return {
             **report,
             "enabled": self.enabled,
+            "daemon": None if self.daemon is None else {"pid": self.daemon.pid, "since": self.daemon.since},
             "alarms": [
                 {"name": alarm.name, "since": iso(alarm.since), "detail": alarm.detail, "clears_when": alarm.clears_when}
                 for alarm in self.alarms
@@ -108,6 +112,7 @@ def read_status(reaper: Reaper) -> Status:
             announced=_announced(state, report["sessions"] if report else (), settings.undo_window),
             generation=generation,
             changed=_registry_change(ledger) if generation > 1 else None,
+            daemon=InstanceLock(settings.state_dir).holder(),
         )
 
 

@@ -59,7 +59,8 @@ def step(
     if state.latched and (too_many or loss):
         return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, approved=approved)
     if state.latched:
-        clear = 0 if state.tripped & orphans else state.clear_sweeps + 1
+        # What tripped it was known then, and may be a stranger to the registry that is read now.
+        clear = 0 if state.tripped & (orphans | strangers) else state.clear_sweeps + 1
         latched = replace(state, clear_sweeps=clear, approved=approved)
         return latched if clear < CLEAR_SWEEPS else BreakerState(approved=approved)
     if too_many or loss:
@@ -95,9 +96,12 @@ def clears_when(state: BreakerState) -> str | None:
     """Return what releases the breaker, in words, or None while it is closed."""
     if not state.latched:
         return None
+    sweeps = f"{CLEAR_SWEEPS} full sweeps in a row ({state.clear_sweeps} so far)"
+    if not state.tripped:
+        return f"the registry loses no more rows for {sweeps}, or an operator runs 'breaker reset'"
     return (
-        f"each of the {len(state.tripped)} sessions that tripped it has ended or has a row again, for {CLEAR_SWEEPS} full"
-        f" sweeps in a row ({state.clear_sweeps} so far), or an operator runs 'breaker reset' or 'sweep --approve'"
+        f"each of the {len(state.tripped)} sessions that tripped it has ended or has a row again, for {sweeps}, or an operator"
+        " runs 'breaker reset' or 'sweep --approve'"
     )
 
 

@@ -68,7 +68,8 @@ class SweepSettings:
 class ReaperState:
     """What a reaper keeps in memory from one sweep to the next.
 
-    ``doubt`` is why the registry proves nothing any more, until the ledger has it.
+    ``doubt`` is why the registry proves nothing any more, until the ledger has it. ``last_event`` is the number of the latest
+    event in the ledger after the last sweep.
     """
 
     sample_interval: SampleInterval
@@ -78,6 +79,7 @@ class ReaperState:
     last_report: LastReport = field(default_factory=LastReport)
     unrecorded_alarms: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
     doubt: str | None = None
+    last_event: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

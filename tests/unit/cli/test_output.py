@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.cli import tables
+from workspace_reaper.ledger.locks import Holder
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import Owner, Session, SessionKey, Window
 from workspace_reaper.model.state import Alarm, BreakerState
@@ -322,12 +323,16 @@ def test_the_status(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(SweepReport("01J", 60.0, registry={"identity": "standard /d", "rows": 3}).to_json())
     alarm = Alarm("blind", 0.0, "no sweep", "one is complete")
     state = BreakerState(latched=True, since=0.0, cause="3 of 4")
-    tables.show_status(Status(report, [alarm], state, 60.0, enabled=True))
+    daemon = Holder(7, "2026-01-01T00:00:00Z", "workspace-reaper run")
+    status = Status(report, [alarm], state, 60.0, enabled=True, daemon=daemon)
+    tables.show_status(status)
+    assert status.as_dict()["daemon"] == {"pid": 7, "since": "2026-01-01T00:00:00Z"}
     assert shown(capsys) == [
         "last full sweep 1970-01-01T00:01:00Z, complete",
         "last complete 1970-01-01T00:01:00Z",
         "registry standard /d, rows: 3",
         "sessions 0 managed (0 keep, 0 hold, 0 reap), 0 reaped",
+        "daemon running, pid 7, since 2026-01-01T00:00:00Z",
         "breaker latched since 1970-01-01T00:00:00Z: 3 of 4",
         "ALARM SINCE WHAT CLEARS WHEN",
         "blind 1970-01-01T00:00:00Z no sweep one is complete",
@@ -377,6 +382,7 @@ def test_the_status_before_anything_happened(capsys: pytest.CaptureFixture[str])
     assert shown(capsys) == [
         "switched off, so nothing is reaped: set enabled = true",
         "no full sweep yet: 'workspace-reaper sweep --dry-run' shows what one would do",
+        "daemon not running",
         "breaker closed",
         "no alarm",
     ]

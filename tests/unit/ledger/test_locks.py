@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -196,6 +197,23 @@ def test_what_a_killed_daemon_leaves_is_no_obstacle(tmp_path: Path) -> None:
         with InstanceLock(tmp_path).held(ME):
             assert InstanceLock(tmp_path).holder() == ME
             assert stat.S_IMODE((tmp_path / "daemon.json").stat().st_mode) == 0o600
+
+
+def test_the_holder_is_named_while_it_holds(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path)
+    assert lock.holder() is None
+    with lock.held(ME):
+        assert lock.holder() == ME
+    assert lock.holder() is None
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the kernel's list of locks cannot be read here")
+def test_the_pid_that_a_crash_left_and_another_process_has_is_no_holder(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "100000"]) as other:
+        (tmp_path / "daemon.json").write_text(json.dumps({"pid": other.pid, "since": "", "command": ""}))
+        found = InstanceLock(tmp_path).holder()
+        other.kill()
+    assert found is None
 
 
 @pytest.mark.parametrize("told", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": 1e99, "since": "", "command": ""}'])

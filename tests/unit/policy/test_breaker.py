@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tools.builders import NOW, property_settings, registry, rows, session_key
+from tests.tools.builders import DAY, NOW, property_settings, registry, rows, session_key
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.policy.breaker import approve, as_json, clears_when, revoke_approvals, rows_lost, step
@@ -139,6 +139,31 @@ def test_other_orphans_do_not_hold_it() -> None:
     for _ in range(3):
         state = swept(state, [77], 100)
     assert state == CLOSED
+
+
+def test_it_never_expires() -> None:
+    state = latched(range(3), 5)
+    for years in range(1, 50):
+        state = swept(state, [2], 5000, now=NOW + years * 366 * DAY)
+    assert state == latched(range(3), 5)
+
+
+@pytest.mark.parametrize("strangers", [{0}, {0, 1}], ids=["one", "two"])
+def test_what_the_registry_has_never_known_does_not_hold_it(strangers: set[int]) -> None:
+    """Such a session gets no row again, and lives for as long as somebody uses it."""
+    state = latched(range(3), 5)
+    for _ in range(2):
+        state = step(state, keys(strangers), 5, None, NOW, keys(strangers))
+    assert state.latched
+    assert step(state, keys({2}), 5, None, NOW, frozenset()).clear_sweeps == 0
+    assert not step(state, keys(strangers), 5, None, NOW, keys(strangers)).latched
+
+
+def test_strangers_alone_hold_what_they_alone_have_tripped() -> None:
+    state = latched(range(3), 5)
+    for _ in range(9):
+        state = step(state, keys(range(3)), 9, None, NOW, keys(range(3)))
+    assert state.latched
 
 
 def test_three_full_sweeps_in_a_row_free_it() -> None:
@@ -279,6 +304,12 @@ def test_it_says_what_would_free_it() -> None:
     assert text == (
         "each of the 4 sessions that tripped it has ended or has a row again, for 3 full sweeps in a row (1 so far), or an "
         "operator runs 'breaker reset' or 'sweep --approve'"
+    )
+
+
+def test_it_says_what_would_free_it_where_no_session_is_an_orphan() -> None:
+    assert clears_when(swept(CLOSED, [], 10, LOSS)) == (
+        "the registry loses no more rows for 3 full sweeps in a row (0 so far), or an operator runs 'breaker reset'"
     )
 
 
