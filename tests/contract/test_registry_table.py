@@ -302,10 +302,40 @@ def test_no_index(host: Host) -> None:
     registry = described(host)
     (finding,) = registry.examine()
     assert not finding.fatal
-    assert finding.text.startswith("tasks.id has no index: every look-up reads the whole table. ")
+    assert finding.text == "tasks.id has no index: every look-up reads the whole table"
     assert rows(registry.look_up(["a"], [])).total == 1
     change(host, "CREATE INDEX by_id ON tasks (id, flag)")
     assert registry.examine() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "column"),
+    [
+        ("tasks", "tasks", "id"),
+        ("Tasks", '"Tasks"', "Id"),
+        ("order", '"order"', "select"),
+        ("my tasks", '"my tasks"', "an id"),
+        ("jobs-2", '"jobs-2"', "größe"),
+        ("main.tasks", "main.tasks", "id"),
+    ],
+    ids=["plain", "upper case", "reserved words", "blanks", "other characters", "with its schema"],
+)
+def test_the_statement_that_creates_the_index_is_accepted_as_it_is(host: Host, name: str, written: str, column: str) -> None:
+    if name.startswith("main.") and host.server is not None:
+        change(host, "CREATE SCHEMA main")
+    change(host, f'CREATE TABLE {written} ("{column}" TEXT)')
+    change(host, f"INSERT INTO {written} VALUES ('a')")
+    registry = described(host, name=name, id=column)
+    (finding,) = registry.examine()
+    change(host, finding.do)
+    assert registry.examine() == ()
+    assert rows(registry.look_up(["a"], [])).total == 1
+
+
+def test_no_index_is_asked_for_a_view(host: Host) -> None:
+    tasks(host, "TEXT", "a")
+    change(host, "CREATE VIEW seen AS SELECT * FROM tasks")
+    assert described(host, name="seen").examine() == ()
 
 
 def test_a_table_that_changes_under_it(host: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.command_line import CommandLine
 from tests.tools.daemons import PATIENCE, Daemon
-from tests.tools.hosts import StandardHost, TableHost
+from tests.tools.hosts import StandardHost, TableHost, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 from workspace_reaper.operations.sessions import keep_session
@@ -177,3 +177,72 @@ def test_the_daemon_logs_each_change_of_the_breaker_whoever_causes_it(
         lines = [line for line in daemon.log if line["event"] == wanted]
     assert len(lines) == 1
     assert lines[0]["detail"]
+
+
+# A configuration that cannot be used
+
+UNUSABLE = {
+    "a bad duration": {"tick": "now and then"},
+    "an unknown key": {"database_ur": "x"},
+    "an unknown registry": {"registry": "nonesuch"},
+    "a URL that cannot be read": {"database_url": "mysql://host/db"},
+    "a table that is not described": {"registry": "table"},
+}
+
+
+@pytest.mark.parametrize("wrong", UNUSABLE)
+def test_doctor_diagnoses_a_bad_configuration_and_goes_on(reaper: CommandLine, wrong: str) -> None:
+    world = reaper.world
+    world.session(world.workspace())
+    world.sweep()
+    world.settings.update(UNUSABLE[wrong])
+    done = reaper("doctor", "--json")
+    assert done.code == 1
+    checks = {check["check"]: check for check in done.json}
+    [name] = UNUSABLE[wrong]
+    assert checks["configuration"]["state"] == "FAIL"
+    assert name in checks["configuration"]["detail"]
+    assert {checks[one]["state"] for one in ("entry point", "tmux", "locale", "state_dir")} == {"OK"}
+    assert str(world.state_dir) in checks["state_dir"]["detail"]
+    assert reaper("doctor").out.count("FAIL") == 1
+    canary = [check for check in reaper("doctor", "--canary", "--json").json if check["check"] == "canary"]
+    assert [(check["state"], check["detail"]) for check in canary] == [("FAIL", "not tried: the configuration cannot be used")]
+
+
+@pytest.mark.parametrize("wrong", ["a bad duration", "an unknown key"])
+def test_what_a_bad_configuration_says_of_the_host_is_checked(reaper: CommandLine, wrong: str) -> None:
+    world = reaper.world
+    world.session(world.workspace())
+    world.sweep()
+    world.settings.update(UNUSABLE[wrong])
+    checks = {check["check"]: check for check in reaper("doctor", "--json").json}
+    assert str(world.host.path) in checks["database"]["detail"]
+    assert checks[f"socket {world.server.path}"]["state"] == "OK"
+    assert checks["ledger"]["state"] == "OK"
+
+
+@pytest.mark.parametrize("how", ["missing", "not TOML", "writable by others"])
+def test_doctor_goes_on_without_a_file_that_cannot_be_read(reaper: CommandLine, how: str) -> None:
+    file = reaper.world.tmp / "other.toml"
+    if how != "missing":
+        file.write_text("[[[" if how == "not TOML" else "tick = 5")
+        file.chmod(0o622 if how == "writable by others" else 0o600)
+    done = reaper.bare("--config", str(file), "doctor", "--json")
+    checks = {check["check"]: check for check in done.json}
+    assert done.code == 1
+    assert (checks["configuration"]["state"], str(file) in checks["configuration"]["detail"]) == ("FAIL", True)
+    assert checks["tmux"]["state"] == "OK"
+
+
+def test_doctor_prints_a_statement_that_can_be_executed_as_it_is(flagging: CommandLine) -> None:
+    world = flagging.world
+    with connected(world.host.path) as connection:
+        [(table,)] = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")').fetchall()]
+        connection.execute(f'ALTER TABLE "{table}" RENAME TO old')
+        connection.execute(f'CREATE TABLE "{table}" AS SELECT {", ".join(columns)} FROM old')
+        connection.execute("DROP TABLE old")
+    [statement] = [line.strip() for line in flagging("doctor").out.splitlines() if "CREATE INDEX" in line]
+    with connected(world.host.path) as connection:
+        connection.execute(statement)
+    assert "CREATE INDEX" not in flagging("doctor").out

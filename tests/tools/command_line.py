@@ -59,13 +59,15 @@ class CommandLine:
         """``stdin`` as a text is a pipe."""
         return self.bare("--config", str(self.world.write_config()), *arguments, stdin=stdin)
 
-    def bare(self, *arguments: str, stdin: str | Operator = "") -> Done:
-        """Without ``--config``."""
+    def bare(self, *arguments: str, stdin: str | Operator = "", config: str | None = "/nowhere") -> Done:
+        """Without ``--config``. ``config`` is the file that the environment names, None if it names none."""
         plugin = ReaperPlugin()
         out, err = io.StringIO(), io.StringIO()
         with self._patch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             # It leaves the path of the configuration in the environment, for what it may start.
-            patch.setenv("WORKSPACE_REAPER_CONFIG", "/nowhere")
+            patch.setenv("WORKSPACE_REAPER_CONFIG", config or "")
+            if config is None:
+                patch.delenv("WORKSPACE_REAPER_CONFIG")
             patch.setattr(workspace_reaper, "plugin", plugin)
             patch.setattr(sys, "argv", ["workspace-reaper", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)

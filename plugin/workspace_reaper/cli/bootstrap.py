@@ -40,8 +40,22 @@ def chosen_config(context: typer.Context) -> Path | None:
 
 
 def load_reaper(context: typer.Context) -> Reaper:
-    """Return the reaper behind the plugin. Raises ``ConfigurationError``."""
-    return load_plugin(chosen_config(context)).reaper()
+    """Return the reaper behind the plugin. Raises ``ConfigurationError``.
+
+    Without a configuration it is the one whose state a host's plugin of this user has written, if there is one. Standard error
+    says so.
+    """
+    plugin = load_plugin(chosen_config(context))
+    reaper = plugin.reaper()
+    if not reaper.settings.configured:
+        from workspace_reaper.operations.recorded import recorded_reaper
+
+        recorded = recorded_reaper(reaper.settings)
+        if recorded is not None:
+            complain(f"no configuration names a registry, so this is about {recorded}")
+            plugin.use(recorded.reaper)
+            return recorded.reaper
+    return reaper
 
 
 def load_plugin(config: Path | None) -> ReaperPlugin:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workspace_reaper.cli import tables
-from workspace_reaper.cli.bootstrap import Json, load_reaper
+from workspace_reaper.cli.bootstrap import Json, chosen_config, load_reaper
+from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.util.console import print_json, progress
+
+if TYPE_CHECKING:
+    from workspace_reaper.operations.reaper import Reaper
 
 
 def doctor(
@@ -28,14 +32,23 @@ def doctor(
     from dataclasses import asdict
 
     from workspace_reaper.operations.canary import run_canary
-    from workspace_reaper.operations.doctor import examine
+    from workspace_reaper.operations.doctor import FAIL, Check, examine, examine_with
     from workspace_reaper.util.interrupts import Interrupts
 
-    reaper = load_reaper(context)
-    with progress("checking"):
-        checks = list(examine(reaper))
+    reaper: Reaper | None = None
+    try:
+        reaper = load_reaper(context)
+        with progress("checking"):
+            checks = list(examine(reaper))
+    except ConfigurationError as error:
+        from workspace_reaper.operations.recorded import usable_reaper
+
+        with progress("checking"):
+            checks = list(examine_with(str(error), *usable_reaper(chosen_config(context))))
     interrupts = Interrupts(final=True)
-    if canary:
+    if canary and reaper is None:
+        checks.append(Check("canary", FAIL, "not tried: the configuration cannot be used", "correct the configuration first"))
+    elif canary and reaper is not None:
         # It takes a second or two and waits for other sweeps: Ctrl-C, TERM and HUP end it at the next step.
         with progress("waiting until the canary is reaped"), interrupts:
             checks += run_canary(reaper, lambda: interrupts.signal is not None)

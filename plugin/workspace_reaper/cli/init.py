@@ -35,6 +35,7 @@ def init(
     'enabled = false', so nothing is reaped until you change that.
     """
     from workspace_reaper import setup
+    from workspace_reaper.operations.recorded import what_init_switches_off
 
     file, is_default = _file(context, output)
     with progress("looking at this machine"):
@@ -51,6 +52,8 @@ def init(
     for line in text.splitlines():
         say_whole(f"    {line}".rstrip())
     say("")
+    if is_default and (warning := what_init_switches_off()) is not None:
+        say(warning)
     steps = setup.next_steps(file, is_default=is_default)
     if write or _is_wanted(file, steps, force=force):
         old = setup.save(text, file, force=force)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,10 +54,17 @@ def sweep(
     else:
         tables.show_sweep(report)
     if report.abstained == "not configured":
-        from workspace_reaper.operations.wiring import how_to_configure
-
-        usage_error(how_to_configure(config))
+        usage_error(_what_to_configure(plugin, config))
     raise typer.Exit(report.exit_code)
+
+
+def _what_to_configure(plugin: ReaperPlugin, config: Path | None) -> str:
+    from workspace_reaper.operations.recorded import how_to_use, recorded_reaper
+    from workspace_reaper.operations.wiring import how_to_configure
+    from workspace_reaper.settings import configuration_file
+
+    recorded = recorded_reaper(plugin.reaper().settings)
+    return how_to_use(recorded, configuration_file(config, os.environ)) if recorded else how_to_configure(config)
 
 
 def confirm(question: str, *, preview: str) -> None:

@@ -57,7 +57,7 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> Setup:
     if settings.table is not None:
         for finding in reaper.registry.examine():
             if not finding.fatal:
-                log_event(logging.WARNING, finding.text)
+                log_event(logging.WARNING, f"{finding.text}: {finding.do}" if finding.do else finding.text)
             elif finding.misfit:  # otherwise the table cannot be read, which the first sweep logs
                 raise ConfigurationError(f"table: {finding.text}")
     return Setup(settings, reaper, open_watcher(reaper.schema, settings.database_url, environ))

@@ -25,7 +25,16 @@ from workspace_reaper.ledger.tables import (
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
-from workspace_reaper.model.state import BreakerState, ClockState, CpuState, Event, LedgerState, RegistryState, StateChanges
+from workspace_reaper.model.state import (
+    BreakerState,
+    ClockState,
+    CpuState,
+    Event,
+    LedgerState,
+    RecordedRegistry,
+    RegistryState,
+    StateChanges,
+)
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -45,6 +54,9 @@ _ADD_REGISTRY = " ".join(
         f"VALUES ({', '.join('?' * (len(REGISTRY_COLUMNS) + 2))}) ON CONFLICT DO NOTHING",
     )
 )
+_REGISTRIES = """
+    SELECT configured_name, configured_location, coalesce(at, 0.0) AS swept_at
+    FROM registry LEFT JOIN report ON registry_id = id ORDER BY swept_at DESC, id DESC"""
 _UPDATE_REGISTRY = " ".join(("UPDATE registry SET", assignments(REGISTRY_COLUMNS[1:]), "WHERE id = ?"))
 _SEE = tables.WORKSPACE.upsert_of("generation")
 _NAME = tables.WORKSPACE.upsert_of("named_at", "named_generation")
@@ -84,6 +96,12 @@ class SqliteLedger(Ledger):
             self.close()
             raise
 
+    def __enter__(self) -> SqliteLedger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the file for good; every later call raises ``LedgerError``."""
         self._file.close()
@@ -91,6 +109,10 @@ class SqliteLedger(Ledger):
     def registry(self) -> RegistryState:
         # In a read-only ledger without this registry, the owner id is a new one that is not stored.
         return self._read(lambda connection: self._registry(connection)[1])
+
+    def registries(self) -> list[RecordedRegistry]:
+        """Return all registries of which the file has a record, the one that was swept last first. Raises ``LedgerError``."""
+        return self._read(lambda connection: from_rows(RecordedRegistry, connection.execute(_REGISTRIES).fetchall()))
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         return self._read(lambda connection: _state(connection, *self._registry(connection), ids, now))

@@ -82,6 +82,15 @@ class RegistryState:
     capped: bool = False
 
 
+class RecordedRegistry(NamedTuple):
+    """A configured registry of which a ledger has a record: its name, its location, and when its last full sweep began (Unix
+    seconds; 0 if none did)."""
+
+    name: str
+    location: str
+    swept_at: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """A tmux server that had sessions in the last full sweep. ``process_start`` is in the units of the process table, or None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import locale
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.process import ProcessTable
@@ -18,6 +19,7 @@ from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.policy.process_tree import is_hidden
 from workspace_reaper.registry import registry_names
+from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.look_up import unknown_sessions
 from workspace_reaper.sweep.observe import observe
 from workspace_reaper.sweep.own_options import OwnOptions
@@ -25,7 +27,7 @@ from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.permissions import check_permissions
 
-__all__ = ["FAIL", "OK", "WARN", "Check", "examine"]
+__all__ = ["FAIL", "OK", "WARN", "Check", "examine", "examine_with"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 
@@ -44,22 +46,37 @@ class Check:
 
 def examine(reaper: Reaper) -> Iterator[Check]:
     """Yield the result of every check. No check changes anything, starts tmux or creates a file."""
-    checks: tuple[Callable[[Reaper], Iterator[Check]], ...] = (
-        _entry_point,
-        _configuration,
-        _tmux,
-        _locale,
-        _sockets,
-        _database,
-        _known_sessions,
-        _state_dir,
-        _ledger,
-    )
-    for check in checks:
-        yield from check(reaper)
+    yield from _entry_point()
+    yield from _configuration(reaper)
+    yield from _examine(reaper.settings, reaper)
 
 
-def _entry_point(_reaper: Reaper) -> Iterator[Check]:
+def examine_with(problem: str, settings: Settings, reaper: Reaper | None) -> Iterator[Check]:
+    """Yield the result of every check that can be made with a configuration that cannot be used.
+
+    Args:
+        problem: Why it cannot be used.
+        settings: The part that can.
+        reaper: A reaper for that part, or None if it does not say what to look at.
+    """
+    yield from _entry_point()
+    yield Check("configuration", FAIL, f"nothing is reaped: {problem}", "correct this first: the other checks use the rest")
+    yield from _examine(settings, reaper)
+
+
+def _examine(settings: Settings, reaper: Reaper | None) -> Iterator[Check]:
+    yield from _tmux()
+    yield from _locale()
+    if reaper is not None:
+        yield from _sockets(reaper)
+        yield from _database(reaper)
+        yield from _known_sessions(reaper)
+    yield from _state_dir(settings.state_dir)
+    if reaper is not None:
+        yield from _ledger(reaper)
+
+
+def _entry_point() -> Iterator[Check]:
     found = [point.value for point in entry_points(group="workspace_server", name="reaper")]
     if found:
         yield Check("entry point", OK, f"workspace_server: reaper = {found[0]}; registries: {', '.join(registry_names())}")
@@ -75,11 +92,14 @@ def _configuration(reaper: Reaper) -> Iterator[Check]:
     elif not settings.enabled:
         do = "set enabled = true, and unset WORKSPACE_REAPER_ENABLED"
         yield Check("configuration", WARN, "switched off, so nothing is reaped", do)
+    elif reaper.is_recorded:
+        found = f"no configuration names a registry; a plugin of this user has recorded {reaper.registry.name} in the state_dir"
+        yield Check("configuration", OK, f"{found}, which is checked here")
     else:
         yield Check("configuration", OK, f"registry {reaper.registry.name}, enabled, one sweep every {settings.tick:g} s")
 
 
-def _tmux(_reaper: Reaper) -> Iterator[Check]:
+def _tmux() -> Iterator[Check]:
     version, do = tmux_version(), f"install {MINIMUM} or later"
     if version is None:
         yield Check("tmux", FAIL, "there is no tmux on PATH, or it does not print its version", do)
@@ -89,7 +109,7 @@ def _tmux(_reaper: Reaper) -> Iterator[Check]:
         yield Check("tmux", OK, f"{version.text} (required: {MINIMUM} or later)")
 
 
-def _locale(_reaper: Reaper) -> Iterator[Check]:
+def _locale() -> Iterator[Check]:
     yield Check("locale", OK, f"{locale.getpreferredencoding(False)}; any locale works, because tmux is always asked for UTF-8")
 
 
@@ -169,7 +189,7 @@ def _database(reaper: Reaper) -> Iterator[Check]:
         if finding.fatal:
             yield Check("database", FAIL, finding.text, _FIX_DATABASE)
             return
-        yield Check("database", WARN, finding.text, "fix this: it works, but costs more than it should")
+        yield Check("database", WARN, finding.text, finding.do or "fix this: it works, but costs more than it should")
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
         yield Check("database", FAIL, answer.reason, _FIX_DATABASE)
@@ -182,8 +202,7 @@ def _database(reaper: Reaper) -> Iterator[Check]:
         yield Check("database", WARN, f"{what}, no rows", "check whether this is the host's own database")
 
 
-def _state_dir(reaper: Reaper) -> Iterator[Check]:
-    folder = reaper.settings.state_dir
+def _state_dir(folder: Path) -> Iterator[Check]:
     do = "set state_dir to a directory that belongs to this user"
     try:
         nearest = next(place for place in (folder, *folder.parents) if place.exists())

@@ -51,6 +51,8 @@ class Reaper:
         self.clock: Clock = SystemClock()
         self._environ = environ
         self._patterns = homes(settings, self.schema, environ)
+        # Whether no configuration names the registry: it is the one that is recorded in the state directory.
+        self.is_recorded = False
         self.plugins: Plugins = NoPlugins()
         self._log = SweepLog()
         self._lock = FileSweepLock(settings.state_dir)

@@ -33,11 +33,13 @@ class SchemaFinding:
         text: The problem as a sentence.
         fatal: The registry is Unknown until it is fixed; otherwise the problem only costs time.
         misfit: The database was read, and it does not fit the schema.
+        do: A statement that fixes it, if there is one.
     """
 
     text: str
     fatal: bool
     misfit: bool = False
+    do: str = ""
 
 
 def absent_columns(schema: Schema, there: Mapping[str, Collection[str]], tables: Callable[[], Iterable[str]]) -> frozenset[str]:
@@ -124,12 +126,14 @@ def _failing_expression(
 def no_index(table: Table, column: str, dialect: Dialect) -> SchemaFinding:
     """Return the finding for an id column without an index, with a statement that this database accepts."""
     prepared = dialect.identifier_preparer
-    create = f"CREATE INDEX workspace_reaper_{table.name}_{column}"
-    words = re.sub(r"[^A-Za-z0-9_ ]", "_", create)
+    index = re.sub(r"[^A-Za-z0-9_]", "_", f"workspace_reaper_{table.name}_{column}")
+    place = prepared.format_table(table)
+    if dialect.name == "sqlite" and table.schema is not None:  # here the index is qualified, and not the table
+        index, place = f"{prepared.quote_schema(table.schema)}.{index}", prepared.format_table(table, use_schema=False)
     return SchemaFinding(
-        f"{table.fullname}.{column} has no index: every look-up reads the whole table. Create one: "
-        f"{words} ON {prepared.format_table(table)} ({prepared.quote(column)}).",
+        f"{table.fullname}.{column} has no index: every look-up reads the whole table",
         fatal=False,
+        do=f"CREATE INDEX {index} ON {place} ({prepared.quote(column)});",
     )
 
 
