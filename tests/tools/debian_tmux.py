@@ -2,17 +2,14 @@
 
     python -m tests.tools.debian_tmux 3.5a DIRECTORY -- pytest tests/integration tests/faults
 
-Nothing is installed: apt fetches tmux and the libraries that it needs from the Debian mirror that this machine's apt is
-configured for, or the one that ``DEBIAN_MIRROR`` names, and verifies them as always; the binary runs under its own suite's
-loader. DIRECTORY keeps it for the next time. Where it can't be had that is said aloud, and the exit code is 0; a suite that has
-another version than it should have is an error. The command finds the version in ``REAPER_TEST_TMUX``, and the tests refuse any
-other.
+Nothing is installed: see ``debian.py``. DIRECTORY keeps it for the next time. Where it can't be had that is said aloud, and the
+exit code is 0; a suite that has another version than it should have is an error. The command finds the version in
+``REAPER_TEST_TMUX``, and the tests refuse any other.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,17 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.tools.debian import CannotBeHad, bring
 from workspace_reaper.tmux.version import parse_version
 
-__all__ = ["VARIABLE", "CannotBeHad", "main", "provide", "version_of"]
+__all__ = ["VARIABLE", "main", "provide", "version_of"]
 
 VARIABLE = "REAPER_TEST_TMUX"
-MIRROR = "DEBIAN_MIRROR"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-
-
-class CannotBeHad(Exception):
-    """There is no such tmux on this machine, and none can be brought: the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,72 +66,11 @@ def provide(version: str, directory: Path) -> tuple[str, Path | None]:
     place = directory / version
     program = place / "bin" / "tmux"
     if version_of(program) is None:
-        _bring(WANTED[version].suite, place)
+        bring("tmux", WANTED[version].suite, "usr/bin/tmux", place)
     found = version_of(program)
     assert found is not None, f"Debian's {WANTED[version].suite} has a tmux that does not run here: {program}"
     assert fits(found, version), f"Debian's {WANTED[version].suite} has tmux {found}, and {version} was wanted"
     return found, program.parent
-
-
-def _bring(suite: str, place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    for name in ("lists/partial", "archives/partial", "root", "bin"):
-        (place / name).mkdir(parents=True)
-    # As if nothing were installed: then tmux needs each of its libraries.
-    (place / "status").touch()
-    trust = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-    (place / "sources.list").write_text(f"deb {trust}{_mirror()} {suite} main\n")
-    options = {
-        "Dir::Etc::sourcelist": place / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": place / "lists",
-        "Dir::State::status": place / "status",
-        "Dir::Cache::archives": place / "archives",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "2",
-        "APT::Sandbox::User": "",
-        "Debug::NoLocking": "true",
-    }
-    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
-    # A mirror that does not answer is only a warning otherwise.
-    _run([*apt, "-oAPT::Update::Error-Mode=any", "update"])
-    _run([*apt, "install", "--yes", "--download-only", "--no-install-recommends", "tmux"])
-    for package in sorted((place / "archives").glob("*.deb")):
-        _run(["dpkg-deb", "--extract", str(package), str(place / "root")])
-    loaders = sorted((place / "root").glob("**/ld-linux*.so.*"))
-    if not loaders:
-        raise CannotBeHad("its packages have no loader for Linux")
-    libraries = os.pathsep.join(sorted(str(one) for one in (place / "root").glob("**/lib/*-linux-gnu*")))
-    program = place / "bin" / "tmux"
-    program.write_text(f'#!/bin/sh\nexec "{loaders[0]}" --library-path "{libraries}" "{place}/root/usr/bin/tmux" "$@"\n')
-    program.chmod(0o755)
-    for name in ("archives", "lists"):
-        shutil.rmtree(place / name)
-
-
-def _mirror() -> str:
-    """The mirror of Debian that this machine's apt is configured for, unless the environment names one."""
-    if named := os.environ.get(MIRROR):
-        return named.rstrip("/")
-    told = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"], check=False)
-    found = re.search(r"^Debian (\S+/debian)/?$", told, re.MULTILINE)
-    # What was never updated has no origin yet.
-    found = found or re.search(r"(\S+://\S+/debian)/?$", told, re.MULTILINE)
-    if not found:
-        raise CannotBeHad(f"apt is configured for no mirror of Debian here: {MIRROR}=URL names one")
-    return found[1]
-
-
-def _run(command: Sequence[str], *, check: bool = True) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotBeHad(f"{command[0]}: {error}") from None
-    if check and done.returncode:
-        raise CannotBeHad(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[:600]}")
-    return done.stdout
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -100,13 +100,17 @@ def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
 
 
 def columns_of(connection: Connection, tables: Sequence[Table]) -> dict[str, set[str]]:
-    """Return the columns of each of these tables by its full name; an empty set if the table does not exist."""
+    """Return the columns of each of these tables by its full name; an empty set if the table does not exist.
+
+    A temporary table is none of the host's: behind a pooler it belongs to the client that used the connection before.
+    """
     prepared = connection.dialect.identifier_preparer
     names = {prepared.format_table(table): table.fullname for table in tables}
     found: dict[str, set[str]] = {table.fullname: set() for table in tables}
     rows = connection.exec_driver_sql(
         "SELECT name, attname::text FROM pg_catalog.unnest(%(names)s::text[]) AS name JOIN pg_catalog.pg_attribute"
-        " ON attrelid = pg_catalog.to_regclass(name) AND attnum > 0 AND NOT attisdropped",
+        " ON attrelid = pg_catalog.to_regclass(name) AND attnum > 0 AND NOT attisdropped"
+        " JOIN pg_catalog.pg_class c ON c.oid = attrelid AND c.relpersistence <> 't'",
         {"names": list(names)},
     )
     for name, column in rows:

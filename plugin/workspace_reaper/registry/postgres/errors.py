@@ -18,6 +18,11 @@ _BEFORE_CODES = (
         "hides rows from this role: ALTER ROLE … BYPASSRLS, or name a role without policies in database_url",
     ),
     ("hot standby", "is a standby: name the primary in database_url, or start it"),
+    (
+        "transaction blocks not allowed",
+        "is behind a pooler that splits transactions: set pool_mode = transaction or session, or name the server itself in "
+        "database_url",
+    ),
     ("session is read-only", "is asked for a session that may write: write target_session_attrs=primary in database_url"),
 )
 _BY_CODE = {
