@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import commands, daemon, imports, processes, survivors, sweeps
+from tests.benchmarks import commands, daemon, events, imports, processes, survivors, sweeps
 from tests.benchmarks.measuring import Result
 from tests.tools.tmux import real_tmux
 
@@ -33,6 +33,7 @@ def main() -> None:
         suites: dict[str, Callable[[], Iterator[Result]]] = {
             "imports": lambda: imports.importing(rounds),
             "cli": lambda: commands.commands(_made(tmp / "cli"), rounds, chosen.baseline),
+            "events": lambda: events.events(rounds),
             "processes": lambda: processes.table(rounds),
             "idle": lambda: sweeps.idle(_made(tmp / "idle"), rounds),
             "reaping": lambda: sweeps.reaping(_made(tmp / "reaping"), max(5, rounds // 3)),
