@@ -57,6 +57,17 @@ def test_outside(processes: SystemProcesses, worktree: Path) -> None:
         assert not processes.is_inside(child.key, str(worktree / "deep" / "er"))
 
 
+def test_the_path(processes: SystemProcesses, worktree: Path) -> None:
+    """For a first look: it stays that of a directory that was deleted."""
+    deep = worktree / "deep" / "er"
+    with Started(cwd=deep) as child:
+        assert processes.working_directory(child.key) == str(deep)
+        assert processes.working_directory(child.key._replace(started=child.key.started + 1)) is None
+        deep.rmdir()
+        assert str(processes.working_directory(child.key)).removesuffix(" (deleted)") == str(deep)
+    assert processes.working_directory(ProcessKey(2**30, 0.0)) is None
+
+
 def test_links(processes: SystemProcesses, worktree: Path, tmp_path: Path) -> None:
     alias = tmp_path / "alias"
     alias.symlink_to(worktree)

@@ -15,6 +15,8 @@ import pytest
 
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
+from workspace_reaper.operations.status import read_history
+from workspace_reaper.sweep import sweep
 
 Worlds = Callable[..., World]
 PATIENCE = 60
@@ -81,25 +83,52 @@ def test_i73_a_runner_with_a_child_of_a_living_session_lives(worlds: Worlds, tmp
         psutil.Process(child).kill()
 
 
-def test_i73_what_works_in_the_directory_of_another_workspace_lives(worlds: Worlds, tmp_path: Path) -> None:
-    world = worlds(kill_grace=0.5, survivors="all")
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
-    other.mkdir()
+def by_sweep(world: World, _workspace_id: str) -> None:
+    world.sweep()
+
+
+def by_hook(world: World, workspace_id: str) -> None:
+    """A look at this workspace alone."""
+    world.plugin.on_workspace_archived(workspace_id)
+    assert world.plugin.drain(PATIENCE)
+
+
+def by_crash(world: World, _workspace_id: str) -> None:
+    """The session is killed, and the next sweep does the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "conclude", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            world.sweep()
+    world.sweep()
+
+
+def interrupt(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+HOW: dict[str, Callable[[World, str], object]] = {"hook": by_hook, "crash": by_crash}
+
+
+@pytest.mark.parametrize("by", ["sweep", "hook", "crash", "another socket", "nested"])
+def test_i73_what_works_in_the_directory_of_another_workspace_lives(worlds: Worlds, tmp_path: Path, by: str) -> None:
+    world = worlds(kill_grace=0.5, survivors="all", servers=2)
+    one = tmp_path / "one"
+    other = one / "nested" if by == "nested" else tmp_path / "other"
+    other.mkdir(parents=True)
+    one.mkdir(exist_ok=True)
     first, second = world.workspace(worktree=str(one)), world.workspace(worktree=str(other))
     note = tmp_path / "pid"
     world.session(
         first, command=f"cd {shlex.quote(str(other))}; setsid -f sh -c 'echo $$ > {note}; exec sleep 100000'; exec cat"
     )
-    world.session(second)
+    world.session(second, server=world.servers[by == "another socket"])
     server = pid_in(note)
     try:
         world.sweep()
         world.host.archive(first)
-        report = world.sweep()
-        cleanup = world.entry(report, first).cleanup
-        assert cleanup is not None
-        assert {one.pid: one.why for one in cleanup.survivors} == {
+        HOW.get(by, by_sweep)(world, first)
+        [reap] = read_history(world.plugin.reaper(), 9)
+        assert {one.pid: one.why for one in reap.cleanup.survivors} == {
             server: f"it works in the directory of the workspace {second}"
         }
         assert psutil.pid_exists(server)

@@ -75,6 +75,10 @@ class Cast:
         """The same, in a terminal session of its own and below nobody of the pane, deaf to HUP."""
         return f"(setsid nohup {self.command(name, code)} >/dev/null 2>&1 &)"
 
+    def disowning(self, name: str, code: str = "") -> str:
+        """The same with a cleaned environment: nothing of it names the pane any more."""
+        return f"(env -i setsid nohup {self.command(name, code)} >/dev/null 2>&1 &)"
+
     def waiting_for(self, name: str) -> str:
         """A shell command that waits until that was said: what has not escaped yet ends with its pane."""
         return f"while [ ! -e {shlex.quote(str(self.directory / name))} ]; do sleep 0.02; done"
@@ -100,7 +104,7 @@ class Cast:
     def escaped(self, name: str) -> psutil.Process:
         """Wait until this one has signed in, and no tmux is above it any more."""
         process = self.process(name)
-        wait_until(lambda: not any(parent.name().startswith("tmux") for parent in process.parents()))
+        wait_until(lambda: not _is_below_tmux(process))
         return process
 
     @staticmethod
@@ -110,3 +114,11 @@ class Cast:
             return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+
+def _is_below_tmux(process: psutil.Process) -> bool:
+    """Some tmux is above it. Also if what is above it ends at this moment: then look again."""
+    try:
+        return any(parent.name().startswith("tmux") for parent in process.parents())
+    except psutil.NoSuchProcess:
+        return process.is_running()

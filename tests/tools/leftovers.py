@@ -43,6 +43,9 @@ class OneChild:
     def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
         return None
 
+    def working_directory(self, key: ProcessKey) -> str | None:
+        return None
+
     def listening(self) -> frozenset[Port]:
         return frozenset()
 

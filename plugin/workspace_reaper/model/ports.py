@@ -268,6 +268,12 @@ class Processes(Protocol):
     def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
         """Return who depends on the process, as a clause; None if there is no evidence. ``own`` are those of its session."""
 
+    def working_directory(self, key: ProcessKey) -> str | None:
+        """Return the path of the process's working directory, the one before its deletion if it was deleted; None if unknown.
+
+        A path may be written in many ways: only ``is_inside`` decides.
+        """
+
     def listening(self) -> frozenset[Port]:
         """Return the ports on which any process of this machine listens now."""
 

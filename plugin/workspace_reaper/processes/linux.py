@@ -83,6 +83,12 @@ class LinuxReader:
         """Look at its open files."""
         return needed_by(pid, own)
 
+    def working_directory(self, pid: int) -> str | None:
+        try:
+            return link(f"{PROC}/{pid}/cwd").removesuffix(DELETED)
+        except OSError:
+            return None
+
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         """Open the pidfd, verify, send: a pidfd never refers to another process, even if the pid is reused in between."""
         if sys.platform != "linux" or not hasattr(os, "pidfd_open"):

@@ -91,9 +91,8 @@ class PortableReader:
 
     def is_inside(self, pid: int, directory: str, homes: Collection[str]) -> bool:
         """Start at the path that the system reports."""
-        try:
-            cwd = psutil.Process(pid).cwd()
-        except _ERRORS:
+        cwd = self.working_directory(pid)
+        if cwd is None:
             return False
         return inside_of(directory, homes, cwd, lambda: None if not cwd or os.path.lexists(cwd) else cwd)
 
@@ -101,6 +100,12 @@ class PortableReader:
         """Return None: psutil does not report who is connected to a Unix socket."""
         del pid, own
         return None
+
+    def working_directory(self, pid: int) -> str | None:
+        try:
+            return psutil.Process(pid).cwd()
+        except _ERRORS:
+            return None
 
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         return send_by_pid(self, key, number)

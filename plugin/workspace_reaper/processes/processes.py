@@ -113,6 +113,11 @@ class SystemProcesses:
     def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
         return self._reader.needed_by(key.pid, {one.pid for one in own})
 
+    def working_directory(self, key: ProcessKey) -> str | None:
+        path = self._reader.working_directory(key.pid)
+        # The pid may have been reused before its directory was read.
+        return path if self._reader.started(key.pid) == key.started else None
+
     def listening(self) -> frozenset[Port]:
         return self._reader.listening()
 

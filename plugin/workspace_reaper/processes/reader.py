@@ -49,6 +49,9 @@ class Reader(Protocol):
     def needed_by(self, pid: int, own: Collection[int]) -> str | None:
         """See ``ports.Processes.needed_by``."""
 
+    def working_directory(self, pid: int) -> str | None:
+        """Return the path of the working directory of what has this pid now; see ``ports.Processes``."""
+
     def send(self, key: ProcessKey, number: int) -> SignalResult:
         """Send a signal to the process with that start time, whichever process it is."""
 

@@ -4,7 +4,7 @@ sweep."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Terminal
@@ -13,8 +13,8 @@ from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
-from workspace_reaper.sweep.leftovers import LeftoverProcesses, Others
-from workspace_reaper.sweep.observe import shown_panes
+from workspace_reaper.sweep.leftovers import LeftoverProcesses, Others, others_of
+from workspace_reaper.sweep.observe import Observation, shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.terminate import terminate
@@ -26,19 +26,30 @@ SETTLING = 1.0
 POLL = 0.05
 
 
-def conclude(context: SweepContext, recheck: Recheck, candidates: Sequence[ReapCandidate]) -> None:
-    """Verify, terminate and record. The outcomes are in the candidates' entries and in the ledger afterwards."""
+def conclude(
+    context: SweepContext,
+    recheck: Recheck,
+    seen: Observation,
+    worktrees: Mapping[str, str],
+    candidates: Sequence[ReapCandidate],
+) -> None:
+    """Verify, terminate and record. The outcomes are in the candidates' entries and in the ledger afterwards.
+
+    ``worktrees`` are the known directories of workspaces.
+    """
     seconds = context.report.seconds
     with seconds.step("terminate"):
         shown: dict[int, frozenset[str] | None] = {}
-        sessions: list[Session] = []
+        # Of a socket on which nothing was killed, the first listing is as good as another.
+        alive: dict[str, Sequence[Session]] = {listing.socket: listing.sessions for listing in seen.listings}
         for terminal in context.dependencies.terminals:
             pending = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             if pending:
-                shown |= _verify(context, recheck, terminal, pending, sessions)
+                shown |= _verify(context, recheck, terminal, pending, alive)
         reaped = [one for one in candidates if one.entry.outcome is Outcome.REAPED]
         if reaped:
-            _terminate(context, shown, reaped, recheck.others(sessions))
+            sessions = [session for some in alive.values() for session in some]
+            _terminate(context, shown, reaped, others_of(context, sessions, worktrees))
     with seconds.step("record"):
         _record_results(context, candidates)
 
@@ -48,17 +59,17 @@ def _verify(
     recheck: Recheck,
     terminal: Terminal,
     pending: Sequence[ReapCandidate],
-    sessions: list[Session],
+    alive: dict[str, Sequence[Session]],
 ) -> dict[int, frozenset[str] | None]:
-    """Check by one listing that the killed sessions are gone, and find out what spared the others. Adds the listed sessions to
-    ``sessions``, and returns the listed panes of each server."""
+    """Check by one listing that the killed sessions are gone, and find out what spared the others. Puts the listed sessions
+    into ``alive``, and returns the listed panes of each server."""
     listing = _list_settled(recheck, terminal)
     present: dict[SessionKey, Session] = {}
     if isinstance(listing, Unknown):
         context.report.unknown.append(listing)
     else:
         present = {session.key: session for session in listing.sessions}
-        sessions.extend(listing.sessions)
+        alive[terminal.socket] = listing.sessions
     for candidate in pending:
         session = present.get(candidate.key)
         is_unread = isinstance(listing, Listing) and candidate.key.session_id in listing.unreadable_ids

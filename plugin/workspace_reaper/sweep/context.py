@@ -14,6 +14,7 @@ from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, Recorde
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult
+from workspace_reaper.policy.departed import SeenBelow
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.process_tree import SessionProcess
@@ -69,7 +70,9 @@ class ReaperState:
     """What a reaper keeps in memory from one sweep to the next.
 
     ``doubt`` is why the registry proves nothing any more, until the ledger has it. ``last_event`` is the number of the latest
-    event in the ledger after the last sweep.
+    event in the ledger after the last sweep. ``seen_below`` are the processes that full sweeps have seen below the panes of
+    each session. It is not stored: after a restart, those that have left the tree with a cleaned environment are reported, and
+    not ended.
     """
 
     sample_interval: SampleInterval
@@ -80,6 +83,7 @@ class ReaperState:
     unrecorded_alarms: UnrecordedAlarms = field(default_factory=UnrecordedAlarms)
     doubt: str | None = None
     last_event: int | None = None
+    seen_below: SeenBelow = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

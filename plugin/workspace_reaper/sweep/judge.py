@@ -18,6 +18,7 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.confirmations import Confirmations
+from workspace_reaper.policy.departed import remember, with_departed
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
@@ -59,7 +60,7 @@ def build_facts(
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
         own_location=dependencies.processes.own_location(),
-        cpu=_measure(ledger_state, seen, age_clock),
+        cpu=_measure(context, ledger_state, seen, age_clock),
         clock=noticed.state,
         age_clock=age_clock,
         reuses_ids=context.settings.reuses_ids,
@@ -69,13 +70,18 @@ def build_facts(
     return builder, reading.wall
 
 
-def _measure(ledger_state: LedgerState, seen: Observation, age_clock: AgeClock) -> CpuState:
-    """Return the CPU samples with those of this sweep, or the old ones if this sweep has no process table."""
+def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation, age_clock: AgeClock) -> CpuState:
+    """Return the CPU samples with those of this sweep, or the old ones if this sweep has no process table.
+
+    Remembers which processes are below the panes.
+    """
     table = seen.table
     if not isinstance(table, ProcessTable):
         return ledger_state.cpu
     found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
-    managed = {session.key: found[session.key] for session, _ in seen.sessions}
+    context.state.seen_below = remember(context.state.seen_below, found, table)
+    complete = with_departed(found, context.state.seen_below, table)
+    managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
     after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
     if seen.everything and not seen.unknown:

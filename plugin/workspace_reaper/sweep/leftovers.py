@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from workspace_reaper.model.ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import Session, SessionKey
+from workspace_reaper.model.state import LedgerState
+from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy.departed import SeenBelow, with_departed
 from workspace_reaper.policy.process_tree import children_of, processes_by_session
+from workspace_reaper.sweep.context import SweepContext
 
 # The pid that the reaper sees for a process outside of its pid namespace.
 _OUTSIDE = 0
@@ -81,15 +86,18 @@ class ProcessOrigins:
 class Others:
     """Those who may depend on a process of a killed session.
 
-    ``sessions`` are all that the listing after the kill has, ``worktrees`` the directories of workspaces that have one of them.
+    ``sessions`` are all that still live, ``worktrees`` the directories of workspaces that have one of them, and ``seen_below``
+    what earlier sweeps have seen below the panes of sessions.
     """
 
     sessions: Sequence[Session] = ()
     worktrees: Mapping[str, str] = field(default_factory=dict)
+    seen_below: SeenBelow = field(default_factory=dict)
 
     def in_scan(self, table: ProcessTable) -> Dependents:
         """Return the same for one scan of all processes."""
-        alive = {one.process.key for some in processes_by_session(table, self.sessions).values() for one in some}
+        found = with_departed(processes_by_session(table, self.sessions), self.seen_below, table)
+        alive = {one.process.key for some in found.values() for one in some}
         return Dependents(self, alive, children_of(table))
 
 
@@ -116,16 +124,44 @@ class Dependents:
             if one.key in self.alive:
                 return "a process of a living session runs in it"
             below.extend(self.children.get(one.key.pid, ()))
-        if own is not None and processes.is_inside(process.key, own):
+        nested = own is not None and any(own != one and _is_within(one, own) for one in self.others.worktrees.values())
+        if own is not None and not nested and processes.is_inside(process.key, own):
             return None
-        for workspace_id, worktree in self.others.worktrees.items():
-            if not _is_within(own, worktree) and processes.is_inside(process.key, worktree):
-                return f"it works in the directory of the workspace {workspace_id}"
-        return None
+        workspace_id = next((one for one, at in self._workspaces_of(process, processes) if not _is_within(own, at)), None)
+        return None if workspace_id is None else f"it works in the directory of the workspace {workspace_id}"
+
+    def workspace_of(self, process: Process, processes: Processes, own: str | None) -> str | None:
+        """Return another workspace in whose directory the process works, also if it is the same directory as ``own``.
+
+        A directory above ``own`` does not count.
+        """
+        found = self._workspaces_of(process, processes)
+        return next((one for one, at in found if own == at or not _is_within(own, at)), None)
+
+    def _workspaces_of(self, process: Process, processes: Processes) -> Iterator[tuple[str, str]]:
+        return ((one, at) for one, at in self.others.worktrees.items() if processes.is_inside(process.key, at))
 
 
 NOBODY = Others()
 
 
+def known_worktrees(state: LedgerState, rows: LookupResult) -> Mapping[str, str]:
+    """Return the directories of workspaces, by id: those that rows name now, and those that they named before."""
+    return {**state.worktrees, **{one: row.worktree for one, row in rows.found.items() if row.worktree}}
+
+
+def others_of(context: SweepContext, sessions: Sequence[Session], worktrees: Mapping[str, str]) -> Others:
+    """Return who may depend on the processes of killed sessions.
+
+    Args:
+        context: What the sweep works with.
+        sessions: All sessions that still live.
+        worktrees: The known directories of workspaces.
+    """
+    managed = {context.dependencies.matcher.manages(session) for session in sessions}
+    known = {one: os.path.realpath(worktree) for one, worktree in worktrees.items() if one in managed}
+    return Others(sessions, known, context.state.seen_below)
+
+
 def _is_within(path: str | None, directory: str) -> bool:
-    return path is not None and (path == directory or path.startswith(directory.rstrip("/") + "/"))
+    return path is not None and f"{os.path.realpath(path)}/".startswith(directory.rstrip("/") + "/")

@@ -22,8 +22,9 @@ class Observation:
     ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match and carry another
     reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field that
     cannot be read. ``renamed`` are the managed sessions whose name does not yield the workspace of their marks, each with the
-    workspace that it yields instead, if any. ``everything`` is False if a socket did not answer. ``table`` is the process table
-    of the same moment, None if it was not asked for.
+    workspace that it yields instead, if any. ``all_workspace_ids`` are those of all managed sessions, also of those that this
+    sweep does not look at. ``everything`` is False if a socket did not answer. ``table`` is the process table of the same
+    moment, None if it was not asked for.
     """
 
     listings: list[Listing] = field(default_factory=list)
@@ -32,6 +33,7 @@ class Observation:
     unreadable: list[tuple[str, str, str]] = field(default_factory=list)
     renamed: dict[SessionKey, str | None] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
+    all_workspace_ids: set[str] = field(default_factory=set)
     unmanaged: int = 0
     everything: bool = True
     table: ProcessTable | Unknown | None = None
@@ -70,7 +72,9 @@ class Observation:
                 theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
                 if theirs is not None and (only is None or theirs in only):
                     self.other_owners.append((session, theirs))
-            elif only is None or workspace_id in only:
+                continue
+            self.all_workspace_ids.add(workspace_id)
+            if only is None or workspace_id in only:
                 self.sessions.append((session, workspace_id))
                 if (named := matcher.named(session)) != workspace_id:
                     self.renamed[session.key] = named

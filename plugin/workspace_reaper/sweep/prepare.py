@@ -13,6 +13,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock
+from workspace_reaper.policy.departed import with_departed
 from workspace_reaper.policy.idle import is_busy, is_starved, used
 from workspace_reaper.policy.process_tree import SessionProcess, foreground, is_hidden, processes_by_session
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
@@ -46,7 +47,7 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
     details: Mapping[ProcessKey, Details] = {}
     waited: Mapping[ProcessKey, Scheduling] = {}
     if must_be_idle and first is not None:
-        before = _by_session(first, seen)
+        before = _by_session(context, first, seen)
         waited = processes.scheduling([one.process.key for candidate in must_be_idle for one in before[candidate.key]])
         began = time.monotonic()
         # Reading the details fills the time between the two readings, or a part of it.
@@ -55,7 +56,7 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
     second = processes.table()
     if isinstance(second, Unknown):
         return second
-    now = _by_session(second, seen)
+    now = _by_session(context, second, seen)
     for candidate in candidates:
         candidate.processes = now[candidate.key]
         candidate.is_hidden = is_hidden(second, candidate.facts.session)
@@ -162,5 +163,6 @@ def _add_details(candidate: ReapCandidate, details: Mapping[ProcessKey, Details]
     candidate.details = {**candidate.details, **{key: details[key] for key in keys if key in details}}
 
 
-def _by_session(table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
-    return processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))
+def _by_session(context: SweepContext, table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
+    found = processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))
+    return with_departed(found, context.state.seen_below, table)

@@ -16,7 +16,6 @@ from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.policy.rules import DELETED
 from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
-from workspace_reaper.sweep.leftovers import Others
 from workspace_reaper.sweep.observe import unlinked
 
 
@@ -98,11 +97,6 @@ class Recheck:
             return candidate.reason.guard(facts, self._thresholds)
         candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
         return None
-
-    def others(self, sessions: Sequence[Session]) -> Others:
-        """Return who may depend on the processes of killed sessions: these sessions, which are still there."""
-        known, managed = self._builder.state.worktrees, map(self._dependencies.matcher.manages, sessions)
-        return Others(sessions, {one: known[one] for one in managed if one is not None and one in known})
 
     def spared_by(self, candidate: ReapCandidate, session: Session | None) -> str:
         """Return why the guard spared the session. The guard gives no reason, so the predicate is asked once more."""

@@ -11,7 +11,7 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.verdict import still_selected
 from workspace_reaper.sweep.context import SweepContext
-from workspace_reaper.sweep.leftovers import LeftoverProcesses
+from workspace_reaper.sweep.leftovers import LeftoverProcesses, known_worktrees, others_of
 from workspace_reaper.sweep.observe import Observation, shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import list_again
@@ -27,7 +27,7 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
     intents, dependencies = ledger_state.open_intents, context.dependencies
     spared, missing = by_presence(intents, seen.listings)
     _, gone = by_presence(missing, list(_list_missing(context, ledger_state.registry.owner_id, missing)))
-    cleanups = _clean_up(context, gone, seen, rows)
+    cleanups = _clean_up(context, gone, seen, rows, known_worktrees(ledger_state, rows))
     snapshots = dependencies.snapshots
     if snapshots is not None:
         snapshots.discard([intent.reap_id for intent in spared])
@@ -64,7 +64,11 @@ def by_presence(intents: Sequence[Intent], listings: Sequence[Listing]) -> tuple
 
 
 def _clean_up(
-    context: SweepContext, gone: Sequence[Intent], seen: Observation, rows: LookupResult
+    context: SweepContext,
+    gone: Sequence[Intent],
+    seen: Observation,
+    rows: LookupResult,
+    worktrees: Mapping[str, str],
 ) -> Mapping[str, ProcessCleanup]:
     """End the processes of each session whose workspace is still gone or archived, and return all cleanups by reap id.
 
@@ -83,7 +87,8 @@ def _clean_up(
             LeftoverProcesses(one.key, frozenset(process.pane for process in one.processes), one.worktree, one.processes)
             for one in selected.values()
         ]
-        ended = terminate(context, shown, leftovers)
+        sessions = [session for listing in seen.listings for session in listing.sessions]
+        ended = terminate(context, shown, leftovers, others_of(context, sessions, worktrees))
         cleanups |= {reap_id: ended[intent.key] for reap_id, intent in selected.items()}
     for intent in known:
         if intent.reap_id not in selected:

@@ -24,6 +24,7 @@ from workspace_reaper.sweep.confirm import approved_sessions, confirm
 from workspace_reaper.sweep.context import Dependencies, ReapCandidate, ReaperState, SweepContext, SweepRequest, SweepSettings
 from workspace_reaper.sweep.judge import Announcements, Judge, build_facts, hold_all, hold_unreadable
 from workspace_reaper.sweep.kill import BatchKiller
+from workspace_reaper.sweep.leftovers import known_worktrees
 from workspace_reaper.sweep.look_up import look_up
 from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
 from workspace_reaper.sweep.prepare import read_processes
@@ -104,7 +105,7 @@ class Sweep:
         self.report.other_owner = len(seen.other_owners)
         self.report.inherited = seen.inherited
         hold_unreadable(self._context, seen)
-        ledger_state = ledger.load_state(seen.workspace_ids, dependencies.clock.now())
+        ledger_state = ledger.load_state(seen.all_workspace_ids, dependencies.clock.now())
         reject_unlinked_sockets(seen, ledger_state.servers, dependencies.processes)
         return ledger_state
 
@@ -158,7 +159,7 @@ class Sweep:
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             killer.run(terminal, here)
-        conclude(self._context, recheck, candidates)
+        conclude(self._context, recheck, self._seen, known_worktrees(builder.state, rows), candidates)
 
     # 9 record
 

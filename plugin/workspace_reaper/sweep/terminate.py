@@ -17,6 +17,7 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.leftovers import HIDDEN, NOBODY, Dependents, LeftoverProcesses, Others, ProcessOrigins
+from workspace_reaper.sweep.untraced import untraced
 
 # Seconds between two looks at the processes that were signalled.
 POLL = 0.05
@@ -82,6 +83,7 @@ class Termination:
         self._shown = shown
         self._others = others
         self._dependents: Dependents | None = None
+        self._table: ProcessTable | None = None
         self._found: dict[ProcessKey, _Leftover] = {}
 
     def run(self, leftovers: Sequence[LeftoverProcesses]) -> dict[SessionKey, ProcessCleanup]:
@@ -93,7 +95,14 @@ class Termination:
             self._wait_until_gone(time.monotonic() + 2 * POLL)
         living = self._processes.living(list(self._found))
         listening = self._processes.listening() if any(one.ports for one in leftovers) else frozenset()
-        return {one.key: self._cleanup(one, living, listening) for one in leftovers}
+        untraced = self._untraced(leftovers)
+        return {one.key: self._cleanup(one, living, listening, untraced.get(one.key, ())) for one in leftovers}
+
+    def _untraced(self, leftovers: Sequence[LeftoverProcesses]) -> Mapping[SessionKey, Sequence[SurvivingProcess]]:
+        if self._table is None or self._dependents is None:
+            return {}
+        own = {process.key for pid in self._own_pids if (process := self._table.processes.get(pid))}
+        return untraced(self._processes, self._table, leftovers, self._dependents, own | self._found.keys())
 
     def _signal_until_gone(self, leftovers: Sequence[LeftoverProcesses], name: str, seconds: float) -> bool:
         """Signal all leftover processes until two scans find none. Returns False after ``seconds`` from the first signal.
@@ -113,7 +122,7 @@ class Termination:
         if isinstance(table, Unknown):
             self._add_without_table(leftovers)
         else:
-            self._dependents = self._others.in_scan(table)
+            self._table, self._dependents = table, self._others.in_scan(table)
             self._add_recorded(leftovers, table)
             self._add_started(leftovers, table)
         living = self._living()
@@ -241,7 +250,11 @@ class Termination:
     # What became of them
 
     def _cleanup(
-        self, source: LeftoverProcesses, living: Collection[ProcessKey], listening: Collection[Port]
+        self,
+        source: LeftoverProcesses,
+        living: Collection[ProcessKey],
+        listening: Collection[Port],
+        unknown: Sequence[SurvivingProcess],
     ) -> ProcessCleanup:
         found = {key: leftover for key, leftover in self._found.items() if leftover.source is source}
         hung_up = [one for one in source.recorded if one.key not in found]
@@ -254,6 +267,7 @@ class Termination:
             else:
                 ended.append(EndedProcess(key.pid, command, leftover.sent or "HUP"))
                 freed += source.memory(key)
+        survivors.extend(unknown)
         return ProcessCleanup(
             ended=tuple(ended),
             survivors=tuple(survivors),
