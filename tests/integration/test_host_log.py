@@ -95,7 +95,7 @@ def test_a_host_that_shows_the_name_shows_it_once(world: World) -> None:
 
 @pytest.mark.parametrize("by", ["a file", "a variable"])
 @pytest.mark.parametrize("host", ["with the plugin", "with a plugin of its own kind"])
-def test_i88_a_plugin_that_is_switched_off_says_so_once_and_names_what_does_it(
+def test_i88_a_plugin_that_is_switched_off_reports_that_once_and_names_what_does_it(
     world: World, by: str, host: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     archived = world.workspace(archived=True)

@@ -180,7 +180,7 @@ def test_the_preview_that_it_recommends_works_at_once(machine: Machine, init: Co
     told(init("--write", "--json"))
     swept = subprocess.run(
         [sys.executable, "-c", PROGRAM, "sweep", "--dry-run", "--json"],
-        env={**machine.environment, "WORKSPACE_REAPER_ENABLED": "1"},
+        env=machine.environment,
         capture_output=True,
         text=True,
         timeout=LIMIT,

@@ -43,7 +43,7 @@ def load_reaper(context: typer.Context) -> Reaper:
     """Return the reaper behind the plugin. Raises ``ConfigurationError``.
 
     Without a configuration it is the one whose state a host's plugin of this user has written, if there is one. Standard error
-    says so.
+    names it.
     """
     plugin = load_plugin(chosen_config(context))
     reaper = plugin.reaper()

@@ -79,8 +79,8 @@ def load_usable_settings(config: Path | None = None, environ: Mapping[str, str] 
     problems = [*unreadable, *_unknown_keys(in_file, file), *problems]
     values = {name: value for name, value in in_file.items() if name in Settings.model_fields} | in_environ
     places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
-    problems += _misplaced_urls(values, places)
     given = set(values)
+    problems += _misplaced_urls(values, places)
     try:
         settings = Settings(**values)
         problems += (apart := _not_together(settings))

@@ -26,7 +26,7 @@ defaults. A variable of the environment overrides this file, for example WORKSPA
 
 _SWITCH = """\
 Nothing is reaped until this is true. Before that, run 'workspace-reaper doctor', and for a preview that changes nothing \
-'WORKSPACE_REAPER_ENABLED=1 workspace-reaper sweep --dry-run'."""
+'workspace-reaper sweep --dry-run'."""
 
 _NONE_FITS = """\
 Either your server keeps its workspaces in the table of the registry "standard", or describe its own table at the end of this \

@@ -25,7 +25,7 @@ def next_steps(file: Path, *, is_default: bool) -> list[str]:
     return [
         f"1. Check the settings in {name}",
         f"2. {command} doctor",
-        f"3. WORKSPACE_REAPER_ENABLED=1 {command} sweep --dry-run   (a preview that reaps and writes nothing)",
+        f"3. {command} sweep --dry-run   (a preview that reaps and writes nothing)",
         "4. Set enabled = true in the file",
         "5. For a Python server that loads plugins: restart it. For any other server:",
         f"   {command} run, or '{command} service systemd' for a unit that starts it at each login",

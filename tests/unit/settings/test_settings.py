@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import HostTable
-from workspace_reaper.settings import Settings, describe_settings, load_settings
+from workspace_reaper.settings import Settings, describe_settings, load_settings, load_usable_settings
 
 DEFAULTS = {
     "database_url": None,
@@ -348,3 +348,35 @@ def test_every_setting_is_described() -> None:
     assert [described[f"table.{key}"].default for key in ("id", "id_in_session", "archived")] == ["needed", "text", "none"]
     assert described["table.id_type"].type == "word"
     assert described["state_dir"].default == "the user's state directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "names_host", "tick"),
+    [
+        ('registry = "cao"\ntick = 5', True, 5.0),
+        ('registry = "cao"\ntick = "often"', True, 60.0),
+        ('registry = "cao"\nunknown = 1\ntick = 5', True, 5.0),
+        ("registry = 7\ntick = 5", False, 5.0),
+        ('registry = "postgresql://me:pw@host/db"\ntick = 5', False, 5.0),
+        ('registry = "table"\ntick = 5', False, 5.0),
+        ('database_url = ""\ntick = 5', False, 5.0),
+        ("[[[", False, 60.0),
+    ],
+    ids=["fine", "a value", "a key", "the registry", "a URL as the registry", "no table", "the URL", "no TOML"],
+)
+def test_what_can_be_used_of_a_configuration(home: Path, text: str, names_host: bool, tick: float) -> None:
+    file = home / "some.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+    usable = load_usable_settings(file, {})
+    assert (usable.names_host, usable.settings.tick) == (names_host, tick)
+    assert (usable.problem is None) is text.startswith('registry = "cao"\ntick = 5')
+
+
+def test_what_load_settings_raises_is_the_problem(home: Path) -> None:
+    file = home / "some.toml"
+    file.write_text('tick = "often"\nunknown = 1')
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(file, {})
+    assert str(refused.value) == load_usable_settings(file, {}).problem
