@@ -139,9 +139,9 @@ class WorkspacePlugins:
             self._join(registered, plugin)
         return registered
 
-    def workspace_deleted(self, workspace_id: str) -> None:
-        """Notify the plugins of a deleted workspace, after the commit. Returns at once and never raises."""
-        self._fire_workspace("on_workspace_deleted", workspace_id)
+    def workspace_deleted(self, workspace_id: str, *, but: object | None = None) -> None:
+        """Notify the plugins (``but`` one) of a deleted workspace, after the commit. Returns at once and never raises."""
+        self._fire_workspace("on_workspace_deleted", workspace_id, but)
 
     def workspace_archived(self, workspace_id: str) -> None:
         """Notify the plugins of an archived workspace, after the commit. Returns at once and never raises."""
@@ -255,10 +255,10 @@ class WorkspacePlugins:
                 self._joined.add(name)
                 join(plugins=self)
 
-    def _fire_workspace(self, hook: str, workspace_id: str) -> None:
+    def _fire_workspace(self, hook: str, workspace_id: str, but: object | None = None) -> None:
         """Fire an event of a workspace. Equal ones that wait are one. A tick makes up for those that a full queue drops."""
         if is_workspace_id(workspace_id):
-            self._fire(hook, {"workspace_id": workspace_id}, (hook, workspace_id), _tick(datetime.now(timezone.utc)))
+            self._fire(hook, {"workspace_id": workspace_id}, (hook, workspace_id), _tick(datetime.now(timezone.utc)), but)
         else:
             log(logging.ERROR, _BAD_VALUE, hook.removeprefix("on_"), _ID, short(workspace_id), misuse=2)
 
@@ -268,10 +268,12 @@ class WorkspacePlugins:
         else:
             log(logging.ERROR, _BAD_VALUE, hook.removeprefix("on_"), needed, short(*kwargs.values()), misuse=2)
 
-    def _fire(self, hook: str, kwargs: Mapping[str, object], key: Hashable = None, instead: Event | None = None) -> None:
+    def _fire(
+        self, hook: str, values: Mapping[str, object], key: Hashable = None, instead: Event | None = None, but: object = None
+    ) -> None:
         try:
-            impls = getattr(self._manager.hook, hook).get_hookimpls()
-            self._dispatcher.fire(hook, impls, kwargs, key=key, instead=instead)
+            impls = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if impl.plugin is not but]
+            self._dispatcher.fire(hook, impls, values, key=key, instead=instead)
         except Exception as error:  # noqa: BLE001  (boundary: the host's call must not fail)
             log(logging.ERROR, "%s cannot be fired", hook, error=error)
 

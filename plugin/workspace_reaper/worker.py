@@ -10,11 +10,14 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import WorkspaceEvent, strongest
 from workspace_reaper.util.log import log_event, log_failure
 
 # Seconds after a hook at which its workspace is looked at, until its row says what the hook reported.
 LOOKS = (0.0, 0.2, 1.0, 5.0)
+
+# Seconds after the daemon saw a row go. A host often removes the directory after the row, and that may take long.
+LOOKS_AT_DIRECTORY = (0.0, 1.0, 5.0, 12.0, 20.0, 30.0)
 
 # When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well.
 MOST_SUSPECTS = 100_000
@@ -29,7 +32,12 @@ class _Suspect:
 
     @property
     def due(self) -> float:
-        return self.named_at + LOOKS[self.look]
+        return self.named_at + self.looks[self.look]
+
+    @property
+    def looks(self) -> tuple[float, ...]:
+        """When it is looked at, in seconds after it was named."""
+        return LOOKS_AT_DIRECTORY if self.event in (WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED) else LOOKS
 
 
 class Worker:
@@ -94,8 +102,8 @@ class Worker:
                 self._tick = self._tickets
             if not too_many:
                 ticket = self._tickets if known is None else known.ticket
-                if known is not None and known.event is WorkspaceEvent.DELETED:
-                    event = WorkspaceEvent.DELETED
+                if known is not None:
+                    event = strongest(known.event, event)
                 self._suspects[workspace_id] = _Suspect(event, time.monotonic(), ticket)
             self._start()
         if overflows:
@@ -198,7 +206,7 @@ class Worker:
 
     def _look(self, due: dict[str, _Suspect]) -> set[str]:
         suspects = {workspace_id: suspect.event for workspace_id, suspect in due.items()}
-        final = {workspace_id for workspace_id, suspect in due.items() if suspect.look == len(LOOKS) - 1}
+        final = {workspace_id for workspace_id, suspect in due.items() if suspect.look == len(suspect.looks) - 1}
         unsettled: set[str] = set()
         self._guarded(lambda: unsettled.update(self._look_at(suspects, final)))
         return unsettled - final

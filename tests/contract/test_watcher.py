@@ -16,10 +16,12 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
+from tests.tools.registries import registry_of
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.model.workspace import LookupResult, WorkspaceList
+from workspace_reaper.policy.registry_identity import difference
 from workspace_reaper.registry import load_schema
 from workspace_reaper.registry.sqlite import watch as sqlite_watch
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
@@ -305,61 +307,28 @@ def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWat
     assert after.identity.change_counter < before.identity.change_counter
 
 
-def put_back(backup: Path, path: Path) -> None:
-    """Into the same file, as ``cp`` does it."""
-    with backup.open("rb") as source, path.open("r+b") as target:
-        target.truncate()
-        shutil.copyfileobj(source, target)
-
-
-def test_an_older_copy_is_another_epoch_whatever_is_written_then(
-    host: VibeKanbanHost, mode: str, watch: MakeWatcher, tmp_path: Path
+def test_i83_which_rows_are_missing_changes_nothing_in_the_identity(
+    host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
 ) -> None:
-    """By then the count of changes is what it was."""
-    backup = Path(shutil.copyfile(host.path, tmp_path / "backup"))
+    """The newest, the two newest in one commit, and all."""
     feed = watch(host.path)
-    lost = [host.new_id(number) for number in (100, 101)]
-    for one in lost if mode == "DELETE" else lost[:1]:
-        host.insert([one])
-    before = settled(feed)
-    put_back(backup, host.path)
-    for number in range(10):
-        host.insert([host.new_id(number)]) if number > 4 else host.archive(host.new_id(number))
-    after = workspace_list(feed)
-    assert before.identity.change_counter is not None
-    assert after.identity.change_counter is not None
-    assert after.identity.change_counter >= before.identity.change_counter
-    assert (after.identity.location, after.workspaces & set(lost)) == (before.identity.location, set())
-    assert after.identity.schema_version != before.identity.schema_version
-    assert workspace_list(feed).identity.schema_version == after.identity.schema_version
-
-
-def test_the_newest_workspaces_that_are_deleted(host: VibeKanbanHost, mode: str, watch: MakeWatcher, writer: Writer) -> None:
-    """One, and one that is not the newest, in the same epoch; the two newest at once in another, if that wrote to the file."""
-    newest = [host.new_id(number) for number in (4, 3, 2, 1)]
-    feed = watch(host.path)
-    writer.commit(host.path, archive(newest[3]))
     before = workspace_list(feed)
-    writer.commit(host.path, delete(newest[0]))
-    assert workspace_list(feed).identity.schema_version == before.identity.schema_version
-    writer.commit(host.path, delete(newest[2]))
-    assert workspace_list(feed).identity.schema_version == before.identity.schema_version
-    writer.commit(host.path, delete(newest[1]), delete(newest[3]))
-    after = workspace_list(feed)
-    assert len(after.workspaces) == 1
-    assert (after.identity.schema_version == before.identity.schema_version) == (mode == "WAL")
+    for gone in ((4,), (3, 2), (1, 0)):
+        writer.commit(host.path, *(delete(host.new_id(number)) for number in gone))
+        after = workspace_list(feed)
+        assert difference(before.identity, after.identity) is None
+        assert after.replaced is None
+    assert after.workspaces == set()
     writer.close(host.path)
 
 
-def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
-    """As many writes as one likes may have been made in between."""
-    host = make(tmp_path / "db.v2.sqlite", "DELETE")
-    feed = watch(host.path)
-    before = settled(feed)
-    writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(4)))
-    assert "is locked" in why_unknown(feed)
-    writer.run(host.path, "COMMIT")
-    assert workspace_list(feed).identity.schema_version != before.identity.schema_version
+def test_i82_a_sweep_and_the_watcher_find_the_same_identity(host: VibeKanbanHost, watch: MakeWatcher) -> None:
+    feed, registry = watch(host.path), registry_of(host)
+    for number in range(100, 400, 100):
+        host.insert([host.new_id(one) for one in range(number, number + 100)])
+        seen, looked_up = workspace_list(feed), registry.look_up((), ())
+        assert isinstance(looked_up, LookupResult)
+        assert looked_up.identity == seen.identity
 
 
 def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
@@ -372,7 +341,8 @@ def test_a_log_that_is_removed_takes_commits_with_it(tmp_path: Path, watch: Make
     (tmp_path / "db.v2.sqlite-shm").unlink()
     assert feed.wait(PATIENCE)
     after = wait_until(lambda: found if isinstance(found := feed.read(), WorkspaceList) else None)
-    assert after.identity.schema_version != before.identity.schema_version
+    assert after.replaced == "its write-ahead log was removed, and the commits in it are lost"
+    assert workspace_list(feed).replaced is None
 
 
 def test_a_database_that_gives_pages_back(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -86,12 +86,6 @@ def older_copy_is_restored_into_it(world: World, backup: Path) -> None:
         source.backup(target)
 
 
-def emptied(world: World, backup: Path) -> None:
-    with closing(sqlite3.connect(world.host.path)) as connection:
-        connection.execute("DELETE FROM workspaces")
-        connection.commit()
-
-
 def _stranger(world: World) -> Path:
     host = VibeKanbanHost(world.tmp / "stranger.sqlite")
     host.create()
@@ -111,7 +105,6 @@ ATTACKS = [
     older_copy_is_moved_there,
     older_copy_is_written_into_it,
     older_copy_is_restored_into_it,
-    emptied,
     stranger_is_moved_there,
     stranger_is_written_into_it,
 ]
@@ -142,6 +135,10 @@ def watched(world: World) -> Iterator[DatabaseWatcher]:
     class Hooks:
         workspace_deleted = staticmethod(world.plugin.on_workspace_deleted)
         workspace_archived = staticmethod(world.plugin.on_workspace_archived)
+
+        @staticmethod
+        def workspace_vanished(workspace_id: str) -> None:
+            world.plugin.on_row_gone(workspace_id, alone=False)
 
     living = LivingSessions([world.server.path], reaper.dependencies.matcher)
     watcher = DatabaseWatcher(changes, Hooks(), reaper.registry, living, reaper.doubt)
@@ -202,7 +199,7 @@ def test_by_hook_tick_and_sweep(world: World, known: tuple[list[str], Path, Late
     assert all(map(world.lives, ids[:-1]))
 
 
-@pytest.mark.parametrize("attack", [older_copy_is_written_into_it, older_copy_is_restored_into_it, emptied])
+@pytest.mark.parametrize("attack", [older_copy_is_written_into_it, older_copy_is_restored_into_it])
 def test_by_the_daemons_watching(world: World, known: tuple[list[str], Path, Later], attack: Attack) -> None:
     """It derives deletions from the same absence, and nothing holds a deletion back: the invalidation must come first."""
     ids, backup, clock = known
@@ -221,6 +218,21 @@ def test_by_the_daemons_watching(world: World, known: tuple[list[str], Path, Lat
     assert all(map(world.lives, ids))
     assert history(world) == []
     is_told(world, ids[-1], report)
+
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["sweeps", "the daemon"])
+def test_an_emptied_database_is_the_same_and_trips_the_breaker(
+    world: World, known: tuple[list[str], Path, Later], daemon: bool
+) -> None:
+    ids, _backup, clock = known
+    with watched(world) if daemon else nullcontext():
+        with closing(sqlite3.connect(world.host.path)) as connection:
+            connection.execute("DELETE FROM workspaces")
+            connection.commit()
+        reports = sweeps(world, clock, 5)
+    assert all(map(world.lives, ids))
+    assert {entry.protected_by for entry in reports[-1].sessions} == {"breaker"}
+    assert events(world).count("registry changed") == 0
 
 
 def test_an_absence_that_was_confirmed_before_a_doubt_is_confirmed_anew(world: World) -> None:
@@ -287,15 +299,13 @@ def test_rows_that_go_slowly_are_deletions_and_bounded(worlds: Worlds) -> None:
     assert not report.latched
 
 
-def test_the_last_row_of_all_is_no_proof(world: World) -> None:
-    """An empty table is what a registry looks like that knows nothing."""
+def test_i83_the_last_row_of_all_follows_the_orphan_rules(world: World) -> None:
+    """A user may delete all that there is."""
     [only], clock = world.workspaces(1), Later(HOUR)
     at(world, clock)
     world.sweep()
     world.host.delete(only)
-    reports = sweeps(world, clock, 5)
-    assert world.lives(only)
-    is_told(world, only, reports[-1])
+    assert [outcomes(report)[only] for report in sweeps(world, clock, 2)] == ["none", "reaped"]
 
 
 # Two reapers with two databases on one socket

@@ -191,7 +191,7 @@ def test_what_is_deleted_or_archived_goes_and_a_signal_ends_it(world: World, ser
         "stopped",
     ]
     first = here.events("reaped")[0]
-    assert (first["workspace"], first["reason"], first["level"]) == (deleted, "deleted", "info")
+    assert (first["workspace"], first["reason"], first["level"]) == (deleted, "removed", "info")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["timestamp"])
     assert [line for line in here.told if not line.startswith(("STATUS=", "WATCHDOG="))] == ["READY=1", "STOPPING=1"]
     assert here.output.getvalue().count("\n") == len(here.log)

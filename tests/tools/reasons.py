@@ -16,6 +16,7 @@ from tests.tools.machine_facts import Circumstances, those
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Session, Window
 from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.witness import Presence, Witness
 
 __all__ = ["ALWAYS", "REASONS", "Reason", "attended", "counted", "idle"]
 
@@ -135,6 +136,18 @@ def _deleted(facts: Facts, _rules: Thresholds) -> dict[str, bool] | None:
     return {} if _gone(facts) and facts.reported is Said.DELETED else None
 
 
+def _witnessed(facts: Facts) -> bool:
+    return facts.witness is not None and facts.witness.presence is Presence.GONE
+
+
+def _removed(facts: Facts, _rules: Thresholds) -> dict[str, bool] | None:
+    seen, named = facts.reported is Said.REMOVED, facts.reported in (Said.DELETED, Said.REMOVED, Said.VANISHED)
+    if not _gone(facts) or not (_witnessed(facts) or seen):
+        return None
+    saves = {"attached": attended(facts.session), "doubtful": facts.doubtful}
+    return {**saves, "unwitnessed": not named and facts.witnessed < 2}
+
+
 def _archived_by_hook(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
     row = facts.row
     if row is None or row.deleted or not row.archived or facts.reported is not Said.ARCHIVED:
@@ -160,7 +173,9 @@ def _orphan(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
         "attached": attended(facts.session),
         "young": counted(facts, facts.session.key.created) < rules.min_age,
         "active": quiet < rules.activity_grace,
-        "clock": _stepped(facts, rules.activity_grace) or (stranger and _stepped(facts, rules.stranger_ttl)),
+        "clock": _stepped(facts, rules.activity_grace)
+        or ((stranger or facts.doubtful) and _stepped(facts, rules.stranger_ttl)),
+        "doubtful": facts.doubtful and quiet < rules.stranger_ttl,
         "unproven": stranger and not (quiet >= rules.stranger_ttl and facts.knows_other_sessions),
         "breaker": facts.latched and not facts.approved,
         "unconfirmed": not facts.confirmations >= (2 if stranger and looks < 2 else looks),
@@ -204,6 +219,10 @@ def _lived_deleted(now: Circumstances) -> frozenset[str] | None:
     return frozenset() if now.row is None and now.said == "deleted" else None
 
 
+def _lived_removed(_now: Circumstances) -> frozenset[str] | None:
+    return None  # its hosts have no directories, and no daemon watches them
+
+
 def _lived_orphan(now: Circumstances) -> frozenset[str] | None:
     return now.orphan if now.row is None else None
 
@@ -243,7 +262,10 @@ def _lived_dead(now: Circumstances) -> frozenset[str] | None:
 FLAGGED, ARCHIVED = facts(row(worktree_deleted=True)), facts(row(archived=True))
 # "archived" holds too: the hook is only an addition to the row.
 BY_HOOK = facts(row(archived=True), reported=Said.ARCHIVED)
+SEEN_TO_GO = facts(reported=Said.REMOVED, session=session(idle=0))
+WITNESSED = facts(witness=Witness(Presence.GONE, "its directory went together with its row"), witnessed=2)
 DELETED, ORPHAN = facts(reported=Said.DELETED), facts(proven=True, confirmations=2)
+DOUBTED = facts(proven=True, confirmations=2, doubtful=True)
 LONG_IDLE = facts(row(), session=session(idle=48 * HOUR + 1))
 
 
@@ -285,6 +307,30 @@ REASONS = (
         clients_matter=False,
     ),
     Reason(
+        "removed",
+        "attached doubtful unwitnessed",
+        SEEN_TO_GO,
+        {
+            "the daemon saw it go, and nothing is known of a directory": (SEEN_TO_GO, "reap removed"),
+            "its row is there": (facts(row(), reported=Said.REMOVED), "keep"),
+            "a witness, twice": (idle_for(0, WITNESSED), "reap removed"),
+            "a witness, once": (replace(WITNESSED, witnessed=1), "hold removed"),
+            "a witness, once, and the daemon saw it go": (
+                replace(WITNESSED, witnessed=0, reported=Said.VANISHED),
+                "reap removed",
+            ),
+            "the daemon saw it go with others": (facts(reported=Said.VANISHED), "hold orphan"),
+            "the directory is there": (
+                facts(witness=Witness(Presence.THERE, "it is there"), witnessed=2, reported=Said.VANISHED),
+                "hold orphan",
+            ),
+            "the directory is unknown": (facts(witness=Witness(Presence.UNKNOWN, "a disk is missing")), "hold orphan"),
+            "it looks like a restore": (replace(SEEN_TO_GO, doubtful=True), "hold removed"),
+        },
+        _removed,
+        _lived_removed,
+    ),
+    Reason(
         "archived by hook",
         "attached running undone announced",
         BY_HOOK,
@@ -310,7 +356,7 @@ REASONS = (
     ),
     Reason(
         "orphan",
-        "attached young active clock unproven breaker unconfirmed budget",
+        "attached young active clock unproven doubtful breaker unconfirmed budget",
         ORPHAN,
         {
             "short of the grace": (idle_for(59, ORPHAN), "hold orphan"),
@@ -324,10 +370,14 @@ REASONS = (
             "a stranger in the first sweep": (stranger(12 * HOUR, confirmations=1), "hold orphan"),
             "one confirmation of two": (replace(ORPHAN, confirmations=1), "hold orphan"),
             "two confirmations of two": (replace(ORPHAN, confirmations=2), "reap orphan"),
+            "doubtful, short of its limit": (idle_for(12 * HOUR - 1, DOUBTED), "hold orphan"),
+            "doubtful, at its limit": (idle_for(12 * HOUR, DOUBTED), "reap orphan"),
         },
         _orphan,
         _lived_orphan,
-        lambda facts, rules: rules.activity_grace if facts.proven else max(rules.activity_grace, rules.stranger_ttl),
+        lambda facts, rules: (
+            rules.activity_grace if facts.proven and not facts.doubtful else max(rules.activity_grace, rules.stranger_ttl)
+        ),
     ),
     Reason(
         "archived",

@@ -34,6 +34,10 @@ ABSENCE: Mapping[str, Any] = {
     "knows_other_sessions": False,
     "breaker": "closed",
     "approved": False,
+    "directory": None,
+    "directory_says": None,
+    "witnessed": 0,
+    "doubtful": False,
 }
 """What the evidence has in addition where there is no row."""
 

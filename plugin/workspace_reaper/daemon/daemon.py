@@ -19,7 +19,7 @@ from workspace_reaper.daemon.logging import log_to_stderr
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
+from workspace_reaper.daemon.watcher import DatabaseWatcher, DerivedEvents, LivingSessions
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.operations.canary.schedule import CanarySchedule
@@ -73,7 +73,7 @@ def run_daemon(config: Path | None, find: Callable[[WorkspacePlugins], ReaperPlu
 class ActiveConfiguration:
     """One configuration while it is in force: its ticks, its database watcher and its canaries."""
 
-    def __init__(self, setup: Setup, plugins: WorkspacePlugins) -> None:
+    def __init__(self, setup: Setup, plugins: WorkspacePlugins, plugin: ReaperPlugin) -> None:
         self.setup = setup
         self.started_at = 0.0
         self._ticks = plugins.ticking(every=setup.settings.tick)
@@ -82,7 +82,9 @@ class ActiveConfiguration:
         reaper, settings = setup.reaper, setup.settings
         if setup.changes is not None:
             living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.dependencies.matcher)
-            self._watcher = DatabaseWatcher(setup.changes, plugins, reaper.registry, living, reaper.doubt)
+            self._watcher = DatabaseWatcher(
+                setup.changes, DerivedEvents(plugins, plugin), reaper.registry, living, reaper.doubt
+            )
             if settings.canary_every > 0:
                 self._canaries = CanarySchedule(reaper, settings.canary_every)
 
@@ -155,7 +157,7 @@ class Daemon:
     def serve(self, setup: Setup, signals: Signals) -> None:
         """Serve until TERM or INT."""
         self._plugin.use(setup.reaper)
-        active = ActiveConfiguration(setup, self._plugins)
+        active = ActiveConfiguration(setup, self._plugins, self._plugin)
         active.tick()
         active.watch(INITIAL_READ)
         log_event(
@@ -202,7 +204,7 @@ class Daemon:
     def _switch_to(self, setup: Setup, old: ActiveConfiguration) -> ActiveConfiguration:
         """Replace the old configuration by a new one, and return it."""
         log_to_stderr(setup.settings.log_format)
-        new = ActiveConfiguration(setup, self._plugins)
+        new = ActiveConfiguration(setup, self._plugins, self._plugin)
         # The new watcher starts before the old one pauses: no commit in between is missed. The old one pauses before the plugin
         # uses the new reaper: no change of the old database is reported to it.
         new.watch(INITIAL_READ_RELOADED)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import LedgerError, SweepLocked
@@ -13,6 +14,7 @@ from workspace_reaper.model.ports import ChangeWatcher, Registry
 from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.log import log_event
@@ -30,6 +32,45 @@ _AFTER_FAILURE = 10.0
 _log = logging.getLogger("workspace_reaper.daemon")
 
 
+class Reports(Protocol):
+    """What the database watcher reports. No method blocks."""
+
+    def workspace_deleted(self, workspace_id: str) -> None:
+        """Its row went, with so few others that this counts by itself."""
+
+    def workspace_archived(self, workspace_id: str) -> None:
+        """Its row says archived."""
+
+    def workspace_vanished(self, workspace_id: str) -> None:
+        """Its row went, and only its directory can prove that it was deleted."""
+
+
+class DerivedEvents:
+    """Reports what the daemon derives: to the reaper as no event of a host, to the other plugins as a host would.
+
+    Args:
+        plugins: All plugins.
+        reaper: The reaper among them.
+    """
+
+    def __init__(self, plugins: WorkspacePlugins, reaper: ReaperPlugin) -> None:
+        self._plugins = plugins
+        self._reaper = reaper
+
+    def workspace_deleted(self, workspace_id: str) -> None:
+        """Wake the reaper for this workspace, and notify the other plugins."""
+        self._reaper.on_row_gone(workspace_id, alone=True)
+        self._plugins.workspace_deleted(workspace_id, but=self._reaper)
+
+    def workspace_archived(self, workspace_id: str) -> None:
+        """Notify all plugins."""
+        self._plugins.workspace_archived(workspace_id)
+
+    def workspace_vanished(self, workspace_id: str) -> None:
+        """Wake the reaper for this workspace: it notifies the other plugins once it has found a witness."""
+        self._reaper.on_row_gone(workspace_id, alone=False)
+
+
 class DatabaseWatcher:
     """The thread that fires ``workspace_deleted`` and ``workspace_archived``.
 
@@ -38,7 +79,7 @@ class DatabaseWatcher:
 
     Args:
         changes: The watcher of the database. It is closed by `stop`.
-        plugins: Whose hooks are fired.
+        reports: Where the changes are reported.
         registry: Where deletions are looked up again before they are reported.
         sessions: Returns the ids in the names of living sessions, or None if they are unknown. Called only after a workspace
             disappeared.
@@ -53,13 +94,13 @@ class DatabaseWatcher:
     def __init__(
         self,
         changes: ChangeWatcher,
-        plugins: WorkspacePlugins,
+        reports: Reports,
         registry: Registry,
         sessions: Callable[[], Collection[str] | None],
         invalidate: Callable[[str], object],
     ) -> None:
         self._changes = changes
-        self._plugins = plugins
+        self._reports = reports
         self._registry = registry
         self._sessions = sessions
         self._invalidate = invalidate
@@ -137,8 +178,10 @@ class DatabaseWatcher:
         self._invalid = comparison.why if comparison.uncertain else None
         self._past, self._pending = comparison.past, self._invalid is not None
         _log_suppressed(comparison)
-        self._fire(self._plugins.workspace_deleted, comparison.deleted, "deleted")
-        self._fire(self._plugins.workspace_archived, comparison.archived, "archived")
+        self._fire(self._reports.workspace_deleted, comparison.deleted, "deleted")
+        self._fire(self._reports.workspace_archived, comparison.archived, "archived")
+        for workspace_id in comparison.vanished:
+            self._reports.workspace_vanished(workspace_id)
 
     def _is_valid(self) -> bool:
         """Return whether no call of ``invalidate`` is outstanding any more."""
@@ -161,7 +204,7 @@ class DatabaseWatcher:
         comparison = compare(past, now, sessions, time.monotonic())
         if past is None or not comparison.deleted:
             return comparison
-        rows = self._registry.look_up(comparison.deleted, past.workspace_list.identity.sentinels)
+        rows = self._registry.look_up(comparison.deleted, ())
         return rows if isinstance(rows, Unknown) else confirm(comparison, past.workspace_list, rows)
 
     def _fire(self, hook: Callable[[str], object], ids: Iterable[str], event: str) -> None:

@@ -23,6 +23,7 @@ from workspace_reaper.ledger.tables import (
     assignments,
 )
 from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import (
@@ -33,6 +34,7 @@ from workspace_reaper.model.state import (
     LedgerState,
     RecordedRegistry,
     RegistryState,
+    Removal,
     StateChanges,
 )
 
@@ -127,6 +129,17 @@ class SqliteLedger(Ledger):
         with self._file.writing() as connection:
             registry_id = self._record_named(connection, workspace_id, now)
             _write(connection, registry_id, tables.DELETION.upsert, [DeletionRow(workspace_id, now)])
+
+    def record_removal(self, workspace_id: str, event: WorkspaceEvent, now: float) -> None:
+        with self._file.writing() as connection:
+            registry_id, state = self._registry(connection)
+            known = tables.REMOVAL.select(connection, registry_id, "AND workspace_id = ?", escape(workspace_id))
+            if any((one.event, one.generation) == (WorkspaceEvent.REMOVED, state.generation) for one in known):
+                return
+            if event is WorkspaceEvent.REMOVED:
+                self._record_named(connection, workspace_id, now)
+            removal = Removal(workspace_id, event, max(1, state.generation), now)
+            _write(connection, registry_id, tables.REMOVAL.upsert, [removal])
 
     def record_named(self, workspace_id: str, now: float) -> None:
         with self._file.writing() as connection:
@@ -246,6 +259,8 @@ def _state(
         cpu=only(tables.CPU, CpuState()),
         worktrees={row.workspace_id: row.worktree for row in known if row.worktree is not None},
         clock=only(tables.CLOCK, ClockState()),
+        directories={record.workspace_id: record for record in rows(tables.DIRECTORY)},
+        removals={removal.workspace_id: removal for removal in rows(tables.REMOVAL)},
     )
 
 
@@ -274,6 +289,9 @@ def _write_changes(connection: sqlite3.Connection, registry_id: int, changes: St
         if value is not None:
             write(table.upsert, [value])
     delete(tables.DELETION, ((workspace_id,) for workspace_id in changes.settled))
+    delete(tables.REMOVAL, ((workspace_id,) for workspace_id in changes.settled))
+    delete(tables.DIRECTORY, ((workspace_id,) for workspace_id, record in changes.directories.items() if record is None))
+    write(tables.DIRECTORY.upsert, (record for record in changes.directories.values() if record is not None))
     if changes.alarms is not None:
         delete(tables.ALARM, [()])
         write(tables.ALARM.insert, changes.alarms.values())

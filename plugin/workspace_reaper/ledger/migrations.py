@@ -171,8 +171,37 @@ _FIRST = (
         BEGIN SELECT RAISE(ABORT, 'an outcome is written once'); END""",
 )
 
+_DIRECTORIES = (
+    # An identity of a directory is "device:inode".
+    """CREATE TABLE directory (
+        registry_id INTEGER NOT NULL,
+        workspace_id TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        resolved TEXT NOT NULL,
+        inode TEXT NOT NULL,
+        parent TEXT NOT NULL,
+        is_below_mount INTEGER NOT NULL,
+        neighbours TEXT NOT NULL,
+        seen_at REAL NOT NULL,
+        created INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        missing_since REAL,
+        counted INTEGER NOT NULL,
+        PRIMARY KEY (registry_id, workspace_id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE removal (
+        registry_id INTEGER NOT NULL,
+        workspace_id TEXT NOT NULL,
+        event TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (registry_id, workspace_id)
+    ) WITHOUT ROWID""",
+)
+
 # Each migration is its statements; its number is its place, from 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DIRECTORIES)
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:

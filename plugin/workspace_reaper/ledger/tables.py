@@ -10,6 +10,7 @@ import sqlite3
 from typing import Generic, NamedTuple, TypeVar
 
 from workspace_reaper.ledger.rows import columns_of, from_rows
+from workspace_reaper.model.directory import DirectoryRecord
 from workspace_reaper.model.reap import Intent, Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import (
@@ -21,6 +22,7 @@ from workspace_reaper.model.state import (
     Event,
     Finding,
     RegistryState,
+    Removal,
     ServerState,
 )
 
@@ -117,6 +119,8 @@ def _quoted(column: str) -> str:
 
 WORKSPACE = Table("workspace", SeenWorkspaceRow, key="workspace_id")
 DELETION = Table("deletion", DeletionRow, key="workspace_id")
+DIRECTORY = Table("directory", DirectoryRecord, key="workspace_id")
+REMOVAL = Table("removal", Removal, key="workspace_id")
 FINDING = Table("finding", FindingRow, key="socket server_pid server_start session_id created finding")
 SERVER = Table("server", ServerRow, key="socket")
 BREAKER = Table("breaker", BreakerState)

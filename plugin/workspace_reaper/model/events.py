@@ -10,5 +10,19 @@ from enum import Enum
 class WorkspaceEvent(str, Enum):
     """What a host's hook reported about a workspace. Never sufficient for a kill: the database must confirm it."""
 
+    # In this order one outweighs another.
     DELETED = "deleted"
+    # The daemon saw the row go. It is no event of the host.
+    REMOVED = "removed"
     ARCHIVED = "archived"
+    # The daemon saw the row go, together with so many others that this proves nothing by itself.
+    VANISHED = "vanished"
+
+
+# The events after which there is no row.
+GONE_EVENTS = frozenset({WorkspaceEvent.DELETED, WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED})
+
+
+def strongest(*events: WorkspaceEvent) -> WorkspaceEvent:
+    """Return which of the events of one workspace counts: a deletion outweighs what is less certain."""
+    return min(events, key=list(WorkspaceEvent).index)

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from workspace_reaper.model.directory import Directory, Sight, Workplace
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.process import Details, OwnLocation, Port, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.reap import Intent, Reap, ReapResult, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
@@ -114,6 +116,9 @@ class Registry(Protocol):
         Leaves no transaction open.
         """
 
+    def worktrees(self) -> frozenset[str] | Unknown:
+        """Return the directories that the rows of all workspaces name, deleted ones excepted. It reads the whole table."""
+
 
 class ChangeWatcher(Protocol):
     """Waits for changes of the host's database. For use by one thread; ``close`` may be called by any."""
@@ -145,6 +150,9 @@ class Ledger(Protocol):
 
     def record_deletion(self, workspace_id: str, now: float) -> None:
         """Record that a hook reported this workspace as deleted."""
+
+    def record_removal(self, workspace_id: str, event: WorkspaceEvent, now: float) -> None:
+        """Record that the daemon saw the row of this workspace go. A removal outweighs a row that only vanished."""
 
     def record_named(self, workspace_id: str, now: float) -> None:
         """Record that a hook named this workspace, which proves that the registry has known it."""
@@ -281,6 +289,22 @@ class Processes(Protocol):
         """Send a signal to the process if it is certain that it has that start time."""
 
 
+class Directories(Protocol):
+    """The directories of workspaces on this machine. No method raises for what is there, and each has a limit."""
+
+    def homes(self) -> frozenset[str]:
+        """Return the home directories of this user, as they are written and as they resolve."""
+
+    def find(self, paths: Collection[str]) -> Mapping[str, Directory | None]:
+        """Return the directory at each path, None where certainly none is. What is unknown is missing."""
+
+    def look(self, directories: Collection[Directory]) -> Mapping[str, Sight]:
+        """Return what is there now, by the path of each directory."""
+
+    def workplaces(self, pids: Collection[int]) -> Mapping[int, Workplace | None]:
+        """Return the working directory of each process, None where it is unknown. Processes that have ended are missing."""
+
+
 class Plugins(Protocol):
     """The other plugins of the host. No method raises for what they do."""
 
@@ -289,6 +313,9 @@ class Plugins(Protocol):
 
         A plugin that gives no usable response vetoes everything.
         """
+
+    def deleted(self, workspace_id: str) -> None:
+        """Notify all plugins that a workspace was deleted, which no hook of the host has reported. Returns at once."""
 
     def reaped(self, reap: Reaped) -> None:
         """Notify all plugins that a session was reaped. Returns at once."""

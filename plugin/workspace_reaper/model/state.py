@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from workspace_reaper.model.directory import DirectoryRecord
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.workspace import RegistryIdentity
@@ -29,6 +31,8 @@ class Finding(str, Enum):
     CONDEMNED = "condemned"
     # It was selected and still exists, or nothing but the reaper's own doubt protects it.
     DOUBTED = "doubted"
+    # Row and directory of its workspace went together. count is the number of confirmations.
+    WITNESSED = "witnessed"
     # A kill of it failed; count times in a row.
     FAILED = "failed"
     # Its name does not yield the workspace of its marks any more.
@@ -42,7 +46,7 @@ class Finding(str, Enum):
 
 
 # Findings that apply to the session only as that of one workspace.
-OF_A_WORKSPACE = frozenset({Finding.ORPHAN, Finding.ARCHIVED})
+OF_A_WORKSPACE = frozenset({Finding.ORPHAN, Finding.ARCHIVED, Finding.WITNESSED})
 
 # By the public name of the reason.
 UNDONE: Mapping[str, Finding] = {"archived": Finding.UNDONE_ARCHIVED, "idle": Finding.UNDONE_IDLE}
@@ -184,6 +188,18 @@ class Alarm:
     clears_when: str
 
 
+class Removal(NamedTuple):
+    """A row that the daemon saw go, until that is settled.
+
+    ``event`` is REMOVED or VANISHED, ``generation`` that of the registry at that time, ``at`` is in Unix seconds.
+    """
+
+    workspace_id: str
+    event: WorkspaceEvent
+    generation: int
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to the reaper itself, such as a tripped breaker, a changed registry or the start of an alarm."""
@@ -204,6 +220,8 @@ class LedgerState:
         reaped_lately: When a session of that (socket, session name) was reaped, within the last 24 hours.
         last_complete: When the last full sweep began that could read everything.
         worktrees: The directory of the workspace, if its row ever named one.
+        directories: What is known of the directories of all workspaces, also of those that were not asked for.
+        removals: Rows that the daemon saw go.
     """
 
     registry: RegistryState
@@ -221,6 +239,8 @@ class LedgerState:
     cpu: CpuState = field(default_factory=CpuState)
     worktrees: Mapping[str, str] = field(default_factory=dict)
     clock: ClockState = field(default_factory=ClockState)
+    directories: Mapping[str, DirectoryRecord] = field(default_factory=dict)
+    removals: Mapping[str, Removal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +254,7 @@ class StateChanges:
         cpu: The complete new CPU state.
         worktrees: Directories that rows name, if new or changed.
         clock: The complete new state of the clocks.
+        directories: Records of directories that are new or have changed, or None where one is dropped.
     """
 
     registry: RegistryState | None = None
@@ -248,6 +269,7 @@ class StateChanges:
     cpu: CpuState | None = None
     worktrees: Mapping[str, str] = field(default_factory=dict)
     clock: ClockState | None = None
+    directories: Mapping[str, DirectoryRecord | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self != _NOTHING

@@ -50,6 +50,13 @@ class HostTable:
     worktree: str | None = field(
         default=None, metadata={"description": "A column or an expression that gives the workspace's directory, or NULL."}
     )
+    removes_worktree: bool = field(
+        default=True,
+        metadata={
+            "description": "Whether the host removes the directory of a workspace that it deletes. With `false` a directory "
+            "that is gone, or is still there, says nothing about a row that is gone."
+        },
+    )
     any_row: tuple[Flag, ...] = field(
         default=("pinned", "running"),
         metadata={
@@ -100,7 +107,7 @@ class RegistryIdentity:
         schema_version: Changes when the tables change or when the whole content is replaced (a restored backup, a vacuum).
             Ordinary writes leave it alone. None if the database does not report it.
         change_counter: Grows with commits or stays the same; a smaller value means an older copy. None if unknown.
-        sentinels: The ids of the oldest rows, oldest first, at most 32. If all of them are gone, the content was replaced.
+        sentinels: The ids of the oldest rows, oldest first, at most 32. They stand for all rows where there are many.
     """
 
     location: str = ""
@@ -133,9 +140,11 @@ class LookupResult:
 class WorkspaceList:
     """All workspaces of a registry at one moment, by canonical id, without those flagged as deleted.
 
-    ``archived`` is a subset of ``workspaces``.
+    ``archived`` is a subset of ``workspaces``. ``replaced`` is what shows that the content was replaced as a whole since the
+    last list, although the identity is the same.
     """
 
     identity: RegistryIdentity
     workspaces: frozenset[str]
     archived: frozenset[str]
+    replaced: str | None = None

@@ -83,6 +83,7 @@ class Reaper:
     def dependencies(self) -> Dependencies:
         """The adapters of a sweep."""
         from workspace_reaper.policy.session_names import SessionMatcher
+        from workspace_reaper.processes.directories import SystemDirectories
         from workspace_reaper.processes.processes import SystemProcesses
         from workspace_reaper.sweep.context import Dependencies
 
@@ -90,6 +91,7 @@ class Reaper:
             terminals=self.terminals,
             registry=self.registry,
             processes=SystemProcesses(self._environ),
+            directories=SystemDirectories(self._environ),
             clock=self.clock,
             matcher=SessionMatcher(self._patterns, self.registry.canonical),
             snapshots=self.snapshots if self.settings.snapshots else None,
@@ -98,7 +100,7 @@ class Reaper:
     @cached_property
     def sweep_settings(self) -> SweepSettings:
         """The numbers and switches of a sweep."""
-        return sweep_settings(self.settings, self.schema)
+        return sweep_settings(self.settings, self.schema, self.registry.location)
 
     @cached_property
     def state(self) -> ReaperState:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import WorkspaceEvent, strongest
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.log import log_event
+from workspace_reaper.sweep.report import SweepReport
 
 
 def look_at(
@@ -38,9 +41,9 @@ def look_at(
         if workspace_id is None:
             message = f"a hook named {text!r}, which is not a workspace id of the registry {reaper.registry.name}"
             log_event(logging.WARNING, message, workspace=text)
-        # One id may be written in two ways: a deletion outweighs other events.
-        elif events.get(workspace_id) is not WorkspaceEvent.DELETED:
-            events[workspace_id] = suspects[text]
+        else:
+            # One id may be written in two ways.
+            events[workspace_id] = strongest(suspects[text], events.get(workspace_id, suspects[text]))
     if not events:
         return ()
     _write_or_log(lambda: record_events(reaper, events))
@@ -48,14 +51,33 @@ def look_at(
     is_replaced = replaced()
     if report.abstained is not None and not is_replaced:
         return ()
-    unsettled = report.contradicted if report.complete and not is_replaced else frozenset(events)
-    given_up = frozenset(one for text, one in ids.items() if text in final and one in report.contradicted)
+    derived = {one for one, event in events.items() if event in (WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED)}
+    _notify(reaper, report, {one for one in derived if events[one] is WorkspaceEvent.VANISHED})
+    contradicted = report.contradicted - derived
+    unsettled = contradicted | _left(report, derived) if report.complete and not is_replaced else frozenset(events)
+    given_up = frozenset(one for text, one in ids.items() if text in final and one in contradicted)
     for workspace_id in sorted(given_up):
         event = events[workspace_id].value
         message = f"a hook reported {workspace_id} as {event}, but its row is not {event}: left to the next tick"
         log_event(logging.WARNING, message, workspace=workspace_id)
-    _write_or_log(lambda: _settle(reaper, given_up))
+    # A row that is back settles what the daemon saw; it derives that again if the row vanishes again.
+    _write_or_log(lambda: _settle(reaper, given_up | (report.contradicted & derived)))
     return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
+
+
+def _left(report: SweepReport, workspace_ids: Collection[str]) -> frozenset[str]:
+    """Return those of the workspaces without a row that still have a session."""
+    left = {entry.workspace_id for entry in report.sessions if entry.outcome is not Outcome.REAPED}
+    return frozenset(left.intersection(workspace_ids) - report.contradicted)
+
+
+def _notify(reaper: Reaper, report: SweepReport, vanished: Collection[str]) -> None:
+    """Notify the other plugins of those workspaces whose row and directory went together. Of each once: it is reaped then, or
+    its removal is recorded."""
+    witnessed = {entry.workspace_id for entry in report.sessions if entry.facts and entry.facts.is_witnessed}
+    for workspace_id in sorted(witnessed.intersection(vanished)):
+        _write_or_log(partial(record_events, reaper, {workspace_id: WorkspaceEvent.REMOVED}))
+        reaper.plugins.deleted(workspace_id)
 
 
 def _write_or_log(write: Callable[[], None]) -> None:
@@ -74,8 +96,10 @@ def record_events(reaper: Reaper, events: Mapping[str, WorkspaceEvent]) -> None:
             for workspace_id, event in events.items():
                 if event is WorkspaceEvent.DELETED:
                     ledger.record_deletion(workspace_id, now)
-                else:
+                elif event is WorkspaceEvent.ARCHIVED:
                     ledger.record_named(workspace_id, now)
+                else:
+                    ledger.record_removal(workspace_id, event, now)
 
 
 def _settle(reaper: Reaper, workspace_ids: frozenset[str]) -> None:

@@ -35,8 +35,8 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
     return found
 
 
-def sweep_settings(settings: Settings, schema: Schema) -> SweepSettings:
-    """Return the numbers and switches of a sweep."""
+def sweep_settings(settings: Settings, schema: Schema, location: str) -> SweepSettings:
+    """Return the numbers and switches of a sweep. ``location`` is that of the registry."""
     from workspace_reaper.policy.facts import Thresholds
     from workspace_reaper.sweep.context import SweepSettings
 
@@ -46,6 +46,8 @@ def sweep_settings(settings: Settings, schema: Schema) -> SweepSettings:
         thresholds=Thresholds(**_same_names(Thresholds, settings) | {"idle_clocks": clocks}),
         end_everywhere=settings.survivors == "all",
         reuses_ids=schema.reuses_ids,
+        removes_worktree=schema.removes_worktree,
+        records=tuple(os.path.realpath(one) for one in (settings.state_dir, location) if str(one).startswith("/")),
     )
 
 

@@ -23,15 +23,18 @@ def exceeds_half(lost: int, of: int) -> bool:
     return lost >= AT_LEAST and 2 * lost > of
 
 
-def rows_lost(before: RegistryState, now: LookupResult) -> str | None:
+def rows_lost(before: RegistryState, now: LookupResult, witnessed: Set[str] = frozenset()) -> str | None:
     """Return why the registry lost too many rows since the last full sweep, or None.
+
+    Rows that went together with their directories (``witnessed``) are not lost.
 
     If there are more rows than are counted, the oldest ones stand for all of them.
     """
     sentinels = len(before.identity.sentinels)
-    losses = [(before.total - now.total, before.total, "rows")]
+    losses = [(before.total - now.total - len(witnessed), before.total, "rows")]
     if before.capped:
-        losses.append((sentinels - len(now.sentinels_found), sentinels, "oldest rows"))
+        gone = set(before.identity.sentinels) - now.sentinels_found - witnessed
+        losses.append((len(gone), sentinels, "oldest rows"))
     for lost, of, what in losses:
         if exceeds_half(lost, of):
             the = "the " if what == "oldest rows" else ""

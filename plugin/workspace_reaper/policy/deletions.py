@@ -6,12 +6,12 @@ while the registry's identity stays the same and few rows disappear at once. Oth
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, WorkspaceList
-from workspace_reaper.policy.breaker import AT_LEAST, exceeds_half
-from workspace_reaper.policy.registry_identity import moved, replaced
+from workspace_reaper.policy.breaker import exceeds_half
+from workspace_reaper.policy.registry_identity import difference
 
 # Seconds over which disappeared rows are counted together: they may disappear one by one.
 WINDOW = 60.0
@@ -31,18 +31,21 @@ class DeletedWorkspace:
 @dataclass(frozen=True, slots=True)
 class Past:
     """The input of the next comparison. ``recent`` disappeared within the last ``WINDOW``; ``gone`` are all that disappeared
-    under this identity, the latest last."""
+    under this identity, the latest last. ``living`` is when each workspace was last seen to have a session (monotonic seconds),
+    within that time."""
 
     workspace_list: WorkspaceList
     recent: tuple[DeletedWorkspace, ...] = ()
     gone: tuple[str, ...] = ()
+    living: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The result. ``deleted`` and ``archived`` may be reported, sorted; ``suppressed`` disappeared and may not, for the reason
-    ``why``. ``past`` is for the next comparison. ``uncertain``: rows disappeared together with a change of identity, so that
-    their absence proves nothing either."""
+    ``why``. ``vanished`` are those of them whose directories may prove the deletion all the same, sorted. ``past`` is for the
+    next comparison. ``uncertain``: rows disappeared together with a change of identity, so that their absence proves nothing
+    either."""
 
     past: Past
     deleted: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ class Comparison:
     suppressed: frozenset[str] = field(default_factory=frozenset)
     why: str | None = None
     uncertain: bool = False
+    vanished: tuple[str, ...] = ()
 
 
 def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
@@ -72,13 +76,13 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
         return Comparison(Past(now))
     missing = vanished(past, now)
     old, new = past.workspace_list.identity, now.identity
-    changed = moved(old, new) or _replaced(old, new) or _none_left(old, new, now.workspaces) or _restored(past, now, missing)
+    changed = difference(old, new) or _lost_version(old, new) or now.replaced or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.workspace_list.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     if missing and too_many:
-        return Comparison(following, archived=archived, suppressed=missing, why=too_many)
+        return Comparison(following, archived=archived, suppressed=missing, why=too_many, vanished=tuple(sorted(missing)))
     return Comparison(following, deleted=tuple(sorted(missing)), archived=archived)
 
 
@@ -90,11 +94,10 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
 
     Args:
         comparison: The comparison to confirm.
-        before: The list before it, whose sentinel rows were looked up too.
+        before: The list before it.
         rows: The result of the look-up.
     """
-    now = comparison.past.workspace_list
-    why = moved(now.identity, rows.identity) or _none_left(before.identity, rows.identity, rows.sentinels_found)
+    why = difference(before.identity, rows.identity)
     there = {workspace_id for workspace_id, row in rows.found.items() if not row.deleted}
     absent = tuple(one for one in comparison.deleted if one not in there)
     return replace(
@@ -105,36 +108,26 @@ def confirm(comparison: Comparison, before: WorkspaceList, rows: LookupResult) -
         suppressed=frozenset(absent) if why else comparison.suppressed,
         why=why or comparison.why,
         uncertain=bool(why and absent) or comparison.uncertain,
+        vanished=() if why else comparison.vanished,
     )
 
 
 def _known_again(past: Past, there: Set[str]) -> Past:
     if not there:
         return past
-    return Past(
-        replace(past.workspace_list, workspaces=past.workspace_list.workspaces | there),
-        tuple(absent for absent in past.recent if absent.workspace_id not in there),
-        tuple(workspace_id for workspace_id in past.gone if workspace_id not in there),
+    return replace(
+        past,
+        workspace_list=replace(past.workspace_list, workspaces=past.workspace_list.workspaces | there),
+        recent=tuple(absent for absent in past.recent if absent.workspace_id not in there),
+        gone=tuple(workspace_id for workspace_id in past.gone if workspace_id not in there),
     )
 
 
-def _replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
-    """Return why the content was replaced as a whole, or None. A schema version that was lost or gained counts too."""
+def _lost_version(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+    """Return that the schema version was lost or gained, or None. Each list of one database has one, or none has."""
     if (old.schema_version is None) != (new.schema_version is None):
         return f"its content was replaced as a whole ({old.schema_version}, now {new.schema_version})"
-    return replaced(old, new)
-
-
-def _none_left(before: RegistryIdentity, now: RegistryIdentity, others: frozenset[str]) -> str | None:
-    """Return that none of the oldest rows is left, or None.
-
-    A database that is empty and had few rows is common; one that has different rows instead is not.
-    """
-    if not before.sentinels or not others.union(now.sentinels).isdisjoint(before.sentinels):
-        return None
-    if not now.sentinels and len(before.sentinels) < AT_LEAST:
-        return None
-    return f"none of its {len(before.sentinels)} oldest rows is left"
+    return None
 
 
 def _restored(past: Past, now: WorkspaceList, missing: Set[str]) -> str | None:
@@ -152,13 +145,16 @@ def _count(
     recent = [absent for absent in past.recent if at - absent.at < WINDOW and absent.workspace_id not in now.workspaces]
     recent += [DeletedWorkspace(one, at, None if sessions is None else one in sessions) for one in missing]
     gone = tuple(one for one in past.gone if one not in now.workspaces) + tuple(sorted(missing))
-    following = Past(now, tuple(recent), gone[-_REMEMBERED:])
+    seen = {one: last for one, last in past.living.items() if at - last < WINDOW}
+    seen |= dict.fromkeys((known | now.workspaces).intersection(sessions or ()), at)
+    following = Past(now, tuple(recent), gone[-_REMEMBERED:], seen)
     lost = {absent.workspace_id for absent in recent}
     if exceeds_half(len(lost), len(known | lost)):
         return following, f"{len(lost)} of {len(known | lost)} workspaces vanished within {WINDOW:g} s"
     # If the sessions are unknown, all that disappeared may have had one, and no other.
     with_session = {absent.workspace_id for absent in recent if absent.had_session is not False}
-    living = with_session | (known.intersection(sessions) if sessions is not None else set())
+    # A session that was reaped meanwhile counts too.
+    living = with_session | (seen.keys() if sessions is not None else set())
     if exceeds_half(len(with_session), len(living)):
         of = "an unknown number of" if sessions is None else f"{len(living)}"
         return following, f"{len(with_session)} of {of} workspaces with a session vanished within {WINDOW:g} s"

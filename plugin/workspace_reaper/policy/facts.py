@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.idle import EVERY, AgeClock
+from workspace_reaper.policy.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class Facts:
         archived_since: When a sweep first found its row marked archived.
         dead_since: When a sweep first found all its panes dead.
         confirmations: How many full sweeps have found no row.
+        witnessed: How many full sweeps have found that row and directory went together.
+        witness: What the directory of the workspace says, if it is known. Only read if there is no row.
+        doubtful: Whether the directory speaks against the deletion.
         proven: Whether the registry is known to have known this workspace.
         knows_other_sessions: Whether the registry has a row for at least one other session now.
         approved: Whether an operator approved exactly this session, so that the breaker does not protect it.
@@ -96,6 +100,9 @@ class Facts:
     many_strangers: bool = False
     renamed: bool = False
     named_row: Workspace | None = None
+    witnessed: int = 0
+    witness: Witness | None = None
+    doubtful: bool = False
 
     @property
     def idle_seconds(self) -> float:
@@ -155,6 +162,16 @@ class Facts:
     def gone(self) -> bool:
         """Return whether the registry has no row for the workspace, or a row that is marked deleted."""
         return self.row is None or self.row.deleted
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Return whether row and directory of the workspace went together."""
+        return self.witness is not None and self.witness.confirms
+
+    @property
+    def needed_witnesses(self) -> int:
+        """Return how many full sweeps must find that: none if the daemon saw the row go."""
+        return 0 if self.reported in GONE_EVENTS else 2
 
     @property
     def died_at(self) -> float | None:

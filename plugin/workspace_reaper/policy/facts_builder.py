@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any
 
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.process import OwnLocation
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import (
@@ -26,6 +26,7 @@ from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.marks import is_marked_as
 from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
+from workspace_reaper.policy.witness import Witness
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -56,6 +57,9 @@ class FactsBuilder:
         insisted: Sessions whose kill an operator wants to attempt at once.
         clock: The clocks in this sweep.
         age_clock: How ages are counted in this sweep.
+        witnesses: What the directories of workspaces without a row say.
+        doubtful: Workspaces whose directory speaks against the deletion of their row.
+        lost: Workspaces whose row went together with the directory since the last full sweep.
     """
 
     state: LedgerState
@@ -71,6 +75,9 @@ class FactsBuilder:
     insisted: Set[SessionKey] = frozenset()
     clock: ClockState = field(default_factory=ClockState)
     age_clock: AgeClock = field(default_factory=AgeClock)
+    witnesses: Mapping[str, Witness] = field(default_factory=dict)
+    doubtful: Set[str] = frozenset()
+    lost: Set[str] = frozenset()
 
     def at(self, boot: str, reading: ClockReading, keep: float) -> FactsBuilder:
         """Return the same builder with the clocks at this moment, since the boot ``boot``. ``keep``: see ``idle.notice``."""
@@ -87,10 +94,24 @@ class FactsBuilder:
         A deletion says nothing about a session that was created after it, because the id may have been assigned again.
         """
         said, at = self.reported.get(workspace_id), self.state.reported.get(workspace_id)
-        if said is not WorkspaceEvent.DELETED:
+        if said not in GONE_EVENTS:
             return said
+        if said is not WorkspaceEvent.DELETED:
+            removal = self.state.removals.get(workspace_id)
+            at = removal.at if removal else None
         is_another = self._is_another(session, workspace_id)
         return None if is_another or (at is not None and self._is_newer(session, at)) else said
+
+    def witness(self, session: Session, workspace_id: str) -> Witness | None:
+        """Return what the directory of this session's workspace says about its absent row.
+
+        It says nothing about a session that was created after the row had gone.
+        """
+        record = self.state.directories.get(workspace_id)
+        since = record.missing_since if record else None
+        if self._is_another(session, workspace_id) or (since is not None and self._is_newer(session, since)):
+            return None
+        return self.witnesses.get(workspace_id)
 
     def _is_newer(self, session: Session, at: float) -> bool:
         """Return whether the session was created after that moment.
@@ -145,6 +166,8 @@ class FactsBuilder:
             approved=key in self.breaker.approved,
             generation=self.generation,
             known_in_generation=None if row is not None and not row.deleted else known_in_generation(workspace_id, self.state),
+            witness=None if row is not None and not row.deleted else self.witness(session, workspace_id),
+            doubtful=workspace_id in self.doubtful,
             home=lives_in(session, self.own_location),
             age_clock=self.age_clock,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
@@ -159,6 +182,7 @@ class FactsBuilder:
             "archived_since": since(key, Finding.ARCHIVED),
             "dead_since": since(key, Finding.DEAD),
             "confirmations": count(key, Finding.ORPHAN),
+            "witnessed": count(key, Finding.WITNESSED),
             "announced_at": since(key, Finding.ANNOUNCED),
             "undone": frozenset(cause for cause, finding in UNDONE.items() if finding in seen),
             "failures": count(key, Finding.FAILED),

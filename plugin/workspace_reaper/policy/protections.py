@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.verdict import ORPHAN_REASON
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import describe_clock_step
@@ -228,6 +230,29 @@ BREAKER = Protection(
 )
 
 
+def _is_doubtful(case: Case) -> bool:
+    is_old = case.reason == ORPHAN_REASON and case.facts.idle_seconds >= case.limits.stranger_ttl
+    return case.facts.doubtful and not is_old
+
+
+DOUBTFUL = Protection(
+    "doubtful",
+    "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and its directory is"
+    " still there; then it must have been idle for stranger_ttl",
+    holds=_is_doubtful,
+    detail=lambda case: (
+        "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and"
+        f" {case.facts.witness.why if case.facts.witness else 'its directory is still there'}:"
+        " restore the rows, or remove the directory if the workspace was deleted"
+    ),
+    released_when=lambda case, _breaker: (
+        "the registry has a row for the workspace again, or its directory is removed; or it has been idle for stranger_ttl"
+        f" ({seconds_text(case.limits.stranger_ttl)})"
+    ),
+    doubts=_always,
+)
+
+
 def _sweeps(case: Case) -> str:
     needed, gap = case.limits.needed_confirmations(proven=case.facts.proven), seconds_text(case.limits.confirmation_gap)
     sweeps = "full sweep has" if needed == 1 else f"full sweeps, at least {gap} apart, have"
@@ -251,6 +276,17 @@ BUDGET = Protection(
     holds=lambda case: case.facts.over_budget,
     released_when=lambda _case, _breaker: "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
     allows_approval=True,
+    doubts=_always,
+)
+UNWITNESSED = Protection(
+    "unwitnessed",
+    "fewer than two full sweeps, at least confirmation_gap apart, have found that row and directory went together",
+    holds=lambda case: case.facts.reported is not WorkspaceEvent.REMOVED and case.facts.witnessed < case.facts.needed_witnesses,
+    released_when=lambda case, _breaker: (
+        f"two full sweeps, at least {seconds_text(case.limits.confirmation_gap)} apart, have found row and directory gone"
+        f" ({case.facts.witnessed} so far)"
+    ),
+    passes_with_time=True,
     doubts=_always,
 )
 UNDONE = Protection(

@@ -15,11 +15,15 @@ def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
 
     The first read is never a change.
     """
-    if before.generation == 0:
-        return None
-    old, new = before.identity, now.identity
-    if old.sentinels and not now.sentinels_found:
-        return moved(old, new) or f"none of its {len(old.sentinels)} oldest rows is left"
+    return None if before.generation == 0 else difference(before.identity, now.identity)
+
+
+def difference(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
+    """Return why these are different registries, or one whose content was replaced as a whole; None if they are the same.
+
+    Sweeps and the daemon compare in this way. Which rows are missing does not matter: a host may delete any of them, and what
+    is missing is judged by the directories, the breaker and the confirmations.
+    """
     return moved(old, new) or replaced(old, new)
 
 

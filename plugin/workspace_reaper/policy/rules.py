@@ -22,12 +22,14 @@ from workspace_reaper.policy.protections import (
     BREAKER,
     BUDGET,
     CLOCK,
+    DOUBTFUL,
     PINNED,
     RETRYING,
     RUNNING,
     UNCONFIRMED,
     UNDONE,
     UNPROVEN,
+    UNWITNESSED,
     YOUNG,
     Case,
     Protection,
@@ -142,6 +144,12 @@ def _row(facts: Facts, _limits: Thresholds) -> str:
     return "the row is marked deleted" if facts.row.deleted else "the registry has a row for the workspace"
 
 
+def _removal(facts: Facts, limits: Thresholds) -> str:
+    seen = f"the daemon {'saw' if facts.reported is WorkspaceEvent.REMOVED else 'did not see'} the row go"
+    said = facts.witness.why if facts.witness else "nothing is known of its directory"
+    return f"{seen}, {_row(facts, limits)}, and {said}"
+
+
 def _without_row(facts: Facts) -> str:
     if not facts.gone:
         return ""
@@ -169,6 +177,15 @@ DELETED = Rule(
     condition=lambda facts, _limits: facts.reported is WorkspaceEvent.DELETED,
     because=lambda facts, limits: f"{_reported(facts, WorkspaceEvent.DELETED)}, and {_row(facts, limits)}",
 )
+REMOVED = Rule(
+    "removed",
+    "row and directory of the workspace went together, or the daemon saw the row go",
+    (ATTACHED, DOUBTFUL, UNWITNESSED),
+    needs_row=False,
+    condition=lambda facts, _limits: facts.is_witnessed or facts.reported is WorkspaceEvent.REMOVED,
+    because=_removal,
+    confirmations="2, at least `confirmation_gap` apart; 1 if the daemon saw the row go",
+)
 ARCHIVED_BY_HOOK = Rule(
     "archived by hook",
     "a host's hook reported the archiving, and the row is marked archived",
@@ -190,10 +207,12 @@ WORKTREE_DELETED = Rule(
 ORPHAN = Rule(
     ORPHAN_REASON,
     "the registry has no row for the workspace, or the row is marked deleted",
-    (ATTACHED, YOUNG, ACTIVE, CLOCK, UNPROVEN, BREAKER, UNCONFIRMED, BUDGET),
+    (ATTACHED, YOUNG, ACTIVE, CLOCK, UNPROVEN, DOUBTFUL, BREAKER, UNCONFIRMED, BUDGET),
     needs_row=False,
     because=_row,
-    idle_time=lambda facts, limits: max(limits.activity_grace, 0.0 if facts.proven else limits.stranger_ttl),
+    idle_time=lambda facts, limits: max(
+        limits.activity_grace, 0.0 if facts.proven and not facts.doubtful else limits.stranger_ttl
+    ),
     confirmations="`orphan_confirmations`, at least `confirmation_gap` apart",
 )
 ARCHIVED = Rule(
@@ -227,4 +246,4 @@ DEAD = Rule(
 )
 
 # The table. The first rule that holds and that nothing protects from decides.
-RULES = (DELETED, ARCHIVED_BY_HOOK, WORKTREE_DELETED, ORPHAN, ARCHIVED, IDLE, DEAD)
+RULES = (DELETED, REMOVED, ARCHIVED_BY_HOOK, WORKTREE_DELETED, ORPHAN, ARCHIVED, IDLE, DEAD)

@@ -105,7 +105,7 @@ class SystemProcesses:
         that contains one, and for a relative path: every process would be inside. Where the directory does not exist, those
         processes are inside whose own directory was deleted at or below that very path.
         """
-        if not self._reader.is_inside(key.pid, directory, self._homes()):
+        if not self._reader.is_inside(key.pid, directory, homes_of(self._environ)):
             return False
         # The pid may have been reused before its directory was read.
         return self._reader.started(key.pid) == key.started
@@ -130,11 +130,13 @@ class SystemProcesses:
             return SignalResult.REFUSED
         return self._reader.send(key, number)
 
-    def _homes(self) -> frozenset[str]:
-        homes = {self._environ.get("HOME", "")}
-        with suppress(KeyError):  # a user without an entry, as in containers
-            homes.add(pwd.getpwuid(os.geteuid()).pw_dir)
-        return frozenset(home for home in homes if home.startswith("/"))
+
+def homes_of(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the absolute home directories of this user: ``HOME``, and the one in the system's list of users."""
+    homes = {environ.get("HOME", "")}
+    with suppress(KeyError):  # a user without an entry, as in containers
+        homes.add(pwd.getpwuid(os.geteuid()).pw_dir)
+    return frozenset(home for home in homes if home.startswith("/"))
 
 
 def _reader_of_this_system() -> Reader:

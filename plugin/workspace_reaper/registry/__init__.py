@@ -94,6 +94,9 @@ class LazyRegistry(Registry):
     def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
         return self.database.look_up(ids, sentinels)
 
+    def worktrees(self) -> frozenset[str] | Unknown:
+        return self.database.worktrees()
+
     def examine(self) -> tuple[SchemaFinding, ...]:
         """Return what is wrong with the live database: see ``DatabaseRegistry``."""
         return self.database.examine()

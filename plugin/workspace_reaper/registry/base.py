@@ -58,6 +58,10 @@ class DatabaseRegistry(ABC):
         """Read the rows of the ids and of the sentinels. Return Unknown, with what to do, if they cannot be read."""
         return self.or_unknown(lambda: self._read(ids, sentinels))
 
+    def worktrees(self) -> frozenset[str] | Unknown:
+        """Return the directories that the rows of all workspaces name. Return Unknown if they cannot be read."""
+        return self.or_unknown(self._worktrees)
+
     def examine(self) -> tuple[SchemaFinding, ...]:
         """Check the live database, and try the expressions on some rows. Raises nothing.
 
@@ -109,6 +113,13 @@ class DatabaseRegistry(ABC):
     def _possible(self, *ids: Collection[str]) -> set[str]:
         """Return the ids that the table can contain. Only canonical ids are asked for."""
         return {text for some in ids for text in some if self._schema.canonical(text) == text}
+
+    def _worktrees(self) -> frozenset[str]:
+        with self.session() as (connection, _):
+            read = self.statements_in(connection)
+            if read.worktrees is None:
+                return frozenset()
+            return frozenset(text for text in connection.execute(read.worktrees).scalars() if isinstance(text, str))
 
     def _examined(self) -> tuple[SchemaFinding, ...]:
         with self.session() as (connection, _):

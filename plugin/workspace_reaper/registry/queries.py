@@ -16,6 +16,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -54,6 +55,7 @@ class Statements:
         total: The number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows.
         workspace_list: The id and the archived flag (for `flag`) of every row that is not flagged as deleted. The deleted flag
             is not validated: only a row with an unambiguous 1 or true is left out.
+        worktrees: The directory of each of these rows that names one. None where the schema has no directory.
     """
 
     columns: WorkspaceColumns
@@ -65,6 +67,7 @@ class Statements:
     oldest: Executable
     total: Executable
     workspace_list: Executable
+    worktrees: Executable | None
 
 
 def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool = False) -> Statements:
@@ -98,10 +101,13 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         oldest = select(facts.id).where(has_id).distinct().order_by(facts.id).limit(OLDEST)
     some = select(facts.id.label("id")).where(has_id).limit(TOTAL_BOUND + 1).subquery()
     counted = func.count() if facts.unique else func.count(distinct(some.c.id))
-    workspace_list = select(facts.id, columns[0]).where(has_id)
+    exists: ColumnElement[bool] = has_id
     if facts.deleted is not None:
         # Compared as text: a flag is a boolean in one database and a number in another.
-        workspace_list = workspace_list.where(func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
+        exists = and_(has_id, func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
+    worktrees = None
+    if facts.worktree is not None:
+        worktrees = select(facts.worktree).where(exists, facts.worktree.is_not(None))
     return Statements(
         columns=facts,
         by_rowid=by_rowid,
@@ -111,7 +117,8 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         probe=every.where(NO_ROW),
         oldest=oldest,
         total=select(counted, func.count()).select_from(some),
-        workspace_list=workspace_list,
+        workspace_list=select(facts.id, columns[0]).where(exists),
+        worktrees=worktrees,
     )
 
 

@@ -88,6 +88,9 @@ class Schema(ABC):
     """Whether a new workspace may get the id of a deleted one. Then what is recorded about an id proves nothing about a session
     that was never seen together with a row."""
 
+    removes_worktree: bool = True
+    """Whether the host removes the directory of a workspace that it deletes. If not, a directory says nothing about a row."""
+
     @property
     def identity(self) -> str:
         """What distinguishes this schema from others in the registry's identity: its name, unless overridden."""

@@ -26,6 +26,7 @@ def confirm(
     confirmations = builder.confirmations
     if change_of_identity(builder.state.registry, rows):
         confirmations.forget_all(Finding.ORPHAN)
+        confirmations.forget_all(Finding.WITNESSED)
         builder = replace(builder, breaker=breaker.revoke_approvals(builder.breaker))
     orphans: set[SessionKey] = set()
     strangers: set[SessionKey] = set()
@@ -40,11 +41,18 @@ def confirm(
         confirmations.set(key, Finding.ARCHIVED, holds=row is not None and row.archived)
         if row is not None and not row.deleted:
             confirmations.set(key, Finding.ORPHAN, holds=False)
+            confirmations.set(key, Finding.WITNESSED, holds=False)
             continue
+        gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
         if observation.everything:
-            gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
             confirmations.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
-        if builder.said(session, workspace_id) is not WorkspaceEvent.DELETED:
+        witness = builder.witness(session, workspace_id)
+        is_witnessed = witness is not None and witness.confirms
+        if is_witnessed and observation.everything:
+            confirmations.confirm(key, Finding.WITNESSED, gap=gap, enough=2)
+        elif not is_witnessed:
+            confirmations.set(key, Finding.WITNESSED, holds=False)
+        if not is_witnessed and builder.said(session, workspace_id) not in (WorkspaceEvent.DELETED, WorkspaceEvent.REMOVED):
             (orphans if builder.knows(session, workspace_id) else strangers).add(key)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
@@ -52,7 +60,7 @@ def confirm(
         # An approval was for another absence if the workspace is there again.
         known = {session.key for session, workspace_id in observation.sessions if _is_there(rows, workspace_id)}
         return replace(builder, breaker=breaker.revoke_approvals(builder.breaker, known))
-    loss = breaker.rows_lost(builder.state.registry, rows)
+    loss = breaker.rows_lost(builder.state.registry, rows, builder.lost)
     after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now, strangers)
     is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
     if builder.breaker.latched and observation.unknown and is_freer:

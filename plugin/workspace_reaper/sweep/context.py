@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import Clock, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
+from workspace_reaper.model.ports import Clock, Directories, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
 from workspace_reaper.model.process import Details, ProcessKey
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
@@ -38,6 +38,7 @@ class Dependencies:
     terminals: Sequence[Terminal]
     registry: Registry
     processes: Processes
+    directories: Directories
     clock: Clock
     matcher: SessionMatcher
     snapshots: Snapshots | None = None
@@ -51,7 +52,8 @@ class SweepSettings:
     ``recheck_validity``: a recheck that began longer ago kills nothing (seconds). ``guard_validity``: nor does a guard that
     tmux evaluates so long after the recheck's listing (whole seconds).
     ``end_everywhere``: end surviving processes wherever they work. ``reuses_ids``: the host reuses the ids of deleted
-    workspaces.
+    workspaces. ``removes_worktree``: the host removes the directory of a workspace that it deletes. ``records`` are the places
+    of the registry and of the ledger.
     """
 
     thresholds: Thresholds
@@ -63,6 +65,8 @@ class SweepSettings:
     guard_validity: int = 5
     end_everywhere: bool = False
     reuses_ids: bool = False
+    removes_worktree: bool = True
+    records: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,7 +76,8 @@ class ReaperState:
     ``doubt`` is why the registry proves nothing any more, until the ledger has it. ``last_event`` is the number of the latest
     event in the ledger after the last sweep. ``seen_below`` are the processes that full sweeps have seen below the panes of
     each session. It is not stored: after a restart, those that have left the tree with a cleaned environment are reported, and
-    not ended.
+    not ended. ``looked_at`` is at which path the directory of a workspace was looked at, and when (monotonic
+    seconds).
     """
 
     sample_interval: SampleInterval
@@ -84,6 +89,7 @@ class ReaperState:
     doubt: str | None = None
     last_event: int | None = None
     seen_below: SeenBelow = field(default_factory=dict)
+    looked_at: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,14 @@ from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
+from workspace_reaper.sweep.witnesses import Witnesses
 
 # Ticks before the next attempt after repeated failed kills.
 RETRY_AFTER = 3
 
 
 def build_facts(
-    context: SweepContext, seen: Observation, ledger_state: LedgerState, rows: LookupResult
+    context: SweepContext, seen: Observation, ledger_state: LedgerState, rows: LookupResult, witnesses: Witnesses
 ) -> tuple[FactsBuilder, float]:
     """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
@@ -49,6 +50,8 @@ def build_facts(
     generation = recognise(ledger_state.registry, rows).generation
     # What a hook reported under another registry stays recorded, but proves nothing under this one.
     deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
+    removed = {one: removal.event for one, removal in ledger_state.removals.items() if removal.generation == generation}
+    witnesses.look(reading.wall)
     known = {*seen.workspace_ids, *(request.suspects or {})}
     builder = FactsBuilder(
         state=ledger_state,
@@ -56,7 +59,7 @@ def build_facts(
             ledger_state.confirmations, reading.wall, {session.key: one for session, one in seen.sessions}
         ),
         generation=generation,
-        reported=request.suspects or dict.fromkeys(deleted, WorkspaceEvent.DELETED),
+        reported=request.suspects or {**removed, **dict.fromkeys(deleted, WorkspaceEvent.DELETED)},
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
         own_location=dependencies.processes.own_location(),
@@ -66,6 +69,9 @@ def build_facts(
         reuses_ids=context.settings.reuses_ids,
         retry_after=RETRY_AFTER * context.settings.tick,
         insisted=request.approve,
+        witnesses=witnesses.by_workspace,
+        doubtful=witnesses.doubtful,
+        lost=witnesses.lost,
     )
     return builder, reading.wall
 

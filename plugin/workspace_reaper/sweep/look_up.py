@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import GONE_EVENTS
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
@@ -27,7 +27,8 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
     others = {workspace_id for _, workspace_id in seen.other_owners}
     renamed = {workspace_id for workspace_id in seen.renamed.values() if workspace_id is not None}
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed})
+    # Also those whose sessions have gone: which rows vanished together with them says what happened to the registry.
+    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed, *ledger_state.directories})
     rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows
@@ -48,6 +49,6 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
     context.report.contradicted = frozenset(
         workspace_id
         for workspace_id, event in suspects.items()
-        if (row := rows.found.get(workspace_id)) and not (row.deleted if event is WorkspaceEvent.DELETED else row.archived)
+        if (row := rows.found.get(workspace_id)) and not (row.deleted if event in GONE_EVENTS else row.archived)
     )
     return rows

@@ -29,6 +29,9 @@ class NoPlugins(Plugins):
         del candidates
         return Vetoes()
 
+    def deleted(self, workspace_id: str) -> None:
+        pass
+
     def reaped(self, reap: Reaped) -> None:
         pass
 
@@ -62,6 +65,9 @@ class OtherPlugins(Plugins):
 
     def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
         return combine_vetoes(self._plugins.ask_vetoes(candidates, but=self._but), candidates)
+
+    def deleted(self, workspace_id: str) -> None:
+        self._plugins.workspace_deleted(workspace_id, but=self._but)
 
     def reaped(self, reap: Reaped) -> None:
         self._plugins.session_reaped(reap)

@@ -13,22 +13,24 @@ from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.registry_identity import change_of_identity
-from workspace_reaper.policy.rules import DELETED
+from workspace_reaper.policy.rules import DELETED, REMOVED
 from workspace_reaper.policy.verdict import judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import unlinked
+from workspace_reaper.sweep.witnesses import Witnesses
 
 
 class Recheck:
     """The rechecks of one sweep. ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more
     session is killed."""
 
-    def __init__(self, context: SweepContext, builder: FactsBuilder, registry: RegistryState) -> None:
+    def __init__(self, context: SweepContext, builder: FactsBuilder, registry: RegistryState, witnesses: Witnesses) -> None:
         self._context = context
         self._dependencies = context.dependencies
         self._thresholds = context.settings.thresholds
         self._builder = builder
         self._registry = registry
+        self._witnesses = witnesses
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
         """List the sessions of the socket once more. See ``list_again``."""
@@ -51,6 +53,9 @@ class Recheck:
         # The clock may have been set since the first look.
         reading = self._dependencies.clock.read()
         builder = self._builder.at(self._builder.clock.boot, reading, self._thresholds.longest)
+        removed = [candidate.entry.workspace_id for candidate in batch if candidate.reason is REMOVED]
+        if removed:
+            builder = replace(builder, witnesses=self._witnesses.look_again(removed))
         guards = {}
         for candidate in batch:
             session = present.get(candidate.key)

@@ -61,7 +61,7 @@ def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
     left = {workspace_id for _, workspace_id in observation.sessions}
     return frozenset(
         workspace_id
-        for workspace_id in builder.state.reported
+        for workspace_id in builder.state.reported.keys() | builder.state.removals.keys()
         if workspace_id in builder.recognised or (not observation.unknown and workspace_id not in left)
     )
 

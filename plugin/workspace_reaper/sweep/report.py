@@ -54,6 +54,10 @@ def _absence(facts: Facts) -> dict[str, Any]:
         "knows_other_sessions": facts.knows_other_sessions,
         "breaker": "latched" if facts.latched else "closed",
         "approved": facts.approved,
+        "directory": facts.witness.presence.value if facts.witness else None,
+        "directory_says": printable(facts.witness.why) if facts.witness else None,
+        "witnessed": facts.witnessed,
+        "doubtful": facts.doubtful,
     }
 
 

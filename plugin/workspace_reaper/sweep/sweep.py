@@ -31,6 +31,7 @@ from workspace_reaper.sweep.prepare import read_processes
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.recovery import recover
 from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.sweep.witnesses import Witnesses
 
 
 class Sweep:
@@ -77,17 +78,18 @@ class Sweep:
         if not self._request.dry_run and ledger_state.open_intents:
             recover(self._context, ledger_state, self._seen, rows)
         started = perf_counter()
-        builder, announcements = self._judge(ledger_state, rows)
+        witnesses = Witnesses(self._context, self._seen, ledger_state, rows)
+        builder, announcements = self._judge(ledger_state, rows, witnesses)
         candidates = self._select(builder)
         self.report.seconds.judge = perf_counter() - started
         if self._request.dry_run:
             for candidate in candidates:
                 candidate.entry.outcome = Outcome.WOULD_REAP
             return
-        self._record_before_kills(builder, announcements, rows)
+        self._record_before_kills(builder, announcements, rows, witnesses)
         started = perf_counter()
         if candidates:
-            self._reap(candidates, builder, rows)
+            self._reap(candidates, builder, rows, witnesses)
         self.report.seconds.kill = perf_counter() - started
         self._record_after_kills(builder)
 
@@ -111,9 +113,9 @@ class Sweep:
 
     # 3 judge, 4 confirm
 
-    def _judge(self, ledger_state: LedgerState, rows: LookupResult) -> tuple[FactsBuilder, Announcements]:
+    def _judge(self, ledger_state: LedgerState, rows: LookupResult, witnesses: Witnesses) -> tuple[FactsBuilder, Announcements]:
         context, settings, seen = self._context, self._context.settings, self._seen
-        builder, now = build_facts(context, seen, ledger_state, rows)
+        builder, now = build_facts(context, seen, ledger_state, rows, witnesses)
         if self._request.full:
             builder = confirm(builder, seen, rows, settings.thresholds, now)
         judged_with = builder
@@ -148,13 +150,13 @@ class Sweep:
 
     # 5 prepare, 6 recheck, 7 kill, 8 terminate
 
-    def _reap(self, candidates: list[ReapCandidate], builder: FactsBuilder, rows: LookupResult) -> None:
+    def _reap(self, candidates: list[ReapCandidate], builder: FactsBuilder, rows: LookupResult, witnesses: Witnesses) -> None:
         with self.report.seconds.step("prepare"):
             unknown = read_processes(self._context, self._seen, candidates)
         if unknown is not None:
             self._hold_all(unknown)
             return
-        recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows))
+        recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses)
         killer = BatchKiller(self._context, recheck)
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
@@ -163,14 +165,21 @@ class Sweep:
 
     # 9 record
 
-    def _record_before_kills(self, builder: FactsBuilder, announcements: Announcements, rows: LookupResult) -> None:
+    def _record_before_kills(
+        self, builder: FactsBuilder, announcements: Announcements, rows: LookupResult, witnesses: Witnesses
+    ) -> None:
         now, confirmations = self._dependencies.clock.now(), builder.confirmations
         if self._request.full:
             servers = server_changes(self._seen, builder.state.servers, self._dependencies.processes)
-            record.save(self._context, record.before_kills(builder, self._seen, rows, servers, now))
+            changes = record.before_kills(builder, self._seen, rows, servers, now)
+            record.save(self._context, replace(changes, directories=witnesses.changes))
             record.mark_recognised(self._context, self._seen, builder)
         else:
-            changes = StateChanges(confirmations=dict(confirmations.changed), forgotten=frozenset(confirmations.forgotten))
+            changes = StateChanges(
+                confirmations=dict(confirmations.changed),
+                forgotten=frozenset(confirmations.forgotten),
+                directories=witnesses.changes,
+            )
             record.save(self._context, changes)
         confirmations.saved()
         record.mark_announced(self._context, announcements)
@@ -183,7 +192,8 @@ class Sweep:
             record.prune_snapshots(self._context, before)
         elif self.report.complete:
             left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
-            settled = before.reported.keys() & (self._request.suspects or {}).keys() - left
+            reported = before.reported.keys() | before.removals.keys()
+            settled = reported & (self._request.suspects or {}).keys() - left
             record.save(self._context, StateChanges(settled=frozenset(settled)))
 
     def _record_without_registry(self, before: LedgerState) -> None:

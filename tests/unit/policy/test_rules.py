@@ -16,6 +16,7 @@ from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.protections import ALWAYS, Protection
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import judge, saved_by, still_selected
+from workspace_reaper.policy.witness import Presence, Witness
 
 ALL = [*dict.fromkeys([*ALWAYS, *(one for rule in RULES for one in rule.protections), protections.RETRYING])]
 DEAD = {"all_panes_dead": True, "panes": (pane(dead=True, dead_for=700),)}
@@ -47,6 +48,16 @@ EXPLAINED = {
         "no hook of the host reported the workspace as deleted, and the registry has a row",
     ),
     "a hook": (rules.DELETED, facts(reported=Said.DELETED), "a hook of the host reported the workspace as deleted, and the"),
+    "seen to go": (
+        rules.REMOVED,
+        facts(reported=Said.REMOVED),
+        "the daemon saw the row go, the registry has no row for the workspace, and nothing is known of its directory",
+    ),
+    "a witness": (
+        rules.REMOVED,
+        facts(witness=Witness(Presence.GONE, "its directory /w went together with its row")),
+        "the daemon did not see the row go, the registry has no row for the workspace, and its directory /w went together",
+    ),
     "archived by hook": (
         rules.ARCHIVED_BY_HOOK,
         facts(row(archived=True), reported=Said.ARCHIVED),
@@ -114,7 +125,7 @@ def test_an_unproven_session_is_explained_by_what_the_registry_knows() -> None:
 def test_only_what_rests_on_an_absence_says_when_it_ends() -> None:
     breaker, case = BreakerState(latched=True, since=NOW), rules.ORPHAN.case(facts(), DEFAULTS)
     told = {one.name: one.released_when(case, breaker) for one in ALL if one.released_when}
-    assert set(told) == {"unproven", "breaker", "unconfirmed", "budget"}
+    assert set(told) == {"unproven", "doubtful", "breaker", "unconfirmed", "unwitnessed", "budget"}
     assert all(told.values())
     assert protections.BREAKER.released_when is not None
     assert protections.BREAKER.released_when(case, BreakerState()) == ""

@@ -23,6 +23,7 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import judge
+from workspace_reaper.policy.witness import Presence, Witness
 
 pytestmark = pytest.mark.once
 
@@ -113,7 +114,7 @@ def some_facts(dice: Dice) -> Facts:
         workspace_id="w1",
         row=some_row(dice) if dice.often() else None,
         now=dice.of((NOW, NOW + 0.5)),
-        reported=dice.of((None, None, None, Said.DELETED, Said.ARCHIVED)),
+        reported=dice.of((None, None, None, Said.DELETED, Said.ARCHIVED, Said.REMOVED, Said.VANISHED)),
         detached_at=dice.maybe() if dice.rarely() else None,
         archived_since=dice.maybe(),
         dead_since=dice.maybe(),
@@ -133,6 +134,9 @@ def some_facts(dice: Dice) -> Facts:
         renamed=renamed,
         named_row=some_row(dice) if renamed and dice.either() else None,
         undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
+        witness=dice.of((None, None, None, *(Witness(presence, "it says so") for presence in Presence))),
+        witnessed=dice.of((0, 1, 2)),
+        doubtful=dice.rarely(),
     )
 
 
@@ -151,7 +155,7 @@ def some_rules(dice: Dice) -> Thresholds:
 
 
 # A fixed size: what varies is what was thrown, not how often.
-THROWS = st.binary(min_size=112, max_size=112).map(Dice)
+THROWS = st.binary(min_size=120, max_size=120).map(Dice)
 
 
 @property_settings(2000)
@@ -169,7 +173,7 @@ def test_the_policy_and_the_oracle_agree(dice: Dice) -> None:
 def test_random_sessions_are_reaped_for_each_reason() -> None:
     """Or the comparison would say nothing of a reason whose circumstances are never drawn."""
     throws = random.Random(0)
-    decided = (opinion(some_facts(dice), some_rules(dice)) for dice in (Dice(throws.randbytes(112)) for _ in range(2000)))
+    decided = (opinion(some_facts(dice), some_rules(dice)) for dice in (Dice(throws.randbytes(120)) for _ in range(2000)))
     assert {one.reason for one in decided if one.verdict == "reap"} == {reason.name for reason in REASONS}
 
 

@@ -111,8 +111,8 @@ def test_where_a_socket_did_not_answer_a_row_that_is_there_still_ends_the_count(
 
 @pytest.mark.parametrize(
     "now",
-    [rows(), changed(rows(), location="file 2"), changed(rows(), schema="cao", sentinels_found=frozenset({"w9"}))],
-    ids=["emptied", "another place", "another schema"],
+    [changed(rows(), location="file 2"), changed(rows(), schema="cao", sentinels_found=frozenset({"w9"}))],
+    ids=["another place", "another schema"],
 )
 def test_what_another_registry_did_not_know_does_not_count(now: LookupResult) -> None:
     before = known(1, 9, confirmations={(KEY, Finding.ORPHAN): ONCE, (KEY, Finding.ARCHIVED): ONCE})

@@ -16,7 +16,13 @@ from workspace_reaper.sweep.explain import explain, released_when
 from workspace_reaper.sweep.report import SessionReport
 
 LATCHED = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1)}), clear_sweeps=1)
-ABSENCE = (protections.UNPROVEN, protections.BREAKER, protections.UNCONFIRMED, protections.BUDGET)
+ABSENCE = (
+    protections.UNPROVEN,
+    protections.DOUBTFUL,
+    protections.BREAKER,
+    protections.UNCONFIRMED,
+    protections.BUDGET,
+)
 """What protects from an absence alone; all else protects by what the session is."""
 
 
@@ -28,6 +34,8 @@ def test_each_protection_from_an_absence_says_when_it_ends() -> None:
     told = released(facts(confirmations=1), DEFAULTS, *rules.ORPHAN.protections)
     assert told == {
         "unproven": f"{PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another session",
+        "doubtful": "the registry has a row for the workspace again, or its directory is removed; or it has been idle for"
+        " stranger_ttl (12h)",
         "breaker": "each of the 1 sessions that tripped it has ended or has a row again, for 3 full sweeps in a row (1 so far),"
         " or an operator runs 'breaker reset' or 'sweep --approve'",
         "unconfirmed": "2 full sweeps, at least 30 s apart, have found no row (1 so far)",

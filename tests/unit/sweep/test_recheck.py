@@ -44,6 +44,7 @@ class Stage:
     def __init__(self, answer: LookupResult | Unknown = ARCHIVED, *, lives: bool = False) -> None:
         self.report = SweepReport("sweep", NOW)
         clock = SimpleNamespace(read=lambda: ClockReading(float(NOW), float(NOW), float(NOW)), now=lambda: float(NOW))
+        unasked: Any = None  # no candidate rests on a directory
         context: Any = SimpleNamespace(
             dependencies=SimpleNamespace(
                 registry=SimpleNamespace(look_up=lambda ids, sentinels: answer),
@@ -62,7 +63,7 @@ class Stage:
             entry(), session_key(), facts(row(1, archived=True)), rules.ARCHIVED, "reap 1", snapshot=None
         )
         self.context = context
-        self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry)
+        self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry, unasked)
 
     def guards(self, listed: Listing | Unknown) -> Any:
         return self.recheck.guards(listed, [self.candidate])

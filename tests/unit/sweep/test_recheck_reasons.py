@@ -60,8 +60,9 @@ def recheck(now: Workspace) -> Recheck:
         snapshots=None,
     )
     settings, state = SimpleNamespace(thresholds=DEFAULTS), SimpleNamespace(doubt=None)
+    unasked: Any = None  # no candidate rests on a directory
     context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state)
-    return Recheck(context, circumstances(), registry("w1"))
+    return Recheck(context, circumstances(), registry("w1"), unasked)
 
 
 def test_what_is_selected_again_for_the_same_reason_gets_a_guard() -> None:

@@ -101,4 +101,4 @@ def canary_settings(settings: SweepSettings) -> SweepSettings:
     # tmux's clocks have a resolution of one second: with a shorter grace the guard would not ask for quiet.
     thresholds = replace(settings.thresholds, min_age=0.0, activity_grace=1.0, confirmation_gap=0.0, orphan_confirmations=2)
     grace = min(settings.kill_grace, LONGEST_GRACE)
-    return replace(settings, thresholds=thresholds, kill_grace=grace, end_everywhere=False)
+    return replace(settings, thresholds=thresholds, kill_grace=grace, end_everywhere=False, removes_worktree=False)

@@ -37,6 +37,8 @@ _STORED: dict[type[IdColumn], dict[int, type[IdColumn]]] = {
 
 _SHOWN = 4
 
+SNAPSHOT = "SELECT pg_catalog.pg_current_snapshot()::text"
+
 # The tables, their partitions and children, and what views select from.
 #
 # The whole row of pg_inherits is read: a partition that is being detached concurrently is only marked by a flag in it.
@@ -77,6 +79,11 @@ def identity_of(connection: Connection) -> str:
         return f"database {oid}"
     cluster = connection.exec_driver_sql("SELECT system_identifier FROM pg_catalog.pg_control_system()").scalar_one()
     return f"cluster {cluster}, database {oid}"
+
+
+def snapshot_of(connection: Connection) -> str:
+    """Return which transactions are visible to this one: ``xmin:xmax:those in progress``."""
+    return str(connection.exec_driver_sql(SNAPSHOT).scalar_one())
 
 
 def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:

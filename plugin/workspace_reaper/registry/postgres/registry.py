@@ -13,7 +13,15 @@ from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
-from workspace_reaper.registry.postgres.catalog import columns_of, fitted, has_index, identity_of, table_names
+from workspace_reaper.registry.postgres.catalog import (
+    columns_of,
+    epoch_of,
+    fitted,
+    has_index,
+    identity_of,
+    snapshot_of,
+    table_names,
+)
 from workspace_reaper.registry.postgres.connection import ConnectionLimits, Lifeline, ServerAddress
 from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
 from workspace_reaper.registry.postgres.protection import protect
@@ -76,6 +84,11 @@ class PostgresRegistry(DatabaseRegistry):
         """Return the location and identity of the connected database. Raises ``ConnectionEnded`` for a standby."""
         return f"{self.location} ({identity_of(connection)})"
 
+    def identity_in(self, connection: Connection, place: str) -> RegistryIdentity:
+        """Return what identifies the content, without sentinels. The connection is in a transaction."""
+        counter = int(snapshot_of(connection).split(":")[1])
+        return RegistryIdentity(place, self._schema.identity, epoch_of(connection, self._schema.tables), counter)
+
     def statements_in(self, connection: Connection) -> Statements:
         absent = absent_columns(self._schema, columns_of(connection, self._schema.tables), lambda: table_names(connection))
         facts = self._schema.facts(absent)
@@ -97,7 +110,8 @@ class PostgresRegistry(DatabaseRegistry):
         possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
         with self.session() as (connection, place):
             fetched = fetch(connection, self.statements_in(connection), possible)
-        return fetched.rows_of(RegistryIdentity(place, self._schema.identity), ids, sentinels)
+            found = self.identity_in(connection, place)
+        return fetched.rows_of(found, ids, sentinels)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         del read  # the catalogue is enough

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
-from workspace_reaper.registry.postgres.catalog import epoch_of
+from workspace_reaper.model.workspace import WorkspaceList
+from workspace_reaper.registry.postgres.catalog import SNAPSHOT, epoch_of, snapshot_of
 from workspace_reaper.registry.postgres.connection import Lifeline
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.postgres.registry import PostgresRegistry
@@ -21,7 +22,6 @@ from workspace_reaper.registry.rows import OLDEST, ListedWorkspaces, readable
 _INTERVAL = 0.4
 _SLOWEST = 5.0
 _COST = 10
-_SNAPSHOT = "SELECT pg_catalog.pg_current_snapshot()::text"
 
 T = TypeVar("T")
 
@@ -120,9 +120,9 @@ class PostgresWatcher:
             connection.close()
 
     def _workspace_list(self, connection: Connection) -> WorkspaceList:
-        snapshot = _snapshot(connection)
+        snapshot = snapshot_of(connection)
         schema = self._registry.schema
-        place, epoch = self._registry.place_in(connection), epoch_of(connection, schema.tables)
+        found = self._registry.identity_in(connection, self._registry.place_in(connection))
         read = self._registry.statements_in(connection)
         oldest = dict.fromkeys(readable(connection.execute(read.oldest).scalars()))
         listed = ListedWorkspaces(read.columns)
@@ -131,20 +131,15 @@ class PostgresWatcher:
         ids, archived = listed.finish()
         connection.rollback()
         # A table that was created again since the transaction began is read as it is defined now.
-        if epoch_of(connection, schema.tables) != epoch:
+        if epoch_of(connection, schema.tables) != found.schema_version:
             raise ConnectionEnded("was created again while it was read: the next read sees the new one")
         connection.rollback()
         self._seen = snapshot
         return WorkspaceList(
-            RegistryIdentity(place, schema.identity, epoch, int(snapshot.split(":")[1]), tuple(oldest)[:OLDEST]),
+            replace(found, sentinels=tuple(oldest)[:OLDEST]),
             workspaces=frozenset(ids),
             archived=archived,
         )
-
-
-def _snapshot(connection: Connection) -> str:
-    """Return which transactions are visible to this one: ``xmin:xmax:those in progress``."""
-    return str(connection.exec_driver_sql(_SNAPSHOT).scalar_one())
 
 
 def _snapshot_now(connection: Connection) -> str:
@@ -152,7 +147,7 @@ def _snapshot_now(connection: Connection) -> str:
     raw: Any = connection.connection.driver_connection
     raw.autocommit = True
     try:
-        return str(raw.execute(_SNAPSHOT).fetchone()[0])
+        return str(raw.execute(SNAPSHOT).fetchone()[0])
     finally:
         if not raw.closed:
             raw.autocommit = False

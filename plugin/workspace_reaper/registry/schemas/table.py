@@ -32,6 +32,7 @@ class TableSchema(Schema):
         self._described = described
         # SQLite assigns the number of the last row again once that is deleted, and a host may use a text again.
         self.reuses_ids = described.id_type in ("integer", "text")
+        self.removes_worktree = described.removes_worktree
         self._canonical = _canonical(described.id_type, described.id_in_session)
 
     @cached_property

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import Connection
 
+from workspace_reaper.registry.sqlite.files import change_counter
+
 # Seconds between two attempts to take the lock.
 _RETRY = 0.001
 
@@ -99,3 +101,13 @@ def is_table(connection: sqlite3.Connection, name: str) -> bool:
     """Return whether this is a table and not a view. In some versions of SQLite each row of a view has the number NULL."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
     return connection.execute(query, (name,)).fetchone() is not None
+
+
+def count_of_changes(connection: sqlite3.Connection, path: str) -> int | None:
+    """Return the change counter, followed by the size in pages, which only a vacuum reduces: in WAL mode the counter hardly
+    moves. None if the counter cannot be read."""
+    counter = change_counter(path)
+    if counter is None:
+        return None
+    shrinks = connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 0
+    return counter << 32 | (0 if shrinks else connection.execute("PRAGMA page_count").fetchone()[0])

@@ -20,9 +20,8 @@ from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 from workspace_reaper.registry.schema_check import absent_columns, probed
-from workspace_reaper.registry.sqlite.connection import begin, is_table, open_readonly, raw
+from workspace_reaper.registry.sqlite.connection import begin, count_of_changes, is_table, open_readonly, raw, schema_version
 from workspace_reaper.registry.sqlite.errors import in_words
-from workspace_reaper.registry.sqlite.files import change_counter
 
 # The number of ids in one statement. SQLite permits 32,766 variables in one, and 999 before 3.32.
 _CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
@@ -67,6 +66,12 @@ class SqliteRegistry(DatabaseRegistry):
         probed(connection, read.columns, read.probe, there)
         return read
 
+    def identity_in(self, connection: Connection, location: str) -> RegistryIdentity:
+        """Return what identifies the content, without sentinels. The connection is in a transaction."""
+        sqlite = raw(connection)
+        version, counter = schema_version(sqlite), count_of_changes(sqlite, self._path)
+        return RegistryIdentity(location, self._schema.identity, f"schema version {version}", counter)
+
     @contextmanager
     def session(self) -> Iterator[tuple[Connection, str]]:
         """Open a connection in a transaction. In ``journal_mode=DELETE`` the host cannot commit until the block ends."""
@@ -82,11 +87,9 @@ class SqliteRegistry(DatabaseRegistry):
         possible = self._possible(ids, sentinels)
         with self.session() as (connection, location):
             fetched = fetch(connection, self.statements_in(connection), possible, _CHUNK)
-            version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
-            counter = change_counter(self._path)
+            found = self.identity_in(connection, location)
         if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
-        found = RegistryIdentity(location, self._schema.identity, f"schema version {version}", counter)
         return fetched.rows_of(found, ids, sentinels)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from dataclasses import dataclass
-from itertools import islice, takewhile
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import RegistryIdentity, WorkspaceList
+from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.rows import OLDEST, readable
 from workspace_reaper.registry.sqlite.connection import is_wal, raw, schema_version, transaction
-from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, change_counter, is_settled, lost_its_log
+from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, is_settled, lost_its_log
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
@@ -44,26 +44,18 @@ class _LastRead:
         location: The identity of the file.
         data_version: The data version of the connection that was kept.
         stamps: The stamps of the files.
-        newest: The ids of the last two rows, the last one first. Empty if rows have no numbers.
     """
 
     location: str
     data_version: int
     stamps: Stamps
-    newest: tuple[str, ...]
 
 
 class SqliteWatcher:
     """The port ``ChangeWatcher`` over one file.
 
     An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and in
-    a rollback mode later writes may have raised it again by the next look. But the copy lacks the rows with the highest
-    numbers. So the schema version changes if the file was written to and the newest row is gone. In a rollback mode, where each
-    commit writes to the file, it changes only if the two newest are gone, or if the last read failed.
-
-    Wrongly taken for an older copy: the newest workspace is deleted and the log is folded into the file between two reads, or
-    the two newest are deleted. Not recognised: in a rollback mode, a copy that lacks one workspace, if as many writes follow
-    before the next read as there were since it was made; and a copy of a table whose rows have no numbers, or none that grow.
+    a rollback mode later writes may have raised it again by the next look. Which rows are missing is judged elsewhere.
 
     In a rollback mode one connection is kept, because ``PRAGMA data_version`` only compares with earlier values of the same
     connection. In WAL mode none is kept: an open connection keeps the host from folding its log into the file when it stops,
@@ -83,8 +75,6 @@ class SqliteWatcher:
         self._failed = True
         self._unchanged: Stamps | None = None  # the files when they were last read or fully checked; None: a write may hide
         self._full_check_at = 0.0
-        self._lost_logs = 0
-        self._older_copies = 0
         self._rest_until = 0.0
 
     def wait(self, timeout: float) -> bool:
@@ -158,7 +148,8 @@ class SqliteWatcher:
         with transaction(sqlite):
             scan = self._prepared(connection)
             cpu = time.thread_time()
-            data_version, wal, counter = _data_version(sqlite), is_wal(sqlite), _change_counter(sqlite, self._path)
+            data_version, wal = _data_version(sqlite), is_wal(sqlite)
+            found = self._registry.identity_in(connection, location)
             oldest = dict.fromkeys(readable(scan.id_text(value) for (value,) in sqlite.execute(scan.oldest).fetchall()))
         ids, archived = read_rows(sqlite, scan, lambda: self._closed.wait(_PAUSE))
         if identity(self._path) != location:
@@ -166,28 +157,17 @@ class SqliteWatcher:
         self._rest_until = time.monotonic() + _REST * (time.thread_time() - cpu)
         if wal:
             self._disconnect()
-        self._count_restores(location, stamped, ids, lacking=1 if wal or self._failed else 2)
-        self._last = _LastRead(location, data_version, stamped, tuple(islice(reversed(ids), 2 * scan.paged)))
+        replaced = self._replaced(location, stamped)
+        self._last = _LastRead(location, data_version, stamped)
         self._unchanged = stamped if is_settled(stamped, began) else None
-        found = RegistryIdentity(
-            location=location,
-            schema=self._registry.schema.identity,
-            schema_version=f"schema version {scan.version}, {self._lost_logs} logs lost, {self._older_copies} older copies",
-            change_counter=counter,
-            sentinels=tuple(islice(oldest, OLDEST)),
-        )
-        return WorkspaceList(found, frozenset(ids), archived)
+        found = replace(found, sentinels=tuple(islice(oldest, OLDEST)))
+        return WorkspaceList(found, frozenset(ids), archived, replaced)
 
-    def _count_restores(self, location: str, stamped: Stamps, ids: dict[str, None], *, lacking: int) -> None:
-        """Count the lost logs, and the older copies, which lack at least ``lacking`` of the newest rows."""
+    def _replaced(self, location: str, stamped: Stamps) -> str | None:
         last = self._last
-        if last is None or last.location != location:
-            return
-        self._lost_logs += lost_its_log(last.stamps, stamped)
-        # Compared with the file as it is now: a copy may have been written after the scan began.
-        if self._files.stamps()[0] != last.stamps[0]:
-            missing = sum(1 for _ in takewhile(lambda one: one not in ids, last.newest))
-            self._older_copies += missing >= lacking
+        if last is None or last.location != location or not lost_its_log(last.stamps, stamped):
+            return None
+        return "its write-ahead log was removed, and the commits in it are lost"
 
     def _connected(self, location: str) -> Connection:
         if self._last is None or self._last.location != location:
@@ -214,13 +194,3 @@ def _data_version(connection: sqlite3.Connection) -> int:
     """Return a number that differs from the last one of this connection if another one has committed."""
     version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version
-
-
-def _change_counter(connection: sqlite3.Connection, path: str) -> int | None:
-    """Return the change counter, followed by the size in pages, which only a vacuum reduces: in WAL mode the counter hardly
-    moves."""
-    counter = change_counter(path)
-    if counter is None:
-        return None
-    shrinks = connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 0
-    return counter << 32 | (0 if shrinks else connection.execute("PRAGMA page_count").fetchone()[0])

@@ -1,0 +1,228 @@
+"""The port ``Directories`` on this machine: real directories, links, mounts of our own, and a server that does not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.disks import small_disk
+from workspace_reaper.model.directory import Directory, Sight, Workplace
+from workspace_reaper.processes import directories
+from workspace_reaper.processes.directories import SystemDirectories
+from workspace_reaper.processes.errands import MOST, Errands
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    path = tmp_path / "real" / "one"
+    path.mkdir(parents=True)
+    return path
+
+
+def inode(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def found(path: Path | str) -> Directory:
+    directory = SystemDirectories().find([str(path)])[str(path)]
+    assert directory is not None
+    return directory
+
+
+def looked(directory: Directory) -> Sight:
+    return SystemDirectories().look([directory])[directory.path]
+
+
+def test_a_directory_and_its_parent(there: Path) -> None:
+    assert found(there) == Directory(str(there), str(there), inode(there), inode(there.parent))
+    assert looked(found(there)) == Sight(inode(there), inode(there), inode(there.parent))
+
+
+def test_a_directory_behind_a_link(there: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(there.parent)
+    directory = found(tmp_path / "link" / "one")
+    assert (directory.resolved, directory.parent) == (str(there), inode(there.parent))
+    shutil.rmtree(there)
+    assert looked(directory) == Sight(parent=inode(there.parent))
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("link")
+    assert looked(directory).error == "Too many levels of symbolic links"
+
+
+def test_a_link_that_is_the_directory_itself_is_there_while_the_link_is(there: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(there)
+    directory = found(tmp_path / "link")
+    shutil.rmtree(there)
+    assert (looked(directory).written is not None, looked(directory).resolved) == (True, None)
+
+
+def test_what_is_no_directory_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    paths = [str(tmp_path / "file"), str(tmp_path / "nothing"), str(tmp_path / "file" / "below"), "", "relative", "/a\0b"]
+    assert SystemDirectories().find(paths) == {paths[0]: None, paths[1]: None}
+
+
+def test_a_parent_that_is_a_file_now_is_unknown(there: Path) -> None:
+    directory = found(there)
+    shutil.rmtree(there.parent)
+    there.parent.touch()
+    assert looked(directory).error == "Not a directory"
+
+
+def test_a_parent_that_is_gone(there: Path) -> None:
+    directory = found(there)
+    shutil.rmtree(there.parent)
+    assert looked(directory) == Sight()
+
+
+def test_homes_are_known_in_both_forms(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    homes = SystemDirectories({"HOME": str(tmp_path / "link")}).homes()
+    assert {str(tmp_path / "link"), str(tmp_path / "home")} <= homes
+
+
+# Working directories
+
+
+def test_where_processes_work(there: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"], cwd=there) as sleeper, subprocess.Popen(["true"]) as ended:
+        ended.wait()
+        places = SystemDirectories().workplaces([sleeper.pid, ended.pid])
+        assert places == {sleeper.pid: Workplace(inode(there), there.stat().st_nlink)}
+        identity = inode(there)
+        moved = there.rename(tmp_path / "moved")
+        place = SystemDirectories().workplaces([sleeper.pid])[sleeper.pid]
+        assert place is not None
+        assert (place.inode, place.links > 0) == (identity, True)
+        moved.rmdir()
+        assert SystemDirectories().workplaces([sleeper.pid]) == {sleeper.pid: Workplace(identity, 0)}
+        sleeper.kill()
+
+
+# Mounts
+
+MOUNTS = """
+import json, os, subprocess, sys
+from dataclasses import asdict
+from workspace_reaper.processes.directories import SystemDirectories
+from workspace_reaper.model.directory import DirectoryRecord
+from workspace_reaper.policy.witness import Surroundings, ask
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+disk, tree = sys.argv[1], os.path.join(sys.argv[1], "one")
+around = Surroundings(1, (), (), ())
+run("mount", "-t", "tmpfs", "none", disk)
+os.mkdir(tree)
+if "alone" not in sys.argv:
+    os.mkdir(os.path.join(disk, "two"))
+one = SystemDirectories()
+found = one.find([tree])[tree]
+record = DirectoryRecord("w1", 1, found, 1.0, 1, 1)
+
+def told():
+    witness = ask(record, one.look([found])[tree], around, ())
+    return [witness.presence.value, witness.why]
+
+answers = {"there": told(), "below": found.is_below_mount, "neighbours": found.neighbours}
+os.rmdir(tree)
+answers["removed"] = told()
+run("umount", disk)
+answers["unmounted"] = told()
+run("mount", "-t", "tmpfs", "none", disk)
+answers["mounted again"] = told()
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_i83_d_mounts(tmp_path: Path, alone: bool) -> None:
+    """A tmpfs that is mounted again may have the same device and the same inodes: only what else was in it tells."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = [*small_disk(disk), sys.executable, "-c", MOUNTS, str(disk), *(["alone"] if alone else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert (answers["below"], answers["neighbours"]) == (True, [] if alone else ["two"])
+    assert answers["there"][0] == "there"
+    assert answers["removed"][0] == ("unknown" if alone else "gone")
+    assert answers["unmounted"][0] == answers["mounted again"][0] == "unknown"
+    assert "a disk may be missing" in answers["unmounted"][1]
+    assert "a disk may be missing" in answers["mounted again"][1]
+
+
+# What does not answer
+
+
+@pytest.fixture
+def silence() -> Iterator[threading.Event]:
+    """Whoever waits for it hangs until the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_what_hangs_is_unknown_and_the_rest_is_known(
+    tmp_path: Path, silence: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / place / "one" for place in ("a", "b", "c")]
+    for path in paths:
+        path.mkdir(parents=True)
+    known, one = [found(path) for path in paths], SystemDirectories()
+    ask = directories._at
+
+    def hang(path: str) -> str | None:
+        if path.startswith(str(tmp_path / "a")):
+            silence.wait()
+        return ask(path)
+
+    monkeypatch.setattr(directories, "_at", hang)
+    for _ in range(3):
+        sights = one.look(known)
+        errors = [sights[str(path)].error for path in paths]
+        assert errors == ["there is no answer within a second", None, None]
+    assert len([thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]) == 1
+
+
+def test_no_more_than_a_few_hang_at_once(silence: threading.Event) -> None:
+    errands = Errands()
+    for _ in range(3):
+        answers = errands.run({number: (f"place {number}", silence.wait) for number in range(2 * MOST)})
+        assert answers == {}
+    hanging = [thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]
+    assert len(hanging) == MOST
+    silence.set()
+    for thread in hanging:
+        thread.join(60)
+    assert errands.run({1: ("place", os.getpid)}) == {1: os.getpid()}
+
+
+def test_an_errand_that_fails_tells_its_error() -> None:
+    def fail() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    answers = Errands().run({"a": ("here", fail), "b": ("here", os.getpid)})
+    assert isinstance(answers["a"], PermissionError)
+    assert answers["b"] == os.getpid()
+
+
+def test_a_machine_without_threads_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Errands().run({"a": ("here", os.getpid)}) == {}
