@@ -15,7 +15,8 @@ import typer
 
 from workspace_reaper.cli.app import app
 from workspace_reaper.policy import protections
-from workspace_reaper.policy.protections import ALWAYS, RETRYING, Protection
+from workspace_reaper.policy.protection import Protection, always, never
+from workspace_reaper.policy.protections import ALWAYS, RETRYING
 from workspace_reaper.policy.rules import RULES
 from workspace_reaper.registry import load_schema, registry_names
 from workspace_reaper.settings import describe_settings
@@ -62,7 +63,7 @@ def protections_table() -> str:
 
 
 def _approval(protection: Protection) -> str:
-    of_all = {protections._always: "yes", protections._never: ""}
+    of_all = {always: "yes", never: ""}
     return of_all.get(protection.passes_with_approval, "where it says so")
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from workspace_reaper.ledger import tables
 from workspace_reaper.ledger.connection import LedgerConnection
 from workspace_reaper.ledger.errors import shown
-from workspace_reaper.ledger.rows import columns_of, escape, escaped, from_rows, json_ids, to_row
+from workspace_reaper.ledger.rows import columns_of, escape, from_rows, to_row
+from workspace_reaper.ledger.state_rows import read_state, write_changes, write_rows
 from workspace_reaper.ledger.tables import (
     REGISTRY_COLUMNS,
     DeletionRow,
-    FindingRow,
     SeenWorkspaceRow,
-    ServerRow,
     Table,
     assignments,
 )
@@ -27,9 +26,6 @@ from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import (
-    BreakerState,
-    ClockState,
-    CpuState,
     Event,
     LedgerState,
     RecordedRegistry,
@@ -38,8 +34,6 @@ from workspace_reaper.model.state import (
     StateChanges,
 )
 
-_HOUR = 3600.0
-_DAY = 24 * _HOUR
 _NO_ROW = 0
 
 T = TypeVar("T")
@@ -59,14 +53,7 @@ _ADD_REGISTRY = " ".join(
 _REGISTRIES = """
     SELECT configured_name, configured_location, coalesce(at, 0.0) AS swept_at
     FROM registry LEFT JOIN report ON registry_id = id ORDER BY swept_at DESC, id DESC"""
-_UPDATE_REGISTRY = " ".join(("UPDATE registry SET", assignments(REGISTRY_COLUMNS[1:]), "WHERE id = ?"))
-_SEE = tables.WORKSPACE.upsert_of("generation")
 _NAME = tables.WORKSPACE.upsert_of("named_at", "named_generation")
-_SET_WORKTREE = tables.WORKSPACE.upsert_of("worktree")
-_OF_IDS = "AND workspace_id IN (SELECT value FROM json_each(?))"
-_REAPED_SINCE = f"AND outcome = 'reaped' AND concluded_at > ? {_OF_IDS} ORDER BY concluded_at"
-_ORPHANS_SINCE = """
-    SELECT count(*) FROM reap WHERE registry_id = ? AND outcome = 'reaped' AND reason = 'orphan' AND concluded_at > ?"""
 _CONCLUDE = " ".join(
     ("UPDATE reap SET concluded_at = ?,", assignments(_RESULT), "WHERE registry_id = ? AND reap_id = ? AND outcome = 'open'")
 )
@@ -117,18 +104,18 @@ class SqliteLedger(Ledger):
         return self._read(lambda connection: from_rows(RecordedRegistry, connection.execute(_REGISTRIES).fetchall()))
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
-        return self._read(lambda connection: _state(connection, *self._registry(connection), ids, now))
+        return self._read(lambda connection: read_state(connection, *self._registry(connection), ids, now))
 
     def save(self, changes: StateChanges) -> None:
         self._file.check_writable()
         if changes:
             with self._file.writing() as connection:
-                _write_changes(connection, self._registry(connection)[0], changes)
+                write_changes(connection, self._registry(connection)[0], changes)
 
     def record_deletion(self, workspace_id: str, now: float) -> None:
         with self._file.writing() as connection:
             registry_id = self._record_named(connection, workspace_id, now)
-            _write(connection, registry_id, tables.DELETION.upsert, [DeletionRow(workspace_id, now)])
+            write_rows(connection, registry_id, tables.DELETION.upsert, [DeletionRow(workspace_id, now)])
 
     def record_removal(self, workspace_id: str, event: WorkspaceEvent, now: float) -> None:
         with self._file.writing() as connection:
@@ -139,7 +126,7 @@ class SqliteLedger(Ledger):
             if event is WorkspaceEvent.REMOVED:
                 self._record_named(connection, workspace_id, now)
             removal = Removal(workspace_id, event, max(1, state.generation), now)
-            _write(connection, registry_id, tables.REMOVAL.upsert, [removal])
+            write_rows(connection, registry_id, tables.REMOVAL.upsert, [removal])
 
     def record_named(self, workspace_id: str, now: float) -> None:
         with self._file.writing() as connection:
@@ -150,7 +137,7 @@ class SqliteLedger(Ledger):
         if intents:
             with self._file.writing() as connection:
                 reaps = (Reap(intent, Outcome.OPEN) for intent in intents)
-                _write(connection, self._registry(connection)[0], tables.REAP.insert, reaps)
+                write_rows(connection, self._registry(connection)[0], tables.REAP.insert, reaps)
 
     def record_results(self, outcomes: Sequence[ReapResult]) -> None:
         self._file.check_writable()
@@ -219,7 +206,7 @@ class SqliteLedger(Ledger):
         registry_id, state = self._registry(connection)
         # Before the first full sweep there is no generation yet: the first is the one that this sweep will find.
         row = SeenWorkspaceRow(workspace_id, named_at=now, named_generation=max(1, state.generation))
-        _write(connection, registry_id, _NAME, [row])
+        write_rows(connection, registry_id, _NAME, [row])
         return registry_id
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -229,77 +216,6 @@ class SqliteLedger(Ledger):
         except (ValueError, KeyError, TypeError) as error:  # raised for rows that this version did not write
             path = shown(self._file.path)
             raise LedgerError(f"The ledger {path} contains invalid data ({error!r}): move the file away.") from error
-
-
-def _state(
-    connection: sqlite3.Connection, registry_id: int, registry: RegistryState, ids: Collection[str], now: float
-) -> LedgerState:
-    def rows(table: Table[T], condition: str = "", *parameters: object) -> list[T]:
-        return table.select(connection, registry_id, condition, *parameters)
-
-    def only(table: Table[T], default: T) -> T:
-        return next(iter(rows(table)), default)
-
-    asked = json_ids(ids)
-    known = rows(tables.WORKSPACE, _OF_IDS, asked) if ids else []
-    reaped = rows(tables.REAPED, _REAPED_SINCE, now - _DAY, asked) if ids else []
-    return LedgerState(
-        registry=registry,
-        seen={row.workspace_id: row.generation for row in known if row.generation is not None},
-        confirmations={(key, finding): confirmation for key, finding, confirmation in rows(tables.FINDING)},
-        servers={row.socket: row.server for row in rows(tables.SERVER)},
-        breaker=only(tables.BREAKER, BreakerState()),
-        reported={row.workspace_id: row.at for row in rows(tables.DELETION)},
-        named={row.workspace_id: row.named_generation for row in known if row.named_generation is not None},
-        orphans_last_hour=connection.execute(_ORPHANS_SINCE, (registry_id, now - _HOUR)).fetchall()[0][0],
-        reaped_lately={(socket, session): at for socket, session, at in reaped},
-        open_intents=tuple(rows(tables.INTENT, "AND outcome = 'open' ORDER BY seq")),
-        alarms={alarm.name: alarm for alarm in rows(tables.ALARM)},
-        last_complete=next((row.complete_at for row in rows(tables.COMPLETE)), None),
-        cpu=only(tables.CPU, CpuState()),
-        worktrees={row.workspace_id: row.worktree for row in known if row.worktree is not None},
-        clock=only(tables.CLOCK, ClockState()),
-        directories={record.workspace_id: record for record in rows(tables.DIRECTORY)},
-        removals={removal.workspace_id: removal for removal in rows(tables.REMOVAL)},
-    )
-
-
-def _write_changes(connection: sqlite3.Connection, registry_id: int, changes: StateChanges) -> None:
-    """Write each part that is not empty. The caller holds the transaction."""
-
-    def write(statement: str, values: Iterable[object]) -> None:
-        _write(connection, registry_id, statement, values)
-
-    def delete(table: Table[Any], keys: Iterable[tuple[object, ...]]) -> None:
-        connection.executemany(table.delete, ([registry_id, *escaped(key)] for key in keys))
-
-    if changes.registry is not None:
-        connection.execute(_UPDATE_REGISTRY, (*to_row(changes.registry)[1:], registry_id))
-    if changes.seen:
-        # After the update above: ids recognised in the sweep that found a new generation belong to that one.
-        ((generation,),) = connection.execute("SELECT generation FROM registry WHERE id = ?", (registry_id,)).fetchall()
-        write(_SEE, (SeenWorkspaceRow(workspace_id, generation) for workspace_id in changes.seen))
-    write(_SET_WORKTREE, (SeenWorkspaceRow(of, worktree=worktree) for of, worktree in changes.worktrees.items()))
-    delete(tables.FINDING, ((*key, finding) for key, finding in changes.forgotten))
-    write(tables.FINDING.upsert, (FindingRow(*key, confirmation) for key, confirmation in changes.confirmations.items()))
-    delete(tables.SERVER, ((socket,) for socket, server in changes.servers.items() if server is None))
-    servers = (ServerRow(socket, server) for socket, server in changes.servers.items() if server is not None)
-    write(tables.SERVER.upsert, servers)
-    for table, value in ((tables.CPU, changes.cpu), (tables.CLOCK, changes.clock), (tables.BREAKER, changes.breaker)):
-        if value is not None:
-            write(table.upsert, [value])
-    delete(tables.DELETION, ((workspace_id,) for workspace_id in changes.settled))
-    delete(tables.REMOVAL, ((workspace_id,) for workspace_id in changes.settled))
-    delete(tables.DIRECTORY, ((workspace_id,) for workspace_id, record in changes.directories.items() if record is None))
-    write(tables.DIRECTORY.upsert, (record for record in changes.directories.values() if record is not None))
-    if changes.alarms is not None:
-        delete(tables.ALARM, [()])
-        write(tables.ALARM.insert, changes.alarms.values())
-    write(tables.EVENT.insert, changes.events)
-
-
-def _write(connection: sqlite3.Connection, registry_id: int, statement: str, values: Iterable[object]) -> None:
-    connection.executemany(statement, ([registry_id, *to_row(value)] for value in values))
 
 
 def _why_not_recorded(connection: sqlite3.Connection, registry_id: int, results: Sequence[ReapResult]) -> str:

@@ -15,7 +15,8 @@ from ulid import ULID
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.ledger.locks import FileSweepLock
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.ports import Clock, Plugins
+from workspace_reaper.model.machine_ports import Clock
+from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.operations.wiring import homes, sweep_settings

@@ -6,83 +6,15 @@ are rendered from these objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.verdict import ORPHAN_REASON
 from workspace_reaper.policy.breaker import clears_when
-from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.marks import kill_command
+from workspace_reaper.policy.protection import Case, Protection, always
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.time import iso
-
-
-def _always(_case: Case) -> bool:
-    return True
-
-
-def _never(_case: Case) -> bool:
-    return False
-
-
-class Case(NamedTuple):
-    """One session under one rule.
-
-    Attributes:
-        reason: The public name of the rule.
-        rests_on_idleness: Whether the session must have been idle for the rule.
-        facts: The session.
-        limits: The settings.
-        outlives_rename: Whether the rule rests on the host's own word about the workspace, whatever its session is called.
-        holds_for_named_row: Whether the host says the same about the workspace that the session's new name yields, if any.
-    """
-
-    reason: str
-    rests_on_idleness: bool
-    facts: Facts
-    limits: Thresholds
-    outlives_rename: bool = False
-    holds_for_named_row: bool = True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Protection:
-    """A protection from one or more rules.
-
-    Attributes:
-        name: Its name in ``protected_by``.
-        meaning: What protects, as a clause about the session ("it").
-        holds: Whether it protects this session from this rule.
-        detail: The meaning with the values of this session, where that says more.
-        released_when: When it ends, in words that do not change with each second. For what rests on an absent row.
-        passes_with_approval: Whether ``sweep --approve`` overrides it.
-        allows_approval: A session may be approved while this protects it too. The protection stays in force.
-        passes_with_time: It ends by itself within minutes.
-        doubts: Whether it is the reaper's own doubt, and not a fact of the host, the user or the session. What only doubts
-            protect for long is an alarm.
-    """
-
-    name: str
-    meaning: str
-    holds: Callable[[Case], bool]
-    detail: Callable[[Case], str] | None = None
-    released_when: Callable[[Case, BreakerState], str] | None = None
-    passes_with_approval: Callable[[Case], bool] = _never
-    allows_approval: bool = False
-    passes_with_time: bool = False
-    doubts: Callable[[Case], bool] = _never
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def because(self, case: Case) -> str:
-        """Return why the session is protected, as a clause."""
-        return self.detail(case) if self.detail else self.meaning
-
 
 KEPT = Protection(
     "kept",
@@ -94,7 +26,7 @@ UNKNOWN = Protection(
     "its row in the host's database cannot be read",
     holds=lambda case: case.facts.row is not None and case.facts.row.unreadable is not None,
     detail=lambda case: f"its row in the host's database cannot be read: {case.facts.row and case.facts.row.unreadable}",
-    doubts=_always,
+    doubts=always,
 )
 
 
@@ -165,7 +97,7 @@ CLOCK = Protection(
     holds=lambda case: case.facts.age_clock.stepped != 0 and case.rests_on_idleness,
     detail=lambda case: describe_clock_step(case.facts.age_clock.stepped),
     passes_with_time=True,
-    doubts=_always,
+    doubts=always,
 )
 
 # What proves that this registry has known a workspace.
@@ -225,8 +157,8 @@ BREAKER = Protection(
     "the breaker is latched because too many rows are missing at once ('workspace-reaper breaker' shows the cause)",
     holds=lambda case: case.facts.latched and not case.facts.approved,
     released_when=lambda _case, breaker: clears_when(breaker) or "",
-    passes_with_approval=_always,
-    doubts=_always,
+    passes_with_approval=always,
+    doubts=always,
 )
 
 
@@ -249,7 +181,7 @@ DOUBTFUL = Protection(
         "the registry has a row for the workspace again, or its directory is removed; or it has been idle for stranger_ttl"
         f" ({seconds_text(case.limits.stranger_ttl)})"
     ),
-    doubts=_always,
+    doubts=always,
 )
 
 
@@ -268,7 +200,7 @@ UNCONFIRMED = Protection(
     released_when=lambda case, _breaker: _sweeps(case),
     allows_approval=True,
     passes_with_time=True,
-    doubts=_always,
+    doubts=always,
 )
 BUDGET = Protection(
     "budget",
@@ -276,7 +208,7 @@ BUDGET = Protection(
     holds=lambda case: case.facts.over_budget,
     released_when=lambda _case, _breaker: "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
     allows_approval=True,
-    doubts=_always,
+    doubts=always,
 )
 UNWITNESSED = Protection(
     "unwitnessed",
@@ -287,7 +219,7 @@ UNWITNESSED = Protection(
         f" ({case.facts.witnessed} so far)"
     ),
     passes_with_time=True,
-    doubts=_always,
+    doubts=always,
 )
 UNDONE = Protection(
     "undone",
@@ -319,8 +251,8 @@ RETRYING = Protection(
         f"its kill failed {case.facts.failures} times in a row, and the next attempt is at {iso(case.facts.retry_at)}"
         " ('workspace-reaper sweep --approve' can make it now)"
     ),
-    passes_with_approval=_always,
-    doubts=_always,
+    passes_with_approval=always,
+    doubts=always,
 )
 
 # What protects from every rule.

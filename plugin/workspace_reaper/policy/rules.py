@@ -14,6 +14,7 @@ from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.verdict import ORPHAN_REASON, Guard, IdleClock
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
+from workspace_reaper.policy.protection import Case, Protection
 from workspace_reaper.policy.protections import (
     ACTIVE,
     ALWAYS,
@@ -31,8 +32,6 @@ from workspace_reaper.policy.protections import (
     UNPROVEN,
     UNWITNESSED,
     YOUNG,
-    Case,
-    Protection,
 )
 from workspace_reaper.util.durations import seconds_text
 

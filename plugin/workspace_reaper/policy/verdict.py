@@ -9,7 +9,8 @@ from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.protections import ACTIVE, ANNOUNCED, ATTACHED, RETRYING, Protection
+from workspace_reaper.policy.protection import Protection
+from workspace_reaper.policy.protections import ACTIVE, ANNOUNCED, ATTACHED, RETRYING
 from workspace_reaper.policy.rules import RULES, WORKTREE_DELETED, Rule
 
 

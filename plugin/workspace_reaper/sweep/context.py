@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import Clock, Directories, Ledger, Plugins, Processes, Registry, Snapshots, Terminal
+from workspace_reaper.model.machine_ports import Clock, Directories, Processes
+from workspace_reaper.model.ports import Ledger, Plugins, Registry, Snapshots, Terminal
 from workspace_reaper.model.process import Details, ProcessKey
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.ports import Processes
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import Session, SessionKey

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workspace_reaper.model.ports import Processes, Terminal
+from workspace_reaper.model.machine_ports import Processes
+from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import ServerState

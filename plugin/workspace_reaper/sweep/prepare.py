@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.ports import Processes, Terminal
+from workspace_reaper.model.machine_ports import Processes
+from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.process import Details, ProcessKey, ProcessTable, Scheduling
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey

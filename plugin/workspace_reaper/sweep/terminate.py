@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from workspace_reaper.model.ports import Processes
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Port, Process, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import SessionKey

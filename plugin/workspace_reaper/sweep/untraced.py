@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
-from workspace_reaper.model.ports import Processes
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
 from workspace_reaper.model.reap import SurvivingProcess
 from workspace_reaper.model.session import SessionKey

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.directory import DirectoryRecord, Sight, Workplace
-from workspace_reaper.model.ports import Directories
+from workspace_reaper.model.machine_ports import Directories
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import LedgerState

@@ -16,7 +16,7 @@ from workspace_reaper.operations.canary.diagnosis import CanaryFailed, is_waitin
 from workspace_reaper.operations.canary.isolation import CanaryProcesses, new_token
 from workspace_reaper.operations.canary.schedule import due_in
 from workspace_reaper.policy import protections, rules
-from workspace_reaper.policy.protections import Protection
+from workspace_reaper.policy.protection import Protection
 from workspace_reaper.policy.verdict import Judgement
 from workspace_reaper.registry.schemas.vibe_kanban import VIBE_KANBAN
 from workspace_reaper.sweep.report import SessionReport, SweepReport

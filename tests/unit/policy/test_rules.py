@@ -13,7 +13,8 @@ from workspace_reaper.model.state import UNDONE, BreakerState
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.protections import ALWAYS, Protection
+from workspace_reaper.policy.protection import Protection
+from workspace_reaper.policy.protections import ALWAYS
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import judge, saved_by, still_selected
 from workspace_reaper.policy.witness import Presence, Witness

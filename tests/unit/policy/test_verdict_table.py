@@ -18,7 +18,8 @@ from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
-from workspace_reaper.policy.protections import ALWAYS, Protection
+from workspace_reaper.policy.protection import Protection
+from workspace_reaper.policy.protections import ALWAYS
 from workspace_reaper.policy.rules import RULES, Rule
 from workspace_reaper.policy.verdict import Judgement, is_selected, is_to_be_announced, judge
 

@@ -9,7 +9,8 @@ from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.protections import PROVEN_WHEN, Protection
+from workspace_reaper.policy.protection import Protection
+from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.policy.rules import RULES
 from workspace_reaper.policy.verdict import Judgement, judge
 from workspace_reaper.sweep.explain import explain, released_when
