@@ -191,7 +191,7 @@ def test_what_is_deleted_or_archived_goes_and_a_signal_ends_it(world: World, ser
         "stopped",
     ]
     first = here.events("reaped")[0]
-    assert (first["workspace"], first["reason"], first["level"]) == (deleted, "removed", "info")
+    assert (first["workspace"], first["reason"], first["level"]) == (deleted, "removed", "warning")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["timestamp"])
     assert [line for line in here.told if not line.startswith(("STATUS=", "WATCHDOG="))] == ["READY=1", "STOPPING=1"]
     assert here.output.getvalue().count("\n") == len(here.log)
@@ -208,7 +208,7 @@ def test_key_and_value_are_the_log_where_it_is_set_so(world: World, serve: Serve
 
     here = serve(world, script)
     plain = here.output.getvalue()
-    assert re.search(r"^timestamp=\S+Z level=info event=reaped socket=\S+ session=vk_\S+ ", plain, re.MULTILINE)
+    assert re.search(r"^timestamp=\S+Z level=warning event=reaped socket=\S+ session=vk_\S+ ", plain, re.MULTILINE)
 
 
 def test_a_reload_takes_effect_and_a_bad_one_is_refused(world: World, serve: Serve) -> None:
