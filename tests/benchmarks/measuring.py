@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Result", "compare", "seconds"]
+from workspace_reaper.tmux.server_time import cpu_seconds
+
+__all__ = ["Result", "compare", "cpu_and_wall", "seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def cpu_and_wall(work: Callable[[], object], server_pid: int) -> tuple[float, float]:
+    """The CPU seconds of this process, of its children and of the tmux server; and the seconds on the clock."""
+
+    def spent() -> float:
+        times = os.times()
+        return times.user + times.system + times.children_user + times.children_system + (cpu_seconds(server_pid) or 0.0)
+
+    before = spent()
+    wall = seconds(work)
+    return spent() - before, wall
 
 
 def compare(name: str, ours: Sequence[float], floor_name: str, floor: Sequence[float], *, bound: float | None = None) -> Result:

@@ -312,7 +312,7 @@ signal.signal(signal.SIGTERM, go)
     first = cast.escaped("first")
     monkeypatch.setattr(linux, "names", listed)
     found = cleanup(world, world.sweep(), archived)
-    late = cast.process("late").pid
+    late = int(cast.said("late"))
     assert signals(found)[late] == "TERM"
     assert not world.plugin.reaper().dependencies.processes.may_live(late, None)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,28 @@ def test_i77_a_sweep_reaps_whatever_is_closed(world: World, closed: tuple[int, .
     world.write_config()
     assert started(world, closed, "sweep").wait(PATIENCE) == 0
     assert (world.lives(archived), world.lives(kept)) == (False, True)
+
+
+@pytest.mark.parametrize("command", [("status", "--json"), ("history", "--json"), ("sweep", "--json"), ("doctor", "--json")])
+def test_i77_no_output_gets_into_a_file_that_the_command_opens(world: World, command: tuple[str, ...]) -> None:
+    """Without the null device, a database would be the next file to get descriptor 1 or 2."""
+    kept = world.workspace()
+    world.session(kept)
+    world.sweep()
+    world.plugin.close()
+    world.write_config()
+    before = contents(world.host.path.parent)
+    assert started(world, (0, 1, 2), *command).wait(PATIENCE) in (0, 1, 3)
+    assert contents(world.host.path.parent) == before
+    for database in (world.host.path, world.state_dir / "ledger.sqlite"):
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert world.cli_json("status")["totals"]["managed"] == 1
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """The databases there, byte by byte: the host's own, to which the reaper never writes."""
+    return {path.name: path.read_bytes() for path in directory.glob("*.sqlite")}
 
 
 @pytest.mark.daemon

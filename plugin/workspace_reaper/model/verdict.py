@@ -89,8 +89,12 @@ class KillResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KillResults:
-    """The results of one batch by session id. ``seconds`` is how long tmux took for it."""
+    """The results of one batch by session id.
+
+    ``seconds`` is how long tmux took for it, and ``server_seconds`` the CPU time of its server, None if that is unknown.
+    """
 
     answers: Mapping[str, KillResult]
     seconds: float
     error: str | None = None
+    server_seconds: float | None = None

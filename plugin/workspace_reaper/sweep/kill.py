@@ -91,7 +91,9 @@ class BatchKiller:
             return None
         with seconds.step("kill"):
             results = terminal.kill(list(guards.values()), Expiry(listing.server_time, self._context.settings.guard_validity))
-        self._context.state.batch_size.learn(len(guards), results.seconds, nothing=listing_seconds)
+        self._context.state.batch_size.learn(
+            len(guards), results.seconds, server=results.server_seconds, nothing=listing_seconds
+        )
         for candidate in guarded:
             _take(candidate, results, len(batch))
         return None

@@ -178,7 +178,7 @@ class PaneCapture:
         os.lseek(descriptor, 0, os.SEEK_SET)
         completed = self._ask("".join(marked))
         if units is not None:
-            self._pace.learn(units, completed.seconds)
+            self._pace.learn(units, completed.seconds, server=completed.server_seconds)
         # A session that has ended since is missing in an otherwise complete answer.
         missing = completed.exit_code == 1 and completed.stderr and _GONE.fullmatch(completed.stderr)
         if completed.failure or ((completed.exit_code or completed.stderr) and not missing):

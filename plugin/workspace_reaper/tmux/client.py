@@ -20,7 +20,8 @@ class Completed:
     """How a client ended. ``failure`` is a sentence; it is None only if the client exited by itself.
 
     ``stdout`` and ``stderr`` are UTF-8 with ``surrogateescape``; after a failure they contain what was received before it.
-    ``exit_code`` is negative for a signal, and 127 if no client could be started. ``seconds`` is the wall time.
+    ``exit_code`` is negative for a signal, and 127 if no client could be started. ``seconds`` is the wall time, and
+    ``server_seconds`` the CPU time of the server where it was measured (``server_time.timed``).
     """
 
     argv: tuple[str, ...]
@@ -29,6 +30,7 @@ class Completed:
     stderr: str
     failure: str | None
     seconds: float
+    server_seconds: float | None = None
 
 
 def run(

@@ -17,6 +17,7 @@ from workspace_reaper.tmux.client import LIMIT, Completed, run
 from workspace_reaper.tmux.formats import PANE_FORMAT, SERVER_FORMAT, range_filter, session_format
 from workspace_reaper.tmux.listing import ListingReader
 from workspace_reaper.tmux.responses import ListingOutcome, advice, certainly_absent, certainly_refused, meaning, not_ours
+from workspace_reaper.tmux.server_time import timed
 from workspace_reaper.util.batch_size import BatchSize
 
 if TYPE_CHECKING:
@@ -79,12 +80,13 @@ class TmuxTerminal:
                 errors.append(str(error))
         if not lines:
             return KillResults(answers, 0.0, " ".join(errors) or None)
-        completed = self._run("source-file", "-", stdin="".join(lines))
+        server_pid = guards[0].key.server_pid
+        completed = timed(server_pid, lambda: self._run("source-file", "-", stdin="".join(lines)))
         read = commands.read_answers(completed.stdout, expiry)
         answers.update((session_id, answer) for session_id, answer in read.items() if session_id in answers)
         if completed.failure is not None or completed.exit_code != 0 or completed.stderr:
             errors.append(advice(completed))
-        return KillResults(answers, completed.seconds, " ".join(errors) or None)
+        return KillResults(answers, completed.seconds, " ".join(errors) or None, completed.server_seconds)
 
     def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
         lines = [commands.mark_line(key, mark, owner_id) for key, mark in workspaces.items()]
@@ -129,7 +131,7 @@ class TmuxTerminal:
         def ask(lines_to_run: str) -> Completed:
             # The short name of the command distinguishes it from a kill, in the process list and for a wrapper of tmux.
             arguments = ["-u", "-S", self._socket, "source", "-"]
-            return run(arguments, stdin=lines_to_run, limit=self._limit, stdout=spool)
+            return timed(valid[0].server_pid, lambda: run(arguments, stdin=lines_to_run, limit=self._limit, stdout=spool))
 
         yield from PaneCapture(ask, spool, lines, self._capture_pace).run(valid)
 
@@ -147,7 +149,10 @@ class TmuxTerminal:
         """Run the lines in one invocation, once all keys are checked. Without keys nothing is run."""
         for key in keys:
             self._check_socket(key)
-        return self._run("source-file", "-", stdin="".join(lines)) if keys else Completed((), 0, "", "", None, 0.0)
+        first = next(iter(keys), None)
+        if first is None:
+            return Completed((), 0, "", "", None, 0.0)
+        return timed(first.server_pid, lambda: self._run("source-file", "-", stdin="".join(lines)))
 
     def _run(self, command: str, *arguments: str, stdin: str | None = None) -> Completed:
         return self._tmux().cmd(command, *arguments, stdin=stdin).completed

@@ -53,3 +53,22 @@ def test_what_the_client_takes_holds_nobody_up(nothing: float, after: int) -> No
     pace = BatchSize(25)
     pace.learn(25, 0.1, nothing=nothing)
     assert pace.size == after
+
+
+@pytest.mark.parametrize(
+    ("sessions", "seconds", "server", "after"),
+    [
+        pytest.param(25, 0.5, 0.1, 25, id="a busy machine: five times as long, and as much work as it should"),
+        pytest.param(25, 0.5, 0.05, 50, id="half the work"),
+        pytest.param(25, 0.4, 0.2, 12, id="twice the work"),
+        pytest.param(25, 0.9, 0.9, 5, id="never fewer than five for the work alone"),
+        pytest.param(25, 2.0, 0.1, 12, id="too long by the clock"),
+        pytest.param(25, 5.0, 0.1, 5, id="cut off by the time limit"),
+        pytest.param(2, 5.0, 0.01, 1, id="a server that waits for something else: one by one"),
+        pytest.param(25, 0.1, 0.0, 100, id="no work at all"),
+    ],
+)
+def test_the_server_s_own_time_decides_where_it_is_known(sessions: int, seconds: float, server: float, after: int) -> None:
+    pace = BatchSize(25)
+    pace.learn(sessions, seconds, server=server)
+    assert pace.size == after
