@@ -15,7 +15,7 @@ import workspace_hookspecs
 import workspace_reaper
 from tests.tools import doc_tables
 from tests.tools.ci import RUNS
-from workspace_reaper.model import ports
+from workspace_reaper.model import machine_ports, ports
 from workspace_reaper.processes.reader import Reader
 
 pytestmark = pytest.mark.once
@@ -54,7 +54,15 @@ def modules() -> Iterator[str]:
                 yield ".".join(parts[:-1] if file.name == "__init__.py" else parts)
 
 
-PORTS = [port for port in vars(ports).values() if inspect.isclass(port) and port.__module__ == ports.__name__] + [Reader]
+PORTS = [
+    *(
+        port
+        for module in (ports, machine_ports)
+        for port in vars(module).values()
+        if inspect.isclass(port) and port.__module__ == module.__name__
+    ),
+    Reader,
+]
 
 
 def is_documented(owner: object, name: str, value: object) -> bool:

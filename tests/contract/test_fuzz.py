@@ -360,6 +360,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reaper.close()
     with closing(sqlite3.connect(state / "ledger.sqlite")) as raw, raw:
         raw.execute("INSERT INTO deletion SELECT id, 'b', 1.0 FROM registry")
+        raw.execute("INSERT INTO removal SELECT id, 'b', 'removed', 1, 1.0 FROM registry")
+        raw.execute(
+            "INSERT INTO directory (registry_id, workspace_id, generation, path, resolved, inode, parent, is_below_mount,"
+            " neighbours, seen_at, created, number, counted) SELECT id, 'b', 1, '/b', '/b', '1:2', '1:1', 0, '[]', 1.0, 1, 1, 0"
+            " FROM registry"
+        )
         for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             raw.execute(f"DROP TRIGGER {name}")
         empty = [table for table in TABLES if not raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0]]

@@ -260,7 +260,7 @@ def test_i74_what_serves_others_lives_whatever_it_is_called(worlds: Worlds, tmp_
         psutil.Process(server).kill()
 
 
-def test_i74_whoever_begins_to_depend_on_a_process_after_term_saves_it_from_kill(worlds: Worlds, tmp_path: Path) -> None:
+def test_i74_a_process_that_begins_to_depend_on_a_process_after_term_saves_it_from_kill(worlds: Worlds, tmp_path: Path) -> None:
     world = worlds(kill_grace=60, survivors="all")
     first, second = world.workspace(), world.workspace()
     stubborn = SERVER.replace("os.setsid()", "os.setsid(); import signal; signal.signal(signal.SIGTERM, asked)").replace(

@@ -64,7 +64,7 @@ def protections_table() -> str:
 
 def _approval(protection: Protection) -> str:
     of_all = {always: "yes", never: ""}
-    return of_all.get(protection.passes_with_approval, "where it says so")
+    return of_all.get(protection.passes_with_approval, "in that case")
 
 
 def _protects_from(one: Protection) -> str:

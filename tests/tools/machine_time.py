@@ -107,7 +107,7 @@ class TimedTerminal:
         """The real kill, with guards in tmux's own time."""
         return self._real.kill([self._in_its_time(guard) for guard in guards], expiry)
 
-    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> tuple[float, float | None]:
         """See ``Terminal``."""
         return self._real.mark({self._real_key(key): mark for key, mark in workspaces.items()}, owner_id)
 

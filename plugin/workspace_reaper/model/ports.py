@@ -50,7 +50,7 @@ class Terminal(Protocol):
         tmux is never busy with it for long. ``spool`` is a file that is overwritten. Raises ``OSError`` for that file only.
         """
 
-    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> tuple[float, float | None]:
         """Set our marks on the sessions that still have that identity and carry no other owner id.
 
         Best effort: the next full listing shows the result.
@@ -60,7 +60,7 @@ class Terminal(Protocol):
             owner_id: Our owner id.
 
         Returns:
-            How long tmux took, in seconds.
+            How long tmux took, and the CPU time of its server (None if that is unknown), in seconds.
         """
 
     def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:

@@ -29,7 +29,7 @@ def mark_of(workspace_id: str) -> str:
 
 
 def marked_workspace(session: Session) -> str | None:
-    """Return the workspace in the session's marks, whoever set them; None without valid marks, and for a digest."""
+    """Return the workspace in the session's marks, of any owner; None without valid marks, and for a digest."""
     if not (session.owner is not Owner.NONE and session.is_self_marked and _HEX.fullmatch(session.workspace_mark)):
         return None
     try:

@@ -37,7 +37,7 @@ class SessionMatcher:
         return None if session.owner is Owner.FOREIGN else self.belongs_to(session)
 
     def belongs_to(self, session: Session) -> str | None:
-        """Return the workspace of the session, whoever owns it: that of its marks, or else the one that its name yields.
+        """Return the workspace of the session, of any owner: that of its marks, or else the one that its name yields.
 
         A renamed session keeps its workspace. None for a renamed one whose mark is a digest, which cannot be read back.
         """

@@ -50,7 +50,7 @@ def variable_of(name: str) -> str:
 def _described(name: str) -> SettingDescription:
     if name.startswith(_TABLE):
         field = next(field for field in fields(HostTable) if _TABLE + field.name == name)
-        default = "needed" if field.default is MISSING else _text(field.default or "none")
+        default = "needed" if field.default is MISSING else _text("none" if field.default is None else field.default)
         description = str(field.metadata["description"])
     else:
         default, description = _default_text(name), Settings.model_fields[name].description or ""

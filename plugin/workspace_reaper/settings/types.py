@@ -137,5 +137,6 @@ TABLE_KINDS = {
     "name": SettingKind("text", "the name of a table or a column, or an SQL expression"),
     "id_type": SettingKind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
     "id_in_session": SettingKind("word", "text or hex"),
+    "removes_worktree": SettingKind("true or false", "true or false"),
     "any_row": SettingKind("list of words", 'some of ["archived", "deleted", "pinned", "running", "worktree_deleted"]'),
 }

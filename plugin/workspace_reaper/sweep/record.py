@@ -209,7 +209,8 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
         }
         now = dict(islice(unmarked.items(), pace.size))
         if now:
-            pace.learn(len(now), terminal.mark(now, owner_id))
+            seconds, server = terminal.mark(now, owner_id)
+            pace.learn(len(now), seconds, server=server)
 
 
 def mark_announced(context: SweepContext, announcements: Announcements) -> None:

@@ -88,9 +88,10 @@ class TmuxTerminal:
             errors.append(advice(completed))
         return KillResults(answers, completed.seconds, " ".join(errors) or None, completed.server_seconds)
 
-    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> float:
+    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> tuple[float, float | None]:
         lines = [commands.mark_line(key, mark, owner_id) for key, mark in workspaces.items()]
-        return self._send(workspaces, lines).seconds
+        completed = self._send(workspaces, lines)
+        return completed.seconds, completed.server_seconds
 
     def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
         return commands.read_own_options(self._send(keys, map(commands.own_options_line, keys)).stdout, keys)

@@ -26,7 +26,7 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
-from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
+from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import (
     BreakerState,
     Confirmation,
@@ -215,20 +215,6 @@ def test_rows_lost_while_a_row_cannot_be_read_hold_a_latched_breaker() -> None:
         changes = before_kills(scene, seen, lost, {}, NOW)
         before = replace(before, registry=changes.registry or before.registry, breaker=changes.breaker or before.breaker)
     assert before.breaker.latched
-
-
-@pytest.mark.parametrize(
-    ("changes", "owner"),
-    [({}, Owner.NONE), ({"seen": {"w1": 1}}, Owner.NONE), ({"named": {"w1": 1}}, Owner.NONE), ({}, Owner.OURS)],
-    ids=["a stranger", "seen", "named by a hook", "marked"],
-)
-def test_an_orphan_that_the_registry_has_never_known_does_not_hold_it(changes: dict[str, Any], owner: Owner) -> None:
-    """``w2``, which it has known, tripped the breaker as well, and has ended."""
-    state = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1), session_key(2)}), clear_sweeps=2)
-    before = known(4, breaker=state, **changes)
-    scene = confirmed(before, observation(listing(session(1, owner=owner), session(4))), rows(row(4)))
-    is_stranger = not changes and owner is Owner.NONE
-    assert scene.breaker.latched is not is_stranger
 
 
 def test_sessions_that_are_gone_or_known_again_free_it() -> None:

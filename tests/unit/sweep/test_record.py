@@ -184,7 +184,7 @@ WAITS = Judgement(Verdict.HOLD, rules.ORPHAN, (protections.RETRYING,), (Held(rul
 def test_while_no_kill_is_tried_it_stays_condemned_and_failed(after: Any) -> None:
     """I44, I50: neither alarm is over because nothing was done."""
     since = Confirmation(NOW - LIMIT - 1, NOW - LIMIT, 3)
-    before = ledger_state(confirmations={(KEY, Finding.FAILED): since, (KEY, Finding.CONDEMNED): since})
+    before = ledger_state(confirmations={(KEY, found): since for found in (Finding.FAILED, Finding.CONDEMNED, Finding.DOUBTED)})
     changes = concluded(before, after)
     assert (changes.confirmations, changes.forgotten) == ({}, frozenset())
     assert changes.alarms is not None
@@ -193,7 +193,7 @@ def test_while_no_kill_is_tried_it_stays_condemned_and_failed(after: Any) -> Non
 
 def test_what_is_selected_where_no_process_can_be_seen_is_dated() -> None:
     changes = concluded(ledger_state(), entry(1, Verdict.HOLD, protected_by="processes", judgement=entry(1).judgement))
-    assert changes.confirmations == {(KEY, Finding.CONDEMNED): Confirmation(NOW, NOW)}
+    assert changes.confirmations == {(KEY, found): Confirmation(NOW, NOW) for found in (Finding.CONDEMNED, Finding.DOUBTED)}
 
 
 def test_an_entry_without_identity_changes_nothing() -> None:
@@ -205,12 +205,27 @@ OVERDUE = Alarm("overdue", NOW - HOUR, "selected for more than 1800 s and not re
 
 
 def test_an_alarm_is_written_once() -> None:
-    condemned = ledger_state(confirmations={(KEY, Finding.CONDEMNED): Confirmation(NOW - LIMIT - 1, NOW)})
+    since = Confirmation(NOW - LIMIT - 1, NOW)
+    condemned = ledger_state(confirmations={(KEY, Finding.CONDEMNED): since, (KEY, Finding.DOUBTED): since})
     changes = concluded(condemned, entry(1, outcome="spared"))
     assert changes.alarms is not None
     (alarm,) = changes.alarms.values()
     assert changes.events == (Event(NOW, "alarm", f"overdue: {alarm.detail}"),)
     assert concluded(replace(condemned, alarms=changes.alarms), entry(1, outcome="spared")) == StateChanges()
+
+
+def test_i81_a_session_that_is_selected_in_vain_and_doubted_in_turn_is_an_alarm() -> None:
+    """Neither lasts for long, and both together do."""
+    doubted = Judgement(
+        Verdict.HOLD, rules.ORPHAN, (protections.CLOCK,), (Held(rules.ORPHAN, (protections.CLOCK,), in_doubt=True),)
+    )
+    since = Confirmation(NOW - LIMIT - 1, NOW)
+    before = ledger_state(confirmations={(KEY, Finding.DOUBTED): since, (KEY, Finding.CONDEMNED): Confirmation(NOW - 60, NOW)})
+    for after in (entry(1, outcome="spared"), entry(1, Verdict.HOLD, judgement=doubted)):
+        changes = concluded(before, after)
+        assert (KEY, Finding.DOUBTED) not in changes.forgotten
+        assert changes.alarms is not None
+        assert changes.alarms.keys() == {"doubt"}
 
 
 def test_an_alarm_that_is_over_is_written_once() -> None:
