@@ -111,8 +111,8 @@ def session_rows(draw: st.DrawFn, number: int = 1) -> tuple[str, str]:
         *(int(draw(flags)) for _ in range(5)),
         "3.3a",
         "".join(f"@{window}={moved}={int(linked)}/" for window, moved, linked in draw(windows)),
-        draw(st.sampled_from(["", "=", "0ab", "a..c"])),
-        draw(st.sampled_from(["", "7731", "7.31"])),
+        draw(st.sampled_from(["-", "=", "0ab", "a..c"])),
+        draw(st.sampled_from(["-", "7731", "7.31"])),
         int(draw(flags)),
         draw(names),
     ]
@@ -137,8 +137,8 @@ def written(session: Session) -> str:
         int(session.all_panes_dead),
         session.version,
         "".join(f"{one.window_id}={one.activity}={int(one.linked)}/" for one in session.windows),
-        "=" if session.owner is Owner.OURS else session.owner_id,
-        session.workspace_mark,
+        "=" if session.owner is Owner.OURS else session.owner_id or "-",
+        session.workspace_mark or "-",
         int(session.is_self_marked),
         session.name,
     ]

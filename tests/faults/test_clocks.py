@@ -376,7 +376,7 @@ def test_i47_what_the_reaper_does_is_no_activity(world: World, tmp_path: Path) -
     ]
     snapshots = SnapshotStore(tmp_path / "kept", lines=100, days=1, max_bytes=10**9)
     assert snapshots.take(terminal, orders) == {}
-    terminal.mark(keys, "5ca1ab1e")
+    terminal.mark(dict.fromkeys(keys, "7731"), "5ca1ab1e")
     terminal.announce(dict.fromkeys(keys, time.time() + 60), ())
     terminal.announce({}, keys)
     assert all(terminal.keep(key, on=on) for key in keys for on in (True, False))

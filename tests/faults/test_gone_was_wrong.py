@@ -445,8 +445,8 @@ def test_i15_all_49_of_a_sibling_survive_although_no_time_protects_them(siblings
 
     reports = [theirs.sweep() for _ in range(4)]
 
-    assert [(report.latched, report.exit_code) for report in reports] == [(True, 3)] * 4
-    assert alarms(theirs) == {"breaker"}
+    assert [report.latched for report in reports] == [False] * 4, "strangers do not trip it"
+    assert alarms(theirs) <= {"strangers"}, "none where the registry knows no other session: then they are held one by one"
     assert len(ours.server.session_ids()) == 49 + own
     assert set(outcomes(reports[-1])) == {*mine, *yours}
     assert history(theirs) == []

@@ -64,7 +64,7 @@ def test_i57_a_worktree_is_never_touched(world: World, worktree: Path) -> None:
     (worktree / "unsaved.txt").write_text("of somebody\n")
     before = content(worktree)
     ids = [world.workspace(worktree=str(worktree)) for _ in range(3)]
-    archived, flagged, orphan = ids
+    orphan, archived, flagged = ids  # the newest would be in doubt: its directory is still there
     for one in ids:
         world.session(one)
     world.sweep()

@@ -31,8 +31,11 @@ SESSION_FIELDS = {
     "all pane_dead": "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,0}",
     "version": "#{version}",
     "windows": "#{W:#{window_id}=#{window_activity}=#{window_linked}/}",
-    "@workspace_owner": "#{?#{==:#{@workspace_owner},},0,1}",
-    "@workspace_owner (ours)": "#{==:#{@workspace_owner},STAMP}",
+    "@workspace_owner": (
+        "#{?#{==:#{@workspace_owner},STAMP},=,#{?#{==:#{@workspace_owner},},-,#{s/[^0-9a-f]/./:@workspace_owner}}}"
+    ),
+    "@reaper_workspace": "#{?#{==:#{@reaper_workspace},},-,#{s/[^0-9a-f]/./:@reaper_workspace}}",
+    "@reaper_self": "#{==:#{@reaper_self},#{session_id}/#{session_created}/#{pid}}",
     "session_name": "#{session_name}",
 }
 PANE_FIELDS = {"pane_id": "#{pane_id}", "window_id": "#{window_id}", "pane_pid": "#{pane_pid}", "pane_dead": "#{pane_dead}"}

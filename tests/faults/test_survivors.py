@@ -93,6 +93,8 @@ def test_i51_the_directory_is_known_after_the_row_is_gone(world: World, cast: Ca
     world.session(orphan, command=f"cd {worktree}; {cast.escaping('server')}; {FOREVER}")
     server = cast.escaped("server")
     assert outcomes(world.sweep())[orphan] == "none"
+    world.workspaces(1, worktree=str(world.tmp))  # the newest would be in doubt: its directory is still there
+    assert outcomes(world.sweep())[orphan] == "none"
     world.host.delete(orphan)
     # A restart in between: nothing but the ledger can know it.
     found = cleanup(world, world.new_plugin().sweep(), orphan)

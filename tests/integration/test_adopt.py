@@ -214,15 +214,6 @@ def test_a_mark_that_no_reaper_has_set_is_left_alone(reaper: CommandLine, owner:
     assert done.out == reaper("adopt", "--yes").out
 
 
-def test_stamps_that_can_not_be_read_are_none_to_be_told_of(reaper: CommandLine, front_tmux: FrontTmux) -> None:
-    world = reaper.world
-    world.server.set_option(world.session(world.workspace()), "@workspace_owner", LOST)
-    front_tmux.rules(Rule("source-file", times=1, real=False, exit_code=1, stderr="lost server\n"))
-    done = reaper("adopt", "--yes")
-    assert (done.code, "UNKNOWN socket" in done.out, "left alone" in done.out) == (3, True, False)
-    assert reaper("adopt", "--yes").code == 0
-
-
 def test_without_the_registry_nothing_is_shown_and_nothing_taken(
     reaper: CommandLine, lost: tuple[list[str], list[str]]
 ) -> None:

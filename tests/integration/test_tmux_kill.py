@@ -317,23 +317,27 @@ def test_marking(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Sessi
     keys[2] = keys[2]._replace(created=keys[2].created + 1)
     front_tmux.rules()
     calls = len(front_tmux.calls())
-    terminal.mark([*keys, session.key._replace(session_id="$999")], STAMP)
+    terminal.mark(dict.fromkeys([*keys, session.key._replace(session_id="$999")], "7731"), STAMP)
     assert len(front_tmux.calls()) == calls + 1
-    stamps = {name: tmux_server.show(session_id, "#{@workspace_owner}") for name, session_id in ids.items()}
-    assert stamps == {"ours": STAMP, "foreign": "ffff", "other identity": ""}
+    stamps = {
+        name: tmux_server.show(session_id, "#{@workspace_owner} #{@reaper_workspace}") for name, session_id in ids.items()
+    }
+    assert stamps == {"ours": f"{STAMP} 7731", "foreign": "ffff ", "other identity": " "}
+    assert {it.name for it in sessions_of(terminal).values() if it.is_self_marked} == {"ours"}
     assert {session_id: (it.activity, it.windows) for session_id, it in sessions_of(terminal).items()} == before
 
 
 def test_marking_nothing_asks_nobody(terminal: TmuxTerminal, front_tmux: FrontTmux) -> None:
-    terminal.mark([], STAMP)
+    terminal.mark({}, STAMP)
     assert front_tmux.calls() == []
 
 
 def test_marking_checks_what_it_is_given(terminal: TmuxTerminal, session: Session) -> None:
-    with pytest.raises(ValueError, match="is not an owner id"):
-        terminal.mark([], "}")
+    for mark, owner_id in (("7731", "}"), ("}", STAMP)):
+        with pytest.raises(ValueError, match=r"is not an owner id|invalid value"):
+            terminal.mark({session.key: mark}, owner_id)
     with pytest.raises(ValueError, match="not on"):
-        terminal.mark([session.key._replace(socket="/tmp/other")], STAMP)
+        terminal.mark({session.key._replace(socket="/tmp/other"): "7731"}, STAMP)
 
 
 def test_keeping(tmux_server: TmuxServer, terminal: TmuxTerminal, session: Session) -> None:

@@ -83,9 +83,10 @@ def test_processes_with_one_state_directory(world: World) -> None:
 
 
 def test_two_state_directories_and_one_database(world: World) -> None:
-    """The second finds the stamp of the first on every session: not its own."""
+    """The second finds the marks of the first on every session: not its own."""
     ids = world.workspaces(20)
     other = world.second("b")
+    world.plugin.reaper().state.marks_at_once.size = 20
     world.sweep()
     for one in ids[1:]:
         world.host.archive(one)

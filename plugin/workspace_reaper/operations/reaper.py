@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -154,7 +154,8 @@ class Reaper:
                 report = self.run(request, ledger)
                 # An operator, or another process that sweeps, may have changed the breaker since the last sweep.
                 report.events[:0] = [event for event in others if event.kind.startswith("breaker ")]
-                self.state.last_event, _ = ledger.events_after(None)
+                with suppress(LedgerError):  # the report is of what was done already; the next sweep reports the ledger
+                    self.state.last_event, _ = ledger.events_after(None)
                 return report
         except (LedgerError, SweepLocked) as error:
             report = self._empty_report(request, None)

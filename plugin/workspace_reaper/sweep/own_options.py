@@ -74,6 +74,7 @@ def _shown(session: Session) -> _Shown:
 
 
 def _matters(session: Session, matcher: SessionMatcher) -> bool:
-    if session.kept or session.owner is Owner.FOREIGN:
-        return matcher.belongs_to(session) is not None
-    return matcher.belongs_to(session) != matcher.named(session)
+    if session.owner is Owner.FOREIGN:
+        return matcher.named(session) is not None
+    belongs_to = matcher.belongs_to(session)
+    return belongs_to is not None if session.kept else belongs_to != matcher.named(session)

@@ -28,8 +28,8 @@ _OPTIONS = ("@reaper_keep", "@workspace_owner", "@reaper_workspace")
 
 
 def readable(option: str) -> str:
-    """Return a format of the option's value, with a dot for each character that is not a hexadecimal digit."""
-    return f"#{{s/[^0-9a-f]/./:{option}}}"
+    """Return a format of the option's value, with a dot for each character that is no hexadecimal digit; "-" if it is empty."""
+    return f"#{{?#{{==:#{{{option}}},}},-,#{{s/[^0-9a-f]/./:{option}}}}}"
 
 
 # Each function that makes a line raises ValueError for a value that must not enter a command.

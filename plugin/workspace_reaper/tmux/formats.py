@@ -49,12 +49,12 @@ class _Field(NamedTuple):
 _TIME = _PID = r"[1-9][0-9]{0,17}"
 _COUNT = r"[0-9]{1,18}"
 _FLAG = r"[01]"
-_MARK = r"=|[0-9a-f.]*"
+_MARK = r"=|-|[0-9a-f.]+"
 _ID = re.compile(r"\$(?:0|[1-9][0-9]{0,9})")  # tmux counts them in 32 bits
 
 # No option is printed as it is: its value may contain TABs and newlines. Up to tmux 3.5a "#{!:x}" does not exist and
-# "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". Our own owner is printed as "=": to compare is
-# cheaper than to replace characters. The name comes last.
+# "#{&&:a,b,c}" ignores c; "#{W:a,b}" splits at a comma, hence "=" and "/". Our own owner is printed as "=", because to
+# compare is cheaper than to replace characters, and an empty option as "-", so that no field is empty. The name comes last.
 _SESSION_FIELDS = (
     _Field("session_id", "#{session_id}", _ID.pattern),
     _Field("pid", "#{pid}", _PID),
@@ -165,12 +165,12 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        owner=Owner.OURS if owner == "=" else Owner.FOREIGN if owner else Owner.NONE,
+        owner={"=": Owner.OURS, "-": Owner.NONE}.get(owner, Owner.FOREIGN),
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,
-        owner_id=owner_id if owner == "=" else owner,
-        workspace_mark=workspace,
+        owner_id={"=": owner_id, "-": ""}.get(owner, owner),
+        workspace_mark="" if workspace == "-" else workspace,
         is_self_marked=is_self == "1",
     )
 

@@ -92,7 +92,7 @@ def test_each_flag_is_its_own(field: str, attribute: str) -> None:
 
 @pytest.mark.parametrize(
     ("printed", "owner", "owner_id"),
-    [("", Owner.NONE, ""), ("feed", Owner.FOREIGN, "feed"), ("a..c", Owner.FOREIGN, "a..c"), ("=", Owner.OURS, OURS)],
+    [("-", Owner.NONE, ""), ("feed", Owner.FOREIGN, "feed"), ("a..c", Owner.FOREIGN, "a..c"), ("=", Owner.OURS, OURS)],
     ids=["none", "foreign", "odd", "ours"],
 )
 def test_owners(printed: str, owner: Owner, owner_id: str) -> None:
@@ -103,7 +103,7 @@ def test_owners(printed: str, owner: Owner, owner_id: str) -> None:
 def test_the_marks() -> None:
     (session,) = listing(session_row(), SERVER, pane_row()).sessions
     assert (session.workspace_mark, session.is_self_marked) == ("7731", True)
-    (session,) = listing(session_row(**{"@reaper_workspace": "", "@reaper_self": "0"}), SERVER, pane_row()).sessions
+    (session,) = listing(session_row(**{"@reaper_workspace": "-", "@reaper_self": "0"}), SERVER, pane_row()).sessions
     assert (session.workspace_mark, session.is_self_marked) == ("", False)
 
 
@@ -137,7 +137,7 @@ FLAGS = [
     if name.startswith(("@", "session_attached_list", "session_group", "pane_dead")) and name not in MARKS
 ]
 BAD_VALUES = [
-    *((name, "") for name in FIELDS if name not in ("session_id", "session_last_attached", *MARKS)),
+    *((name, "") for name in FIELDS if name not in ("session_id", "session_last_attached")),
     *((name, "x") for name in FIELDS if name not in ("session_id", "session_name", "version")),
     *((name, "-1") for name in FIELDS if name not in ("session_id", "session_name", "version")),
     *((name, "0") for name in ("pid", "start_time", "session_created", "session_activity", "session_last_attached")),
@@ -304,8 +304,8 @@ def test_the_formats_are_the_measured_ones() -> None:
         "#{?#{==:#{W:#{P:#{?pane_dead,,1}}},},1,0}",
         "#{version}",
         "#{W:#{window_id}=#{window_activity}=#{window_linked}/}",
-        "#{?#{==:#{@workspace_owner},0ab},=,#{s/[^0-9a-f]/./:@workspace_owner}}",
-        "#{s/[^0-9a-f]/./:@reaper_workspace}",
+        "#{?#{==:#{@workspace_owner},0ab},=,#{?#{==:#{@workspace_owner},},-,#{s/[^0-9a-f]/./:@workspace_owner}}}",
+        "#{?#{==:#{@reaper_workspace},},-,#{s/[^0-9a-f]/./:@reaper_workspace}}",
         "#{==:#{@reaper_self},#{session_id}/#{session_created}/#{pid}}",
         "#{session_name}",
     ]
