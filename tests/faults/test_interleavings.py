@@ -235,7 +235,7 @@ BEFORE_THE_RECHECK: dict[rules.Rule, dict[str, Deed]] = {
 def renames(reason: rules.Rule) -> dict[str, Deed]:
     """What the host says of its workspace applies to a renamed session, too, unless its name is that of another one."""
     return {
-        "renamed": (rename, None if reason.outlives_rename else "renamed"),
+        "renamed": (rename, "renamed" if reason in (rules.ORPHAN, rules.IDLE, rules.DEAD) else None),
         "renamed to a living one's": (rename_to_living, "renamed"),
     }
 

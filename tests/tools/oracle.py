@@ -64,6 +64,8 @@ def _only_by_its_name(reason: str, facts: Facts) -> bool:
         "archived by hook": named is None or (named.archived and not named.deleted),
         "archived": named is None or (named.archived and not named.deleted),
     }
+    if reason == "removed":
+        return not (facts.is_witnessed and (named is None or named.deleted))
     return not says.get(reason, False)
 
 

@@ -54,7 +54,8 @@ class Rule:
         confirmations: How many sweeps must agree, for the documentation.
         needs_dead_panes: The guard spares a session with a living pane.
         rests_on_session: It depends on the session's own state and not on the row. The recheck then lists the panes too.
-        outlives_rename: It rests on the host's own word about the workspace, so that it applies to a renamed session too.
+        outlives_rename: Whether it rests on the host's own word about the workspace, or on its directory. Then it applies to a
+            renamed session too.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Rule:
     confirmations: str = "1"
     needs_dead_panes: bool = False
     rests_on_session: bool = False
-    outlives_rename: bool = False
+    outlives_rename: Callable[[Facts], bool] = lambda _facts: False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reported_as", self.reported_as or self.name)
@@ -103,7 +104,7 @@ class Rule:
         """Return what the protections look at."""
         rests_on_idleness, named = self.rests_on_idleness(facts, thresholds), facts.named_row
         same = named is None or self._applies_to(named)
-        return Case(self.reported_as, rests_on_idleness, facts, thresholds, self.outlives_rename, same)
+        return Case(self.reported_as, rests_on_idleness, facts, thresholds, self.outlives_rename(facts), same)
 
     def protected_by(self, facts: Facts, thresholds: Thresholds) -> tuple[Protection, ...]:
         """Return what protects the session from this rule, in the order of the table."""
@@ -172,7 +173,7 @@ DELETED = Rule(
     "deleted",
     "a host's hook reported the deletion, and the row is gone or marked deleted",
     needs_row=False,
-    outlives_rename=True,
+    outlives_rename=lambda _facts: True,
     condition=lambda facts, _limits: facts.reported is WorkspaceEvent.DELETED,
     because=lambda facts, limits: f"{_reported(facts, WorkspaceEvent.DELETED)}, and {_row(facts, limits)}",
 )
@@ -181,6 +182,7 @@ REMOVED = Rule(
     "row and directory of the workspace went together, or the daemon saw the row go",
     (ATTACHED, DOUBTFUL, UNWITNESSED),
     needs_row=False,
+    outlives_rename=lambda facts: facts.is_witnessed,
     condition=lambda facts, _limits: facts.is_witnessed or facts.reported is WorkspaceEvent.REMOVED,
     because=_removal,
     confirmations="2, at least `confirmation_gap` apart; 1 if the daemon saw the row go",
@@ -191,7 +193,7 @@ ARCHIVED_BY_HOOK = Rule(
     (ATTACHED, RUNNING, UNDONE, ANNOUNCED),
     reported_as="archived",
     row_flag="archived",
-    outlives_rename=True,
+    outlives_rename=lambda _facts: True,
     condition=lambda facts, _limits: facts.reported is WorkspaceEvent.ARCHIVED,
     because=lambda facts, _limits: _reported(facts, WorkspaceEvent.ARCHIVED),
 )
@@ -200,7 +202,7 @@ WORKTREE_DELETED = Rule(
     "the row is marked worktree deleted",
     (ATTACHED, ACTIVE, CLOCK),
     row_flag="worktree_deleted",
-    outlives_rename=True,
+    outlives_rename=lambda _facts: True,
     idle_time=lambda _facts, limits: limits.activity_grace,
 )
 ORPHAN = Rule(
@@ -219,7 +221,7 @@ ARCHIVED = Rule(
     "the row is marked archived (once this has been so for `archived_ttl`, `active` and `clock` no longer protect)",
     (ATTACHED, RUNNING, ACTIVE, CLOCK, UNDONE, ANNOUNCED),
     row_flag="archived",
-    outlives_rename=True,
+    outlives_rename=lambda _facts: True,
     idle_time=_archived_idle_time,
 )
 IDLE = Rule(

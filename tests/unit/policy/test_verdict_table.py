@@ -134,6 +134,14 @@ def test_i67_what_the_host_says_of_a_workspace_applies_to_its_renamed_session(re
     assert (judge(renamed, DEFAULTS).verdict is Verdict.REAP) is reaped
 
 
+def test_i83_a_witness_applies_to_a_renamed_session_and_an_absence_alone_does_not() -> None:
+    witnessed, seen_to_go = (replace(one, renamed=True) for one in (reasons.WITNESSED, reasons.SEEN_TO_GO))
+    assert judge(witnessed, DEFAULTS).reason is rules.REMOVED
+    assert judge(witnessed, DEFAULTS).verdict is Verdict.REAP
+    assert protecting(judge(seen_to_go, DEFAULTS), rules.REMOVED) == (protections.RENAMED,)
+    assert protecting(judge(replace(witnessed, named_row=row(2)), DEFAULTS), rules.REMOVED) == (protections.RENAMED,)
+
+
 @pytest.mark.parametrize(
     ("reason", "named_row", "reaped"),
     [
