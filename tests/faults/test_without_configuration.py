@@ -76,7 +76,7 @@ def machine(worlds: Callable[..., World], short_tmp: Path, monkeypatch: pytest.M
 def test_i88_history_shows_what_the_plugin_has_reaped(machine: Machine) -> None:
     machine.reaps("cao-gone")
     done = machine.run("history", "--json")
-    assert [(entry["session"], entry["reason"], entry["outcome"]) for entry in done.json] == [("cao-gone", "deleted", "reaped")]
+    assert [(entry["session"], entry["outcome"]) for entry in done.json] == [("cao-gone", "reaped")]
     assert f"this is about cao ({machine.host.path}), as recorded in {machine.state_dir}" in done.err
     assert "cao-gone" in machine.run("history").out
 

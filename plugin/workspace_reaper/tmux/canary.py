@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from workspace_reaper.model.session import NO_OWNER, Listing, Session, SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.tmux.client import LIMIT
-from workspace_reaper.tmux.commands import check_owner_id, end_line
+from workspace_reaper.tmux.commands import OWN_IDENTITY, check_owner_id, end_line
 from workspace_reaper.tmux.responses import advice
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
@@ -58,13 +58,15 @@ class CanaryTerminal(TmuxTerminal):
         self.key: SessionKey | None = None
 
     @contextmanager
-    def session(self, owner_id: str) -> Iterator[Unknown | None]:
-        """Create the session with the mark ``owner_id``, so that no other reaper manages it. Give the reason if that failed.
+    def session(self, owner_id: str, mark: str) -> Iterator[Unknown | None]:
+        """Create the session with our marks, so that no other reaper manages it. Give the reason if that failed.
+
+        ``mark`` is that of its workspace.
 
         At the end of the block it is killed if it still exists. ``is_left`` says whether that failed.
         """
         try:
-            yield self._create(owner_id)
+            yield self._create(owner_id, mark)
         finally:
             self.is_left = self.is_left and not self._end()
 
@@ -90,11 +92,13 @@ class CanaryTerminal(TmuxTerminal):
             return self._unknown(f"{self.socket} refuses connections, but the tmux server may be running.")
         return None
 
-    def _create(self, owner_id: str) -> Unknown | None:
+    def _create(self, owner_id: str, mark: str) -> Unknown | None:
         target = f"'={self.name}:'"  # the id is not known before, and the name is unique
         lines = (
             f"new-session -d -P -F '{_CREATED_FORMAT}' -s {self.name} -n canary -x 80 -y 24 -c / -- {_PROGRAM}",
             f"set-option -t {target} @workspace_owner {check_owner_id(owner_id)}",
+            f"set-option -t {target} @reaper_workspace {check_owner_id(mark)}",
+            f"set-option -F -t {target} @reaper_self '{OWN_IDENTITY}'",
             # With other values in the user's configuration it would outlive its program, or end before it.
             f"set-option -w -t {target} remain-on-exit off",
             f"set-option -t {target} destroy-unattached off",

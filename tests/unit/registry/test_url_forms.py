@@ -49,6 +49,7 @@ GOOD = [
 ]
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("url", GOOD)
 def test_other_urls_are_taken_and_shown_without_a_password(url: str) -> None:
     location = open_registry(load_schema("standard"), url, {}).database.location

@@ -17,6 +17,7 @@ from workspace_reaper.operations.canary.diagnosis import CanaryFailed, is_waitin
 from workspace_reaper.operations.canary.isolation import CanaryProcesses, Token, canary_dependencies, canary_settings
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.sweep.context import ReaperState, SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.sweep import Sweep
@@ -86,7 +87,7 @@ class CanaryProbe:
         try:
             ledger.record_named(self._token.workspace_id, self._dependencies.clock.now())
             started = perf_counter()
-            with self._terminal.session(ledger.registry().owner_id) as failure:
+            with self._terminal.session(ledger.registry().owner_id, mark_of(self._token.workspace_id)) as failure:
                 if failure is not None:
                     raise CanaryFailed(f"the session could not be created: {failure.reason}", "fix this, then try again")
                 self._check()

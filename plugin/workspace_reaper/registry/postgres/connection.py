@@ -127,6 +127,8 @@ def server_of(database_url: str) -> ServerAddress:
     Raises:
         ConfigurationError: psycopg is not installed, or libpq cannot parse the URL. The text does not contain the URL.
     """
+    _, _, rest = database_url.partition("://")
+    _check_form(rest)
     try:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
@@ -134,8 +136,6 @@ def server_of(database_url: str) -> ServerAddress:
         raise ConfigurationError(
             "database_url: a PostgreSQL database needs psycopg: pip install 'workspace-reaper[postgres]'"
         ) from error
-    _, _, rest = database_url.partition("://")
-    _check_form(rest)
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
