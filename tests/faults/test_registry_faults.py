@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -204,6 +205,18 @@ def test_on_a_strangers_database_nobody_dies(world: World) -> None:
         assert {world.entry(report, one).protected_by for one in ours} == {"unproven"}
         assert report.exit_code == 0
     assert all(map(world.lives, ours))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2], ids=["the first row", "one in the middle", "the last row"])
+def test_i87_an_odd_row_holds_its_own_workspace_and_the_others_go_on(world: World, odd: int) -> None:
+    ids = world.workspaces(3, archived=True)
+    with connected(world.host.path) as connection:
+        connection.execute("UPDATE workspaces SET archived = 'maybe' WHERE id = ?", [uuid.UUID(ids[odd]).bytes])
+    report = world.sweep()
+    assert outcomes(report) == {one: "none" if one == ids[odd] else "reaped" for one in ids}
+    assert world.entry(report, ids[odd]).protected_by == "unknown"
+    assert report.exit_code == 3
+    assert "unreadable" in alarms(world)
 
 
 def test_a_stranger_goes_in_the_second_sweep_at_the_earliest(world: World) -> None:

@@ -17,16 +17,26 @@ RECORDED = (RecordedProcess(CHILD.key, "sh", "%1", True),)
 
 
 class OneChild:
-    """The process lives until a signal ends it; with ``stubborn`` none does, and with ``refused`` none may be sent."""
+    """The process lives until a signal ends it; with ``stubborn`` none does, and with ``refused`` none may be sent. With
+    ``blind`` the table cannot be read, with ``blind_after`` once it has had a signal."""
 
     boot = "this boot"
 
-    def __init__(self, *, child: Process = CHILD, stubborn: bool = False, refused: bool = False, blind: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        child: Process = CHILD,
+        stubborn: bool = False,
+        refused: bool = False,
+        blind: bool = False,
+        blind_after: bool = False,
+    ) -> None:
         self.signals: list[int] = []
         self._child, self._stubborn, self._refused, self._blind = child, stubborn, refused, blind
+        self._blind_after = blind_after
 
     def table(self) -> ProcessTable | Unknown:
-        if self._blind:
+        if self._blind or (self._blind_after and self.signals):
             return Unknown(Source.PROCESSES, "/proc is hidden")
         return table(self._child) if self._lives else table()
 

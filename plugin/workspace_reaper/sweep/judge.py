@@ -23,7 +23,7 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
-from workspace_reaper.policy.protections import MANY_STRANGERS
+from workspace_reaper.policy.protections import MANY_STRANGERS, UNKNOWN
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
@@ -128,6 +128,8 @@ class Judge:
                 key=session.key,
             )
             self._judge(entry, facts)
+            if entry.verdict is Verdict.KEEP and row is not None and row.unreadable:
+                entry.verdict, entry.protected_by = Verdict.HOLD, UNKNOWN.name
             self.entries.append(entry)
 
     def hold_strangers(self) -> None:

@@ -148,10 +148,10 @@ class Termination:
         if isinstance(table, Unknown):
             return "the process table cannot be read"
         process, source = _same_process(table, leftover.process.key), leftover.source
-        if process is None or self._dependents is None:
-            return None
-        depends = self._dependents.of(process, self._processes, source.worktree)
-        return depends or self._processes.needed_by(process.key, self._found.keys())
+        if process is not None and self._dependents is not None:
+            depends = self._dependents.of(process, self._processes, source.worktree)
+            return depends or self._processes.needed_by(process.key, self._found.keys())
+        return None  # it has ended meanwhile
 
     def _wait_until_gone(self, until: float) -> bool:
         """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""

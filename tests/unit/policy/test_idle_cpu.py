@@ -65,3 +65,10 @@ def test_rest_keeps_the_date_of_the_last_work() -> None:
 
 def test_a_session_that_is_gone_is_forgotten() -> None:
     assert idle.advance(known(10.0), NOW, {}) == CpuState(NOW, {})
+
+
+def test_i75_a_session_whose_processes_cannot_be_seen_may_compute() -> None:
+    """Each sweep dates its work now, so that it never becomes idle."""
+    hidden = idle.advance(CpuState(), NOW, {KEY: ()}, hidden={KEY})
+    assert hidden.samples[KEY].busy_at == NOW
+    assert idle.advance(known(0.0), NOW, {KEY: ()}, hidden={KEY}).samples[KEY].busy_at == NOW

@@ -31,6 +31,21 @@ def test_every_rule_and_protection_has_a_name_of_its_own_and_texts_for_the_docum
     assert all(rule.row_flag in {None, *(field.name for field in fields(Workspace))} for rule in RULES)
 
 
+def test_i67_what_holds_a_renamed_session_says_how_to_end_it_by_hand() -> None:
+    orphan, archived = facts(renamed=True), facts(row(archived=True), renamed=True, named_row=row(2))
+    by_hand = "to end it by hand: tmux -S /run/tmux-0/workspaces kill-session -t '$1'"
+    text = protections.RENAMED.because(rules.ORPHAN.case(orphan, DEFAULTS))
+    assert text == f"it was renamed, and belongs to the workspace w1; {by_hand}"
+    assert "another one that the registry still has" in protections.RENAMED.because(rules.ARCHIVED.case(archived, DEFAULTS))
+
+
+def test_i84_many_strangers_are_held_with_what_releases_them() -> None:
+    case = rules.ORPHAN.case(facts(many_strangers=True, knows_other_sessions=True), DEFAULTS)
+    assert "they may be those of another database" in protections.UNPROVEN.because(case)
+    assert protections.UNPROVEN.released_when is not None
+    assert protections.UNPROVEN.released_when(case, BreakerState()).endswith("or an operator runs 'sweep --approve'")
+
+
 def test_each_reason_that_undo_protects_from_has_a_finding_that_remembers_it() -> None:
     """Without one, ``undo`` would be accepted, and the session reaped all the same."""
     assert set(UNDONE) == {rule.reported_as for rule in RULES if protections.UNDONE in rule.protections}

@@ -36,6 +36,7 @@ from workspace_reaper.model.state import (
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.confirm import confirm
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.record import before_kills
@@ -89,6 +90,14 @@ def test_it_counts_as_far_as_anybody_needs(needed: int, counted: int) -> None:
         scene = confirmed(before, observation(listing(session())), rows(), rules, NOW + 60 * sweep)
         before = replace(before, confirmations={(KEY, sight): sighting for sight, sighting in sights(scene).items()})
     assert before.confirmations[KEY, Finding.ORPHAN].count == counted
+
+
+def test_i83_a_witness_counts_only_where_every_socket_answered() -> None:
+    gone = Witness(Presence.GONE, "its directory went together with its row")
+    for answers, counted in (((listing(session()),), 1), ((listing(session()), blind_socket()), 0)):
+        builder = replace(circumstances(known(1)), witnesses={"w1": gone})
+        scene = confirm(builder, observation(*answers), changed(rows(), sentinels=("w1",)), DEFAULTS, NOW)
+        assert scene.confirmations.count(KEY, Finding.WITNESSED) == counted
 
 
 def test_a_row_that_is_there_ends_the_count() -> None:

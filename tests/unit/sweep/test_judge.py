@@ -24,7 +24,7 @@ from tests.tools.builders import (
 from workspace_hookspecs import Candidate
 from workspace_reaper.model.reap import Vetoes
 from workspace_reaper.model.session import Session
-from workspace_reaper.model.state import Confirmation, Finding, LedgerState
+from workspace_reaper.model.state import BreakerState, Confirmation, Finding, LedgerState
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Thresholds
@@ -83,6 +83,17 @@ def test_i84_strangers_that_are_half_of_all_sessions_wait_for_an_operator(strang
     judge = judging(*sessions, found=[row(number) for number in numbers[strangers:]], known=state)
     assert verdicts(judge)[:strangers] == [(Verdict.HOLD, "unproven") if held else (Verdict.REAP, None)] * strangers
     assert all(entry.judgement and entry.judgement.held[0].may_be_approved is held for entry in judge.entries[:strangers])
+
+
+def test_i84_a_stranger_that_an_operator_approved_goes_and_the_others_wait() -> None:
+    sessions, twice = [session(number, idle=2 * DAY) for number in (1, 2, 3)], Confirmation(NOW - HOUR, NOW - HOUR, 2)
+    confirmations = {(one.key, Finding.ORPHAN): twice for one in sessions}
+    known = ledger_state(confirmations=confirmations, breaker=BreakerState(approved=frozenset({session_key(2)})))
+    assert verdicts(judging(*sessions, known=known)) == [
+        (Verdict.HOLD, "unproven"),
+        (Verdict.REAP, None),
+        (Verdict.HOLD, "unproven"),
+    ]
 
 
 def test_a_group_with_a_session_that_stays_is_held() -> None:

@@ -43,6 +43,11 @@ class Plugin:
         self.reaps: list[Reaped] = []
         self.alarms: list[ReaperAlarm] = []
         self.told = threading.Event()
+        self.deleted: list[str] = []
+
+    @hookimpl
+    def on_workspace_deleted(self, workspace_id: str) -> None:
+        self.deleted.append(workspace_id)
 
     @hookimpl
     def reaper_veto(self, candidates: Sequence[Candidate]) -> Mapping[str, str] | None:
@@ -61,6 +66,11 @@ class Plugin:
 
 
 # What they said
+
+
+def test_without_other_plugins_nobody_is_notified() -> None:
+    assert NoPlugins().vetoes(ALL) == Vetoes()
+    NoPlugins().deleted("one")
 
 
 def test_without_vetoes_nothing_is_held() -> None:
@@ -192,9 +202,11 @@ def test_joined_plugins_are_asked_and_told_but_not_who_asks(
     vetoes = joined.vetoes(ALL)
     assert [vetoes.of(each.socket, each.session) for each in ALL] == [None, None, "veto of plugin: busy"]
     alarm = ReaperAlarm("blind", MOMENT, "no sweep", "one is complete")
+    joined.deleted("one")
     joined.alarm(alarm)
     joined.reaped(REAP)
     assert plugin.told.wait(LIMIT)
+    assert (plugin.deleted, reaper.deleted) == (["one"], [])
     assert plugin.reaps == [REAP]
     assert plugin.alarms == [alarm]
 

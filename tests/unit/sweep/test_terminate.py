@@ -50,6 +50,15 @@ def test_one_that_no_signal_ends_is_reported(monkeypatch: pytest.MonkeyPatch) ->
     assert cleanup.ended == ()
 
 
+def test_i74_what_others_may_depend_on_by_now_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After TERM the table cannot be read: whether another process needs it is unknown."""
+    monkeypatch.setattr(terminate, "RESCAN", 0.0)
+    processes = OneChild(stubborn=True, blind_after=True)
+    cleanup = ended(processes, grace=0.2)
+    assert processes.signals == [signal.SIGTERM, signal.SIGCONT]
+    assert [(one.pid, one.why) for one in cleanup.survivors] == [(4711, "the process table cannot be read")]
+
+
 def test_one_that_may_not_be_signalled_is_reported_with_the_reason() -> None:
     cleanup = ended(OneChild(refused=True))
     assert [(one.pid, one.why) for one in cleanup.survivors] == [(4711, "the system did not permit the signal")]
