@@ -120,7 +120,7 @@ class Visitors:
 class Steady(BatchSize):
     """The same number of sessions in each batch, so that there are many joints."""
 
-    def learn(self, sessions: int, seconds: float, *, nothing: float = 0.0) -> None:
+    def learn(self, sessions: int, seconds: float, *, server: float | None = None, nothing: float = 0.0) -> None:
         """Nothing: the number stays."""
 
 
