@@ -140,7 +140,7 @@ def faults_of(host: VibeKanbanHost, yesterday: Path, stranger: Path, keep: int) 
         RegistryFault(
             "without its table", Effect.UNKNOWN, lambda: _changed(path, "ALTER TABLE workspaces RENAME TO elsewhere")
         ),
-        RegistryFault("emptied", Effect.CHANGED, lambda: _changed(path, "DELETE FROM workspaces")),
+        RegistryFault("emptied", Effect.LOST, lambda: _changed(path, "DELETE FROM workspaces")),
         RegistryFault("shrunk", Effect.LOST, lambda: _changed(path, shrink)),
         RegistryFault("yesterday's file", Effect.CHANGED, lambda: _other_file(path, yesterday)),
         RegistryFault("a stranger's file", Effect.CHANGED, lambda: _other_file(path, stranger)),
