@@ -134,21 +134,21 @@ class Judge:
 
     def hold_strangers(self) -> None:
         """Hold the sessions that this registry has never known if many of them would be reaped together."""
-        strangers = [entry for entry in self._selected_orphans if entry.facts and not entry.facts.proven]
+        strangers = [(entry, facts) for entry, facts in self._selected_orphans if not facts.proven]
         if len(strangers) >= MANY_STRANGERS and 2 * len(strangers) >= len(self.entries):
-            for entry in strangers:
-                if entry.facts and not entry.facts.approved:
-                    self._judge(entry, replace(entry.facts, many_strangers=True))
+            for entry, facts in strangers:
+                if not facts.approved:
+                    self._judge(entry, replace(facts, many_strangers=True))
 
     def hold_over_budget(self, budget: int) -> None:
         """Hold all orphans but ``budget``, which may still be reaped in this hour."""
-        for entry in self._selected_orphans[budget:]:
-            if entry.facts:
-                self._judge(entry, replace(entry.facts, over_budget=True))
+        for entry, facts in self._selected_orphans[budget:]:
+            self._judge(entry, replace(facts, over_budget=True))
 
     @property
-    def _selected_orphans(self) -> list[SessionReport]:
-        return [entry for entry in self.selected if entry.judgement and entry.judgement.reason is ORPHAN]
+    def _selected_orphans(self) -> list[tuple[SessionReport, Facts]]:
+        orphans = (entry for entry in self.selected if entry.judgement and entry.judgement.reason is ORPHAN)
+        return [(entry, entry.facts) for entry in orphans if entry.facts]
 
     @property
     def selected(self) -> list[SessionReport]:

@@ -147,11 +147,9 @@ class Termination:
         """Return who depends on the process now, as a clause, or None."""
         if isinstance(table, Unknown):
             return "the process table cannot be read"
-        process, source = _same_process(table, leftover.process.key), leftover.source
-        if process is not None and self._dependents is not None:
-            depends = self._dependents.of(process, self._processes, source.worktree)
-            return depends or self._processes.needed_by(process.key, self._found.keys())
-        return None  # it has ended meanwhile
+        process, known, own = _same_process(table, leftover.process.key), self._dependents, leftover.source.worktree
+        depends = known.of(process, self._processes, own) if process is not None and known is not None else None
+        return depends or self._processes.needed_by(leftover.process.key, self._found.keys())
 
     def _wait_until_gone(self, until: float) -> bool:
         """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""

@@ -59,7 +59,7 @@ def test_a_boundary_logs_the_exception_and_ends_it(error: BaseException, failure
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
     logger = logging.getLogger("workspace_hookspecs")
-    logger.addHandler(handler)
+    logger.handlers.insert(0, handler)
     try:
         with ErrorBoundary("plugin %r raised", "x") as boundary:
             raise error
