@@ -85,7 +85,7 @@ def test_i84_strangers_that_are_half_of_all_sessions_wait_for_an_operator(strang
     assert all(entry.judgement and entry.judgement.held[0].may_be_approved is held for entry in judge.entries[:strangers])
 
 
-def test_i84_a_stranger_that_an_operator_approved_goes_and_the_others_wait() -> None:
+def test_i84_a_stranger_that_an_operator_approved_is_reaped_and_the_others_wait() -> None:
     sessions, twice = [session(number, idle=2 * DAY) for number in (1, 2, 3)], Confirmation(NOW - HOUR, NOW - HOUR, 2)
     confirmations = {(one.key, Finding.ORPHAN): twice for one in sessions}
     known = ledger_state(confirmations=confirmations, breaker=BreakerState(approved=frozenset({session_key(2)})))
