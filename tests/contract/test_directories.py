@@ -170,7 +170,7 @@ def test_i83_d_mounts(tmp_path: Path, alone: bool) -> None:
 
 @pytest.fixture
 def silence() -> Iterator[threading.Event]:
-    """Whoever waits for it hangs until the test ends."""
+    """A process that waits for it hangs until the test ends."""
     event = threading.Event()
     yield event
     event.set()

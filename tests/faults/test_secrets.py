@@ -1,4 +1,4 @@
-"""What a pane's environment holds, and a password of a database, are nobody's business: they are in no file, log or JSON of
+"""What a pane's environment holds, and a password of a database, are in no file, log or JSON of
 ours; and our files are private."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""I88: a host's plugin that nobody configured has reaped a session, and its user asks the command line what happened."""
+"""I88: a host's plugin without configuration has reaped a session, and its user asks the command line what happened."""
 
 from __future__ import annotations
 

@@ -25,11 +25,6 @@ HOUR = 3600
 
 
 @pytest.fixture
-def reaper(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(world, monkeypatch)
-
-
-@pytest.fixture
 def lost(world: World) -> tuple[list[str], list[str]]:
     """The workspaces of sessions whose ledger was lost: two that the registry has, and two that it never had in our time."""
     ids = world.workspaces(4)

@@ -19,24 +19,6 @@ pytestmark = pytest.mark.once
 QUESTION = "Reap exactly these 4 sessions?"
 
 
-@pytest.fixture
-def reaper(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(world, monkeypatch)
-
-
-@pytest.fixture
-def latched(world: World) -> list[str]:
-    """The workspaces of four sessions that the breaker holds back, all confirmed. A fifth session is known."""
-    world.workspaces(1)
-    ids = world.workspaces(4)
-    world.workspaces(20, sessions=False)
-    world.sweep()
-    world.host.delete(*ids)
-    world.sweep()
-    assert world.sweep().latched
-    return ids
-
-
 def state(world: World) -> tuple[bool, int, int]:
     """Whether the breaker is latched, by how many sessions, and how many it lets pass."""
     breaker = read_breaker(world.plugin.reaper())

@@ -24,24 +24,6 @@ COMMANDS = ["demo", "sweep", "status", "explain", "keep", "unkeep", "history", "
 Worlds = Callable[..., World]
 
 
-@pytest.fixture
-def reaper(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(world, monkeypatch)
-
-
-@pytest.fixture
-def latched(world: World) -> list[str]:
-    """The workspaces of four sessions that the breaker holds back, all confirmed."""
-    world.workspaces(1)
-    ids = world.workspaces(4)
-    world.workspaces(20, sessions=False)
-    world.sweep()
-    world.host.delete(*ids)
-    world.sweep()
-    assert world.sweep().latched
-    return ids
-
-
 # A session whose row is there.
 EVIDENCE = shape({**report_json.EVIDENCE, "row": report_json.ROW})
 ENTRY = {**shape(report_json.ENTRY), "evidence": EVIDENCE}

@@ -84,24 +84,6 @@ def test_the_status_names_the_daemon_that_runs(reaper: CommandLine) -> None:
 # The breaker
 
 
-@pytest.fixture
-def reaper(world: World, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    return CommandLine(world, monkeypatch)
-
-
-@pytest.fixture
-def latched(world: World) -> list[str]:
-    """The workspaces of four sessions that the breaker holds back, all confirmed. A fifth session is known."""
-    world.workspaces(1)
-    ids = world.workspaces(4)
-    world.workspaces(20, sessions=False)
-    world.sweep()
-    world.host.delete(*ids)
-    world.sweep()
-    assert world.sweep().latched
-    return ids
-
-
 def ended(world: World, ids: list[str]) -> None:
     world.server.run("kill-session", "-t", f"={session_name(world.schema, ids[0])}:")
 

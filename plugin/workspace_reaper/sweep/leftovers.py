@@ -142,7 +142,7 @@ class Dependents:
         return ((one, at) for one, at in self.others.worktrees.items() if processes.is_inside(process.key, at))
 
 
-NOBODY = Others()
+NO_OTHERS = Others()
 
 
 def known_worktrees(state: LedgerState, rows: LookupResult) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.survivors import LOGIN_DAEMONS, Suspect, spared_because
 from workspace_reaper.sweep.context import SweepContext
-from workspace_reaper.sweep.leftovers import HIDDEN, NOBODY, Dependents, LeftoverProcesses, Others, ProcessOrigins
+from workspace_reaper.sweep.leftovers import HIDDEN, NO_OTHERS, Dependents, LeftoverProcesses, Others, ProcessOrigins
 from workspace_reaper.sweep.untraced import untraced
 
 # Seconds between two looks at the processes that were signalled.
@@ -43,7 +43,7 @@ def terminate(
     context: SweepContext,
     shown: Mapping[int, frozenset[str] | None],
     leftovers: Sequence[LeftoverProcesses],
-    others: Others = NOBODY,
+    others: Others = NO_OTHERS,
 ) -> Mapping[SessionKey, ProcessCleanup]:
     """End the processes of killed sessions. ``shown`` are the listed panes of each server, see ``Termination``."""
     settings = context.settings
@@ -73,7 +73,7 @@ class Termination:
         everywhere: bool,
         own_uid: int,
         shown: Mapping[int, Collection[str] | None],
-        others: Others = NOBODY,
+        others: Others = NO_OTHERS,
     ) -> None:
         self._processes = processes
         self._grace = grace
