@@ -17,7 +17,7 @@ from tests.tools.disks import small_disk
 from workspace_reaper.model.directory import Directory, Sight, Workplace
 from workspace_reaper.processes import directories
 from workspace_reaper.processes.directories import SystemDirectories
-from workspace_reaper.processes.errands import MOST, Errands
+from workspace_reaper.processes.time_limit import MOST, LimitedCalls
 
 pytestmark = pytest.mark.once
 
@@ -199,23 +199,23 @@ def test_what_hangs_is_unknown_and_the_rest_is_known(
 
 
 def test_no_more_than_a_few_hang_at_once(silence: threading.Event) -> None:
-    errands = Errands()
+    calls = LimitedCalls()
     for _ in range(3):
-        answers = errands.run({number: (f"place {number}", silence.wait) for number in range(2 * MOST)})
+        answers = calls.run({number: (f"place {number}", silence.wait) for number in range(2 * MOST)})
         assert answers == {}
     hanging = [thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]
     assert len(hanging) == MOST
     silence.set()
     for thread in hanging:
         thread.join(60)
-    assert errands.run({1: ("place", os.getpid)}) == {1: os.getpid()}
+    assert calls.run({1: ("place", os.getpid)}) == {1: os.getpid()}
 
 
-def test_an_errand_that_fails_tells_its_error() -> None:
+def test_a_call_that_fails_reports_its_error() -> None:
     def fail() -> None:
         raise PermissionError(13, "Permission denied")
 
-    answers = Errands().run({"a": ("here", fail), "b": ("here", os.getpid)})
+    answers = LimitedCalls().run({"a": ("here", fail), "b": ("here", os.getpid)})
     assert isinstance(answers["a"], PermissionError)
     assert answers["b"] == os.getpid()
 
@@ -225,4 +225,4 @@ def test_a_machine_without_threads_knows_nothing(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert Errands().run({"a": ("here", os.getpid)}) == {}
+    assert LimitedCalls().run({"a": ("here", os.getpid)}) == {}

@@ -102,7 +102,7 @@ def test_i83_row_and_directory_gone_are_reaped_in_two_sweeps(
 
     first, second = world.sweep(), world.sweep()
 
-    assert {world.entry(first, one).protected_by for one in gone} == {"unwitnessed"}
+    assert {world.entry(first, one).protected_by for one in gone} == {"unconfirmed"}
     assert {world.entry(second, one).reason for one in gone} == {"removed"}
     expected = {one: "reaped" if one in gone else "none" for one in ids}
     assert outcomes(second) == expected

@@ -145,7 +145,7 @@ def _removed(facts: Facts, _rules: Thresholds) -> dict[str, bool] | None:
     if not _gone(facts) or not (_witnessed(facts) or seen):
         return None
     saves = {"attached": attended(facts.session), "doubtful": facts.doubtful}
-    return {**saves, "unwitnessed": not named and facts.witnessed < 2}
+    return {**saves, "unconfirmed": not named and facts.witnessed < 2}
 
 
 def _archived_by_hook(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
@@ -308,7 +308,7 @@ REASONS = (
     ),
     Reason(
         "removed",
-        "attached doubtful unwitnessed",
+        "attached doubtful unconfirmed",
         SEEN_TO_GO,
         {
             "the daemon saw it go, and nothing is known of a directory": (SEEN_TO_GO, "reap removed"),

@@ -48,7 +48,7 @@ def load_reaper(context: typer.Context) -> Reaper:
     plugin = load_plugin(chosen_config(context))
     reaper = plugin.reaper()
     if not reaper.settings.configured:
-        from workspace_reaper.operations.recorded import recorded_reaper
+        from workspace_reaper.operations.recorded_registry import recorded_reaper
 
         recorded = recorded_reaper(reaper.settings)
         if recorded is not None:

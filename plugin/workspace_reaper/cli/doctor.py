@@ -41,7 +41,7 @@ def doctor(
         with progress("checking"):
             checks = list(examine(reaper))
     except ConfigurationError as error:
-        from workspace_reaper.operations.recorded import usable_reaper
+        from workspace_reaper.operations.recorded_registry import usable_reaper
 
         with progress("checking"):
             checks = list(examine_with(str(error), *usable_reaper(chosen_config(context))))

@@ -35,7 +35,7 @@ def init(
     'enabled = false', so nothing is reaped until you change that.
     """
     from workspace_reaper import setup
-    from workspace_reaper.operations.recorded import what_init_switches_off
+    from workspace_reaper.operations.recorded_registry import what_init_switches_off
 
     file, is_default = _file(context, output)
     with progress("looking at this machine"):

@@ -59,7 +59,7 @@ def sweep(
 
 
 def _what_to_configure(plugin: ReaperPlugin, config: Path | None) -> str:
-    from workspace_reaper.operations.recorded import how_to_use, recorded_reaper
+    from workspace_reaper.operations.recorded_registry import how_to_use, recorded_reaper
     from workspace_reaper.operations.wiring import how_to_configure
     from workspace_reaper.settings import configuration_file
 

@@ -15,8 +15,8 @@ from workspace_reaper.util.time import iso
 if TYPE_CHECKING:
     from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.unknown import Unknown
+    from workspace_reaper.operations.breaker_reset import Released
     from workspace_reaper.operations.doctor import Check
-    from workspace_reaper.operations.released import Released
     from workspace_reaper.operations.status import Status
     from workspace_reaper.sweep.explain import Explanation
     from workspace_reaper.sweep.report import SessionReport, SweepReport

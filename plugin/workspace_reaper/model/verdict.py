@@ -11,6 +11,9 @@ from workspace_reaper.model.session import SessionKey
 # The reason of which max_orphans_per_hour limits the number of reaps.
 ORPHAN_REASON = "orphan"
 
+# The reason that a witness confirms.
+REMOVED_REASON = "removed"
+
 
 class IdleClock(str, Enum):
     """What counts as activity. Each may be switched off. tmux also moves its clock of client input at an attach."""

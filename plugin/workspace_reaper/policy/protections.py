@@ -6,9 +6,8 @@ are rendered from these objects.
 
 from __future__ import annotations
 
-from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.state import BreakerState
-from workspace_reaper.model.verdict import ORPHAN_REASON
+from workspace_reaper.model.verdict import ORPHAN_REASON, REMOVED_REASON
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.marks import kill_command
@@ -185,17 +184,32 @@ DOUBTFUL = Protection(
 )
 
 
+def _counted(case: Case) -> tuple[int, int]:
+    """Return how many full sweeps have found what the rule rests on, and how many it needs."""
+    if case.reason == REMOVED_REASON:
+        return case.facts.witnessed, case.facts.needed_witnesses
+    return case.facts.confirmations, case.limits.needed_confirmations(proven=case.facts.proven)
+
+
+def _is_unconfirmed(case: Case) -> bool:
+    counted, needed = _counted(case)
+    return counted < needed
+
+
 def _sweeps(case: Case) -> str:
-    needed, gap = case.limits.needed_confirmations(proven=case.facts.proven), seconds_text(case.limits.confirmation_gap)
+    (counted, needed), gap = _counted(case), seconds_text(case.limits.confirmation_gap)
     sweeps = "full sweep has" if needed == 1 else f"full sweeps, at least {gap} apart, have"
     found = "no row" if case.facts.row is None else "the row marked deleted"
-    return f"{needed} {sweeps} found {found} ({case.facts.confirmations} so far)"
+    if case.reason == REMOVED_REASON:
+        found = "row and directory gone"
+    return f"{needed} {sweeps} found {found} ({counted} so far)"
 
 
 UNCONFIRMED = Protection(
     "unconfirmed",
-    "fewer than orphan_confirmations full sweeps, at least confirmation_gap apart, have found no row, or a row marked deleted",
-    holds=lambda case: case.facts.confirmations < case.limits.needed_confirmations(proven=case.facts.proven),
+    "fewer full sweeps than the rule needs, at least confirmation_gap apart, have found no row, a row marked deleted, or row"
+    " and directory gone together",
+    holds=_is_unconfirmed,
     detail=lambda case: f"it is reaped only after {_sweeps(case)}",
     released_when=lambda case, _breaker: _sweeps(case),
     allows_approval=True,
@@ -208,17 +222,6 @@ BUDGET = Protection(
     holds=lambda case: case.facts.over_budget,
     released_when=lambda _case, _breaker: "fewer than max_orphans_per_hour orphans have been reaped within the last hour",
     allows_approval=True,
-    doubts=always,
-)
-UNWITNESSED = Protection(
-    "unwitnessed",
-    "fewer than two full sweeps, at least confirmation_gap apart, have found that row and directory went together",
-    holds=lambda case: case.facts.reported is not WorkspaceEvent.REMOVED and case.facts.witnessed < case.facts.needed_witnesses,
-    released_when=lambda case, _breaker: (
-        f"two full sweeps, at least {seconds_text(case.limits.confirmation_gap)} apart, have found row and directory gone"
-        f" ({case.facts.witnessed} so far)"
-    ),
-    passes_with_time=True,
     doubts=always,
 )
 UNDONE = Protection(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.verdict import ORPHAN_REASON, Guard, IdleClock
+from workspace_reaper.model.verdict import ORPHAN_REASON, REMOVED_REASON, Guard, IdleClock
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.protection import Case, Protection
@@ -30,7 +30,6 @@ from workspace_reaper.policy.protections import (
     UNCONFIRMED,
     UNDONE,
     UNPROVEN,
-    UNWITNESSED,
     YOUNG,
 )
 from workspace_reaper.util.durations import seconds_text
@@ -178,9 +177,9 @@ DELETED = Rule(
     because=lambda facts, limits: f"{_reported(facts, WorkspaceEvent.DELETED)}, and {_row(facts, limits)}",
 )
 REMOVED = Rule(
-    "removed",
+    REMOVED_REASON,
     "row and directory of the workspace went together, or the daemon saw the row go",
-    (ATTACHED, DOUBTFUL, UNWITNESSED),
+    (ATTACHED, DOUBTFUL, UNCONFIRMED),
     needs_row=False,
     outlives_rename=lambda facts: facts.is_witnessed,
     condition=lambda facts, _limits: facts.is_witnessed or facts.reported is WorkspaceEvent.REMOVED,

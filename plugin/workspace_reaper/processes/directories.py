@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 from workspace_reaper.model.directory import Directory, Sight, Workplace
-from workspace_reaper.processes.errands import Errands
 from workspace_reaper.processes.proc_files import PROC
 from workspace_reaper.processes.processes import homes_of
+from workspace_reaper.processes.time_limit import LimitedCalls
 
 # The number of neighbours that are remembered of a directory below the root of a mount.
 _NEIGHBOURS = 8
@@ -28,7 +28,7 @@ class SystemDirectories:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
-        self._errands = Errands()
+        self._calls = LimitedCalls()
 
     def homes(self) -> frozenset[str]:
         """Return the home directories of this user, as they are written and as they resolve."""
@@ -37,17 +37,17 @@ class SystemDirectories:
 
     def find(self, paths: Collection[str]) -> Mapping[str, Directory | None]:
         """Return the directory at each path, None where certainly none is. What is unknown is missing."""
-        answers = self._errands.run({path: (_place(path), partial(_find, path)) for path in paths if path.startswith("/")})
+        answers = self._calls.run({path: (_place(path), partial(_find, path)) for path in paths if path.startswith("/")})
         return {path: found for path, found in answers.items() if not isinstance(found, OSError | ValueError)}
 
     def look(self, directories: Collection[Directory]) -> Mapping[str, Sight]:
         """Return what is there now, by the path of each directory."""
-        answers = self._errands.run({one.path: (_place(one.resolved), partial(_look, one)) for one in directories})
+        answers = self._calls.run({one.path: (_place(one.resolved), partial(_look, one)) for one in directories})
         return {one.path: _sight(answers.get(one.path, _NO_ANSWER)) for one in directories}
 
     def workplaces(self, pids: Collection[int]) -> Mapping[int, Workplace | None]:
         """Return the working directory of each process, None where it is unknown. Processes that have ended are missing."""
-        answers = self._errands.run({pid: (str(pid), partial(_workplace, pid)) for pid in pids})
+        answers = self._calls.run({pid: (str(pid), partial(_workplace, pid)) for pid in pids})
         found: dict[int, Workplace | None] = {}
         for pid in pids:
             answer = answers.get(pid)

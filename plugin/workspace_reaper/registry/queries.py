@@ -47,8 +47,9 @@ class Statements:
     Attributes:
         by_ids: Takes the parameter ``ids`` and gives rows for `workspace`. It uses the index of the ids.
         by_spelling: The same in every spelling, for ids that were not found. It takes them as `IdColumn.fold` gives them, and
-            has that value in front. It reads the whole table, so it runs only while some id is not found: measured, 0.9 us for
-            each row. None where each id has one spelling.
+            has that value in front. It reads the whole table, so it runs only while some id is not found: with 100,000 rows in
+            SQLite it took 0.3 us of CPU time for each row with a text id, and 1.4 us with a UUID. None where each id has one
+            spelling.
         sample: The same columns of any rows, at most as many as the parameter ``rows``.
         probe: The same columns of no rows.
         oldest: The ids of the oldest rows, repeated where rows share one.

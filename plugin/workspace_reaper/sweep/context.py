@@ -15,7 +15,7 @@ from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, Recorde
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import KillResult
-from workspace_reaper.policy.departed import SeenBelow
+from workspace_reaper.policy.escaped_processes import SeenBelow
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.process_tree import SessionProcess

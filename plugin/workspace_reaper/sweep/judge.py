@@ -18,7 +18,7 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.confirmations import Confirmations
-from workspace_reaper.policy.departed import remember, with_departed
+from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
@@ -86,7 +86,7 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
         return ledger_state.cpu
     found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
     context.state.seen_below = remember(context.state.seen_below, found, table)
-    complete = with_departed(found, context.state.seen_below, table)
+    complete = with_escaped(found, context.state.seen_below, table)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
     after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)

@@ -13,7 +13,7 @@ from workspace_reaper.model.reap import RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.policy.departed import SeenBelow, with_departed
+from workspace_reaper.policy.escaped_processes import SeenBelow, with_escaped
 from workspace_reaper.policy.process_tree import children_of, processes_by_session
 from workspace_reaper.sweep.context import SweepContext
 
@@ -96,7 +96,7 @@ class Others:
 
     def in_scan(self, table: ProcessTable) -> Dependents:
         """Return the same for one scan of all processes."""
-        found = with_departed(processes_by_session(table, self.sessions), self.seen_below, table)
+        found = with_escaped(processes_by_session(table, self.sessions), self.seen_below, table)
         alive = {one.process.key for some in found.values() for one in some}
         return Dependents(self, alive, children_of(table))
 

@@ -14,7 +14,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.snapshot import SnapshotOrder
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import IdleClock
-from workspace_reaper.policy.departed import with_departed
+from workspace_reaper.policy.escaped_processes import with_escaped
 from workspace_reaper.policy.idle import is_busy, is_starved, used
 from workspace_reaper.policy.process_tree import SessionProcess, foreground, is_hidden, processes_by_session
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
@@ -166,4 +166,4 @@ def _add_details(candidate: ReapCandidate, details: Mapping[ProcessKey, Details]
 
 def _by_session(context: SweepContext, table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
     found = processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))
-    return with_departed(found, context.state.seen_below, table)
+    return with_escaped(found, context.state.seen_below, table)

@@ -141,7 +141,7 @@ def test_an_unproven_session_is_explained_by_what_the_registry_knows() -> None:
 def test_only_what_rests_on_an_absence_says_when_it_ends() -> None:
     breaker, case = BreakerState(latched=True, since=NOW), rules.ORPHAN.case(facts(), DEFAULTS)
     told = {one.name: one.released_when(case, breaker) for one in ALL if one.released_when}
-    assert set(told) == {"unproven", "doubtful", "breaker", "unconfirmed", "unwitnessed", "budget"}
+    assert set(told) == {"unproven", "doubtful", "breaker", "unconfirmed", "budget"}
     assert all(told.values())
     assert protections.BREAKER.released_when is not None
     assert protections.BREAKER.released_when(case, BreakerState()) == ""

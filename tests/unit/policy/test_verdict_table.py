@@ -61,6 +61,11 @@ def young(before: Facts) -> Facts:
     return of_session(before, key=session_key(age=119))
 
 
+def unconfirmed(before: Facts) -> Facts:
+    """No full sweep has found it so far. What the daemon saw go needs none, so there it is a witness."""
+    return replace(reasons.WITNESSED, witnessed=0) if before.reported is Said.REMOVED else replace(before, confirmations=0)
+
+
 CIRCUMSTANCES = {
     "kept": lambda before: of_session(before, kept=True),
     "veto": lambda before: replace(before, veto="another plugin"),
@@ -74,7 +79,7 @@ CIRCUMSTANCES = {
     "active": active,
     "unproven": lambda before: replace(before, proven=False),
     "breaker": lambda before: replace(before, latched=True),
-    "unconfirmed": lambda before: replace(before, confirmations=0),
+    "unconfirmed": unconfirmed,
     "budget": lambda before: replace(before, over_budget=True),
     "group": lambda before: replace(before, shared=True),
     "undone": lambda before: replace(before, undone=frozenset(UNDONE)),

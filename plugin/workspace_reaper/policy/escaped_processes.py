@@ -36,7 +36,7 @@ def remember(before: SeenBelow, found: _Found, table: ProcessTable) -> SeenBelow
     return seen
 
 
-def with_departed(found: _Found, seen: SeenBelow, table: ProcessTable) -> dict[SessionKey, Sequence[SessionProcess]]:
+def with_escaped(found: _Found, seen: SeenBelow, table: ProcessTable) -> dict[SessionKey, Sequence[SessionProcess]]:
     """Return the processes of each session with those that were seen below one of its panes and belong to no session now."""
     taken = {one.process.key for some in found.values() for one in some}
     complete = dict(found)

@@ -23,9 +23,9 @@ MOST = 4
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """The errands of one thread. ``place`` is where the current one is asked."""
+    """The calls of one thread. ``place`` is where the current one is asked."""
 
-    errands: list[tuple[Any, str, Callable[[], Any]]]
+    calls: list[tuple[Any, str, Callable[[], Any]]]
     answers: dict[Any, Any] = field(default_factory=dict)
     done: int = 0
     place: str = ""
@@ -33,12 +33,12 @@ class _Batch:
     is_abandoned: bool = False
 
     def run(self) -> None:
-        for key, place, errand in self.errands:
+        for key, place, call in self.calls:
             if self.is_abandoned:
                 break
             self.place = place
             try:
-                self.answers[key] = errand()
+                self.answers[key] = call()
             except (OSError, ValueError) as error:
                 self.answers[key] = error
             self.done += 1
@@ -54,37 +54,37 @@ class _Batch:
         return True
 
 
-class Errands:
-    """Runs errands in a thread, and leaves the thread behind if one of them hangs.
+class LimitedCalls:
+    """Runs calls in a thread, and leaves the thread behind if one of them hangs.
 
-    While an errand hangs, no other is asked at the same place.
+    While an call hangs, no other is asked at the same place.
     """
 
     def __init__(self) -> None:
         self._hanging: list[_Batch] = []
         self._lock = threading.Lock()
 
-    def run(self, errands: Mapping[K, tuple[str, Callable[[], V]]]) -> dict[K, V | OSError | ValueError]:
-        """Run each errand, and return its result or the error that it raised. What has no answer within the limit is missing.
+    def run(self, calls: Mapping[K, tuple[str, Callable[[], V]]]) -> dict[K, V | OSError | ValueError]:
+        """Run each call, and return its result or the error that it raised. What has no answer within the limit is missing.
 
         Args:
-            errands: The place and the work by key.
+            calls: The place and the work by key.
         """
         until = time.monotonic() + LIMIT
         answers: dict[K, V | OSError | ValueError] = {}
         with self._lock:
             self._hanging = [one for one in self._hanging if not one.finished.is_set()]
-            rest = [(key, place, errand) for key, (place, errand) in errands.items()]
+            rest = [(key, place, call) for key, (place, call) in calls.items()]
             while rest and len(self._hanging) < MOST and time.monotonic() < until:
                 blocked = {one.place for one in self._hanging}
                 batch = _Batch([one for one in rest if one[1] not in blocked])
-                if not batch.errands or not _start(batch):
+                if not batch.calls or not _start(batch):
                     break
                 if not batch.wait(until):
                     batch.is_abandoned = True
                     self._hanging.append(batch)
                 answers |= dict(list(batch.answers.items()))
-                rest = [one for one in batch.errands[batch.done + 1 :] if one[0] not in answers]
+                rest = [one for one in batch.calls[batch.done + 1 :] if one[0] not in answers]
         return answers
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.builders import process, session_key, table
 from workspace_reaper.model.process import Process
-from workspace_reaper.policy.departed import remember, with_departed
+from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.process_tree import SessionProcess
 
 ONE, TWO = session_key(1), session_key(2)
@@ -45,7 +45,7 @@ def test_below_a_pane_of_another_session_it_belongs_to_that_one() -> None:
 
 def test_one_that_left_belongs_to_its_session() -> None:
     found = {ONE: [below(SHELL)], TWO: []}
-    complete = with_departed(found, SEEN, table(SHELL, SERVER))
+    complete = with_escaped(found, SEEN, table(SHELL, SERVER))
     assert complete == {ONE: [below(SHELL), SessionProcess(SERVER, "%1", descendant=False)], TWO: []}
 
 
@@ -59,4 +59,4 @@ def test_one_that_left_belongs_to_its_session() -> None:
     ],
 )
 def test_otherwise_nothing_is_added(found: dict[object, list[SessionProcess]], processes: list[Process]) -> None:
-    assert with_departed(found, SEEN, table(*processes)) == found  # type: ignore[arg-type]
+    assert with_escaped(found, SEEN, table(*processes)) == found  # type: ignore[arg-type]
