@@ -59,14 +59,14 @@ class ReaperPlugin:
         """Look at this workspace now. Returns at once."""
         self._worker.suspect(str(workspace_id), WorkspaceEvent.ARCHIVED)
 
-    def on_row_gone(self, workspace_id: str, *, alone: bool) -> None:
+    def on_row_gone(self, workspace_id: str, event: WorkspaceEvent) -> None:
         """Look at a workspace whose row the daemon saw go, which is no event of the host. Returns at once.
 
         Args:
             workspace_id: The workspace.
-            alone: Whether so few rows went that their absence alone counts.
+            event: One of ``DERIVED_EVENTS``.
         """
-        self._worker.suspect(workspace_id, WorkspaceEvent.REMOVED if alone else WorkspaceEvent.VANISHED)
+        self._worker.suspect(workspace_id, event)
 
     @hookimpl
     def on_tick(self, now: datetime) -> None:

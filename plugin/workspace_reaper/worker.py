@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from workspace_reaper.model.events import WorkspaceEvent, strongest
+from workspace_reaper.model.events import DERIVED_EVENTS, WorkspaceEvent, strongest
 from workspace_reaper.util.log import log_event, log_failure
 
 # Seconds after a hook at which its workspace is looked at, until its row says what the hook reported.
@@ -37,7 +37,7 @@ class _Suspect:
     @property
     def looks(self) -> tuple[float, ...]:
         """When it is looked at, in seconds after it was named."""
-        return LOOKS_AT_DIRECTORY if self.event in (WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED) else LOOKS
+        return LOOKS_AT_DIRECTORY if self.event in DERIVED_EVENTS else LOOKS
 
 
 class Worker:

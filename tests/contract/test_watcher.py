@@ -307,6 +307,62 @@ def test_an_older_copy_turns_the_clock_back(host: VibeKanbanHost, watch: MakeWat
     assert after.identity.change_counter < before.identity.change_counter
 
 
+def put_back(backup: Path, path: Path) -> None:
+    """Into the same file, as ``cp`` does it."""
+    with backup.open("rb") as source, path.open("r+b") as target:
+        target.truncate()
+        shutil.copyfileobj(source, target)
+
+
+@pytest.mark.parametrize("inserted", [5, 0])
+def test_i82_an_older_copy_that_is_written_to_looks_like_one(
+    host: VibeKanbanHost, mode: str, watch: MakeWatcher, tmp_path: Path, inserted: int
+) -> None:
+    """By then the count of changes is what it was, or greater."""
+    backup = Path(shutil.copyfile(host.path, tmp_path / "backup"))
+    feed = watch(host.path)
+    lost = [host.new_id(number) for number in (100, 101)]
+    for one in lost if mode == "DELETE" else lost[:1]:
+        host.insert([one])
+    before = settled(feed)
+    put_back(backup, host.path)
+    for number in range(5):
+        host.archive(host.new_id(number))
+    for number in range(10, 10 + inserted):
+        host.insert([host.new_id(number)])
+    after = workspace_list(feed)
+    assert before.identity.change_counter is not None
+    assert after.identity.change_counter is not None
+    assert after.identity.change_counter >= before.identity.change_counter
+    assert (after.identity.location, after.workspaces & set(lost)) == (before.identity.location, set())
+    assert after.looks_restored is not None
+    assert workspace_list(feed).looks_restored is None
+
+
+def test_i83_the_newest_workspaces_that_are_deleted_look_like_no_restore(
+    host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
+) -> None:
+    """One after the other, and the two newest in one commit. The writer's log is folded into the file."""
+    feed = watch(host.path)
+    workspace_list(feed)
+    for commits in ([4],), ([3, 2],), ([1], [0]):
+        for gone in commits:
+            writer.commit(host.path, *(delete(host.new_id(number)) for number in gone))
+        writer.close(host.path)
+        assert workspace_list(feed).looks_restored is None
+
+
+def test_the_newest_workspace_is_gone_after_a_look_that_failed(tmp_path: Path, watch: MakeWatcher, writer: Writer) -> None:
+    """As many writes as one likes may have been made in between."""
+    host = make(tmp_path / "db.v2.sqlite", "DELETE")
+    feed = watch(host.path)
+    settled(feed)
+    writer.run(host.path, "BEGIN EXCLUSIVE", delete(host.new_id(4)))
+    assert "is locked" in why_unknown(feed)
+    writer.run(host.path, "COMMIT")
+    assert workspace_list(feed).looks_restored is not None
+
+
 def test_i83_which_rows_are_missing_changes_nothing_in_the_identity(
     host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
 ) -> None:

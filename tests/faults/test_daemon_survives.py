@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -90,19 +89,13 @@ def replaced_by_rename(world: World, ids: list[str]) -> Callable[[], None]:
 
 
 def older_copy(world: World, ids: list[str]) -> Path:
-    """A backup from before the last two workspaces, each of which was a commit."""
+    """A backup from before the last two workspaces."""
     copy = world.tmp / "backup.sqlite"
     shutil.copy(world.host.path, copy)
-    (counter,) = struct.unpack_from(">I", copy.read_bytes(), 24)
     with connected(copy) as connection:
         connection.executemany(
             "DELETE FROM workspaces WHERE id = ?", [(bytes.fromhex(one.replace("-", "")),) for one in ids[-2:]]
         )
-    with copy.open("r+b") as file:
-        # The count of changes, and that for which the number of pages holds: they are in the header of each database.
-        for offset in (24, 92):
-            file.seek(offset)
-            file.write(struct.pack(">I", counter - 2))
     return copy
 
 

@@ -19,6 +19,7 @@ from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.policy.protections import PROVEN_WHEN
@@ -137,8 +138,9 @@ def watched(world: World) -> Iterator[DatabaseWatcher]:
         workspace_archived = staticmethod(world.plugin.on_workspace_archived)
 
         @staticmethod
-        def workspace_vanished(workspace_id: str) -> None:
-            world.plugin.on_row_gone(workspace_id, alone=False)
+        def workspace_vanished(workspace_id: str, *, as_by_restore: bool) -> None:
+            event = WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED
+            world.plugin.on_row_gone(workspace_id, event)
 
     living = LivingSessions([world.server.path], reaper.dependencies.matcher)
     watcher = DatabaseWatcher(changes, Hooks(), reaper.registry, living, reaper.doubt)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
+from workspace_reaper.model.directory import Directory
 from workspace_reaper.processes import directories
 
 pytestmark = pytest.mark.once
@@ -105,6 +106,32 @@ def test_i83_b_the_directory_had_gone_before_the_row(stage: Stage) -> None:
     stage.world.sweep()
     stage.world.host.delete(one)
     stage.is_saved(one, "nothing is known")
+
+
+@pytest.mark.parametrize("row_too", [True, False], ids=["with its row", "alone"])
+def test_i83_b_the_directory_is_removed_between_the_look_up_and_the_look(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, row_too: bool
+) -> None:
+    one = stage.add("one")
+    stage.world.sweep()
+    reaper = stage.world.plugin.reaper()
+    reaper.state.looked_at.clear()  # as after ten minutes
+    find = directories.SystemDirectories.find
+
+    def too_late(self: directories.SystemDirectories, paths: Collection[str]) -> Mapping[str, Directory | None]:
+        if (stage.trees / "one").exists():
+            if row_too:
+                stage.world.host.delete(one)
+            shutil.rmtree(stage.trees / "one")
+        return find(self, paths)
+
+    monkeypatch.setattr(directories.SystemDirectories, "find", too_late)
+    stage.world.sweep()
+    stage.world.host.delete(one)
+    if row_too:
+        stage.is_reaped(one)
+    else:
+        stage.is_saved(one, "nothing is known")
 
 
 def test_i83_c_a_symbolic_link_to_an_absent_disk(stage: Stage) -> None:

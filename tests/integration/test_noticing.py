@@ -37,6 +37,7 @@ class Told:
     deleted: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
     refuse: bool = False
     invalidated: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -57,8 +58,8 @@ class Told:
     def workspace_archived(self, workspace_id: str) -> None:
         self.archived.append(workspace_id)
 
-    def workspace_vanished(self, workspace_id: str) -> None:
-        self.vanished.append(workspace_id)
+    def workspace_vanished(self, workspace_id: str, *, as_by_restore: bool) -> None:
+        (self.doubted if as_by_restore else self.vanished).append(workspace_id)
 
 
 class Bench:

@@ -26,6 +26,7 @@ from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Held, Judgement
+from workspace_reaper.policy.witness import Witness
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.report import SessionReport
 
@@ -224,6 +225,7 @@ def circumstances(
     breaker: BreakerState | None = None,
     generation: int | None = None,
     own_location: Somewhere | None = None,
+    witnesses: Mapping[str, Witness] | None = None,
 ) -> FactsBuilder:
     """What is the same for all sessions of a sweep over this state."""
     known = ledger_state() if known is None else known
@@ -235,6 +237,7 @@ def circumstances(
         recognised=frozenset(recognised),
         breaker=known.breaker if breaker is None else breaker,
         own_location=Somewhere() if own_location is None else own_location,
+        witnesses=witnesses or {},
     )
 
 

@@ -141,7 +141,7 @@ def _witnessed(facts: Facts) -> bool:
 
 
 def _removed(facts: Facts, _rules: Thresholds) -> dict[str, bool] | None:
-    seen, named = facts.reported is Said.REMOVED, facts.reported in (Said.DELETED, Said.REMOVED, Said.VANISHED)
+    seen, named = facts.reported is Said.REMOVED, facts.reported in (Said.DELETED, Said.REMOVED, Said.VANISHED, Said.DOUBTED)
     if not _gone(facts) or not (_witnessed(facts) or seen):
         return None
     saves = {"attached": attended(facts.session), "doubtful": facts.doubtful}

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import ChangeWatcher, Registry
 from workspace_reaper.model.session import NO_OWNER
 from workspace_reaper.model.unknown import Unknown
@@ -41,8 +42,8 @@ class Reports(Protocol):
     def workspace_archived(self, workspace_id: str) -> None:
         """Its row says archived."""
 
-    def workspace_vanished(self, workspace_id: str) -> None:
-        """Its row went, and only its directory can prove that it was deleted."""
+    def workspace_vanished(self, workspace_id: str, *, as_by_restore: bool) -> None:
+        """Its row went, and only its directory can prove that it was deleted. ``as_by_restore``: see `Comparison`."""
 
 
 class DerivedEvents:
@@ -59,16 +60,16 @@ class DerivedEvents:
 
     def workspace_deleted(self, workspace_id: str) -> None:
         """Wake the reaper for this workspace, and notify the other plugins."""
-        self._reaper.on_row_gone(workspace_id, alone=True)
+        self._reaper.on_row_gone(workspace_id, WorkspaceEvent.REMOVED)
         self._plugins.workspace_deleted(workspace_id, but=self._reaper)
 
     def workspace_archived(self, workspace_id: str) -> None:
         """Notify all plugins."""
         self._plugins.workspace_archived(workspace_id)
 
-    def workspace_vanished(self, workspace_id: str) -> None:
+    def workspace_vanished(self, workspace_id: str, *, as_by_restore: bool) -> None:
         """Wake the reaper for this workspace: it notifies the other plugins once it has found a witness."""
-        self._reaper.on_row_gone(workspace_id, alone=False)
+        self._reaper.on_row_gone(workspace_id, WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED)
 
 
 class DatabaseWatcher:
@@ -181,7 +182,7 @@ class DatabaseWatcher:
         self._fire(self._reports.workspace_deleted, comparison.deleted, "deleted")
         self._fire(self._reports.workspace_archived, comparison.archived, "archived")
         for workspace_id in comparison.vanished:
-            self._reports.workspace_vanished(workspace_id)
+            self._reports.workspace_vanished(workspace_id, as_by_restore=comparison.as_by_restore)
 
     def _is_valid(self) -> bool:
         """Return whether no call of ``invalidate`` is outstanding any more."""

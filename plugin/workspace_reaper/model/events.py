@@ -17,10 +17,15 @@ class WorkspaceEvent(str, Enum):
     ARCHIVED = "archived"
     # The daemon saw the row go, together with so many others that this proves nothing by itself.
     VANISHED = "vanished"
+    # The daemon saw the row go as after the restore of an older copy.
+    DOUBTED = "doubted"
 
+
+# What the daemon derives from rows that went.
+DERIVED_EVENTS = frozenset({WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED, WorkspaceEvent.DOUBTED})
 
 # The events after which there is no row.
-GONE_EVENTS = frozenset({WorkspaceEvent.DELETED, WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED})
+GONE_EVENTS = DERIVED_EVENTS | {WorkspaceEvent.DELETED}
 
 
 def strongest(*events: WorkspaceEvent) -> WorkspaceEvent:

@@ -191,7 +191,7 @@ class Alarm:
 class Removal(NamedTuple):
     """A row that the daemon saw go, until that is settled.
 
-    ``event`` is REMOVED or VANISHED, ``generation`` that of the registry at that time, ``at`` is in Unix seconds.
+    ``event`` is one of ``DERIVED_EVENTS``, ``generation`` that of the registry at that time, ``at`` is in Unix seconds.
     """
 
     workspace_id: str

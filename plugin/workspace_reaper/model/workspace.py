@@ -141,10 +141,12 @@ class WorkspaceList:
     """All workspaces of a registry at one moment, by canonical id, without those flagged as deleted.
 
     ``archived`` is a subset of ``workspaces``. ``replaced`` is what shows that the content was replaced as a whole since the
-    last list, although the identity is the same.
+    last list, although the identity is the same. ``looks_restored`` is what makes it likely that an older copy was put in the
+    place of the database, without proving it.
     """
 
     identity: RegistryIdentity
     workspaces: frozenset[str]
     archived: frozenset[str]
     replaced: str | None = None
+    looks_restored: str | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.events import WorkspaceEvent, strongest
+from workspace_reaper.model.events import DERIVED_EVENTS, WorkspaceEvent, strongest
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.operations.reaper import Reaper
@@ -51,8 +51,8 @@ def look_at(
     is_replaced = replaced()
     if report.abstained is not None and not is_replaced:
         return ()
-    derived = {one for one, event in events.items() if event in (WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED)}
-    _notify(reaper, report, {one for one in derived if events[one] is WorkspaceEvent.VANISHED})
+    derived = {one for one, event in events.items() if event in DERIVED_EVENTS}
+    _notify(reaper, report, {one for one in derived if events[one] is not WorkspaceEvent.REMOVED})
     contradicted = report.contradicted - derived
     unsettled = contradicted | _left(report, derived) if report.complete and not is_replaced else frozenset(events)
     given_up = frozenset(one for text, one in ids.items() if text in final and one in contradicted)

@@ -42,10 +42,18 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The result. ``deleted`` and ``archived`` may be reported, sorted; ``suppressed`` disappeared and may not, for the reason
-    ``why``. ``vanished`` are those of them whose directories may prove the deletion all the same, sorted. ``past`` is for the
-    next comparison. ``uncertain``: rows disappeared together with a change of identity, so that their absence proves nothing
-    either."""
+    """The result.
+
+    Attributes:
+        past: The input of the next comparison.
+        deleted: The workspaces that may be reported as deleted, sorted.
+        archived: The same for archived ones.
+        suppressed: Workspaces that disappeared and may not be reported.
+        why: The reason for that.
+        uncertain: Rows disappeared together with a change of identity, so that their absence proves nothing either.
+        vanished: The suppressed ones whose directories may prove the deletion all the same, sorted.
+        as_by_restore: They vanished as after the restore of an older copy, so that their absence stays in doubt.
+    """
 
     past: Past
     deleted: tuple[str, ...] = ()
@@ -54,6 +62,7 @@ class Comparison:
     why: str | None = None
     uncertain: bool = False
     vanished: tuple[str, ...] = ()
+    as_by_restore: bool = False
 
 
 def vanished(past: Past | None, now: WorkspaceList) -> frozenset[str]:
@@ -81,8 +90,11 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     archived = tuple(sorted(now.archived - past.workspace_list.archived))
     following, too_many = _count(past, now, missing, sessions, at)
-    if missing and too_many:
-        return Comparison(following, archived=archived, suppressed=missing, why=too_many, vanished=tuple(sorted(missing)))
+    why = now.looks_restored or too_many
+    if missing and why:
+        doubted = now.looks_restored is not None
+        ids = tuple(sorted(missing))
+        return Comparison(following, archived=archived, suppressed=missing, why=why, vanished=ids, as_by_restore=doubted)
     return Comparison(following, deleted=tuple(sorted(missing)), archived=archived)
 
 

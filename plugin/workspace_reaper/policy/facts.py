@@ -52,7 +52,8 @@ class Facts:
         confirmations: How many full sweeps have found no row.
         witnessed: How many full sweeps have found that row and directory went together.
         witness: What the directory of the workspace says, if it is known. Only read if there is no row.
-        doubtful: Whether the directory speaks against the deletion.
+        doubtful: Whether the directory speaks against the deletion, or the daemon saw the row go as after a restore and the
+            directory does not confirm the deletion.
         proven: Whether the registry is known to have known this workspace.
         knows_other_sessions: Whether the registry has a row for at least one other session now.
         approved: Whether an operator approved exactly this session, so that the breaker does not protect it.

@@ -146,7 +146,9 @@ class FactsBuilder:
         ``renamed``: its name does not yield the workspace of its marks any more. ``named_row`` is the row of the workspace
         that the name yields instead.
         """
-        key = session.key
+        key, reported = session.key, self.said(session, workspace_id)
+        witness = None if row is not None and not row.deleted else self.witness(session, workspace_id)
+        is_confirmed = witness is not None and witness.confirms
         seen = self.confirmations.of(key)
         # Most sessions have no findings. For them this is where a sweep spends most of its own time.
         remembered: Mapping[str, Any] = self._remembered(key, seen, now) if seen else _NOTHING
@@ -159,15 +161,15 @@ class FactsBuilder:
             renamed=renamed,
             named_row=named_row,
             now=now,
-            reported=self.said(session, workspace_id),
+            reported=reported,
             proven=row is not None or self.knows(session, workspace_id),
             knows_other_sessions=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,
             generation=self.generation,
             known_in_generation=None if row is not None and not row.deleted else known_in_generation(workspace_id, self.state),
-            witness=None if row is not None and not row.deleted else self.witness(session, workspace_id),
-            doubtful=workspace_id in self.doubtful,
+            witness=witness,
+            doubtful=workspace_id in self.doubtful or (reported is WorkspaceEvent.DOUBTED and not is_confirmed),
             home=lives_in(session, self.own_location),
             age_clock=self.age_clock,
             busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,

@@ -169,11 +169,11 @@ def _is_doubtful(case: Case) -> bool:
 DOUBTFUL = Protection(
     "doubtful",
     "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and its directory is"
-    " still there; then it must have been idle for stranger_ttl",
+    " not known to be gone; then it must have been idle for stranger_ttl",
     holds=_is_doubtful,
     detail=lambda case: (
         "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and"
-        f" {case.facts.witness.why if case.facts.witness else 'its directory is still there'}:"
+        f" {case.facts.witness.why if case.facts.witness else 'its directory is not known'}:"
         " restore the rows, or remove the directory if the workspace was deleted"
     ),
     released_when=lambda case, _breaker: (

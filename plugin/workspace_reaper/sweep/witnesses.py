@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.directory import DirectoryRecord, Sight, Workplace
@@ -89,12 +89,12 @@ class Witnesses:
             and self._is_due(workspace_id, row.worktree, generation)
         }
         found = self._directories.find({path for path in due.values() if is_usable(path, ())})
+        # What was seen at another path says nothing about this one.
+        self._drop([one for one in due.keys() & self._records.keys() if self._records[one].directory.path != due[one]])
+        self._drop(self._outlived([one for one in due.keys() & self._records.keys() if found.get(due[one], ...) is None]))
         for workspace_id, path in due.items():
             before, there = self._records.get(workspace_id), found.get(path)
             if there is None:
-                # What was seen at another path says nothing about this one, and what is certainly not there cannot go.
-                if path in found or (before and before.directory.path != path):
-                    self._drop(workspace_id)
                 continue
             self.context.state.looked_at[workspace_id] = path, time.monotonic()
             session = order[workspace_id].key
@@ -109,6 +109,16 @@ class Witnesses:
                     before.number if before and same else _number(session),
                 )
             )
+
+    def _outlived(self, workspace_ids: Collection[str]) -> Collection[str]:
+        """Return those whose rows are there although their directories are not: such a directory cannot go with its row.
+
+        The rows are read once more, because both may have gone since the look-up.
+        """
+        rows = self.context.dependencies.registry.look_up(workspace_ids, ()) if workspace_ids else None
+        if not isinstance(rows, LookupResult):
+            return ()
+        return [one for one in workspace_ids if (row := rows.found.get(one)) and not row.deleted]
 
     def _is_due(self, workspace_id: str, path: str, generation: int) -> bool:
         record = self._records.get(workspace_id)
@@ -172,7 +182,7 @@ class Witnesses:
             if workspace_id in living or self.seen.unknown:
                 self._put(replace(record, counted=True))
             else:
-                self._drop(workspace_id)
+                self._drop([workspace_id])
 
     def _has_row(self, workspace_id: str) -> bool:
         row = self.rows.found.get(workspace_id)
@@ -183,9 +193,10 @@ class Witnesses:
         if self.state.directories.get(record.workspace_id) != record:
             self.changes[record.workspace_id] = record
 
-    def _drop(self, workspace_id: str) -> None:
-        if self._records.pop(workspace_id, None) is not None:
-            self.changes[workspace_id] = None
+    def _drop(self, workspace_ids: Iterable[str]) -> None:
+        for workspace_id in workspace_ids:
+            if self._records.pop(workspace_id, None) is not None:
+                self.changes[workspace_id] = None
 
 
 def _number(key: SessionKey) -> int:

@@ -269,3 +269,11 @@ def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], 
     assert (comparison.deleted, comparison.archived) == ((), ())
     assert comparison.suppressed == {"w007", "w008"}
     assert words in (comparison.why or "")
+
+
+def test_i82_rows_that_vanish_as_after_a_restore_are_left_to_their_directories_and_stay_in_doubt() -> None:
+    before, now = workspace_list(ids(9)), workspace_list(ids(8))
+    comparison = compare(Past(before), replace(now, looks_restored="the newest rows are gone"), NOBODY, 100.0)
+    assert (comparison.deleted, comparison.vanished, comparison.as_by_restore) == ((), ("w008",), True)
+    assert not comparison.uncertain
+    assert compare(comparison.past, workspace_list(ids(7)), NOBODY, 101.0).deleted == ("w007",)

@@ -21,8 +21,9 @@ from tests.tools.builders import (
 )
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Owner
-from workspace_reaper.model.state import BreakerState, Confirmation, Finding
+from workspace_reaper.model.state import BreakerState, Confirmation, Finding, Removal
 from workspace_reaper.policy.facts_builder import lives_in
+from workspace_reaper.policy.witness import Presence, Witness
 
 KEY = session_key()
 
@@ -118,6 +119,22 @@ def test_the_breaker_and_whom_it_lets_pass() -> None:
 
 def test_it_knows_its_home() -> None:
     assert circumstances(own_location=Somewhere(pids=frozenset({1001}))).facts(session(), "w1", None, NOW).home
+
+
+def test_i82_what_the_daemon_saw_go_as_after_a_restore_is_in_doubt_and_no_session_that_was_made_after_it() -> None:
+    removal = Removal("w1", Said.DOUBTED, 1, NOW - HOUR)
+    scene = circumstances(ledger_state(removals={"w1": removal}), reported={"w1": Said.DOUBTED})
+    assert scene.facts(session(age=HOUR), "w1", None, NOW).doubtful
+    assert not scene.facts(session(age=HOUR - 1), "w1", None, NOW).doubtful
+    assert not scene.facts(session(2), "w2", None, NOW).doubtful
+
+
+@pytest.mark.parametrize("presence", Presence)
+def test_i83_a_directory_that_went_too_ends_the_doubt_of_the_daemon(presence: Presence) -> None:
+    removal = Removal("w1", Said.DOUBTED, 1, NOW - HOUR)
+    state = ledger_state(removals={"w1": removal})
+    scene = circumstances(state, reported={"w1": Said.DOUBTED}, witnesses={"w1": Witness(presence, "so it is")})
+    assert scene.facts(session(age=HOUR), "w1", None, NOW).doubtful is (presence is not Presence.GONE)
 
 
 def test_a_deletion_says_nothing_of_a_session_that_was_made_after_it() -> None:

@@ -114,7 +114,7 @@ def some_facts(dice: Dice) -> Facts:
         workspace_id="w1",
         row=some_row(dice) if dice.often() else None,
         now=dice.of((NOW, NOW + 0.5)),
-        reported=dice.of((None, None, None, Said.DELETED, Said.ARCHIVED, Said.REMOVED, Said.VANISHED)),
+        reported=dice.of((None, None, None, Said.DELETED, Said.ARCHIVED, Said.REMOVED, Said.VANISHED, Said.DOUBTED)),
         detached_at=dice.maybe() if dice.rarely() else None,
         archived_since=dice.maybe(),
         dead_since=dice.maybe(),

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,7 @@ from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.rows import OLDEST, readable
 from workspace_reaper.registry.sqlite.connection import is_wal, raw, schema_version, transaction
-from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, is_settled, lost_its_log
+from workspace_reaper.registry.sqlite.files import DatabaseFiles, Pin, Stamps, change_counter, is_settled, lost_its_log
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 from workspace_reaper.registry.sqlite.scan import ContentReplaced, Scan, read_rows
 
@@ -44,18 +44,27 @@ class _LastRead:
         location: The identity of the file.
         data_version: The data version of the connection that was kept.
         stamps: The stamps of the files.
+        commits: The change counter, which each commit in a rollback mode increases. None in WAL mode, or if it is unknown.
+        newest: The ids of the last two rows, the last one first. Empty if rows have no numbers.
+        content: All workspaces, and the archived ones.
     """
 
     location: str
     data_version: int
     stamps: Stamps
+    commits: int | None
+    newest: tuple[str, ...]
+    content: tuple[frozenset[str], frozenset[str]]
 
 
 class SqliteWatcher:
     """The port ``ChangeWatcher`` over one file.
 
-    An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and in
-    a rollback mode later writes may have raised it again by the next look. Which rows are missing is judged elsewhere.
+    An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and
+    in a rollback mode later writes may have raised it again by the next look. But the copy lacks the rows with the highest
+    numbers, and later writes show. In a rollback mode a restore is likely if the two newest rows are gone and the number of
+    commits is not that of deletions. In WAL mode it is likely if the newest row is gone, another row changed, and the file
+    itself was written to. After a read that failed, the newest row is enough.
 
     In a rollback mode one connection is kept, because ``PRAGMA data_version`` only compares with earlier values of the same
     connection. In WAL mode none is kept: an open connection keeps the host from folding its log into the file when it stops,
@@ -157,17 +166,19 @@ class SqliteWatcher:
         self._rest_until = time.monotonic() + _REST * (time.thread_time() - cpu)
         if wal:
             self._disconnect()
-        replaced = self._replaced(location, stamped)
-        self._last = _LastRead(location, data_version, stamped)
+        commits = None if wal else change_counter(self._path)
+        newest = tuple(islice(reversed(ids), 2 * scan.paged))
+        read = _LastRead(location, data_version, stamped, commits, newest, (frozenset(ids), archived))
+        last, self._last = self._last, read
+        replaced = restored = None
+        if last is not None and last.location == location:
+            replaced = _log_was_removed(last, read)
+            # Compared with the file as it is now: a copy may have been written after the scan began.
+            if self._files.stamps()[0] != last.stamps[0]:
+                restored = _looks_restored(last, read, failed=self._failed, wal=wal)
         self._unchanged = stamped if is_settled(stamped, began) else None
         found = replace(found, sentinels=tuple(islice(oldest, OLDEST)))
-        return WorkspaceList(found, frozenset(ids), archived, replaced)
-
-    def _replaced(self, location: str, stamped: Stamps) -> str | None:
-        last = self._last
-        if last is None or last.location != location or not lost_its_log(last.stamps, stamped):
-            return None
-        return "its write-ahead log was removed, and the commits in it are lost"
+        return WorkspaceList(found, *read.content, replaced, restored)
 
     def _connected(self, location: str) -> Connection:
         if self._last is None or self._last.location != location:
@@ -188,6 +199,30 @@ class SqliteWatcher:
             read = self._registry.statements_in(connection)
             self._scan = Scan.prepare(connection, read, self._registry.schema.tables[0].name)
         return self._scan
+
+
+def _log_was_removed(last: _LastRead, now: _LastRead) -> str | None:
+    is_lost = lost_its_log(last.stamps, now.stamps)
+    return "its write-ahead log was removed, and the commits in it are lost" if is_lost else None
+
+
+def _looks_restored(last: _LastRead, now: _LastRead, *, failed: bool, wal: bool) -> str | None:
+    """Return why an older copy may have been written into the file between these reads, or None. ``failed``: another read
+    between them failed."""
+    lost = sum(1 for _ in takewhile(lambda one: one not in now.content[0], last.newest))
+    changed = bool(now.content[0] - last.content[0]) or now.content[1] != (last.content[1] & now.content[0])
+    is_likely = lost >= 1 and changed if wal else lost >= 2 and not _are_deletions(last, now, changed=changed)
+    if not (is_likely or (failed and lost)):
+        return None
+    return "the newest rows are gone and more was written, as if an older copy had been put in its place"
+
+
+def _are_deletions(last: _LastRead, now: _LastRead, *, changed: bool) -> bool:
+    """Return whether the number of commits is that of deletions: one for all, or one for each and no other change."""
+    if last.commits is None or now.commits is None:
+        return False
+    commits = now.commits - last.commits
+    return commits == 1 or (commits == len(last.content[0] - now.content[0]) and not changed)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
