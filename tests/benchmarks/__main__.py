@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import commands, daemon, events, imports, processes, survivors, sweeps
-from tests.benchmarks.measuring import Result
+from tests.benchmarks.measuring import Result, busy
 from tests.tools.tmux import real_tmux
 
 
@@ -27,8 +27,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, metavar="S", help="how long the daemon is watched idle [600]")
     parser.add_argument("--baseline", type=Path, metavar="DIR", help="a checkout of an older commit, for cli [none]")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which of them, by name [all]")
+    parser.add_argument("--load", type=int, default=0, metavar="N", help="processes that use a core each meanwhile [0]")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
+    with busy(chosen.load), tempfile.TemporaryDirectory(prefix="wr-bench-") as directory:
         tmp, rounds = Path(directory), chosen.rounds
         suites: dict[str, Callable[[], Iterator[Result]]] = {
             "imports": lambda: imports.importing(rounds),

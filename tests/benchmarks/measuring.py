@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from workspace_reaper.tmux.server_time import cpu_seconds
 
-__all__ = ["Result", "compare", "cpu_and_wall", "seconds"]
+__all__ = ["Result", "busy", "compare", "cpu_and_wall", "seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep so many processes busy, each with a core's worth of work."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 def cpu_and_wall(work: Callable[[], object], server_pid: int) -> tuple[float, float]:

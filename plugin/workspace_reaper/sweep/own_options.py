@@ -31,15 +31,23 @@ class OwnOptions:
     _known: dict[SessionKey, tuple[_Shown, Mapping[str, str]]] = field(default_factory=dict)
 
     def ask(self, terminal: Terminal, listing: Listing, matcher: SessionMatcher) -> None:
-        """Ask about the sessions of which this matters and is not known. Until then, what the listing shows counts."""
+        """Ask about the sessions of which this matters and is not known. Until then, what the listing shows counts.
+
+        Those that only seem to have an option are asked about again, the one that was asked about first before the others: the
+        answer may have been garbled, and the alarm must end.
+        """
         doubtful = [session for session in listing.sessions if _matters(session, matcher)]
         listed = {session.key for session in doubtful}
         for gone in [key for key in self._known if key.socket == listing.socket and key not in listed]:
             del self._known[gone]
-        unknown = {session.key: _shown(session) for session in doubtful if self._answer(session) is None}
-        if unknown:
-            answers = terminal.own_options(list(unknown)[:ASKED_AT_ONCE])
-            self._known.update((key, (unknown[key], options)) for key, options in answers.items())
+        shown = {session.key: _shown(session) for session in doubtful}
+        unknown = [session.key for session in doubtful if self._answer(session) is None]
+        wrong = {session.key for session in doubtful if self._inherited(session)}
+        asked = [*unknown, *(key for key in self._known if key in wrong)][:ASKED_AT_ONCE]
+        if asked:
+            for key, options in terminal.own_options(asked).items():
+                self._known.pop(key, None)
+                self._known[key] = shown[key], options
 
     def correct(self, listing: Listing, owner_id: str) -> Listing:
         """Return the listing with the session's own options. ``owner_id`` is ours."""
@@ -48,14 +56,10 @@ class OwnOptions:
         return replace(listing, sessions=tuple(self._corrected(session, owner_id) for session in listing.sessions))
 
     def _corrected(self, session: Session, owner_id: str) -> Session:
-        options = self._answer(session)
-        if options is None:
+        inherited, options = self._inherited(session), self._answer(session)
+        if not inherited or options is None:
             return session
         owner, mark = options.get(_OWNER, ""), options.get(_WORKSPACE, "")
-        seen = {_KEEP: session.kept, _OWNER: session.owner_id != owner, _WORKSPACE: session.workspace_mark != mark}
-        inherited = frozenset(name for name, differs in seen.items() if differs and (name != _KEEP or name not in options))
-        if not inherited:
-            return session
         return replace(
             session,
             owner=Owner.OURS if owner == owner_id else Owner.FOREIGN if owner else Owner.NONE,
@@ -63,6 +67,16 @@ class OwnOptions:
             workspace_mark=mark,
             inherited=inherited,
         )
+
+    def _inherited(self, session: Session) -> frozenset[str]:
+        """Return the options that the session only seems to have, or whose values are not its own."""
+        options = self._answer(session)
+        if options is None:
+            return frozenset()
+        own = {_OWNER: options.get(_OWNER, ""), _WORKSPACE: options.get(_WORKSPACE, "")}
+        shown = {_OWNER: session.owner_id, _WORKSPACE: session.workspace_mark}
+        differing = {name for name, value in own.items() if shown[name] != value}
+        return frozenset(differing | ({_KEEP} if session.kept and _KEEP not in options else set()))
 
     def _answer(self, session: Session) -> Mapping[str, str] | None:
         known = self._known.get(session.key)
