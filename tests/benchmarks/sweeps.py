@@ -12,6 +12,7 @@ from tests.benchmarks.measuring import Result, compare, cpu_and_wall, seconds
 from tests.benchmarks.processes import raw_pass
 from tests.tools.hosts import blob, connected
 from tests.tools.world import World, session_name
+from workspace_reaper.tmux.server_time import cpu_seconds
 
 __all__ = ["idle", "reaping", "sizes"]
 
@@ -102,9 +103,13 @@ def _reaping(world: World, rounds: int) -> tuple[_Pairs, _Pairs]:
 
 
 def _settled(world: World, count: int, **flags: bool) -> list[str]:
-    """Workspaces whose sessions have done with starting: or their start is measured as well."""
+    """Workspaces whose sessions have done with starting, so that the server rests: or their start is measured as well."""
     ids = world.workspaces(count, **flags)
-    time.sleep(2)
+    spent, resting = cpu_seconds(world.server.pid), 0
+    while resting < 4:
+        time.sleep(0.5)
+        before, spent = spent, cpu_seconds(world.server.pid)
+        resting = resting + 1 if spent == before else 0
     return ids
 
 

@@ -126,7 +126,7 @@ class Listing:
     ``unreadable`` are sessions with a field that cannot be read, and ``unreadable_ids`` are their ids: they are not missing.
     ``answered`` is False if no server listens on the socket. Then the absence of sessions rests on the socket alone, and the
     socket may have been unlinked. ``server_time`` is the clock of the server (Unix seconds) when it had listed the sessions, 0
-    without a server.
+    without a server. ``server_seconds`` is the CPU time that the server used for it, None if that is unknown.
     """
 
     socket: str
@@ -136,3 +136,4 @@ class Listing:
     server: Server | None = None
     answered: bool = True
     server_time: int = 0
+    server_seconds: float | None = None

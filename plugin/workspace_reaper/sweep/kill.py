@@ -91,9 +91,8 @@ class BatchKiller:
             return None
         with seconds.step("kill"):
             results = terminal.kill(list(guards.values()), Expiry(listing.server_time, self._context.settings.guard_validity))
-        self._context.state.batch_size.learn(
-            len(guards), results.seconds, server=results.server_seconds, nothing=listing_seconds
-        )
+        nothing = listing_seconds if results.server_seconds is None else listing.server_seconds or 0.0
+        self._context.state.batch_size.learn(len(guards), results.seconds, server=results.server_seconds, nothing=nothing)
         for candidate in guarded:
             _take(candidate, results, len(batch))
         return None

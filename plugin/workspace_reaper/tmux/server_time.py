@@ -11,8 +11,10 @@ from workspace_reaper.tmux.client import Completed
 _NANO = 1e-9
 
 
-def timed(server_pid: int, work: Callable[[], Completed]) -> Completed:
+def timed(server_pid: int | None, work: Callable[[], Completed]) -> Completed:
     """Run ``work``, and return its result with the CPU time that the server used meanwhile, if the system reports it."""
+    if server_pid is None:
+        return work()
     before = cpu_seconds(server_pid)
     completed = work()
     after = cpu_seconds(server_pid)

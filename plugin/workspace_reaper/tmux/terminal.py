@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from workspace_reaper.model.session import Listing, SessionKey
@@ -37,6 +38,8 @@ class TmuxTerminal:
         self._socket = socket
         self._limit = limit
         self._server: ReaperServer | None = None
+        # As the last listing reported it.
+        self._server_pid: int | None = None
         self._capture_pace = BatchSize(FIRST_BATCH)
         # Rows differ with and without panes, and a narrow listing lacks most: each kind has its own reader.
         self._readers: dict[tuple[bool, bool], ListingReader] = defaultdict(lambda: ListingReader(socket))
@@ -52,17 +55,21 @@ class TmuxTerminal:
             words += [";", "list-panes", "-a", *narrow, "-F", PANE_FORMAT]
         if refusal := not_ours(self._socket):
             return self._unknown(refusal)
-        completed = self._run(*words)
+        completed = timed(self._server_pid, lambda: self._run(*words))
         outcome = meaning(completed, self._socket)
         if outcome in (ListingOutcome.ROWS, ListingOutcome.NO_SESSION):
             listing = self._readers[panes, bool(only)].read(completed.stdout, owner_id, panes=panes)
             is_empty = isinstance(listing, Listing) and not (listing.sessions or listing.unreadable)
             if is_empty or outcome is ListingOutcome.ROWS:
-                return listing
+                return self._timed(listing, completed) if isinstance(listing, Listing) else listing
         absent = outcome is ListingOutcome.ABSENT and certainly_absent(self._socket)
         if absent or (outcome is ListingOutcome.REFUSED and certainly_refused(self._socket)):
             return Listing(self._socket, (), answered=False)
         return self._unknown(advice(completed))
+
+    def _timed(self, listing: Listing, completed: Completed) -> Listing:
+        self._server_pid = listing.server.pid if listing.server else None
+        return replace(listing, server_seconds=completed.server_seconds)
 
     def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
         """See the port. ``seconds`` is the wall time of the tmux client.

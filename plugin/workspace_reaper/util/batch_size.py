@@ -11,6 +11,10 @@ class BatchSize:
 
     The server's own CPU time counts where it is known: on a busy machine each command takes longer, and small batches, each
     with its own recheck, would make it busier still. The time on the clock then only keeps a batch far from its time limit.
+
+    Each client costs something, whatever it asks for: on a server with 1,000 sessions 30 to 40 ms of its time on tmux 3.3a,
+    which polls the terminals of all panes and reads its list of open files for each message. That share does not shrink with
+    the batch, so it does not count.
     """
 
     TARGET_SECONDS = 0.1
@@ -28,14 +32,13 @@ class BatchSize:
             sessions: The number of sessions in the batch.
             seconds: How long it took.
             server: The CPU time that the tmux server used for it, in seconds. None if that is unknown.
-            nothing: How long a command that does little took right before: the client needs that time, not the server.
+            nothing: What a command that does little took right before, in CPU time of the server if ``server`` is known.
         """
-        if server is None:
-            # At most a third: a command that was slow by chance must not make the next batch long.
-            fitting = self._fitting(sessions, seconds - min(nothing, seconds / 3), self.TARGET_SECONDS)
-        else:
-            by_server = max(self.LEAST, self._fitting(sessions, server, self.TARGET_SECONDS))
-            fitting = min(by_server, self._fitting(sessions, seconds, self.LONGEST_SECONDS))
+        spent = seconds if server is None else server
+        # At most a third: a command that was slow by chance must not make the next batch long.
+        fitting = self._fitting(sessions, spent - min(nothing, spent / 3), self.TARGET_SECONDS)
+        if server is not None:
+            fitting = min(max(self.LEAST, fitting), self._fitting(sessions, seconds, self.LONGEST_SECONDS))
         self.size = max(1, min(fitting, 4 * self.size, self.MOST))
 
     def _fitting(self, sessions: int, seconds: float, target: float) -> int:

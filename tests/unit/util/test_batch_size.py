@@ -72,3 +72,10 @@ def test_the_server_s_own_time_decides_where_it_is_known(sessions: int, seconds:
     pace = BatchSize(25)
     pace.learn(sessions, seconds, server=server)
     assert pace.size == after
+
+
+@pytest.mark.parametrize(("nothing", "after"), [(0.0, 8), (0.05, 10), (5.0, 12)])
+def test_what_each_client_costs_the_server_does_not_make_a_batch_small(nothing: float, after: int) -> None:
+    pace = BatchSize(25)
+    pace.learn(25, 0.5, server=0.3, nothing=nothing)
+    assert pace.size == after
