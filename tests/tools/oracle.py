@@ -23,7 +23,9 @@ class Opinion:
     @property
     def protected_by(self) -> frozenset[str]:
         """What protects it, where the verdict is ``hold``."""
-        return dict(self.holding)[self.reason] if self.verdict == "hold" and self.reason else frozenset()
+        if self.verdict != "hold":
+            return frozenset()
+        return dict(self.holding)[self.reason] if self.reason else frozenset({"unknown"})
 
 
 def opinion(facts: Facts, rules: Thresholds) -> Opinion:
@@ -34,7 +36,8 @@ def opinion(facts: Facts, rules: Thresholds) -> Opinion:
             return Opinion("reap", name, holding)
     if holding:
         return Opinion("hold", holding[0][0], holding)
-    return Opinion("keep", None, ())
+    is_odd = facts.row is not None and bool(facts.row.unreadable)
+    return Opinion("hold" if is_odd else "keep", None, ())
 
 
 def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]], ...]:

@@ -10,7 +10,7 @@ from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.protection import Protection
-from workspace_reaper.policy.protections import ACTIVE, ANNOUNCED, ATTACHED, RETRYING
+from workspace_reaper.policy.protections import ACTIVE, ANNOUNCED, ATTACHED, RETRYING, UNKNOWN
 from workspace_reaper.policy.rules import RULES, WORKTREE_DELETED, Rule
 
 
@@ -40,15 +40,19 @@ class Judgement:
 
 KEEP = Judgement(Verdict.KEEP)
 
+# No rule holds, but the row cannot be read, so some rule may hold all the same.
+UNREADABLE = Judgement(Verdict.HOLD, protected_by=(UNKNOWN,))
+
 
 def judge(facts: Facts, thresholds: Thresholds) -> Judgement:
     """Judge one session.
 
-    The first rule that holds and that nothing protects from decides. If all are held, the first one is reported.
+    The first rule that holds and that nothing protects from decides. If all are held, the first one is reported. If none holds
+    and the row cannot be read, the session is held without a reason.
     """
     held = tuple(_held(rule, facts, thresholds) for rule in RULES if rule.holds(facts, thresholds))
     if not held:
-        return KEEP
+        return UNREADABLE if facts.row is not None and facts.row.unreadable else KEEP
     for one in held:
         if not one.by:
             return Judgement(Verdict.REAP, one.reason, (), held)

@@ -69,11 +69,12 @@ def _explain_rule(
 
 
 def _decided(judgement: Judgement) -> str:
-    if judgement.verdict is Verdict.KEEP or judgement.reason is None:
-        return "keep: no reason holds"
+    by = ", ".join(one.name for one in judgement.protected_by)
+    if judgement.reason is None:
+        return f"hold: no reason is certain, held by {by}" if by else "keep: no reason holds"
     if judgement.verdict is Verdict.REAP:
         return f"reap: {judgement.reason.name}"
-    return f"hold: {judgement.reason.name}, held by {', '.join(one.name for one in judgement.protected_by)}"
+    return f"hold: {judgement.reason.name}, held by {by}"
 
 
 def _session_facts(session: Session) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
-from workspace_reaper.policy.protections import MANY_STRANGERS, UNKNOWN
+from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
@@ -128,8 +128,6 @@ class Judge:
                 key=session.key,
             )
             self._judge(entry, facts)
-            if entry.verdict is Verdict.KEEP and row is not None and row.unreadable:
-                entry.verdict, entry.protected_by = Verdict.HOLD, UNKNOWN.name
             self.entries.append(entry)
 
     def hold_strangers(self) -> None:
@@ -221,7 +219,9 @@ class Judge:
         entry.verdict = judgement.verdict
         entry.reason = judgement.reason.reported_as if judgement.reason else None
         entry.protected_by = by[0].name if by else None
-        entry.released_when = released_when(judgement, facts, self._thresholds, self._builder.breaker) if by else None
+        entry.released_when = (
+            released_when(judgement, facts, self._thresholds, self._builder.breaker) if judgement.held and by else None
+        )
 
 
 def hold_all(context: SweepContext, seen: Observation, unknown: Unknown) -> None:

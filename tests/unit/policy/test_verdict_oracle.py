@@ -173,8 +173,9 @@ def test_the_policy_and_the_oracle_agree(dice: Dice) -> None:
 def test_random_sessions_are_reaped_for_each_reason() -> None:
     """Or the comparison would say nothing of a reason whose circumstances are never drawn."""
     throws = random.Random(0)
-    decided = (opinion(some_facts(dice), some_rules(dice)) for dice in (Dice(throws.randbytes(120)) for _ in range(2000)))
+    decided = [opinion(some_facts(dice), some_rules(dice)) for dice in (Dice(throws.randbytes(120)) for _ in range(2000))]
     assert {one.reason for one in decided if one.verdict == "reap"} == {reason.name for reason in REASONS}
+    assert ("hold", None) in {(one.verdict, one.reason) for one in decided}, "an odd row, and no reason"
 
 
 @property_settings(500)

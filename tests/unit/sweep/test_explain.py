@@ -68,6 +68,12 @@ def sentences(of: Facts, name: str, thresholds: Thresholds = DEFAULTS) -> str:
     return rule.because
 
 
+def test_an_odd_row_is_held_also_where_no_rule_holds() -> None:
+    odd = facts(row(unreadable="archived is 'maybe'"))
+    line = SessionReport("/s", "n", "$1", "w1", Verdict.HOLD, facts=odd, judgement=judge(odd, DEFAULTS))
+    assert explain(line, DEFAULTS).decided == "hold: no reason is certain, held by unknown"
+
+
 def test_every_rule_is_explained_in_whole_sentences() -> None:
     for of in (facts(), facts(row()), facts(row(deleted=True)), facts(session=session(all_panes_dead=True))):
         for rule in RULES:
