@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection
 
 import pytest
-from hypothesis import HealthCheck, Phase, currently_in_test_context, note, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, run_state_machine_as_test
 
 from tests.tools.effort import seeds
-from tests.tools.machine_facts import Fate, Key
-from tests.tools.machine_oracle import Oracle
-from tests.tools.machine_steps import AFTERWARDS, CHANGES, NAME, WHICH, WORKSPACES
-from tests.tools.machine_world import FOREIGN_STAMP, LIMITS, MachineWorld, name_of
-from workspace_reaper.sweep.report import SessionReport, SweepReport
+from tests.tools.machine_facts import Key
+from tests.tools.machine_life import Life, happens, one_of
+from tests.tools.machine_steps import CHANGES, NAME, WHICH, WORKSPACES
+from tests.tools.machine_world import FOREIGN_STAMP, name_of
 
 pytestmark = pytest.mark.once
 
-T = TypeVar("T")
 
-ABSTAIN = 1800
-"""The default of ``abstain_alarm``, in seconds."""
-
-
-def happens(**given: st.SearchStrategy[Any]) -> Callable[[Callable[..., Collection[Key] | None]], Any]:
-    """A rule: what happens, which returns the sessions that it ends, and maybe a sweep afterwards."""
-
-    def decorate(act: Callable[..., Collection[Key] | None]) -> Any:
-        def step(self: MachineLife, then: Mapping[str, int] | None, **drawn: Any) -> None:
-            self.world.clock.go_on()
-            self.check_ended(act(self, **drawn) or ())
-            if then is not None:
-                self.sweep(**then)
-
-        step.__name__ = act.__name__
-        return rule(then=AFTERWARDS, **given)(step)
-
-    return decorate
-
-
-class MachineLife(RuleBasedStateMachine):
-    """What happens on a machine, in any order. After each step only those have died that it ended; after each sweep exactly
-    those that the oracle condemned, and tmux, the report and the ledger tell the same of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = MachineWorld()
-        self.oracle = Oracle(LIMITS)
-        self.reaped: set[Key] = set()
-        self.seen = self.world.look()
-
-    def teardown(self) -> None:
-        try:
-            self.check_ledger()
-        finally:
-            self.world.close()
+class MachineLife(Life):
+    """What happens on a machine, in any order."""
 
     @initialize(
         known=st.integers(2, 5),
@@ -91,12 +54,12 @@ class MachineLife(RuleBasedStateMachine):
     @happens(which=WHICH, name=NAME)
     def group(self, which: int, name: str) -> None:
         if name not in self.seen.names:
-            self.world.join(self._session(which), name)
+            self.world.join(self.session(which), name)
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH)
     def kill(self, which: int) -> Collection[Key]:
-        session_id = self._session(which)
+        session_id = self.session(which)
         self.world.kill(session_id)
         return [self.seen.sessions[session_id].key]
 
@@ -104,12 +67,12 @@ class MachineLife(RuleBasedStateMachine):
     @happens(which=WHICH, name=NAME)
     def rename(self, which: int, name: str) -> None:
         if name not in self.seen.names:
-            self.world.rename(self._session(which), name)
+            self.world.rename(self.session(which), name)
 
     @precondition(lambda self: self.seen.sessions and len(self.world.clients) < 3)
     @happens(which=WHICH, suspended=st.booleans())
     def attach(self, which: int, suspended: bool) -> None:
-        session_id = self._session(which)
+        session_id = self.session(which)
         client = self.world.attach(session_id, self.seen.sessions[session_id].key)
         if suspended:
             self.world.leave(client, "suspend")
@@ -117,30 +80,30 @@ class MachineLife(RuleBasedStateMachine):
     @precondition(lambda self: self.world.clients)
     @happens(which=WHICH, how=st.sampled_from(("detach", "kill", "suspend")))
     def leave(self, which: int, how: str) -> None:
-        self.world.leave(_one(self.world.clients, which), how)
+        self.world.leave(one_of(self.world.clients, which), how)
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH, window=WHICH)
     def output(self, which: int, window: int) -> None:
-        pane = _one(self.seen.panes[self._session(which)], window)
+        pane = one_of(self.seen.panes[self.session(which)], window)
         if not pane.dead:
             self.world.print_in(pane)
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH)
     def open_window(self, which: int) -> None:
-        self.world.open_window(self._session(which))
+        self.world.open_window(self.session(which))
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH)
     def programs_end(self, which: int) -> None:
-        session_id = self._session(which)
+        session_id = self.session(which)
         self.world.end_panes(session_id, [pane for pane in self.seen.panes[session_id] if not pane.dead])
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH, on=st.booleans())
     def keep(self, which: int, on: bool) -> None:
-        self.world.keep(self._session(which), on=on)
+        self.world.keep(self.session(which), on=on)
 
     @happens(option=st.sampled_from(("@workspace_owner", "@reaper_keep")), on=st.booleans())
     def set_for_all(self, option: str, on: bool) -> None:
@@ -153,7 +116,7 @@ class MachineLife(RuleBasedStateMachine):
     @happens(which=WHICH, change=st.sampled_from([*CHANGES, "archive", "archive"]))
     def change_row(self, which: int, change: str) -> None:
         """The row of a session's workspace becomes another one, or one is there at last."""
-        workspace = self._workspace(which)
+        workspace = self.workspace(which)
         if workspace in self.world.rows():
             CHANGES[change](self.world.host, workspace)
         else:
@@ -163,13 +126,13 @@ class MachineLife(RuleBasedStateMachine):
     @happens(which=WHICH)
     def forget(self, which: int) -> None:
         """The workspace of a session is deleted, and no hook tells."""
-        self.world.host.delete(self._workspace(which))
+        self.world.host.delete(self.workspace(which))
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH, said=st.sampled_from(("deleted", "archived")), true=st.booleans())
     def hook(self, which: int, said: str, true: bool) -> None:
         """A hook names the workspace of a session, and the host may have done what it says."""
-        workspace = self._workspace(which)
+        workspace = self.workspace(which)
         if true:
             change = self.world.host.delete if said == "deleted" else self.world.host.archive
             change(workspace)
@@ -201,81 +164,6 @@ class MachineLife(RuleBasedStateMachine):
     def reset_breaker(self) -> None:
         self.world.reset_breaker()
         self.oracle.breaker.reset()
-
-    # How it is done, and what must be true
-
-    def sweep(
-        self, seconds: int = 0, asleep: int = 0, set_ahead: int = 0, *, dry: bool = False, approve: Sequence[Key] = ()
-    ) -> None:
-        """Let time pass and sweep. What became of the clocks before the first sweep nobody can know."""
-        if self.oracle.has_swept:
-            self.world.clock.go_on(seconds, asleep=asleep, set_ahead=set_ahead)
-            if set_ahead:
-                self.oracle.clock_was_set()
-        else:
-            self.world.clock.go_on(seconds)
-        ask = self.oracle.foresee if dry else self.oracle.sweep
-        fates = ask(self.world.clock.lived, list(self.seen.sessions.values()), self.world.rows(), approve)
-        self.check_sweep(fates, self.world.sweep(dry_run=dry, approve=approve), dry=dry)
-        if not dry:
-            self.oracle.owner_id = self.oracle.owner_id or self.world.owner_id
-            # Nothing that should be reaped lives on in silence because of what the reaper itself does not know.
-            if self.oracle.longest_doubt > ABSTAIN:
-                assert self.world.check_code == 1
-
-    def check_ended(self, ended: Collection[Key]) -> None:
-        """Only these are gone since the last look."""
-        after = self.world.look()
-        assert self.seen.keys - after.keys == set(ended)
-        self.seen = after
-
-    def check_sweep(self, fates: Mapping[Key, Fate], report: SweepReport, *, dry: bool = False) -> None:
-        """The oracle, tmux, the report and the ledger agree on who died, and for what."""
-        told = {Key(*entry.key[1:]): entry for entry in report.sessions if entry.key}
-        self.tell(fates, told)
-        assert report.complete, report.unknown
-        assert set(told) == set(fates), "not those that are ours to judge"
-        assert {key: _reasons(entry) for key, entry in told.items()} == {key: fate.reasons for key, fate in fates.items()}
-        condemned = {key: fate.dies_for for key, fate in fates.items() if fate.dies_for}
-        assert {key: entry.reason for key, entry in told.items() if entry.verdict.value == "reap"} == condemned
-        died = set() if dry else set(condemned)
-        assert {key for key, entry in told.items() if entry.outcome == "reaped"} == died
-        self.check_ended(died)
-        self.reaped |= died
-        if died:
-            self.check_ledger()
-
-    def tell(self, fates: Mapping[Key, Fate], told: Mapping[Key, SessionReport]) -> None:
-        """For whoever reads a life that went wrong."""
-        if not currently_in_test_context():
-            return
-        for one in self.seen.sessions.values():
-            note(f"  {one}")
-            note(f"    {self.world.rows().get(one.name.removeprefix('ws-'))}, by the oracle {fates.get(one.key)}")
-            if entry := told.get(one.key):
-                note(f"    by the reaper {entry.verdict.value} {entry.reason} {entry.outcome} {entry.protected_by}")
-        note(f"  {self.oracle.breaker}")
-
-    def check_ledger(self) -> None:
-        """Each reap is recorded, once, and no other."""
-        recorded = [(Key(*reap.intent.key[1:]), reap.outcome) for reap in self.world.history()]
-        assert sorted(recorded) == sorted((key, "reaped") for key in self.reaped)
-
-    def _session(self, which: int) -> str:
-        return _one(list(self.seen.sessions), which)
-
-    def _workspace(self, which: int) -> str:
-        return self.seen.sessions[self._session(which)].name.removeprefix("ws-")
-
-
-def _reasons(entry: SessionReport) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Each reason that the reaper found, with what protects the session from it."""
-    held = entry.judgement.held if entry.judgement else ()
-    return tuple((one.reason.reported_as, frozenset(by.name for by in one.by)) for one in held)
-
-
-def _one(of: Sequence[T], which: int) -> T:
-    return of[which % len(of)]
 
 
 def live(lives: int, steps: int, number: int) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tests.tools.machine_breaker import Breaker
 from tests.tools.machine_facts import Circumstances, Fate, Key, Limits, Row, Seen, those
+from tests.tools.machine_memory import Remembered
 from tests.tools.reasons import REASONS
 
 __all__ = ["Oracle"]
@@ -25,69 +27,19 @@ DOUBTS = frozenset({"clock", "breaker", "unproven", "unconfirmed"})
 """Those of the reaper itself, and not facts of the host, the user or the session."""
 
 
-@dataclass(slots=True)
-class _Remembered:
-    """Of one session. ``looks`` found no row for the workspace ``missing``, the last one that counted at ``looked_at``."""
-
-    missing: str = ""
-    looks: int = 0
-    looked_at: float = 0.0
-    archived: str = ""
-    archived_since: float | None = None
-    dead_since: float | None = None
-    watched: bool = False
-    left_at: float | None = None
-
-
-@dataclass(slots=True)
-class _Breaker:
-    """``culprits`` tripped it, ``forgiven`` were let go by an operator and trip it no more."""
-
-    latched: bool = False
-    culprits: set[Key] = field(default_factory=set)
-    forgiven: set[Key] = field(default_factory=set)
-    calm: int = 0
-
-    def look(self, orphans: set[Key], managed: int, *, rows_lost: bool) -> None:
-        suspects = orphans - self.forgiven
-        self.forgiven &= orphans
-        if rows_lost or (len(suspects) >= 3 and len(suspects) > managed / 2):
-            self.latched, self.calm = True, 0
-            self.culprits |= suspects
-        elif self.latched:
-            self.calm = 0 if self.culprits & orphans else self.calm + 1
-            if self.calm == 3:
-                self.open()
-
-    def open(self) -> None:
-        self.latched, self.calm, self.culprits = False, 0, set()
-
-    def reset(self) -> None:
-        if self.latched:
-            self.forgiven |= self.culprits
-            self.open()
-
-    def approve(self, shown: Collection[Key]) -> None:
-        if self.latched:
-            self.forgiven |= set(shown)
-            had, self.culprits = bool(self.culprits), self.culprits - set(shown)
-            if had and not self.culprits:
-                self.open()
-
-
 class Oracle:
     """``owner_id`` is what our sessions carry, None until there is one."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.owner_id: str | None = None
-        self.breaker = _Breaker()
+        self.breaker = Breaker()
         self._registry = 0
         self._rows: set[str] = set()
         self._known: dict[str, int] = {}
         self._named: dict[str, int] = {}
         self._deleted: dict[str, float] = {}
-        self._of: dict[Key, _Remembered] = {}
+        self._of: dict[Key, Remembered] = {}
         self._last_sweep: float | None = None
         self._clock_set = False
         self._waiting: dict[Key, float] = {}
@@ -130,12 +82,12 @@ class Oracle:
         if before not in (0, self._registry):
             self.breaker.forgiven = set()
             for memory in self._of.values():
-                memory.looks = 0
+                memory.missing.count = 0
         said = {one: at for one, at in self._deleted.items() if self._named.get(one) == self._registry}
         orphans = set()
         for one in sessions:
             if one.key in ours:
-                self._look(one, ours[one.key], rows.get(ours[one.key]), now)
+                self._look(one, ours[one.key], rows, now)
                 known = self._proven(one, ours[one.key], {}, self._registry)
                 if known and self._gone(ours[one.key], rows) and not _older(one, said.get(ours[one.key])):
                     orphans.add(one.key)
@@ -180,33 +132,12 @@ class Oracle:
         del rows
         return 1
 
-    def _look(self, one: Seen, workspace: str, row: Row | None, now: float) -> None:
+    def _look(self, one: Seen, workspace: str, rows: Mapping[str, Row], now: float) -> None:
         """Remember what a full sweep sees of a session."""
-        memory = self._of.setdefault(one.key, _Remembered())
-        if one.clients:
-            memory.left_at = None
-        elif self._has_left(one, memory):
-            memory.left_at = now
-        memory.watched = one.clients
-        memory.dead_since = (memory.dead_since or now) if one.dead else None
-        if row is None or not row.archived:
-            memory.archived_since = None
-        elif memory.archived_since is None or memory.archived != workspace:
-            memory.archived, memory.archived_since = workspace, now
-        if row is not None and not row.deleted:
-            memory.looks = 0
-        elif memory.looks == 0 or memory.missing != workspace:
-            memory.missing, memory.looks, memory.looked_at = workspace, 1, now
-        elif now - memory.looked_at >= self._limits.confirmation_gap:
-            memory.looks, memory.looked_at = memory.looks + 1, now
-
-    def _has_left(self, one: Seen, memory: _Remembered) -> bool:
-        """tmux dates an attach and no detach. A client is seen to be gone, or came and went since the last sweep began."""
-        if memory.watched:
-            return True
-        if one.came is None or (memory.left_at is not None and memory.left_at >= one.came):
-            return False
-        return self._last_sweep is None or one.came >= int(self._last_sweep)
+        memory = self._of.setdefault(one.key, Remembered())
+        memory.look(one, workspace, rows.get(workspace), now, self._last_sweep)
+        gone = self._gone(workspace, rows)
+        memory.look_for_row(workspace, now, self._limits.confirmation_gap, gone=gone, witnessed=False)
 
     def _judge(self, sessions: Sequence[Seen], ours: Mapping[Key, str], scene: _Scene) -> dict[Key, Fate]:
         fates = {}
@@ -223,9 +154,9 @@ class Oracle:
 
     def _holding(self, one: Seen, workspace: str, scene: _Scene) -> Iterable[tuple[str, frozenset[str]]]:
         """The table, row by row."""
-        memory, row = self._of.get(one.key, _Remembered()), scene.rows.get(workspace)
+        memory, row = self._of.get(one.key, Remembered()), scene.rows.get(workspace)
         said, at = scene.said.get(workspace, (None, None))
-        idle, gone = self._idle(one, memory, scene.now), row is None or row.deleted
+        idle, gone = memory.idle(one, scene.now, self._last_sweep), row is None or row.deleted
         archived_since = memory.archived_since if memory.archived == workspace else None
         died = memory.dead_since if one.died is None else one.died
         moment = Circumstances(
@@ -277,8 +208,8 @@ class Oracle:
     def _in_doubt(self, sessions: Sequence[Seen], fates: Mapping[Key, Fate], now: float) -> Iterable[Key]:
         """The sessions that would be reaped if the reaper had no doubt."""
         for one in sessions:
-            memory, fate = self._of.get(one.key, _Remembered()), fates.get(one.key, Fate())
-            is_old = self._idle(one, memory, now) >= self._limits.stranger_ttl
+            memory, fate = self._of.get(one.key, Remembered()), fates.get(one.key, Fate())
+            is_old = memory.idle(one, now, self._last_sweep) >= self._limits.stranger_ttl
             doubts = DOUBTS if is_old else DOUBTS - {"unproven"}
             if not fate.dies_for and any(saviours <= doubts for _, saviours in fate.reasons):
                 yield one.key
@@ -288,11 +219,10 @@ class Oracle:
         known = registry in (self._known.get(workspace), self._named.get(workspace))
         return known or workspace in rows or (registry == 1 and one.workspace == workspace)
 
-    def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: _Remembered) -> frozenset[str]:
+    def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: Remembered) -> frozenset[str]:
         limits = self._limits
         proven = self._proven(one, workspace, scene.rows, scene.registry)
         stranger = not proven and not (idle >= limits.stranger_ttl and scene.recognised - {workspace})
-        looks = memory.looks if memory.missing == workspace else 0
         return those(
             attached=one.clients,
             young=scene.now - one.born < limits.min_age,
@@ -300,16 +230,8 @@ class Oracle:
             clock=self._clock_set,
             unproven=stranger,
             breaker=scene.latched and one.key not in self.breaker.forgiven,
-            unconfirmed=looks < limits.orphan_confirmations,
+            unconfirmed=memory.missing.at(workspace) < limits.orphan_confirmations,
         )
-
-    def _idle(self, one: Seen, memory: _Remembered, now: float) -> float:
-        moments = [one.activity, *one.outputs]
-        if one.came is not None:
-            moments.append(one.came)
-        if not one.clients and self._has_left(one, memory):
-            return 0.0
-        return now - max([*moments, memory.left_at or 0.0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 
 from tests.tools.hosts import StandardHost, connected
-from tests.tools.machine_facts import Key, Limits, Row, Seen
-from tests.tools.machine_time import Carried, MachineClock, Moment, TimedTerminal
+from tests.tools.machine_facts import Key, Limits, Row
+from tests.tools.machine_listing import FOR_ALL, Listing, Pane, list_sessions
+from tests.tools.machine_time import Carried, MachineClock, TimedTerminal
 from tests.tools.tmux import FOREVER, Client, TmuxServer
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
@@ -29,7 +30,7 @@ from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
-__all__ = ["FOREIGN_STAMP", "LIMITS", "Listing", "MachineWorld", "name_of"]
+__all__ = ["FOREIGN_STAMP", "LIMITS", "MachineWorld", "name_of"]
 
 LIMITS = Limits(
     idle_ttl=40_500,
@@ -47,53 +48,10 @@ one of these that a slow machine would decide."""
 FOREIGN_STAMP = "f0e1d2c3"
 """What the sessions of another registry carry."""
 
-FOR_ALL = "careless"
-"""The value of an option that somebody sets for all sessions. No reaper sets it, so as an owner it does not count."""
-
-_FORMAT = "|".join(
-    (
-        "#{pid}|#{start_time}|#{session_id}|#{session_created}|#{session_activity}|#{session_last_attached}",
-        "#{session_attached}#{session_attached_list}#{session_group_attached_list}|#{session_group}|#{@reaper_keep}",
-        "#{@workspace_owner}|#{?#{==:#{@reaper_self},#{session_id}/#{session_created}/#{pid}},#{@reaper_workspace},}",
-        "#{W:#{P:#{window_id} #{window_activity} #{pane_tty} #{pane_pid} #{pane_dead} #{pane_dead_time};}}",
-        "#{session_name}",
-    )
-)
-
 
 def name_of(workspace: str) -> str:
     """The name that the host gives the session of a workspace."""
     return f"ws-{workspace}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pane:
-    """The one pane of a window; ``output`` is when the window last had any."""
-
-    window: tuple[int, int, str]
-    output: Moment
-    tty: str
-    pid: int
-    dead: bool
-    died: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The sessions at one moment, by their ids: a server gives none out twice."""
-
-    sessions: Mapping[str, Seen]
-    panes: Mapping[str, Sequence[_Pane]]
-
-    @property
-    def keys(self) -> frozenset[Key]:
-        """Which sessions these are."""
-        return frozenset(one.key for one in self.sessions.values())
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Those that are taken."""
-        return frozenset(one.name for one in self.sessions.values())
 
 
 class _Reaper(Reaper):
@@ -128,42 +86,7 @@ class MachineWorld:
 
     def look(self) -> Listing:
         """The sessions as tmux lists them now, in the time that the machine has lived."""
-        lines = self.server.run("list-sessions", "-F", _FORMAT, check=False).splitlines()
-        if not lines:
-            # A server ends with its last session, and answers nobody while it does.
-            wait_until(lambda: not self.server.is_alive())
-        rows = [line.split("|") for line in lines]
-        panes = {fields[2]: self._panes(fields) for fields in rows}
-        return Listing({fields[2]: self._seen(fields, panes[fields[2]]) for fields in rows}, panes)
-
-    def _seen(self, fields: Sequence[str], panes: Sequence[_Pane]) -> Seen:
-        pid, start, session_id, created, activity, came, clients, group, kept, owner, mark, _, name = fields
-        who, moment = (int(pid), int(start), session_id), self._carried.moment
-        born = moment((*who, "created"), int(created))
-        return Seen(
-            key=Key(*who, born.wall),
-            name=name,
-            born=born.lived,
-            activity=moment((*who, "activity"), int(activity)).lived,
-            came=moment((*who, "came"), int(came)).lived if came else None,
-            clients=clients != "0",
-            group=group,
-            kept=bool(kept),
-            owner="" if owner == FOR_ALL else owner,
-            workspace=bytes.fromhex(mark).decode() if owner else "",
-            outputs=tuple(pane.output.lived for pane in panes),
-            panes=tuple((pane.dead, pane.died) for pane in panes),
-        )
-
-    def _panes(self, fields: Sequence[str]) -> list[_Pane]:
-        server, found = (int(fields[0]), int(fields[1])), []
-        for pane in fields[11].split(";")[:-1]:
-            window_id, told, tty, pid, dead, died = pane.split(" ")
-            window = (*server, window_id)
-            output = self._carried.moment(window, int(told))
-            died_at = self._carried.moment((*window, "died"), int(died)).lived if died else None
-            found.append(_Pane(window, output, tty, int(pid or 0), dead == "1", died_at))
-        return found
+        return list_sessions(self.server, self._carried)
 
     def rows(self) -> dict[str, Row]:
         """The host's table as it is now."""
@@ -226,7 +149,7 @@ class MachineWorld:
         """One more window, which is not the current one."""
         self.server.run("new-window", "-d", "-t", f"{session_id}:", FOREVER)
 
-    def print_in(self, pane: _Pane) -> None:
+    def print_in(self, pane: Pane) -> None:
         """A program of this pane prints something; tmux has read it when this returns."""
         self._carried.wait_for_another(pane.window)
         since = int(time.time())
@@ -237,7 +160,7 @@ class MachineWorld:
             os.close(terminal)
         wait_until(lambda: int(self.server.run("display-message", "-p", "-t", pane.window[2], "#{window_activity}")) >= since)
 
-    def end_panes(self, session_id: str, panes: Sequence[_Pane]) -> None:
+    def end_panes(self, session_id: str, panes: Sequence[Pane]) -> None:
         """The programs of these panes end, and the panes remain."""
         for pane in panes:
             self.server.run("set-option", "-w", "-t", pane.window[2], "remain-on-exit", "on")
