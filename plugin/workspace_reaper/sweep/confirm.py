@@ -43,12 +43,13 @@ def confirm(
             confirmations.set(key, Finding.ORPHAN, holds=False)
             confirmations.set(key, Finding.WITNESSED, holds=False)
             continue
-        gap = thresholds.confirmation_gap + _skipped_seconds(builder, key)
         if observation.everything:
+            gap = thresholds.confirmation_gap + _skipped_seconds(builder, key, Finding.ORPHAN)
             confirmations.confirm(key, Finding.ORPHAN, gap=gap, enough=thresholds.needed_confirmations(proven=False))
         witness = builder.witness(session, workspace_id)
         is_witnessed = witness is not None and witness.confirms
         if is_witnessed and observation.everything:
+            gap = thresholds.confirmation_gap + _skipped_seconds(builder, key, Finding.WITNESSED)
             confirmations.confirm(key, Finding.WITNESSED, gap=gap, enough=2)
         elif not is_witnessed:
             confirmations.set(key, Finding.WITNESSED, holds=False)
@@ -69,9 +70,9 @@ def confirm(
     return replace(builder, breaker=after)
 
 
-def _skipped_seconds(builder: FactsBuilder, key: SessionKey) -> float:
-    """Return the seconds since the last confirmation that do not count, because the machine slept."""
-    last = builder.confirmations.of(key).get(Finding.ORPHAN)
+def _skipped_seconds(builder: FactsBuilder, key: SessionKey, finding: Finding) -> float:
+    """Return the seconds since the last confirmation of the finding that do not count, because the machine slept."""
+    last = builder.confirmations.of(key).get(finding)
     return builder.age_clock.moved(last.last_at) - last.last_at if last else 0.0
 
 

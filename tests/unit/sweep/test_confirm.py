@@ -29,6 +29,7 @@ from tests.tools.builders import (
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import (
     BreakerState,
+    ClockSkew,
     Confirmation,
     Finding,
     LedgerState,
@@ -36,6 +37,7 @@ from workspace_reaper.model.state import (
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts import Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.confirm import confirm
 from workspace_reaper.sweep.observe import Observation
@@ -98,6 +100,17 @@ def test_i83_a_witness_counts_only_where_every_socket_answered() -> None:
         builder = replace(circumstances(known(1)), witnesses={"w1": gone})
         scene = confirm(builder, observation(*answers), changed(rows(), sentinels=("w1",)), DEFAULTS, NOW)
         assert scene.confirmations.count(KEY, Finding.WITNESSED) == counted
+
+
+def test_time_that_the_machine_slept_before_a_witness_does_not_delay_the_second_one() -> None:
+    """The row had gone before the machine slept, and the directory went after it."""
+    gone, slept = Witness(Presence.GONE, "its directory went together with its row"), ClockSkew(NOW - 1000, 50_000)
+    long_ago, lately = NOW - 90_000, NOW - 60
+    findings = {Finding.ORPHAN: Confirmation(long_ago, long_ago, 2), Finding.WITNESSED: Confirmation(lately, lately)}
+    before = known(1, confirmations={(KEY, finding): confirmation for finding, confirmation in findings.items()})
+    builder = replace(circumstances(before), witnesses={"w1": gone}, age_clock=AgeClock((slept,)))
+    scene = confirm(builder, observation(listing(session())), rows(), DEFAULTS, NOW)
+    assert scene.confirmations.count(KEY, Finding.WITNESSED) == 2
 
 
 def test_a_row_that_is_there_ends_the_count() -> None:
