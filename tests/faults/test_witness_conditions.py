@@ -270,3 +270,17 @@ def test_i83_a_host_that_keeps_its_directories_is_not_judged_by_them(worlds: Wor
     world.host.delete(one)
     shutil.rmtree(stage.trees / "one")
     stage.is_saved(one, "nothing is known")
+
+
+def test_i83_a_witness_whose_row_is_still_there_hides_no_lost_row(worlds: Worlds) -> None:
+    """A row that is flagged as deleted counts among the rows that are there. Of seven rows four are lost."""
+    world = worlds("standard", snapshots=False)
+    stage = Stage(world)
+    for number in range(4):
+        world.host.insert([f"lost{number}"])
+    flagged = stage.others[0]
+    world.sweep()
+    world.host.delete("lost0", "lost1", "lost2", "lost3")
+    world.host.flag_deleted(flagged)
+    shutil.rmtree(stage.trees / "other0")
+    assert world.sweep().latched

@@ -176,7 +176,8 @@ class Witnesses:
     def _count(self, missing: Mapping[str, DirectoryRecord]) -> None:
         """Note which rows are lost for a reason, and drop the records of workspaces of which nothing is left."""
         gone = {one for one, witness in self.by_workspace.items() if witness.confirms}
-        self.lost = frozenset(one for one in gone if not missing[one].counted)
+        # A row that is only marked deleted still counts among the rows of the registry.
+        self.lost = frozenset(one for one in gone if not missing[one].counted and one not in self.rows.found)
         living = {workspace_id for _, workspace_id in self.seen.sessions}
         for workspace_id, record in missing.items():
             if workspace_id in living or self.seen.unknown:
