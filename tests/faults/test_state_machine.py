@@ -26,11 +26,23 @@ class MachineLife(Life):
         pinned=st.integers(0, 2),
         strange=st.integers(0, 2),
         rest=st.integers(0, 2),
+        journal=st.sampled_from(("DELETE", "WAL")),
+        directories=st.booleans(),
         swept=st.booleans(),
     )
-    def begin(self, known: int, pinned: int, strange: int, rest: int, swept: bool) -> None:
+    def begin(
+        self,
+        known: int,
+        pinned: int,
+        strange: int,
+        rest: int,
+        swept: bool,
+        journal: str = "DELETE",
+        directories: bool = False,
+    ) -> None:
         """A host with workspaces, some of which have a session, and with sessions that it does not know."""
         self.world.clock.go_on()
+        self.world.host.use(journal, directories=directories)
         self.world.host.insert(WORKSPACES[:pinned], pinned=True)
         self.world.host.insert([*WORKSPACES[pinned:known], *(f"rest{number}" for number in range(rest))])
         names = [*WORKSPACES[:known], *(f"strange{number}" for number in range(strange))]
@@ -46,15 +58,18 @@ class MachineLife(Life):
     def start(self, names: Collection[str], known: bool, foreign: bool) -> None:
         for name in sorted(names - self.seen.names):
             workspace = name.removeprefix("ws-")
-            if known and workspace not in self.world.rows():
+            if known and workspace not in self.world.host.rows():
                 self.world.host.insert([workspace])
             self.world.start(name, FOREIGN_STAMP if foreign else "")
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH, name=NAME)
     def group(self, which: int, name: str) -> None:
-        if name not in self.seen.names:
-            self.world.join(self.session(which), name)
+        session_id = self.session(which)
+        peer, groups = self.seen.sessions[session_id], {one.group for one in self.seen.sessions.values()}
+        # A group that outlives the session after which it is named takes a later one of that name, and shows it other windows.
+        if name not in self.seen.names and (peer.group or peer.name not in groups):
+            self.world.join(session_id, name)
 
     @precondition(lambda self: self.seen.sessions)
     @happens(which=WHICH)
@@ -105,53 +120,58 @@ class MachineLife(Life):
     def keep(self, which: int, on: bool) -> None:
         self.world.keep(self.session(which), on=on)
 
-    @happens(option=st.sampled_from(("@workspace_owner", "@reaper_keep")), on=st.booleans())
+    @happens(option=st.sampled_from(("@workspace_owner", "@reaper_workspace", "@reaper_keep")), on=st.booleans())
     def set_for_all(self, option: str, on: bool) -> None:
         """Somebody sets an option of the reaper for all sessions, or unsets it."""
         self.world.set_for_all(option, on=on)
 
-    # The host
+    # The host and its operator
 
-    @precondition(lambda self: self.seen.sessions)
+    @precondition(lambda self: self.workspaces)
     @happens(which=WHICH, change=st.sampled_from([*CHANGES, "archive", "archive"]))
     def change_row(self, which: int, change: str) -> None:
         """The row of a session's workspace becomes another one, or one is there at last."""
-        workspace = self.workspace(which)
-        if workspace in self.world.rows():
+        workspace = one_of(self.workspaces, which)
+        if workspace in self.world.host.rows():
             CHANGES[change](self.world.host, workspace)
         else:
             self.world.host.insert([workspace])
 
-    @precondition(lambda self: self.seen.sessions)
-    @happens(which=WHICH)
-    def forget(self, which: int) -> None:
-        """The workspace of a session is deleted, and no hook tells."""
-        self.world.host.delete(self.workspace(which))
+    @precondition(lambda self: self.workspaces)
+    @happens(which=WHICH, directory=st.booleans())
+    def forget(self, which: int, directory: bool = False) -> None:
+        """The workspace of a session is deleted, maybe its directory too or at last, and no hook tells."""
+        (self.world.host.delete_with_directories if directory else self.world.host.delete)(one_of(self.workspaces, which))
 
-    @precondition(lambda self: self.seen.sessions)
+    @happens(of=st.sampled_from(("oldest", "newest")), left=st.integers(0, 2), directories=st.booleans())
+    def delete_many(self, of: str, left: int, directories: bool) -> None:
+        """Most workspaces are deleted at once, with their directories or without them."""
+        rows = list(self.world.host.rows())
+        gone = rows[: len(rows) - left] if of == "oldest" else rows[left:]
+        (self.world.host.delete_with_directories if directories else self.world.host.delete)(*gone)
+
+    @precondition(lambda self: self.workspaces)
     @happens(which=WHICH, said=st.sampled_from(("deleted", "archived")), true=st.booleans())
     def hook(self, which: int, said: str, true: bool) -> None:
         """A hook names the workspace of a session, and the host may have done what it says."""
-        workspace = self.workspace(which)
+        workspace = one_of(self.workspaces, which)
         if true:
             change = self.world.host.delete if said == "deleted" else self.world.host.archive
             change(workspace)
         sessions = list(self.seen.sessions.values())
-        fates = self.oracle.hook(self.world.clock.lived, said, workspace, sessions, self.world.rows())
+        fates = self.oracle.hook(self.world.clock.lived, said, workspace, sessions, self.world.look_at_host())
         self.check_sweep(fates, self.world.hook(workspace, said))
 
     # The reaper and its operator
 
-    @happens(what=st.sampled_from(("reaper", "reaper", "rows", "rows", "tmux")), kept=st.integers(0, 2))
-    def goes_down(self, what: str, kept: int) -> Collection[Key]:
-        """The reaper or tmux starts anew, or most of the table is gone."""
+    @happens(what=st.sampled_from(("reaper", "reaper", "tmux")))
+    def goes_down(self, what: str) -> Collection[Key]:
+        """The reaper or tmux starts anew."""
         if what == "tmux":
             self.world.restart_tmux()
             return self.seen.keys
-        if what == "rows":
-            self.world.host.delete(*sorted(self.world.rows())[kept:])
-        else:
-            self.world.restart_reaper()
+        self.world.restart_reaper()
+        self.oracle.directories.forget_looks()
         return ()
 
     @precondition(lambda self: self.oracle.breaker.latched)

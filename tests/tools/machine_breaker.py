@@ -19,14 +19,15 @@ class Breaker:
     forgiven: set[Key] = field(default_factory=set)
     calm: int = 0
 
-    def look(self, orphans: set[Key], managed: int, *, rows_lost: bool) -> None:
+    def look(self, orphans: set[Key], strangers: set[Key], managed: int, *, rows_lost: bool) -> None:
+        """Strangers trip it not. What tripped it may have become one."""
         suspects = orphans - self.forgiven
-        self.forgiven &= orphans
+        self.forgiven &= orphans | strangers
         if rows_lost or (len(suspects) >= 3 and len(suspects) > managed / 2):
             self.latched, self.calm = True, 0
             self.culprits |= suspects
         elif self.latched:
-            self.calm = 0 if self.culprits & orphans else self.calm + 1
+            self.calm = 0 if self.culprits & (orphans | strangers) else self.calm + 1
             if self.calm == 3:
                 self.open()
 
@@ -39,8 +40,8 @@ class Breaker:
             self.open()
 
     def approve(self, shown: Collection[Key]) -> None:
+        self.forgiven |= set(shown)
         if self.latched:
-            self.forgiven |= set(shown)
             had, self.culprits = bool(self.culprits), self.culprits - set(shown)
             if had and not self.culprits:
                 self.open()

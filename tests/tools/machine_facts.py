@@ -5,10 +5,11 @@ Times are seconds that the machine has lived: it neither slept in them, nor did 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Circumstances", "Fate", "Key", "Limits", "Row", "Seen", "those"]
+__all__ = ["Circumstances", "Fate", "Host", "Key", "Limits", "Registry", "Row", "Seen", "those"]
 
 
 class Key(NamedTuple):
@@ -53,13 +54,38 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A workspace as the host's table has it."""
+    """A workspace as the host's table has it. ``directory``: it names one."""
 
     archived: bool
     pinned: bool
     running: bool
     deleted: bool
     worktree_deleted: bool
+    directory: bool
+
+
+class Registry(NamedTuple):
+    """What an older copy of the database differs in, or one whose content was replaced."""
+
+    schema_version: int
+    changes: int
+
+    def is_replaced_by(self, later: Registry) -> bool:
+        """Ordinary commits leave the one as it is, and let the other only grow."""
+        return later.schema_version != self.schema_version or later.changes < self.changes
+
+
+class Host(NamedTuple):
+    """What the host has at one moment: its table, what the database is, and the workspaces whose directories are there."""
+
+    rows: Mapping[str, Row]
+    registry: Registry
+    directories: frozenset[str]
+
+    def gone(self, workspace: str) -> bool:
+        """There is no row, or none that counts."""
+        row = self.rows.get(workspace)
+        return row is None or row.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +108,7 @@ class Circumstances:
 
     ``now`` counts like the times of ``session``. ``row`` is None where there is none, or none that counts. ``said`` is what a
     hook said that still applies. ``clock_set``: somebody has set the wall clock. ``orphan`` is what protects one without
-    a row.
+    a row. ``removed`` is what protects one whose directory went with its row, None if it did not.
     """
 
     now: float
@@ -95,6 +121,7 @@ class Circumstances:
     archived_for: float | None
     dead_for: float | None
     orphan: frozenset[str] = frozenset()
+    removed: frozenset[str] | None = None
 
     @property
     def active(self) -> bool:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.tools.machine_facts import Fate, Key
 from tests.tools.machine_oracle import Oracle
-from tests.tools.machine_steps import AFTERWARDS
+from tests.tools.machine_steps import AFTERWARDS, SIBLINGS
 from tests.tools.machine_world import LIMITS, MachineWorld
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
@@ -68,7 +68,7 @@ class Life(RuleBasedStateMachine):
         else:
             self.world.clock.go_on(seconds)
         ask = self.oracle.foresee if dry else self.oracle.sweep
-        fates = ask(self.world.clock.lived, list(self.seen.sessions.values()), self.world.rows(), approve)
+        fates = ask(self.world.clock.lived, list(self.seen.sessions.values()), self.world.look_at_host(), approve)
         self.check_sweep(fates, self.world.sweep(dry_run=dry, approve=approve), dry=dry)
         if not dry:
             self.oracle.owner_id = self.oracle.owner_id or self.world.owner_id
@@ -102,12 +102,13 @@ class Life(RuleBasedStateMachine):
         """For whoever reads a life that went wrong."""
         if not currently_in_test_context():
             return
+        rows = self.world.host.rows()
         for one in self.seen.sessions.values():
             note(f"  {one}")
-            note(f"    {self.world.rows().get(one.name.removeprefix('ws-'))}, by the oracle {fates.get(one.key)}")
+            note(f"    {rows.get(one.workspace or one.name.removeprefix('ws-'))}, by the oracle {fates.get(one.key)}")
             if entry := told.get(one.key):
                 note(f"    by the reaper {entry.verdict.value} {entry.reason} {entry.outcome} {entry.protected_by}")
-        note(f"  {self.oracle.breaker}")
+        note(f"  {self.oracle.breaker} {self.oracle.directories.__dict__} {self.world.host.directories()}")
 
     def check_ledger(self) -> None:
         """Each reap is recorded, once, and no other."""
@@ -118,9 +119,11 @@ class Life(RuleBasedStateMachine):
         """The id of one of the sessions."""
         return one_of(list(self.seen.sessions), which)
 
-    def workspace(self, which: int) -> str:
-        """The workspace that the name of one of the sessions means."""
-        return self.seen.sessions[self.session(which)].name.removeprefix("ws-")
+    @property
+    def workspaces(self) -> list[str]:
+        """The workspaces that the names of the sessions mean, but for those of another host: of these ours says nothing."""
+        named = [one.name.removeprefix("ws-") for one in self.seen.sessions.values()]
+        return [one for one in named if one not in SIBLINGS]
 
 
 def _reasons(entry: SessionReport) -> tuple[tuple[str, frozenset[str]], ...]:

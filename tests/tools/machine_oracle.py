@@ -14,7 +14,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from tests.tools.machine_breaker import Breaker
-from tests.tools.machine_facts import Circumstances, Fate, Key, Limits, Row, Seen, those
+from tests.tools.machine_directories import Directories
+from tests.tools.machine_facts import Circumstances, Fate, Host, Key, Limits, Registry, Seen, those
 from tests.tools.machine_memory import Remembered
 from tests.tools.reasons import REASONS
 
@@ -23,18 +24,21 @@ __all__ = ["Oracle"]
 OF_A_WORKSPACE = re.compile("ws-([A-Za-z0-9][A-Za-z0-9_-]*)")
 
 
-DOUBTS = frozenset({"clock", "breaker", "unproven", "unconfirmed"})
+DOUBTS = frozenset({"clock", "breaker", "unproven", "unconfirmed", "doubtful"})
 """Those of the reaper itself, and not facts of the host, the user or the session."""
 
 
 class Oracle:
-    """``owner_id`` is what our sessions carry, None until there is one."""
+    """``owner_id`` is what our sessions carry, None until there is one. ``strangers`` wait for an operator."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.owner_id: str | None = None
         self.breaker = Breaker()
+        self.directories = Directories()
+        self.strangers: frozenset[Key] = frozenset()
         self._registry = 0
+        self._content: Registry | None = None
         self._rows: set[str] = set()
         self._known: dict[str, int] = {}
         self._named: dict[str, int] = {}
@@ -67,77 +71,75 @@ class Oracle:
         """That of its marks, or else the one that its name means."""
         return one.workspace or _named(one)
 
-    def foresee(
-        self, now: float, sessions: Sequence[Seen], rows: Mapping[str, Row], approved: Collection[Key] = ()
-    ) -> dict[Key, Fate]:
+    def foresee(self, now: float, sessions: Sequence[Seen], host: Host, approved: Collection[Key] = ()) -> dict[Key, Fate]:
         """What a full sweep would do now. Nothing of it is remembered."""
-        return deepcopy(self).sweep(now, sessions, rows, approved)
+        return deepcopy(self).sweep(now, sessions, host, approved)
 
-    def sweep(
-        self, now: float, sessions: Sequence[Seen], rows: Mapping[str, Row], approved: Collection[Key] = ()
-    ) -> dict[Key, Fate]:
+    def sweep(self, now: float, sessions: Sequence[Seen], host: Host, approved: Collection[Key] = ()) -> dict[Key, Fate]:
         """What a full sweep has to do, for each managed session."""
         ours = self.managed(sessions)
-        before, self._registry = self._registry, self._recognised(rows)
+        before, self._registry, self._content = self._registry, self._recognised(host), host.registry
         if before not in (0, self._registry):
             self.breaker.forgiven = set()
             for memory in self._of.values():
-                memory.missing.count = 0
+                memory.missing.count = memory.witnessed.count = 0
         said = {one: at for one, at in self._deleted.items() if self._named.get(one) == self._registry}
-        orphans = set()
-        for one in sessions:
-            if one.key in ours:
-                self._look(one, ours[one.key], rows, now)
-                known = self._proven(one, ours[one.key], {}, self._registry)
-                if known and self._gone(ours[one.key], rows) and not _older(one, said.get(ours[one.key])):
-                    orphans.add(one.key)
-        self._of = {one.key: self._of[one.key] for one in sessions if one.key in self._of}
-        lost = len(self._rows) - len(rows)
-        self.breaker.look(orphans, len(ours), rows_lost=lost >= 3 and lost > len(self._rows) / 2)
+        self.directories.see(now, [(one, ours[one.key]) for one in sessions if one.key in ours], host, self._registry)
+        self.directories.miss(now, host)
+        self._look_at_breaker(now, sessions, host, said)
         was_latched = self.breaker.latched
-        if before == self._registry:
+        if before in (0, self._registry):
             # Only what is there can be let go; those that are gone free it by staying away.
-            self.breaker.approve({key for key in approved if key in ours and self._gone(ours[key], rows)})
-        recognised = {one for one in ours.values() if not self._gone(one, rows)}
-        scene = _Scene(now, rows, self._registry, recognised, was_latched, {one: ("deleted", at) for one, at in said.items()})
-        fates = self._hold_strangers(sessions, self._judge(sessions, ours, scene), scene)
+            self.breaker.approve({key for key in approved if key in ours and host.gone(ours[key])})
+        recognised = {one for one in ours.values() if not host.gone(one)}
+        hooks = {one: ("deleted", at) for one, at in said.items()}
+        scene = _Scene(now, host, self._registry, recognised, was_latched, hooks)
+        fates = self._hold_groups(sessions, self._hold_strangers(sessions, self._judge(sessions, ours, scene), scene))
         self._waiting = {key: self._waiting.get(key, now) for key in self._in_doubt(sessions, fates, now)}
-        self._rows, self._last_sweep, self._clock_set = set(rows), now, False
+        self._rows, self._last_sweep, self._clock_set = set(host.rows), now, False
         self._known |= dict.fromkeys(recognised, self._registry)
         left = set(ours.values())
         self._deleted = {one: at for one, at in self._deleted.items() if one in left and one not in recognised}
         return fates
 
-    def hook(self, now: float, said: str, workspace: str, sessions: Sequence[Seen], rows: Mapping[str, Row]) -> dict[Key, Fate]:
+    def _look_at_breaker(self, now: float, sessions: Sequence[Seen], host: Host, said: Mapping[str, float]) -> None:
+        """Remember what a full sweep sees of each session, and of the sessions without a row as a whole."""
+        ours, proven, strange = self.managed(sessions), set(), set()
+        for one in sessions:
+            if one.key in ours:
+                workspace = ours[one.key]
+                memory = self._of.setdefault(one.key, Remembered())
+                witnessed, gone = self.directories.witnesses(one, workspace, host, self._registry), host.gone(workspace)
+                memory.look(one, workspace, host.rows.get(workspace), now, self._last_sweep)
+                memory.look_for_row(workspace, now, self._limits.confirmation_gap, gone=gone, witnessed=witnessed)
+                if gone and not witnessed and not _older(one, said.get(workspace)):
+                    (proven if self._proven(one, workspace, {}, self._registry) else strange).add(one.key)
+        self._of = {one.key: self._of[one.key] for one in sessions if one.key in self._of}
+        excused = self.directories.excused(host, self._registry, ours.values())
+        lost = len(self._rows) - len(host.rows) - len(excused - host.rows.keys())
+        self.breaker.look(proven, strange, len(ours), rows_lost=lost >= 3 and lost > len(self._rows) / 2)
+
+    def hook(self, now: float, said: str, workspace: str, sessions: Sequence[Seen], host: Host) -> dict[Key, Fate]:
         """What a hook has to bring about, for each managed session of its workspace."""
         self._named[workspace] = max(1, self._registry)
         if said == "deleted":
             self._deleted[workspace] = now
-        row = rows.get(workspace)
+        self.directories.miss(now, host)
+        row = host.rows.get(workspace)
         ours = {key: one for key, one in self.managed(sessions).items() if one == workspace}
-        there = set() if self._gone(workspace, rows) else {workspace}
-        scene = _Scene(now, rows, self._recognised(rows), there, self.breaker.latched, {workspace: (said, now)})
-        fates = self._judge(sessions, ours, scene)
+        there = set() if host.gone(workspace) else {workspace}
+        scene = _Scene(now, host, self._recognised(host), there, self.breaker.latched, {workspace: (said, now)})
+        fates = self._hold_groups(sessions, self._judge(sessions, ours, scene))
         contradicted = row is not None and not (row.deleted if said == "deleted" else row.archived)
         if contradicted or all(fate.dies_for for fate in fates.values()):
             self._deleted.pop(workspace, None)
         return fates
 
-    def _gone(self, workspace: str, rows: Mapping[str, Row]) -> bool:
-        row = rows.get(workspace)
-        return row is None or row.deleted
-
-    def _recognised(self, rows: Mapping[str, Row]) -> int:
-        """Which registry in turn this is: the same for a whole life, whichever rows are missing."""
-        del rows
-        return 1
-
-    def _look(self, one: Seen, workspace: str, rows: Mapping[str, Row], now: float) -> None:
-        """Remember what a full sweep sees of a session."""
-        memory = self._of.setdefault(one.key, Remembered())
-        memory.look(one, workspace, rows.get(workspace), now, self._last_sweep)
-        gone = self._gone(workspace, rows)
-        memory.look_for_row(workspace, now, self._limits.confirmation_gap, gone=gone, witnessed=False)
+    def _recognised(self, host: Host) -> int:
+        """Which registry in turn this is: another one once its content was replaced, whichever rows are missing."""
+        if self._content is None:
+            return 1
+        return self._registry + self._content.is_replaced_by(host.registry)
 
     def _judge(self, sessions: Sequence[Seen], ours: Mapping[Key, str], scene: _Scene) -> dict[Key, Fate]:
         fates = {}
@@ -145,7 +147,10 @@ class Oracle:
             if one.key in ours:
                 fate = Fate(tuple(self._holding(one, ours[one.key], scene)))
                 fates[one.key] = fate.saved_by("kept") if one.kept else fate
-        # The windows of a group live as long as one of its sessions does: it goes as a whole or not at all.
+        return fates
+
+    def _hold_groups(self, sessions: Sequence[Seen], fates: dict[Key, Fate]) -> dict[Key, Fate]:
+        """The windows of a group live as long as one of its sessions does: it goes as a whole or not at all."""
         stays = {one.group for one in sessions if one.group and not (one.key in fates and fates[one.key].dies_for)}
         for one in sessions:
             if one.group in stays and one.key in fates and fates[one.key].dies_for:
@@ -154,9 +159,9 @@ class Oracle:
 
     def _holding(self, one: Seen, workspace: str, scene: _Scene) -> Iterable[tuple[str, frozenset[str]]]:
         """The table, row by row."""
-        memory, row = self._of.get(one.key, Remembered()), scene.rows.get(workspace)
+        memory, row = self._of.get(one.key, Remembered()), scene.host.rows.get(workspace)
         said, at = scene.said.get(workspace, (None, None))
-        idle, gone = memory.idle(one, scene.now, self._last_sweep), row is None or row.deleted
+        idle, gone = memory.idle(one, scene.now, self._last_sweep), scene.host.gone(workspace)
         archived_since = memory.archived_since if memory.archived == workspace else None
         died = memory.dead_since if one.died is None else one.died
         moment = Circumstances(
@@ -170,6 +175,7 @@ class Oracle:
             archived_for=None if archived_since is None else scene.now - archived_since,
             dead_for=scene.now - died if one.dead and died is not None else None,
             orphan=self._saves_orphan(one, workspace, scene, idle, memory) if gone else frozenset(),
+            removed=self._saves_removed(one, workspace, scene, memory),
         )
         for reason in REASONS:
             saves = reason.lived(moment)
@@ -182,9 +188,10 @@ class Oracle:
         named = _named(one)
         if not one.workspace or named == one.workspace:
             return False
-        row = scene.rows.get(named or "")
+        row = scene.host.rows.get(named or "")
         says = {
             "deleted": row is None or row.deleted,
+            "removed": row is None or row.deleted,
             "worktree-deleted": row is None or (row.worktree_deleted and not row.deleted),
             "archived by hook": row is None or (row.archived and not row.deleted),
             "archived": row is None or (row.archived and not row.deleted),
@@ -198,11 +205,10 @@ class Oracle:
             for one in sessions
             if one.key in fates
             and fates[one.key].dies_for == "orphan"
-            and not self._proven(one, self.managed([one])[one.key], scene.rows, scene.registry)
+            and not self._proven(one, self.managed([one])[one.key], scene.host.rows, scene.registry)
         ]
-        if len(strangers) < 3 or len(strangers) < len(fates) / 2:
-            return fates
-        waiting = {key for key in strangers if key not in self.breaker.forgiven}
+        many = len(strangers) >= 3 and len(strangers) >= len(fates) / 2
+        self.strangers = waiting = frozenset(strangers if many else ()) - self.breaker.forgiven
         return {key: fate.saved_by("unproven") if key in waiting else fate for key, fate in fates.items()}
 
     def _in_doubt(self, sessions: Sequence[Seen], fates: Mapping[Key, Fate], now: float) -> Iterable[Key]:
@@ -214,14 +220,14 @@ class Oracle:
             if not fate.dies_for and any(saviours <= doubts for _, saviours in fate.reasons):
                 yield one.key
 
-    def _proven(self, one: Seen, workspace: str, rows: Mapping[str, Row], registry: int) -> bool:
+    def _proven(self, one: Seen, workspace: str, rows: Collection[str], registry: int) -> bool:
         """The registry has known it. A row that is flagged as deleted was known; marks do not say which registry it was."""
         known = registry in (self._known.get(workspace), self._named.get(workspace))
         return known or workspace in rows or (registry == 1 and one.workspace == workspace)
 
     def _saves_orphan(self, one: Seen, workspace: str, scene: _Scene, idle: float, memory: Remembered) -> frozenset[str]:
         limits = self._limits
-        proven = self._proven(one, workspace, scene.rows, scene.registry)
+        proven = self._proven(one, workspace, scene.host.rows, scene.registry)
         stranger = not proven and not (idle >= limits.stranger_ttl and scene.recognised - {workspace})
         return those(
             attached=one.clients,
@@ -229,9 +235,18 @@ class Oracle:
             active=idle < limits.activity_grace,
             clock=self._clock_set,
             unproven=stranger,
+            doubtful=idle < limits.stranger_ttl and workspace in self.directories.doubtful(scene.host, scene.registry),
             breaker=scene.latched and one.key not in self.breaker.forgiven,
             unconfirmed=memory.missing.at(workspace) < limits.orphan_confirmations,
         )
+
+    def _saves_removed(self, one: Seen, workspace: str, scene: _Scene, memory: Remembered) -> frozenset[str] | None:
+        """What protects one whose directory went with its row. A host's hook is a second witness."""
+        if not scene.host.gone(workspace) or not self.directories.witnesses(one, workspace, scene.host, scene.registry):
+            return None
+        said, at = scene.said.get(workspace, (None, None))
+        named = said == "deleted" and _older(one, at)
+        return those(attached=one.clients, unconfirmed=not named and memory.witnessed.at(workspace) < 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +254,7 @@ class _Scene:
     """What is the same for all sessions of a sweep. ``said``: what a hook said of a workspace, and when."""
 
     now: float
-    rows: Mapping[str, Row]
+    host: Host
     registry: int
     recognised: set[str]
     latched: bool

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import strategies as st
 
-from tests.tools.hosts import StandardHost
+from tests.tools.machine_host import MachineHost
 from tests.tools.machine_world import name_of
 
-__all__ = ["AFTERWARDS", "CHANGES", "NAME", "WHICH", "WORKSPACES"]
+__all__ = ["AFTERWARDS", "CHANGES", "NAME", "SIBLINGS", "WHICH", "WORKSPACES"]
 
 WORKSPACES = ("w1", "w2", "w3", "w4", "w5")
+SIBLINGS = ("s1", "s2", "s3")
+"""Workspaces of another database of the same kind."""
+
 WHICH = st.integers(0, 5)
 """Of those that are there."""
 
@@ -25,8 +28,9 @@ AFTERWARDS = st.sampled_from(
 )
 """The sweep that follows a step: after so many seconds, or a machine's sleep, or somebody who set the clock. See `LIMITS`."""
 
-CHANGES: Mapping[str, Callable[[StandardHost, str], None]] = {
+CHANGES: Mapping[str, Callable[[MachineHost, str], None]] = {
     "delete": lambda host, one: host.delete(one),
+    "delete with its directory": lambda host, one: host.delete_with_directories(one),
     "archive": lambda host, one: host.archive(one),
     "unarchive": lambda host, one: host.archive(one, on=False),
     "pin": lambda host, one: host.pin(one),
@@ -35,4 +39,5 @@ CHANGES: Mapping[str, Callable[[StandardHost, str], None]] = {
     "stop": lambda host, one: host.run(one, on=False),
     "delete the worktree": lambda host, one: host.delete_worktree(one),
     "flag as deleted": lambda host, one: host.flag_deleted(one),
+    "flag as deleted and remove its directory": lambda host, one: host.flag_deleted_with_directory(one),
 }

@@ -12,8 +12,8 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
-from tests.tools.hosts import StandardHost, connected
-from tests.tools.machine_facts import Key, Limits, Row
+from tests.tools.machine_facts import Host, Key, Limits
+from tests.tools.machine_host import MachineHost
 from tests.tools.machine_listing import FOR_ALL, Listing, Pane, list_sessions
 from tests.tools.machine_time import Carried, MachineClock, TimedTerminal
 from tests.tools.tmux import FOREVER, Client, TmuxServer
@@ -71,8 +71,7 @@ class MachineWorld:
         self._carried = Carried()
         self.clock = MachineClock(self._carried)
         self.server = TmuxServer()
-        self.host = StandardHost(self.server.directory / "host.sqlite")
-        self.host.create()
+        self.host = MachineHost(self.server.directory)
         self.clients: list[Client] = []
         self._suspended: list[Client] = []
         self.start_reaper()
@@ -88,12 +87,9 @@ class MachineWorld:
         """The sessions as tmux lists them now, in the time that the machine has lived."""
         return list_sessions(self.server, self._carried)
 
-    def rows(self) -> dict[str, Row]:
-        """The host's table as it is now."""
-        columns = "id, archived, pinned, running, deleted_at IS NOT NULL, worktree_deleted"
-        with connected(self.host.path) as connection:
-            rows = connection.execute(f"SELECT {columns} FROM workspaces").fetchall()
-        return {one: Row(*map(bool, flags)) for one, *flags in rows}
+    def look_at_host(self) -> Host:
+        """What the host has now."""
+        return Host(self.host.rows(), self.host.registry(), self.host.directories())
 
     # The users and the host
 

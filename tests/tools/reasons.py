@@ -219,8 +219,8 @@ def _lived_deleted(now: Circumstances) -> frozenset[str] | None:
     return frozenset() if now.row is None and now.said == "deleted" else None
 
 
-def _lived_removed(_now: Circumstances) -> frozenset[str] | None:
-    return None  # its hosts have no directories, and no daemon watches them
+def _lived_removed(now: Circumstances) -> frozenset[str] | None:
+    return now.removed  # no daemon watches its hosts
 
 
 def _lived_orphan(now: Circumstances) -> frozenset[str] | None:
