@@ -150,6 +150,16 @@ class MachineLife(Life):
         gone = rows[: len(rows) - left] if of == "oldest" else rows[left:]
         (self.world.host.delete_with_directories if directories else self.world.host.delete)(*gone)
 
+    @happens()
+    def copy_database(self) -> None:
+        self.world.host.copy()
+
+    @precondition(lambda self: self.world.host.has_copy)
+    @happens(how=st.sampled_from(("backup", "copy")))
+    def restore_database(self, how: str) -> None:
+        """An older copy is written into the same file: what was added since is not there, and what was deleted is again."""
+        self.world.host.restore(how)
+
     @precondition(lambda self: self.workspaces)
     @happens(which=WHICH, said=st.sampled_from(("deleted", "archived")), true=st.booleans())
     def hook(self, which: int, said: str, true: bool) -> None:
