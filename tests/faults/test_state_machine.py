@@ -12,7 +12,7 @@ from hypothesis.stateful import initialize, precondition, run_state_machine_as_t
 from tests.tools.effort import seeds
 from tests.tools.machine_facts import Key
 from tests.tools.machine_life import Life, happens, one_of
-from tests.tools.machine_steps import CHANGES, NAME, WHICH, WORKSPACES
+from tests.tools.machine_steps import CHANGES, NAME, SIBLINGS, WHICH, WORKSPACES
 from tests.tools.machine_world import FOREIGN_STAMP, name_of
 
 pytestmark = pytest.mark.once
@@ -125,7 +125,7 @@ class MachineLife(Life):
         """Somebody sets an option of the reaper for all sessions, or unsets it."""
         self.world.set_for_all(option, on=on)
 
-    # The host and its operator
+    # The host, its operator, and a host with another database on the same tmux server
 
     @precondition(lambda self: self.workspaces)
     @happens(which=WHICH, change=st.sampled_from([*CHANGES, "archive", "archive"]))
@@ -160,6 +160,14 @@ class MachineLife(Life):
         """An older copy is written into the same file: what was added since is not there, and what was deleted is again."""
         self.world.host.restore(how)
 
+    @happens(names=st.sets(st.sampled_from(SIBLINGS), min_size=1), known=st.booleans())
+    def start_sibling(self, names: Collection[str], known: bool) -> None:
+        """Workspaces of another database get sessions that look like ours."""
+        for workspace in sorted(one for one in names if name_of(one) not in self.seen.names):
+            if known:
+                self.world.host.insert_into_sibling(workspace)
+            self.world.start(name_of(workspace))
+
     @precondition(lambda self: self.workspaces)
     @happens(which=WHICH, said=st.sampled_from(("deleted", "archived")), true=st.booleans())
     def hook(self, which: int, said: str, true: bool) -> None:
@@ -188,6 +196,11 @@ class MachineLife(Life):
     @happens(less=st.integers(0, 2))
     def approve(self, less: int) -> None:
         self.sweep(seconds=1000, approve=sorted(self.oracle.breaker.culprits)[less:])
+
+    @precondition(lambda self: self.oracle.strangers)
+    @happens(less=st.integers(0, 1))
+    def approve_strangers(self, less: int) -> None:
+        self.sweep(seconds=1000, approve=sorted(self.oracle.strangers)[less:])
 
     @precondition(lambda self: self.oracle.breaker.latched)
     @happens()
