@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -11,8 +12,9 @@ from hypothesis.stateful import initialize, precondition, run_state_machine_as_t
 
 from tests.tools.effort import seeds
 from tests.tools.machine_facts import Key
+from tests.tools.machine_freeze import STOPS
 from tests.tools.machine_life import Life, happens, one_of
-from tests.tools.machine_steps import CHANGES, NAME, SIBLINGS, WHICH, WORKSPACES
+from tests.tools.machine_steps import CHANGES, MEANWHILE, NAME, SIBLINGS, WHICH, WORKSPACES
 from tests.tools.machine_world import FOREIGN_STAMP, name_of
 
 pytestmark = pytest.mark.once
@@ -191,6 +193,24 @@ class MachineLife(Life):
         self.world.restart_reaper()
         self.oracle.directories.forget_looks()
         return ()
+
+    @precondition(lambda self: self.workspaces)
+    @happens(which=WHICH, gone=st.booleans(), stopped=st.sampled_from(STOPS), meanwhile=st.sampled_from([*MEANWHILE]))
+    def freeze(self, which: int, gone: bool, stopped: str, meanwhile: str) -> None:
+        """A workspace is archived or deleted; reaper or tmux is stopped when its session is about to be reaped."""
+        workspace = one_of(self.workspaces, which)
+        [session_id] = [one for one, seen in self.seen.sessions.items() if seen.name.removeprefix("ws-") == workspace]
+        if gone:
+            self.world.host.delete(workspace)
+            self.sweep(seconds=3000)
+        elif workspace in self.world.host.rows():
+            self.world.host.archive(workspace)
+        else:
+            self.world.host.insert([workspace], archived=True)
+        if session_id in self.seen.sessions:
+            key = self.seen.sessions[session_id].key
+            change = partial(MEANWHILE[meanwhile], self.world, session_id, key, workspace)
+            self.sweep(seconds=3000, stopped=stopped, meanwhile=change)
 
     @precondition(lambda self: self.oracle.breaker.latched)
     @happens(less=st.integers(0, 2))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.tools.machine_breaker import Breaker
 from tests.tools.machine_directories import Directories
@@ -47,6 +47,7 @@ class Oracle:
         self._last_sweep: float | None = None
         self._clock_set = False
         self._waiting: dict[Key, float] = {}
+        self._scene: _Scene | None = None
 
     @property
     def longest_doubt(self) -> float:
@@ -94,6 +95,7 @@ class Oracle:
         recognised = {one for one in ours.values() if not host.gone(one)}
         hooks = {one: ("deleted", at) for one, at in said.items()}
         scene = _Scene(now, host, self._registry, recognised, was_latched, hooks)
+        self._scene = scene
         fates = self._hold_groups(sessions, self._hold_strangers(sessions, self._judge(sessions, ours, scene), scene))
         self._waiting = {key: self._waiting.get(key, now) for key in self._in_doubt(sessions, fates, now)}
         self._rows, self._last_sweep, self._clock_set = set(host.rows), now, False
@@ -101,6 +103,27 @@ class Oracle:
         left = set(ours.values())
         self._deleted = {one: at for one, at in self._deleted.items() if one in left and one not in recognised}
         return fates
+
+    def spared(
+        self, now: float, fates: Mapping[Key, Fate], before: Sequence[Seen], sessions: Sequence[Seen], host: Host
+    ) -> dict[Key, frozenset[str]]:
+        """Those that the last sweep was to reap and has to spare for what is so now, right before it does; and by what."""
+        assert self._scene is not None
+        was, ours, found = self.managed(before), self.managed(sessions), {}
+        again = self._judge(sessions, ours, replace(self._scene, now=now, host=host))
+        for one in sessions:
+            reason = fates[one.key].dies_for if one.key in fates else None
+            if reason is None:
+                continue
+            if ours.get(one.key) != was[one.key]:
+                found[one.key] = frozenset({"unmanaged"})
+            elif reason in dict(again[one.key].reasons):
+                found[one.key] = dict(again[one.key].reasons)[reason]
+            elif reason in ("idle", "dead") and not host.gone(was[one.key]):
+                found[one.key] = frozenset({"attached" if one.clients else "active"})
+            else:
+                found[one.key] = frozenset({"workspace"})
+        return {key: saviours for key, saviours in found.items() if saviours}
 
     def _look_at_breaker(self, now: float, sessions: Sequence[Seen], host: Host, said: Mapping[str, float]) -> None:
         """Remember what a full sweep sees of each session, and of the sessions without a row as a whole."""

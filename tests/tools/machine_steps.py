@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import strategies as st
 
+from tests.tools.machine_facts import Key
 from tests.tools.machine_host import MachineHost
-from tests.tools.machine_world import name_of
+from tests.tools.machine_world import MachineWorld, name_of
 
-__all__ = ["AFTERWARDS", "CHANGES", "NAME", "SIBLINGS", "WHICH", "WORKSPACES"]
+__all__ = ["AFTERWARDS", "CHANGES", "MEANWHILE", "NAME", "SIBLINGS", "WHICH", "WORKSPACES"]
 
 WORKSPACES = ("w1", "w2", "w3", "w4", "w5")
 SIBLINGS = ("s1", "s2", "s3")
@@ -41,3 +42,22 @@ CHANGES: Mapping[str, Callable[[MachineHost, str], None]] = {
     "flag as deleted": lambda host, one: host.flag_deleted(one),
     "flag as deleted and remove its directory": lambda host, one: host.flag_deleted_with_directory(one),
 }
+
+
+def _is_there_again(world: MachineWorld, workspace: str) -> None:
+    if workspace in world.host.rows():
+        world.host.archive(workspace, on=False)
+    else:
+        world.host.insert([workspace])
+
+
+MEANWHILE: Mapping[str, Callable[[MachineWorld, str, Key, str], object]] = {
+    "nothing": lambda world, session_id, key, one: None,
+    "there again": lambda world, session_id, key, one: _is_there_again(world, one),
+    "kept": lambda world, session_id, key, one: world.keep(session_id, on=True),
+    "attached": lambda world, session_id, key, one: world.attach(session_id, key),
+    "renamed": lambda world, session_id, key, one: world.rename(session_id, f"renamed-{session_id[1:]}"),
+    "deleted": lambda world, session_id, key, one: world.host.delete_with_directories(one),
+    "running": lambda world, session_id, key, one: world.host.run(one),
+}
+"""What happens to a session, or to its workspace, while a sweep that is about to reap it is stopped."""

@@ -11,14 +11,18 @@ import signal
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
+from typing import cast
 
 from tests.tools.machine_facts import Host, Key, Limits
+from tests.tools.machine_freeze import FreezableRegistry, Freeze
 from tests.tools.machine_host import MachineHost
 from tests.tools.machine_listing import FOR_ALL, Listing, Pane, list_sessions
-from tests.tools.machine_time import Carried, MachineClock, TimedTerminal
+from tests.tools.machine_terminal import TimedTerminal
+from tests.tools.machine_time import Carried, MachineClock
 from tests.tools.tmux import FOREVER, Client, TmuxServer
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
+from workspace_reaper.model.ports import Registry
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.operations.reaper import Reaper
@@ -72,6 +76,7 @@ class MachineWorld:
         self.clock = MachineClock(self._carried)
         self.server = TmuxServer()
         self.host = MachineHost(self.server.directory)
+        self.freeze = Freeze(self.server, self.clock)
         self.clients: list[Client] = []
         self._suspended: list[Client] = []
         self.start_reaper()
@@ -184,9 +189,10 @@ class MachineWorld:
             **asdict(LIMITS),
         )
         self._reaper = reaper = _Reaper(settings)
-        reaper.terminals = [TimedTerminal(TmuxTerminal(self.server.path), self._carried)]
+        reaper.terminals = [TimedTerminal(TmuxTerminal(self.server.path), self._carried, self.freeze)]
         reaper.clock = self.clock
-        reaper.dependencies = replace(reaper.dependencies, terminals=reaper.terminals, clock=self.clock)
+        registry = cast("Registry", FreezableRegistry(reaper.registry, self.freeze))
+        reaper.dependencies = replace(reaper.dependencies, terminals=reaper.terminals, clock=self.clock, registry=registry)
         self._plugin = ReaperPlugin()
         self._plugin.use(reaper)
 
