@@ -130,7 +130,7 @@ class PluginQueue:
         self._thread = threading.Thread(target=self._run, name=f"workspace plugin {self._name}", daemon=True)
         try:
             self._thread.start()
-        except BaseException:
+        except BaseException:  # a signal handler may raise during start(): the next event tries again
             self._thread = None
             raise
 

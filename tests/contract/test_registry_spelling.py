@@ -18,16 +18,10 @@ UUID = "0f0e0d0c-0b0a-4908-8706-05040302010a"
 HEX, BLOB = uuid.UUID(UUID).hex, uuid.UUID(UUID).bytes
 OTHER = str(uuid.UUID(int=1))
 
-SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 
-
-@pytest.fixture(params=SERVERS)
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
-    server = None
-    if request.param is not None:
-        postgres = request.getfixturevalue("postgres")
-        server = postgres.url(postgres.new_database())
-    return TableHost(tmp_path / "host.sqlite", server)
+@pytest.fixture
+def host(table_host: TableHost) -> Host:
+    return table_host
 
 
 def table(**described: Any) -> HostTable:

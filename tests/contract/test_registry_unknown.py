@@ -70,6 +70,8 @@ def test_a_missing_file_is_never_made(host: Host) -> None:
 
 
 def test_a_file_that_vanishes_right_before_it_is_opened_is_not_made(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other process can be made to act between the check of the file and its opening."""
+
     def opened_too_late(path: str, busy_limit: float) -> sqlite3.Connection:
         host.path.unlink()
         return open_readonly(path, busy_limit)

@@ -434,7 +434,10 @@ Interrupt = Callable[..., None]
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
-    """Has these things happen after the first transaction of a read, one in each read."""
+    """Has these things happen after the first transaction of a read, one in each read.
+
+    No other process can be made to act between two transactions that follow each other at once.
+    """
     read_rows = sqlite_watch.read_rows  # type: ignore[attr-defined] # imported there, and replaced there
 
     def interrupt(*happenings: Callable[[], object]) -> None:

@@ -42,6 +42,14 @@ class Stage:
         self.world.session(workspace_id, command=command)
         return workspace_id
 
+    def add_working(self, name: str) -> str:
+        """The same, with a program that works in the directory."""
+        note = self.world.tmp / "note"
+        command = f"cd {shlex.quote(str(self.trees / name))} && touch {shlex.quote(str(note))}; exec cat"
+        workspace_id = self.add(name, command=command)
+        wait_until(note.exists, 60)
+        return workspace_id
+
     def is_saved(self, workspace_id: str, why: str) -> None:
         """It lives on, sweep after sweep, and the report says why its directory is no witness."""
         for _ in range(3):
@@ -196,13 +204,10 @@ def test_i83_d_a_disk_was_unmounted(stage: Stage) -> None:
 
 
 def test_i83_e_a_directory_was_moved(stage: Stage) -> None:
-    directory = stage.trees / "one"
-    note = stage.world.tmp / "note"
-    one = stage.add("one", command=f"cd {shlex.quote(str(directory))} && touch {shlex.quote(str(note))}; exec cat")
-    wait_until(note.exists, 60)
+    one = stage.add_working("one")
     stage.world.sweep()
     stage.world.host.delete(one)
-    directory.rename(stage.world.tmp / "moved")
+    (stage.trees / "one").rename(stage.world.tmp / "moved")
     stage.is_saved(one, "was moved, and a process of the session works in it")
     # Once it is removed there, it is gone for good.
     shutil.rmtree(stage.world.tmp / "moved")
@@ -210,13 +215,10 @@ def test_i83_e_a_directory_was_moved(stage: Stage) -> None:
 
 
 def test_i83_e_a_process_of_the_session_worked_in_what_was_removed(stage: Stage) -> None:
-    directory = stage.trees / "one"
-    note = stage.world.tmp / "note"
-    one = stage.add("one", command=f"cd {shlex.quote(str(directory))} && touch {shlex.quote(str(note))}; exec cat")
-    wait_until(note.exists, 60)
+    one = stage.add_working("one")
     stage.world.sweep()
     stage.world.host.delete(one)
-    shutil.rmtree(directory)
+    shutil.rmtree(stage.trees / "one")
     stage.is_reaped(one)
 
 

@@ -82,7 +82,7 @@ class LedgerConnection:
                 try:
                     yield connection
                     connection.commit()
-                except BaseException:
+                except BaseException:  # Ctrl-C too must leave no open transaction
                     connection.rollback()
                     raise
             except ERRORS as error:
@@ -101,7 +101,7 @@ class LedgerConnection:
         try:
             self._prepare(connection)
             self._identity = file_identity(self.path)
-        except BaseException:
+        except BaseException:  # nothing else has the connection yet
             connection.close()
             raise
         self._connection = connection

@@ -44,7 +44,7 @@ def open_for_writing(path: Path, busy_seconds: float) -> sqlite3.Connection:
         # A commit survives the end of this process, but not a power failure: no tmux session survives that either.
         connection.execute("PRAGMA synchronous = NORMAL")
         migrations.migrate(connection, shown(path))
-    except BaseException:
+    except BaseException:  # the caller has no connection to close
         connection.close()
         raise
     return connection
@@ -65,7 +65,7 @@ def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
                 raise LedgerError(
                     f"The ledger {shown(path)} was written by an older version of workspace-reaper: sweep once to migrate it."
                 )
-        except BaseException:
+        except BaseException:  # the caller has no connection to close
             connection.close()
             raise
         connection.close()

@@ -81,7 +81,7 @@ class SqliteLedger(Ledger):
         self._file = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._add_registry)
         try:
             self.registry()
-        except BaseException:
+        except BaseException:  # the caller has no ledger to close
             self.close()
             raise
 

@@ -250,6 +250,6 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # Ctrl-C too must leave no half of a migration
         connection.rollback()
         raise

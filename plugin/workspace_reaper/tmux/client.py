@@ -68,7 +68,7 @@ def run(
             process.kill()
             out, err = expired.stdout or b"", expired.stderr or b""
             failure = f"tmux did not answer within {limit:g} s: its server is stopped or overloaded."
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no client behind
             process.kill()
             raise
     if failure is None and process.returncode < 0:

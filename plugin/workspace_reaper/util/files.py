@@ -55,7 +55,7 @@ def create_private_file(path: Path) -> int:
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-    except BaseException:
+    except BaseException:  # the caller has no descriptor to close
         os.close(descriptor)
         raise
     return descriptor
