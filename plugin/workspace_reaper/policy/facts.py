@@ -179,8 +179,8 @@ class Facts:
         """Return when its last pane died, by tmux or else by the first sweep that saw it; None if a pane lives or unknown."""
         if not self.session.all_panes_dead:
             return None
-        told = self.session.dead_since
-        return self.dead_since if told is None else told
+        seen = self.session.dead_since
+        return self.dead_since if seen is None else seen
 
     def deadline(self, thresholds: Thresholds) -> float | None:
         """Return when an announced session is reaped (Unix seconds), or None if it was not announced."""

@@ -119,11 +119,11 @@ def explain(
     """
     if entry.facts is None or entry.judgement is None:
         why = "; ".join(printable(one.reason) for one in unknown) or "something could not be read"
-        told = _session_facts(session) if session else {}
-        return Explanation(entry.as_json(), told, (), f"hold: it cannot be judged: {why}", tuple(unknown))
+        shown = _session_facts(session) if session else {}
+        return Explanation(entry.as_json(), shown, (), f"hold: it cannot be judged: {why}", tuple(unknown))
     facts, judgement = entry.facts, entry.judgement
     held = {found.reason: found for found in judgement.held}
-    told = (
+    shown = (
         _session_facts(facts.session)
         | evidence(facts)
         | {
@@ -140,7 +140,7 @@ def explain(
         }
     )
     lines = tuple(_explain_rule(rule, facts, rules, held, entry.released_when or {}) for rule in RULES)
-    return Explanation(entry.as_json(), told, lines, _decided(judgement))
+    return Explanation(entry.as_json(), shown, lines, _decided(judgement))
 
 
 def explain_unmanaged(session: Session, why: str) -> Explanation:
