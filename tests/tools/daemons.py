@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.tools.commands import product
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
@@ -44,7 +45,7 @@ class Daemon:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=world.environment(NOTIFY_SOCKET=str(told), WORKSPACE_REAPER_LOG_FORMAT="json", **environ),
+            env=world.environment(NOTIFY_SOCKET=str(told), WORKSPACE_REAPER_LOG_FORMAT="json", **product(), **environ),
             cwd=world.tmp,
         )
         self.lines: list[str] = []

@@ -53,11 +53,12 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Test:
-    """A test that names incidents. ``path`` is relative to the root; ``sentence`` is its name as words."""
+    """A test that names incidents. ``path`` is relative to the root; ``sentence`` is its name as words, without numbers."""
 
     path: str
     line: int
     sentence: str
+    name: str
 
 
 def incidents() -> list[Incident]:
@@ -77,9 +78,8 @@ def named_tests() -> Mapping[str, list[Test]]:
 
 def _tests_in(path: Path) -> Iterator[tuple[str, Test]]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        named = _NAME.fullmatch(node.name) if isinstance(node, ast.FunctionDef) else None
-        if named is not None:
-            test = Test(path.relative_to(ROOT).as_posix(), node.lineno, named[2].replace("_", " "))
+        if isinstance(node, ast.FunctionDef) and (named := _NAME.fullmatch(node.name)):
+            test = Test(path.relative_to(ROOT).as_posix(), node.lineno, named[2].replace("_", " "), node.name)
             for number in named[1].upper().strip("_").split("_"):
                 yield number, test
 
