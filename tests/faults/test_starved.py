@@ -24,12 +24,16 @@ BUSY = f"exec {shlex.quote(sys.executable)} -c 'while True: pass'"
 
 @pytest.fixture
 def rivals() -> Iterator[Callable[[int, int], None]]:
-    """Programs that compute on one CPU and leave nothing to others there."""
+    """Programs that compute on one CPU and leave nothing to others there.
+
+    Linux shares a CPU between the sessions of processes first (autogroups): each of these is one.
+    """
     with ExitStack() as stack:
 
         def start(cpu: int, count: int) -> None:
             for _ in range(count):
-                rival = subprocess.Popen(["taskset", "-c", str(cpu), sys.executable, "-c", "while True: pass"])
+                program = ["taskset", "-c", str(cpu), sys.executable, "-c", "while True: pass"]
+                rival = subprocess.Popen(program, start_new_session=True)
                 stack.callback(rival.wait)
                 stack.callback(rival.kill)
 
@@ -41,7 +45,8 @@ def test_i89_a_build_that_gets_no_cpu_is_at_work_in_the_first_sweep(worlds: Worl
     world = worlds(activity_grace=1)
     building, resting = world.workspaces(2, sessions=False, archived=True)
     cpu = max(os.sched_getaffinity(0))
-    session_id = world.session(building, command=f"exec taskset -c {cpu} nice -n 19 {BUSY.removeprefix('exec ')}")
+    least = "echo 19 > /proc/self/autogroup; exec nice -n 19"
+    session_id = world.session(building, command=f"{least} taskset -c {cpu} {BUSY.removeprefix('exec ')}")
     world.session(resting, command="exec cat")
     pid = int(world.server.show(session_id, "#{pane_pid}"))
     wait_until(lambda: "while True" in " ".join(psutil.Process(pid).cmdline()), PATIENCE)
