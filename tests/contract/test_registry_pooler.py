@@ -18,7 +18,6 @@ from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import HostTable, WorkspaceList
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.registry.postgres import PostgresRegistry
-from workspace_reaper.registry.postgres.protection import options_of
 
 if TYPE_CHECKING:
     from tests.tools.pgbouncer import Pooler
@@ -123,7 +122,7 @@ def test_i69_a_setting_of_another_client_that_a_view_selects_by_changes_nothing(
         assert seen(pooler.url(database), HostTable("mine", "id", "text")) == [{"a", "b"}, {"a", "b"}]
 
 
-def test_i69_the_other_client_keeps_what_it_has_set(pooler: Pooler, database: str) -> None:
+def test_the_other_client_keeps_what_it_has_set(pooler: Pooler, database: str) -> None:
     with pooler.client(database) as client:
         client.execute("SET ROLE tenant")
         client.execute("SET statement_timeout = '7s'")
@@ -210,7 +209,7 @@ def test_i69_a_setting_that_does_not_hold_is_unknown(postgres: PostgresServer, d
 
 
 @pytest.mark.parametrize("pooler", ["session", "transaction"], indirect=True)
-def test_i69_the_daemon_notices_commits_through_a_pooler(postgres: PostgresServer, pooler: Pooler, database: str) -> None:
+def test_the_daemon_notices_commits_through_a_pooler(postgres: PostgresServer, pooler: Pooler, database: str) -> None:
     with closing(open_watcher(load_schema("standard"), pooler.url(database), {})) as watcher:
         assert isinstance(watcher.read(), WorkspaceList)
         postgres.execute("DELETE FROM workspaces WHERE id = 'a'", database)
@@ -234,4 +233,6 @@ def test_i69_the_daemon_notices_commits_through_a_pooler(postgres: PostgresServe
     ],
 )
 def test_options_of_libpq(text: str, settings: dict[str, str]) -> None:
+    from workspace_reaper.registry.postgres.protection import options_of
+
     assert options_of(text) == settings

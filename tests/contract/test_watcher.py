@@ -21,7 +21,6 @@ from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult, WorkspaceList
-from workspace_reaper.policy.registry_identity import difference
 from workspace_reaper.registry import load_schema
 from workspace_reaper.registry.sqlite import watch as sqlite_watch
 from workspace_reaper.registry.sqlite.registry import SqliteRegistry
@@ -367,6 +366,8 @@ def test_i83_which_rows_are_missing_changes_nothing_in_the_identity(
     host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
 ) -> None:
     """The newest, the two newest in one commit, and all."""
+    from workspace_reaper.policy.registry_identity import difference
+
     feed = watch(host.path)
     before = workspace_list(feed)
     for gone in ((4,), (3, 2), (1, 0)):

@@ -307,7 +307,11 @@ def test_what_happens_while_the_reaper_or_tmux_is_stopped_is_noticed(
 
 def test_i68_a_decision_that_was_delayed_for_longer_than_it_is_valid_is_not_carried_out(world: World, erring: Erring) -> None:
     """Un-archived or running again, and killed all the same 10 s later."""
-    scene = condemned(world, rules.ARCHIVED, "archived no more", "running", "nothing")
+    names = ("archived no more", "running", "nothing")
+    scene = Scene(world, rules.ARCHIVED, dict(zip(names, world.workspaces(3, sessions=False, archived=True), strict=True)))
+    for name in names:
+        scene.start(name)
+    limit(world, 60)
 
     def happen() -> None:
         world.host.archive(scene.workspaces["archived no more"], on=False)

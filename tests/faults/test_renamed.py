@@ -165,7 +165,7 @@ def test_i67_a_rename_is_reported_once_with_how_to_end_the_session(world: World)
     assert "renamed" not in world.cli("status").stdout
 
 
-def test_i67_the_marks_are_set_a_few_at_a_time(world: World) -> None:
+def test_the_marks_are_set_a_few_at_a_time(world: World) -> None:
     """tmux serves no other client meanwhile, and one mark costs up to 12 ms."""
     world.workspaces(12)
     world.sweep()
@@ -182,8 +182,8 @@ def test_i79_a_lost_state_directory_is_reported_and_adopt_ends_it(world: World) 
     world.sweep()
     world.configure(state_dir=str(world.tmp / "another state"))
     report = world.sweep()
-    assert (report.other_owner, report.sessions) == (2, [])
     assert (alarms(world), check_code(world)) == ({"other_owner"}, 1)
+    assert (report.other_owner, report.sessions) == (2, [])
     assert "adopt" in world.cli("doctor").stdout
     assert world.cli("adopt", "--yes").returncode == 0
     report = world.sweep()

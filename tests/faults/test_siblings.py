@@ -34,7 +34,7 @@ def sweeps(world: World, count: int = 4, **options: Any) -> None:
         world.sweep(**options)
 
 
-@pytest.mark.parametrize("own", [1, 4])
+@pytest.mark.parametrize("own", [4, 1])
 def test_i84_the_sessions_of_a_sibling_database_wait_for_an_operator(world: World, own: int) -> None:
     for workspace_id in [world.workspace() for _ in range(own)]:
         world.session(workspace_id)

@@ -99,8 +99,9 @@ def test_i88_status_shows_the_sweeps_of_the_plugin_and_which_registry_it_is(mach
 
 def test_i88_undo_show_and_restore_bring_it_back(machine: Machine) -> None:
     machine.reaps("cao-gone")
-    [entry] = machine.run("history", "--json").json
-    assert machine.run("show", entry["id"]).code == 0
+    reaps = machine.run("history", "--json").json
+    assert [reap["session"] for reap in reaps] == ["cao-gone"]
+    assert machine.run("show", reaps[0]["id"]).code == 0
     assert machine.run("undo").code == 0
     assert "cao-gone" in machine.sessions()
 
@@ -144,7 +145,7 @@ def test_i88_init_says_that_its_file_switches_the_plugin_off(machine: Machine) -
     assert not machine.config.exists()
 
 
-def test_i88_a_configuration_that_names_a_registry_counts(machine: Machine) -> None:
+def test_a_configuration_that_names_a_registry_counts(machine: Machine) -> None:
     machine.reaps("cao-gone")
     machine.config.parent.mkdir(parents=True)
     machine.config.write_text(f'registry = "standard"\ndatabase_url = "sqlite:///{machine.host.path}"\n')
@@ -179,7 +180,7 @@ def test_i88_of_several_registries_the_one_that_was_swept_last_is_shown_and_the_
 
 
 @pytest.mark.parametrize("state", ["nothing", "a damaged ledger", "a registry that is not installed"])
-def test_i88_without_anything_to_show_nothing_is_invented(machine: Machine, state: str) -> None:
+def test_without_anything_to_show_nothing_is_invented(machine: Machine, state: str) -> None:
     if state == "a damaged ledger":
         machine.state_dir.mkdir(parents=True, mode=0o700)
         (machine.state_dir / "ledger.sqlite").write_text("something else")

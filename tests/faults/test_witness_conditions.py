@@ -11,14 +11,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
-from workspace_reaper.model.directory import Directory
-from workspace_reaper.processes import directories
+
+if TYPE_CHECKING:
+    from workspace_reaper.model.directory import Directory
+    from workspace_reaper.processes.directories import SystemDirectories
 
 pytestmark = pytest.mark.once
 
@@ -120,20 +122,22 @@ def test_i83_b_the_directory_had_gone_before_the_row(stage: Stage) -> None:
 def test_i83_b_the_directory_is_removed_between_the_look_up_and_the_look(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, row_too: bool
 ) -> None:
+    from workspace_reaper.processes.directories import SystemDirectories
+
     one = stage.add("one")
     stage.world.sweep()
     reaper = stage.world.plugin.reaper()
     reaper.state.looked_at.clear()  # as after ten minutes
-    find = directories.SystemDirectories.find
+    find = SystemDirectories.find
 
-    def too_late(self: directories.SystemDirectories, paths: Collection[str]) -> Mapping[str, Directory | None]:
+    def too_late(self: SystemDirectories, paths: Collection[str]) -> Mapping[str, Directory | None]:
         if (stage.trees / "one").exists():
             if row_too:
                 stage.world.host.delete(one)
             shutil.rmtree(stage.trees / "one")
         return find(self, paths)
 
-    monkeypatch.setattr(directories.SystemDirectories, "find", too_late)
+    monkeypatch.setattr(SystemDirectories, "find", too_late)
     stage.world.sweep()
     stage.world.host.delete(one)
     if row_too:
@@ -166,6 +170,8 @@ def test_i83_c_a_path_that_cannot_be_followed(stage: Stage) -> None:
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """A server of directories that does not answer for these paths."""
+    from workspace_reaper.processes import directories
+
     paths: set[str] = set()
     answers = threading.Event()
     ask = directories._at

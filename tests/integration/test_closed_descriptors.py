@@ -32,8 +32,8 @@ def test_i77_a_sweep_reaps_whatever_is_closed(world: World, closed: tuple[int, .
     for one in (archived, kept):
         world.session(one)
     world.write_config()
-    assert started(world, closed, "sweep").wait(PATIENCE) == 0
-    assert (world.lives(archived), world.lives(kept)) == (False, True)
+    code = started(world, closed, "sweep").wait(PATIENCE)
+    assert (world.lives(archived), world.lives(kept), code) == (False, True, 0)
 
 
 @pytest.mark.parametrize("command", [("status", "--json"), ("history", "--json"), ("sweep", "--json")])

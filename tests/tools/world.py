@@ -153,7 +153,9 @@ class World:
 
     def entry(self, report: SweepReport, workspace_id: str) -> SessionReport:
         """The workspace's line in a report that has one."""
-        return next(entry for entry in report.sessions if entry.workspace_id == workspace_id)
+        found = [entry for entry in report.sessions if entry.workspace_id == workspace_id]
+        assert found, f"the report has no session of the workspace {workspace_id}"
+        return found[0]
 
     # The reaper, as a command
 
