@@ -177,7 +177,7 @@ def last_held(world: World, workspace_id: str) -> str | None:
 
 
 @pytest.mark.parametrize("witness", [True, False], ids=["a witness", "an absence alone"])
-def test_i83_a_client_saves_what_the_daemon_saw_go_until_it_detaches(worlds: Worlds, witness: bool) -> None:
+def test_a_client_saves_what_the_daemon_saw_go_until_it_detaches(worlds: Worlds, witness: bool) -> None:
     world = worlds(snapshots=False, tick=1, confirmation_gap=3600)
     ids = with_directories(world, 4)
     first = ids[0]
