@@ -298,7 +298,7 @@ def test_i82_restored_in_place_while_only_a_timer_sweeps(
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-def test_i82_restored_in_place_under_the_daemon(worlds: Worlds, journal: str) -> None:
+def test_the_newest_rows_go_under_the_daemon(worlds: Worlds, journal: str) -> None:
     """Two are few, so their absence alone would count: it is their directories that save them."""
     world = worlds(snapshots=False, tick=1)
     ids = with_directories(world, 6, journal)

@@ -109,7 +109,7 @@ def test_i83_a_a_table_that_was_filled_again_is_another_registry(worlds: Worlds,
     assert entry["evidence"]["directory_says"] == "its row was seen in another registry than this one"
 
 
-def test_i82_the_newest_rows_go_under_the_daemon(worlds: Worlds, postgres: PostgresServer) -> None:
+def test_the_newest_rows_go_under_the_daemon(worlds: Worlds, postgres: PostgresServer) -> None:
     world, _name = world_of(worlds, postgres, tick=1)
     ids = add_with_directories(world, 6)
     world.sweep()
