@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tools.hosts import StandardHost, TableHost, VibeKanbanHost
+from tests.tools.hosts import StandardHost, VibeKanbanHost
 
 if TYPE_CHECKING:
     from tests.tools.postgres import PostgresServer
@@ -28,19 +28,6 @@ def standard(tmp_path: Path) -> StandardHost:
     made = StandardHost(tmp_path / "workspaces.sqlite")
     made.create()
     return made
-
-
-SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture(params=SERVERS)
-def table_host(request: pytest.FixtureRequest, tmp_path: Path) -> TableHost:
-    """A host with an empty database of each kind."""
-    server = None
-    if request.param is not None:
-        postgres = request.getfixturevalue("postgres")
-        server = postgres.url(postgres.new_database())
-    return TableHost(tmp_path / "host.sqlite", server)
 
 
 @pytest.fixture(scope="session")

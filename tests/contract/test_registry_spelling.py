@@ -18,10 +18,16 @@ UUID = "0f0e0d0c-0b0a-4908-8706-05040302010a"
 HEX, BLOB = uuid.UUID(UUID).hex, uuid.UUID(UUID).bytes
 OTHER = str(uuid.UUID(int=1))
 
+SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 
-@pytest.fixture
-def host(table_host: TableHost) -> Host:
-    return table_host
+
+@pytest.fixture(params=SERVERS)
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    server = None
+    if request.param is not None:
+        postgres = request.getfixturevalue("postgres")
+        server = postgres.url(postgres.new_database())
+    return TableHost(tmp_path / "host.sqlite", server)
 
 
 def table(**described: Any) -> HostTable:
@@ -113,7 +119,7 @@ def test_i70_a_text_that_differs_in_case_is_in_doubt(tmp_path: Path, column: str
     assert "the table has the id 'AB', which may be another spelling of 'ab'" in str(answer["ab"].unreadable)
 
 
-def test_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
+def test_i70_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
     registry = tasks(host, "TEXT PRIMARY KEY", ("AB", "archived"), ("ab", "open"), archived="state = 'archived'")
     assert found(registry, "ab", "AB") == {"ab": Workspace("ab"), "AB": Workspace("AB", archived=True)}
 

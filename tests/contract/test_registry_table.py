@@ -16,14 +16,20 @@ from workspace_reaper.model.workspace import HostTable, Workspace
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.registry.base import DatabaseRegistry
 
+SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 UUID = "0123abcd-89ab-cdef-0123-456789abcdef"
 HEX = UUID.replace("-", "")
 BLOB = uuid.UUID(UUID).bytes
 
 
-@pytest.fixture
-def host(table_host: TableHost) -> Host:
-    return table_host
+@pytest.fixture(params=SERVERS)
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    """A host with an empty database."""
+    server = None
+    if request.param is not None:
+        postgres = request.getfixturevalue("postgres")
+        server = postgres.url(postgres.new_database())
+    return TableHost(tmp_path / "host.sqlite", server)
 
 
 def described(host: Host, **told: Any) -> DatabaseRegistry:
