@@ -119,7 +119,7 @@ def test_i70_a_text_that_differs_in_case_is_in_doubt(tmp_path: Path, column: str
     assert "the table has the id 'AB', which may be another spelling of 'ab'" in str(answer["ab"].unreadable)
 
 
-def test_i70_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
+def test_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
     registry = tasks(host, "TEXT PRIMARY KEY", ("AB", "archived"), ("ab", "open"), archived="state = 'archived'")
     assert found(registry, "ab", "AB") == {"ab": Workspace("ab"), "AB": Workspace("AB", archived=True)}
 

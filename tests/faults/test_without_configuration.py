@@ -46,13 +46,17 @@ class Machine:
         self.tmux.new_sessions(names)
         reaper = EmbeddedReaper("cao")
         try:
-            assert reaper.drain(PATIENCE)
+            # CAO gives names out again: a session without the mark may belong to a later workspace than the deleted one.
+            wait_until(lambda: self.mark_of(name), PATIENCE)
             self.host.delete(name)
             reaper.deleted(name)
             wait_until(lambda: name not in self.sessions(), PATIENCE)
             assert reaper.drain(PATIENCE)
         finally:
             reaper.stop()
+
+    def mark_of(self, name: str) -> str:
+        return self.tmux.run("show-options", "-qv", "-t", f"={name}:", "@reaper_workspace", check=False).strip()
 
     def sessions(self) -> list[str]:
         return self.tmux.run("list-sessions", "-F", "#{session_name}", check=False).splitlines()
