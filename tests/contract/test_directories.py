@@ -100,14 +100,16 @@ def test_where_processes_work(there: Path, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "1000"], cwd=there) as sleeper, subprocess.Popen(["true"]) as ended:
         ended.wait()
         places = SystemDirectories().workplaces([sleeper.pid, ended.pid])
-        assert places == {sleeper.pid: Workplace(inode(there), there.stat().st_nlink)}
+        above = frozenset(inode(one) for one in there.parents)
+        assert places == {sleeper.pid: Workplace(inode(there), there.stat().st_nlink, above)}
         identity = inode(there)
         moved = there.rename(tmp_path / "moved")
         place = SystemDirectories().workplaces([sleeper.pid])[sleeper.pid]
         assert place is not None
         assert (place.inode, place.links > 0) == (identity, True)
         moved.rmdir()
-        assert SystemDirectories().workplaces([sleeper.pid]) == {sleeper.pid: Workplace(identity, 0)}
+        above = frozenset(inode(one) for one in moved.parents)
+        assert SystemDirectories().workplaces([sleeper.pid]) == {sleeper.pid: Workplace(identity, 0, above)}
         sleeper.kill()
 
 

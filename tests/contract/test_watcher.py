@@ -338,16 +338,30 @@ def test_i82_an_older_copy_that_is_written_to_looks_like_one(
     assert workspace_list(feed).looks_restored is None
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_i82_an_older_copy_to_which_nothing_was_written_yet_looks_like_one(
+    tmp_path: Path, watch: MakeWatcher, lost: int
+) -> None:
+    """In WAL mode. The host is stopped, and its log is folded into the file."""
+    host = make(tmp_path / "db.v2.sqlite", "WAL")
+    backup = Path(shutil.copyfile(host.path, tmp_path / "backup"))
+    feed = watch(host.path)
+    for number in range(lost):
+        host.insert([host.new_id(100 + number)])
+    settled(feed)
+    put_back(backup, host.path)
+    assert workspace_list(feed).looks_restored is not None
+
+
 def test_i83_the_newest_workspaces_that_are_deleted_look_like_no_restore(
     host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
 ) -> None:
-    """One after the other, and the two newest in one commit. The writer's log is folded into the file."""
+    """One after the other, and the two newest in one commit. The host keeps its connection open, as hosts do."""
     feed = watch(host.path)
     workspace_list(feed)
     for commits in ([4],), ([3, 2],), ([1], [0]):
         for gone in commits:
             writer.commit(host.path, *(delete(host.new_id(number)) for number in gone))
-        writer.close(host.path)
         assert workspace_list(feed).looks_restored is None
 
 

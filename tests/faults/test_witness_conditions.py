@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.tools.hosts import blob, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 
@@ -44,10 +45,12 @@ class Stage:
         self.world.session(workspace_id, command=command)
         return workspace_id
 
-    def add_working(self, name: str) -> str:
-        """The same, with a program that works in the directory."""
-        note = self.world.tmp / "note"
-        command = f"cd {shlex.quote(str(self.trees / name))} && touch {shlex.quote(str(note))}; exec cat"
+    def add_working(self, name: str, below: str = "") -> str:
+        """The same, with a program that works in the directory, or in one below it."""
+        note, place = self.world.tmp / "note", self.trees / name / below
+        command = (
+            f"mkdir -p {shlex.quote(str(place))} && cd {shlex.quote(str(place))} && touch {shlex.quote(str(note))}; exec cat"
+        )
         workspace_id = self.add(name, command=command)
         wait_until(note.exists, 60)
         return workspace_id
@@ -146,6 +149,33 @@ def test_i83_b_the_directory_is_removed_between_the_look_up_and_the_look(
         stage.is_saved(one, "nothing is known")
 
 
+@pytest.mark.parametrize("path", ["", "elsewhere"], ids=["none any more", "another one"])
+def test_i83_b_its_row_named_another_directory_since(stage: Stage, path: str) -> None:
+    """Such as a host that removes the directory of a workspace that was not used for long, and keeps its row."""
+    one = stage.add("one")
+    stage.world.sweep()
+    shutil.rmtree(stage.trees / "one")
+    with connected(stage.world.host.path) as connection:
+        named = str(stage.trees / path) if path else None
+        connection.execute("UPDATE workspaces SET container_ref = ? WHERE id = ?", (named, blob(one)))
+    stage.world.sweep()
+    stage.world.host.delete(one)
+    stage.is_saved(one, "nothing is known")
+
+
+def test_i83_b_a_dry_run_that_sees_another_directory_remembers_nothing(stage: Stage) -> None:
+    one = stage.add("one")
+    stage.world.sweep()
+    (stage.trees / "two").mkdir()
+    with connected(stage.world.host.path) as connection:
+        connection.execute("UPDATE workspaces SET container_ref = ? WHERE id = ?", (str(stage.trees / "two"), blob(one)))
+    shutil.rmtree(stage.trees / "one")
+    stage.world.sweep(dry_run=True)
+    stage.world.sweep()
+    stage.world.host.delete(one)
+    stage.is_saved(one, "is still there")
+
+
 def test_i83_c_a_symbolic_link_to_an_absent_disk(stage: Stage) -> None:
     (stage.world.tmp / "link").symlink_to(stage.trees / "one")
     one = stage.add("one", str(stage.world.tmp / "link"))
@@ -209,8 +239,9 @@ def test_i83_d_a_disk_was_unmounted(stage: Stage) -> None:
     stage.is_saved(one, "is not the same any more: a disk may be missing")
 
 
-def test_i83_e_a_directory_was_moved(stage: Stage) -> None:
-    one = stage.add_working("one")
+@pytest.mark.parametrize("below", ["", "repository/source"])
+def test_i83_e_a_directory_was_moved(stage: Stage, below: str) -> None:
+    one = stage.add_working("one", below)
     stage.world.sweep()
     stage.world.host.delete(one)
     (stage.trees / "one").rename(stage.world.tmp / "moved")

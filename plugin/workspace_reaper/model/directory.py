@@ -80,7 +80,13 @@ class Sight:
 
 
 class Workplace(NamedTuple):
-    """The working directory of a process: its identity, and its number of links, which is 0 once it was removed."""
+    """The working directory of a process: its identity, its number of links, which is 0 once it was removed, and the identities
+    of the directories above it that are still there."""
 
     inode: str
     links: int
+    above: frozenset[str] = frozenset()
+
+    def is_in(self, inode: str) -> bool:
+        """Return whether it is that directory or below it, and that directory is still there."""
+        return inode in self.above or (self.inode == inode and self.links > 0)

@@ -86,7 +86,7 @@ def _doubts(
         yield f"nothing else is left of what {os.path.dirname(there.resolved)} contained: a disk may be missing"  # noqa: PTH120
     if workplaces is None:
         yield f"whether its directory {there.path} was moved is unknown: its processes cannot be read"
-    elif any(place.inode == there.inode and place.links > 0 for place in workplaces):
+    elif any(place.is_in(there.inode) for place in workplaces):
         yield f"its directory {there.path} was moved, and a process of the session works in it"
     yield from _unusable(there, around)
 

@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from workspace_reaper.model.directory import Directory, Sight, Workplace
 from workspace_reaper.processes.proc_files import PROC
 from workspace_reaper.processes.processes import homes_of
 from workspace_reaper.processes.time_limit import LimitedCalls
+from workspace_reaper.processes.working_directory import upwards
 
 # The number of neighbours that are remembered of a directory below the root of a mount.
 _NEIGHBOURS = 8
@@ -112,8 +114,13 @@ def _sight(answer: Sight | OSError | ValueError) -> Sight:
 
 def _workplace(pid: int) -> Workplace:
     """Return the working directory of what has this pid. On Linux it is the directory itself and not a path."""
-    status = Path(f"{PROC}/{pid}/cwd" if sys.platform == "linux" else _path_of(pid)).stat()
-    return Workplace(_identity(status), status.st_nlink)
+    path = f"{PROC}/{pid}/cwd" if sys.platform == "linux" else _path_of(pid)
+    status = Path(path).stat()
+    above: set[str] = set()
+    # A directory that was removed has none above it on some systems; a process that ends meanwhile has none either.
+    with suppress(FileNotFoundError):
+        above.update(_identity(one) for one in upwards(f"{path}/..") if one.st_nlink > 0)
+    return Workplace(_identity(status), status.st_nlink, frozenset(above))
 
 
 def _path_of(pid: int) -> str:

@@ -34,13 +34,13 @@ def inside_of(directory: str, homes: Collection[str], cwd: str, deleted: Callabl
         return False
     try:
         try:
-            wanted = _inode(directory)
+            wanted = _inode(os.stat(directory))
         except FileNotFoundError:
             return _is_below_deleted(directory, homes, deleted)
-        if wanted == _inode("/") or any(wanted in _upwards(home) for home in homes if Path(home).is_dir()):
+        if wanted == _inode(os.stat("/")) or any(_is_in(home, wanted) for home in homes if Path(home).is_dir()):
             return False
         # Each step is proof: if the process changes its directory meanwhile, it was inside at that instant.
-        return wanted in _upwards(cwd)
+        return _is_in(cwd, wanted)
     except (OSError, ValueError):  # ValueError: a NUL, or text that cannot be encoded as a path
         return False
 
@@ -59,21 +59,25 @@ def _is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top + "/")
 
 
-def _upwards(path: str) -> Iterator[_Inode]:
+def _is_in(path: str, wanted: _Inode) -> bool:
+    return any(_inode(status) == wanted for status in upwards(path))
+
+
+def upwards(path: str) -> Iterator[os.stat_result]:
     """Yield the directory and all above it up to the root.
 
     The root is its own parent. It is not alone in that: a directory that is mounted below itself has its parent's inode.
     """
     before, times = None, 0
     for _ in range(_LEVELS):
-        now = _inode(path)
+        status = os.stat(path)
+        now = _inode(status)
         times = times + 1 if now == before else 0
         if times == _SAME:
             return
-        yield now
+        yield status
         before, path = now, path + "/.."
 
 
-def _inode(path: str) -> _Inode:
-    status = os.stat(path)
+def _inode(status: os.stat_result) -> _Inode:
     return status.st_dev, status.st_ino

@@ -80,6 +80,8 @@ class Witnesses:
     def _see(self, generation: int, now: float) -> None:
         """Record the directories of rows that are there: new ones, changed ones, and those not looked at for long."""
         order = {workspace_id: session for session, workspace_id in reversed(self.seen.sessions)}
+        # A row that names another path, or none any more, does not go together with the directory that was seen.
+        self._drop([one for one, record in self._records.items() if self._names_another(one, record)])
         due = {
             workspace_id: row.worktree
             for workspace_id in order
@@ -89,14 +91,13 @@ class Witnesses:
             and self._is_due(workspace_id, row.worktree, generation)
         }
         found = self._directories.find({path for path in due.values() if is_usable(path, ())})
-        # What was seen at another path says nothing about this one.
-        self._drop([one for one in due.keys() & self._records.keys() if self._records[one].directory.path != due[one]])
         self._drop(self._outlived([one for one in due.keys() & self._records.keys() if found.get(due[one], ...) is None]))
         for workspace_id, path in due.items():
             before, there = self._records.get(workspace_id), found.get(path)
             if there is None:
                 continue
-            self.context.state.looked_at[workspace_id] = path, time.monotonic()
+            if not self.context.request.dry_run:
+                self.context.state.looked_at[workspace_id] = path, time.monotonic()
             session = order[workspace_id].key
             same = before is not None and before.generation == generation
             self._put(
@@ -109,6 +110,9 @@ class Witnesses:
                     before.number if before and same else _number(session),
                 )
             )
+
+    def _names_another(self, workspace_id: str, record: DirectoryRecord) -> bool:
+        return self._has_row(workspace_id) and self.rows.found[workspace_id].worktree != record.directory.path
 
     def _outlived(self, workspace_ids: Collection[str]) -> Collection[str]:
         """Return those whose rows are there although their directories are not: such a directory cannot go with its row.

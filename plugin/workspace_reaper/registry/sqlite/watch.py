@@ -62,9 +62,9 @@ class SqliteWatcher:
 
     An older copy that is written into the same file leaves no certain mark: in WAL mode the change counter hardly moves, and
     in a rollback mode later writes may have raised it again by the next look. But the copy lacks the rows with the highest
-    numbers, and later writes show. In a rollback mode a restore is likely if the two newest rows are gone and the number of
-    commits is not that of deletions. In WAL mode it is likely if the newest row is gone, another row changed, and the file
-    itself was written to. After a read that failed, the newest row is enough.
+    numbers. In a rollback mode a restore is likely if the two newest rows are gone and the number of commits is not that of
+    deletions. In WAL mode, or after a read that failed, it is likely if the newest row is gone and the file itself was
+    written to.
 
     In a rollback mode one connection is kept, because ``PRAGMA data_version`` only compares with earlier values of the same
     connection. In WAL mode none is kept: an open connection keeps the host from folding its log into the file when it stops,
@@ -210,17 +210,18 @@ def _looks_restored(last: _LastRead, now: _LastRead, *, failed: bool, wal: bool)
     """Return why an older copy may have been written into the file between these reads, or None. ``failed``: another read
     between them failed."""
     lost = sum(1 for _ in takewhile(lambda one: one not in now.content[0], last.newest))
-    changed = bool(now.content[0] - last.content[0]) or now.content[1] != (last.content[1] & now.content[0])
-    is_likely = lost >= 1 and changed if wal else lost >= 2 and not _are_deletions(last, now, changed=changed)
-    if not (is_likely or (failed and lost)):
+    # In WAL mode a commit writes to the log. The file itself is written to when the log is folded into it, or by a copy.
+    is_likely = lost >= 1 if wal or failed else lost >= 2 and not _are_deletions(last, now)
+    if not is_likely:
         return None
-    return "the newest rows are gone and more was written, as if an older copy had been put in its place"
+    return "the newest rows are gone, as if an older copy had been put in its place"
 
 
-def _are_deletions(last: _LastRead, now: _LastRead, *, changed: bool) -> bool:
+def _are_deletions(last: _LastRead, now: _LastRead) -> bool:
     """Return whether the number of commits is that of deletions: one for all, or one for each and no other change."""
     if last.commits is None or now.commits is None:
         return False
+    changed = bool(now.content[0] - last.content[0]) or now.content[1] != (last.content[1] & now.content[0])
     commits = now.commits - last.commits
     return commits == 1 or (commits == len(last.content[0] - now.content[0]) and not changed)
 
