@@ -200,8 +200,8 @@ class Witnesses:
 
     def _drop(self, workspace_ids: Iterable[str]) -> None:
         for workspace_id in workspace_ids:
-            if self._records.pop(workspace_id, None) is not None:
-                self.changes[workspace_id] = None
+            del self._records[workspace_id]
+            self.changes[workspace_id] = None
 
 
 def _number(key: SessionKey) -> int:
