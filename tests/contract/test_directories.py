@@ -93,6 +93,16 @@ def test_homes_are_known_in_both_forms(tmp_path: Path) -> None:
     assert {str(tmp_path / "link"), str(tmp_path / "home")} <= homes
 
 
+def test_what_is_certainly_missing(there: Path, tmp_path: Path) -> None:
+    link, loop, file = tmp_path / "link", tmp_path / "loop", tmp_path / "file"
+    link.symlink_to("nowhere")
+    loop.symlink_to(loop)
+    file.touch()
+    gone = {str(there / "gone"), str(tmp_path / "nowhere" / "at all")}
+    unknown = {str(loop / "one"), str(file / "one"), str(there / ("n" * 300)), "a\0b"}
+    assert SystemDirectories().missing({str(there), str(link), *gone, *unknown}) == gone
+
+
 # Working directories
 
 

@@ -111,26 +111,29 @@ def test_i83_b_the_directory_was_never_seen(stage: Stage) -> None:
     stage.is_saved(one, "nothing is known")
 
 
-def test_i83_b_the_directory_had_gone_before_the_row(stage: Stage) -> None:
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "ten minutes later"])
+def test_i83_b_the_directory_had_gone_before_the_row(stage: Stage, later: bool) -> None:
     one = stage.add("one")
     stage.world.sweep()
     shutil.rmtree(stage.trees / "one")
-    stage.world.plugin.reaper().state.looked_at.clear()  # as after ten minutes
+    if later:
+        stage.world.plugin.reaper().state.looked_at.clear()
     stage.world.sweep()
     stage.world.host.delete(one)
     stage.is_saved(one, "nothing is known")
 
 
 @pytest.mark.parametrize("row_too", [True, False], ids=["with its row", "alone"])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "ten minutes later"])
 def test_i83_b_the_directory_is_removed_between_the_look_up_and_the_look(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, row_too: bool
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, row_too: bool, later: bool
 ) -> None:
     from workspace_reaper.processes.directories import SystemDirectories
 
     one = stage.add("one")
     stage.world.sweep()
-    reaper = stage.world.plugin.reaper()
-    reaper.state.looked_at.clear()  # as after ten minutes
+    if later:
+        stage.world.plugin.reaper().state.looked_at.clear()
     find = SystemDirectories.find
 
     def too_late(self: SystemDirectories, paths: Collection[str]) -> Mapping[str, Directory | None]:

@@ -86,6 +86,9 @@ class Directories(Protocol):
     def find(self, paths: Collection[str]) -> Mapping[str, Directory | None]:
         """Return the directory at each path, None where certainly none is. What is unknown is missing."""
 
+    def missing(self, paths: Collection[str]) -> frozenset[str]:
+        """Return the paths at which certainly nothing is. It costs little: nothing is resolved."""
+
     def look(self, directories: Collection[Directory]) -> Mapping[str, Sight]:
         """Return what is there now, by the path of each directory."""
 

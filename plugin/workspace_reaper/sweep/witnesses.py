@@ -19,7 +19,8 @@ from workspace_reaper.policy.witness import Presence, Surroundings, Witness, ask
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.observe import Observation
 
-# Seconds after which a directory that has not changed its path is looked at again while its row is there.
+# Seconds after which a directory with the same path is looked at as a whole again while its row is there. Each full sweep asks
+# whether it is there at all.
 LOOK_AGAIN = 600.0
 
 
@@ -91,7 +92,10 @@ class Witnesses:
             and self._is_due(workspace_id, row.worktree, generation)
         }
         found = self._directories.find({path for path in due.values() if is_usable(path, ())})
-        self._drop(self._outlived([one for one in due.keys() & self._records.keys() if found.get(due[one], ...) is None]))
+        others = {one: record.directory.path for one, record in self._records.items() if one not in due and self._has_row(one)}
+        missing = self._directories.missing(set(others.values()))
+        gone = [one for one in due.keys() & self._records.keys() if found.get(due[one], ...) is None]
+        self._drop(self._outlived([*gone, *(one for one, path in others.items() if path in missing)]))
         for workspace_id, path in due.items():
             before, there = self._records.get(workspace_id), found.get(path)
             if there is None:
