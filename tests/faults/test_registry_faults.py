@@ -219,6 +219,19 @@ def test_i87_an_odd_row_holds_its_own_workspace_and_the_others_go_on(world: Worl
     assert "unreadable" in alarms(world)
 
 
+def test_i87_an_odd_row_keeps_no_breaker_latched(world: World) -> None:
+    ids = world.workspaces(4)
+    world.sweep()
+    world.host.delete(*ids[:3])
+    assert [world.sweep().latched for _ in range(2)] == [True, True]
+    world.host.insert(ids[:3])
+    with connected(world.host.path) as connection:
+        connection.execute("UPDATE workspaces SET archived = 'maybe' WHERE id = ?", [uuid.UUID(ids[3]).bytes])
+    reports = [world.sweep() for _ in range(3)]
+    assert {report.exit_code for report in reports} == {3}, "of the odd row, then"
+    assert [report.latched for report in reports] == [True, True, False]
+
+
 def test_a_stranger_goes_in_the_second_sweep_at_the_earliest(world: World) -> None:
     world.configure(stranger_ttl=0, orphan_confirmations=1)
     stranger, _known = world.workspaces(2)

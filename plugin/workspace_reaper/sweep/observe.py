@@ -116,8 +116,11 @@ def observe(
     return observation
 
 
-def reject_unlinked_sockets(observation: Observation, servers: Mapping[str, ServerState], processes: Processes) -> None:
-    """Make each socket Unknown that refuses connections although its server still runs: its sessions live on."""
+def reject_unlinked_sockets(
+    observation: Observation, servers: Mapping[str, ServerState], processes: Processes
+) -> Sequence[Unknown]:
+    """Make each socket Unknown that refuses connections although its server still runs: its sessions live on. Return these."""
+    found = []
     for listing in list(observation.listings):
         server = servers.get(listing.socket)
         if listing.answered or server is None:
@@ -125,7 +128,9 @@ def reject_unlinked_sockets(observation: Observation, servers: Mapping[str, Serv
         if processes.may_live(server.pid, server.process_start):
             observation.listings.remove(listing)
             observation.everything = False
-            observation.unknown.append(unlinked(listing.socket, server.pid))
+            found.append(unlinked(listing.socket, server.pid))
+    observation.unknown.extend(found)
+    return found
 
 
 def unlinked(socket: str, server_pid: int) -> Unknown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from workspace_reaper.model.reap import Outcome
@@ -22,7 +22,7 @@ from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.look_up import unknown_sessions
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
-from workspace_reaper.sweep.report import SessionReport, SweepReport, printable
+from workspace_reaper.sweep.report import SweepReport, printable
 
 # Seconds.
 PRUNE_EVERY = 3600.0
@@ -127,7 +127,7 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
 
 
 def without_registry(
-    ledger_state: LedgerState, observation: Observation, sessions: Sequence[SessionReport], limits: AlarmLimits, now: float
+    ledger_state: LedgerState, observation: Observation, report: SweepReport, limits: AlarmLimits, now: float
 ) -> StateChanges:
     """Return what changes although the registry could not be read: the clients of sessions, and which sessions are gone.
     Pure."""
@@ -136,7 +136,9 @@ def without_registry(
         confirmations.note_clients(session, ledger_state.last_complete)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
-    return _changes(SweepResult(sessions, observation.unknown, confirmations, ledger_state.breaker, ledger_state, limits, now))
+    return _changes(
+        SweepResult(report.sessions, report.unknown, confirmations, ledger_state.breaker, ledger_state, limits, now)
+    )
 
 
 def _changes(result: SweepResult) -> StateChanges:

@@ -103,12 +103,14 @@ class Sweep:
         owner_id = ledger.registry().owner_id
         own_options, only = self._context.state.own_options, self._request.suspects
         self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, table)
-        self.report.unmanaged, self.report.unknown = seen.unmanaged, seen.unknown
+        # A list of its own: what else is unknown in a sweep, such as a row, hides no session.
+        self.report.unmanaged, self.report.unknown = seen.unmanaged, [*seen.unknown]
         self.report.other_owner = len(seen.other_owners)
         self.report.inherited = seen.inherited
         hold_unreadable(self._context, seen)
         ledger_state = ledger.load_state(seen.all_workspace_ids, dependencies.clock.now())
-        reject_unlinked_sockets(seen, ledger_state.servers, dependencies.processes)
+        for unknown in reject_unlinked_sockets(seen, ledger_state.servers, dependencies.processes):
+            self._context.add_unknown(unknown)
         return ledger_state
 
     # 3 judge, 4 confirm
@@ -199,7 +201,7 @@ class Sweep:
     def _record_without_registry(self, before: LedgerState) -> None:
         if self._request.counts:
             now, limits = self._dependencies.clock.now(), record.alarm_limits(self._context)
-            changes = record.without_registry(before, self._seen, self.report.sessions, limits, now)
+            changes = record.without_registry(before, self._seen, self.report, limits, now)
             record.save(self._context, changes, before)
 
     def _hold_all(self, unknown: Unknown) -> None:

@@ -253,7 +253,8 @@ NO_DATABASE = observation(blind_socket(SOCKET))
 
 
 def seen_blindly(before: LedgerState, seen: Observation, *entries: Any, now: float = NOW) -> StateChanges:
-    return without_registry(before, seen, entries, LIMITS, now)
+    report = SweepReport("sweep", NOW, sessions=list(entries), unknown=[*seen.unknown])
+    return without_registry(before, seen, report, LIMITS, now)
 
 
 def test_without_the_registry_it_still_notes_who_looks_at_the_sessions() -> None:
