@@ -42,7 +42,8 @@ class ReaperPlugin:
     def __init__(self) -> None:
         self._runner = ReaperRunner()
         self._worker = Worker(self._runner.sweep_all, self._runner.look_at)
-        self._runner.bind(stopping=self._worker.is_stopping, is_stale=self._worker.has_forgotten)
+        worker = self._worker
+        self._runner.bind(stopping=worker.is_stopping, is_stale=worker.has_forgotten, doubted=worker.doubted)
         self._ticked_at: float | None = None
         closing = weakref.WeakMethod(self.close)
         atexit.register(lambda: (close := closing()) and close())

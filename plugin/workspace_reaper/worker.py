@@ -72,6 +72,7 @@ class Worker:
         self._tick: int | None = None
         self._suspects: dict[str, _Suspect] = {}
         self._working_on: set[int] = set()
+        self._looking_at: dict[str, _Suspect] = {}
         self._forgotten = False
 
     def is_stopping(self) -> bool:
@@ -82,6 +83,12 @@ class Worker:
     def busy_since(self) -> float | None:
         """Since when the thread has had work (seconds of ``time.monotonic``), None while it is idle."""
         return self._busy_since
+
+    def doubted(self) -> frozenset[str]:
+        """Return the suspects whose rows vanished as after a restore: a sweep that began before that does not know it yet."""
+        with self._changed:
+            suspects = [*self._suspects.items(), *self._looking_at.items()]
+        return frozenset(one for one, suspect in suspects if suspect.event is WorkspaceEvent.DOUBTED)
 
     def wake(self) -> None:
         """Ask for a full sweep. Returns at once."""
@@ -181,6 +188,7 @@ class Worker:
                     self._changed.notify_all()
                     return
                 tick, self._tick = self._tick, None
+                self._looking_at = due
                 self._forgotten = False
                 self._working_on = {suspect.ticket for suspect in due.values()} | ({tick} if tick is not None else set())
             unsettled = self._look(due) if due else set()
@@ -189,7 +197,7 @@ class Worker:
             with self._changed:
                 if not self._forgotten:
                     self._look_later({workspace_id: due[workspace_id] for workspace_id in unsettled if workspace_id in due})
-                self._working_on = set()
+                self._working_on, self._looking_at = set(), {}
                 self._changed.notify_all()
 
     def _take_due(self) -> dict[str, _Suspect]:

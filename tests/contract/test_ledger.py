@@ -12,6 +12,7 @@ import pytest
 
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import SessionKey
@@ -158,6 +159,23 @@ def test_report_is_kept_until_settled_and_the_name_for_ever(ledger: Ledger) -> N
     ledger.record_deletion("gone", NOW)
     ledger.record_deletion("gone", NOW + 9)
     assert ledger.load_state([], NOW).reported == {"gone": NOW + 9}
+
+
+@pytest.mark.parametrize(
+    ("events", "kept"),
+    [
+        pytest.param("vanished removed", "removed", id="a removal outweighs a row that vanished"),
+        pytest.param("removed vanished", "removed", id="whichever comes first"),
+        pytest.param("removed doubted", "doubted", id="a doubt outweighs a removal"),
+        pytest.param("vanished doubted removed vanished", "doubted", id="until it is settled"),
+    ],
+)
+def test_what_the_daemon_saw_go(ledger: Ledger, events: str, kept: str) -> None:
+    for event in events.split():
+        ledger.record_removal("a", WorkspaceEvent(event), NOW)
+    assert [removal.event for removal in ledger.load_state([], NOW).removals.values()] == [kept]
+    ledger.save(StateChanges(settled=frozenset({"a"})))
+    assert ledger.load_state([], NOW).removals == {}
 
 
 def test_a_workspace_named_and_seen_is_both(ledger: Ledger) -> None:

@@ -211,6 +211,12 @@ AT_ANY_JOINT: dict[rules.Rule, dict[str, Deed]] = {
     rules.DEAD: {**ALWAYS, **CLIENTS, "revived": (revive, "active")},
 }
 
+
+def vanish_as_by_restore(scene: Scene, name: str) -> None:
+    """The daemon reports that, and its worker waits until the sweep has ended."""
+    scene.world.plugin.on_row_gone(scene.workspaces[name], WorkspaceEvent.DOUBTED)
+
+
 BACK: dict[str, Deed] = {"row inserted again": (host(lambda h, one: h.insert([one])), "workspace")}
 IN_USE: dict[str, Deed] = {
     "archived no more": (host(lambda h, one: h.archive(one, on=False)), "workspace"),
@@ -220,7 +226,7 @@ IN_USE: dict[str, Deed] = {
 BEFORE_THE_RECHECK: dict[rules.Rule, dict[str, Deed]] = {
     rules.DELETED: BACK,
     rules.ARCHIVED_BY_HOOK: IN_USE,
-    rules.ORPHAN: BACK,
+    rules.ORPHAN: BACK | {"its row vanished as by a restore": (vanish_as_by_restore, "doubtful")},
     rules.ARCHIVED: IN_USE,
     rules.IDLE: {
         "condemned for another reason": (host(lambda h, one: h.archive(one)), "workspace"),

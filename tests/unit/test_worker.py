@@ -72,6 +72,25 @@ def test_no_thread_before_the_first_wake_up(worker: Worker) -> None:
     assert worker.drain(0)
 
 
+def test_whose_row_vanished_as_by_a_restore_is_known_while_another_sweep_runs(worker: Worker, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    worker.suspect("a", WorkspaceEvent.DOUBTED)
+    worker.suspect("b", WorkspaceEvent.VANISHED)
+    assert worker.doubted() == {"a"}
+    recorder.entered.clear()
+    recorder.gate.set()
+    assert worker.drain(20)
+    assert worker.doubted() == frozenset()
+    # Its own look may have to wait for the sweep of another thread before it can record the doubt.
+    recorder.gate.clear()
+    recorder.entered.clear()
+    worker.suspect("a", WorkspaceEvent.DOUBTED)
+    assert recorder.entered.wait(20)
+    assert worker.doubted() == {"a"}
+
+
 def test_everything_runs_on_one_thread_that_is_not_the_callers(worker: Worker, recorder: Recorder) -> None:
     worker.wake()
     worker.suspect("a", WorkspaceEvent.DELETED)

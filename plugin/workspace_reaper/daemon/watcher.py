@@ -24,8 +24,9 @@ from workspace_reaper.tmux.terminal import TmuxTerminal
 # The longest wait for a commit in seconds, and so about the time between two heartbeats.
 _LONGEST_WAIT = 2.0
 
-# Seconds until the next attempt after the database could not be read.
-_AFTER_UNKNOWN = 1.0
+# Seconds until the next attempt after the database could not be read: the first, and the longest after further failures. A
+# database that is being restored cannot be read for a moment, and a sweep must not see the result long before this thread does.
+_AFTER_UNKNOWN = 0.1, 2.0
 
 # Seconds until the next attempt after an unexpected error.
 _AFTER_FAILURE = 10.0
@@ -110,6 +111,7 @@ class DatabaseWatcher:
         self._past: Past | None = None
         self._pending = True  # a comparison is due, whether or not anything changes
         self._unknown = False
+        self._retry_after = _AFTER_UNKNOWN[0]
         self.heartbeat = time.monotonic()
         self._initially_read = threading.Event()
         self._paused = threading.Event()
@@ -159,7 +161,7 @@ class DatabaseWatcher:
 
     def _look(self) -> None:
         if not self._is_valid():
-            self._stopping.wait(_AFTER_UNKNOWN)
+            self._wait_to_retry()
             return
         try:
             now = self._changes.read()
@@ -171,8 +173,9 @@ class DatabaseWatcher:
         self._log_unknown(comparison.reason if isinstance(comparison, Unknown) else None)
         if isinstance(comparison, Unknown):
             # The last list stays, so that the next comparison finds the same workspaces missing.
-            self._stopping.wait(_AFTER_UNKNOWN)
+            self._wait_to_retry()
             return
+        self._retry_after = _AFTER_UNKNOWN[0]
         if self._past is None and not self._paused.is_set():
             number = len(comparison.past.workspace_list.workspaces)
             log_event(logging.INFO, f"watching {number} workspaces", event="watching", workspaces=number)
@@ -183,6 +186,10 @@ class DatabaseWatcher:
         self._fire(self._reports.workspace_archived, comparison.archived, "archived")
         for workspace_id in comparison.vanished:
             self._reports.workspace_vanished(workspace_id, as_by_restore=comparison.as_by_restore)
+
+    def _wait_to_retry(self) -> None:
+        self._stopping.wait(self._retry_after)
+        self._retry_after = min(2 * self._retry_after, _AFTER_UNKNOWN[1])
 
     def _is_valid(self) -> bool:
         """Return whether no call of ``invalidate`` is outstanding any more."""

@@ -22,7 +22,7 @@ from workspace_reaper.ledger.tables import (
     assignments,
 )
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import WorkspaceEvent, strongest
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import (
@@ -120,13 +120,13 @@ class SqliteLedger(Ledger):
     def record_removal(self, workspace_id: str, event: WorkspaceEvent, now: float) -> None:
         with self._file.writing() as connection:
             registry_id, state = self._registry(connection)
+            generation = max(1, state.generation)
             known = tables.REMOVAL.select(connection, registry_id, "AND workspace_id = ?", escape(workspace_id))
-            if any((one.event, one.generation) == (WorkspaceEvent.REMOVED, state.generation) for one in known):
+            if any(one.generation == generation and strongest(one.event, event) is one.event for one in known):
                 return
             if event is WorkspaceEvent.REMOVED:
                 self._record_named(connection, workspace_id, now)
-            removal = Removal(workspace_id, event, max(1, state.generation), now)
-            write_rows(connection, registry_id, tables.REMOVAL.upsert, [removal])
+            write_rows(connection, registry_id, tables.REMOVAL.upsert, [Removal(workspace_id, event, generation, now)])
 
     def record_named(self, workspace_id: str, now: float) -> None:
         with self._file.writing() as connection:

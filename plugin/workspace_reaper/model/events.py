@@ -12,13 +12,13 @@ class WorkspaceEvent(str, Enum):
 
     # In this order one outweighs another.
     DELETED = "deleted"
+    # The daemon saw the row go as after the restore of an older copy.
+    DOUBTED = "doubted"
     # The daemon saw the row go. It is no event of the host.
     REMOVED = "removed"
     ARCHIVED = "archived"
     # The daemon saw the row go, together with so many others that this proves nothing by itself.
     VANISHED = "vanished"
-    # The daemon saw the row go as after the restore of an older copy.
-    DOUBTED = "doubted"
 
 
 # What the daemon derives from rows that went.
@@ -29,5 +29,5 @@ GONE_EVENTS = DERIVED_EVENTS | {WorkspaceEvent.DELETED}
 
 
 def strongest(*events: WorkspaceEvent) -> WorkspaceEvent:
-    """Return which of the events of one workspace counts: a deletion outweighs what is less certain."""
+    """Return which of the events of one workspace counts: a deletion outweighs a doubt, and a doubt the rest."""
     return min(events, key=list(WorkspaceEvent).index)

@@ -150,7 +150,10 @@ class Ledger(Protocol):
         """Record that a hook reported this workspace as deleted."""
 
     def record_removal(self, workspace_id: str, event: WorkspaceEvent, now: float) -> None:
-        """Record that the daemon saw the row of this workspace go. A removal outweighs a row that only vanished."""
+        """Record that the daemon saw the row of this workspace go.
+
+        A removal outweighs a row that only vanished, and a doubt outweighs both.
+        """
 
     def record_named(self, workspace_id: str, now: float) -> None:
         """Record that a hook named this workspace, which proves that the registry has known it."""

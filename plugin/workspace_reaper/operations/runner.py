@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -37,6 +37,7 @@ class ReaperRunner:
         self.config: Path | None = None
         self._stopping: Callable[[], bool] = bool
         self._is_stale: Callable[[], bool] = bool
+        self._doubted: Callable[[], Set[str]] = frozenset
         self._plugins: OtherPlugins | None = None
         self._logged: set[str] = set()
         self._reset()
@@ -48,10 +49,10 @@ class ReaperRunner:
         self._reaper: Reaper | None = None
         self._configuration_alarm: Alarm | None = None
 
-    def bind(self, *, stopping: Callable[[], bool], is_stale: Callable[[], bool]) -> None:
-        """Set what the sweeps ask of the worker: whether to start no more kills, and whether ``replace`` was called with
-        another registry since the suspects were handed over."""
-        self._stopping, self._is_stale = stopping, is_stale
+    def bind(self, *, stopping: Callable[[], bool], is_stale: Callable[[], bool], doubted: Callable[[], Set[str]]) -> None:
+        """Set what the sweeps ask of the worker: whether to start no more kills, whether ``replace`` was called with another
+        registry since the suspects were handed over, and which workspaces' rows vanished as after a restore."""
+        self._stopping, self._is_stale, self._doubted = stopping, is_stale, doubted
 
     def join(self, plugins: OtherPlugins) -> None:
         """Use these plugins in all sweeps from now on."""
@@ -110,8 +111,15 @@ class ReaperRunner:
         from workspace_reaper.sweep.context import SweepRequest
 
         reaper, registry = self.reaper(), shown.registry if shown else None
-        stopping = partial(self._is_over, reaper)
-        return reaper.sweep(SweepRequest(dry_run=dry_run, approve=approve, shown=registry, stopping=stopping))
+        return reaper.sweep(
+            SweepRequest(
+                dry_run=dry_run,
+                approve=approve,
+                shown=registry,
+                stopping=partial(self._is_over, reaper),
+                doubted=self._doubted,
+            )
+        )
 
     def sweep_all(self) -> None:
         """Run one full sweep, if the configuration allows it."""

@@ -52,7 +52,7 @@ def look_at(
     if report.abstained is not None and not is_replaced:
         return ()
     derived = {one for one, event in events.items() if event in DERIVED_EVENTS}
-    _notify(reaper, report, {one for one in derived if events[one] is not WorkspaceEvent.REMOVED})
+    _notify(reaper, report, {one for one in derived if events[one] is not WorkspaceEvent.REMOVED} - reaper.state.notified)
     contradicted = report.contradicted - derived
     unsettled = contradicted | _left(report, derived) if report.complete and not is_replaced else frozenset(events)
     given_up = frozenset(one for text, one in ids.items() if text in final and one in contradicted)
@@ -62,6 +62,7 @@ def look_at(
         log_event(logging.WARNING, message, workspace=workspace_id)
     # A row that is back settles what the daemon saw; it derives that again if the row vanishes again.
     _write_or_log(lambda: _settle(reaper, given_up | (report.contradicted & derived)))
+    reaper.state.notified -= (events.keys() - unsettled) | {ids[text] or "" for text in final}
     return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
 
 
@@ -72,12 +73,12 @@ def _left(report: SweepReport, workspace_ids: Collection[str]) -> frozenset[str]
 
 
 def _notify(reaper: Reaper, report: SweepReport, vanished: Collection[str]) -> None:
-    """Notify the other plugins of those workspaces whose row and directory went together. Of each once: it is reaped then, or
-    its removal is recorded."""
+    """Notify the other plugins of those workspaces whose row and directory went together."""
     witnessed = {entry.workspace_id for entry in report.sessions if entry.facts and entry.facts.is_witnessed}
     for workspace_id in sorted(witnessed.intersection(vanished)):
         _write_or_log(partial(record_events, reaper, {workspace_id: WorkspaceEvent.REMOVED}))
         reaper.plugins.deleted(workspace_id)
+        reaper.state.notified.add(workspace_id)
 
 
 def _write_or_log(write: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any
 
-from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
+from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent, strongest
 from workspace_reaper.model.process import OwnLocation
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import (
@@ -87,6 +87,12 @@ class FactsBuilder:
         # A clock step since the last full sweep applies to all of this sweep.
         age_clock = replace(self.age_clock, skews=noticed.state.skews, stepped=noticed.stepped or self.age_clock.stepped)
         return replace(self, clock=noticed.state, age_clock=age_clock)
+
+    def doubting(self, workspace_ids: Set[str]) -> FactsBuilder:
+        """Return a builder to which the rows of these workspaces have vanished as after a restore."""
+        doubt = WorkspaceEvent.DOUBTED
+        doubted = {one: strongest(doubt, self.reported.get(one, doubt)) for one in workspace_ids}
+        return replace(self, reported={**self.reported, **doubted}) if doubted else self
 
     def said(self, session: Session, workspace_id: str) -> WorkspaceEvent | None:
         """Return what a hook reported about this session's workspace.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,8 +77,8 @@ class ReaperState:
     ``doubt`` is why the registry proves nothing any more, until the ledger has it. ``last_event`` is the number of the latest
     event in the ledger after the last sweep. ``seen_below`` are the processes that full sweeps have seen below the panes of
     each session. It is not stored: after a restart, those that have left the tree with a cleaned environment are reported, and
-    not ended. ``looked_at`` is at which path the directory of a workspace was looked at, and when (monotonic
-    seconds).
+    not ended. ``looked_at`` is at which path the directory of a workspace was looked at, and when (monotonic seconds).
+    ``notified`` are the workspaces of which the other plugins were notified while more looks at them follow.
     """
 
     sample_interval: SampleInterval
@@ -91,6 +91,7 @@ class ReaperState:
     last_event: int | None = None
     seen_below: SeenBelow = field(default_factory=dict)
     looked_at: dict[str, tuple[str, float]] = field(default_factory=dict)
+    notified: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class SweepRequest:
     ``suspects`` None asks for a full sweep. Otherwise only these workspaces are looked at, each with what a hook reported.
     ``approve`` are the sessions that an operator lets pass the breaker, and for which failed kills cause no wait. They pass
     only while the registry is the one in ``shown``, which is the ``registry`` of the report that showed them. ``stopping`` is
-    asked before each batch of kills.
+    asked before each batch of kills. ``doubted`` is asked in each recheck: workspaces whose rows have vanished as after a
+    restore, which the daemon may have seen since the sweep began.
     """
 
     suspects: Mapping[str, WorkspaceEvent] | None = None
@@ -108,6 +110,7 @@ class SweepRequest:
     approve: frozenset[SessionKey] = frozenset()
     shown: Mapping[str, Any] | None = None
     stopping: Callable[[], bool] = lambda: False
+    doubted: Callable[[], Set[str]] = frozenset
 
     @property
     def full(self) -> bool:

@@ -53,6 +53,7 @@ class Recheck:
         # The clock may have been set since the first look.
         reading = self._dependencies.clock.read()
         builder = self._builder.at(self._builder.clock.boot, reading, self._thresholds.longest)
+        builder = builder.doubting(self._context.request.doubted())
         removed = [candidate.entry.workspace_id for candidate in batch if candidate.reason is REMOVED]
         if removed:
             builder = replace(builder, witnesses=self._witnesses.look_again(removed))

@@ -28,7 +28,7 @@ from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult, Workspace
 from workspace_reaper.policy import rules
-from workspace_reaper.sweep.context import ReapCandidate
+from workspace_reaper.sweep.context import ReapCandidate, SweepRequest
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.report import SessionReport
 
@@ -61,7 +61,7 @@ def recheck(now: Workspace) -> Recheck:
     )
     settings, state = SimpleNamespace(thresholds=DEFAULTS), SimpleNamespace(doubt=None)
     unasked: Any = None  # no candidate rests on a directory
-    context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state)
+    context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state, request=SweepRequest())
     return Recheck(context, circumstances(), registry("w1"), unasked)
 
 
