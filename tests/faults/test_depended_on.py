@@ -54,7 +54,7 @@ def pid_in(path: Path) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and has not ended: one that nobody waits for stays as a zombie."""
+    """Whether the process is there and has not ended: one whose parent does not wait for it stays as a zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

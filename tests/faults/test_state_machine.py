@@ -186,7 +186,7 @@ class MachineLife(Life):
 
     @happens(what=st.sampled_from(("reaper", "reaper", "tmux")))
     def goes_down(self, what: str) -> Collection[Key]:
-        """The reaper or tmux starts anew."""
+        """The reaper or tmux is started again."""
         if what == "tmux":
             self.world.restart_tmux()
             return self.seen.keys

@@ -178,7 +178,7 @@ def test_without_a_known_directory_what_escaped_is_left(world: World, cast: Cast
 def test_a_server_that_ends_with_its_last_session_hides_no_survivor(
     world: World, cast: Cast, worktree: Path, erring: Erring
 ) -> None:
-    """For a moment it answers nobody (seen on tmux 3.3a)."""
+    """For a moment it does not answer (seen on tmux 3.3a)."""
     archived = world.workspace(archived=True, worktree=str(worktree))
     world.session(archived, command=f"cd {worktree}; {cast.escaping('server')}; {FOREVER}")
     server = cast.escaped("server")

@@ -55,6 +55,11 @@ class Stage:
         wait_until(note.exists, 60)
         return workspace_id
 
+    def name(self, workspace_id: str, path: str | None) -> None:
+        """Let its row name another directory, or none."""
+        with connected(self.world.host.path) as connection:
+            connection.execute("UPDATE workspaces SET container_ref = ? WHERE id = ?", (path, blob(workspace_id)))
+
     def is_saved(self, workspace_id: str, why: str) -> None:
         """It lives on, sweep after sweep, and the report says why its directory is no witness."""
         for _ in range(3):
@@ -158,9 +163,7 @@ def test_i83_b_its_row_named_another_directory_since(stage: Stage, path: str) ->
     one = stage.add("one")
     stage.world.sweep()
     shutil.rmtree(stage.trees / "one")
-    with connected(stage.world.host.path) as connection:
-        named = str(stage.trees / path) if path else None
-        connection.execute("UPDATE workspaces SET container_ref = ? WHERE id = ?", (named, blob(one)))
+    stage.name(one, str(stage.trees / path) if path else None)
     stage.world.sweep()
     stage.world.host.delete(one)
     stage.is_saved(one, "nothing is known")
@@ -170,8 +173,7 @@ def test_i83_b_a_dry_run_that_sees_another_directory_remembers_nothing(stage: St
     one = stage.add("one")
     stage.world.sweep()
     (stage.trees / "two").mkdir()
-    with connected(stage.world.host.path) as connection:
-        connection.execute("UPDATE workspaces SET container_ref = ? WHERE id = ?", (str(stage.trees / "two"), blob(one)))
+    stage.name(one, str(stage.trees / "two"))
     shutil.rmtree(stage.trees / "one")
     stage.world.sweep(dry_run=True)
     stage.world.sweep()

@@ -79,18 +79,20 @@ RESTORES = {
 }
 
 
-@pytest.mark.parametrize("restore", RESTORES.values(), ids=RESTORES)
-def test_i82_restored_in_place_while_only_a_timer_sweeps(worlds: Worlds, postgres: PostgresServer, restore: str) -> None:
+@pytest.mark.parametrize(("restore", "protection"), [("truncated and filled", "unproven"), ("deleted and filled", "doubtful")])
+def test_i82_restored_in_place_while_only_a_timer_sweeps(
+    worlds: Worlds, postgres: PostgresServer, restore: str, protection: str
+) -> None:
     world, name = world_of(worlds, postgres)
     ids = add_with_directories(world, 6)
     world.sweep()
     (lost,) = add_with_directories(world, 1, first=2000)
     world.sweep()
-    for statement in restore.format(last=lost).split("; "):
+    for statement in RESTORES[restore].format(last=lost).split("; "):
         postgres.execute(statement, name)
     reports = [world.sweep() for _ in range(4)]
     assert [one for one in [*ids, lost] if not world.lives(one)] == []
-    assert world.entry(reports[-1], lost).protected_by in ("unproven", "doubtful")
+    assert world.entry(reports[-1], lost).protected_by == protection
 
 
 def test_i83_a_a_table_that_was_filled_again_is_another_registry(worlds: Worlds, postgres: PostgresServer) -> None:

@@ -494,7 +494,7 @@ def test_it_shows_the_log_of_what_went_wrong(
 
 
 def test_a_server_that_hangs(short_tmp: Path) -> None:
-    """Stopped, it answers nobody: it is ended by its pid, and its panes with it."""
+    """A stopped server does not answer: it is ended by its pid, and its panes with it."""
     tmux = PrivateTmux(short_tmp / "s", limit=0.3)
     tmux.new_session("ws-a", "sleep", "600")
     server = psutil.Process(int(tmux.run("display-message", "-p", "#{pid}")))

@@ -29,7 +29,7 @@ CYCLE = 500
 def errors(random: Random, socket: str, share: float = 0.2) -> tuple[dict[tuple[str, int], Fault], int]:
     """A plan by which this share of all calls errs, and after how many calls of a kind it begins again. One call in it hangs,
     until the reaper's patience is at its end. None claims a kill that was none: if the listing after it hides
-    the session, nobody can know, and the session is reaped once more, rightly."""
+    the session, that cannot be known, and the session is reaped once more, rightly."""
     plan = {}
     for kind in KINDS:
         for number in random.sample(range(1, CYCLE + 1), int(share * CYCLE)):

@@ -70,7 +70,7 @@ class Life(RuleBasedStateMachine):
         stopped: str | None = None,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Let time pass and sweep. What became of the clocks before the first sweep nobody can know. ``stopped``: where in the
+        """Let time pass and sweep. What became of the clocks before the first sweep is unknown. ``stopped``: where in the
         sweep the reaper or tmux is stopped if it reaps, and what happens ``meanwhile``."""
         if self.oracle.has_swept:
             self.world.clock.go_on(seconds, asleep=asleep, set_ahead=set_ahead)
@@ -136,14 +136,14 @@ class Life(RuleBasedStateMachine):
             self.check_ledger()
 
     def check_strangers(self, died: Collection[Key]) -> None:
-        """Sessions of the other database live: all but a few that nobody has used for long, or that an operator let go."""
+        """Sessions of the other database live: all but those that were idle for long, or that an operator approved."""
         theirs = [one for one in self.seen.sessions.values() if one.key in died and one.name.removeprefix("ws-") in SIBLINGS]
         quiet = [self.world.clock.lived - max(one.activity, *one.outputs) for one in theirs]
         assert min(quiet, default=LIMITS.stranger_ttl) >= LIMITS.stranger_ttl
         assert len({one.key for one in theirs} - self.oracle.breaker.forgiven) < max(3, len(self.seen.sessions) / 2)
 
     def tell(self, fates: Mapping[Key, Fate], told: Mapping[Key, SessionReport], spared: Mapping[Key, object]) -> None:
-        """For whoever reads a life that went wrong."""
+        """Note the fates, for the output of a run that fails."""
         if not currently_in_test_context():
             return
         rows = self.world.host.rows()

@@ -60,7 +60,7 @@ def list_sessions(server: TmuxServer, carried: Carried) -> Listing:
     """The sessions as tmux lists them now."""
     lines = server.run("list-sessions", "-F", _FORMAT, check=False).splitlines()
     if not lines:
-        # A server ends with its last session, and answers nobody while it does.
+        # A server ends with its last session, and does not answer while it does.
         wait_until(lambda: not server.is_alive())
     rows = [line.split("|") for line in lines]
     panes = {fields[2]: _panes(fields, carried) for fields in rows}

@@ -74,7 +74,7 @@ class Remembered:
         return last_sweep is None or one.came >= int(last_sweep)
 
     def idle(self, one: Seen, now: float, last_sweep: float | None) -> float:
-        """For how long nobody and nothing has moved in it."""
+        """For how long there was neither input nor output in it."""
         moments = [one.activity, *one.outputs]
         if one.came is not None:
             moments.append(one.came)

@@ -142,7 +142,7 @@ class Storm:
     def _check_that_tmux_is_told(self, report: SweepReport, calls: list[Call]) -> None:
         loud = [at for at, call in enumerate(calls) if self._loudness(call) is not Loudness.QUIET]
         if loud and report.complete:
-            # A server that ends with its last session answers nobody: what was killed is looked for until it can be seen.
+            # A server that ends with its last session does not answer: what was killed is looked for until it can be seen.
             fed = [at for at, call in enumerate(calls) if call.kind == "feed"]
             last = max(at for at, call in enumerate(calls) if call.kind in ("list", "recheck"))
             assert fed, f"not reported: {calls}"

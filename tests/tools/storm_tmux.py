@@ -273,7 +273,7 @@ def draw_fault(random: Random, kind: str, socket: str) -> Fault:
 def draw_plan(random: Random, socket: str, *, calls: int = 12) -> dict[tuple[str, int], Fault]:
     """Some of the first calls of some kinds err, or all of them. The listings' rows 1 to 8 are hit: let there be so many.
 
-    A kill is claimed only where listings tell the truth: of two lies that agree nobody can know.
+    A kill is claimed only where listings tell the truth: two lies that agree cannot be told from the truth.
     """
     plan = {}
     kinds = random.sample(KINDS, random.choice([1, 1, 2, 4]))

@@ -132,7 +132,7 @@ class TmuxServer:
         return client
 
     def stop(self) -> None:
-        """Stop the server (SIGSTOP): it answers nobody until ``resume``."""
+        """Stop the server (SIGSTOP): it does not answer until ``resume``."""
         self._processes[-1].suspend()
 
     def resume(self) -> None:

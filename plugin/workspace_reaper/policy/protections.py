@@ -166,18 +166,24 @@ def _is_doubtful(case: Case) -> bool:
     return case.facts.doubtful and not is_old
 
 
+def _why_doubtful(case: Case) -> str:
+    directory = case.facts.witness.why if case.facts.witness else "no directory of the workspace is known"
+    key = case.facts.session.key
+    return (
+        f"its row and all newer ones vanished, which also happens when an older backup is restored; {directory}. If a backup"
+        " was restored, restore the missing rows. If the workspace was deleted, end the session:"
+        f" {kill_command(key.socket, key.session_id)}"
+    )
+
+
 DOUBTFUL = Protection(
     "doubtful",
-    "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and its directory is"
-    " not known to be gone; then it must have been idle for stranger_ttl",
+    "the newest rows vanished, as after the restore of an older backup, and its directory is not known to be gone; then it must"
+    " have been idle for stranger_ttl",
     holds=_is_doubtful,
-    detail=lambda case: (
-        "the rows that vanished are the newest ones, as if an older copy of the database had been restored, and"
-        f" {case.facts.witness.why if case.facts.witness else 'its directory is not known'}:"
-        " restore the rows, or remove the directory if the workspace was deleted"
-    ),
+    detail=_why_doubtful,
     released_when=lambda case, _breaker: (
-        "the registry has a row for the workspace again, or its directory is removed; or it has been idle for stranger_ttl"
+        "the registry has a row for the workspace again, or its directory is gone too; or it has been idle for stranger_ttl"
         f" ({seconds_text(case.limits.stranger_ttl)})"
     ),
     doubts=always,
@@ -196,13 +202,21 @@ def _is_unconfirmed(case: Case) -> bool:
     return counted < needed
 
 
-def _sweeps(case: Case) -> str:
+def _found(case: Case) -> str:
+    if case.reason == REMOVED_REASON:
+        return "row and directory gone"
+    return "no row" if case.facts.row is None else "the row marked deleted"
+
+
+def _why_unconfirmed(case: Case) -> str:
+    counted, needed = _counted(case)
+    return f"full sweeps that have found {_found(case)}: {counted} of {needed}"
+
+
+def _confirmed_when(case: Case, _breaker: BreakerState) -> str:
     (counted, needed), gap = _counted(case), seconds_text(case.limits.confirmation_gap)
     sweeps = "full sweep has" if needed == 1 else f"full sweeps, at least {gap} apart, have"
-    found = "no row" if case.facts.row is None else "the row marked deleted"
-    if case.reason == REMOVED_REASON:
-        found = "row and directory gone"
-    return f"{needed} {sweeps} found {found} ({counted} so far)"
+    return f"{needed} {sweeps} found {_found(case)} ({counted} so far)"
 
 
 UNCONFIRMED = Protection(
@@ -210,8 +224,8 @@ UNCONFIRMED = Protection(
     "fewer full sweeps than the rule needs, at least confirmation_gap apart, have found no row, a row marked deleted, or row"
     " and directory gone together",
     holds=_is_unconfirmed,
-    detail=lambda case: f"it is reaped only after {_sweeps(case)}",
-    released_when=lambda case, _breaker: _sweeps(case),
+    detail=_why_unconfirmed,
+    released_when=_confirmed_when,
     allows_approval=True,
     passes_with_time=True,
     doubts=always,

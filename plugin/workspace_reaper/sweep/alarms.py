@@ -65,7 +65,7 @@ def _doubt(found: SweepResult) -> Detected | None:
     overdue = {name for name, one in found.still(Finding.CONDEMNED) if found.now - one.first_at > limit}
     doubted = {name for name, one in found.still(Finding.DOUBTED) if found.now - one.first_at > limit}
     late = sorted(doubted - overdue)
-    return Detected(f"held for more than {limit:.0f} s by nothing but a doubt of the reaper: {_names(late)}") if late else None
+    return Detected(f"held for more than {limit:.0f} s by nothing but the reaper's own doubt: {_names(late)}") if late else None
 
 
 def _kill_failing(found: SweepResult) -> Detected | None:
@@ -106,7 +106,8 @@ def _strangers(found: SweepResult) -> Detected | None:
     waiting = sorted(entry.session for entry in found.sessions if entry.facts and entry.facts.many_strangers)
     if not waiting:
         return None
-    return Detected(f"{len(waiting)} of {len(found.sessions)} sessions were never known here: {_names(waiting)}")
+    managed = f"{len(waiting)} of the {len(found.sessions)} managed sessions"
+    return Detected(f"the database is not known to have ever had a row for {managed}: {_names(waiting)}")
 
 
 def _inherited(found: SweepResult) -> Detected | None:
@@ -188,7 +189,8 @@ OTHER_OWNER = AlarmKind(
 )
 STRANGERS = AlarmKind(
     "strangers",
-    "at least half of the managed sessions, and at least three, would be reaped although this registry has never known them",
+    "at least three sessions, and at least half of the managed ones, would be reaped although the database is not known to have"
+    " ever had a row for them",
     "the registry has rows for them, they have ended, or an operator approved them",
     "If they belong to another database, give each database a reaper and session patterns of its own. If they are left over, "
     "run `sweep --approve`.",

@@ -58,6 +58,7 @@ class Explanation:
 def _explain_rule(
     rule: Rule, facts: Facts, thresholds: Thresholds, held: Mapping[Rule, Held], released_when: Mapping[str, str]
 ) -> RuleExplanation:
+    """Explain one rule. ``released_when`` is empty for all but the one that decides: the conditions are those of that rule."""
     protected_by = held[rule].by if rule in held else ()
     sentences = [rule.explain(facts, thresholds)]
     for protection in protected_by:
@@ -139,7 +140,8 @@ def explain(
             "now": iso(facts.now),
         }
     )
-    lines = tuple(_explain_rule(rule, facts, rules, held, entry.released_when or {}) for rule in RULES)
+    released = {judgement.reason: entry.released_when or {}}
+    lines = tuple(_explain_rule(rule, facts, rules, held, released.get(rule, {})) for rule in RULES)
     return Explanation(entry.as_json(), shown, lines, _decided(judgement))
 
 

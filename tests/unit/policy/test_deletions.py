@@ -11,7 +11,7 @@ from tests.tools.builders import changed
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity, Workspace, WorkspaceList
 from workspace_reaper.policy.deletions import WINDOW, Comparison, Past, compare, confirm, vanished
 
-NOBODY: frozenset[str] = frozenset()
+NO_SESSIONS: frozenset[str] = frozenset()
 
 
 def ids(count: int, first: int = 0) -> frozenset[str]:
@@ -37,7 +37,7 @@ def rows(
     return changed(answer, **changes)
 
 
-def after(before: WorkspaceList, now: WorkspaceList, sessions: Collection[str] | None = NOBODY) -> Comparison:
+def after(before: WorkspaceList, now: WorkspaceList, sessions: Collection[str] | None = NO_SESSIONS) -> Comparison:
     return compare(Past(before), now, sessions, 100.0)
 
 
@@ -85,12 +85,12 @@ def test_archived(before: WorkspaceList, now: WorkspaceList, told: tuple[str, ..
 )
 def test_another_identity_is_a_new_baseline(change: dict[str, object], words: str) -> None:
     before, now = workspace_list(ids(9)), workspace_list(ids(8), ["w000"], **change)
-    comparison = compare(Past(before, gone=("old",)), now, NOBODY, 0.0)
+    comparison = compare(Past(before, gone=("old",)), now, NO_SESSIONS, 0.0)
     assert (comparison.deleted, comparison.archived) == ((), ())
     assert comparison.suppressed == {"w008"}
     assert words in (comparison.why or "")
     assert comparison.past == Past(now)
-    assert compare(comparison.past, replace(now, workspaces=ids(7)), NOBODY, 0.0).deleted == ("w007",)
+    assert compare(comparison.past, replace(now, workspaces=ids(7)), NO_SESSIONS, 0.0).deleted == ("w007",)
 
 
 def test_a_schema_version_that_was_not_there_before_is_a_new_baseline() -> None:
@@ -137,9 +137,9 @@ def test_what_vanished_right_before_the_identity_is_doubtful_too_if_it_is_much(
     """A workspace_list of several transactions may see the rows go before their order."""
     before = workspace_list(ids(5))
     emptied = workspace_list(ids(5) - ids(gone), sentinels=before.identity.sentinels)
-    first = compare(Past(before), emptied, NOBODY, 100.0)
-    second = compare(first.past, changed(emptied, sentinels=(), schema_version="2"), NOBODY, 100.0 + later)
-    assert (second.suppressed, second.why is not None, second.uncertain) == (NOBODY, True, uncertain)
+    first = compare(Past(before), emptied, NO_SESSIONS, 100.0)
+    second = compare(first.past, changed(emptied, sentinels=(), schema_version="2"), NO_SESSIONS, 100.0 + later)
+    assert (second.suppressed, second.why is not None, second.uncertain) == (NO_SESSIONS, True, uncertain)
 
 
 def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
@@ -154,7 +154,7 @@ def test_only_what_vanished_with_the_identity_is_doubtful() -> None:
         before,
         rows(workspace_list(ids(7)), [Workspace("w007"), Workspace("w008")], location="x"),
     )
-    assert (swapped.suppressed, swapped.uncertain) == (NOBODY, False)
+    assert (swapped.suppressed, swapped.uncertain) == (NO_SESSIONS, False)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_threshold_of_those_with_a_session(lost: frozenset[str], living: fro
     assert told or "with a session" in (comparison.why or "")
 
 
-def row_by_row(count: int, of: int, every: float, sessions: Collection[str] = NOBODY) -> list[str]:
+def row_by_row(count: int, of: int, every: float, sessions: Collection[str] = NO_SESSIONS) -> list[str]:
     """How many deletions are told where rows go one by one, so many seconds apart."""
     left, told = ids(of), []
     past = Past(workspace_list(left, sentinels=("w999",)))
@@ -218,7 +218,7 @@ def test_the_window_ends() -> None:
 def test_rows_that_come_back_mean_a_restore() -> None:
     deletion = after(workspace_list(ids(9)), workspace_list(ids(8)))
     assert deletion.deleted == ("w008",)
-    restored = compare(deletion.past, workspace_list(ids(9) - {"w007"}), NOBODY, 101.0)
+    restored = compare(deletion.past, workspace_list(ids(9) - {"w007"}), NO_SESSIONS, 101.0)
     assert restored.suppressed == {"w007"}
     assert "there again" in (restored.why or "")
     assert restored.past.gone == ()
@@ -226,9 +226,9 @@ def test_rows_that_come_back_mean_a_restore() -> None:
 
 def test_a_row_that_only_comes_back_is_known_again() -> None:
     deletion = after(workspace_list(ids(9)), workspace_list(ids(8)))
-    again = compare(deletion.past, workspace_list(ids(9)), NOBODY, 101.0)
+    again = compare(deletion.past, workspace_list(ids(9)), NO_SESSIONS, 101.0)
     assert (again.deleted, again.why, again.past.gone, again.past.recent) == ((), None, (), ())
-    assert compare(again.past, workspace_list(ids(8)), NOBODY, 102.0).deleted == ("w008",)
+    assert compare(again.past, workspace_list(ids(8)), NO_SESSIONS, 102.0).deleted == ("w008",)
 
 
 def test_what_vanished_is_remembered_up_to_a_bound() -> None:
@@ -251,7 +251,7 @@ def test_a_row_that_is_there_after_all_is_known_again() -> None:
     assert comparison.past.workspace_list.workspaces == ids(8)
     assert [absent.workspace_id for absent in comparison.past.recent] == ["w008"]
     assert comparison.past.gone == ("w008",)
-    assert compare(comparison.past, workspace_list(ids(7), ["w000"]), NOBODY, 101.0).deleted == ("w007",)
+    assert compare(comparison.past, workspace_list(ids(7), ["w000"]), NO_SESSIONS, 101.0).deleted == ("w007",)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_another_database_by_the_time_of_the_look_up(change: dict[str, object], 
 
 def test_i82_rows_that_vanish_as_after_a_restore_are_left_to_their_directories_and_stay_in_doubt() -> None:
     before, now = workspace_list(ids(9)), workspace_list(ids(8))
-    comparison = compare(Past(before), replace(now, looks_restored="the newest rows are gone"), NOBODY, 100.0)
+    comparison = compare(Past(before), replace(now, looks_restored="the newest rows are gone"), NO_SESSIONS, 100.0)
     assert (comparison.deleted, comparison.vanished, comparison.as_by_restore) == ((), ("w008",), True)
     assert not comparison.uncertain
-    assert compare(comparison.past, workspace_list(ids(7)), NOBODY, 101.0).deleted == ("w007",)
+    assert compare(comparison.past, workspace_list(ids(7)), NO_SESSIONS, 101.0).deleted == ("w007",)

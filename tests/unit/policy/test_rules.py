@@ -122,10 +122,10 @@ def test_a_protection_explains_itself_with_the_values_of_the_session() -> None:
     told = because(protections.ANNOUNCED, replace(of, announced_at=NOW - 60.0), undo_window=600)
     assert told == because(protections.ANNOUNCED, replace(of, now=NOW - 60.0), undo_window=600)
     assert because(protections.UNCONFIRMED, replace(of, proven=True), orphan_confirmations=1).endswith(
-        "1 full sweep has found no row (0 so far)"
+        "full sweeps that have found no row: 0 of 1"
     )
     assert because(protections.UNCONFIRMED, replace(of, row=row(deleted=True))).endswith(
-        "2 full sweeps, at least 30 s apart, have found the row marked deleted (0 so far)"
+        "full sweeps that have found the row marked deleted: 0 of 2"
     )
 
 

@@ -13,10 +13,12 @@ from workspace_reaper.policy.protection import Protection
 from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.policy.rules import RULES
 from workspace_reaper.policy.verdict import Judgement, judge
+from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.explain import explain, released_when
 from workspace_reaper.sweep.report import SessionReport
 
 LATCHED = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1)}), clear_sweeps=1)
+GONE = Witness(Presence.GONE, "its directory /w went together with its row")
 ABSENCE = (
     protections.UNPROVEN,
     protections.DOUBTFUL,
@@ -35,7 +37,7 @@ def test_each_protection_from_an_absence_says_when_it_ends() -> None:
     told = released(facts(confirmations=1), DEFAULTS, *rules.ORPHAN.protections)
     assert told == {
         "unproven": f"{PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another session",
-        "doubtful": "the registry has a row for the workspace again, or its directory is removed; or it has been idle for"
+        "doubtful": "the registry has a row for the workspace again, or its directory is gone too; or it has been idle for"
         " stranger_ttl (12h)",
         "breaker": "each of the 1 sessions that tripped it has ended or has a row again, for 3 full sweeps in a row (1 so far),"
         " or an operator runs 'breaker reset' or 'sweep --approve'",
@@ -89,9 +91,18 @@ def test_a_protected_orphan_is_explained_with_what_ends_each_protection() -> Non
         " generation 1); it has been idle for 1h, and the registry has no row for any other session."
         f" Released when {PROVEN_WHEN}; or it has been idle for stranger_ttl (12h) and the registry has a row for another"
         " session."
-        " Held by unconfirmed: it is reaped only after 2 full sweeps, at least 30 s apart, have found no row (1 so far)."
+        " Held by unconfirmed: full sweeps that have found no row: 1 of 2."
         " Released when 2 full sweeps, at least 30 s apart, have found no row (1 so far)."
     )
+
+
+def test_what_would_release_it_is_said_of_the_rule_that_decides_alone() -> None:
+    """The same protection ends at another moment for another rule."""
+    of = facts(witness=GONE, session=session(idle=HOUR), proven=True)
+    assert "Held by unconfirmed" in sentences(of, "removed")
+    assert "Released when 2 full sweeps, at least 30 s apart, have found row and directory gone" in sentences(of, "removed")
+    assert "Held by unconfirmed" in sentences(of, "orphan")
+    assert "Released when" not in sentences(of, "orphan")
 
 
 def test_what_another_registry_knew_is_explained_so() -> None:
