@@ -41,7 +41,7 @@ def found(path: Path | str) -> Directory:
 
 
 def looked(directory: Directory) -> Sight:
-    return SystemDirectories().look([directory])[directory.path]
+    return SystemDirectories().look([directory])[directory]
 
 
 def test_a_directory_and_its_parent(there: Path) -> None:
@@ -146,7 +146,7 @@ found = one.find([tree])[tree]
 record = DirectoryRecord("w1", 1, found, 1.0, 1, 1)
 
 def told():
-    witness = ask(record, one.look([found])[tree], around, ())
+    witness = ask(record, one.look([found])[found], around, ())
     return [witness.presence.value, witness.why]
 
 answers = {"there": told(), "below": found.is_below_mount, "neighbours": found.neighbours}
@@ -205,9 +205,23 @@ def test_what_hangs_is_unknown_and_the_rest_is_known(
     monkeypatch.setattr(directories, "_at", hang)
     for _ in range(3):
         sights = one.look(known)
-        errors = [sights[str(path)].error for path in paths]
+        errors = [sights[directory].error for directory in known]
         assert errors == ["there is no answer within a second", None, None]
     assert len([thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]) == 1
+
+
+def test_two_workspaces_may_have_used_one_path(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    first = found(link)
+    link.unlink()
+    link.symlink_to("two")
+    second = found(link)
+    (tmp_path / "two").rmdir()
+    sights = SystemDirectories().look([first, second])
+    assert (sights[first].resolved, sights[second].resolved) == (first.inode, None)
 
 
 def test_no_more_than_a_few_hang_at_once(silence: threading.Event) -> None:

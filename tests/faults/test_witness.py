@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,11 +16,8 @@ from tests.tools.daemons import PATIENCE, Daemon
 from tests.tools.hosts import connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_history, read_status
-from workspace_reaper.operations.suspects import look_at
-from workspace_reaper.sweep.other_plugins import NoPlugins
 
 pytestmark = pytest.mark.once
 
@@ -220,75 +217,6 @@ def test_i83_the_daemon_finds_a_directory_that_is_removed_after_its_row(worlds: 
         remove_directories(world, ids[3:])
         wait_until(lambda: not world.lives(ids[3]), PATIENCE)
     assert {reason for _, reason in reasons(world)} == {"removed"}
-
-
-PLUGIN = """
-import pathlib
-from pluggy import HookimplMarker
-from workspace_hookspecs import WorkspacePlugins
-
-class Noting:
-    @HookimplMarker("workspace_server")
-    def on_workspace_deleted(self, workspace_id):
-        with pathlib.Path({note!r}).open("a") as note:
-            note.write(workspace_id + chr(10))
-
-load = WorkspacePlugins.load.__func__
-def with_another(cls, *arguments, **options):
-    plugins = load(cls, *arguments, **options)
-    plugins.register(Noting(), "noting")
-    return plugins
-WorkspacePlugins.load = classmethod(with_another)
-"""
-
-
-@pytest.mark.parametrize("count", [1, 4], ids=["few", "all"])
-def test_i83_the_daemon_notifies_the_other_plugins_of_each_once(worlds: Worlds, count: int) -> None:
-    world = worlds(snapshots=False, tick=3600, confirmation_gap=3600)
-    ids = with_directories(world, 4)
-    gone, note = ids[:count], world.tmp / "note"
-    note.touch()
-    world.sweep()
-    with Daemon(world, prelude=PLUGIN.format(note=str(note))) as daemon:
-        delete(world, gone)
-        remove_directories(world, gone)
-        wait_until(lambda: not any(map(world.lives, gone)), PATIENCE)
-        wait_until(lambda: len(note.read_text().split()) >= count, PATIENCE)
-        assert daemon.stop() == 0
-    assert sorted(note.read_text().split()) == sorted(gone)
-
-
-class Noting(NoPlugins):
-    """Notes of which workspaces other plugins would be notified."""
-
-    def __init__(self) -> None:
-        self.noted: list[str] = []
-
-    def deleted(self, workspace_id: str) -> None:
-        self.noted.append(workspace_id)
-
-
-def test_the_other_plugins_are_notified_once_although_it_is_looked_at_again(worlds: Worlds) -> None:
-    world = worlds(snapshots=False)
-    ids = with_directories(world, 4)
-    client = world.server.attach(session_name(world.schema, ids[0]))
-    world.sweep()
-    reaper, noting = world.plugin.reaper(), Noting()
-    reaper.plugins = noting
-
-    def look(final: bool) -> Collection[str]:
-        final_ones = ids[:1] if final else []
-        vanished = {ids[0]: WorkspaceEvent.VANISHED}
-        return look_at(reaper, vanished, final_ones, stopping=lambda: False, replaced=lambda: False)
-
-    delete(world, ids)
-    remove_directories(world, ids)
-    assert [list(look(final)) for final in (False, False, True)] == [ids[:1]] * 3
-    assert noting.noted == ids[:1]
-    # It is deleted once more.
-    look(final=False)
-    assert noting.noted == ids[:1] * 2
-    client.kill()
 
 
 # An older copy that is restored in its place

@@ -11,6 +11,8 @@ import pytest
 from tests.tools.world import World
 from workspace_hookspecs import WorkspacePlugins, hookimpl
 from workspace_reaper import worker as worker_module
+from workspace_reaper.ledger.locks import FileSweepLock
+from workspace_reaper.model.errors import SweepLocked
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.suspects import record_events
@@ -350,6 +352,24 @@ def test_nothing_is_doubted_before_the_first_sweep(world: World) -> None:
 
 
 # Another configuration
+
+
+def test_a_doubt_that_could_not_be_recorded_yet_is_that_of_the_next_reaper(world: World) -> None:
+    lost, *_ = world.workspaces(4)
+    world.sweep()
+    before = world.plugin.reaper()
+    before._lock = FileSweepLock(world.state_dir, wait=0)
+    with FileSweepLock(world.state_dir).held(), pytest.raises(SweepLocked):
+        before.doubt("its file was replaced")
+    world.host.delete(lost)
+    world.plugin.use(Reaper(load_settings(world.write_config())))
+
+    entries = [world.entry(world.sweep(), lost) for _ in range(3)]
+
+    assert {(entry.reason, entry.protected_by) for entry in entries} == {("orphan", "unproven")}
+    with world.plugin.reaper().reading() as ledger:
+        assert [one.detail for one in ledger.events(9) if one.kind == "registry changed"] == ["its file was replaced"]
+    assert world.plugin.reaper().state.doubt is None
 
 
 def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspacePlugins) -> None:

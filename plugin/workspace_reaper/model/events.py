@@ -24,6 +24,9 @@ class WorkspaceEvent(str, Enum):
 # What the daemon derives from rows that went.
 DERIVED_EVENTS = frozenset({WorkspaceEvent.REMOVED, WorkspaceEvent.VANISHED, WorkspaceEvent.DOUBTED})
 
+# Those of them after which only the directory can prove the deletion.
+WITHOUT_PROOF = DERIVED_EVENTS - {WorkspaceEvent.REMOVED}
+
 # The events after which there is no row.
 GONE_EVENTS = DERIVED_EVENTS | {WorkspaceEvent.DELETED}
 

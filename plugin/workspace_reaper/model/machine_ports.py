@@ -89,8 +89,8 @@ class Directories(Protocol):
     def missing(self, paths: Collection[str]) -> frozenset[str]:
         """Return the paths at which certainly nothing is. It costs little: nothing is resolved."""
 
-    def look(self, directories: Collection[Directory]) -> Mapping[str, Sight]:
-        """Return what is there now, by the path of each directory."""
+    def look(self, directories: Collection[Directory]) -> Mapping[Directory, Sight]:
+        """Return what is now where each directory was."""
 
     def workplaces(self, pids: Collection[int]) -> Mapping[int, Workplace | None]:
         """Return the working directory of each process, None where it is unknown. Processes that have ended are missing."""

@@ -111,10 +111,10 @@ class Reaper:
         return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
-        """Take over what the reaper before has reported: it is not reported again."""
+        """Take over what the reaper before has reported, which is not reported again, and a doubt that is not recorded yet."""
         self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
         if self.settings.state_dir == before.settings.state_dir and self.asks_same_registry(before):
-            self.state.last_event = before.state.last_event
+            self.state.last_event, self.state.doubt = before.state.last_event, before.state.doubt
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether a hook's report about a workspace of one registry holds for the other."""
@@ -150,6 +150,7 @@ class Reaper:
                 with self.reading() as ledger:
                     return self.run(request, ledger)
             with self.writing() as ledger:
+                self._record_doubt(ledger)
                 self.state.last_event, others = ledger.events_after(self.state.last_event)
                 report = self.run(request, ledger)
                 # An operator, or another process that sweeps, may have changed the breaker since the last sweep.
@@ -203,18 +204,25 @@ class Reaper:
         # A running sweep holds the lock, and must not kill by what it has confirmed before.
         self.state.doubt = why
         with self.writing() as ledger:
-            now = self.clock.now()
-            before = ledger.load_state((), now)
-            if before.registry.generation:
-                ledger.save(
-                    StateChanges(
-                        registry=replace(before.registry, generation=before.registry.generation + 1),
-                        forgotten=frozenset(one for one in before.confirmations if one[1] is Finding.ORPHAN),
-                        breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
-                        events=(Event(now, "registry changed", why),),
-                    )
+            self._record_doubt(ledger)
+
+    def _record_doubt(self, ledger: SqliteLedger) -> None:
+        """Record the doubt that waited for the lock, if there is one."""
+        why = self.state.doubt
+        if why is None:
+            return
+        now = self.clock.now()
+        before = ledger.load_state((), now)
+        if before.registry.generation:
+            ledger.save(
+                StateChanges(
+                    registry=replace(before.registry, generation=before.registry.generation + 1),
+                    forgotten=frozenset(one for one in before.confirmations if one[1] is Finding.ORPHAN),
+                    breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
+                    events=(Event(now, "registry changed", why),),
                 )
-            self.state.doubt = None
+            )
+        self.state.doubt = None
 
     # The ledger
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from workspace_reaper.model.errors import ConfigurationError, UnsupportedTmux
 from workspace_reaper.model.events import WorkspaceEvent
@@ -108,23 +108,21 @@ class ReaperRunner:
         self, *, dry_run: bool = False, approve: frozenset[SessionKey] = frozenset(), shown: SweepReport | None = None
     ) -> SweepReport:
         """Run one full sweep in the caller's thread. Raises ``ConfigurationError``."""
+        registry = shown.registry if shown else None
+        return self._sweep(self.reaper(), dry_run=dry_run, approve=approve, shown=registry)
+
+    def _sweep(self, reaper: Reaper, **options: Any) -> SweepReport:
         from workspace_reaper.sweep.context import SweepRequest
 
-        reaper, registry = self.reaper(), shown.registry if shown else None
-        return reaper.sweep(
-            SweepRequest(
-                dry_run=dry_run,
-                approve=approve,
-                shown=registry,
-                stopping=partial(self._is_over, reaper),
-                doubted=self._doubted,
-            )
-        )
+        return reaper.sweep(SweepRequest(**options, stopping=partial(self._is_over, reaper), doubted=self._doubted))
 
     def sweep_all(self) -> None:
         """Run one full sweep, if the configuration allows it."""
-        if self._usable() is not None:
-            self.sweep()
+        reaper = self._usable()
+        if reaper is not None:
+            from workspace_reaper.operations.suspects import notify_of_witnesses
+
+            notify_of_witnesses(reaper, self._sweep(reaper))
 
     def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
         """Sweep these workspaces, if the configuration allows it. See ``operations.suspects``."""

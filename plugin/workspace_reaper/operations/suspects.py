@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
-from workspace_reaper.model.events import DERIVED_EVENTS, WorkspaceEvent, strongest
+from workspace_reaper.model.events import DERIVED_EVENTS, WITHOUT_PROOF, WorkspaceEvent, strongest
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.operations.reaper import Reaper
@@ -52,7 +52,7 @@ def look_at(
     if report.abstained is not None and not is_replaced:
         return ()
     derived = {one for one, event in events.items() if event in DERIVED_EVENTS}
-    _notify(reaper, report, {one for one in derived if events[one] is not WorkspaceEvent.REMOVED} - reaper.state.notified)
+    _notify(reaper, report, {one for one in derived if events[one] in WITHOUT_PROOF})
     contradicted = report.contradicted - derived
     unsettled = contradicted | _left(report, derived) if report.complete and not is_replaced else frozenset(events)
     given_up = frozenset(one for text, one in ids.items() if text in final and one in contradicted)
@@ -62,8 +62,16 @@ def look_at(
         log_event(logging.WARNING, message, workspace=workspace_id)
     # A row that is back settles what the daemon saw; it derives that again if the row vanishes again.
     _write_or_log(lambda: _settle(reaper, given_up | (report.contradicted & derived)))
-    reaper.state.notified -= (events.keys() - unsettled) | {ids[text] or "" for text in final}
+    reaper.state.notified -= events.keys() - unsettled
     return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
+
+
+def notify_of_witnesses(reaper: Reaper, report: SweepReport) -> None:
+    """Notify the other plugins of the directories that a full sweep found gone, and no look before it."""
+    left = {entry.workspace_id: entry.facts.reported for entry in report.sessions if entry.facts and entry.facts.gone}
+    _notify(reaper, report, {one for one, event in left.items() if event in WITHOUT_PROOF})
+    if report.complete:
+        reaper.state.notified.intersection_update(one for one, event in left.items() if event in DERIVED_EVENTS)
 
 
 def _left(report: SweepReport, workspace_ids: Collection[str]) -> frozenset[str]:
@@ -75,7 +83,7 @@ def _left(report: SweepReport, workspace_ids: Collection[str]) -> frozenset[str]
 def _notify(reaper: Reaper, report: SweepReport, vanished: Collection[str]) -> None:
     """Notify the other plugins of those workspaces whose row and directory went together."""
     witnessed = {entry.workspace_id for entry in report.sessions if entry.facts and entry.facts.is_witnessed}
-    for workspace_id in sorted(witnessed.intersection(vanished)):
+    for workspace_id in sorted(witnessed.intersection(vanished) - reaper.state.notified):
         _write_or_log(partial(record_events, reaper, {workspace_id: WorkspaceEvent.REMOVED}))
         reaper.plugins.deleted(workspace_id)
         reaper.state.notified.add(workspace_id)

@@ -52,10 +52,10 @@ class SystemDirectories:
         answers = self._calls.run({place: (place, partial(_missing, some)) for place, some in by_place.items()})
         return frozenset(path for found in answers.values() if isinstance(found, list) for path in found)
 
-    def look(self, directories: Collection[Directory]) -> Mapping[str, Sight]:
-        """Return what is there now, by the path of each directory."""
-        answers = self._calls.run({one.path: (_place(one.resolved), partial(_look, one)) for one in directories})
-        return {one.path: _sight(answers.get(one.path, _NO_ANSWER)) for one in directories}
+    def look(self, directories: Collection[Directory]) -> Mapping[Directory, Sight]:
+        """Return what is now where each directory was."""
+        answers = self._calls.run({one: (_place(one.resolved), partial(_look, one)) for one in directories})
+        return {one: _sight(answers.get(one, _NO_ANSWER)) for one in directories}
 
     def workplaces(self, pids: Collection[int]) -> Mapping[int, Workplace | None]:
         """Return the working directory of each process, None where it is unknown. Processes that have ended are missing."""

@@ -154,7 +154,7 @@ class Witnesses:
 
     def _sights(self, asked: Mapping[str, DirectoryRecord]) -> Mapping[str, Sight]:
         found = self._directories.look({record.directory for record in asked.values()})
-        return {one: found[record.directory.path] for one, record in asked.items()}
+        return {one: found[record.directory] for one, record in asked.items()}
 
     def _answers(self, asked: Mapping[str, DirectoryRecord], sights: Mapping[str, Sight]) -> dict[str, Witness]:
         around = self._around
