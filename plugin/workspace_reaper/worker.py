@@ -16,8 +16,9 @@ from workspace_reaper.util.log import log_event, log_failure
 # Seconds after a hook at which its workspace is looked at, until its row says what the hook reported.
 LOOKS = (0.0, 0.2, 1.0, 5.0)
 
-# Seconds after the daemon saw a row go. A host often removes the directory after the row, and that may take long.
-LOOKS_AT_DIRECTORY = (0.0, 1.0, 5.0, 12.0, 20.0, 30.0)
+# Seconds after the daemon saw a row go. A host often removes the directory after the row, and that may take minutes; then the
+# session is reaped within 10 s. After the last look, the ticks go on.
+LOOKS_AT_DIRECTORY = (0.0, 1.0, 5.0, *(float(seconds) for seconds in range(12, 301, 8)))
 
 # When this many workspaces wait, a hook only asks for a full sweep, which finds its workspace as well.
 MOST_SUSPECTS = 100_000

@@ -93,6 +93,17 @@ def test_the_other_plugins_are_notified_once_although_it_is_looked_at_again(worl
     client.kill()
 
 
+def test_what_has_no_directory_that_could_prove_it_is_left_to_the_ticks(worlds: Worlds) -> None:
+    world = worlds(snapshots=False)
+    ids = with_directories(world, 2) + world.workspaces(2)
+    world.sweep()
+    gone = [ids[0], ids[2]]
+    delete(world, gone)
+    events = dict.fromkeys(gone, WorkspaceEvent.VANISHED)
+    left = look_at(world.plugin.reaper(), events, (), stopping=lambda: False, replaced=lambda: False)
+    assert list(left) == ids[:1]
+
+
 @pytest.mark.parametrize("event", [WorkspaceEvent.VANISHED, WorkspaceEvent.DOUBTED])
 def test_the_other_plugins_are_notified_of_a_directory_that_goes_after_the_last_look(
     worlds: Worlds, event: WorkspaceEvent

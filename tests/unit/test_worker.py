@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,12 @@ def test_whose_row_vanished_as_by_a_restore_is_known_while_another_sweep_runs(wo
     worker.suspect("a", WorkspaceEvent.DOUBTED)
     assert recorder.entered.wait(20)
     assert worker.doubted() == {"a"}
+
+
+def test_i83_the_looks_at_a_directory_are_less_than_ten_seconds_apart() -> None:
+    looks = worker_module.LOOKS_AT_DIRECTORY
+    assert max(later - earlier for earlier, later in pairwise(looks)) < 10
+    assert looks[-1] == 300
 
 
 def test_everything_runs_on_one_thread_that_is_not_the_callers(worker: Worker, recorder: Recorder) -> None:

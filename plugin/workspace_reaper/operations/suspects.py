@@ -75,8 +75,9 @@ def notify_of_witnesses(reaper: Reaper, report: SweepReport) -> None:
 
 
 def _left(report: SweepReport, workspace_ids: Collection[str]) -> frozenset[str]:
-    """Return those of the workspaces without a row that still have a session."""
-    left = {entry.workspace_id for entry in report.sessions if entry.outcome is not Outcome.REAPED}
+    """Return those of the workspaces without a row that still have a session, and a directory that may prove the deletion."""
+    entries = [entry for entry in report.sessions if entry.outcome is not Outcome.REAPED]
+    left = {entry.workspace_id for entry in entries if entry.facts is None or entry.facts.witness is not None}
     return frozenset(left.intersection(workspace_ids) - report.contradicted)
 
 
