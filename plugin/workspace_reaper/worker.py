@@ -46,8 +46,8 @@ class Worker:
 
     Args:
         sweep_all: Runs a full sweep.
-        look_at: Sweeps these workspaces. It gets what hooks reported about each, and those of them that are not looked at
-            again. It returns the workspaces whose rows do not agree yet with the hook.
+        look_at: Sweeps these workspaces. It gets what hooks reported about each, those of them that are not looked at again,
+            and how long ago each was reported (seconds). It returns the workspaces whose rows do not agree yet with the hook.
 
     An exception of either is logged, and does not end the thread.
     """
@@ -55,7 +55,7 @@ class Worker:
     def __init__(
         self,
         sweep_all: Callable[[], None],
-        look_at: Callable[[Mapping[str, WorkspaceEvent], Collection[str]], Collection[str]],
+        look_at: Callable[[Mapping[str, WorkspaceEvent], Collection[str], Mapping[str, float]], Collection[str]],
     ) -> None:
         self._sweep_all = sweep_all
         self._look_at = look_at
@@ -216,8 +216,10 @@ class Worker:
     def _look(self, due: dict[str, _Suspect]) -> set[str]:
         suspects = {workspace_id: suspect.event for workspace_id, suspect in due.items()}
         final = {workspace_id for workspace_id, suspect in due.items() if suspect.look == len(suspect.looks) - 1}
+        now = time.monotonic()
+        ages = {workspace_id: now - suspect.named_at for workspace_id, suspect in due.items()}
         unsettled: set[str] = set()
-        self._guarded(lambda: unsettled.update(self._look_at(suspects, final)))
+        self._guarded(lambda: unsettled.update(self._look_at(suspects, final, ages)))
         return unsettled - final
 
     def _look_later(self, suspects: dict[str, _Suspect]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.steps import alarms, check_code
-from tests.tools.world import World, outcomes
+from tests.tools.hosts import VibeKanbanHost
+from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.verdict import Verdict
 
 Worlds = Callable[..., World]
@@ -90,3 +91,62 @@ def test_the_session_of_another_reaper_stays_its_own(world: World) -> None:
     world.server.run("set-option", "-g", "@workspace_owner", "beef")
     world.sweep()
     assert world.server.session_ids() == {session_id}
+
+
+HIDING = [scope for scope in SCOPES if scope != "-g"]
+"""An option that is set there takes the place of the session's own."""
+
+
+@pytest.mark.parametrize("scope", HIDING)
+def test_i80_an_empty_value_elsewhere_hides_no_keep(world: World, scope: str) -> None:
+    archived = world.workspace(archived=True)
+    session_id = world.session(archived)
+    world.server.set_option(session_id, "@reaper_keep", "1")
+    set_elsewhere(world, scope, session_id, "@reaper_keep", "")
+    entry = world.entry(world.sweep(), archived)
+    assert (entry.outcome, entry.protected_by) == ("spared", "kept")
+    entry = world.entry(world.sweep(), archived)
+    assert (entry.verdict, entry.protected_by) == (Verdict.HOLD, "kept")
+    assert (alarms(world), check_code(world)) == ({"inherited"}, 1)
+    assert world.lives(archived)
+
+
+@pytest.mark.parametrize("scope", HIDING)
+@pytest.mark.parametrize(
+    ("is_ours", "expected"),
+    # Without any owner it is a stranger, which is asked about only once it is to be killed.
+    [(True, {"inherited"}), (False, set())],
+    ids=["our owner id", "an empty value"],
+)
+def test_i80_a_value_elsewhere_hides_no_other_owner(worlds: Worlds, scope: str, is_ours: bool, expected: set[str]) -> None:
+    """Another reaper lives, and its database has the row."""
+    world = worlds(snapshots=False)
+    world.workspaces(6)
+    host = VibeKanbanHost(world.tmp / "other.sqlite")
+    host.create()
+    other, theirs = world.second("other", host), host.new_id(777)
+    host.insert([theirs])
+    session_id = world.server.new_session(session_name(world.schema, theirs))
+    for one in (world, other, world):
+        one.sweep()
+    with world.plugin.reaper().reading() as ledger:
+        ours = ledger.registry().owner_id
+    set_elsewhere(world, scope, session_id, "@workspace_owner", ours if is_ours else "")
+    for _ in range(3):
+        world.sweep()
+    assert world.lives(theirs)
+    assert alarms(world) == expected
+
+
+@pytest.mark.parametrize("scope", HIDING)
+def test_i67_an_empty_value_elsewhere_makes_no_renamed_session_that_of_its_name(world: World, scope: str) -> None:
+    renamed, other, third = (world.workspace() for _ in range(3))
+    session_id = world.session(renamed)
+    world.session(third)
+    world.sweep()
+    world.server.run("rename-session", "-t", session_id, session_name(world.schema, other))
+    world.host.archive(other)
+    set_elsewhere(world, scope, session_id, "@reaper_self", "")
+    for _ in range(3):
+        world.sweep()
+    assert session_id in world.server.session_ids()

@@ -50,6 +50,18 @@ def test_deleted_by_hook_goes_at_once_even_while_somebody_types(world: World, ho
     assert world.lives(other)
 
 
+@pytest.mark.parametrize(("seconds_ago", "lives"), [(60.0, True), (0.0, False)])
+def test_a_session_that_was_created_after_the_deletion_is_another_one(world: World, seconds_ago: float, lives: bool) -> None:
+    """The worker may have been busy since then, and a host may use an id again."""
+    again, other = world.workspace(), world.workspace()
+    world.session(other)
+    world.sweep()
+    world.session(again)
+    world.host.delete(again)
+    world.plugin._runner.look_at({again: WorkspaceEvent.DELETED}, (), {again: seconds_ago})
+    assert world.lives(again) is lives
+
+
 def test_archived_by_hook_goes_at_once_without_a_grace(world: World, host: WorkspacePlugins) -> None:
     world.configure(activity_grace=3600)
     archived = world.workspace()

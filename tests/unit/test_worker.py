@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sweeps = 0
         self.looks: list[tuple[dict[str, WorkspaceEvent], set[str]]] = []
+        self.ages: list[dict[str, float]] = []
         self.threads: set[int] = set()
         self.disagree: dict[str, int] = {}
         self.gate = threading.Event()
@@ -37,8 +39,11 @@ class Recorder:
         self._enter()
         self.sweeps += 1
 
-    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
+    def look_at(
+        self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str], ages: Mapping[str, float]
+    ) -> Collection[str]:
         self._enter()
+        self.ages.append(dict(ages))
         self.looks.append((dict(suspects), set(final)))
         unsettled = [one for one in suspects if self.disagree.get(one, 0) > 0]
         for one in unsettled:
@@ -90,6 +95,23 @@ def test_whose_row_vanished_as_by_a_restore_is_known_while_another_sweep_runs(wo
     worker.suspect("a", WorkspaceEvent.DOUBTED)
     assert recorder.entered.wait(20)
     assert worker.doubted() == {"a"}
+
+
+def test_how_long_ago_a_hook_named_it_is_counted_also_while_the_thread_is_busy(
+    worker: Worker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOKS", (0.0, 0.05))
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    worker.suspect("a", WorkspaceEvent.DELETED)
+    named = time.monotonic()
+    recorder.disagree["a"] = 1
+    wait_until(lambda: time.monotonic() >= named + 0.1)
+    recorder.gate.set()
+    assert worker.drain(20)
+    first, second = recorder.ages
+    assert 0.1 <= first["a"] < second["a"]
 
 
 def test_i83_the_looks_at_a_directory_are_less_than_ten_seconds_apart() -> None:

@@ -64,7 +64,7 @@ class Terminal(Protocol):
         """
 
     def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
-        """Return the options of ours that are set on these sessions themselves, by name (``@reaper_keep``), with their values.
+        """Return the user options that are set on these sessions themselves, by name (``@reaper_keep``), with their values.
 
         A session that does not exist any more is missing, and so is one for which tmux gave no answer.
         """

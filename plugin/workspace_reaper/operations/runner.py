@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Set
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from workspace_reaper.model.errors import ConfigurationError, UnsupportedTmux
@@ -124,7 +125,9 @@ class ReaperRunner:
 
             notify_of_witnesses(reaper, self._sweep(reaper))
 
-    def look_at(self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str]) -> Collection[str]:
+    def look_at(
+        self, suspects: Mapping[str, WorkspaceEvent], final: Collection[str], ages: Mapping[str, float] = MappingProxyType({})
+    ) -> Collection[str]:
         """Sweep these workspaces, if the configuration allows it. See ``operations.suspects``."""
         reaper = self._usable()
         if reaper is None or self._is_stale():
@@ -132,7 +135,7 @@ class ReaperRunner:
         stopping, replaced = partial(self._is_over, reaper), partial(self._is_replaced, reaper)
         from workspace_reaper.operations.suspects import look_at
 
-        return look_at(reaper, suspects, final, stopping=stopping, replaced=replaced)
+        return look_at(reaper, suspects, final, ages, stopping=stopping, replaced=replaced)
 
     def _is_over(self, reaper: Reaper) -> bool:
         return self._stopping() or self._is_replaced(reaper)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.events import DERIVED_EVENTS, WITHOUT_PROOF, WorkspaceEvent, strongest
@@ -20,6 +21,7 @@ def look_at(
     reaper: Reaper,
     suspects: Mapping[str, WorkspaceEvent],
     final: Collection[str],
+    ages: Mapping[str, float] = MappingProxyType({}),
     *,
     stopping: Callable[[], bool],
     replaced: Callable[[], bool],
@@ -29,6 +31,7 @@ def look_at(
     Args:
         suspects: What hooks reported, by the workspace id as the hook wrote it.
         final: The suspects that are not looked at again.
+        ages: How long ago each was reported, in seconds. A session that was created since then is another one.
         stopping: Whether the sweep must start no more kills.
         replaced: Whether another reaper has taken over: then all suspects stay unsettled.
 
@@ -37,6 +40,7 @@ def look_at(
     """
     ids = {text: reaper.registry.canonical(text) for text in suspects}
     events: dict[str, WorkspaceEvent] = {}
+    now, at = reaper.clock.now(), dict[str, float]()
     for text, workspace_id in ids.items():
         if workspace_id is None:
             message = f"a hook named {text!r}, which is not a workspace id of the registry {reaper.registry.name}"
@@ -44,9 +48,10 @@ def look_at(
         else:
             # One id may be written in two ways.
             events[workspace_id] = strongest(suspects[text], events.get(workspace_id, suspects[text]))
+            at[workspace_id] = min(now - ages.get(text, 0.0), at.get(workspace_id, now))
     if not events:
         return ()
-    _write_or_log(lambda: record_events(reaper, events))
+    _write_or_log(lambda: record_events(reaper, events, at))
     report = reaper.sweep(SweepRequest(suspects=events, stopping=stopping))
     is_replaced = replaced()
     if report.abstained is not None and not is_replaced:
@@ -97,19 +102,24 @@ def _write_or_log(write: Callable[[], None]) -> None:
         log_event(logging.WARNING, str(error))
 
 
-def record_events(reaper: Reaper, events: Mapping[str, WorkspaceEvent]) -> None:
-    """Record what hooks reported, before a sweep begins: a crash must not lose it. Raises ``LedgerError`` and
-    ``SweepLocked``."""
+def record_events(
+    reaper: Reaper, events: Mapping[str, WorkspaceEvent], moments: Mapping[str, float] = MappingProxyType({})
+) -> None:
+    """Record what hooks reported, before a sweep begins: a crash must not lose it.
+
+    ``moments`` is when (Unix seconds), where that is not now. Raises ``LedgerError`` and ``SweepLocked``.
+    """
     if reaper.settings.enabled:
         now = reaper.clock.now()
         with reaper.writing() as ledger:
             for workspace_id, event in events.items():
+                at = moments.get(workspace_id, now)
                 if event is WorkspaceEvent.DELETED:
-                    ledger.record_deletion(workspace_id, now)
+                    ledger.record_deletion(workspace_id, at)
                 elif event is WorkspaceEvent.ARCHIVED:
-                    ledger.record_named(workspace_id, now)
+                    ledger.record_named(workspace_id, at)
                 else:
-                    ledger.record_removal(workspace_id, event, now)
+                    ledger.record_removal(workspace_id, event, at)
 
 
 def _settle(reaper: Reaper, workspace_ids: frozenset[str]) -> None:

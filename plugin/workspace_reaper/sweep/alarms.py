@@ -114,7 +114,7 @@ def _inherited(found: SweepResult) -> Detected | None:
     if not found.inherited:
         return None
     parts = (f"{option} of {len(some)} sessions ({_names(sorted(some))})" for option, some in found.inherited.items())
-    return Detected(f"not set on the session itself: {'; '.join(parts)}")
+    return Detected(f"what tmux shows is not the session's own: {'; '.join(parts)}")
 
 
 def _names(names: Iterator[str] | Sequence[str]) -> str:
@@ -199,8 +199,8 @@ STRANGERS = AlarmKind(
 )
 INHERITED = AlarmKind(
     "inherited",
-    "an option of the reaper is set on a window, on a pane or for all sessions, so that sessions seem to have it. An inherited "
-    "`@reaper_keep` keeps them, and inherited marks are ignored",
+    "an option of the reaper is set on a window, on a pane, on the server or for all sessions, so that sessions seem to have it"
+    " or seem to lack their own. An inherited `@reaper_keep` keeps them, and inherited marks are ignored",
     "no session inherits one of these options",
     "Find it with `tmux show-options -g`, `-s`, `-gw`, `-w` and `-p`, and unset it there with `set-option -u`.",
     _inherited,

@@ -1,13 +1,15 @@
 """Which options of ours a session has itself, and which it only seems to have.
 
 In a format, an option of the server, a pane, a window or all sessions takes the place of the session's own: a careless
-``set -g @workspace_owner x`` seems to give every session to another reaper. No format tells them apart, so tmux is asked about
-the sessions where it matters: those that are kept, that another reaper owns, or whose name and marks disagree.
+``set -g @workspace_owner x`` seems to give every session to another reaper, and an empty ``@reaper_keep`` of a window hides
+that a session is kept. No format tells them apart, so tmux is asked about the sessions where it matters: those that are kept,
+that another reaper owns, whose name and marks disagree, or that are about to be killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -15,7 +17,11 @@ from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.policy.session_names import SessionMatcher
 
-_KEEP, _OWNER, _WORKSPACE = "@reaper_keep", "@workspace_owner", "@reaper_workspace"
+KEEP = "@reaper_keep"
+_OWNER, _WORKSPACE, _SELF = "@workspace_owner", "@reaper_workspace", "@reaper_self"
+
+# A listing shows a dot for each such character.
+_ODD = re.compile("[^0-9a-f]")
 
 # What a listing shows of the options. The answer about a session is asked for again once this changes.
 _Shown: TypeAlias = "tuple[bool, str, str, bool]"
@@ -36,16 +42,25 @@ class OwnOptions:
         Those that only seem to have an option are asked about again, the one that was asked about first before the others: the
         answer may have been garbled, and the alarm must end.
         """
-        doubtful = [session for session in listing.sessions if _matters(session, matcher)]
+        doubtful = [session for session in listing.sessions if _matters(session, matcher) or self.misleading(session)]
         listed = {session.key for session in doubtful}
         for gone in [key for key in self._known if key.socket == listing.socket and key not in listed]:
             del self._known[gone]
         shown = {session.key: _shown(session) for session in doubtful}
         unknown = [session.key for session in doubtful if self._answer(session) is None]
-        wrong = {session.key for session in doubtful if self._inherited(session)}
-        asked = [*unknown, *(key for key in self._known if key in wrong)][:ASKED_AT_ONCE]
-        if asked:
-            for key, options in terminal.own_options(asked).items():
+        wrong = {session.key for session in doubtful if self.misleading(session)}
+        self._ask(terminal, shown, [*unknown, *(key for key in self._known if key in wrong)][:ASKED_AT_ONCE])
+
+    def ask_about(self, terminal: Terminal, sessions: Collection[Session]) -> frozenset[SessionKey]:
+        """Ask about these sessions as a listing showed them. Return those whose own options are known now."""
+        shown = {session.key: _shown(session) for session in sessions if not session.inherited}
+        unknown = [session.key for session in sessions if session.key in shown and self._answer(session) is None]
+        self._ask(terminal, shown, unknown)
+        return frozenset(one.key for one in sessions if one.inherited or self._answer(one) is not None)
+
+    def _ask(self, terminal: Terminal, shown: Mapping[SessionKey, _Shown], keys: Collection[SessionKey]) -> None:
+        if keys:
+            for key, options in terminal.own_options(keys).items():
                 self._known.pop(key, None)
                 self._known[key] = shown[key], options
 
@@ -56,7 +71,7 @@ class OwnOptions:
         return replace(listing, sessions=tuple(self._corrected(session, owner_id) for session in listing.sessions))
 
     def _corrected(self, session: Session, owner_id: str) -> Session:
-        inherited, options = self._inherited(session), self._answer(session)
+        inherited, options = self.misleading(session), self._answer(session)
         if not inherited or options is None:
             return session
         owner, mark = options.get(_OWNER, ""), options.get(_WORKSPACE, "")
@@ -65,18 +80,22 @@ class OwnOptions:
             owner=Owner.OURS if owner == owner_id else Owner.FOREIGN if owner else Owner.NONE,
             owner_id=owner,
             workspace_mark=mark,
+            is_self_marked=_is_self(session, options),
+            # What is inherited keeps it, too: that is the safe side.
+            kept=session.kept or bool(options.get(KEEP)),
             inherited=inherited,
         )
 
-    def _inherited(self, session: Session) -> frozenset[str]:
-        """Return the options that the session only seems to have, or whose values are not its own."""
+    def misleading(self, session: Session) -> frozenset[str]:
+        """Return the options that the session only seems to have, or whose values are not its own, as far as that is known."""
         options = self._answer(session)
         if options is None:
             return frozenset()
-        own = {_OWNER: options.get(_OWNER, ""), _WORKSPACE: options.get(_WORKSPACE, "")}
+        own = {name: _ODD.sub(".", options.get(name, "")) for name in (_OWNER, _WORKSPACE)}
         shown = {_OWNER: session.owner_id, _WORKSPACE: session.workspace_mark}
         differing = {name for name, value in own.items() if shown[name] != value}
-        return frozenset(differing | ({_KEEP} if session.kept and _KEEP not in options else set()))
+        differing |= {_SELF} if session.is_self_marked != _is_self(session, options) else set()
+        return frozenset(differing | ({KEEP} if session.kept != bool(options.get(KEEP)) else set()))
 
     def _answer(self, session: Session) -> Mapping[str, str] | None:
         known = self._known.get(session.key)
@@ -85,6 +104,11 @@ class OwnOptions:
 
 def _shown(session: Session) -> _Shown:
     return (session.kept, session.owner_id, session.workspace_mark, session.is_self_marked)
+
+
+def _is_self(session: Session, options: Mapping[str, str]) -> bool:
+    key = session.key
+    return options.get(_SELF) == f"{key.session_id}/{key.created}/{key.server_pid}"
 
 
 def _matters(session: Session, matcher: SessionMatcher) -> bool:

@@ -65,6 +65,10 @@ class Recheck:
             elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:
                 # The session was renamed, or another reaper marked it, since the first listing.
                 candidate.spare("unmanaged")
+            elif candidate.is_unread:
+                why = "tmux did not show the options of the session"
+                self._context.add_unknown(Unknown(Source.SESSION, why, candidate.key.socket, candidate.entry.session))
+                candidate.spare("unknown")
             elif self._has_required_snapshot(candidate):
                 accepted = self._judge_again(candidate, session, rows, builder, reading.wall)
                 if accepted is not None:

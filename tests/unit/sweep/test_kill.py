@@ -18,6 +18,7 @@ from workspace_reaper.policy import rules
 from workspace_reaper.sweep import kill as kill_module
 from workspace_reaper.sweep.context import ReapCandidate
 from workspace_reaper.sweep.kill import ATTEMPTS, BatchKiller
+from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.util.batch_size import BatchSize
 
@@ -32,13 +33,14 @@ class Steps:
         self.refused: set[str] = set()
         self.blocked = blocked
         self.stops = False
+        self.own: dict[str, str] = {}
         self.elapsed = 0.0
         self.delays: list[float] = []
         self.sent: list[list[str]] = []
         self.report = SweepReport("sweep", NOW, dry_run=False, full=True)
         self.context: Any = SimpleNamespace(
             report=self.report,
-            state=SimpleNamespace(batch_size=BatchSize(size)),
+            state=SimpleNamespace(batch_size=BatchSize(size), own_options=OwnOptions()),
             request=SimpleNamespace(stopping=lambda: self.stops),
             settings=SimpleNamespace(recheck_validity=4.0, guard_validity=5),
             dependencies=SimpleNamespace(clock=SimpleNamespace(read=lambda: ClockReading(NOW, self.elapsed, 0.0))),
@@ -62,6 +64,9 @@ class Steps:
         return {one.key: Guard(one.key, None, unattached=False, quiet_since=None, all_panes_dead=False) for one in taken}
 
     # The terminal
+
+    def own_options(self, keys: Collection[SessionKey]) -> dict[SessionKey, dict[str, str]]:
+        return {key: dict(self.own) for key in keys}
 
     def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
         assert expiry == Expiry(NOW, 5)

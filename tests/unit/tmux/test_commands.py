@@ -169,11 +169,12 @@ def test_the_options_of_the_session_itself() -> None:
     assert terms_of(own_options_line(KEY)) == IDENTITY
     other, cut = KEY._replace(session_id="$6"), KEY._replace(session_id="$7")
     printed = (
-        'own $5\n@reaper_keep 1\n@workspace_owner "a\\nend $5"\nend $5\nown $6\nend $6\nown $9\nend $9\nown $7\n@reaper_keep 1'
+        "own $5\n@reaper_keep 1\n@workspace_owner \"a\\nend $5\"\nend $5\nown $6\nstatus off\n@reaper_keep ''\nend $6\n"
+        "own $9\nend $9\nown $7\n@reaper_keep 1"
     )
     assert read_own_options(printed, [KEY, other, cut]) == {
-        KEY: {"@reaper_keep": "1", "@workspace_owner": '"a\\nend $5"'},
-        other: {},
+        KEY: {"@reaper_keep": "1", "@workspace_owner": "anend $5"},
+        other: {"@reaper_keep": ""},
     }
 
 
