@@ -21,8 +21,9 @@ from tests.tools.tmux import TmuxServer, takes_name
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_hookspecs import WorkspacePlugins
+from workspace_reaper.operations.breaker_reset import reset_breaker
 from workspace_reaper.operations.sessions import explain_session, keep_session
-from workspace_reaper.operations.status import read_history, read_status, reset_breaker
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.sweep.report import SweepReport, reap_as_json
 
 Worlds = Callable[..., World]
@@ -532,6 +533,35 @@ def test_i65_reset_lets_go_what_tripped_it_and_nothing_that_comes_later(world: W
     world.host.delete(*later)
     assert [world.sweep().latched for _ in range(2)] == [True, True]
     assert all(map(world.lives, later))
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["at once", "after a sweep"])
+def test_i65_reset_lets_go_no_session_whose_row_is_back(world: World, swept: bool) -> None:
+    ids = orphans_of(world, 6)
+    assert world.sweep().latched
+    world.host.insert(ids)
+    if swept:
+        world.sweep()
+    reset_breaker(world.plugin.reaper())
+    world.host.delete(*ids)
+    assert [world.sweep().latched for _ in range(3)] == [True, True, True]
+    assert all(map(world.lives, ids))
+
+
+@pytest.mark.parametrize("between", [0, 1], ids=["at once", "after a sweep without a server"])
+def test_i65_the_same_sessions_on_another_server_do_not_release_it(world: World, between: int) -> None:
+    """As after a restart of the machine: the rows are still missing."""
+    ids, others = world.workspaces(6), world.workspaces(10, sessions=False)
+    world.sweep()
+    world.host.delete(*ids[:2], *others)
+    assert world.sweep().latched
+    world.server.kill()
+    for _ in range(between):
+        world.sweep()
+    for one in ids:
+        world.session(one)
+    assert [world.sweep().latched for _ in range(5)] == [True] * 5
+    assert all(map(world.lives, ids))
 
 
 @pytest.mark.parametrize("confirmations", [1, 2])

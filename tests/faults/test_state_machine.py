@@ -226,7 +226,7 @@ class MachineLife(Life):
     @happens()
     def reset_breaker(self) -> None:
         self.world.reset_breaker()
-        self.oracle.breaker.reset()
+        self.oracle.reset_breaker(list(self.seen.sessions.values()), self.world.look_at_host())
 
 
 def live(lives: int, steps: int, number: int) -> None:

@@ -18,7 +18,8 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World
 from workspace_hookspecs import Candidate, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.model.state import Alarm
-from workspace_reaper.operations.status import read_status, reset_breaker
+from workspace_reaper.operations.breaker_reset import reset_breaker
+from workspace_reaper.operations.status import read_status
 from workspace_reaper.sweep.report import SessionReport
 
 pytestmark = pytest.mark.once

@@ -27,6 +27,9 @@ class Breaker:
             self.latched, self.calm = True, 0
             self.culprits |= suspects
         elif self.latched:
+            # There is one socket: what is there on another server may be what tripped it, started again.
+            servers = {key[:2] for key in self.culprits}
+            self.culprits |= {key for key in suspects if servers and key[:2] not in servers}
             self.calm = 0 if self.culprits & (orphans | strangers) else self.calm + 1
             if self.calm == 3:
                 self.open()
@@ -34,9 +37,9 @@ class Breaker:
     def open(self) -> None:
         self.latched, self.calm, self.culprits = False, 0, set()
 
-    def reset(self) -> None:
+    def reset(self, gone: Collection[Key]) -> None:
         if self.latched:
-            self.forgiven |= self.culprits
+            self.forgiven |= self.culprits & set(gone)
             self.open()
 
     def approve(self, shown: Collection[Key]) -> None:

@@ -142,6 +142,10 @@ class Oracle:
         lost = len(self._rows) - len(host.rows) - len(excused - host.rows.keys())
         self.breaker.look(proven, strange, len(ours), rows_lost=lost >= 3 and lost > len(self._rows) / 2)
 
+    def reset_breaker(self, sessions: Sequence[Seen], host: Host) -> None:
+        """An operator releases it: that lets go what has no row now."""
+        self.breaker.reset({key for key, workspace in self.managed(sessions).items() if host.gone(workspace)})
+
     def hook(self, now: float, said: str, workspace: str, sessions: Sequence[Seen], host: Host) -> dict[Key, Fate]:
         """What a hook has to bring about, for each managed session of its workspace."""
         self._named[workspace] = max(1, self._registry)

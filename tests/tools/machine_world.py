@@ -25,9 +25,10 @@ from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that 
 from workspace_reaper.model.ports import Registry
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
+from workspace_reaper.operations.breaker_reset import reset_breaker
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.sessions import own_owner_id
-from workspace_reaper.operations.status import read_history, read_status, reset_breaker
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.context import SweepRequest

@@ -13,7 +13,8 @@ from tests.tools.storm_stage import Scene, Stage
 from tests.tools.storm_table import CONDEMNED, DEAD, GAP, IDLE, KINDS, MIN_AGE, NEEDS_PROOF, STRANGER
 from tests.tools.storm_tmux import Call, Fault, Loudness
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.operations.status import read_history, read_status, reset_breaker
+from workspace_reaper.operations.breaker_reset import reset_breaker
+from workspace_reaper.operations.status import read_history, read_status
 from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport

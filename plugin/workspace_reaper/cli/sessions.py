@@ -127,8 +127,8 @@ def breaker(
 
 
 def _reset(reaper: Reaper, *, as_json: bool) -> None:
-    from workspace_reaper.operations.breaker_reset import released
-    from workspace_reaper.operations.status import read_breaker, reset_breaker
+    from workspace_reaper.operations.breaker_reset import released, reset_breaker
+    from workspace_reaper.operations.status import read_breaker
     from workspace_reaper.policy.breaker import as_json as state_as_json
 
     before = reset_breaker(reaper)

@@ -66,7 +66,8 @@ class Terminal(Protocol):
     def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
         """Return the user options that are set on these sessions themselves, by name (``@reaper_keep``), with their values.
 
-        A session that does not exist any more is missing, and so is one for which tmux gave no answer.
+        A session that does not exist any more is missing, and so is one for which tmux gave no answer. ``@reaper_self`` is
+        among the options only if it is the session's own identity.
         """
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:

@@ -1,4 +1,4 @@
-"""Says which sessions a reset of the breaker lets go, by a dry sweep."""
+"""Resets the breaker, and says which sessions that lets go, by a dry sweep."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_reaper.model.errors import UnsupportedTmux
-from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.state import BreakerState, Event, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import ORPHAN_REASON, Verdict
 from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.operations.status import read_breaker
+from workspace_reaper.policy import breaker
+from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.context import SweepRequest
+from workspace_reaper.sweep.other_plugins import notify_alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,28 @@ class Released:
     held: int | None = None
     gone: int | None = None
     unknown: Sequence[Unknown] = ()
+
+
+def reset_breaker(reaper: Reaper) -> BreakerState:
+    """Release the breaker, approve those of the sessions that tripped it which have no row now, and return the state before.
+
+    If something cannot be read, no session is approved. Raises ``LedgerError``, ``SweepLocked`` and ``UnsupportedTmux``.
+    """
+    if not read_breaker(reaper).latched:
+        return BreakerState()
+    report = reaper.sweep(SweepRequest(dry_run=True))
+    gone = {entry.key for entry in report.sessions if entry.key and entry.facts and entry.facts.gone}
+    now = reaper.clock.now()
+    with reaper.writing() as ledger:
+        state = ledger.load_state((), now)
+        if state.breaker.latched:
+            event = Event(now, "breaker released", f"by an operator; {state.breaker.cause}")
+            others = {name: alarm for name, alarm in state.alarms.items() if name != "breaker"}
+            left, ended = alarms.changes(state.alarms, others, now)
+            after = breaker.reset(state.breaker, gone if report.complete else frozenset())
+            ledger.save(StateChanges(breaker=after, alarms=left, events=(event, *ended)))
+            notify_alarms(reaper.plugins, *alarms.turns(state.alarms, left), now)
+        return state.breaker
 
 
 def released(reaper: Reaper, before: BreakerState) -> Released:

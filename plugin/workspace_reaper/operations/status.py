@@ -9,7 +9,7 @@ from typing import Any
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.reap import Outcome, Reap
-from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState, StateChanges
+from workspace_reaper.model.state import Alarm, BreakerState, Event, Finding, LedgerState
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.idle import AgeClock
@@ -17,7 +17,6 @@ from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.policy.rules import ARCHIVED
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.last_report import read_report
-from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, iso
 
 # The latest events that are searched.
@@ -158,20 +157,3 @@ def read_breaker(reaper: Reaper) -> BreakerState:
     """Return the breaker as the last full sweep left it. Raises ``LedgerError``."""
     with reaper.reading() as ledger:
         return ledger.load_state((), reaper.clock.now()).breaker
-
-
-def reset_breaker(reaper: Reaper) -> BreakerState:
-    """Release the breaker, approve the sessions that tripped it, and return the state before.
-
-    Raises ``LedgerError`` and ``SweepLocked``.
-    """
-    now = reaper.clock.now()
-    with reaper.writing() as ledger:
-        state = ledger.load_state((), now)
-        if state.breaker.latched:
-            event = Event(now, "breaker released", f"by an operator; {state.breaker.cause}")
-            others = {name: alarm for name, alarm in state.alarms.items() if name != "breaker"}
-            left, ended = alarms.changes(state.alarms, others, now)
-            ledger.save(StateChanges(breaker=breaker.approve(state.breaker), alarms=left, events=(event, *ended)))
-            notify_alarms(reaper.plugins, *alarms.turns(state.alarms, left), now)
-        return state.breaker

@@ -62,9 +62,10 @@ def step(
     if state.latched and (too_many or loss):
         return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, approved=approved)
     if state.latched:
+        tripped = state.tripped | _started_again(state.tripped, fresh)
         # What tripped it was known then, and may be a stranger to the registry that is read now.
-        clear = 0 if state.tripped & (orphans | strangers) else state.clear_sweeps + 1
-        latched = replace(state, clear_sweeps=clear, approved=approved)
+        clear = 0 if tripped & (orphans | strangers) else state.clear_sweeps + 1
+        latched = replace(state, tripped=tripped, clear_sweeps=clear, approved=approved)
         return latched if clear < CLEAR_SWEEPS else BreakerState(approved=approved)
     if too_many or loss:
         cause = f"{len(fresh)} of {managed} managed sessions have no row, or one marked deleted" if too_many else loss or ""
@@ -72,18 +73,35 @@ def step(
     return replace(state, approved=approved)
 
 
-def approve(state: BreakerState, sessions: Set[SessionKey] | None = None) -> BreakerState:
-    """Return the breaker after an operator approved exactly these sessions, or (None) all that tripped it.
+def _started_again(tripped: Set[SessionKey], orphans: Set[SessionKey]) -> Set[SessionKey]:
+    """Return the orphans on another tmux server than the one that ran on their socket when the breaker tripped.
 
-    It releases when none of those that tripped it is left. A breaker that lost rows tripped is released by None alone. While it
-    is closed, strangers may be approved.
+    They may be the same sessions: something has made them again, and their rows are still missing.
     """
+    before = {(key.socket, key.server_pid, key.server_start) for key in tripped}
+    sockets = {socket for socket, *_ in before}
+    return {key for key in orphans if key.socket in sockets and (key.socket, key.server_pid, key.server_start) not in before}
+
+
+def approve(state: BreakerState, sessions: Set[SessionKey]) -> BreakerState:
+    """Return the breaker after an operator approved exactly these sessions.
+
+    It releases when none of those that tripped it is left. A breaker that lost rows tripped is released by ``reset`` alone.
+    While it is closed, strangers may be approved.
+    """
+    approved, left = state.approved | sessions, state.tripped - sessions
     if not state.latched:
-        return state if sessions is None else replace(state, approved=state.approved | sessions)
-    granted = state.tripped if sessions is None else frozenset(sessions)
-    approved, left = state.approved | granted, state.tripped - granted
-    opens = sessions is None or (state.tripped and not left)
-    return BreakerState(approved=approved) if opens else replace(state, approved=approved, tripped=left)
+        return replace(state, approved=approved)
+    return replace(state, approved=approved, tripped=left) if left or not state.tripped else BreakerState(approved=approved)
+
+
+def reset(state: BreakerState, gone: Set[SessionKey]) -> BreakerState:
+    """Return the breaker after an operator released it.
+
+    That approves those that tripped it and have no row now (``gone``). One that has a row again may lose it again, and that
+    is another absence.
+    """
+    return BreakerState(approved=state.approved | (state.tripped & gone))
 
 
 def revoke_approvals(state: BreakerState, known: Set[SessionKey] | None = None) -> BreakerState:

@@ -145,8 +145,7 @@ class ReapCandidate:
     """A session that was selected for reaping, from preparation to outcome.
 
     ``entry`` is its line in the report, ``kill_result`` the last answer of its guard. ``processes`` are its processes before
-    the kill, with their ``details``; ``is_hidden`` if some of its panes' processes cannot be seen. ``is_unread``: tmux did not
-    show the session's own options. ``intent`` is None until it
+    the kill, with their ``details``; ``is_hidden`` if some of its panes' processes cannot be seen. ``intent`` is None until it
     is committed. ``snapshot`` is None once the panes are kept, otherwise the reason why they are not. ``attempts`` counts the
     kills without an answer, ``late`` those that came too late after their recheck; ``largest_batch`` limits the batch of the
     next.
@@ -166,7 +165,6 @@ class ReapCandidate:
     processes: Sequence[SessionProcess] = ()
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
     is_hidden: bool = False
-    is_unread: bool = False
     snapshot: str | None = "not taken"
     cleanup: ProcessCleanup = field(default_factory=ProcessCleanup)
 

@@ -15,7 +15,6 @@ from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Expiry, KillResult, KillResults
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
-from workspace_reaper.sweep.own_options import KEEP
 from workspace_reaper.sweep.prepare import prepare_batch
 from workspace_reaper.sweep.recheck import Recheck
 
@@ -71,9 +70,8 @@ class BatchKiller:
         """Prepare, recheck and kill one batch. Returns what prevented it."""
         seconds = self._context.report.seconds
         with seconds.step("prepare"):
-            batch = self._without_misleading(terminal, batch)
-            if not batch:
-                return None
+            # The recheck judges by the own options, which its listing does not show.
+            self._context.state.own_options.ask_about(terminal, [candidate.facts.session for candidate in batch])
             blocked = prepare_batch(self._context, terminal, batch)
         if blocked is not None:
             return blocked
@@ -100,20 +98,6 @@ class BatchKiller:
         for candidate in guarded:
             _take(candidate, results, len(batch))
         return None
-
-    def _without_misleading(self, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Sequence[ReapCandidate]:
-        """Spare the sessions whose own options differ from those that a listing shows, and that the guard compares.
-
-        The next sweep judges them by their own options.
-        """
-        own_options = self._context.state.own_options
-        known = own_options.ask_about(terminal, [candidate.facts.session for candidate in batch])
-        for candidate in batch:
-            misleading = own_options.misleading(candidate.facts.session)
-            candidate.is_unread = candidate.key not in known
-            if misleading:
-                candidate.spare("kept" if KEEP in misleading and not candidate.facts.session.kept else "unmanaged")
-        return [candidate for candidate in batch if not candidate.is_concluded]
 
     def _elapsed(self) -> float:
         """Return a clock that also counts while this process is stopped and while the machine sleeps."""

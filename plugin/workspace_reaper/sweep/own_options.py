@@ -17,8 +17,7 @@ from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.policy.session_names import SessionMatcher
 
-KEEP = "@reaper_keep"
-_OWNER, _WORKSPACE, _SELF = "@workspace_owner", "@reaper_workspace", "@reaper_self"
+_KEEP, _OWNER, _WORKSPACE, _SELF = "@reaper_keep", "@workspace_owner", "@reaper_workspace", "@reaper_self"
 
 # A listing shows a dot for each such character.
 _ODD = re.compile("[^0-9a-f]")
@@ -42,21 +41,23 @@ class OwnOptions:
         Those that only seem to have an option are asked about again, the one that was asked about first before the others: the
         answer may have been garbled, and the alarm must end.
         """
-        doubtful = [session for session in listing.sessions if _matters(session, matcher) or self.misleading(session)]
+        doubtful = [session for session in listing.sessions if _matters(session, matcher) or self._inherited(session)]
         listed = {session.key for session in doubtful}
         for gone in [key for key in self._known if key.socket == listing.socket and key not in listed]:
             del self._known[gone]
         shown = {session.key: _shown(session) for session in doubtful}
         unknown = [session.key for session in doubtful if self._answer(session) is None]
-        wrong = {session.key for session in doubtful if self.misleading(session)}
+        wrong = {session.key for session in doubtful if self._inherited(session)}
         self._ask(terminal, shown, [*unknown, *(key for key in self._known if key in wrong)][:ASKED_AT_ONCE])
 
-    def ask_about(self, terminal: Terminal, sessions: Collection[Session]) -> frozenset[SessionKey]:
-        """Ask about these sessions as a listing showed them. Return those whose own options are known now."""
+    def ask_about(self, terminal: Terminal, sessions: Collection[Session]) -> None:
+        """Ask about these sessions, as a listing showed them, unless their own options are known."""
         shown = {session.key: _shown(session) for session in sessions if not session.inherited}
-        unknown = [session.key for session in sessions if session.key in shown and self._answer(session) is None]
-        self._ask(terminal, shown, unknown)
-        return frozenset(one.key for one in sessions if one.inherited or self._answer(one) is not None)
+        self._ask(terminal, shown, [session.key for session in sessions if not self.knows(session)])
+
+    def knows(self, session: Session) -> bool:
+        """Return whether it is known which options this session of a corrected listing has itself."""
+        return bool(session.inherited) or self._answer(session) is not None
 
     def _ask(self, terminal: Terminal, shown: Mapping[SessionKey, _Shown], keys: Collection[SessionKey]) -> None:
         if keys:
@@ -71,7 +72,7 @@ class OwnOptions:
         return replace(listing, sessions=tuple(self._corrected(session, owner_id) for session in listing.sessions))
 
     def _corrected(self, session: Session, owner_id: str) -> Session:
-        inherited, options = self.misleading(session), self._answer(session)
+        inherited, options = self._inherited(session), self._answer(session)
         if not inherited or options is None:
             return session
         owner, mark = options.get(_OWNER, ""), options.get(_WORKSPACE, "")
@@ -80,13 +81,13 @@ class OwnOptions:
             owner=Owner.OURS if owner == owner_id else Owner.FOREIGN if owner else Owner.NONE,
             owner_id=owner,
             workspace_mark=mark,
-            is_self_marked=_is_self(session, options),
+            is_self_marked=_SELF in options,
             # What is inherited keeps it, too: that is the safe side.
-            kept=session.kept or bool(options.get(KEEP)),
+            kept=session.kept or bool(options.get(_KEEP)),
             inherited=inherited,
         )
 
-    def misleading(self, session: Session) -> frozenset[str]:
+    def _inherited(self, session: Session) -> frozenset[str]:
         """Return the options that the session only seems to have, or whose values are not its own, as far as that is known."""
         options = self._answer(session)
         if options is None:
@@ -94,8 +95,8 @@ class OwnOptions:
         own = {name: _ODD.sub(".", options.get(name, "")) for name in (_OWNER, _WORKSPACE)}
         shown = {_OWNER: session.owner_id, _WORKSPACE: session.workspace_mark}
         differing = {name for name, value in own.items() if shown[name] != value}
-        differing |= {_SELF} if session.is_self_marked != _is_self(session, options) else set()
-        return frozenset(differing | ({KEEP} if session.kept != bool(options.get(KEEP)) else set()))
+        differing |= {_SELF} if session.is_self_marked != (_SELF in options) else set()
+        return frozenset(differing | ({_KEEP} if session.kept != bool(options.get(_KEEP)) else set()))
 
     def _answer(self, session: Session) -> Mapping[str, str] | None:
         known = self._known.get(session.key)
@@ -104,11 +105,6 @@ class OwnOptions:
 
 def _shown(session: Session) -> _Shown:
     return (session.kept, session.owner_id, session.workspace_mark, session.is_self_marked)
-
-
-def _is_self(session: Session, options: Mapping[str, str]) -> bool:
-    key = session.key
-    return options.get(_SELF) == f"{key.session_id}/{key.created}/{key.server_pid}"
 
 
 def _matters(session: Session, matcher: SessionMatcher) -> bool:

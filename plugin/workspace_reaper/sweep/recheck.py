@@ -65,13 +65,9 @@ class Recheck:
             elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:
                 # The session was renamed, or another reaper marked it, since the first listing.
                 candidate.spare("unmanaged")
-            elif candidate.is_unread:
-                why = "tmux did not show the options of the session"
-                self._context.add_unknown(Unknown(Source.SESSION, why, candidate.key.socket, candidate.entry.session))
-                candidate.spare("unknown")
             elif self._has_required_snapshot(candidate):
                 accepted = self._judge_again(candidate, session, rows, builder, reading.wall)
-                if accepted is not None:
+                if accepted is not None and self._shows_own_options(candidate, session):
                     guards[candidate.key] = accepted
         return guards
 
@@ -80,6 +76,15 @@ class Recheck:
         ids = {candidate.entry.workspace_id for candidate in batch}
         named = {self._dependencies.matcher.named(present[one.key]) for one in batch if one.key in present}
         return sorted(ids | {workspace_id for workspace_id in named if workspace_id is not None})
+
+    def _shows_own_options(self, candidate: ReapCandidate, session: Session) -> bool:
+        """Spare the session, and report it, if tmux did not say which options it has itself: one of them may be hidden."""
+        if self._context.state.own_options.knows(session):
+            return True
+        why = "tmux did not show the options of the session itself"
+        self._context.add_unknown(Unknown(Source.SESSION, why, candidate.key.socket, candidate.entry.session))
+        candidate.spare("unknown")
+        return False
 
     def _has_required_snapshot(self, candidate: ReapCandidate) -> bool:
         """Report a missing snapshot, and spare the session unless its workspace was deleted: no user needs that one again."""

@@ -155,16 +155,20 @@ def read_answers(text: str, expiry: Expiry) -> dict[str, KillResult]:
 
 
 def read_own_options(text: str, keys: Collection[SessionKey]) -> dict[SessionKey, dict[str, str]]:
-    """Return the options in the output of a batch of ``own_options_line``. A session without a complete answer is missing.
+    """Return the options in the output of a batch of ``own_options_line``.
 
+    A session without a complete answer is missing, and so is a value of ``@reaper_self`` that is that of another session.
     ``show-options`` prints a value with its newlines escaped, so that none can forge a line.
     """
     wanted = {key.session_id: key for key in keys}
     found: dict[SessionKey, dict[str, str]] = {}
     for session_id, lines in _OWN_OPTIONS.findall(text):
         if session_id in wanted:
-            options = (line.partition(" ") for line in lines.split("\n") if line.startswith("@"))
-            found[wanted[session_id]] = {name: _unquoted(value) for name, _, value in options}
+            key, options = wanted[session_id], (line.partition(" ") for line in lines.split("\n") if line.startswith("@"))
+            own = {name: _unquoted(value) for name, _, value in options}
+            if own.get("@reaper_self") != f"{session_id}/{key.created}/{key.server_pid}":
+                own.pop("@reaper_self", None)
+            found[key] = own
     return found
 
 

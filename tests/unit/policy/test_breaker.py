@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from tests.tools.builders import DAY, NOW, property_settings, registry, rows, session_key
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import BreakerState
-from workspace_reaper.policy.breaker import approve, as_json, clears_when, revoke_approvals, rows_lost, step
+from workspace_reaper.policy.breaker import (
+    CLEAR_SWEEPS,
+    approve,
+    as_json,
+    clears_when,
+    reset,
+    revoke_approvals,
+    rows_lost,
+    step,
+)
 
 CLOSED = BreakerState()
 LOSS = "the registry lost 9 of 10 rows since the last full sweep"
@@ -199,9 +208,28 @@ def test_a_loss_of_rows_while_it_is_latched_holds_it_too() -> None:
 
 
 def test_the_operator_lets_all_go() -> None:
-    state = approve(latched(range(3), 3))
+    state = reset(latched(range(3), 3), keys(range(9)))
     assert state == BreakerState(approved=keys(range(3)))
     assert not swept(state, range(3), 3).latched
+
+
+def test_a_reset_approves_no_session_that_has_a_row_again() -> None:
+    state = reset(latched(range(3), 3), keys([2]))
+    assert state == BreakerState(approved=keys([2]))
+    assert swept(state, range(4), 4).latched
+
+
+def test_the_same_sessions_on_a_server_that_was_started_again_hold_it() -> None:
+    """Their identities are new, and their rows are still missing."""
+    again = frozenset(key._replace(server_pid=key.server_pid + 1) for key in keys(range(2)))
+    elsewhere = frozenset(key._replace(socket="/other", server_pid=1) for key in keys(range(2)))
+    state = latched(range(3), 3)
+    for _ in range(CLEAR_SWEEPS):
+        state = step(state, again, 9, None, NOW)
+    assert (state.latched, state.tripped, state.clear_sweeps) == (True, keys(range(3)) | again, 0)
+    for _ in range(CLEAR_SWEEPS):
+        state = step(state, elsewhere, 9, None, NOW)
+    assert not state.latched
 
 
 def test_the_operator_lets_go_exactly_what_was_shown() -> None:
@@ -220,7 +248,7 @@ def test_approving_sessions_does_not_open_what_lost_rows_have_tripped() -> None:
     before = swept(CLOSED, [], 100, LOSS)
     assert (before.latched, before.tripped) == (True, frozenset())
     assert approve(before, keys([1])) == replace(before, approved=keys([1]))
-    assert approve(before) == CLOSED
+    assert reset(before, keys([1])) == CLOSED
 
 
 def test_a_session_that_took_the_id_of_an_approved_one_is_not_approved() -> None:
@@ -239,7 +267,6 @@ def test_an_empty_set_lets_nobody_go() -> None:
 
 
 def test_strangers_are_approved_while_it_is_closed_and_it_stays_closed() -> None:
-    assert approve(CLOSED) == CLOSED
     assert approve(CLOSED, keys(range(3))) == BreakerState(approved=keys(range(3)))
 
 
@@ -252,7 +279,7 @@ def test_i84_strangers_neither_trip_nor_hold_it_and_keep_their_approval() -> Non
 
 
 def test_what_was_approved_does_not_trip_it_again_and_others_do() -> None:
-    state = swept(approve(latched(range(3), 3)), range(5), 8)
+    state = swept(reset(latched(range(3), 3), keys(range(3))), range(5), 8)
     assert not state.latched
     state = swept(state, range(6), 5)
     assert state.latched
@@ -261,7 +288,7 @@ def test_what_was_approved_does_not_trip_it_again_and_others_do() -> None:
 
 
 def test_a_session_that_is_known_again_is_approved_no_longer() -> None:
-    state = swept(approve(latched(range(3), 3)), [0], 3)
+    state = swept(reset(latched(range(3), 3), keys(range(3))), [0], 3)
     assert state.approved == keys([0])
     state = swept(state, [], 3)
     assert swept(state, range(3), 3).latched
@@ -283,7 +310,7 @@ def test_the_approved_are_remembered_while_it_is_latched() -> None:
 
 
 def test_the_approved_are_remembered_when_it_trips_on_a_loss() -> None:
-    state = swept(approve(latched(range(3), 3)), range(3), 30, LOSS)
+    state = swept(reset(latched(range(3), 3), keys(range(3))), range(3), 30, LOSS)
     assert (state.latched, state.tripped, state.approved) == (True, frozenset(), keys(range(3)))
 
 

@@ -43,6 +43,7 @@ class Stage:
 
     def __init__(self, answer: LookupResult | Unknown = ARCHIVED, *, lives: bool = False) -> None:
         self.report = SweepReport("sweep", NOW)
+        self.knows = True
         clock = SimpleNamespace(read=lambda: ClockReading(float(NOW), float(NOW), float(NOW)), now=lambda: float(NOW))
         unasked: Any = None  # no candidate rests on a directory
         context: Any = SimpleNamespace(
@@ -54,7 +55,7 @@ class Stage:
                 snapshots=object(),
             ),
             settings=SimpleNamespace(thresholds=DEFAULTS),
-            state=SimpleNamespace(doubt=None),
+            state=SimpleNamespace(doubt=None, own_options=SimpleNamespace(knows=lambda _session: self.knows)),
             request=SweepRequest(),
             report=self.report,
             add_unknown=self.report.unknown.append,
@@ -100,6 +101,14 @@ def test_what_else_has_become_true_spares_it(listed: Listing, answer: LookupResu
     stage = Stage(answer)
     assert stage.guards(listed) == {}
     assert (stage.candidate.entry.outcome.value, stage.spared_by) == ("spared", by)
+
+
+def test_a_session_whose_own_options_are_unknown_is_spared() -> None:
+    stage = Stage()
+    stage.knows = False
+    assert stage.guards(listing(session())) == {}
+    assert stage.spared_by == "unknown"
+    assert [unknown.source for unknown in stage.report.unknown] == [Source.SESSION]
 
 
 def test_the_session_of_the_reaper_itself_is_remembered_from_the_first_listing() -> None:

@@ -59,7 +59,10 @@ def recheck(now: Workspace) -> Recheck:
         clock=SimpleNamespace(read=lambda: ClockReading(float(NOW), float(NOW), float(NOW))),
         snapshots=None,
     )
-    settings, state = SimpleNamespace(thresholds=DEFAULTS), SimpleNamespace(doubt=None)
+    settings, state = (
+        SimpleNamespace(thresholds=DEFAULTS),
+        SimpleNamespace(doubt=None, own_options=SimpleNamespace(knows=lambda _session: True)),
+    )
     unasked: Any = None  # no candidate rests on a directory
     context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state, request=SweepRequest())
     return Recheck(context, circumstances(), registry("w1"), unasked)
