@@ -197,6 +197,9 @@ while True:
 """
 """A server for all, whatever it is called: a language server, a multiplexer, a file system."""
 
+SERVER_ALONE = [sys.executable, "-c", SERVER.replace("os.setsid()", "").replace("if os.fork():", "if False:")]
+"""The same as a child of what has started it."""
+
 CLIENT_OF_SERVER = """
 import os, socket, sys, time
 connection = socket.socket(socket.AF_UNIX)
@@ -247,6 +250,114 @@ def test_a_server_without_a_client_elsewhere_is_ended(worlds: Worlds, tmp_path: 
     world.session(second)
     assert reaped(world, first) == {}
     wait_until(lambda: not is_running(server), PATIENCE)
+
+
+FORKING = """
+import os, signal, socket, sys, time
+here, children = sys.argv[1], []
+def asked(*_):
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+    os._exit(0)
+def note(name):
+    open(here + "/" + name + ".new", "w").write(str(os.getpid()))
+    os.rename(here + "/" + name + ".new", here + "/" + name)
+os.setsid()
+if os.fork():
+    os._exit(0)
+signal.signal(signal.SIGTERM, asked)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(here + "/socket")
+listening.listen()
+children.append(os.fork())
+if not children[-1]:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    listening.close()
+    note("helper.pid")
+    time.sleep(100000)
+note("server.pid")
+while True:
+    connection, _ = listening.accept()
+    children.append(os.fork())
+    if not children[-1]:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if "closes" in sys.argv:
+            listening.close()
+        note("worker.pid")
+        time.sleep(100000)
+    connection.close()
+"""
+"""A server of processes, such as PostgreSQL: the parent listens, a child has each connection, and another one helps."""
+
+
+@pytest.mark.parametrize("how", ["closes", "keeps"])
+def test_i74_all_processes_of_a_server_live_with_one_that_is_needed(worlds: Worlds, tmp_path: Path, how: str) -> None:
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    world.session(first, command=f"{python(FORKING, tmp_path, how)}; exec cat")
+    server, helper = pid_in(tmp_path / "server.pid"), pid_in(tmp_path / "helper.pid")
+    world.session(second, command=python(CLIENT_OF_SERVER, tmp_path))
+    client, worker = pid_in(tmp_path / "client.pid"), pid_in(tmp_path / "worker.pid")
+    try:
+        left = reaped(world, first)
+        assert [is_running(one) for one in (server, worker, helper)] == [True, True, True]
+        assert left.keys() == {server, worker, helper}
+        assert left[server] == left[worker]
+        assert left[worker].startswith(f"the process {client} (")
+        assert left[helper] == f"the process {server} above it is left alone: {left[server]}"
+    finally:
+        end(server, worker, helper)
+
+
+def test_a_server_of_processes_without_a_client_elsewhere_is_ended(worlds: Worlds, tmp_path: Path) -> None:
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(), world.workspace()
+    client = python(CLIENT_OF_SERVER, tmp_path)
+    world.session(first, command=f"{python(FORKING, tmp_path, 'keeps')}; while ! {client}; do :; done; exec cat")
+    server, worker = pid_in(tmp_path / "server.pid"), pid_in(tmp_path / "worker.pid")
+    world.session(second)
+    assert reaped(world, first) == {}
+    wait_until(lambda: not is_running(server) and not is_running(worker), PATIENCE)
+
+
+SUPERVISOR = """
+import os, shlex, signal, subprocess, sys, time
+def asked(*_):
+    child.terminate()
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+signal.signal(signal.SIGTERM, asked)
+child = subprocess.Popen(sys.argv[2:])
+open(sys.argv[1] + "/new", "w").write(str(os.getpid()))
+os.rename(sys.argv[1] + "/new", sys.argv[1] + "/supervisor.pid")
+while True:
+    time.sleep(1)
+"""
+"""It has no socket, and what it has started ends with it."""
+
+
+@pytest.mark.parametrize("by", ["socket", "directory"])
+def test_i74_the_supervisor_of_a_process_that_is_needed_lives(worlds: Worlds, tmp_path: Path, by: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    world = worlds(kill_grace=0.5, survivors="all")
+    first, second = world.workspace(worktree=str(one)), world.workspace(worktree=str(other))
+    note = tmp_path / "server.pid"
+    program = SERVER_ALONE if by == "socket" else ["sh", "-c", f"cd {other}; echo $$ > {note}; exec sleep 100000"]
+    world.session(first, command=f"cd {one}; {python(SUPERVISOR, tmp_path, *program, tmp_path)}; exec cat")
+    supervisor, server = pid_in(tmp_path / "supervisor.pid"), pid_in(note)
+    world.session(second, command={"socket": python(CLIENT_OF_SERVER, tmp_path)}.get(by, "exec cat"))
+    try:
+        wait_until(lambda: by == "directory" or (tmp_path / "client.pid").exists(), PATIENCE)
+        left = reaped(world, first)
+        assert (is_running(supervisor), is_running(server)) == (True, True)
+        assert left.keys() == {supervisor, server}
+        assert left[supervisor] == f"the process {server} below it is left alone: {left[server]}"
+    finally:
+        end(supervisor, server)
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ class OneChild:
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
         return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
 
-    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
-        return None
+    def needed(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, str]:
+        return {}
 
     def working_directory(self, key: ProcessKey) -> str | None:
         return None

@@ -61,8 +61,8 @@ class Processes(Protocol):
     def is_inside(self, key: ProcessKey, directory: str) -> bool:
         """Return whether the process's working directory is this one or below it, by inode. False if unknown."""
 
-    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
-        """Return who depends on the process, as a clause; None if there is no evidence. ``own`` are those of its session."""
+    def needed(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, str]:
+        """Return who else depends on each of these processes, as a clause, without those for which there is no evidence."""
 
     def working_directory(self, key: ProcessKey) -> str | None:
         """Return the path of the process's working directory, the one before its deletion if it was deleted; None if unknown.

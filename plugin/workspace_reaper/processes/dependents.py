@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import suppress
 
 from workspace_reaper.processes.proc_files import PROC, link, names, read
@@ -13,42 +14,64 @@ _FUSE = "/dev/fuse"
 _TERMINALS = ("/dev/ptmx", "/dev/pts/ptmx")
 
 
-def needed_by(pid: int, own: Collection[int]) -> str | None:
-    """Return who depends on the process, as a clause; None if there is no evidence.
+def needed(pids: Collection[int]) -> dict[int, str]:
+    """Return who depends on each of these processes, as a clause, without those for which there is no evidence.
 
-    A process serves others if it serves a mounted file system, if terminals run in it that can be attached to, or if a process
-    of another session is connected to a Unix socket on which it listens.
+    A process serves others if it serves a mounted file system, if terminals run in it that can be attached to, or if another
+    process than these is connected to a Unix socket that it listens on or has accepted. One process may listen while another
+    has accepted the connection: both serve.
 
-    Args:
-        pid: The process.
-        own: The pids of its session, which are no others.
+    The sockets are read once for all processes, and the open files of all others only if some may be connected.
     """
-    opened = _opened(pid)
-    if _FUSE in opened:
-        return "it serves a mounted file system"
-    inodes = [int(target[8:-1]) for target in opened if target.startswith("socket:[")]
-    if not inodes:
-        return None
+    opened = {pid: _opened(pid) for pid in pids}
+    found = {pid: "it serves a mounted file system" for pid, some in opened.items() if _FUSE in some}
+    holders: defaultdict[int, set[int]] = defaultdict(set)
+    for pid, some in opened.items():
+        for inode in _inodes(some):
+            holders[inode].add(pid)
+    if not holders:
+        return found
     try:
-        sockets = {one.inode: one for one in unix_sockets()}
+        sockets = unix_sockets()
     except OSError:
-        return None
-    held = [sockets[inode] for inode in inodes if inode in sockets]
-    listening = {one.name: one for one in held if one.listens}
-    if listening and not opened.isdisjoint(_TERMINALS):
-        return "terminals run in it, and others may be attached to them"
-    peers = {one.peer: one for one in held if one.name in listening and one.peer is not None}
-    return _foreign_peer(peers, own)
+        return found
+    for pid in {pid for one in sockets if one.listens for pid in holders.get(one.inode, ())}:
+        if not opened[pid].isdisjoint(_TERMINALS):
+            found.setdefault(pid, "terminals run in it, and others may be attached to them")
+    for pid, client in _clients(_served(sockets, holders), opened).items():
+        found.setdefault(pid, f"the process {client} ({_name(client)}) of another session is connected to it")
+    return found
 
 
-def _foreign_peer(peers: Mapping[int, UnixSocket], own: Collection[int]) -> str | None:
-    for name in names(PROC) if peers else ():
-        if not name.isdigit() or int(name) in own:
-            continue
-        for inode in (int(target[8:-1]) for target in _opened(int(name)) if target.startswith("socket:[")):
-            if inode in peers:
-                return f"the process {name} ({_name(name)}) of another session is connected to it"
-    return None
+def _served(sockets: Sequence[UnixSocket], holders: Mapping[int, Set[int]]) -> dict[int, set[int]]:
+    """Return the processes that serve each client's end of a connection, by its inode."""
+    listening: defaultdict[tuple[bytes, bytes], set[int]] = defaultdict(set)
+    for one in sockets:
+        if one.listens:
+            listening[one.address] |= holders.get(one.inode, set())
+    addresses = {one.inode: one.address for one in sockets}
+    served: defaultdict[int, set[int]] = defaultdict(set)
+    for one in sockets:
+        for client in one.waiting:
+            served[client] |= listening[one.address]
+        # A client may have a name too. If no socket listens on either name, this end is taken for the server's.
+        if one.name and one.peer and (one.address in listening or addresses.get(one.peer) not in listening):
+            served[one.peer] |= listening.get(one.address, set()) | holders.get(one.inode, set())
+    return {client: by for client, by in served.items() if by}
+
+
+def _clients(served: Mapping[int, Set[int]], own: Collection[int]) -> dict[int, str]:
+    """Return a process that is not one of ``own`` and is connected, for each process that serves one."""
+    clients: dict[int, str] = {}
+    for name in names(PROC) if served else ():
+        if name.isdigit() and int(name) not in own:
+            for inode in _inodes(_opened(int(name))):
+                clients.update(dict.fromkeys(served.get(inode, ()), name))
+    return clients
+
+
+def _inodes(opened: Collection[str]) -> list[int]:
+    return [int(target[8:-1]) for target in opened if target.startswith("socket:[")]
 
 
 def _opened(pid: int) -> frozenset[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.processes import proc_stat
-from workspace_reaper.processes.dependents import needed_by
+from workspace_reaper.processes.dependents import needed
 from workspace_reaper.processes.details import listening_sockets, read_details
 from workspace_reaper.processes.origin import OriginReader
 from workspace_reaper.processes.proc_files import FORBIDDEN, OUT_OF_RESOURCES, PROC, VANISHED, link, names, read
@@ -79,9 +79,9 @@ class LinuxReader:
         cwd = f"{PROC}/{pid}/cwd"
         return inside_of(directory, homes, cwd, lambda: _path_before_deletion(pid, cwd))
 
-    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
-        """Look at its open files."""
-        return needed_by(pid, own)
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]:
+        """Look at their open files."""
+        return needed(pids)
 
     def working_directory(self, pid: int) -> str | None:
         try:

@@ -96,10 +96,10 @@ class PortableReader:
             return False
         return inside_of(directory, homes, cwd, lambda: None if not cwd or os.path.lexists(cwd) else cwd)
 
-    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
-        """Return None: psutil does not report who is connected to a Unix socket."""
-        del pid, own
-        return None
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]:
+        """Return nothing: psutil does not report who is connected to a Unix socket."""
+        del pids
+        return {}
 
     def working_directory(self, pid: int) -> str | None:
         try:

@@ -110,8 +110,9 @@ class SystemProcesses:
         # The pid may have been reused before its directory was read.
         return self._reader.started(key.pid) == key.started
 
-    def needed_by(self, key: ProcessKey, own: Collection[ProcessKey]) -> str | None:
-        return self._reader.needed_by(key.pid, {one.pid for one in own})
+    def needed(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, str]:
+        found = self._reader.needed([key.pid for key in keys])
+        return {key: found[key.pid] for key in keys if key.pid in found}
 
     def working_directory(self, key: ProcessKey) -> str | None:
         path = self._reader.working_directory(key.pid)

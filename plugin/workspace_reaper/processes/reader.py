@@ -46,8 +46,8 @@ class Reader(Protocol):
     def is_inside(self, pid: int, directory: str, homes: Collection[str]) -> bool:
         """Return whether the working directory of what has this pid now is inside; see ``working_directory.inside_of``."""
 
-    def needed_by(self, pid: int, own: Collection[int]) -> str | None:
-        """See ``ports.Processes.needed_by``."""
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]:
+        """See ``ports.Processes.needed``."""
 
     def working_directory(self, pid: int) -> str | None:
         """Return the path of the working directory of what has this pid now; see ``ports.Processes``."""

@@ -12,13 +12,14 @@ _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST_DUMP = 0x301
 _MESSAGE_ERROR, _MESSAGE_DONE = 2, 3
 _ESTABLISHED, _LISTENS = 1, 10
-_SHOW_NAME, _SHOW_PEER = 1, 4
-_NAME, _PEER = 0, 2
+_SHOW_NAME, _SHOW_FILE, _SHOW_PEER, _SHOW_WAITING = 1, 2, 4, 8
+_NAME, _FILE, _PEER, _WAITING = 0, 1, 2, 3
 
 _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBHIIIII")
 _ANSWER = struct.Struct("=BBBBIII")
 _ATTRIBUTE = struct.Struct("=HH")
+_SHOW = _SHOW_NAME | _SHOW_FILE | _SHOW_PEER | _SHOW_WAITING
 _NO_COOKIE = 0xFFFFFFFF
 
 # Seconds.
@@ -27,18 +28,26 @@ _LIMIT = 1.0
 
 class UnixSocket(NamedTuple):
     """A socket that listens or is connected. ``name`` is its path or abstract name, empty if it has none. ``peer`` is the inode
-    of the socket at the other end."""
+    of the socket at the other end, ``file`` the kernel's number of the file at the path, and ``waiting`` the inodes of the
+    clients whose connections a listening socket has not accepted yet."""
 
     inode: int
     listens: bool
     name: bytes
     peer: int | None
+    file: bytes
+    waiting: tuple[int, ...]
+
+    @property
+    def address(self) -> tuple[bytes, bytes]:
+        """What a listening socket and those that it has accepted have in common. A path may be relative, or bound again."""
+        return self.name, self.file
 
 
 def unix_sockets() -> list[UnixSocket]:
     """Return the Unix sockets of this network namespace. Raise ``OSError`` if the kernel does not report them."""
     states = 1 << _ESTABLISHED | 1 << _LISTENS
-    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, 0, _SHOW_NAME | _SHOW_PEER, _NO_COOKIE, _NO_COOKIE)
+    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, 0, _SHOW, _NO_COOKIE, _NO_COOKIE)
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     found: list[UnixSocket] = []
     with socket.socket(getattr(socket, "AF_NETLINK", 16), socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as connection:
@@ -72,7 +81,15 @@ def _socket(message: bytes) -> UnixSocket:
         attributes[kind] = message[at + _ATTRIBUTE.size : at + length]
         at += max(_ATTRIBUTE.size, _aligned(length))
     peer = attributes.get(_PEER)
-    return UnixSocket(inode, state == _LISTENS, attributes.get(_NAME, b""), int.from_bytes(peer, "little") if peer else None)
+    waiting = tuple(inode for (inode,) in struct.iter_unpack("=I", attributes.get(_WAITING, b"")))
+    return UnixSocket(
+        inode,
+        state == _LISTENS,
+        attributes.get(_NAME, b""),
+        int.from_bytes(peer, "little") if peer else None,
+        attributes.get(_FILE, b""),
+        waiting,
+    )
 
 
 def _aligned(length: int) -> int:

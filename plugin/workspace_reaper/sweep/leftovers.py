@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable
@@ -14,7 +15,7 @@ from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.escaped_processes import SeenBelow, with_escaped
-from workspace_reaper.policy.process_tree import children_of, processes_by_session
+from workspace_reaper.policy.process_tree import children_of, is_tmux, processes_by_session
 from workspace_reaper.sweep.context import SweepContext
 
 # The pid that the reaper sees for a process outside of its pid namespace.
@@ -94,52 +95,100 @@ class Others:
     worktrees: Mapping[str, str] = field(default_factory=dict)
     seen_below: SeenBelow = field(default_factory=dict)
 
-    def in_scan(self, table: ProcessTable) -> Dependents:
-        """Return the same for one scan of all processes."""
+    def in_scan(
+        self, table: ProcessTable, processes: Processes, leftovers: Sequence[LeftoverProcesses], known: Collection[ProcessKey]
+    ) -> Dependents:
+        """Return the same for one scan of all processes.
+
+        Args:
+            table: The scan.
+            processes: To look at working directories and open files.
+            leftovers: The killed sessions.
+            known: The processes that are known to come from them.
+        """
         found = with_escaped(processes_by_session(table, self.sessions), self.seen_below, table)
         alive = {one.process.key for some in found.values() for one in some}
-        return Dependents(self, alive, children_of(table))
+        origins, children = ProcessOrigins(leftovers), children_of(table)
+        left = [one for one in table.processes.values() if one.key in known or origins.source_of(one) is not None]
+        return Dependents(self, processes, alive, children, left)
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, for the sake of ``cached_property``.
+@dataclass(frozen=True)
 class Dependents:
-    """Who depends on which process in one scan. ``alive`` are the processes of living sessions."""
+    """Who depends on which process in one scan.
+
+    ``alive`` are the processes of living sessions, and ``left`` those that come from the killed ones.
+    """
 
     others: Others
+    processes: Processes
     alive: Set[ProcessKey]
     children: Mapping[int, Sequence[Process]]
+    left: Sequence[Process] = ()
 
-    def of(self, process: Process, processes: Processes, own: str | None) -> str | None:
+    def of(self, process: Process, own: str | None) -> str | None:
         """Return who depends on the process, as a clause, or None.
 
         A daemon that runs programs for all, such as a process manager or a build server, is started by the first who needs it.
+        Whatever supervises a process that is needed is needed too: it ends together with what it has started.
 
         Args:
             process: The process.
-            processes: To look at its working directory.
             own: The directory of its own workspace.
         """
-        below = [process]
+        below = self._with_below(process)
+        if any(one.key in self.alive for one in below):
+            return "a process of a living session runs in it"
         for one in below:
-            if one.key in self.alive:
-                return "a process of a living session runs in it"
-            below.extend(self.children.get(one.key.pid, ()))
+            why = self._serving.get(one.key) or self._works_for(one, own)
+            if why is not None:
+                return why if one is process else f"the process {one.key.pid} below it is left alone: {why}"
+        return None
+
+    @cached_property
+    def _serving(self) -> Mapping[ProcessKey, str]:
+        """Who depends on the leftover processes by their open files, read once in the scan, and on all below these.
+
+        A server may accept a connection in one process and answer it in a child.
+        """
+        own: dict[ProcessKey, Process] = {}
+        queue = list(self.left)
+        for one in queue:
+            # What a living session or a nested tmux runs is an other, whatever started it.
+            if one.key not in own and one.key not in self.alive and not is_tmux(one):
+                own[one.key] = one
+                queue.extend(child for child in self.children.get(one.key.pid, ()) if child.origin is None)
+        found = self.processes.needed(own)
+        serving = dict(found)
+        for key, why in found.items():
+            for one in self._with_below(own[key])[1:]:
+                serving.setdefault(one.key, f"the process {key.pid} above it is left alone: {why}")
+        return serving
+
+    def _with_below(self, process: Process) -> list[Process]:
+        found = [process]
+        for one in found:
+            found.extend(self.children.get(one.key.pid, ()))
+        return found
+
+    def _works_for(self, process: Process, own: str | None) -> str | None:
         nested = own is not None and any(own != one and _is_within(one, own) for one in self.others.worktrees.values())
-        if own is not None and not nested and processes.is_inside(process.key, own):
+        if own is not None and not nested and self.processes.is_inside(process.key, own):
             return None
-        workspace_id = next((one for one, at in self._workspaces_of(process, processes) if not _is_within(own, at)), None)
+        workspace_id = next((one for one, at in self._workspaces_of(process) if not _is_within(own, at)), None)
         return None if workspace_id is None else f"it works in the directory of the workspace {workspace_id}"
 
-    def workspace_of(self, process: Process, processes: Processes, own: str | None) -> str | None:
+    def workspace_of(self, process: Process, own: str | None) -> str | None:
         """Return another workspace in whose directory the process works, also if it is the same directory as ``own``.
 
         A directory above ``own`` does not count.
         """
-        found = self._workspaces_of(process, processes)
+        found = self._workspaces_of(process)
         return next((one for one, at in found if own == at or not _is_within(own, at)), None)
 
-    def _workspaces_of(self, process: Process, processes: Processes) -> Iterator[tuple[str, str]]:
-        return ((one, at) for one, at in self.others.worktrees.items() if processes.is_inside(process.key, at))
+    def _workspaces_of(self, process: Process) -> Iterator[tuple[str, str]]:
+        return ((one, at) for one, at in self.others.worktrees.items() if self.processes.is_inside(process.key, at))
 
 
 NO_OTHERS = Others()

@@ -122,7 +122,8 @@ class Termination:
         if isinstance(table, Unknown):
             self._add_without_table(leftovers)
         else:
-            self._table, self._dependents = table, self._others.in_scan(table)
+            known = {*self._found, *(one.key for source in leftovers for one in source.recorded)}
+            self._table, self._dependents = table, self._others.in_scan(table, self._processes, leftovers, known)
             self._add_recorded(leftovers, table)
             self._add_started(leftovers, table)
         living = self._living()
@@ -147,9 +148,8 @@ class Termination:
         """Return who depends on the process now, as a clause, or None."""
         if isinstance(table, Unknown):
             return "the process table cannot be read"
-        process, known, own = _same_process(table, leftover.process.key), self._dependents, leftover.source.worktree
-        depends = known.of(process, self._processes, own) if process is not None and known is not None else None
-        return depends or self._processes.needed_by(leftover.process.key, self._found.keys())
+        process, known = _same_process(table, leftover.process.key), self._dependents
+        return known.of(process, leftover.source.worktree) if process is not None and known is not None else None
 
     def _wait_until_gone(self, until: float) -> bool:
         """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""
@@ -220,10 +220,9 @@ class Termination:
                 in_worktree=self._in_worktree(source, recorded),
                 shelter=self._login_daemon_above(source, process, table),
                 command=known.command if known else recorded.command,
-                depends=self._dependents.of(process, self._processes, source.worktree) if self._dependents else None,
+                depends=self._dependents.of(process, source.worktree) if self._dependents else None,
             )
             spared = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
-            spared = spared or self._processes.needed_by(key, {*self._found, *(one.key for one in source.recorded)})
         if known is not None and recorded.command != known.command:
             recorded = replace(recorded, command=known.command)
         self._found[key] = _Leftover(source, recorded, spared=spared)

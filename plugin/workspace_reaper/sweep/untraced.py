@@ -42,7 +42,7 @@ def untraced(
         if process.origin is not None or process.zombie or process.key in known or process.key in dependents.alive:
             continue
         source = _source_of(process, processes, sources)
-        if source is not None and dependents.workspace_of(process, processes, source.worktree) is None:
+        if source is not None and dependents.workspace_of(process, source.worktree) is None:
             details = processes.details([process.key]).get(process.key)
             command = details.command if details else process.name
             found[source.key].append(SurvivingProcess(process.key.pid, command, WHY))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.tools.leftovers import CHILD, RECORDED, OneChild
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup, RecordedProcess
 from workspace_reaper.sweep import terminate
-from workspace_reaper.sweep.leftovers import LeftoverProcesses, ProcessOrigins
+from workspace_reaper.sweep.leftovers import Dependents, LeftoverProcesses, Others, ProcessOrigins
 from workspace_reaper.sweep.terminate import Termination
 
 
@@ -75,6 +76,37 @@ def test_a_zombie_is_neither_signalled_nor_a_survivor() -> None:
     processes = OneChild(child=CHILD._replace(zombie=True))
     cleanup = ended(processes)
     assert (processes.signals, cleanup.survivors) == ([], ())
+
+
+class Asked(OneChild):
+    """Remembers for which processes the open files were read."""
+
+    asked: Collection[ProcessKey] = ()
+
+    def needed(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, str]:
+        self.asked = [*self.asked, *keys]
+        return {}
+
+
+def test_only_a_process_of_a_killed_session_is_none_of_the_others() -> None:
+    """What a living session, a tmux or somebody else runs below one is an other, and may be its client."""
+    first, second = process(10), process(11, parent=10)
+    elsewhere, alive, tmux = (
+        process(12, parent=10, origin=Origin("/s", 1, 1, "%1")),
+        process(13),
+        process(14, name="tmux: server"),
+    )
+    children = {10: [second, elsewhere]}
+    processes = Asked()
+    dependents = Dependents(
+        Others(),
+        processes,  # type: ignore[arg-type]
+        {alive.key},
+        children,
+        [first, second, alive, tmux],
+    )
+    assert (dependents.of(first, None), dependents.of(second, None)) == (None, None)
+    assert processes.asked == [first.key, second.key]
 
 
 # Where a process comes from
