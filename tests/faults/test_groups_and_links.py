@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import Erring
+from tests.faults.steps import sweep_during
 from tests.tools.cast import Cast
+from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
@@ -63,6 +66,17 @@ def test_i53_an_unmanaged_viewer_holds_the_group_and_that_is_reported(world: Wor
     assert all(map(cast.lives, processes))
     assert outcomes(world.sweep()) == {archived: "reaped"}
     assert not any(map(cast.lives, processes))
+
+
+def test_i53_a_viewer_that_joins_before_the_recheck_holds_the_group(world: World, erring: Erring) -> None:
+    """Its id is outside of the range of ids that a recheck lists."""
+    archived = world.workspace(archived=True)
+    first = world.session(archived)
+    with erring(Rule("list-sessions", skip=1, times=1, hold="before")) as front:
+        report = sweep_during(front, lambda: peer(world, first, "viewer"), world.sweep)
+    entry = world.entry(report, archived)
+    assert (entry.outcome, entry.protected_by) == ("spared", "group")
+    assert first in world.server.session_ids()
 
 
 def test_a_veto_for_one_of_a_group_keeps_them_all(world: World) -> None:

@@ -12,20 +12,32 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.protections import GROUP
 from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.policy.rules import DELETED, REMOVED
-from workspace_reaper.policy.verdict import judge, saved_by
+from workspace_reaper.policy.verdict import held_by_their_group, judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import unlinked
 from workspace_reaper.sweep.witnesses import Witnesses
 
 
 class Recheck:
-    """The rechecks of one sweep. ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more
-    session is killed."""
+    """The rechecks of one sweep.
 
-    def __init__(self, context: SweepContext, builder: FactsBuilder, registry: RegistryState, witnesses: Witnesses) -> None:
+    ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more session is killed.
+    ``candidates`` are all sessions that the sweep is to reap.
+    """
+
+    def __init__(
+        self,
+        context: SweepContext,
+        builder: FactsBuilder,
+        registry: RegistryState,
+        witnesses: Witnesses,
+        candidates: Sequence[ReapCandidate],
+    ) -> None:
         self._context = context
+        self._candidates = candidates
         self._dependencies = context.dependencies
         self._thresholds = context.settings.thresholds
         self._builder = builder
@@ -33,8 +45,14 @@ class Recheck:
         self._witnesses = witnesses
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
-        """List the sessions of the socket once more. See ``list_again``."""
-        return list_again(self._context, terminal, self._registry.owner_id, panes=panes, only=only)
+        """List the sessions of the socket once more. See ``list_again``.
+
+        If one of ``only`` is in a group, all sessions are listed: the others of its group have any ids.
+        """
+        listing = list_again(self._context, terminal, self._registry.owner_id, panes=panes, only=only)
+        if isinstance(listing, Unknown) or not any(one.grouped and one.key.session_id in only for one in listing.sessions):
+            return listing
+        return list_again(self._context, terminal, self._registry.owner_id, panes=panes)
 
     def guards(self, listing: Listing | Unknown, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
         """Return a guard for each candidate that is selected again for the same reason, or what could not be read."""
@@ -69,7 +87,17 @@ class Recheck:
                 accepted = self._judge_again(candidate, session, rows, builder, reading.wall)
                 if accepted is not None and self._shows_own_options(candidate, session):
                     guards[candidate.key] = accepted
-        return guards
+        return self._without_groups(listing, batch, guards)
+
+    def _without_groups(
+        self, listing: Listing, batch: Sequence[ReapCandidate], guards: Mapping[SessionKey, Guard]
+    ) -> dict[SessionKey, Guard]:
+        """Spare each session of a group in which another one stays: that one may have joined since the first listing."""
+        shared = held_by_their_group([listing], {one.key for one in self._candidates if not one.is_concluded})
+        for candidate in batch:
+            if candidate.key in shared:
+                candidate.spare(GROUP.name)
+        return {key: guard for key, guard in guards.items() if key not in shared}
 
     def _workspaces(self, batch: Sequence[ReapCandidate], present: Mapping[SessionKey, Session]) -> Sequence[str]:
         """Return the workspaces of the batch, and those that the names of its sessions yield now."""

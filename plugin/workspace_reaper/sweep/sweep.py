@@ -158,7 +158,7 @@ class Sweep:
         if unknown is not None:
             self._hold_all(unknown)
             return
-        recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses)
+        recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses, candidates)
         killer = BatchKiller(self._context, recheck)
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]

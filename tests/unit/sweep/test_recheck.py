@@ -25,7 +25,7 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
-from workspace_reaper.model.session import Listing
+from workspace_reaper.model.session import Listing, Session, Window
 from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
@@ -63,8 +63,9 @@ class Stage:
         self.candidate = ReapCandidate(
             entry(), session_key(), facts(row(1, archived=True)), rules.ARCHIVED, "reap 1", snapshot=None
         )
+        self.candidates = [self.candidate]
         self.context = context
-        self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry, unasked)
+        self.recheck = Recheck(context, circumstances(recognised=["w1"]), ledger_state().registry, unasked, self.candidates)
 
     def guards(self, listed: Listing | Unknown) -> Any:
         return self.recheck.guards(listed, [self.candidate])
@@ -165,6 +166,31 @@ def test_a_doubt_that_is_not_in_the_ledger_yet_gives_no_guard_at_all() -> None:
     refused = stage.guards(listing(session()))
     assert isinstance(refused, Unknown)
     assert refused.reason == "the registry changed during the sweep: an older copy was restored"
+
+
+@pytest.mark.parametrize(
+    ("other", "by"),
+    [
+        pytest.param(session(2, grouped=True), "group", id="which is none of the reaper's"),
+        pytest.param(session(2, grouped=True, windows=(Window("@2", NOW, linked=False),)), None, id="of another group"),
+    ],
+)
+def test_another_session_of_its_group_spares_it(other: Session, by: str | None) -> None:
+    stage = Stage()
+    guards = stage.guards(listing(session(grouped=True), other))
+    assert (list(guards), stage.spared_by) == ([] if by else [session_key()], by)
+
+
+@pytest.mark.parametrize(("kept", "by"), [(False, (None, None)), (True, ("group", "kept"))], ids=["both go", "one is kept"])
+def test_a_group_that_is_to_be_reaped_as_a_whole_is_spared_as_a_whole(kept: bool, by: tuple[str | None, str | None]) -> None:
+    stage = Stage(rows(row(1, archived=True), row(2, archived=True)))
+    other = ReapCandidate(entry(2), session_key(2), facts(row(2, archived=True)), rules.ARCHIVED, "reap 2", snapshot=None)
+    stage.candidates.append(other)
+    listed = listing(session(grouped=True), session(2, grouped=True, kept=kept))
+    guards = stage.recheck.guards(listed, stage.candidates)
+    assert not isinstance(guards, Unknown)
+    assert list(guards) == ([] if kept else [session_key(), session_key(2)])
+    assert (stage.spared_by, other.entry.protected_by) == by
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def recheck(now: Workspace) -> Recheck:
     )
     unasked: Any = None  # no candidate rests on a directory
     context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state, request=SweepRequest())
-    return Recheck(context, circumstances(), registry("w1"), unasked)
+    return Recheck(context, circumstances(), registry("w1"), unasked, [])
 
 
 def test_what_is_selected_again_for_the_same_reason_gets_a_guard() -> None:
