@@ -273,6 +273,33 @@ def test_replaced_by_a_strangers_nobody_dies_and_the_change_is_shown(world: Worl
     assert events(world).count("registry changed") == 1
 
 
+@pytest.mark.parametrize("clients", [0, 1])
+def test_replaced_by_a_strangers_no_hook_proves_a_deletion(world: World, clients: int) -> None:
+    """The hook was wrong, or meant the database that was there before. Its row is absent from this one."""
+    named = world.workspace()
+    session_id = world.session(named)
+    world.workspaces(1)
+    world.sweep()
+    for _ in range(clients):
+        world.server.attach(session_id)
+    stranger = VibeKanbanHost(world.tmp / "stranger.sqlite")
+    stranger.create()
+    stranger.insert([stranger.new_id(number) for number in range(100, 110)])
+    stranger.path.replace(world.host.path)
+
+    world.plugin.on_workspace_deleted(named)
+    assert world.plugin.drain(60)
+    reports = [world.sweep() for _ in range(2)]
+
+    assert history(world) == []
+    told = [world.entry(report, named).as_json() for report in reports]
+    assert [("unproven" in one["released_when"], one["verdict"]) for one in told] == [(True, "hold")] * 2
+    # Once this registry is known, its host's word counts again.
+    world.plugin.on_workspace_deleted(named)
+    assert world.plugin.drain(60)
+    assert history(world) == [(named, "reaped", None)]
+
+
 def test_a_confirmation_under_the_registry_before_counts_no_more(world: World) -> None:
     world.configure(stranger_ttl=0)
     orphan, live, other = world.workspaces(3)

@@ -18,6 +18,15 @@ def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
     return None if before.generation == 0 else difference(before.identity, now.identity)
 
 
+def is_another(before: RegistryState, now: LookupResult) -> bool:
+    """Return whether this is certainly another database than the one that was read last time, or an older copy of it.
+
+    A change of the tables is not certain: the host itself may have made it.
+    """
+    old, new = before.identity, now.identity
+    return before.generation != 0 and (moved(old, new) or _went_back(old, new)) is not None
+
+
 def difference(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
     """Return why these are different registries, or one whose content was replaced as a whole; None if they are the same.
 
@@ -42,6 +51,10 @@ def replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
     if None not in (old.schema_version, new.schema_version) and old.schema_version != new.schema_version:
         versions = f"({old.schema_version}, now {new.schema_version})"
         return f"its tables were changed, or its content was replaced as a whole {versions}"
+    return _went_back(old, new)
+
+
+def _went_back(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
     if old.change_counter is not None and new.change_counter is not None and new.change_counter < old.change_counter:
         return "its count of changes went back: an older copy was put in its place"
     return None

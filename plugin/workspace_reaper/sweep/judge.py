@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ulid import ULID
 
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.reap import Outcome
@@ -24,7 +24,7 @@ from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
-from workspace_reaper.policy.registry_identity import recognise
+from workspace_reaper.policy.registry_identity import is_another, recognise
 from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
@@ -37,6 +37,9 @@ from workspace_reaper.sweep.witnesses import Witnesses
 # Ticks before the next attempt after repeated failed kills.
 RETRY_AFTER = 3
 
+# The events that say that a row was deleted. A doubt does not.
+_DELETIONS = GONE_EVENTS - {WorkspaceEvent.DOUBTED}
+
 
 def build_facts(
     context: SweepContext, seen: Observation, ledger_state: LedgerState, rows: LookupResult, witnesses: Witnesses
@@ -48,9 +51,6 @@ def build_facts(
     age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
     context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation
-    # What a hook reported under another registry stays recorded, but proves nothing under this one.
-    deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
-    removed = {one: removal.event for one, removal in ledger_state.removals.items() if removal.generation == generation}
     witnesses.look(reading.wall)
     known = {*seen.workspace_ids, *(request.suspects or {})}
     builder = FactsBuilder(
@@ -59,7 +59,7 @@ def build_facts(
             ledger_state.confirmations, reading.wall, {session.key: one for session, one in seen.sessions}
         ),
         generation=generation,
-        reported=request.suspects or {**removed, **dict.fromkeys(deleted, WorkspaceEvent.DELETED)},
+        reported=_reported(context, ledger_state, rows, generation),
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
         own_location=dependencies.processes.own_location(),
@@ -74,6 +74,23 @@ def build_facts(
         lost=witnesses.lost,
     )
     return builder, reading.wall
+
+
+def _reported(
+    context: SweepContext, ledger_state: LedgerState, rows: LookupResult, generation: int
+) -> Mapping[str, WorkspaceEvent]:
+    """Return what hooks reported that applies to this registry.
+
+    A deletion that was reported under another registry stays recorded, but proves nothing under this one. Neither does one that
+    is reported before a full sweep has read a database that is another one: it may be about the one that was there before.
+    """
+    suspects = context.request.suspects
+    if suspects is not None:
+        another = is_another(ledger_state.registry, rows)
+        return {one: event for one, event in suspects.items() if not (another and event in _DELETIONS)}
+    deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
+    removed = {one: removal.event for one, removal in ledger_state.removals.items() if removal.generation == generation}
+    return {**removed, **dict.fromkeys(deleted, WorkspaceEvent.DELETED)}
 
 
 def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation, age_clock: AgeClock) -> CpuState:

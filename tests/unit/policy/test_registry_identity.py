@@ -12,7 +12,7 @@ from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.workspace import RegistryIdentity
 from workspace_reaper.policy.marks import mark_of
-from workspace_reaper.policy.registry_identity import change_of_identity, is_proven, known_in_generation, recognise
+from workspace_reaper.policy.registry_identity import change_of_identity, is_another, is_proven, known_in_generation, recognise
 
 KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
 THE_SAME = rows(row(1), row(2))
@@ -46,6 +46,23 @@ THE_SAME = rows(row(1), row(2))
 def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
     assert change_of_identity(KNOWN, now) == why
     assert recognise(KNOWN, now).generation == (1 if why is None else 2)
+
+
+@pytest.mark.parametrize(
+    ("now", "another"),
+    [
+        pytest.param(THE_SAME, False, id="the same"),
+        pytest.param(changed(THE_SAME, location="file 2"), True, id="another file"),
+        pytest.param(changed(THE_SAME, schema="cao"), True, id="another schema"),
+        pytest.param(changed(THE_SAME, schema_version="schema version 7", change_counter=39), True, id="an older copy"),
+        pytest.param(
+            changed(THE_SAME, schema_version="schema version 8", change_counter=41), False, id="its tables were changed"
+        ),
+    ],
+)
+def test_what_makes_it_certainly_another_registry(now: Any, another: bool) -> None:
+    assert is_another(KNOWN, now) is another
+    assert not is_another(RegistryState(OURS), now)
 
 
 def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
