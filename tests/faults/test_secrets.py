@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timezone
@@ -21,6 +22,9 @@ from tests.tools.cast import Cast
 from tests.tools.command_line import CommandLine
 from tests.tools.world import World, outcomes
 from workspace_reaper.cli import main
+from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry import load_schema, open_registry
+from workspace_reaper.settings import load_settings, load_usable_settings
 from workspace_reaper.setup.service import Program, property_list, unit
 
 pytestmark = pytest.mark.once
@@ -117,6 +121,20 @@ URLS = {
     "a lost scheme": f"me:{BEFORE}{AFTER}@{SERVER}",
     "a lost colon": f"postgresql//me:{BEFORE}{AFTER}@{SERVER}",
     "a lost host": f"postgresql:me:{BEFORE}{AFTER}",
+    "the form of libpq": f"host=127.0.0.1 port=1 user=me password={BEFORE}{AFTER}",
+    "the form of libpq without a name of ours": f"host=127.0.0.1 user=me key={BEFORE}{AFTER}",
+    "a prefix": f"jdbc:postgresql://{SERVER}?user=me&password={BEFORE}{AFTER}",
+    "a variable": f"DATABASE_URL=postgresql://{SERVER}?password={BEFORE}{AFTER}",
+    "quotes in quotes": f"'postgresql://{SERVER}?password={BEFORE}{AFTER}'",
+    "no scheme": f"//{SERVER}?password={BEFORE}{AFTER}",
+    "all escaped": f"postgresql%3A%2F%2Fme%3A{BEFORE}{AFTER}%40{SERVER}",
+    "a parameter of a file": f"sqlite:///host.sqlite?password={BEFORE}{AFTER}",
+    "a server as a file": f"sqlite:///postgresql://me:{BEFORE}{AFTER}@{SERVER}",
+    "& for ?": f"postgresql://{SERVER}&password={BEFORE}{AFTER}",
+    "; for ?": f"postgresql://{SERVER};pwd={BEFORE}{AFTER}",
+    "an escaped ?": f"postgresql://{SERVER}%3Fpassword={BEFORE}{AFTER}",
+    "an escaped colon": f"postgresql://me%3A{BEFORE}{AFTER}@{SERVER}",
+    "a server as a parameter": f"postgresql:///host?host=me:{BEFORE}{AFTER}@127.0.0.1&port=1",
 }
 COMMANDS = (
     ["doctor"],
@@ -203,6 +221,46 @@ def test_i86_a_url_as_the_value_of_another_setting_is_not_repeated(
     assert done.code == 2
     assert f"{name} (" in done.err
     assert "a URL can only be the value of database_url" in done.err
+
+
+QUOTED = {
+    "a registry": f'registry = "me:{BEFORE}{AFTER}@host/db"',
+    "a socket": f'tmux_sockets = ["me:{BEFORE}{AFTER}@host/db"]',
+    "a table": f'table = "postgresql://me:{BEFORE}{AFTER}@host/db"',
+    "a key of a table": f'table = {{"password={BEFORE}{AFTER}" = 1}}',
+    "a word of a table": f'table = {{name = "t", id = "id", id_type = "postgresql://me:{BEFORE}{AFTER}@host/db"}}',
+    "a pattern": f'session_patterns = ["postgresql://me:{BEFORE}{AFTER}@host/db"]',
+    "a key": f'"postgresql://me:{BEFORE}{AFTER}@host/db" = 1',
+}
+
+
+@pytest.mark.parametrize("line", QUOTED.values(), ids=QUOTED)
+def test_i86_a_message_about_another_setting_quotes_no_url(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "reaper.toml"
+    file.write_text(line)
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(file, {})
+    assert_no_part_of_it([*traceback.format_exception(refused.value), str(load_usable_settings(file, {}).problem)])
+    assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["TABLE", "SESSION_PATTERNS"])
+def test_i86_a_variable_that_is_not_json_is_not_repeated(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="its value is not JSON") as refused:
+        load_settings(environ={f"WORKSPACE_REAPER_{name}": f"postgresql://me:{BEFORE}{AFTER}@{SERVER}"})
+    assert_no_part_of_it(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("url", URLS.values(), ids=URLS)
+def test_i86_the_traceback_of_an_error_has_no_part_of_a_password(url: str) -> None:
+    try:
+        found = open_registry(load_schema("standard"), url, {})
+    except ConfigurationError as error:
+        texts = traceback.format_exception(error)
+    else:
+        texts = [found.location, repr(found.database), repr(found.look_up(["a"], []))]
+    assert_no_part_of_it(texts)
 
 
 def test_i86_a_misspelt_variable_is_not_written_into_the_unit() -> None:

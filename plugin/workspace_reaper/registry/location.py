@@ -6,22 +6,26 @@ import os
 import re
 import stat
 from pathlib import Path
+from urllib.parse import unquote
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.util.passwords import may_contain_password, names_password
 
 _SQLITE = "sqlite:///"
 _SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://|(?P<short>sqlite|file):")
 
-
-# What may be a URL that lost a character: its password must not be printed as a part of a path.
-_CREDENTIALS = re.compile(r"[^@]*:[^@]*@|\s*postgres(?:ql)?(?:\+\w+)?[:/]", re.IGNORECASE)
+# A path is shown, and a password in it would be.
+_NO_PATH = (
+    "database_url: this is neither a path nor a supported URL: write postgresql://user@host:5432/database and put the password "
+    "into ~/.pgpass"
+)
 
 # A host, or a socket's directory with %2F, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{0,5})?")
 
 # What may follow the authority of a URL that has no password.
-_PLAIN_REST = re.compile(r"(?!.*pass)[^@:#%]*", re.IGNORECASE)
+_PLAIN_REST = re.compile(r"(?!.*(?:pass|pwd))[^@:#%]*", re.IGNORECASE)
 
 
 class DatabaseNotFound(Exception):
@@ -52,7 +56,7 @@ def may_have_password(database_url: str) -> bool:
     if is_server(database_url):
         rest = database_url.partition("://")[2]
         authority = re.split("[/?]", rest, maxsplit=1)[0]
-        has_more = ":" in authority.rpartition("@")[0] or not _PLAIN_REST.fullmatch(rest, len(authority))
+        has_more = ":" in unquote(authority.rpartition("@")[0]) or not _PLAIN_REST.fullmatch(rest, len(authority))
         return has_more or form_problem(rest) is not None
     try:
         path_of(database_url)
@@ -71,17 +75,16 @@ def path_of(database_url: str) -> str:
     """
     if database_url.startswith(_SQLITE):
         path = database_url.removeprefix(_SQLITE)
+        if names_password(path):
+            raise ConfigurationError(_NO_PATH)
     elif match := _SCHEME.match(database_url):
         scheme = match["scheme"] or match["short"]
         raise ConfigurationError(
             f"database_url: a {scheme!r} URL of this form is not supported. Supported are SQLite files: "
             "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
         )
-    elif _CREDENTIALS.match(database_url):
-        raise ConfigurationError(
-            "database_url: this looks like a URL with a password, and is none: write postgresql://user@host:5432/database, or "
-            "sqlite:///PATH for a path with ':' and '@'"
-        )
+    elif may_contain_password(database_url):
+        raise ConfigurationError(f"{_NO_PATH}, or write sqlite:///PATH for a path with ':' and '@', or with '=' and a space")
     else:
         try:
             path = str(Path(database_url).expanduser()) if database_url else ""

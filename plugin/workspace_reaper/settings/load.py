@@ -21,6 +21,7 @@ from workspace_reaper.model.workspace import HostTable
 from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
 from workspace_reaper.settings.settings import APPLICATION, Settings
 from workspace_reaper.settings.types import expand_user
+from workspace_reaper.util.passwords import may_contain_password, names_password
 from workspace_reaper.util.permissions import check_permissions
 from workspace_reaper.util.text import printable
 
@@ -31,6 +32,8 @@ _NAME_HOST = ("registry", "database_url", "table")
 _URL = "database_url"
 # SQL and regular expressions may contain what looks like a URL.
 _MAY_CONTAIN_URL = (_URL, "table", "session_patterns")
+# A path may contain ':' and '@'.
+_PATHS = ("tmux_sockets", "state_dir")
 _NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 
@@ -162,24 +165,27 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
         try:
             values[known[variable]] = json.loads(text) if kind_of(known[variable]).json else text
         except ValueError:
-            problems.append(_problem(known[variable], variable, f"{text!r} is not JSON"))
+            problems.append(
+                _problem(known[variable], variable, f"{'its value' if may_contain_password(text) else repr(text)} is not JSON")
+            )
     return values, problems
 
 
 def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
     return [
-        f"{key} ({file}) is not a setting: {_nearest(key, Settings.model_fields) or 'remove it'}"
+        f"{_shown_key(key)} ({file}) is not a setting: {_nearest(key, Settings.model_fields) or 'remove it'}"
         for key in values
         if key not in Settings.model_fields
     ]
 
 
 def _is_misplaced_url(name: str, value: object) -> bool:
-    return name not in _MAY_CONTAIN_URL and "://" in str(value)
+    looks_like_one = names_password if name in _PATHS else may_contain_password
+    return name not in _MAY_CONTAIN_URL and looks_like_one(str(value))
 
 
 def _misplaced_urls(values: dict[str, Any], places: Mapping[str, str]) -> list[str]:
-    """Remove each URL that is the value of another setting: it may hold a password, and other messages show the value."""
+    """Remove each URL that is the value of another setting: it may hold a password, and the value is shown elsewhere."""
     names = [name for name, value in values.items() if _is_misplaced_url(name, value)]
     for name in names:
         del values[name]
@@ -204,7 +210,7 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list[str], frozenset[str]]:
     """Return a message for each invalid field, and the names of these settings.
 
-    The value of a field without a repr is not shown: it may hold a password.
+    A value that may contain a password is not shown.
     """
     found: dict[str, str] = {}
     refused: set[str] = set()
@@ -216,16 +222,21 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
         place = places[top]
         if item["type"] == "unexpected_keyword_argument":
             keys = [known.name for known in fields(HostTable)]
-            found[field] = f"{field} ({place}) is not a setting: {_nearest(str(item['loc'][1]), keys) or 'remove it'}"
+            found[field] = (
+                f"{_shown_key(field)} ({place}) is not a setting: {_nearest(str(item['loc'][1]), keys) or 'remove it'}"
+            )
         elif item["type"] == "missing":
             found[field] = _problem(field, place, "is missing")
         else:
             cause = item.get("ctx", {}).get("error")
-            value = reprlib.repr(item["input"]) if Settings.model_fields[top].repr else "its value"
-            found.setdefault(
-                field, _problem(field, place, str(cause) if isinstance(cause, ValueError) else f"{value} is refused")
-            )
+            what = str(cause) if isinstance(cause, ValueError) else f"{reprlib.repr(item['input'])} is refused"
+            secret = not Settings.model_fields[top].repr or may_contain_password(str(item["input"]))
+            found.setdefault(field, _problem(field, place, "its value is refused" if secret else what))
     return list(found.values()), frozenset(refused)
+
+
+def _shown_key(key: str) -> str:
+    return "a key that may contain a password" if may_contain_password(key) else key
 
 
 def _not_together(settings: Settings) -> list[str]:

@@ -23,6 +23,20 @@ ODD = {
     "a space in front": " postgresql://user:s3cret@host/db",
     "upper case": "POSTGRESQL://user:s3cret@host/db",
     "a password in the path": "postgresql://host/user:s3cret@db",
+    "the form of libpq": "host=db user=me password=s3cret",
+    "the form of libpq in other quotes": "'host=db' 'user=me' 'password'='s3cret'",
+    "JSON": '{"host": "db", "password": "s3cret"}',
+    "a prefix": "jdbc:postgresql://host/db?user=me&password=s3cret",
+    "a variable": "DATABASE_URL=postgresql://host/db?password=s3cret",
+    "no scheme": "//host/db?password=s3cret",
+    "all escaped": "postgresql%3A%2F%2Fuser%3As3cret%40host/db",
+    "a server as a file": "sqlite:///postgresql://user:s3cret@host/db",
+    "& for ?": "postgresql://host/db&password=s3cret",
+    "; for ?": "postgresql://host/db;pwd=s3cret",
+    "an escaped ?": "postgresql://host/db%3Fpassword=s3cret",
+    "an escaped colon": "postgresql://user%3As3cret@host/db",
+    "an escaped colon and no name": "postgresql://user%3As3cret@host",
+    "a URL as the host": "postgresql:///db?host=user:s3cret@host",
 }
 
 
@@ -46,6 +60,9 @@ GOOD = [
     "postgresql://[::1]:5432/db",
     "postgresql://one:5432,two:5433/db?target_session_attrs=primary",
     "postgresql://user@/db",
+    "postgresql://user@host/password_store",
+    "postgresql://user@host/R&D",
+    "postgresql://us%3Aer:s3cret@host/db",
 ]
 
 
@@ -57,6 +74,18 @@ def test_other_urls_are_taken_and_shown_without_a_password(url: str) -> None:
     assert "s3cr" not in location
 
 
-@pytest.mark.parametrize("path", ["/srv/a@b.sqlite", "/srv/a:b.sqlite", "./x", "sqlite:////srv/user:x@host.sqlite"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/srv/a@b.sqlite",
+        "/srv/a:b.sqlite",
+        "/srv/My App/a=b.sqlite",
+        "/srv/passwords/db.sqlite",
+        "a=b.sqlite",
+        "./x",
+        "sqlite:////srv/user:x@host.sqlite",
+        "sqlite:///a=b c.sqlite",
+    ],
+)
 def test_paths_are_paths(path: str) -> None:
     assert open_registry(load_schema("standard"), path, {}).database.location.endswith(path.rpartition("/")[2])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.registry.location import form_problem
+from workspace_reaper.util.passwords import may_contain_password
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -125,7 +126,8 @@ def server_of(database_url: str) -> ServerAddress:
     """Return the database that ``database_url`` names.
 
     Raises:
-        ConfigurationError: psycopg is not installed, or libpq cannot parse the URL. The text does not contain the URL.
+        ConfigurationError: psycopg is not installed, libpq cannot parse the URL, or a part that is shown may be a password. The
+            text does not contain the URL.
     """
     _, _, rest = database_url.partition("://")
     _check_form(rest)
@@ -140,6 +142,9 @@ def server_of(database_url: str) -> ServerAddress:
         parameters = {name: str(value) for name, value in conninfo_to_dict(f"postgresql://{rest}").items()}
     except psycopg.Error:
         raise ConfigurationError(f"database_url: libpq cannot parse this PostgreSQL URL. {_ESCAPES}; {_FORM}") from None
+    if ":" in parameters.get("user", "") and "password" not in parameters:
+        # An escaped colon makes the password a part of the user, which the server quotes.
+        raise ConfigurationError(f"database_url: the user contains a ':', and there is no password. {_ESCAPES}; {_FORM}")
     return ServerAddress(parameters, _location(parameters))
 
 
@@ -155,13 +160,22 @@ def _check_form(rest: str) -> None:
 
 
 def _location(parameters: Mapping[str, str]) -> str:
-    """Return the location, completed by libpq from its environment variables."""
+    """Return the location, completed by libpq from its environment variables.
+
+    Raises:
+        ConfigurationError: What would be shown may contain a password.
+    """
     from psycopg import pq
 
     defaults = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val is not None}
     known = {**defaults, **parameters}
     host = known.get("host") or known.get("hostaddr") or "localhost"
     port, database = known.get("port", "5432"), known.get("dbname") or known.get("user", "")
+    if may_contain_password(host) or may_contain_password(database):
+        raise ConfigurationError(
+            "database_url: the host or the name of the database contains what may be a password: write '?' before the first "
+            f"parameter, and '&' between two. {_ESCAPES}; {_FORM}"
+        )
     if "/" in host:
         return f"postgresql:///{database}?host={host}&port={port}"
     return f"postgresql://{host}:{port}/{database}"
