@@ -243,6 +243,8 @@ def test_vibe_kanban_s_ids_and_words(postgres: PostgresServer, tmp_path: Path, i
     [
         pytest.param("locked", "wrong&", "refuses the password", id="password"),
         pytest.param("nobody-here", "", "does not know this role", id="role"),
+        pytest.param("no_password", "", "does not know this role", id="role with that word"),
+        pytest.param("no%20database%20", "", "does not know this role", id="role with another word"),
     ],
 )
 def test_who_is_not_let_in(postgres: PostgresServer, user: str, password: str, says: str) -> None:
@@ -251,8 +253,9 @@ def test_who_is_not_let_in(postgres: PostgresServer, user: str, password: str, s
     assert "wrong&" not in text
 
 
-def test_no_such_database(postgres: PostgresServer) -> None:
-    assert "is not there: correct the name of the database" in reason(hasty(postgres.url("gone")).look_up([], []))
+@pytest.mark.parametrize("name", ["gone", "password_store", "pg_hba.conf", "no%20role%20x", "shutting%20down"])
+def test_no_such_database(postgres: PostgresServer, name: str) -> None:
+    assert "is not there: correct the name of the database" in reason(hasty(postgres.url(name)).look_up([], []))
 
 
 def test_no_server(short_tmp: Path) -> None:
@@ -266,6 +269,12 @@ def test_no_server(short_tmp: Path) -> None:
 
 def test_no_such_host() -> None:
     assert "has no address" in reason(hasty("postgresql://me@no-such-host.invalid/x").look_up([], []))
+    assert "has no address" in reason(hasty("postgresql://me@password.invalid/x").look_up([], []))
+
+
+def test_a_port_that_there_is_not() -> None:
+    text = reason(hasty("postgresql://me@127.0.0.1:99999/x").look_up([], []))
+    assert "has no port of that number: correct the port in database_url" in text
 
 
 def test_a_server_that_does_not_answer() -> None:

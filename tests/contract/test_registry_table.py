@@ -317,8 +317,10 @@ def test_no_index(host: Host) -> None:
         ("my tasks", '"my tasks"', "an id"),
         ("jobs-2", '"jobs-2"', "größe"),
         ("main.tasks", "main.tasks", "id"),
+        ("we%ird", '"we%ird"', "p%c"),
+        ("100%% done", '"100%% done"', "id"),
     ],
-    ids=["plain", "upper case", "reserved words", "blanks", "other characters", "with its schema"],
+    ids=["plain", "upper case", "reserved words", "blanks", "other characters", "with its schema", "percent", "percents"],
 )
 def test_the_statement_that_creates_the_index_is_accepted_as_it_is(host: Host, name: str, written: str, column: str) -> None:
     if name.startswith("main.") and host.server is not None:
@@ -330,6 +332,20 @@ def test_the_statement_that_creates_the_index_is_accepted_as_it_is(host: Host, n
     change(host, finding.do)
     assert registry.examine() == ()
     assert rows(registry.look_up(["a"], [])).total == 1
+
+
+@pytest.mark.parametrize("schema", ["", "main."], ids=["plain", "with its schema"])
+def test_the_index_gets_a_name_that_is_not_taken(host: Host, schema: str) -> None:
+    if schema and host.server is not None:
+        change(host, "CREATE SCHEMA main")
+    change(host, f"CREATE TABLE {schema}tasks (id TEXT)")
+    taken = schema if host.server is None else ""
+    change(host, f"CREATE INDEX {taken}WORKSPACE_REAPER_tasks_id ON {'' if taken else schema}tasks (id) WHERE id > 'a'")
+    change(host, "CREATE TABLE workspace_reaper_tasks_id_2 (x TEXT)")
+    registry = described(host, name=f"{schema}tasks")
+    (finding,) = registry.examine()
+    change(host, finding.do)
+    assert registry.examine() == ()
 
 
 def test_no_index_is_asked_for_a_view(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 import subprocess
 import sys
@@ -76,3 +77,36 @@ def test_i77_the_daemon_reaps_with_all_closed(world: World) -> None:
         daemon.terminate()
         daemon.wait(PATIENCE)
     assert set(outcomes(world.sweep())) == {kept}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "command",
+    [("status",), ("status", "--check"), ("status", "--json"), ("sweep",), ("doctor",), ("--version",)],
+    ids=" ".join,
+)
+def test_an_output_that_cannot_be_written_is_one_line_of_complaint(
+    world: World, command: tuple[str, ...], unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    archived = world.workspace(archived=True)
+    world.session(archived)
+    world.write_config()
+    program = [sys.executable, "-c", "from workspace_reaper.cli import main; main()", "--config", str(world.config), *command]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+    assert done.stderr == "workspace-reaper: the output cannot be written: No space left on device\n"
+    assert done.returncode == 1
+    assert world.lives(archived) is (command != ("sweep",))
+
+
+def test_a_closed_pipe_is_no_complaint(world: World) -> None:
+    world.session(world.workspace())
+    world.write_config()
+    program = [sys.executable, "-c", "from workspace_reaper.cli import main; main()", "--config", str(world.config)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run([*program, "status", "--json"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")

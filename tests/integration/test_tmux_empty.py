@@ -163,7 +163,8 @@ def test_an_unlinked_socket_looks_absent_and_says_that_nobody_answered(tmux_serv
 def test_a_stopped_server(tmux_server: TmuxServer, panes: bool) -> None:
     tmux_server.new_session("work")
     tmux_server.stop()
-    assert "did not answer within 0.5 s" in reason(observe(tmux_server.path, panes=panes, limit=0.5))
+    why = reason(observe(tmux_server.path, panes=panes, limit=0.5))
+    assert why.startswith(f"{tmux_server.path}: tmux did not answer within 0.5 s")
     tmux_server.resume()
     assert isinstance(observe(tmux_server.path, panes=panes), Listing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from workspace_reaper.cli.run import demo, run, service
 from workspace_reaper.cli.sessions import breaker, explain, history, keep, status, unkeep
 from workspace_reaper.cli.sweep import sweep
 from workspace_reaper.model import errors
-from workspace_reaper.util.console import complain, open_standard_streams
+from workspace_reaper.util.console import OutputLost, complain, lost_output, open_standard_streams, say_whole
 
 app = typer.Typer(
     name="workspace-reaper",
@@ -52,7 +53,7 @@ def _show_version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"workspace-reaper {version('workspace-reaper')}")
+        say_whole(f"workspace-reaper {version('workspace-reaper')}")
         raise typer.Exit
 
 
@@ -80,9 +81,16 @@ def main() -> None:
     logging.getLogger("workspace_reaper").addHandler(logging.NullHandler())
     try:
         app()
-    except errors.ReaperError as error:
-        complain(str(error))
-        sys.exit(next((code for code, kinds in _CODES.items() if isinstance(error, kinds)), 1))
+    except errors.ReaperError as refused:
+        complain(str(refused))
+        sys.exit(next((code for code, kinds in _CODES.items() if isinstance(refused, kinds)), 1))
+    except (OSError, SystemExit) as ended:
+        error = lost_output() or (ended if isinstance(ended, OutputLost) else None)
+        if error is None:
+            raise
+        if error.errno != errno.EPIPE:  # who reads from a pipe may have enough, as head does
+            complain(f"the output cannot be written: {error.strerror}")
+        sys.exit(1)
     finally:
         # Not at the interpreter's exit: a plugin that needs a thread to finish cannot start one by then.
         close_plugins()

@@ -129,7 +129,7 @@ class DatabaseRegistry(ABC):
             connection.execute(read.workspace_list).close()
             facts = self._schema.facts(frozenset())
             if facts.unique and not self._has_index(connection, read):
-                odd.append(no_index(self._schema.tables[0], str(facts.id.key), connection.dialect))
+                odd.append(no_index(connection, self._schema.tables[0], str(facts.id.key)))
         return tuple(odd)
 
 

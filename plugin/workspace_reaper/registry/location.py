@@ -79,8 +79,10 @@ def path_of(database_url: str) -> str:
             raise ConfigurationError(_NO_PATH)
     elif match := _SCHEME.match(database_url):
         scheme = match["scheme"] or match["short"]
+        is_upper = f"{scheme.lower()}://" in (*_SERVERS, "sqlite://") and not scheme.islower()
         raise ConfigurationError(
-            f"database_url: a {scheme!r} URL of this form is not supported. Supported are SQLite files: "
+            f"database_url: a {scheme!r} URL of this form is not supported"
+            f"{': write the scheme in lower case' if is_upper else ''}. Supported are SQLite files: "
             "sqlite:////absolute/path, sqlite:///relative/path, or a bare path; and PostgreSQL: postgresql://user@host/database."
         )
     elif may_contain_password(database_url):

@@ -6,9 +6,12 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from sqlalchemy import Executable, Table, select
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -123,18 +126,35 @@ def _failing_expression(
     return None
 
 
-def no_index(table: Table, column: str, dialect: Dialect) -> SchemaFinding:
+def no_index(connection: Connection, table: Table, column: str) -> SchemaFinding:
     """Return the finding for an id column without an index, with a statement that this database accepts."""
-    prepared = dialect.identifier_preparer
-    index = re.sub(r"[^A-Za-z0-9_]", "_", f"workspace_reaper_{table.name}_{column}")
-    place = prepared.format_table(table)
-    if dialect.name == "sqlite" and table.schema is not None:  # here the index is qualified, and not the table
-        index, place = f"{prepared.quote_schema(table.schema)}.{index}", prepared.format_table(table, use_schema=False)
+    dialect = connection.dialect
+    place, quoted = plain(dialect, dialect.identifier_preparer.format_table(table)), dialect.identifier_preparer.quote(column)
+    index = ""  # PostgreSQL finds a free name itself
+    if dialect.name == "sqlite":
+        index = _free_name(connection, table, column)
+        if table.schema is not None:  # here the index is qualified, and not the table
+            index = f"{dialect.identifier_preparer.quote_schema(table.schema)}.{index}"
+            place = dialect.identifier_preparer.format_table(table, use_schema=False)
     return SchemaFinding(
         f"{table.fullname}.{column} has no index: every look-up reads the whole table",
         fatal=False,
-        do=f"CREATE INDEX {index} ON {place} ({prepared.quote(column)});",
+        do=f"CREATE INDEX {index}{' ' if index else ''}ON {place} ({plain(dialect, quoted)});",
     )
+
+
+def plain(dialect: Dialect, quoted: str) -> str:
+    """Return a quoted name as it is in SQL. For a DB-API with %-parameters, SQLAlchemy doubles each % in it."""
+    return quoted.replace("%%", "%") if dialect.paramstyle in ("format", "pyformat") else quoted
+
+
+def _free_name(connection: Connection, table: Table, column: str) -> str:
+    """Return a name for an index that no table and no other index of this SQLite database has. Case does not matter there."""
+    master = sql_table("sqlite_master", sql_column("name"), schema=table.schema)
+    taken = {str(name).lower() for name in connection.execute(select(master.c.name)).scalars()}
+    name = re.sub(r"[^A-Za-z0-9_]", "_", f"workspace_reaper_{table.name}_{column}")
+    candidates = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(one for one in candidates if one.lower() not in taken)
 
 
 def _existing(table: Table, names: Iterable[str]) -> str:

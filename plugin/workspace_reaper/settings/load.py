@@ -34,6 +34,7 @@ _URL = "database_url"
 _MAY_CONTAIN_URL = (_URL, "table", "session_patterns")
 # A path may contain ':' and '@'.
 _PATHS = ("tmux_sockets", "state_dir")
+_HOW_TO_WRITE_VALUES = "TOML writes true and false in lower case, and text in quotes"
 _NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
 
 
@@ -144,7 +145,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigurationError(f"{file} is not readable TOML: it is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError of tomllib or of tomli, whose text contains line and column
-        raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
+        raise ConfigurationError(f"{file} is not valid TOML: {error}. {_HOW_TO_WRITE_VALUES}") from error
 
 
 def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -156,8 +157,8 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
         if not variable.upper().startswith(PREFIX) or variable == _FILE_VARIABLE:
             continue
         if variable not in known:
-            near = _nearest(variable.upper(), [*known, _FILE_VARIABLE])
-            problems.append(f"the environment variable {variable} is not a setting: {near or 'unset it'}")
+            advice = _password_advice(variable) or _nearest(variable.upper(), [*known, _FILE_VARIABLE]) or "unset it"
+            problems.append(f"the environment variable {variable} is not a setting: {advice}")
             continue
         if _is_misplaced_url(known[variable], text):
             values[known[variable]] = text
@@ -173,10 +174,25 @@ def _read_environ(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]
 
 def _unknown_keys(values: Mapping[str, Any], file: Path | None) -> list[str]:
     return [
-        f"{_shown_key(key)} ({file}) is not a setting: {_nearest(key, Settings.model_fields) or 'remove it'}"
-        for key in values
+        f"{_shown_key(key)} ({file}) is not a setting: {_section_advice(key, value) or _key_advice(key, Settings.model_fields)}"
+        for key, value in values.items()
         if key not in Settings.model_fields
     ]
+
+
+def _section_advice(key: str, value: object) -> str | None:
+    """Return what to do about a section that there is not, None if this is none."""
+    if not isinstance(value, Mapping):
+        return None
+    return _nearest(key, ["table"]) or f"the settings are not in a section: delete the line [{_shown_key(key)}]"
+
+
+def _key_advice(key: str, known: Iterable[str]) -> str:
+    return _password_advice(key) or _nearest(key, known) or "remove it"
+
+
+def _password_advice(key: str) -> str | None:
+    return "write the password into ~/.pgpass, PGPASSWORD or database_url" if "pass" in key.lower() else None
 
 
 def _is_misplaced_url(name: str, value: object) -> bool:
@@ -221,10 +237,7 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
         field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
         place = places[top]
         if item["type"] == "unexpected_keyword_argument":
-            keys = [known.name for known in fields(HostTable)]
-            found[field] = (
-                f"{_shown_key(field)} ({place}) is not a setting: {_nearest(str(item['loc'][1]), keys) or 'remove it'}"
-            )
+            found[field] = f"{_shown_key(field)} ({place}) {_what_a_key_is(str(item['loc'][1]), place)}"
         elif item["type"] == "missing":
             found[field] = _problem(field, place, "is missing")
         else:
@@ -233,6 +246,14 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
             secret = not Settings.model_fields[top].repr or may_contain_password(str(item["input"]))
             found.setdefault(field, _problem(field, place, "its value is refused" if secret else what))
     return list(found.values()), frozenset(refused)
+
+
+def _what_a_key_is(key: str, place: str) -> str:
+    """Return the second half of the message about a key of ``table`` that is none."""
+    if key not in Settings.model_fields:
+        return f"is not a setting: {_key_advice(key, [known.name for known in fields(HostTable)])}"
+    where = f"set {variable_of(key)}" if place.startswith(PREFIX) else "move the line above [table]"
+    return f"is a setting of its own: {where}"
 
 
 def _shown_key(key: str) -> str:

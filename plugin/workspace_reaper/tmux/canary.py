@@ -111,7 +111,7 @@ class CanaryTerminal(TmuxTerminal):
             pid, start, created_at, pane_pid = map(int, numbers)
             self._remember(SessionKey(self.socket, pid, start, session_id, created_at), pane_pid)
         if created is None or completed.failure is not None or completed.exit_code != 0 or completed.stderr:
-            return self._unknown(advice(completed))
+            return self._unknown(f"{self.socket}: {advice(completed)}")
         return None
 
     def _remember(self, key: SessionKey, pid: int | None) -> None:

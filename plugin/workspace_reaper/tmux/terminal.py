@@ -65,7 +65,7 @@ class TmuxTerminal:
         absent = outcome is ListingOutcome.ABSENT and certainly_absent(self._socket)
         if absent or (outcome is ListingOutcome.REFUSED and certainly_refused(self._socket)):
             return Listing(self._socket, (), answered=False)
-        return self._unknown(advice(completed))
+        return self._unknown(f"{self._socket}: {advice(completed)}")
 
     def _timed(self, listing: Listing, completed: Completed) -> Listing:
         self._server_pid = listing.server.pid if listing.server else None

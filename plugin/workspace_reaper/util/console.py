@@ -44,6 +44,23 @@ def open_standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w"))  # noqa: SIM115  open until the end
 
 
+class OutputLost(OSError):
+    """Standard output cannot be written: its pipe is closed, or its device is full."""
+
+
+def lost_output() -> OSError | None:
+    """Write what is left of the output. Return why that cannot be done, None if it is done.
+
+    What is left is discarded then: Python would write it when it ends, print an error of its own, and exit with 120.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
+
+
 def say(text: str) -> None:
     """Print one line of plain text, wrapped at words on a terminal. Markup and emoji names are not interpreted."""
     if sys.stdout.isatty():
@@ -59,8 +76,7 @@ def say_marked(word: str, text: str) -> None:
 
 def say_whole(text: str) -> None:
     """Print one line of plain text without wrapping, also on a terminal: it may hold a command to be copied."""
-    sys.stdout.write(f"{printable(text)}\n")
-    sys.stdout.flush()
+    _write(f"{printable(text)}\n")
 
 
 def complain(text: str) -> None:
@@ -70,7 +86,7 @@ def complain(text: str) -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON value in ASCII, whatever the locale."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    _write(json.dumps(value, indent=2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
@@ -131,8 +147,15 @@ def _print_line(cells: Sequence[_Cell]) -> None:
         line.rstrip()
         _print(line)
     else:  # rich takes 30 ms to import, and half a millisecond for a line
-        sys.stdout.write("".join(text for text, _ in cells).rstrip() + "\n")
-        sys.stdout.flush()  # a closed pipe is an error here, where it is handled, and not when Python ends
+        _write("".join(text for text, _ in cells).rstrip() + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()  # an error comes here, where it is handled, and not when Python ends
+    except OSError as error:
+        raise OutputLost(error.errno, error.strerror) from error
 
 
 def _cell(value: object) -> _Cell:

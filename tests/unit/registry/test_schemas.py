@@ -233,6 +233,13 @@ def test_other_forms_are_refused(url: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("url", ["Postgresql://me:secret@db/x", "POSTGRES://me:secret@db/x", "SQLite:///db"])
+def test_the_scheme_is_in_lower_case(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="write the scheme in lower case") as raised:
+        path_of(url)
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://me:secret@db/x", "postgres://me:secret@db/x", "postgresql+psycopg://me:secret@db/x"]
 )

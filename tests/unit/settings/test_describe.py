@@ -102,10 +102,23 @@ def test_described_for_another_registry(home: Path) -> None:
         ),
         pytest.param('archivd = "x"', "table.archivd (FILE) is not a setting: did you mean archived?", id="misspelt"),
         pytest.param('zzzzzz = "x"', "table.zzzzzz (FILE) is not a setting: remove it", id="unlike any"),
+        pytest.param(
+            'db_pass = "x"', "table.db_pass (FILE) is not a setting: write the password into ~/.pgpass", id="password"
+        ),
+        pytest.param(
+            'database_url = "x"', "table.database_url (FILE) is a setting of its own: move the line above [table]", id="setting"
+        ),
     ],
 )
 def test_a_bad_key(home: Path, line: str, says: str) -> None:
     assert refusal(home, with_table(line)).startswith(says)
+
+
+def test_a_setting_in_the_variable_of_the_table(home: Path) -> None:
+    table = {"name": "tasks", "id": "id", "id_type": "uuid", "tick": 5}
+    assert refusal(home, FULL, TABLE=json.dumps(table)) == (
+        "table.tick (WORKSPACE_REAPER_TABLE) is a setting of its own: set WORKSPACE_REAPER_TICK"
+    )
 
 
 def test_missing_keys(home: Path) -> None:

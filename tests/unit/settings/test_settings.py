@@ -177,6 +177,13 @@ def test_bad_toml_names_file_and_line(home: Path) -> None:
     assert "line 2" in text
 
 
+@pytest.mark.parametrize("line", ["enabled = False", "registry = cao", "tick = 1m"])
+def test_bad_toml_says_how_values_are_written(home: Path, line: str) -> None:
+    text = refusal(toml(home, f"\n{line}\n"))
+    assert "line 2" in text
+    assert text.endswith("TOML writes true and false in lower case, and text in quotes")
+
+
 def test_a_file_in_another_encoding_names_file_and_line(home: Path) -> None:
     file = toml(home, "")
     file.write_bytes("tick = 7\n# für\n".encode("latin-1"))
@@ -189,7 +196,17 @@ def test_a_file_in_another_encoding_names_file_and_line(home: Path) -> None:
         pytest.param("idle_tll = 1", "idle_tll ({file}) is not a setting: did you mean idle_ttl?", id="misspelt"),
         pytest.param("idle-ttl = 1", "idle-ttl ({file}) is not a setting: did you mean idle_ttl?", id="hyphen"),
         pytest.param("zzzzzz = 1", "zzzzzz ({file}) is not a setting: remove it", id="unlike any"),
-        pytest.param("[reaper]\ntick = 1", "reaper ({file}) is not a setting: remove it", id="table"),
+        pytest.param(
+            "[reaper]\ntick = 1",
+            "reaper ({file}) is not a setting: the settings are not in a section: delete the line [reaper]",
+            id="section",
+        ),
+        pytest.param("[tabel]\nid = 1", "tabel ({file}) is not a setting: did you mean table?", id="misspelt section"),
+        pytest.param(
+            'password = "x"',
+            "password ({file}) is not a setting: write the password into ~/.pgpass, PGPASSWORD or database_url",
+            id="password",
+        ),
     ],
 )
 def test_an_unknown_key(home: Path, key: str, advice: str) -> None:
@@ -204,6 +221,11 @@ def test_an_unknown_key(home: Path, key: str, advice: str) -> None:
         pytest.param("workspace_reaper_enabled", "did you mean WORKSPACE_REAPER_ENABLED?", id="lower case"),
         pytest.param("WORKSPACE_REAPER_CONFIGG", "did you mean WORKSPACE_REAPER_CONFIG?", id="file"),
         pytest.param("WORKSPACE_REAPER_" + "Z" * 60, "unset it", id="unlike any"),
+        pytest.param(
+            "WORKSPACE_REAPER_PGPASSWORD",
+            "write the password into ~/.pgpass, PGPASSWORD or database_url",
+            id="password",
+        ),
     ],
 )
 def test_an_unknown_variable(variable: str, advice: str) -> None:

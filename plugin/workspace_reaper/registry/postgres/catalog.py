@@ -22,7 +22,7 @@ from workspace_reaper.registry.id_types import (
 )
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
 from workspace_reaper.registry.schema import WorkspaceColumns
-from workspace_reaper.registry.schema_check import SchemaMismatch
+from workspace_reaper.registry.schema_check import SchemaMismatch, plain
 
 _BOOL, _BYTEA, _NAME, _INT8, _INT2, _INT4, _TEXT, _BPCHAR, _VARCHAR, _UUID = 16, 17, 19, 20, 21, 23, 25, 1042, 1043, 2950
 _TEXTS = frozenset({_NAME, _TEXT, _BPCHAR, _VARCHAR})
@@ -93,8 +93,7 @@ def epoch_of(connection: Connection, tables: Sequence[Table]) -> str:
     FULL``), if a view was redefined, a partition attached or detached, or row-level security switched, and if the cluster began
     a new timeline (recovered to a point in time, promoted).
     """
-    prepared = connection.dialect.identifier_preparer
-    rows = connection.exec_driver_sql(_BELOW, {"names": [prepared.format_table(table) for table in tables]}).all()
+    rows = connection.exec_driver_sql(_BELOW, {"names": [_name(connection, table) for table in tables]}).all()
     digest = hashlib.sha256(repr([tuple(row) for row in rows]).encode()).hexdigest()
     parts = [f"relations {', '.join(f'{row[0]}/{row[1]}' for row in rows[:_SHOWN])} ({digest[:16]})"]
     readable = connection.exec_driver_sql(
@@ -111,8 +110,7 @@ def columns_of(connection: Connection, tables: Sequence[Table]) -> dict[str, set
 
     A temporary table is none of the host's: behind a pooler it belongs to the client that used the connection before.
     """
-    prepared = connection.dialect.identifier_preparer
-    names = {prepared.format_table(table): table.fullname for table in tables}
+    names = {_name(connection, table): table.fullname for table in tables}
     found: dict[str, set[str]] = {table.fullname: set() for table in tables}
     rows = connection.exec_driver_sql(
         "SELECT name, attname::text FROM pg_catalog.unnest(%(names)s::text[]) AS name JOIN pg_catalog.pg_attribute"
@@ -142,9 +140,13 @@ def has_index(connection: Connection, table: Table, column: str) -> bool:
         "  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
         "  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = %(column)s)"
         " FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%(table)s)",
-        {"table": connection.dialect.identifier_preparer.format_table(table), "column": column},
+        {"table": _name(connection, table), "column": column},
     )
     return bool(found.scalar_one())
+
+
+def _name(connection: Connection, table: Table) -> str:
+    return plain(connection.dialect, connection.dialect.identifier_preparer.format_table(table))
 
 
 def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:

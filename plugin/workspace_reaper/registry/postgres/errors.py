@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from workspace_reaper.registry.postgres.connection import ConnectionLimits, ServerAddress
@@ -30,6 +31,8 @@ _BY_CODE = {
     "57014": "took longer than {limits.statement:g} s: check the load of the server, and add a missing index",
     "55P03": "is locked, and was so for {limits.lock:g} s: if this lasts, find the transaction that keeps it (pg_locks)",
 }
+# Names are removed before: those of a host, a role or a database may contain any of these texts.
+_NAME = re.compile(r""""[^"]*"|\bhost '[^']*'""")
 _BY_TEXT = (
     ("password", "refuses the password: correct it in database_url, PGPASSWORD or ~/.pgpass"),
     ("authentication failed", "refuses this role: correct the user in database_url, or pg_hba.conf"),
@@ -45,6 +48,7 @@ _BY_TEXT = (
     ("refused", "does not listen: start it, or correct host and port in database_url"),
     ("no such file", "does not listen: start it, or correct host and port in database_url"),
     ("timeout expired", "does not answer within {limits.connect:g} s: start it, or correct host and port in database_url"),
+    ("invalid port number", "has no port of that number: correct the port in database_url"),
     ("name or service", "has no address: correct the host in database_url"),
     ("resolve", "has no address: correct the host in database_url"),
     ("closed", "ended the connection: if this lasts, read its log"),
@@ -64,4 +68,5 @@ def in_words(error: Exception, server: ServerAddress, limits: ConnectionLimits) 
 
 
 def _by_text(known: Iterable[tuple[str, str]], text: str) -> str | None:
-    return next((words for sign, words in known if sign in text.lower()), None)
+    said = _NAME.sub("", text).lower()
+    return next((words for sign, words in known if sign in said), None)
