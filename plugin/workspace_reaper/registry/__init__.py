@@ -6,6 +6,7 @@ package, loading a schema and ``open_registry`` import no database library; the 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
@@ -165,9 +166,11 @@ def _entry_point(name: str) -> EntryPoint:
     if matching:
         values = ", ".join(sorted(matching))
         raise ConfigurationError(f"registry: several installed packages name {name!r} ({values}): uninstall all but one")
-    known = ", ".join(sorted({_TABLE, *registry_names()}))
+    known = sorted({_TABLE, *registry_names()})
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"Did you mean {near[0]!r}? Otherwise" if near else "Correct the name, or"
     raise ConfigurationError(
-        f"registry: unknown registry {name!r}; installed are: {known}. Correct the name, or install the package that has it "
+        f"registry: unknown registry {name!r}; installed are: {', '.join(known)}. {advice} install the package that has it "
         f"as an entry point of the group {_GROUP}"
     )
 

@@ -87,12 +87,12 @@ def load_usable_settings(config: Path | None = None, environ: Mapping[str, str] 
     problems += _misplaced_urls(values, places)
     try:
         settings = Settings(**values)
-        problems += (apart := _not_together(settings))
+        problems += (apart := _not_together(settings, places))
     except ValidationError as error:
         found, refused = _bad_values(error, places)
         problems += found
         settings = Settings(**{name: value for name, value in values.items() if name not in refused})
-        apart = _not_together(settings)
+        apart = _not_together(settings, places)
     is_as_written = not unreadable and not apart and given.intersection(_NAME_HOST) <= settings.model_fields_set
     problem = printable("; ".join(problems)) if problems else None  # a key may be any text
     return UsableSettings(settings, problem, is_as_written)
@@ -260,11 +260,11 @@ def _shown_key(key: str) -> str:
     return "a key that may contain a password" if may_contain_password(key) else key
 
 
-def _not_together(settings: Settings) -> list[str]:
+def _not_together(settings: Settings, places: Mapping[str, str]) -> list[str]:
     """Return the messages about settings that other settings require or exclude."""
     if settings.registry != "table":
-        return (
-            ['table: set, but registry is another one: write registry = "table", or remove [table]'] if settings.table else []
-        )
+        advice = 'set, but registry is another one: write registry = "table", or remove [table]'
+        return [f"table ({places['table']}): {advice}"] if settings.table else []
     missing = [name for name in _NEEDED_BY_TABLE if getattr(settings, name) is None]
-    return [f'registry = "table" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'] if missing else []
+    advice = f'"table" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'
+    return [f"registry ({places['registry']}): {advice}"] if missing else []

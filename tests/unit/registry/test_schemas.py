@@ -92,6 +92,20 @@ def test_unknown(name: str) -> None:
         load_schema(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("vibekanban", "Did you mean 'vibe-kanban'? Otherwise install the package"),
+        ("Standard", "Did you mean 'standard'? Otherwise install the package"),
+        ("postgres", "Correct the name, or install the package"),
+    ],
+)
+def test_the_nearest_registry_is_suggested(name: str, advice: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load_schema(name)
+    assert advice in str(refused.value)
+
+
 def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "ours", {"other_host": THIRD_PARTY}, f"{GROUP}mine = other_host:MINE\n")
     monkeypatch.syspath_prepend(tmp_path)

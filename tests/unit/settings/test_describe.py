@@ -27,7 +27,7 @@ archived = "status = 'archived'"
 deleted = "deleted_at IS NOT NULL"
 running = "is_running"
 """
-MISSING = 'registry = "table" needs table, session_patterns, tmux_sockets, database_url: set them'
+MISSING = 'registry (FILE): "table" needs table, session_patterns, tmux_sockets, database_url: set them'
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +77,15 @@ def test_in_the_environment_it_replaces_the_whole_table(home: Path) -> None:
 def test_what_is_missing_beside_it(home: Path) -> None:
     assert refusal(home, 'registry = "table"') == MISSING
     without = FULL.replace('tmux_sockets = ["app"]', "")
-    assert refusal(home, without) == 'registry = "table" needs tmux_sockets: set it'
+    assert refusal(home, without) == 'registry (FILE): "table" needs tmux_sockets: set it'
+    by_variable = refusal(home, "", REGISTRY="table")
+    assert by_variable == MISSING.replace("FILE", "WORKSPACE_REAPER_REGISTRY")
     assert load(home, without, TMUX_SOCKETS='["x"]').tmux_sockets == ("x",)
 
 
 def test_described_for_another_registry(home: Path) -> None:
     text = refusal(home, FULL.replace('registry = "table"', ""))
-    assert text == 'table: set, but registry is another one: write registry = "table", or remove [table]'
+    assert text == 'table (FILE): set, but registry is another one: write registry = "table", or remove [table]'
 
 
 @pytest.mark.parametrize(
