@@ -124,6 +124,17 @@ def test_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
     assert found(registry, "ab", "AB") == {"ab": Workspace("ab"), "AB": Workspace("AB", archived=True)}
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["as written", "reversed"])
+def test_i70_texts_that_differ_in_case_have_each_their_own_row(host: Host, order: int) -> None:
+    """All but one counted as absent."""
+    stored = [("App ", "archived"), ("app ", "open"), (" APP", "archived"), ("aPP", "open")]
+    registry = tasks(host, "TEXT PRIMARY KEY", *stored[::order], archived="state = 'archived'")
+    answer = found(registry, "App", "app", "APP", "apP")
+    unread = answer.pop("apP")
+    assert answer == {"App": Workspace("App", archived=True), "app": Workspace("app"), "APP": Workspace("APP", archived=True)}
+    assert "which may be another spelling of 'apP'" in str(unread.unreadable)
+
+
 # Several rows for one workspace
 
 STATES = {

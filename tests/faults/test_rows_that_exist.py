@@ -22,3 +22,19 @@ def test_i70_a_session_whose_row_was_rewritten_in_another_spelling_lives(worlds:
     for _ in range(4):
         world.sweep()
     assert [one for one in ids if world.lives(one)] == ids
+
+
+def test_i70_sessions_whose_ids_differ_in_case_live_while_their_rows_have_a_space(worlds: Worlds) -> None:
+    """All but one counted as absent."""
+    world = worlds("standard")
+    world.workspaces(9)
+    ids = ["App", "app", "APP"]
+    world.host.insert(ids)
+    for one in ids:
+        world.session(one)
+    world.sweep()
+    with world.host.writing() as connection:
+        connection.execute("UPDATE workspaces SET id = id || ' ' WHERE lower(id) = 'app'")
+    for _ in range(4):
+        world.sweep()
+    assert [one for one in ids if world.lives(one)] == ids

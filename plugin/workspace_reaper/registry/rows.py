@@ -52,11 +52,18 @@ class Fetched:
                 known.setdefault(row[0], []).append(workspace(row))
             elif isinstance(row[0], str):  # the table itself compares otherwise than exactly
                 spelled.append((fold(row[0]), *row))
-        by_fold = {fold(one): one for one in self.missing}
+        # Texts that differ in case are different ids with one fold. A row in another case counts for an id without its own row.
+        by_fold: dict[Any, list[str]] = {}
+        for one in self.missing:
+            by_fold.setdefault(fold(one), []).append(one)
+        in_doubt: dict[str, Workspace] = {}
         for folded, *row in spelled:
-            if folded in by_fold:
-                known.setdefault(by_fold[folded], []).append(_spelled_otherwise(by_fold[folded], row))
-        found = {one: _combined(some, self.columns.any_row) for one, some in known.items()}
+            for one in by_fold.get(folded, ()):
+                if _is_spelling(row[0], one):
+                    known.setdefault(one, []).append(workspace([one, *row[1:]]))
+                else:
+                    in_doubt[one] = _in_doubt(one, row[0])
+        found = {**in_doubt, **{one: _combined(some, self.columns.any_row) for one, some in known.items()}}
         oldest = readable(self.oldest)
         return LookupResult(
             found={one: found[one] for one in ids if one in found},
@@ -76,11 +83,13 @@ def readable(ids: Iterable[str | OddId]) -> list[str]:
     return read
 
 
-def _spelled_otherwise(workspace_id: str, row: Sequence[Any]) -> Workspace:
-    """Return the workspace in a row whose id has another spelling. If it may be another id, it is ``unreadable``."""
-    value, *rest = row
-    if isinstance(value, str) and value.strip(" ") == workspace_id.strip(" "):
-        return workspace([workspace_id, *rest])
+def _is_spelling(value: str | OddId, workspace_id: str) -> bool:
+    """Return whether a value with the fold of this id is certainly the same id."""
+    return isinstance(value, str) and value.strip(" ") == workspace_id.strip(" ")
+
+
+def _in_doubt(workspace_id: str, value: str | OddId) -> Workspace:
+    """Return the workspace of an id that has only a row that may be another workspace's: it is ``unreadable``."""
     text = value.text if isinstance(value, OddId) else f"the table has the id {value!r}"
     return Workspace(workspace_id, unreadable=f"{text}, which may be another spelling of {workspace_id!r}")
 
