@@ -84,6 +84,29 @@ def test_i70_sqlite_stores_any_form_in_any_column(tmp_path: Path, id_type: str, 
     assert found(registry, UUID, OTHER) == {UUID: Workspace(UUID)}
 
 
+@pytest.mark.parametrize("id_type", ["uuid", "uuid-hex"])
+def test_i70_white_space_around_an_id_does_not_count(host: Host, id_type: str) -> None:
+    """The row is there with a line feed behind its id: "gone"."""
+    spaces = [chr(number) for number in range(0x110000) if chr(number).isspace()]
+    ids = [str(uuid.UUID(int=number)) for number, _ in enumerate(spaces)]
+    stored = [(f"{space}{one}\r{space}",) for one, space in zip(ids, spaces, strict=True)]
+    registry = tasks(host, "VARCHAR(60) PRIMARY KEY", *stored, id_type=id_type)
+    assert found(registry, *ids, UUID) == {one: Workspace(one) for one in ids}
+
+
+@pytest.mark.parametrize("stored", [UUID.encode(), HEX.upper().encode() + b"\n", BLOB], ids=["text", "hex", "blob"])
+def test_i70_bytes_may_be_a_text(host: Host, stored: bytes) -> None:
+    registry = tasks(host, "BYTEA PRIMARY KEY", (stored, "archived"), (b"\xff\0",), id_type="uuid-blob", **FLAGS)
+    assert found(registry, UUID, OTHER) == {UUID: Workspace(UUID, archived=True)}
+
+
+@pytest.mark.parametrize("stored", ["w1\n", "\tW1"], ids=ascii)
+def test_i70_a_text_with_white_space_other_than_spaces_is_in_doubt(host: Host, stored: str) -> None:
+    answer = found(tasks(host, "TEXT PRIMARY KEY", (stored, "archived"), **FLAGS), "w1", "w2")
+    assert set(answer) == {"w1"}
+    assert "which may be another spelling of 'w1'" in str(answer["w1"].unreadable)
+
+
 def test_i70_a_row_of_vibe_kanban_that_was_rewritten_as_text(tmp_path: Path) -> None:
     host = VibeKanbanHost(tmp_path / "db.v2.sqlite")
     host.create()
@@ -94,7 +117,7 @@ def test_i70_a_row_of_vibe_kanban_that_was_rewritten_as_text(tmp_path: Path) -> 
     assert set(found(opened(host), one, other)) == {one, other}
 
 
-@pytest.mark.parametrize("stored", ["7", " 7", "007", 7.0, "+7"], ids=repr)
+@pytest.mark.parametrize("stored", ["7", " 7", "007", 7.0, "+7", "7\r\n", "\u00a07"], ids=ascii)
 def test_i70_a_number_in_another_form(tmp_path: Path, stored: object) -> None:
     registry = tasks(TableHost(tmp_path / "db"), "PRIMARY KEY", (stored,), (8,), id_type="integer")
     assert found(registry, "7", "9") == {"7": Workspace("7")}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.tools.hosts import blob
 from tests.tools.world import World
 
 Worlds = Callable[..., World]
@@ -35,6 +36,19 @@ def test_i70_sessions_whose_ids_differ_in_case_live_while_their_rows_have_a_spac
     world.sweep()
     with world.host.writing() as connection:
         connection.execute("UPDATE workspaces SET id = id || ' ' WHERE lower(id) = 'app'")
+    for _ in range(4):
+        world.sweep()
+    assert [one for one in ids if world.lives(one)] == ids
+
+
+@pytest.mark.parametrize("behind", ["\n", "\t", "\r\n", "\u00a0"], ids=ascii)
+def test_i70_a_session_whose_row_got_white_space_behind_its_id_lives(worlds: Worlds, behind: str) -> None:
+    """The row is there with a line feed behind its id: "gone"."""
+    world = worlds("vibe-kanban")
+    ids = world.workspaces(6)
+    world.sweep()
+    with world.host.writing() as connection:
+        connection.execute("UPDATE workspaces SET id = ? WHERE id = ?", (ids[2] + behind, blob(ids[2])))
     for _ in range(4):
         world.sweep()
     assert [one for one in ids if world.lives(one)] == ids

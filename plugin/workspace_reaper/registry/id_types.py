@@ -2,7 +2,9 @@
 
 SQLite stores any value in any column, some programs write the same id in another way than the host's server, and PostgreSQL may
 pad what it stores. A value is read in every spelling that its kind allows: lower or upper case, with or without hyphens, braces
-or surrounding spaces, as text or as bytes.
+or surrounding white space, as text or as bytes.
+
+What Python reads as an id (`IdColumn._read`), a look-up has to find (`IdColumn.folded`): a row that is not found is absent.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ _DIGITS = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 _PUNCTUATION = str.maketrans("", "", "-{}")
 _URN = "urn:uuid:"
+# What `str.strip` removes. SQLite's trim() alone removes spaces only.
+_SPACES = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+# Those that a database in any encoding can compare with.
+_ASCII_SPACES = " \t\n\v\f\r"
 
 
 class WrongValue(ValueError):
@@ -106,14 +115,19 @@ def _number_of(value: Any) -> str | None:
     return str(int(value)) if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else None
 
 
-def _folded_uuid(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
-    text: ColumnElement[Any] = func.lower(func.trim(cast(column, Text)), type_=Text)
+def _folded_uuid(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the digits of a UUID in SQLite. It has to be the same for all that `_uuid_of` reads as the same UUID."""
+    text: ColumnElement[Any] = func.lower(func.trim(cast(column, Text), _SPACES), type_=Text)
     for mark in ("-", "{", "}", _URN):
         text = func.replace(text, mark, "", type_=Text)
-    if postgres:
-        return text
     is_binary = and_(func.typeof(column) == "blob", func.length(column) == 16)
     return case((is_binary, func.lower(func.hex(column))), else_=text)
+
+
+def _folded_uuid_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the digits of a UUID in PostgreSQL, without anything around or between them."""
+    # Not by a list of white space: an encoding that lacks one of its characters makes the statement an error.
+    return func.regexp_replace(func.lower(text), f"{_URN}|[^0-9a-f]", "", "g", type_=Text)
 
 
 class TextId(IdColumn):
@@ -125,13 +139,13 @@ class TextId(IdColumn):
 
     @staticmethod
     def fold(text: str) -> str:
-        """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without spaces around it."""
-        return _ascii_lower(text.strip(" "))
+        """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without white space (ASCII only) around it."""
+        return _ascii_lower(text.strip(_ASCII_SPACES))
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
         del postgres
-        return func.lower(func.trim(cast(column, Text)), type_=Text)
+        return func.lower(func.trim(cast(column, Text), _ASCII_SPACES), type_=Text)
 
 
 class PaddedText(TextId):
@@ -147,7 +161,10 @@ class _UuidColumn(IdColumn):
     cache_ok = True
     _read = staticmethod(_uuid_of)
     fold = staticmethod(lambda text: text.replace("-", ""))
-    folded = staticmethod(_folded_uuid)
+
+    @staticmethod
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+        return _folded_uuid_text(cast(column, Text)) if postgres else _folded_uuid(column)
 
 
 class UuidText(_UuidColumn):
@@ -180,7 +197,11 @@ class UuidBlob(_UuidColumn):
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
-        return None if postgres else _folded_uuid(column, postgres=False)  # bytea has one spelling
+        if not postgres:
+            return _folded_uuid(column)
+        # The format "escape" leaves ASCII as it is, and no value is an error.
+        text = _folded_uuid_text(func.encode(column, "escape", type_=Text))
+        return case((func.length(column) == 16, func.encode(column, "hex", type_=Text)), else_=text)
 
 
 class NativeUuid(_UuidColumn):
@@ -209,7 +230,10 @@ class WholeNumber(IdColumn):
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
-        return None if postgres else cast(column, Integer)
+        if postgres:
+            return None
+        # SQLite skips only ASCII white space in front of a number, and a large real as text is not a whole number.
+        return case((func.typeof(column) == "text", cast(func.trim(column, _SPACES), Integer)), else_=cast(column, Integer))
 
 
 def _hyphened(digits: str) -> str:
