@@ -11,6 +11,7 @@ import pytest
 from tests.faults.steps import events, history, sweep_during
 from tests.tools.clocks import Later
 from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.hosts import blob, connected
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
@@ -310,6 +311,21 @@ def test_undone_it_is_not_announced_again_while_the_cause_goes_on_and_is_after_i
     assert archived.is_told()
     archived.clock.seconds += WINDOW + 1
     assert archived.sweep().outcome == "reaped"
+
+
+@pytest.mark.parametrize("meanwhile", ["unreadable", "absent"])
+def test_undone_it_stays_although_a_sweep_could_not_read_its_row(archived: Scene, meanwhile: str) -> None:
+    undo(archived)
+    mine, another = blob(archived.workspace), blob(archived.world.host.new_id(999))
+    column, now, before = {"unreadable": ("pinned", "odd", 0), "absent": ("id", another, mine)}[meanwhile]
+    with connected(archived.world.host.path) as database:
+        database.execute(f"UPDATE workspaces SET {column} = ? WHERE id = ?", (now, mine))
+    assert archived.sweep().protected_by == {"unreadable": "unknown", "absent": "unconfirmed"}[meanwhile]
+    with connected(archived.world.host.path) as database:
+        database.execute(f"UPDATE workspaces SET {column} = ? WHERE archived", (before,))
+    archived.clock.seconds = WINDOW + 10
+    assert archived.sweep().protected_by == "undone"
+    assert archived.lives_untouched()
 
 
 def test_undone_it_still_goes_when_its_workspace_is_deleted(archived: Scene) -> None:

@@ -165,6 +165,11 @@ class Facts:
         return self.row is None or self.row.deleted
 
     @property
+    def is_read(self) -> bool:
+        """Return whether the registry has a row for the workspace that is not marked deleted and can be read."""
+        return self.row is not None and not self.row.deleted and self.row.unreadable is None
+
+    @property
     def is_witnessed(self) -> bool:
         """Return whether row and directory of the workspace went together."""
         return self.witness is not None and self.witness.confirms

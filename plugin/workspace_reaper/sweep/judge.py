@@ -216,10 +216,12 @@ class Judge:
                 self._judge(entry, replace(entry.facts, announced_at=None))
             entry.deadline = entry.facts.deadline(self._thresholds) if is_waiting else None
             confirmations.set(entry.key, Finding.ANNOUNCED, holds=is_waiting or (was_announced and not is_withdrawn))
-            causes = {held.reason.reported_as for held in entry.judgement.held}
-            for cause, finding in UNDONE.items():
-                if cause not in causes:
-                    confirmations.set(entry.key, finding, holds=False)
+            # A row that is absent or cannot be read does not say that the cause has ended.
+            if entry.facts.is_read:
+                causes = {held.reason.reported_as for held in entry.judgement.held}
+                for cause, finding in UNDONE.items():
+                    if cause not in causes:
+                        confirmations.set(entry.key, finding, holds=False)
         return changes
 
     def _deadline_of(self, entry: SessionReport) -> float | None:

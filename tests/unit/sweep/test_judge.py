@@ -180,6 +180,18 @@ def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> Non
     assert builder.confirmations.forgotten == {(session_key(1), Finding.UNDONE_ARCHIVED)}
 
 
+@pytest.mark.parametrize(
+    "found", [[], [row(1, deleted=True)], [row(1, unreadable="odd")]], ids=["no row", "marked deleted", "unreadable"]
+)
+def test_a_cancelled_announcement_is_kept_while_the_row_does_not_say_that_its_cause_has_ended(found: list[Workspace]) -> None:
+    key = (session_key(1), Finding.UNDONE_ARCHIVED)
+    builder = circumstances(ledger_state(confirmations={key: Confirmation(NOW - 60, NOW - 60)}), recognised=["w1"])
+    judge = Judge(builder, LATER, NOW)
+    judge.judge_each(observation(listing(session(1))), rows(*found))
+    judge.announce()
+    assert builder.confirmations.forgotten == set()
+
+
 def test_a_session_that_could_not_be_read_is_not_announced() -> None:
     judge = judging(session(1), found=archived(1), thresholds=LATER)
     judge.entries.append(SessionReport(session_key(2).socket, "ws_w2", None, "w2", Verdict.HOLD))
