@@ -210,6 +210,21 @@ def test_of_the_last_day_only_what_is_asked_for_is_read(ledger: Ledger) -> None:
     assert ledger.load_state([], NOW).reaped_lately == {}
 
 
+def test_reaps_of_a_clock_that_was_ahead_do_not_count(ledger: Ledger) -> None:
+    """Otherwise they would use up the budget, and be reaped lately, until that time has come."""
+    moments = {
+        "soon": NOW + HOUR - 60,
+        "in an hour": NOW + HOUR,
+        "in a day": NOW + 24 * HOUR,
+        "in a year": NOW + 365 * 24 * HOUR,
+    }
+    ledger.record_intents([intent(name, session=name, workspace_id=name, reason="orphan") for name in moments])
+    ledger.record_results([ReapResult(name, at, "reaped") for name, at in moments.items()])
+    state = ledger.load_state(list(moments), NOW)
+    assert state.orphans_last_hour == 1
+    assert {session for _, session in state.reaped_lately} == {"soon", "in an hour"}
+
+
 def test_a_name_reaped_twice_tells_the_latest_time(ledger: Ledger) -> None:
     ledger.record_intents([intent("R1", session="same"), intent("R2", session="same")])
     ledger.record_results([ReapResult("R1", NOW - 5, "reaped"), ReapResult("R2", NOW - 50, "reaped")])

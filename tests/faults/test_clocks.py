@@ -165,6 +165,28 @@ def test_what_a_dry_run_notices_is_not_noticed(night: Night) -> None:
     assert night.sweep().stepped > 0
 
 
+def test_a_clock_that_was_a_year_ahead_stops_nothing_once_it_is_right(worlds: Worlds) -> None:
+    """Neither the budget, nor the clock of the CPU, nor what says that no sweep runs."""
+    world, clock = worlds(max_orphans_per_hour=1, tick=1), Later(stepped=365 * 24 * HOUR)
+    first, second = world.workspaces(8)[:2]
+    with_clock(world, clock)
+    world.sweep()
+    world.host.delete(first, second)
+    clock.seconds = HOUR
+    for _ in range(2):
+        world.sweep()
+        clock.seconds += HOUR / 4
+    assert [world.lives(first), world.lives(second)].count(True) == 1
+    clock.stepped = 0
+    checked = world.cli("status", "--check")
+    assert (checked.returncode, "blind" in checked.stdout) == (1, True)
+    clock.seconds = 2 * HOUR
+    for _ in range(2):
+        world.sweep()
+        clock.seconds += HOUR / 4
+    assert [world.lives(first), world.lives(second)] == [False, False]
+
+
 @pytest.mark.parametrize("jump", [8 * HOUR, -8 * HOUR], ids=["+8h", "-8h"])
 def test_i34_the_wall_clock_of_tmux_and_of_the_reaper_is_set(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, jump: int

@@ -133,6 +133,21 @@ def test_an_archived_session_is_told_shown_and_marked_and_goes_at_its_deadline(s
     assert read_status(reaper).as_dict()["announced"] == []
 
 
+def test_what_was_announced_while_the_clock_was_ahead_is_announced_again(scene: Scene) -> None:
+    scene.clock.stepped = 365 * 24 * HOUR
+    scene.sweep()
+    scene.archive()
+    ahead = scene.sweep().deadline
+    scene.clock.stepped = 0
+    entry = scene.sweep()
+    assert (entry.protected_by, entry.deadline) == ("announced", pytest.approx(scene.clock.now() + WINDOW, abs=TIMEOUT))
+    assert scene.mark == str(int(entry.deadline or 0)) != str(ahead)
+    scene.clock.seconds = WINDOW - TIMEOUT
+    assert scene.sweep().deadline == entry.deadline, "it does not move"
+    scene.clock.seconds = WINDOW + 1
+    assert scene.sweep().outcome == "reaped"
+
+
 def test_an_idle_session_is_told_and_goes_at_its_deadline(worlds: Callable[..., World]) -> None:
     scene = Scene(worlds(undo_window=WINDOW, idle_ttl=HOUR))
     scene.sweep()

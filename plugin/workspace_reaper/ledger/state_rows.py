@@ -20,9 +20,10 @@ _UPDATE_REGISTRY = " ".join(("UPDATE registry SET", assignments(REGISTRY_COLUMNS
 _SEE = tables.WORKSPACE.upsert_of("generation")
 _SET_WORKTREE = tables.WORKSPACE.upsert_of("worktree")
 _OF_IDS = "AND workspace_id IN (SELECT value FROM json_each(?))"
-_REAPED_SINCE = f"AND outcome = 'reaped' AND concluded_at > ? {_OF_IDS} ORDER BY concluded_at"
-_ORPHANS_SINCE = """
-    SELECT count(*) FROM reap WHERE registry_id = ? AND outcome = 'reaped' AND reason = 'orphan' AND concluded_at > ?"""
+# Reaps that are dated further ahead were recorded while the clock was ahead: they would count until that time has come.
+_CONCLUDED = "outcome = 'reaped' AND concluded_at > ? AND concluded_at < ?"
+_REAPED = f"AND {_CONCLUDED} {_OF_IDS} ORDER BY concluded_at"
+_ORPHANS = " ".join(("SELECT count(*) FROM reap WHERE registry_id = ? AND reason = 'orphan' AND", _CONCLUDED))
 
 
 def read_state(
@@ -38,7 +39,7 @@ def read_state(
 
     asked = json_ids(ids)
     known = rows(tables.WORKSPACE, _OF_IDS, asked) if ids else []
-    reaped = rows(tables.REAPED, _REAPED_SINCE, now - _DAY, asked) if ids else []
+    reaped = rows(tables.REAPED, _REAPED, now - _DAY, now + _DAY, asked) if ids else []
     return LedgerState(
         registry=registry,
         seen={row.workspace_id: row.generation for row in known if row.generation is not None},
@@ -47,7 +48,7 @@ def read_state(
         breaker=only(tables.BREAKER, BreakerState()),
         reported={row.workspace_id: row.at for row in rows(tables.DELETION)},
         named={row.workspace_id: row.named_generation for row in known if row.named_generation is not None},
-        orphans_last_hour=connection.execute(_ORPHANS_SINCE, (registry_id, now - _HOUR)).fetchall()[0][0],
+        orphans_last_hour=connection.execute(_ORPHANS, (registry_id, now - _HOUR, now + _HOUR)).fetchall()[0][0],
         reaped_lately={(socket, session): at for socket, session, at in reaped},
         open_intents=tuple(rows(tables.INTENT, "AND outcome = 'open' ORDER BY seq")),
         alarms={alarm.name: alarm for alarm in rows(tables.ALARM)},

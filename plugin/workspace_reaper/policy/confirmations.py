@@ -65,6 +65,8 @@ def retry_at(failed: Confirmation | None, now: float, first_wait: float) -> floa
 class Confirmations:
     """The stored confirmations and what this sweep changes in them: ``changed`` and ``forgotten``.
 
+    A finding that the clock now dates in the future counts from now.
+
     ``workspaces`` are those of the managed sessions now. A session that was renamed to the name of another workspace starts
     again, because two sweeps that each found a different row missing do not confirm each other.
     """
@@ -77,10 +79,13 @@ class Confirmations:
         # By session: most have no findings, and each sweep asks several times.
         self._known: dict[SessionKey, dict[Finding, Confirmation]] = {}
         self._stored = set(previous)
-        for (key, finding), confirmation in previous.items():
-            self._known.setdefault(key, {})[finding] = confirmation
         self.changed: dict[FindingKey, Confirmation] = {}
         self.forgotten: set[FindingKey] = set()
+        for (key, finding), confirmation in previous.items():
+            self._known.setdefault(key, {})[finding] = confirmation
+            if confirmation.first_at > now:
+                # The clock was ahead. What counts from that time would otherwise wait until it has come.
+                self._known[key][finding] = self.changed[key, finding] = replace(confirmation, first_at=now)
         for (key, finding), confirmation in previous.items():
             if confirmation.workspace_id not in (None, self._workspaces.get(key, confirmation.workspace_id)):
                 self._forget(key, finding)

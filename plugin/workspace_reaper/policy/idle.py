@@ -192,13 +192,15 @@ def advance(
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
     A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
-    samples, because nothing is busy while it sleeps. The processes of ``hidden`` sessions cannot be seen: they may compute.
+    samples, because nothing is busy while it sleeps. Work that the clock now dates in the future is dated now. The processes of
+    ``hidden`` sessions cannot be seen: they may compute.
     """
     passed = 0.0 if state.at is None else age_clock.since(state.at, now)
     samples: dict[SessionKey, CpuSample] = {}
     for key, family in processes_by_session.items():
         seconds, before = used(family), state.samples.get(key)
-        if key in hidden:
+        is_ahead = before is not None and before.busy_at is not None and before.busy_at > now
+        if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
         elif before is None or state.at is None:
             samples[key] = CpuSample(seconds)

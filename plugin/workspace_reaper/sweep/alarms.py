@@ -241,7 +241,7 @@ def raised(found: SweepResult) -> dict[str, Alarm]:
 
 
 def blind(last_complete: float | None, tick: float, now: float, *, began: float | None = None) -> Alarm | None:
-    """Return the alarm ``blind`` if there was no complete sweep for three ticks.
+    """Return the alarm ``blind`` if there was no complete sweep for three ticks, or the last one is dated so far in the future.
 
     Args:
         last_complete: When the last complete sweep began, in Unix seconds; None if there was none.
@@ -250,10 +250,14 @@ def blind(last_complete: float | None, tick: float, now: float, *, began: float 
         began: Since when sweeps try, if none was ever complete; None if that is unknown.
     """
     since = began if last_complete is None else last_complete
-    if since is not None and now - since <= BLIND_TICKS * tick:
+    # A clock that was ahead must not hide that no sweep runs until its time has come.
+    if since is not None and abs(now - since) <= BLIND_TICKS * tick:
         return None
-    detail = f"no complete sweep since {iso(last_complete)}" if last_complete is not None else "no complete sweep yet"
-    return BLIND.at(now if since is None else since, detail)
+    detail = "no complete sweep yet"
+    if last_complete is not None:
+        ahead = " (which is in the future)" if last_complete > now else ""
+        detail = f"no complete sweep since {iso(last_complete)}{ahead}"
+    return BLIND.at(now if since is None else min(since, now), detail)
 
 
 def misconfigured(why: str, now: float) -> Alarm:

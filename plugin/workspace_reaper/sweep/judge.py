@@ -208,7 +208,9 @@ class Judge:
                 continue
             is_waiting, was_announced = entry.key in waiting, Finding.ANNOUNCED in confirmations.of(entry.key)
             is_withdrawn = was_announced and not is_waiting and not is_selected(entry.judgement)
-            if is_waiting and not was_announced:
+            # One that was announced while the clock was ahead is announced again: its deadline was too late.
+            is_new = not was_announced or (entry.facts.announced_at or 0.0) >= self._now
+            if is_waiting and is_new:
                 changes.made[entry.key] = self._now + self._thresholds.undo_window
                 self._judge(entry, replace(entry.facts, announced_at=self._now))
             elif is_withdrawn:

@@ -107,6 +107,17 @@ def test_what_is_still_so_keeps_its_date_and_writes_nothing() -> None:
     assert changes(confirmations) == ({}, set())
 
 
+def test_what_the_clock_now_dates_in_the_future_is_dated_now() -> None:
+    """Its count and the time of the last one stay: whatever waits after them knows a clock that went back."""
+    before = {
+        (KEY, Finding.ANNOUNCED): Confirmation(NOW + 500, NOW + 500),
+        (OTHER, Finding.FAILED): Confirmation(THEN, NOW + 9, 3),
+    }
+    sightings = Confirmations(before, NOW)
+    assert sightings.since(KEY, Finding.ANNOUNCED) == NOW
+    assert sightings.changed == {(KEY, Finding.ANNOUNCED): Confirmation(NOW, NOW + 500)}
+
+
 def test_what_is_no_longer_so_is_forgotten_and_begins_anew() -> None:
     confirmations = after({(KEY, Finding.ARCHIVED): Confirmation(THEN, THEN)})
     confirmations.set(KEY, Finding.ARCHIVED, holds=False)

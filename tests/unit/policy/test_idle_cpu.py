@@ -63,6 +63,10 @@ def test_rest_keeps_the_date_of_the_last_work() -> None:
     assert idle.advance(known(10.0, NOW - 500), NOW, {KEY: using(10.2)}).samples[KEY] == CpuSample(10.2, NOW - 500)
 
 
+def test_work_that_the_clock_now_dates_in_the_future_is_dated_now() -> None:
+    assert idle.advance(known(10.0, NOW + 500), NOW, {KEY: using(10.0)}).samples[KEY] == CpuSample(10.0, NOW)
+
+
 def test_a_session_that_is_gone_is_forgotten() -> None:
     assert idle.advance(known(10.0), NOW, {}) == CpuState(NOW, {})
 

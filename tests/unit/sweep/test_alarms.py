@@ -190,6 +190,14 @@ def test_a_sweep_that_sees_not_all_knows_since_when(last_complete: float | None,
     assert (found and found.since) == since
 
 
+def test_a_complete_sweep_in_the_future_does_not_hide_that_none_follows() -> None:
+    """The clock was ahead. After a small step back the next sweep may still come in time."""
+    assert blind(NOW + BLIND_TICKS * TICK, TICK, NOW) is None
+    alarm = blind(NOW + HOUR, TICK, NOW)
+    assert alarm is not None
+    assert (alarm.since, alarm.detail) == (NOW, "no complete sweep since 2026-09-21T15:13:20Z (which is in the future)")
+
+
 def test_a_complete_sweep_is_not_blind_whenever_the_last_one_was() -> None:
     assert alarms(last_complete=NOW - HOUR) == {}
 
