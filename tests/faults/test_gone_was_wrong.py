@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.faults.conftest import Erring
-from tests.faults.steps import alarms, confirmations, history, sweep_during
+from tests.faults.steps import alarms, confirmations, history, recalled, sweep_during
 from tests.tools.front_tmux import Rule
 from tests.tools.hosts import VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer, takes_name
@@ -334,6 +334,38 @@ def test_i11_a_socket_that_vanishes_at_the_kill_is_no_kill(world: World, erring:
     wait_until(lambda: Path(world.server.path).exists())
     assert world.lives(archived)
     assert outcomes(world.sweep()) == {archived: "reaped"}
+
+
+@pytest.mark.parametrize("is_seen_between", [False, True], ids=["at once", "a sweep in between"])
+def test_a_server_that_lost_its_socket_to_another_one_is_reported_until_it_has_ended(
+    worlds: Worlds, is_seen_between: bool
+) -> None:
+    world = worlds(orphan_confirmations=1)
+    hidden, _, _ = world.workspaces(3)
+    world.sweep()
+    before = psutil.Process(world.server.pid)
+    Path(world.server.path).unlink()
+    if is_seen_between:
+        world.sweep()
+    judged, live = world.workspace(), world.workspace()
+    for one in (judged, live):
+        world.session(one)
+    assert world.server.pid != before.pid
+    world.sweep()
+    world.host.delete(hidden)
+    world.host.archive(judged)
+
+    reports = [world.sweep() for _ in range(3)]
+
+    assert [outcomes(report) for report in reports] == [{judged: "reaped", live: "none"}, {live: "none"}, {live: "none"}]
+    for report in reports:
+        [unknown] = report.unknown
+        assert f"kill -USR1 {before.pid}" in unknown.reason
+    assert (alarms(world), before.is_running()) == ({"unreadable"}, True)
+    before.kill()
+    before.wait()
+    assert (world.sweep().exit_code, alarms(world)) == (0, set())
+    assert recalled(world).servers[world.server.path].pid == world.server.pid
 
 
 def test_i12_a_write_lock_held_through_a_sweep_spares_everybody(world: World) -> None:

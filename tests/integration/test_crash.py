@@ -109,6 +109,22 @@ def blind(world: World) -> Iterator[None]:
         path.with_name("away").rename(path)
 
 
+def test_intents_stay_open_while_another_server_has_the_socket_of_theirs(world: World, archived: list[str]) -> None:
+    """The sessions live on: what ran in them is not ended, and nobody takes them for reaped."""
+    killed_at(world, BEFORE_KILL)
+    server = psutil.Process(world.server.pid)
+    panes = server.children()
+    Path(world.server.path).unlink()
+    world.session(world.workspace())
+    for _ in range(2):
+        assert world.sweep().exit_code == 3
+        assert sorted(history(world)) == sorted((one, "open", None) for one in archived)
+    assert all(process.is_running() for process in (server, *panes))
+    server.send_signal(signal.SIGUSR1)
+    wait_until(lambda: world.lives(archived[0]))
+    assert outcomes(world.sweep()).items() >= dict.fromkeys(archived, "reaped").items()
+
+
 def test_killed_between_intent_and_kill(world: World, archived: list[str]) -> None:
     killed_at(world, BEFORE_KILL)
     assert all(map(world.lives, archived))

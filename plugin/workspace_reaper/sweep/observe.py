@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.ports import Terminal
@@ -24,8 +24,9 @@ class Observation:
     reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field that
     cannot be read. ``renamed`` are the managed sessions whose name does not yield the workspace of their marks, each with the
     workspace that it yields instead, if any. ``all_workspace_ids`` are those of all managed sessions, also of those that this
-    sweep does not look at. ``everything`` is False if a socket did not answer. ``table`` is the process table of the same
-    moment, None if it was not asked for.
+    sweep does not look at. ``everything`` is False if a socket did not answer. ``replaced`` are servers (socket, pid) that
+    still run although another one listens on their socket. ``table`` is the process table of the same moment, None if it was
+    not asked for.
     """
 
     listings: list[Listing] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Observation:
     all_workspace_ids: set[str] = field(default_factory=set)
     unmanaged: int = 0
     everything: bool = True
+    replaced: set[tuple[str, int]] = field(default_factory=set)
     table: ProcessTable | Unknown | None = None
 
     @property
@@ -119,18 +121,36 @@ def observe(
 def reject_unlinked_sockets(
     observation: Observation, servers: Mapping[str, ServerState], processes: Processes
 ) -> Sequence[Unknown]:
-    """Make each socket Unknown that refuses connections although its server still runs: its sessions live on. Return these."""
-    found = []
-    for listing in list(observation.listings):
-        server = servers.get(listing.socket)
-        if listing.answered or server is None:
-            continue
-        if processes.may_live(server.pid, server.process_start):
-            observation.listings.remove(listing)
+    """Report each socket whose server still runs although it does not answer there: its sessions live on. Return the errors.
+
+    A socket that refuses connections is Unknown. If another server answers, its sessions are judged, and those of the one
+    before are unreadable.
+    """
+    found, kept = [], []
+    for listing in observation.listings:
+        known = servers.get(listing.socket)
+        if known is None or not _is_hidden(known, listing, processes):
+            kept.append(listing)
+        elif listing.server is None:
             observation.everything = False
-            found.append(unlinked(listing.socket, server.pid))
+            found.append(unlinked(listing.socket, known.pid))
+        else:
+            error = replaced(listing.socket, known.pid, listing.server.pid)
+            observation.replaced.add((listing.socket, known.pid))
+            kept.append(replace(listing, unreadable=(*listing.unreadable, error)))
+            found.append(error)
+    observation.listings = kept
     observation.unknown.extend(found)
     return found
+
+
+def _is_hidden(known: ServerState, listing: Listing, processes: Processes) -> bool:
+    """Return whether the server that was known runs and does not listen on its socket any more."""
+    if listing.server is not None:
+        # Without its start time, another process may have its pid by now.
+        is_another = listing.server.pid != known.pid and known.process_start is not None
+        return is_another and processes.may_live(known.pid, known.process_start)
+    return not listing.answered and processes.may_live(known.pid, known.process_start)
 
 
 def unlinked(socket: str, server_pid: int) -> Unknown:
@@ -143,12 +163,29 @@ def unlinked(socket: str, server_pid: int) -> Unknown:
     )
 
 
+def replaced(socket: str, server_pid: int, new_pid: int) -> Unknown:
+    """Return the error for a socket on which another tmux server listens while the one before runs."""
+    return Unknown(
+        Source.SOCKET,
+        f"another tmux server (pid {new_pid}) listens on {socket}, but the one before (pid {server_pid}) still runs: the "
+        f"socket was removed, and the sessions of that server are not reaped; 'kill -USR1 {server_pid}' gives the socket back "
+        "to it, and takes it from the other one",
+        socket,
+    )
+
+
+def missed_server(listing: Listing, server_pid: int, processes: Processes) -> Unknown | None:
+    """Return the error if that server did not list these sessions and may still run, as its socket was removed; else None."""
+    server = listing.server
+    if (listing.answered and (server is None or server.pid == server_pid)) or not processes.may_live(server_pid, None):
+        return None
+    return unlinked(listing.socket, server_pid) if server is None else replaced(listing.socket, server_pid, server.pid)
+
+
 def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processes) -> frozenset[str] | None:
     """Return the ids of all panes of that server in the listing, or None if they are unknown."""
-    if isinstance(listing, Unknown) or listing.unreadable:
+    if isinstance(listing, Unknown) or listing.unreadable or missed_server(listing, server_pid, processes):
         return None
-    if not listing.answered:
-        return None if processes.may_live(server_pid, None) else frozenset()
     return frozenset(
         pane.pane_id for session in listing.sessions if session.key.server_pid == server_pid for pane in session.panes
     )
@@ -157,10 +194,15 @@ def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processe
 def server_changes(
     observation: Observation, servers: Mapping[str, ServerState], processes: Processes
 ) -> dict[str, ServerState | None]:
-    """Return the servers that started, ended (None) or were replaced since the last full sweep, by socket."""
+    """Return the servers that started, ended (None) or were replaced since the last full sweep, by socket.
+
+    One that was replaced and still runs stays recorded: it is reported until it has ended.
+    """
     changed: dict[str, ServerState | None] = {}
     for listing in observation.listings:
         known, server = servers.get(listing.socket), listing.server
+        if known is not None and (listing.socket, known.pid) in observation.replaced:
+            continue
         if server is None:
             if known is not None and not listing.answered:
                 changed[listing.socket] = None

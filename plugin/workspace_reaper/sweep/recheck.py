@@ -17,7 +17,7 @@ from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.policy.rules import DELETED, REMOVED
 from workspace_reaper.policy.verdict import held_by_their_group, judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
-from workspace_reaper.sweep.observe import unlinked
+from workspace_reaper.sweep.observe import missed_server
 from workspace_reaper.sweep.witnesses import Witnesses
 
 
@@ -59,8 +59,8 @@ class Recheck:
         if isinstance(listing, Unknown):
             return listing
         server_pid = batch[0].key.server_pid
-        if not listing.answered and self._dependencies.processes.may_live(server_pid, None):
-            return unlinked(listing.socket, server_pid)
+        if missed := missed_server(listing, server_pid, self._dependencies.processes):
+            return missed
         present = {session.key: session for session in listing.sessions}
         rows = self._dependencies.registry.look_up(self._workspaces(batch, present), self._registry.identity.sentinels)
         if isinstance(rows, Unknown):

@@ -24,7 +24,8 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
     Like every reaped session, one that counts as reaped must be missing from two listings. An intent whose session cannot be
     seen stays open.
     """
-    intents, dependencies = ledger_state.open_intents, context.dependencies
+    dependencies = context.dependencies
+    intents = [one for one in ledger_state.open_intents if (one.key.socket, one.key.server_pid) not in seen.replaced]
     spared, missing = by_presence(intents, seen.listings)
     _, gone = by_presence(missing, list(_list_missing(context, ledger_state.registry.owner_id, missing)))
     cleanups = _clean_up(context, gone, seen, rows, known_worktrees(ledger_state, rows))

@@ -23,7 +23,7 @@ from tests.tools.builders import (
 from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes
+from workspace_reaper.sweep.observe import Observation, observe, reject_unlinked_sockets, server_changes, shown_panes
 from workspace_reaper.sweep.own_options import OwnOptions
 
 
@@ -129,6 +129,47 @@ def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
 # The servers
 
 ANEW = Server(5000, NOW, "3.3a")
+
+
+@pytest.mark.parametrize(
+    ("server", "known", "started", "doubted"),
+    [
+        pytest.param(ANEW, REMEMBERED[SOCKET], {SERVER.pid: STARTED}, True, id="the one before lives"),
+        pytest.param(ANEW, REMEMBERED[SOCKET], {SERVER.pid: STARTED + 1}, False, id="another process has its pid"),
+        pytest.param(ANEW, ServerState(SERVER.pid, SERVER.start, None), {SERVER.pid: 1.0}, False, id="whose pid is unknown"),
+        pytest.param(SERVER, REMEMBERED[SOCKET], {SERVER.pid: STARTED}, False, id="it is the same"),
+    ],
+)
+def test_a_server_that_lost_its_socket_to_another_one_is_unknown_while_it_lives(
+    server: Server, known: ServerState, started: dict[int, float], doubted: bool
+) -> None:
+    """The other one's sessions are judged, and none of the first one is gone."""
+    seen, processes = observation(listing(session(1), server=server)), ProcessesThatAre(started)
+    found = reject_unlinked_sockets(seen, {SOCKET: known}, processes)
+    assert [one.reason.partition(";")[0] for one in found] == doubted * [
+        f"another tmux server (pid 5000) listens on {SOCKET}, but the one before (pid 4242) still runs: the socket was "
+        "removed, and the sessions of that server are not reaped"
+    ]
+    assert (seen.unknown, seen.everything, [one.name for one, _ in seen.sessions]) == ([*found], True, ["ws_w1"])
+    assert seen.clear.keys() == (set() if doubted else {SOCKET})
+    changed = {} if doubted or server is SERVER else {SOCKET: ServerState(5000, NOW, None)}
+    assert server_changes(seen, {SOCKET: known}, processes) == changed
+
+
+@pytest.mark.parametrize(
+    ("answer", "started", "shown"),
+    [
+        pytest.param(listing(session(1)), {}, frozenset({"%1"}), id="it answered"),
+        pytest.param(listing(session(1), server=ANEW), {SERVER.pid: STARTED}, None, id="another one answered, and it lives"),
+        pytest.param(listing(), {SERVER.pid: STARTED}, frozenset(), id="it has no session"),
+        pytest.param(listing(answered=False), {SERVER.pid: STARTED}, None, id="none answered, and it lives"),
+        pytest.param(listing(answered=False), {}, frozenset(), id="none answered, and it is gone"),
+    ],
+)
+def test_of_a_server_that_lives_and_did_not_answer_no_pane_is_known(
+    answer: Listing, started: dict[int, float], shown: frozenset[str] | None
+) -> None:
+    assert shown_panes(answer, SERVER.pid, ProcessesThatAre(started)) == shown
 
 
 @pytest.mark.parametrize(

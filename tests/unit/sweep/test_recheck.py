@@ -142,6 +142,9 @@ def test_without_its_panes_only_a_deleted_workspace_is_reaped(reason: Any, spare
         pytest.param(listing(session()), Unknown(Source.REGISTRY, "locked"), False, Source.REGISTRY, id="the registry"),
         pytest.param(listing(answered=False), ARCHIVED, True, Source.SOCKET, id="a socket that was removed"),
         pytest.param(
+            listing(server=replace(SERVER, pid=SERVER.pid + 1)), ARCHIVED, True, Source.SOCKET, id="a socket that another has"
+        ),
+        pytest.param(
             listing(session()),
             replace(ARCHIVED, identity=replace(ARCHIVED.identity, location="file 2")),
             False,
