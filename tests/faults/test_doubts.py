@@ -8,11 +8,12 @@ from dataclasses import replace
 from tests.faults.steps import alarms, check_code
 from tests.tools.world import World
 from workspace_reaper.model.state import ClockReading
+from workspace_reaper.processes.clock import SystemClock
 
 Worlds = Callable[..., World]
 
 
-class SteppedClock:
+class SteppedClock(SystemClock):
     """The machine's clocks. Somebody sets the wall clock ahead between any two sweeps; the other clocks go on."""
 
     def __init__(self, real: object) -> None:

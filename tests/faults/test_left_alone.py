@@ -252,6 +252,7 @@ from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.process import Process, ProcessKey
 from workspace_reaper.model.reap import RecordedProcess
 from workspace_reaper.sweep.leftovers import LeftoverProcesses
+from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.sweep.terminate import Termination
 
 last_pid = Path("/proc/sys/kernel/ns_last_pid")
@@ -269,7 +270,7 @@ def again(pid, key, **options):
 def terminate(processes, *keys, grace=0.3, pane="%1"):
     relatives = [RecordedProcess(key, "one of ours", pane, True) for key in keys]
     leftovers = LeftoverProcesses(SessionKey("/s", 4000, 1, "$0", 1), frozenset({pane}), None, relatives)
-    termination = Termination(processes, grace=grace, everywhere=True, own_uid=0, shown={4000: frozenset()})
+    termination = Termination(processes, SystemClock(), grace=grace, everywhere=True, own_uid=0, shown={4000: frozenset()})
     return termination.run([leftovers])[leftovers.key]
 """
 

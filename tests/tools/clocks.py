@@ -11,12 +11,41 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.model.state import ClockReading
+from workspace_reaper.processes.clock import SystemClock
 
-__all__ = ["Later", "wall_clock_library"]
+__all__ = ["Later", "VirtualClock", "wall_clock_library"]
+
+
+class VirtualClock:
+    """The port ``Clock`` without a machine: time passes only while somebody sleeps, or by ``go_on``."""
+
+    def __init__(self, wall: float, elapsed: float = 0.0, awake: float = 0.0) -> None:
+        self._reading = ClockReading(wall, elapsed, awake)
+
+    def now(self) -> float:
+        """See ``Clock``."""
+        return self._reading.wall
+
+    def read(self) -> ClockReading:
+        """See ``Clock``."""
+        return self._reading
+
+    def monotonic(self) -> float:
+        """See ``Clock``."""
+        return self._reading.awake
+
+    def sleep(self, seconds: float) -> None:
+        """See ``Clock``."""
+        self.go_on(seconds)
+
+    def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
+        """Let so many seconds pass, so many more while the machine sleeps, and set the wall clock ahead."""
+        wall, elapsed, awake = self._reading
+        self._reading = ClockReading(wall + seconds + asleep + set_ahead, elapsed + seconds + asleep, awake + seconds)
 
 
 @dataclass
-class Later:
+class Later(SystemClock):
     """The clocks of this machine, later: so many ``seconds`` have passed, of which it ``slept`` so many more, and somebody has
     set the wall clock by ``stepped`` (ahead, or with a minus back)."""
 

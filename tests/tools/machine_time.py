@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from workspace_reaper.model.state import ClockReading
+from workspace_reaper.processes.clock import SystemClock
 
 __all__ = ["Carried", "MachineClock", "Moment"]
 
@@ -50,7 +51,7 @@ class Carried:
                 time.sleep(max(0.0, told + 1.001 - time.time()))
 
 
-class MachineClock:
+class MachineClock(SystemClock):
     """The port ``Clock``. It stands still during a step, so that all who look at it in one step see the same."""
 
     def __init__(self, carried: Carried) -> None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from tests.tools.clocks import Later
 from tests.tools.disks import SmallDisk
 from tests.tools.front_registry import FrontRegistry
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.storm_table import CONDEMNED, KINDS, Looks, Member
 from tests.tools.storm_tmux import PlannedTmux
 from tests.tools.tmux import TmuxServer
-from workspace_reaper.model.state import ClockReading
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings
@@ -34,20 +34,6 @@ THEATRES = ("tmux", "tmux", "tmux", "tmux", "registry", "registry", "both", "led
 def theatre_of(seed: int) -> str:
     """Where the storm of this seed is."""
     return Random(seed).choice(THEATRES)
-
-
-class Clock:
-    """The clocks of this machine, and an offset: a time that goes by for all of them."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.offset
-
-    def read(self) -> ClockReading:
-        awake = time.monotonic() + self.offset
-        return ClockReading(self.now(), awake, awake)
 
 
 @dataclass
@@ -84,7 +70,7 @@ class Scene:
         self.random = Random(seed)
         self.theatre = self.random.choice(THEATRES)
         self.story = [f"theatre: {self.theatre}"]
-        self.clock = Clock()
+        self.clock = Later()
         self.members: list[Member] = []
         self.looks = Looks(time.time())
         self.stack = ExitStack()
@@ -188,7 +174,7 @@ class Scene:
 
     def advance(self, seconds: float) -> None:
         """So much time goes by."""
-        self.clock.offset += seconds
+        self.clock.seconds += seconds
         self.story.append(f"  {seconds} s go by")
 
     def there(self) -> set[str]:

@@ -20,6 +20,12 @@ class Clock(Protocol):
     def read(self) -> ClockReading:
         """Return all clocks at one moment. ``wall`` is the same clock as ``now``."""
 
+    def monotonic(self) -> float:
+        """Return a clock that cannot be set, for how long something takes, in seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for so long."""
+
 
 class Processes(Protocol):
     """The processes of this machine that this user can see. No method raises for what they do."""

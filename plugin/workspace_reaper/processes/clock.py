@@ -38,6 +38,12 @@ class SystemClock:
             spread, reading = min((spread, reading), self._read())
         return reading
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def _read(self) -> tuple[float, ClockReading]:
         before = time.monotonic()
         reading = ClockReading(self.now(), _seconds(_ELAPSED), _seconds(_AWAKE))

@@ -3,10 +3,10 @@ sweep."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
+from workspace_reaper.model.machine_ports import Clock
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.reap import Outcome, ReapResult
 from workspace_reaper.model.session import Listing, Session, SessionKey
@@ -63,7 +63,7 @@ def _verify(
 ) -> dict[int, frozenset[str] | None]:
     """Check by one listing that the killed sessions are gone, and find out what spared the others. Puts the listed sessions
     into ``alive``, and returns the listed panes of each server."""
-    listing = _list_settled(recheck, terminal)
+    listing = _list_settled(context.dependencies.clock, recheck, terminal)
     present: dict[SessionKey, Session] = {}
     if isinstance(listing, Unknown):
         context.report.unknown.append(listing)
@@ -85,15 +85,15 @@ def _verify(
     return {server: shown_panes(listing, server, context.dependencies.processes) for server in servers}
 
 
-def _list_settled(recheck: Recheck, terminal: Terminal) -> Listing | Unknown:
+def _list_settled(clock: Clock, recheck: Recheck, terminal: Terminal) -> Listing | Unknown:
     """List the sessions. A server that ends with its last session answers no client for a moment ("server exited
     unexpectedly")."""
-    until = time.monotonic() + SETTLING
+    until = clock.monotonic() + SETTLING
     while True:
         listing = recheck.list_again(terminal, panes=True)
-        if isinstance(listing, Listing) or time.monotonic() >= until:
+        if isinstance(listing, Listing) or clock.monotonic() >= until:
             return listing
-        time.sleep(POLL)
+        clock.sleep(POLL)
 
 
 def _terminate(

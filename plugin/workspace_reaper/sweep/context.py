@@ -27,6 +27,7 @@ from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 from workspace_reaper.util.batch_size import BatchSize
+from workspace_reaper.util.threads import InBackground, run_in_background
 
 # Characters of a command line that the ledger keeps: one may have megabytes.
 LONGEST_COMMAND = 1000
@@ -34,7 +35,10 @@ LONGEST_COMMAND = 1000
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The adapters of a sweep. ``snapshots`` is None where snapshots are switched off."""
+    """The adapters of a sweep. ``snapshots`` is None where snapshots are switched off.
+
+    ``in_background`` starts some work, under a name, and returns a function that waits for its result.
+    """
 
     terminals: Sequence[Terminal]
     registry: Registry
@@ -44,6 +48,7 @@ class Dependencies:
     matcher: SessionMatcher
     snapshots: Snapshots | None = None
     plugins: Plugins = field(default_factory=NoPlugins)
+    in_background: InBackground = run_in_background
 
 
 @dataclass(frozen=True, slots=True)

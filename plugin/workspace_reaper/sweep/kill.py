@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from time import perf_counter
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.unknown import Unknown
@@ -48,10 +47,10 @@ class BatchKiller:
             if _is_unanswered(queue[0]) and unanswered > PATIENCE:
                 _give_up(queue, "unanswered")
                 return
-            batch, started = self._next_batch(queue), perf_counter()
+            batch, started = self._next_batch(queue), self._monotonic()
             blocked = self._kill_batch(terminal, batch)
             if any(candidate.kill_result is KillResult.NONE for candidate in batch):
-                unanswered += perf_counter() - started
+                unanswered += self._monotonic() - started
             queue.extend(one for one in batch if one.kill_result is KillResult.NONE and not one.is_concluded)
             queue.extendleft(reversed([one for one in batch if one.kill_result is KillResult.STALE and not one.is_concluded]))
             if blocked is not None:
@@ -76,11 +75,11 @@ class BatchKiller:
         if blocked is not None:
             return blocked
         with seconds.step("recheck"):
-            started, since = perf_counter(), self._elapsed()
+            started, since = self._monotonic(), self._elapsed()
             only = [candidate.key.session_id for candidate in batch]
             panes = any(candidate.reason.rests_on_session for candidate in batch)
             listing = self._recheck.list_again(terminal, panes=panes, only=only)
-            listing_seconds = perf_counter() - started
+            listing_seconds = self._monotonic() - started
             guards = self._recheck.guards(listing, batch)
         if isinstance(guards, Unknown):
             return guards
@@ -98,6 +97,9 @@ class BatchKiller:
         for candidate in guarded:
             _take(candidate, results, len(batch))
         return None
+
+    def _monotonic(self) -> float:
+        return self._context.dependencies.clock.monotonic()
 
     def _elapsed(self) -> float:
         """Return a clock that also counts while this process is stopped and while the machine sleeps."""

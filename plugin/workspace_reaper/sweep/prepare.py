@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from workspace_reaper.model.errors import LedgerError
@@ -50,10 +49,11 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
     if must_be_idle and first is not None:
         before = _by_session(context, first, seen)
         waited = processes.scheduling([one.process.key for candidate in must_be_idle for one in before[candidate.key]])
-        began = time.monotonic()
+        clock = context.dependencies.clock
+        began = clock.monotonic()
         # Reading the details fills the time between the two readings, or a part of it.
         details = processes.details([one.process.key for candidate in candidates for one in before[candidate.key]])
-        time.sleep(min(CPU_WINDOW, max(0.0, began + CPU_WINDOW - time.monotonic())))
+        clock.sleep(min(CPU_WINDOW, max(0.0, began + CPU_WINDOW - clock.monotonic())))
     second = processes.table()
     if isinstance(second, Unknown):
         return second

@@ -98,11 +98,12 @@ class Sweep:
     def _observe(self) -> LedgerState:
         dependencies, ledger = self._dependencies, self._context.ledger
         counts_cpu = self._request.full and IdleClock.CPU in self._context.settings.thresholds.idle_clocks
-        is_due = counts_cpu and self._context.state.sample_interval.is_due(perf_counter())
+        is_due = counts_cpu and self._context.state.sample_interval.is_due(dependencies.clock.monotonic())
         table = dependencies.processes.glance if is_due else None
         owner_id = ledger.registry().owner_id
         own_options, only = self._context.state.own_options, self._request.suspects
-        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, table)
+        later = dependencies.in_background(table, "workspace-reaper processes") if table else None
+        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, later)
         # A list of its own: what else is unknown in a sweep, such as a row, hides no session.
         self.report.unmanaged, self.report.unknown = seen.unmanaged, [*seen.unknown]
         self.report.other_owner = len(seen.other_owners)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from workspace_reaper.model.machine_ports import Processes
+from workspace_reaper.model.machine_ports import Clock, Processes
 from workspace_reaper.model.process import Port, Process, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
@@ -49,6 +48,7 @@ def terminate(
     settings = context.settings
     termination = Termination(
         context.dependencies.processes,
+        context.dependencies.clock,
         grace=settings.kill_grace,
         everywhere=settings.end_everywhere,
         own_uid=os.geteuid(),
@@ -68,6 +68,7 @@ class Termination:
     def __init__(
         self,
         processes: Processes,
+        clock: Clock,
         *,
         grace: float,
         everywhere: bool,
@@ -76,6 +77,7 @@ class Termination:
         others: Others = NO_OTHERS,
     ) -> None:
         self._processes = processes
+        self._clock = clock
         self._grace = grace
         self._everywhere = everywhere
         self._own_uid = own_uid
@@ -92,7 +94,7 @@ class Termination:
         if not ended:
             # Find what was started last: it is ended as well, or reported.
             self._scan_and_signal(leftovers, "KILL")
-            self._wait_until_gone(time.monotonic() + 2 * POLL)
+            self._wait_until_gone(self._clock.monotonic() + 2 * POLL)
         living = self._processes.living(list(self._found))
         listening = self._processes.listening() if any(one.ports for one in leftovers) else frozenset()
         untraced = self._untraced(leftovers)
@@ -111,8 +113,9 @@ class Termination:
         """
         until = None
         while self._scan_and_signal(leftovers, name) or self._scan_and_signal(leftovers, name):
-            until = time.monotonic() + seconds if until is None else until
-            if not self._wait_until_gone(min(until, time.monotonic() + RESCAN)) and time.monotonic() >= until:
+            until = self._clock.monotonic() + seconds if until is None else until
+            next_scan = min(until, self._clock.monotonic() + RESCAN)
+            if not self._wait_until_gone(next_scan) and self._clock.monotonic() >= until:
                 return False
         return True
 
@@ -154,9 +157,9 @@ class Termination:
     def _wait_until_gone(self, until: float) -> bool:
         """Poll until no signalled process is alive. Returns False at ``until`` (monotonic seconds)."""
         while self._living():
-            if time.monotonic() >= until:
+            if self._clock.monotonic() >= until:
                 return False
-            time.sleep(POLL)
+            self._clock.sleep(POLL)
         return True
 
     def _living(self) -> list[ProcessKey]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -101,7 +100,7 @@ class Witnesses:
             if there is None:
                 continue
             if not self.context.request.dry_run:
-                self.context.state.looked_at[workspace_id] = path, time.monotonic()
+                self.context.state.looked_at[workspace_id] = path, self.context.dependencies.clock.monotonic()
             session = order[workspace_id].key
             same = before is not None and before.generation == generation
             self._put(
@@ -133,7 +132,9 @@ class Witnesses:
         if record is None or record.generation != generation or record.missing_since is not None:
             return True
         looked = self.context.state.looked_at.get(workspace_id)
-        return looked is None or looked[0] != path or time.monotonic() - looked[1] >= LOOK_AGAIN
+        if looked is None or looked[0] != path:
+            return True
+        return self.context.dependencies.clock.monotonic() - looked[1] >= LOOK_AGAIN
 
     def _ask(self, missing: Mapping[str, DirectoryRecord], generation: int) -> None:
         living = {workspace_id for _, workspace_id in self.seen.sessions}

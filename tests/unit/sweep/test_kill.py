@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.tools.builders import NOW, SOCKET, entry, facts, listing, session_key
+from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Expiry, Guard, KillResult, KillResults
 from workspace_reaper.policy import rules
@@ -34,7 +34,7 @@ class Steps:
         self.blocked = blocked
         self.stops = False
         self.own: dict[str, str] = {}
-        self.elapsed = 0.0
+        self.clock = VirtualClock(NOW)
         self.delays: list[float] = []
         self.sent: list[list[str]] = []
         self.report = SweepReport("sweep", NOW, dry_run=False, full=True)
@@ -43,7 +43,7 @@ class Steps:
             state=SimpleNamespace(batch_size=BatchSize(size), own_options=OwnOptions()),
             request=SimpleNamespace(stopping=lambda: self.stops),
             settings=SimpleNamespace(recheck_validity=4.0, guard_validity=5),
-            dependencies=SimpleNamespace(clock=SimpleNamespace(read=lambda: ClockReading(NOW, self.elapsed, 0.0))),
+            dependencies=SimpleNamespace(clock=self.clock),
         )
 
     # The recheck
@@ -56,7 +56,7 @@ class Steps:
     def guards(self, listed: object, batch: Sequence[ReapCandidate]) -> dict[SessionKey, Guard] | Unknown:
         if self.blocked is not None:
             return self.blocked
-        self.elapsed += self.delays.pop(0) if self.delays else 0.0
+        self.clock.go_on(self.delays.pop(0) if self.delays else 0.0)
         taken = [one for one in batch if one.key.session_id not in self.refused]
         for one in batch:
             if one not in taken:

@@ -24,6 +24,7 @@ from tests.tools.builders import (
     session,
     unreadable,
 )
+from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import RECORDED, OneChild
 from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import Listing
@@ -75,7 +76,7 @@ def context_of(second: Listing | Unknown, processes: OneChild, results: list[Rea
         dependencies=SimpleNamespace(
             terminals=[SimpleNamespace(socket=SOCKET, observe=lambda owner, panes, only: second)],
             processes=processes,
-            clock=SimpleNamespace(now=lambda: float(NOW)),
+            clock=VirtualClock(NOW),
             snapshots=None,
             plugins=NoPlugins(),
             matcher=NAMES,

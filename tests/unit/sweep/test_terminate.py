@@ -9,14 +9,15 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from tests.tools.builders import (
+    NOW,
     SERVER,
     process,
     session_key,
 )
+from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import CHILD, RECORDED, OneChild
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup, RecordedProcess
-from workspace_reaper.sweep import terminate
 from workspace_reaper.sweep.leftovers import Dependents, LeftoverProcesses, Others, ProcessOrigins
 from workspace_reaper.sweep.terminate import Termination
 
@@ -25,7 +26,14 @@ from workspace_reaper.sweep.terminate import Termination
 def test_what_may_still_be_in_a_pane_gets_no_signal(shown: frozenset[str] | None) -> None:
     processes = OneChild()
     left = LeftoverProcesses(session_key(), frozenset({"%1"}), None, RECORDED)
-    termination = Termination(processes, grace=0.0, everywhere=True, own_uid=os.geteuid(), shown={SERVER.pid: shown})  # type: ignore[arg-type]
+    termination = Termination(
+        processes,  # type: ignore[arg-type]
+        VirtualClock(NOW),
+        grace=0.0,
+        everywhere=True,
+        own_uid=os.geteuid(),
+        shown={SERVER.pid: shown},
+    )
     cleanup = termination.run([left])[session_key()]
     assert processes.signals == []
     assert [one.pid for one in cleanup.survivors] == [4711]
@@ -36,26 +44,30 @@ def ended(processes: OneChild, *, grace: float = 0.0) -> ProcessCleanup:
     """What becomes of the child when its session is gone."""
     left = LeftoverProcesses(session_key(), frozenset({"%1"}), None, RECORDED)
     shown = {SERVER.pid: frozenset[str]()}
-    termination = Termination(processes, grace=grace, everywhere=True, own_uid=os.geteuid(), shown=shown)  # type: ignore[arg-type]
+    termination = Termination(
+        processes,  # type: ignore[arg-type]
+        VirtualClock(NOW),
+        grace=grace,
+        everywhere=True,
+        own_uid=os.geteuid(),
+        shown=shown,
+    )
     return termination.run([left])[session_key()]
 
 
-def test_one_that_no_signal_ends_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_no_signal_ends_is_reported() -> None:
     """It has each signal once, however often the processes are scanned."""
-    monkeypatch.setattr(terminate, "RESCAN", 0.0)
-    monkeypatch.setattr(terminate, "LAST_WAIT", 0.3)
     processes = OneChild(stubborn=True)
-    cleanup = ended(processes, grace=0.3)
+    cleanup = ended(processes, grace=5.0)
     assert processes.signals == [signal.SIGTERM, signal.SIGCONT, signal.SIGKILL]
     assert [one.pid for one in cleanup.survivors] == [4711]
     assert cleanup.ended == ()
 
 
-def test_i74_what_others_may_depend_on_by_now_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_i74_what_others_may_depend_on_by_now_is_not_killed() -> None:
     """After TERM the table cannot be read: whether another process needs it is unknown."""
-    monkeypatch.setattr(terminate, "RESCAN", 0.0)
     processes = OneChild(stubborn=True, blind_after=True)
-    cleanup = ended(processes, grace=0.2)
+    cleanup = ended(processes, grace=5.0)
     assert processes.signals == [signal.SIGTERM, signal.SIGCONT]
     assert [(one.pid, one.why) for one in cleanup.survivors] == [(4711, "the process table cannot be read")]
 

@@ -19,10 +19,10 @@ def test_it_runs_in_a_thread_of_that_name_and_returns_its_result() -> None:
         assert go.wait(60)
         return threading.current_thread().name
 
-    future = run_in_background(work, "the name of it")
+    result = run_in_background(work, "the name of it")
     assert begun.wait(60)
     go.set()
-    assert (future.result(), future.result()) == ("the name of it", "the name of it")
+    assert (result(), result()) == ("the name of it", "the name of it")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -30,16 +30,16 @@ def test_an_error_is_raised_by_the_future(error: type[BaseException]) -> None:
     def work() -> None:
         raise error
 
-    future = run_in_background(work, "x")
+    result = run_in_background(work, "x")
     for _ in range(2):
         with pytest.raises(error):
-            future.result()
+            result()
 
 
 AT_THE_END = """
 import atexit
 from workspace_reaper.util.threads import run_in_background
-atexit.register(lambda: print(run_in_background(lambda: "done", "x").result()))
+atexit.register(lambda: print(run_in_background(lambda: "done", "x")()))
 """
 
 
@@ -54,4 +54,4 @@ def test_a_thread_that_can_not_be_started(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert run_in_background(threading.get_ident, "x").result() == threading.get_ident()
+    assert run_in_background(threading.get_ident, "x")() == threading.get_ident()
