@@ -1,17 +1,40 @@
-"""What contract tests of registries share: databases of hosts, and a real PostgreSQL for those that ask for one."""
+"""What contract tests share: ledgers, databases of hosts, and a real PostgreSQL for those that ask for one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.simulation.ledger import MemoryFile
 from tests.tools.hosts import StandardHost, VibeKanbanHost
+from workspace_reaper.ledger import open_ledger
+from workspace_reaper.model.ports import Ledger
 
 if TYPE_CHECKING:
     from tests.tools.postgres import PostgresServer
+
+
+Opened = Callable[[str, str], Ledger]
+"""Opens the same ledger once more, for a configured name and location."""
+
+
+@pytest.fixture(params=["file", "memory"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """The real ledger and the one of the simulation: what a sweep relies on holds for both."""
+    if request.param == "memory":
+        return MemoryFile().open
+    return lambda name, location: open_ledger(tmp_path / "state", registry_name=name, location=location)
+
+
+@pytest.fixture
+def ledger(opened: Opened) -> Iterator[Ledger]:
+    """One ledger."""
+    with closing(opened("standard", "/db")) as made:  # type: ignore[type-var]
+        yield made
 
 
 @pytest.fixture

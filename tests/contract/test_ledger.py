@@ -1,16 +1,14 @@
-"""What the sweep may rely on of the ledger: `ports.Ledger`, over real files."""
+"""What the sweep may rely on of the ledger: `ports.Ledger`, over a real file and in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workspace_reaper.ledger import SqliteLedger, open_ledger
+from tests.contract.conftest import Opened
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
@@ -38,10 +36,6 @@ HOUR = 3600.0
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"
 
 
-def opened(state_dir: Path, *, registry: str = "standard", location: str = "/db", read_only: bool = False) -> SqliteLedger:
-    return open_ledger(state_dir, registry_name=registry, location=location, read_only=read_only)
-
-
 def key(number: int, socket: str = "/tmp/tmux-0/x") -> SessionKey:
     return SessionKey(socket, 4711, 1_763_000_000, f"${number}", 1_763_000_000 + number)
 
@@ -51,26 +45,15 @@ def intent(reap_id: str, **changed: Any) -> Intent:
     return replace(plain, **changed)
 
 
-@pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def ledger(state_dir: Path) -> Iterator[Ledger]:
-    with closing(opened(state_dir)) as ledger:
-        yield ledger
-
-
 # The registry and its stamp.
 
 
-def test_a_stamp_is_minted_once_for_each_configured_registry(state_dir: Path) -> None:
+def test_a_stamp_is_minted_once_for_each_configured_registry(opened: Opened) -> None:
     names = [("standard", "/db"), ("standard", "/other"), ("cao", "/db")]
     stamps = []
     for _ in range(2):
         for registry, location in names:
-            with closing(opened(state_dir, registry=registry, location=location)) as ledger:
+            with closing(opened(registry, location)) as ledger:
                 stamps.append(ledger.registry().owner_id)
     assert stamps[:3] == stamps[3:]
     assert len(set(stamps)) == 3
@@ -89,7 +72,7 @@ def test_what_is_remembered_of_the_registry_is_replaced_but_for_the_stamp(ledger
     assert ledger.registry() == replace(known, owner_id=stamp) == ledger.load_state([], NOW).registry
 
 
-def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) -> None:
+def test_registries_share_nothing_but_the_file(opened: Opened, ledger: Ledger) -> None:
     ledger.save(
         StateChanges(
             registry=replace(ledger.registry(), generation=1),
@@ -108,7 +91,7 @@ def test_registries_share_nothing_but_the_file(state_dir: Path, ledger: Ledger) 
     ledger.record_intents([intent("R1"), intent("R2")])
     ledger.record_results([ReapResult("R1", NOW, "reaped")])
     ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True)
-    with closing(opened(state_dir, location="/other")) as other:
+    with closing(opened("standard", "/other")) as other:
         assert other.load_state(["a"], NOW) == LedgerState(other.registry())
         assert (other.history(9), other.find("R1"), other.events(9), other.last_report()) == ([], None, [], None)
         with pytest.raises(LedgerError, match="no intent has this id"):
@@ -238,9 +221,9 @@ def test_the_clocks_are_replaced_as_a_whole(ledger: Ledger) -> None:
         assert ledger.load_state([], NOW).clock == clock
 
 
-def test_cpu_samples_that_another_process_wrote_count_over_those_known_here(state_dir: Path, ledger: Ledger) -> None:
+def test_cpu_samples_that_another_process_wrote_count_over_those_known_here(opened: Opened, ledger: Ledger) -> None:
     ours, theirs = CpuState(NOW, {key(1): CpuSample(1.0)}), CpuState(NOW + 1, {key(1): CpuSample(2.0)})
-    with closing(opened(state_dir)) as other:
+    with closing(opened("standard", "/db")) as other:
         for _ in range(2):
             ledger.save(StateChanges(cpu=ours))
             assert other.load_state([], NOW).cpu == ledger.load_state([], NOW).cpu == ours
@@ -259,17 +242,6 @@ def test_cpu_samples_are_as_written_whatever_a_caller_does_to_its_own(ledger: Le
     assert ledger.load_state([], NOW).cpu.samples == {key(1): CpuSample(1.0)}
     ledger.save(StateChanges(cpu=CpuState(NOW, samples)))
     assert ledger.load_state([], NOW).cpu.samples == samples
-
-
-def test_a_sweep_without_news_writes_one_page_whatever_the_number_of_samples(ledger: Ledger, state_dir: Path) -> None:
-    def written(at: float) -> int:
-        before = wal.stat().st_size
-        ledger.save(StateChanges(cpu=CpuState(at, {key(number): CpuSample(number / 7, NOW) for number in range(1000)})))
-        return wal.stat().st_size - before
-
-    wal = state_dir / "ledger.sqlite-wal"
-    everything = written(NOW)
-    assert written(NOW + 60) == written(NOW + 120) < everything / 20
 
 
 # Reports and events.

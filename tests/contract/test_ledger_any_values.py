@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from workspace_reaper.ledger import SqliteLedger, open_ledger
+from tests.contract.conftest import Opened
+from tests.simulation.ledger import MemoryFile
+from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import (
     EndedProcess,
@@ -46,8 +49,15 @@ NOW = 1_763_800_000.5
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"
 
 
-def opened(state_dir: Path, *, registry: str = "standard", location: str = "/db", read_only: bool = False) -> SqliteLedger:
-    return open_ledger(state_dir, registry_name=registry, location=location, read_only=read_only)
+def in_a_file(state_dir: Path) -> Opened:
+    return lambda name, location: open_ledger(state_dir, registry_name=name, location=location)
+
+
+def in_memory(_state_dir: Path) -> Opened:
+    return MemoryFile().open
+
+
+LEDGERS = pytest.mark.parametrize("storage", [in_a_file, in_memory])
 
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # each example is a file: to shrink one takes minutes
@@ -150,11 +160,15 @@ def after(state: LedgerState, change: StateChanges) -> LedgerState:
     )
 
 
+@LEDGERS
 @settings(max_examples=30, deadline=None, phases=PHASES)
-@given(st.lists(changes, max_size=5), st.sets(few | text, max_size=3))
-def test_memory_is_what_was_written_also_after_opening_anew(written: list[StateChanges], testified: set[str]) -> None:
+@given(written=st.lists(changes, max_size=5), testified=st.sets(few | text, max_size=3))
+def test_the_state_is_what_was_written_also_after_it_is_opened_again(
+    storage: Callable[[Path], Opened], written: list[StateChanges], testified: set[str]
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        with closing(opened(Path(directory))) as ledger:
+        opened = storage(Path(directory))
+        with closing(opened("standard", "/db")) as ledger:
             names = dict.fromkeys(testified, 1)
             expected = replace(LedgerState(ledger.registry()), reported=dict.fromkeys(testified, NOW), named=names)
             for workspace_id in testified:
@@ -164,21 +178,28 @@ def test_memory_is_what_was_written_also_after_opening_anew(written: list[StateC
                 expected = after(expected, change)
             ids = testified.union(*(change.seen | change.worktrees.keys() for change in written))
             assert ledger.load_state(ids, NOW) == expected
-        with closing(opened(Path(directory))) as again:
+        with closing(opened("standard", "/db")) as again:
             assert again.load_state(ids, NOW) == expected
             assert again.events(99) == [event for change in reversed(written) for event in reversed(change.events)]
 
 
+@LEDGERS
 @settings(max_examples=30, deadline=None, phases=PHASES)
-@given(st.lists(intents, unique_by=lambda one: one.reap_id, max_size=5), text, aftermaths, st.none() | text)
-def test_a_reap_is_told_as_it_was_written(
-    written: list[Intent], why: str, cleanup: ProcessCleanup, snapshot: str | None
+@given(
+    written=st.lists(intents, unique_by=lambda one: one.reap_id, max_size=5),
+    why=text,
+    cleanup=aftermaths,
+    snapshot=st.none() | text,
+)
+def test_a_reap_is_returned_as_it_was_written(
+    storage: Callable[[Path], Opened], written: list[Intent], why: str, cleanup: ProcessCleanup, snapshot: str | None
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        with closing(opened(Path(directory), registry=why, location=why)) as ledger:
+        opened = storage(Path(directory))
+        with closing(opened(why, why)) as ledger:
             ledger.record_intents(written)
             ledger.record_results([ReapResult(one.reap_id, NOW, "failed", why, cleanup, snapshot) for one in written[::2]])
-        with closing(opened(Path(directory), registry=why, location=why, read_only=True)) as again:
+        with closing(opened(why, why)) as again:
             assert again.load_state([], NOW).open_intents == tuple(written[1::2])
             told = [
                 Reap(one, "open") if number % 2 else Reap(one, "failed", why, cleanup, snapshot)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ import pytest
 from workspace_reaper.ledger import SqliteLedger, open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
-from workspace_reaper.model.reap import Intent, ReapResult
+from workspace_reaper.model.reap import Intent, Outcome, ReapResult
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import CpuState, Event, LedgerState, RegistryState, StateChanges
+from workspace_reaper.model.state import CpuSample, CpuState, Event, LedgerState, RegistryState, StateChanges
 
 NOW = 1_763_800_000.5
 INTENT = Intent("R1", "01SWEEP", NOW, SessionKey("/s", 1, 2, "$3", 4), "bc_x", "x", "orphan", {})
@@ -226,3 +227,47 @@ def test_a_reader_sees_what_the_writer_commits(state_dir: Path) -> None:
             writer.record_deletion("a", NOW)
             assert reader.load_state([], NOW).reported.keys() == {"a"}
             assert reader.registry() == writer.registry()
+
+
+def test_a_sweep_without_news_writes_one_page_whatever_the_number_of_samples(ledger: Ledger, state_dir: Path) -> None:
+    started = 1_763_000_000
+    keys = [SessionKey("/tmp/tmux-0/x", 4711, started, f"${number}", started + number) for number in range(1000)]
+    samples = {key: CpuSample(number / 7, NOW) for number, key in enumerate(keys)}
+
+    def written(at: float) -> int:
+        before = wal.stat().st_size
+        ledger.save(StateChanges(cpu=CpuState(at, samples)))
+        return wal.stat().st_size - before
+
+    wal = state_dir / "ledger.sqlite-wal"
+    everything = written(NOW)
+    assert written(NOW + 60) == written(NOW + 120) < everything / 20
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("DELETE FROM reap", id="delete-reap"),
+        pytest.param("UPDATE reap SET reason = 'idle' WHERE outcome = 'open'", id="change-intent"),
+        pytest.param("UPDATE reap SET boot = 'other' WHERE outcome = 'open'", id="change-boot"),
+        pytest.param("UPDATE reap SET worktree = NULL WHERE outcome = 'open'", id="change-worktree"),
+        pytest.param(
+            "UPDATE reap SET processes = '[[1, 2.5, \"init\", \"%1\", true]]' WHERE outcome = 'open'", id="change-processes"
+        ),
+        pytest.param("UPDATE reap SET why = 'other' WHERE outcome = 'reaped'", id="change-outcome"),
+        pytest.param("UPDATE reap SET survivors = '[]' WHERE outcome = 'reaped'", id="change-survivors"),
+        pytest.param("UPDATE reap SET snapshot = NULL WHERE outcome = 'reaped'", id="change-snapshot"),
+        pytest.param("UPDATE reap SET outcome = 'open', concluded_at = NULL WHERE outcome = 'reaped'", id="reopen"),
+        pytest.param("DELETE FROM event", id="delete-event"),
+        pytest.param("UPDATE event SET detail = 'other'", id="change-event"),
+    ],
+)
+def test_the_file_itself_refuses_to_rewrite_history(ledger: Ledger, state_dir: Path, statement: str) -> None:
+    ledger.record_intents([INTENT, replace(INTENT, reap_id="R2")])
+    ledger.record_results([ReapResult("R1", NOW, Outcome.REAPED)])
+    ledger.save(StateChanges(events=(Event(NOW, "tripped", "3 of 3"),)))
+    with (
+        closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw,
+        pytest.raises(sqlite3.IntegrityError, match=r"only|once"),
+    ):
+        raw.execute(statement)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.process import ProcessKey
@@ -26,7 +21,6 @@ from workspace_reaper.model.reap import (
     SurvivingProcess,
 )
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import Event, StateChanges
 
 NOW = 1_763_800_000.5
 HOUR = 3600.0
@@ -54,17 +48,6 @@ AFTERMATH = ProcessCleanup(
 def intent(reap_id: str, **changed: Any) -> Intent:
     plain = Intent(reap_id, "01SWEEP", NOW, KEY, f"bc_{reap_id}", "some-id", "orphan", {"attached": 0, "row": None})
     return replace(plain, **changed)
-
-
-@pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def ledger(state_dir: Path) -> Iterator[Ledger]:
-    with closing(open_ledger(state_dir, registry_name="standard", location="/db")) as ledger:
-        yield ledger
 
 
 def test_an_intent_is_open_until_its_outcome_is_written(ledger: Ledger) -> None:
@@ -118,35 +101,6 @@ def test_only_the_three_outcomes_are_taken(ledger: Ledger, outcome: str) -> None
     with pytest.raises(LedgerError, match="CHECK"):
         ledger.record_results([ReapResult("R1", NOW, outcome)])
     assert ledger.history(9) == [Reap(intent("R1"), "open")]
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param("DELETE FROM reap", id="delete-reap"),
-        pytest.param("UPDATE reap SET reason = 'idle' WHERE outcome = 'open'", id="change-intent"),
-        pytest.param("UPDATE reap SET boot = 'other' WHERE outcome = 'open'", id="change-boot"),
-        pytest.param("UPDATE reap SET worktree = NULL WHERE outcome = 'open'", id="change-worktree"),
-        pytest.param(
-            "UPDATE reap SET processes = '[[1, 2.5, \"init\", \"%1\", true]]' WHERE outcome = 'open'", id="change-processes"
-        ),
-        pytest.param("UPDATE reap SET why = 'other' WHERE outcome = 'reaped'", id="change-outcome"),
-        pytest.param("UPDATE reap SET survivors = '[]' WHERE outcome = 'reaped'", id="change-survivors"),
-        pytest.param("UPDATE reap SET snapshot = NULL WHERE outcome = 'reaped'", id="change-snapshot"),
-        pytest.param("UPDATE reap SET outcome = 'open', concluded_at = NULL WHERE outcome = 'reaped'", id="reopen"),
-        pytest.param("DELETE FROM event", id="delete-event"),
-        pytest.param("UPDATE event SET detail = 'other'", id="change-event"),
-    ],
-)
-def test_the_file_itself_refuses_to_rewrite_history(ledger: Ledger, state_dir: Path, statement: str) -> None:
-    ledger.record_intents([intent("R1"), intent("R2")])
-    ledger.record_results([ReapResult("R1", NOW, "reaped")])
-    ledger.save(StateChanges(events=(Event(NOW, "tripped", "3 of 3"),)))
-    with (
-        closing(sqlite3.connect(state_dir / "ledger.sqlite")) as raw,
-        pytest.raises(sqlite3.IntegrityError, match=r"only|once"),
-    ):
-        raw.execute(statement)
 
 
 def test_an_intent_tells_a_later_reaper_which_processes_were_the_sessions(ledger: Ledger) -> None:
