@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
+from tests.simulation.registry import MemoryHost, MemoryRegistry
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
 from tests.tools.registries import registry_of, rows
+from workspace_reaper.model.ports import Registry
 from workspace_reaper.model.workspace import FLAGS, Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-FLAGGED = {name: host for name, host in EVERY_HOST.items() if hasattr(host, "archive")}
-Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost"
+Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost | MemoryHost"
 
 
-@pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest) -> str | None:
+def everywhere(kinds: Mapping[str, type]) -> list[ParameterSet]:
+    """These hosts over a file and over PostgreSQL, and the host of the simulation in memory."""
+    places = [
+        pytest.param((kind, server.values[0]), id=f"{server.id}-{name}", marks=server.marks)
+        for name, kind in kinds.items()
+        for server in SERVERS
+    ]
+    return [*places, pytest.param((MemoryHost, None), id="memory")]
+
+
+def url_of(request: pytest.FixtureRequest, server: str | None) -> str | None:
     """The URL of an empty PostgreSQL database, or None for a file."""
-    if request.param is None:
+    if server is None:
         return None
     postgres = request.getfixturevalue("postgres")
     url: str = postgres.url(postgres.new_database())
     return url
 
 
-@pytest.fixture(params=list(EVERY_HOST.values()), ids=list(EVERY_HOST))
-def host(request: pytest.FixtureRequest, tmp_path: Path, server: str | None) -> Host:
-    made: Host = request.param(tmp_path / "host.sqlite", server)
+def port_of(host: Host | MemoryHost) -> Registry:
+    """The port over that host."""
+    return MemoryRegistry(host) if isinstance(host, MemoryHost) else registry_of(host)
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> str | None:
+    return url_of(request, request.param)
+
+
+@pytest.fixture(params=everywhere(EVERY_HOST))
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    kind, server = request.param
+    made: Host = kind(tmp_path / "host.sqlite", url_of(request, server))
     made.create()
     return made
 
@@ -48,9 +71,10 @@ def standard(tmp_path: Path, server: str | None) -> StandardHost:
     return made
 
 
-@pytest.fixture(params=list(FLAGGED.values()), ids=list(FLAGGED))
-def flagged(request: pytest.FixtureRequest, tmp_path: Path, server: str | None) -> Flagged:
-    made: Flagged = request.param(tmp_path / "host.sqlite", server)
+@pytest.fixture(params=everywhere({name: kind for name, kind in EVERY_HOST.items() if hasattr(kind, "archive")}))
+def flagged(request: pytest.FixtureRequest, tmp_path: Path) -> Flagged:
+    kind, server = request.param
+    made: Flagged = kind(tmp_path / "host.sqlite", url_of(request, server))
     made.create()
     return made
 
@@ -60,7 +84,7 @@ def test_found_are_those_asked_for_that_are_there(host: Host) -> None:
     host.insert([here, other, gone], worktree="/srv/worktree")
     host.delete(gone)
 
-    answer = rows(registry_of(host).look_up([here, gone], []))
+    answer = rows(port_of(host).look_up([here, gone], []))
 
     assert set(answer.found) == {here}
     assert answer.found[here].workspace_id == here
@@ -70,19 +94,30 @@ def test_found_are_those_asked_for_that_are_there(host: Host) -> None:
 
 def test_nothing_asked(host: Host) -> None:
     host.insert([host.new_id(1)])
-    answer = rows(registry_of(host).look_up([], []))
+    answer = rows(port_of(host).look_up([], []))
     assert (answer.found, answer.sentinels_found, answer.total) == ({}, frozenset(), 1)
 
 
 def test_an_empty_table_is_an_answer(host: Host) -> None:
-    answer = rows(registry_of(host).look_up([host.new_id(1)], [host.new_id(2)]))
+    answer = rows(port_of(host).look_up([host.new_id(1)], [host.new_id(2)]))
     assert (answer.found, answer.sentinels_found, answer.identity.sentinels, answer.total) == ({}, frozenset(), (), 0)
 
 
 def test_every_fact_at_rest(flagged: Flagged) -> None:
     one = flagged.new_id(1)
     flagged.insert([one], worktree="/srv/wörktree")
-    assert rows(registry_of(flagged).look_up([one], [])).found[one] == Workspace(one, worktree="/srv/wörktree")
+    assert rows(port_of(flagged).look_up([one], [])).found[one] == Workspace(one, worktree="/srv/wörktree")
+
+
+def test_the_directories_of_all_rows(flagged: Flagged) -> None:
+    ids = [flagged.new_id(number) for number in range(3)]
+    for one in ids[:2]:
+        flagged.insert([one], worktree=f"/srv/{one}")
+    flagged.insert(ids[2:])
+    registry = port_of(flagged)
+    assert registry.worktrees() == {f"/srv/{one}" for one in ids[:2]}
+    flagged.delete(ids[0])
+    assert registry.worktrees() == {f"/srv/{ids[1]}"}
 
 
 @pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
@@ -92,7 +127,7 @@ def test_flags(flagged: Flagged, archived: bool, pinned: bool) -> None:
     flagged.insert([one, other])
     flagged.archive(one, on=archived)
     flagged.pin(one, on=pinned)
-    found = rows(registry_of(flagged).look_up([one, other], [])).found
+    found = rows(port_of(flagged).look_up([one, other], [])).found
     assert (found[one].archived, found[one].pinned) == (archived, pinned)
     assert (found[other].archived, found[other].pinned) == (False, False)
 
@@ -101,7 +136,7 @@ def test_flags(flagged: Flagged, archived: bool, pinned: bool) -> None:
 def test_many_ids(host: Host, ask: int) -> None:
     ids = [host.new_id(number) for number in range(ask)]
     host.insert(ids)
-    answer = rows(registry_of(host).look_up([*ids, host.new_id(-1)], ids[:5]))
+    answer = rows(port_of(host).look_up([*ids, host.new_id(-1)], ids[:5]))
     assert set(answer.found) == set(ids)
     assert answer.sentinels_found == set(ids[:5])
 
@@ -109,7 +144,7 @@ def test_many_ids(host: Host, ask: int) -> None:
 @pytest.mark.parametrize("count", [10_000, 10_001])
 def test_the_count_is_bounded(host: Host, count: int) -> None:
     host.insert([host.new_id(number) for number in range(count)])
-    answer = rows(registry_of(host).look_up([], []))
+    answer = rows(port_of(host).look_up([], []))
     assert (answer.total, answer.capped) == (10_000, count > 10_000)
 
 
@@ -117,7 +152,7 @@ def test_oldest_and_anchors(host: Host) -> None:
     ids = [host.new_id(number) for number in range(40)]
     for one in ids:
         host.insert([one])
-    registry = registry_of(host)
+    registry = port_of(host)
     first = rows(registry.look_up([], []))
     # PostgreSQL's rows move when they are written to: there they are the first by their ids.
     expected = ids if host.server is None else sorted(ids)
@@ -147,7 +182,7 @@ def test_oldest_and_anchors(host: Host) -> None:
 def test_what_can_be_no_id_is_not_found(host: Host, strange: str) -> None:
     one = host.new_id(1)
     host.insert([one])
-    answer = rows(registry_of(host).look_up([strange, one], [strange]))
+    answer = rows(port_of(host).look_up([strange, one], [strange]))
     assert set(answer.found) == {one}
     assert answer.sentinels_found == frozenset()
 
@@ -251,7 +286,10 @@ def test_known_while_one_terminal_names_it(tmp_path: Path, server: str | None) -
     assert rows(registry.look_up(["cao-a"], [])).found == {}
 
 
-def test_nothing_is_wrong_with_a_host_s_own_database(host: Host) -> None:
+@pytest.mark.parametrize("kind", EVERY_HOST.values(), ids=EVERY_HOST)
+def test_nothing_is_wrong_with_a_host_s_own_database(tmp_path: Path, server: str | None, kind: type[Host]) -> None:
+    host = kind(tmp_path / "host.sqlite", server)
+    host.create()
     host.insert([host.new_id(1)])
     assert registry_of(host).examine() == ()
 
