@@ -1,0 +1,429 @@
+"""What the sweep may rely on of a terminal: `ports.Terminal`, over a real tmux and in memory."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+import pytest
+
+from tests.simulation.tmux import MemoryTerminal, MemoryTmux
+from tests.tools.clocks import VirtualClock
+from tests.tools.tmux import Client, TmuxServer
+from tests.tools.waiting import wait_until
+from workspace_reaper.model.ports import Terminal
+from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
+from workspace_reaper.model.snapshot import CaptureFailure
+from workspace_reaper.model.verdict import Expiry, Guard, KillResult
+from workspace_reaper.tmux.terminal import TmuxTerminal
+
+OURS, THEIRS = "5ca1ab1e", "0ddba11"
+MARK = "77"
+
+
+class Tmux(Protocol):
+    """What a user, a host or the machine does to a tmux server."""
+
+    path: str
+
+    def new_session(self, name: str, *, group: str | None = None) -> str: ...
+    def kill_session(self, session_id: str) -> None: ...
+    def kill_server(self) -> None: ...
+    def rename(self, session_id: str, name: str) -> None: ...
+    def set_option(self, session_id: str, name: str, value: str) -> None: ...
+    def set_global_option(self, name: str, value: str) -> None: ...
+    def write(self, session_id: str) -> None: ...
+    def exit(self, session_id: str) -> None: ...
+    def respawn(self, session_id: str) -> None: ...
+    def attach(self, session_id: str) -> Any: ...
+    def suspend(self, session_id: str, client: Any) -> None: ...
+    def detach(self, session_id: str, client: Any) -> None: ...
+
+
+class RealTmux:
+    """The same with a real server."""
+
+    def __init__(self, server: TmuxServer) -> None:
+        self.path = server.path
+        self._server = server
+
+    def new_session(self, name: str, *, group: str | None = None) -> str:
+        if group is not None:
+            return self._server.run("new-session", "-d", "-P", "-F", "#{session_id}", "-t", f"{group}:", "-s", name)
+        made = self._server.new_session(name, "exec cat")
+        self._server.run("set-option", "-g", "remain-on-exit", "on")
+        return made
+
+    def kill_session(self, session_id: str) -> None:
+        self._server.run("kill-session", "-t", session_id)
+
+    def kill_server(self) -> None:
+        self._server.kill()
+
+    def rename(self, session_id: str, name: str) -> None:
+        self._server.run("rename-session", "-t", session_id, name)
+
+    def set_option(self, session_id: str, name: str, value: str) -> None:
+        self._server.set_option(session_id, name, value)
+
+    def set_global_option(self, name: str, value: str) -> None:
+        self._server.run("set-option", "-g", name, value)
+
+    def write(self, session_id: str) -> None:
+        before = self._server.show(session_id, "#{window_activity}")
+        self._server.run("send-keys", "-t", f"{session_id}:", "x", "Enter")
+        wait_until(lambda: self._server.show(session_id, "#{window_activity}") != before)
+
+    def exit(self, session_id: str) -> None:
+        self._server.run("send-keys", "-t", f"{session_id}:", "C-d")
+        wait_until(lambda: self._server.show(session_id, "#{pane_dead}") == "1")
+
+    def respawn(self, session_id: str) -> None:
+        self._server.run("respawn-pane", "-t", f"{session_id}:", "exec cat")
+
+    def attach(self, session_id: str) -> Client:
+        return self._server.attach(session_id)
+
+    def suspend(self, session_id: str, client: Client) -> None:
+        client.suspend()
+
+    def detach(self, session_id: str, client: Client) -> None:
+        client.detach()
+
+
+class Scene:
+    """A tmux server, the terminal over it, and its clock."""
+
+    def __init__(self, tmux: Tmux, terminal: Terminal, next_second: Callable[[], None]) -> None:
+        self.tmux = tmux
+        self.terminal = terminal
+        self.next_second = next_second
+
+    def listing(self, **options: Any) -> Listing:
+        found = self.terminal.observe(OURS, **options)
+        assert isinstance(found, Listing), found
+        return found
+
+    def seen(self, session_id: str) -> Session:
+        [one] = [one for one in self.listing().sessions if one.key.session_id == session_id]
+        return one
+
+    def kill(self, *guards: Guard, since: int = 0, seconds: int = 5) -> dict[str, KillResult]:
+        expiry = Expiry(self.listing().server_time + since, seconds)
+        return dict(self.terminal.kill(guards, expiry).answers)
+
+
+def wait_for_next_second() -> None:
+    now = int(time.time())
+    wait_until(lambda: time.time() >= now + 1)
+
+
+@pytest.fixture(params=["tmux", "memory"])
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    if request.param == "memory":
+        clock = VirtualClock(1_780_000_000.0)
+        tmux = MemoryTmux(clock)
+        yield Scene(tmux, MemoryTerminal(tmux), lambda: clock.go_on(1.0))
+        return
+    with TmuxServer() as server:
+        yield Scene(RealTmux(server), TmuxTerminal(server.path), wait_for_next_second)
+
+
+def guard_of(key: SessionKey, **terms: Any) -> Guard:
+    plain = Guard(key, activity=None, unattached=False, quiet_since=None, all_panes_dead=False)
+    return replace(plain, **terms)
+
+
+# The listing
+
+
+def test_without_a_server_there_is_certainly_no_session(scene: Scene) -> None:
+    listing = scene.listing()
+    assert (listing.sessions, listing.server, listing.answered) == ((), None, False)
+
+
+def test_a_new_session(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    listing = scene.listing()
+    [seen] = listing.sessions
+    assert (seen.key.session_id, seen.key.socket, seen.name) == (one, scene.tmux.path, "one")
+    assert listing.server is not None
+    assert (seen.key.server_pid, seen.key.server_start) == (listing.server.pid, listing.server.start)
+    assert seen.key.created <= listing.server_time
+    assert (seen.attached, seen.has_client, seen.group_has_client, seen.grouped, seen.kept) == (0, False, False, False, False)
+    assert (seen.owner, seen.owner_id, seen.workspace_mark, seen.is_self_marked) == (Owner.NONE, "", "", False)
+    assert (seen.last_attached, seen.all_panes_dead, len(seen.windows), len(seen.panes)) == (None, False, 1, 1)
+    assert scene.listing(panes=False).sessions[0].panes == ()
+
+
+def test_clients_of_the_session_and_of_its_group(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    peer = scene.tmux.new_session("peer", group=one)
+    assert (scene.seen(one).grouped, scene.seen(peer).grouped) == (True, True)
+    assert not scene.seen(one).is_attached
+    client = scene.tmux.attach(one)
+    seen = scene.seen(one)
+    assert (seen.attached, seen.has_client, seen.last_attached) == (1, True, seen.activity)
+    assert (scene.seen(peer).attached, scene.seen(peer).has_client, scene.seen(peer).is_attached) == (0, False, True)
+    scene.tmux.suspend(one, client)
+    assert (scene.seen(one).attached, scene.seen(one).has_client, scene.seen(one).is_attached) == (0, True, True)
+
+
+def test_a_detached_client_leaves_its_traces(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    scene.next_second()
+    client = scene.tmux.attach(one)
+    scene.tmux.detach(one, client)
+    seen = scene.seen(one)
+    assert not seen.is_attached
+    assert seen.last_attached is not None
+    assert seen.last_attached > seen.key.created
+
+
+def test_output_moves_the_window_and_not_the_session(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    before = scene.seen(one)
+    scene.next_second()
+    scene.tmux.write(one)
+    after = scene.seen(one)
+    assert after.activity == before.activity
+    assert after.windows[0].activity > before.windows[0].activity
+
+
+def test_a_dead_pane_and_a_new_program_in_it(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    scene.tmux.exit(one)
+    seen = scene.seen(one)
+    assert (seen.all_panes_dead, seen.panes[0].dead) == (True, True)
+    scene.tmux.respawn(one)
+    assert not scene.seen(one).all_panes_dead
+
+
+def test_a_narrow_listing_has_those_that_were_asked_for(scene: Scene) -> None:
+    ids = [scene.tmux.new_session(name) for name in ("one", "two", "three")]
+    assert {ids[0]} <= {one.key.session_id for one in scene.listing(only=[ids[0]]).sessions} < set(ids)
+
+
+def test_a_server_that_was_started_again_gives_the_same_ids_to_others(scene: Scene) -> None:
+    first = scene.tmux.new_session("one")
+    before = scene.seen(first).key
+    scene.tmux.kill_server()
+    assert scene.listing().sessions == ()
+    scene.next_second()
+    second = scene.tmux.new_session("one")
+    assert second == first == "$0"
+    assert scene.seen(second).key != before
+    assert scene.kill(guard_of(before)) == {"$0": KillResult.SPARED}
+
+
+# The guarded kill
+
+
+def test_a_kill(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    assert scene.kill(guard_of(scene.seen(one).key)) == {one: KillResult.KILLED}
+    assert [seen.key.session_id for seen in scene.listing().sessions] == [other]
+
+
+def test_what_is_gone(scene: Scene) -> None:
+    one, _other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    key = scene.seen(one).key
+    scene.tmux.kill_session(one)
+    assert scene.kill(guard_of(key)) == {one: KillResult.GONE}
+
+
+def test_no_answer_without_a_server(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    key = scene.seen(one).key
+    scene.tmux.kill_server()
+    results = scene.terminal.kill([guard_of(key)], Expiry(key.created))
+    assert dict(results.answers) == {one: KillResult.NONE}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("server_pid", 1), ("server_start", 1), ("created", 1)], ids=["pid", "start", "created"]
+)
+def test_another_identity_spares_it(scene: Scene, field: str, value: int) -> None:
+    one = scene.tmux.new_session("one")
+    key = scene.seen(one).key._replace(**{field: value})
+    assert scene.kill(guard_of(key)) == {one: KillResult.SPARED}
+    assert scene.seen(one)
+
+
+Deed = Callable[[Scene, str], object]
+
+
+def nothing(_scene: Scene, _session_id: str) -> None:
+    """All stays as it was."""
+
+
+def attach(scene: Scene, session_id: str) -> None:
+    scene.tmux.attach(session_id)
+
+
+def suspend(scene: Scene, session_id: str) -> None:
+    scene.tmux.suspend(session_id, scene.tmux.attach(session_id))
+
+
+def come_and_go(scene: Scene, session_id: str) -> None:
+    scene.next_second()
+    scene.tmux.detach(session_id, scene.tmux.attach(session_id))
+
+
+def look_at_peer(scene: Scene, session_id: str) -> None:
+    scene.tmux.attach(scene.tmux.new_session("peer", group=session_id))
+
+
+def write(scene: Scene, session_id: str) -> None:
+    scene.next_second()
+    scene.tmux.write(session_id)
+
+
+def keep(scene: Scene, session_id: str) -> None:
+    scene.tmux.set_option(session_id, "@reaper_keep", "yes")
+
+
+def keep_all(scene: Scene, _session_id: str) -> None:
+    scene.tmux.set_global_option("@reaper_keep", "1")
+
+
+def mark_as_theirs(scene: Scene, session_id: str) -> None:
+    scene.tmux.set_option(session_id, "@workspace_owner", THEIRS)
+
+
+def mark_as_another(scene: Scene, session_id: str) -> None:
+    scene.tmux.set_option(session_id, "@reaper_workspace", "78")
+
+
+def rename(scene: Scene, session_id: str) -> None:
+    scene.tmux.rename(session_id, "mine")
+
+
+KILLED, SPARED = KillResult.KILLED, KillResult.SPARED
+TERMS: list[tuple[Deed, dict[str, Any], KillResult]] = [
+    (nothing, {"activity": 0, "unattached": True, "quiet_since": 0, "owner": OURS, "workspace": MARK}, KILLED),
+    (attach, {}, KILLED),
+    (attach, {"unattached": True}, SPARED),
+    (suspend, {"unattached": True}, SPARED),
+    (look_at_peer, {"unattached": True}, SPARED),
+    (come_and_go, {"unattached": True}, KILLED),
+    (come_and_go, {"activity": 0}, SPARED),
+    (write, {"activity": 0}, KILLED),
+    (write, {"quiet_since": 0}, SPARED),
+    (keep, {}, SPARED),
+    (keep_all, {}, SPARED),
+    (mark_as_theirs, {}, KILLED),
+    (mark_as_theirs, {"owner": OURS}, SPARED),
+    (mark_as_another, {"workspace": MARK}, SPARED),
+    (rename, {"owner": OURS, "workspace": MARK}, KILLED),
+    (nothing, {"all_panes_dead": True}, SPARED),
+]
+
+
+@pytest.mark.parametrize(("deed", "terms", "result"), TERMS)
+def test_each_term_of_a_guard(scene: Scene, deed: Deed, terms: dict[str, Any], result: KillResult) -> None:
+    """A time of 0 stands for the one that was seen before the deed."""
+    one = scene.tmux.new_session("one")
+    scene.tmux.new_session("other")
+    scene.terminal.mark({scene.seen(one).key: MARK}, OURS)
+    before = scene.seen(one)
+    seen = {"activity": before.activity, "quiet_since": before.windows[0].activity}
+    deed(scene, one)
+    guard = guard_of(before.key, **{name: seen.get(name, value) for name, value in terms.items()})
+    assert scene.kill(guard) == {one: result}
+    assert (one in {left.key.session_id for left in scene.listing().sessions}) is (result is SPARED)
+
+
+def test_dead_panes_only(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    scene.tmux.exit(one)
+    guards = [guard_of(scene.seen(each).key, all_panes_dead=True) for each in (one, other)]
+    assert scene.kill(*guards) == {one: KILLED, other: SPARED}
+
+
+@pytest.mark.parametrize(("since", "seconds"), [(-5, 5), (-9, 5), (2, 5), (60, 5), (0, 0)])
+def test_an_expired_guard_kills_nothing(scene: Scene, since: int, seconds: int) -> None:
+    one = scene.tmux.new_session("one")
+    assert scene.kill(guard_of(scene.seen(one).key), since=since, seconds=seconds) == {one: KillResult.STALE}
+    assert scene.seen(one)
+
+
+# Options
+
+
+def test_marks(scene: Scene) -> None:
+    one, theirs = (scene.tmux.new_session(name) for name in ("one", "theirs"))
+    mark_as_theirs(scene, theirs)
+    stranger = scene.seen(one).key._replace(created=1)
+    scene.terminal.mark({stranger: MARK}, OURS)
+    assert scene.seen(one).owner is Owner.NONE
+    scene.terminal.mark({scene.seen(each).key: MARK for each in (one, theirs)}, OURS)
+    seen = scene.seen(one)
+    assert (seen.owner, seen.owner_id, seen.workspace_mark, seen.is_self_marked) == (Owner.OURS, OURS, MARK, True)
+    assert (scene.seen(theirs).owner, scene.seen(theirs).workspace_mark) == (Owner.FOREIGN, "")
+
+
+def test_marks_that_were_copied_are_not_those_of_the_session(scene: Scene) -> None:
+    one, copy = (scene.tmux.new_session(name) for name in ("one", "copy"))
+    scene.terminal.mark({scene.seen(one).key: MARK}, OURS)
+    key = scene.seen(one).key
+    scene.tmux.set_option(copy, "@workspace_owner", OURS)
+    scene.tmux.set_option(copy, "@reaper_self", f"{one}/{key.created}/{key.server_pid}")
+    assert not scene.seen(copy).is_self_marked
+    own = scene.terminal.own_options([key, scene.seen(copy).key])
+    assert [sorted(options) for options in own.values()] == [
+        ["@reaper_self", "@reaper_workspace", "@workspace_owner"],
+        ["@workspace_owner"],
+    ]
+
+
+def test_a_value_that_is_no_hexadecimal_number_is_shown_with_dots(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    scene.tmux.set_option(one, "@workspace_owner", "xyz 1")
+    assert (scene.seen(one).owner, scene.seen(one).owner_id) == (Owner.FOREIGN, "....1")
+
+
+def test_own_and_inherited_options(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    scene.tmux.set_global_option("@reaper_keep", "1")
+    scene.tmux.set_option(one, "@reaper_keep", "1")
+    assert (scene.seen(one).kept, scene.seen(other).kept) == (True, True)
+    keys = [scene.seen(each).key for each in (one, other)]
+    assert scene.terminal.own_options(keys) == {keys[0]: {"@reaper_keep": "1"}, keys[1]: {}}
+    assert scene.terminal.own_options([keys[0]._replace(created=1)]) == {}
+
+
+def test_adopt_and_release(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    key = scene.seen(one).key
+    assert scene.terminal.adopt({key: MARK}, THEIRS, OURS) == frozenset()
+    mark_as_theirs(scene, one)
+    assert scene.terminal.release([key], OURS) == frozenset()
+    assert scene.terminal.adopt({key: MARK}, THEIRS, OURS) == {key}
+    assert (scene.seen(one).owner, scene.seen(one).is_self_marked) == (Owner.OURS, True)
+    assert scene.terminal.release([key], OURS) == {key}
+    assert (scene.seen(one).owner, scene.seen(one).workspace_mark) == (Owner.NONE, "")
+
+
+def test_keep(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    key = scene.seen(one).key
+    assert scene.terminal.keep(key, on=True)
+    assert scene.seen(one).kept
+    assert scene.terminal.keep(key, on=False)
+    assert not scene.seen(one).kept
+    scene.tmux.set_global_option("@reaper_keep", "1")
+    assert not scene.terminal.keep(key, on=False)
+    assert not scene.terminal.keep(key._replace(created=1), on=True)
+
+
+def test_a_session_that_is_gone_cannot_be_captured(scene: Scene) -> None:
+    one, _other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    key = scene.seen(one).key
+    scene.tmux.kill_session(one)
+    with tempfile.TemporaryFile() as spool:
+        [failure] = scene.terminal.capture([key], lines=10, spool=spool)
+    assert isinstance(failure, CaptureFailure)
