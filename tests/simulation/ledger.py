@@ -97,7 +97,7 @@ class MemoryLedger(Ledger):
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         own, asked = self._own, frozenset(ids)
         reaped = [one for one in own.reaps.values() if one.reap.outcome is Outcome.REAPED and one.at is not None]
-        lately = [(one.at or 0.0, one.reap.intent) for one in reaped if (one.at or 0.0) > now - _DAY]
+        lately = [(one.at or 0.0, one.reap.intent) for one in reaped if abs((one.at or 0.0) - now) < _DAY]
         lately.sort(key=lambda one: one[0])
         return LedgerState(
             registry=own.state,
@@ -107,7 +107,7 @@ class MemoryLedger(Ledger):
             breaker=own.breaker,
             reported=dict(own.reported),
             named={one: own.named[one] for one in asked & own.named.keys()},
-            orphans_last_hour=sum(one.reason == "orphan" and at > now - _HOUR for at, one in lately),
+            orphans_last_hour=sum(one.reason == "orphan" and abs(at - now) < _HOUR for at, one in lately),
             reaped_lately={(one.key.socket, one.session): at for at, one in lately if one.workspace_id in asked},
             open_intents=tuple(one.reap.intent for one in own.reaps.values() if one.reap.outcome is Outcome.OPEN),
             alarms=dict(own.alarms),
