@@ -191,6 +191,32 @@ def test_i71_rows_in_different_spellings_are_one_workspace(host: Host) -> None:
     assert found(registry, UUID) == {UUID: Workspace(UUID)}
 
 
+OTHER_ROWS = {
+    "archived": ("archived", "open", Workspace(UUID)),
+    "deleted": ("deleted", "open", Workspace(UUID)),
+    "bare": ("bare", "open", Workspace(UUID)),
+    "all archived": ("archived", "archived", Workspace(UUID, archived=True)),
+    "archived, deleted": ("archived", "deleted", Workspace(UUID, archived=True)),
+    "runs": ("archived", "runs", Workspace(UUID, running=True)),
+}
+
+
+@pytest.mark.parametrize("other", [UUID.upper(), f"{HEX}\t"], ids=["upper", "hex"])
+@pytest.mark.parametrize(("canonical", "second", "expected"), OTHER_ROWS.values(), ids=OTHER_ROWS.keys())
+def test_i71_a_row_in_the_usual_spelling_does_not_decide_alone(
+    host: Host, canonical: str, second: str, other: str, expected: Workspace
+) -> None:
+    flags = {**FLAGS, "worktree_deleted": "state = 'bare'"}
+    registry = tasks(host, "TEXT", (UUID, canonical), (other, second), (OTHER, "archived"), id_type="uuid", **flags)
+    assert found(registry, UUID, OTHER) == {UUID: expected, OTHER: Workspace(OTHER, archived=True)}
+
+
+def test_i71_an_unreadable_row_in_another_spelling_counts(tmp_path: Path) -> None:
+    stored = [("w1", 1), ("w1 ", "odd"), ("W1", 0)]
+    registry = tasks(TableHost(tmp_path / "db"), "TEXT", *stored, columns="state", archived="state")
+    assert "archived of workspace w1 is 'odd'" in str(found(registry, "w1")["w1"].unreadable)
+
+
 def test_i71_the_daemon_takes_a_workspace_for_archived_only_if_all_its_rows_are(host: Host) -> None:
     for states, archived in ((("open", "archived"), set()), (("archived", "archived"), {"a"})):
         with host.writing() as connection:

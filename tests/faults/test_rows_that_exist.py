@@ -52,3 +52,29 @@ def test_i70_a_session_whose_row_got_white_space_behind_its_id_lives(worlds: Wor
     for _ in range(4):
         world.sweep()
     assert [one for one in ids if world.lives(one)] == ids
+
+
+def test_i71_a_session_lives_while_a_row_of_its_workspace_in_any_spelling_is_open(worlds: Worlds) -> None:
+    world = worlds("vibe-kanban")
+    ids = world.workspaces(3)
+    world.sweep()
+    with world.host.writing() as connection:
+        connection.execute(
+            "INSERT INTO workspaces (id, branch, archived, created_at, updated_at) VALUES (?, 'x', 0, 'now', 'now')",
+            (ids[0].upper(),),
+        )
+    world.host.archive(ids[0])
+    world.host.archive(ids[1])
+    world.sweep()
+    assert [world.lives(one) for one in ids] == [True, False, True]
+
+
+def test_i71_a_session_lives_while_only_one_of_its_rows_is_flagged_as_deleted(worlds: Worlds) -> None:
+    world = worlds("standard")
+    ids = world.workspaces(4)
+    world.sweep()
+    world.host.insert([f"{ids[0]} "])
+    world.host.flag_deleted(ids[0])
+    for _ in range(4):
+        world.sweep()
+    assert [one for one in ids if world.lives(one)] == ids

@@ -24,13 +24,13 @@ _WORDS = {"0": False, "false": False, "1": True, "true": True}
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one transaction has read for a look-up: the rows of both statements by ids, the ids that the first of them did not
-    find, the oldest ids, and the two numbers of ``total``.
+    """What one transaction has read for a look-up: the rows of both statements by ids, the ids that were sought in every
+    spelling, the oldest ids, and the two numbers of ``total``. A row may be among those of both statements.
     """
 
     matching: Sequence[Sequence[Any]]
     spelled: Sequence[Sequence[Any]]
-    missing: Collection[str]
+    sought: Collection[str]
     oldest: Sequence[Any]
     total: int
     rows: int
@@ -54,7 +54,7 @@ class Fetched:
                 spelled.append((fold(row[0]), *row))
         # Texts that differ in case are different ids with one fold. A row in another case counts for an id without its own row.
         by_fold: dict[Any, list[str]] = {}
-        for one in self.missing:
+        for one in self.sought:
             by_fold.setdefault(fold(one), []).append(one)
         in_doubt: dict[str, Workspace] = {}
         for folded, *row in spelled:
