@@ -16,7 +16,7 @@ import pytest
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
 from workspace_reaper.operations.status import read_history
-from workspace_reaper.sweep import sweep
+from workspace_reaper.sweep import recheck, sweep
 
 Worlds = Callable[..., World]
 PATIENCE = 60
@@ -111,6 +111,39 @@ def by_crash(world: World, _workspace_id: str) -> None:
         with pytest.raises(KeyboardInterrupt):
             world.sweep()
     world.sweep()
+
+
+@pytest.mark.parametrize("how", ["running", "detached", "attached"])
+def test_after_a_crash_what_the_user_of_an_ended_session_still_uses_lives(worlds: Worlds, tmp_path: Path, how: str) -> None:
+    """The reaper crashed before the kill, and the user ended the session."""
+    world, here = worlds(kill_grace=0.5, snapshots=False), tmp_path / "worktree"
+    here.mkdir()
+    workspace = world.workspace(worktree=str(here))
+    started = f"setsid -f sh -c 'echo $$ > {tmp_path}/pid; exec sleep 100000'"
+    session = world.session(workspace, command=f"cd {here}; {started}; exec cat")
+    world.session(world.workspace())
+    server = pid_in(tmp_path / "pid")
+    try:
+        world.sweep()
+        world.host.archive(workspace)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recheck.Recheck, "guards", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                world.sweep()
+        assert world.lives(workspace)
+        world.server.run("kill-session", "-t", session)
+        if how == "running":
+            world.host.run(workspace)
+        else:
+            new = world.session(workspace)
+            if how == "attached":
+                world.server.attach(new)
+        world.sweep()
+        assert is_running(server)
+        [why] = [one.why for one in read_history(world.plugin.reaper(), 9)[-1].cleanup.survivors if one.pid == server]
+        assert why.startswith("the reaper was interrupted, and ")
+    finally:
+        end(server)
 
 
 def interrupt(*_arguments: object) -> None:

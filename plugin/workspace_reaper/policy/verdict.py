@@ -111,6 +111,19 @@ def still_selected(reason: str, row: Workspace | None) -> bool:
     )
 
 
+def left_alone_because(reason: str, row: Workspace | None, *, is_lived_in: bool) -> str | None:
+    """Return why the processes of a session that ended during an interruption are left alone, as a clause, or None.
+
+    It is unknown whether the session was killed, or ended by its user, who may still use them. ``is_lived_in``: another session
+    of the workspace may live.
+    """
+    if not still_selected(reason, row):
+        return "the reason for which the session was selected no longer holds"
+    if row is not None and row.running:
+        return "the host reports that a process of the workspace is running"
+    return "another session of the workspace may live" if is_lived_in else None
+
+
 def held_by_their_group(listings: Iterable[Listing], selected: Collection[SessionKey]) -> frozenset[SessionKey]:
     """Return those of the selected sessions whose group contains a session that stays.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
-from workspace_reaper.policy.verdict import still_selected
+from workspace_reaper.policy.verdict import left_alone_because
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.leftovers import LeftoverProcesses, known_worktrees, others_of
 from workspace_reaper.sweep.observe import Observation, shown_panes
@@ -71,15 +71,19 @@ def _clean_up(
     rows: LookupResult,
     worktrees: Mapping[str, str],
 ) -> Mapping[str, ProcessCleanup]:
-    """End the processes of each session whose workspace is still gone or archived, and return all cleanups by reap id.
-
-    Other processes are left alone: it is unknown whether the session was killed, or ended by its user, who may still use them.
-    """
+    """End the processes that no user may still need (see ``left_alone_because``), and return all cleanups by reap id."""
     processes = context.dependencies.processes
     boot = processes.boot
     cleanups = {intent.reap_id: ProcessCleanup() for intent in gone}
     known = [intent for intent in gone if intent.processes and boot and intent.boot == boot]
-    selected = {one.reap_id: one for one in known if still_selected(one.reason, rows.found.get(one.workspace_id))}
+    lived_in = _workspaces_with_sessions(context, seen.listings)
+    spared: dict[str, str] = {}
+    for one in known:
+        is_lived_in = not seen.everything or one.workspace_id in lived_in
+        if why := left_alone_because(one.reason, rows.found.get(one.workspace_id), is_lived_in=is_lived_in):
+            spared[one.reap_id] = why
+            cleanups[one.reap_id] = _left_alone(context, one, why)
+    selected = {one.reap_id: one for one in known if one.reap_id not in spared}
     if selected:
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
@@ -91,15 +95,20 @@ def _clean_up(
         sessions = [session for listing in seen.listings for session in listing.sessions]
         ended = terminate(context, shown, leftovers, others_of(context, sessions, worktrees))
         cleanups |= {reap_id: ended[intent.key] for reap_id, intent in selected.items()}
-    for intent in known:
-        if intent.reap_id not in selected:
-            cleanups[intent.reap_id] = _left_alone(context, intent)
     return cleanups
 
 
-def _left_alone(context: SweepContext, intent: Intent) -> ProcessCleanup:
+def _workspaces_with_sessions(context: SweepContext, listings: Sequence[Listing]) -> Set[str | None]:
+    """Return the workspaces of all living sessions: of their marks, and of their names."""
+    matcher = context.dependencies.matcher
+    named = {matcher.workspace_id(one.socket, row.session or "") for one in listings for row in one.unreadable}
+    sessions = [session for listing in listings for session in listing.sessions]
+    return named.union(*((matcher.manages(session), matcher.named(session)) for session in sessions))
+
+
+def _left_alone(context: SweepContext, intent: Intent, why: str) -> ProcessCleanup:
     living = context.dependencies.processes.living([process.key for process in intent.processes])
-    why = "the reaper was interrupted, and the reason for which the session was selected no longer holds"
+    text = f"the reaper was interrupted, and {why}"
     return ProcessCleanup(
-        survivors=tuple(SurvivingProcess(one.key.pid, one.command, why) for one in intent.processes if one.key in living)
+        survivors=tuple(SurvivingProcess(one.key.pid, one.command, text) for one in intent.processes if one.key in living)
     )

@@ -55,6 +55,8 @@ def interrupted(reason: str) -> Intent:
         pytest.param("idle", row(deleted=True), False, id="idle, and its row has the flag"),
         pytest.param("deleted", row(), False, id="its row is back"),
         pytest.param("archived", row(archived=True), True, id="archived still"),
+        pytest.param("archived", row(archived=True, running=True), False, id="archived still, and a process runs"),
+        pytest.param("archived", row(worktree_deleted=True, running=True), False, id="no directory, and a process runs"),
         pytest.param("archived", row(), False, id="archived no more"),
         pytest.param("idle", row(archived=True), False, id="idle, and archived since"),
     ],
@@ -68,6 +70,28 @@ def test_after_a_crash_only_what_is_still_selected_is_ended(reason: str, found: 
     assert result.outcome == "reaped"
     assert processes.signals == ([signal.SIGTERM, signal.SIGCONT] if ends else [])
     assert [one.pid for one in result.cleanup.survivors] == ([] if ends else [4711])
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        pytest.param([listing(session(1, age=5))], id="on the same socket"),
+        pytest.param([listing(session(1, attached=1, socket=OTHER_SOCKET), socket=OTHER_SOCKET)], id="on another one"),
+        pytest.param([listing(session(2, name="ws_w1"))], id="by its name"),
+        pytest.param([listing(socket=OTHER_SOCKET, unreadable=(unreadable("ws_w1", OTHER_SOCKET),))], id="unreadable"),
+        pytest.param([blind_socket()], id="a socket that does not answer"),
+    ],
+)
+def test_after_a_crash_nothing_is_ended_while_another_session_of_the_workspace_may_live(
+    elsewhere: list[Listing | Unknown],
+) -> None:
+    processes, gone, results = OneChild(), listing(socket=SOCKET, server=SERVER), list[ReapResult]()
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted("archived"),))
+    recover(context_of(gone, processes, results), state, observation(gone, *elsewhere), rows(row(archived=True)))
+    [result] = results
+    assert (result.outcome, processes.signals) == ("reaped", [])
+    why = "the reaper was interrupted, and another session of the workspace may live"
+    assert [(one.pid, one.why) for one in result.cleanup.survivors] == [(4711, why)]
 
 
 def context_of(second: Listing | Unknown, processes: OneChild, results: list[ReapResult]) -> Any:
