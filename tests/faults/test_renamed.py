@@ -194,6 +194,32 @@ def test_i79_a_lost_state_directory_is_reported_and_adopt_ends_it(world: World) 
     assert session_id not in world.server.session_ids()
 
 
+KNOWN_BY = {
+    "its row": lambda world, workspace_id: (world.sweep(), world.host.delete(workspace_id)),
+    "a hook": lambda world, workspace_id: (
+        world.host.delete(workspace_id),
+        world.plugin.on_workspace_deleted(workspace_id),
+        world.plugin.drain(60),
+    ),
+}
+
+
+@pytest.mark.parametrize("goes", KNOWN_BY.values(), ids=KNOWN_BY.keys())
+def test_a_session_with_another_owner_mark_is_still_reported_after_its_row_has_gone(
+    world: World, goes: Callable[[World, str], object]
+) -> None:
+    """It is an orphan that this reaper does not end. The ledger knows its workspace although it never managed the session."""
+    world.workspaces(2)
+    workspace_id = world.workspace()
+    world.server.set_option(world.session(workspace_id), "@workspace_owner", "feedbeef")
+    goes(world, workspace_id)
+    sweeps(world, 3)
+    assert (alarms(world), check_code(world), world.lives(workspace_id)) == ({"other_owner"}, 1, True)
+    world.server.run("kill-session", "-t", session_name(world.schema, workspace_id))
+    world.sweep()
+    assert (alarms(world), check_code(world)) == (set(), 0)
+
+
 def test_two_reapers_on_one_tmux_server_are_no_fault(world: World) -> None:
     known_session(world)
     other = world.second("other", type(world.host)(world.tmp / "other.sqlite"))

@@ -99,7 +99,8 @@ class Oracle:
         fates = self._hold_groups(sessions, self._hold_strangers(sessions, self._judge(sessions, ours, scene), scene))
         self._waiting = {key: self._waiting.get(key, now) for key in self._in_doubt(sessions, fates, now)}
         self._rows, self._last_sweep, self._clock_set = set(host.rows), now, False
-        self._known |= dict.fromkeys(recognised, self._registry)
+        others = {self._workspace(one) or "" for one in sessions if one.key not in ours}
+        self._known |= dict.fromkeys(recognised | {one for one in others if not host.gone(one)}, self._registry)
         left = set(ours.values())
         self._deleted = {one: at for one, at in self._deleted.items() if one in left and one not in recognised}
         return fates

@@ -181,7 +181,7 @@ VETO_FAILING = AlarmKind(
 )
 OTHER_OWNER = AlarmKind(
     "other_owner",
-    "a session whose workspace has a row in our registry carries another reaper's owner mark, so it is never reaped",
+    "a session whose workspace has, or had, a row in our registry carries another reaper's owner mark, so it is never reaped",
     "no such session is left",
     "If the state directory was lost, or no reaper serves that mark any more, run `adopt`.",
     _other_owner,

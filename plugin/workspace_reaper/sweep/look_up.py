@@ -21,6 +21,11 @@ def unknown_sessions(seen: Observation, rows: LookupResult) -> str | None:
     return f"the registry knows {known} of {len(seen.sessions)} matching sessions; not, for example, {example}"
 
 
+def recognised_others(seen: Observation, rows: LookupResult) -> frozenset[str]:
+    """Return the workspaces of sessions with another reaper's owner mark for which the registry has a row."""
+    return frozenset(one for _, one in seen.other_owners if (row := rows.found.get(one)) and not row.deleted)
+
+
 def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
     """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""
     suspects = context.request.suspects or {}
@@ -36,9 +41,9 @@ def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState)
         if one.unreadable:
             where, what = context.dependencies.registry.location, f"the row of the workspace {one.workspace_id} cannot be read"
             context.add_unknown(Unknown(Source.REGISTRY, f"{where}: {what}: {one.unreadable}."))
-    context.report.disowned = tuple(
-        session.name for session, one in seen.other_owners if (row := rows.found.get(one)) and not row.deleted
-    )
+    # Also those whose rows have gone since: such a session is an orphan that this reaper does not end.
+    ours = recognised_others(seen, rows) | ledger_state.seen.keys() | ledger_state.named.keys()
+    context.report.disowned = tuple(session.name for session, one in seen.other_owners if one in ours)
     context.report.registry = {
         "identity": f"{rows.identity.schema} {rows.identity.location}",
         "generation": recognise(ledger_state.registry, rows).generation,

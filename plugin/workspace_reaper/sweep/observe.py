@@ -22,7 +22,7 @@ class Observation:
     ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match and carry another
     reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field that
     cannot be read. ``renamed`` are the managed sessions whose name does not yield the workspace of their marks, each with the
-    workspace that it yields instead, if any. ``all_workspace_ids`` are those of all managed sessions, also of those that this
+    workspace that it yields instead, if any. ``all_workspace_ids`` are those of all these sessions, also of those that this
     sweep does not look at. ``everything`` is False if a socket did not answer. ``replaced`` are servers (socket, pid) that
     still run although another one listens on their socket. ``table`` is the process table of the same moment, None if it was
     not asked for.
@@ -72,8 +72,10 @@ class Observation:
             if workspace_id is None:
                 self.unmanaged += 1
                 theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
-                if theirs is not None and (only is None or theirs in only):
-                    self.other_owners.append((session, theirs))
+                if theirs is not None:
+                    self.all_workspace_ids.add(theirs)
+                    if only is None or theirs in only:
+                        self.other_owners.append((session, theirs))
                 continue
             self.all_workspace_ids.add(workspace_id)
             if only is None or workspace_id in only:

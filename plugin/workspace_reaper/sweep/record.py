@@ -19,7 +19,7 @@ from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.judge import Announcements
-from workspace_reaper.sweep.look_up import unknown_sessions
+from workspace_reaper.sweep.look_up import recognised_others, unknown_sessions
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
 from workspace_reaper.sweep.report import SweepReport, printable
@@ -37,9 +37,10 @@ def before_kills(
     if not observation.everything and registry.generation == before.registry.generation:
         # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
         registry = before.registry
+    known = builder.recognised | recognised_others(observation, rows)
     return StateChanges(
         registry=registry if registry != before.registry else None,
-        seen=frozenset(one for one in builder.recognised if before.seen.get(one) != registry.generation),
+        seen=frozenset(one for one in known if before.seen.get(one) != registry.generation),
         confirmations=dict(builder.confirmations.changed),
         forgotten=frozenset(builder.confirmations.forgotten),
         servers=servers,

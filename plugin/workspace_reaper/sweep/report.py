@@ -151,7 +151,7 @@ class SweepReport:
         abstained: Why the sweep read nothing (``disabled``, ``not configured``), else None.
         other_owner: How many of the unmanaged sessions match by name and carry another reaper's owner mark.
         inherited: The sessions that only seem to have an option of ours, which is set elsewhere, by option.
-        disowned: The names of those of them whose workspace has a row in our registry.
+        disowned: The names of those of them whose workspace has, or had, a row in our registry.
         unknown_sessions: How many matching sessions the registry knows, as a clause; None if all of them.
         contradicted: Workspaces that a hook named and whose rows do not agree (yet).
         refused: Why nothing of what an operator approved was approved.
