@@ -80,7 +80,8 @@ class Workspace:
 
     ``deleted`` is a flag of the host; most hosts delete the row instead. ``running``: the host reports that a process of the
     workspace runs, dev servers excepted. ``unreadable`` is why its row cannot be read, as a clause: it exists, and no
-    flag counts.
+    flag counts. ``place`` is the number of its row, which is higher the later the row was made, and of several the lowest. None
+    where rows have no numbers. It is no part of what the row says, so that rows are not compared by it.
     """
 
     workspace_id: str
@@ -91,6 +92,7 @@ class Workspace:
     worktree_deleted: bool = False
     worktree: str | None = None
     unreadable: str | None = None
+    place: int | None = field(default=None, compare=False)
 
 
 # The flags of a row. Schemas, queries and reports have them in this order.

@@ -52,7 +52,7 @@ class Statements:
             any, such as while an archived workspace keeps its session: with 100,000 rows in SQLite it took 0.3 us of CPU time
             for each row with a text id, and 1.0 us with a UUID. None where each id has one spelling.
         sample: The same columns of any rows, at most as many as the parameter ``rows``.
-        probe: The same columns of no rows.
+        probe: The same columns of no rows, without the number of the row.
         oldest: The ids of the oldest rows, repeated where rows share one.
         total: The number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows.
         workspace_list: The id and the archived flag (for `flag`) of every row that is not flagged as deleted. The deleted flag
@@ -77,7 +77,8 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
 
     Args:
         facts: The column expressions of a schema.
-        by_rowid: Whether the oldest rows are those with the lowest ``rowid`` of SQLite, and not those with the lowest ids.
+        by_rowid: Whether rows have the ``rowid`` of SQLite, by which they are ordered. Otherwise the oldest are those with the
+            lowest ids.
         arrays: Whether the ids are passed as one array of PostgreSQL, and not as one parameter each.
     """
     nothing: ColumnElement[Any] = literal_column("NULL")
@@ -87,6 +88,8 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
     columns.append(nothing if facts.worktree is None else facts.worktree)
     # A row without an id belongs to no workspace.
     has_id = facts.id.is_not(None)
+    probe = select(facts.id, *columns).where(NO_ROW)
+    columns.append(literal_column("rowid") if by_rowid else nothing)
     every = select(facts.id, *columns).where(has_id)
     kind = facts.id.type
     folded = kind.folded(type_coerce(facts.id, NullType()), postgres=arrays) if isinstance(kind, IdColumn) else None
@@ -116,7 +119,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         by_ids=every.where(_is_one_of(facts.id, arrays=arrays)),
         by_spelling=by_spelling,
         sample=every.limit(bindparam("rows", type_=Integer)),
-        probe=every.where(NO_ROW),
+        probe=probe,
         oldest=oldest,
         total=select(counted, func.count()).select_from(some),
         workspace_list=select(facts.id, columns[0]).where(exists),

@@ -110,7 +110,7 @@ def flag(value: object, what: str, workspace_id: str) -> bool:
 
 def workspace(row: Sequence[Any]) -> Workspace:
     """Return the workspace in a row of ``by_ids``. If a value is not of its kind, it is ``unreadable``."""
-    workspace_id, *flags, worktree = row
+    workspace_id, *flags, worktree, place = row
     try:
         values = [_TRUTHS[value] for value in flags]
     except (KeyError, TypeError):
@@ -121,7 +121,9 @@ def workspace(row: Sequence[Any]) -> Workspace:
     if worktree is not None and not isinstance(worktree, str):
         return Workspace(workspace_id, unreadable=f"the worktree of workspace {workspace_id} is not text")
     archived, pinned, running, deleted, worktree_deleted = values
-    return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree)
+    # A column of the host may be named "rowid", and hold anything.
+    number = place if isinstance(place, int) else None
+    return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree, place=number)
 
 
 def _combined(rows: Sequence[Workspace], any_row: Collection[str]) -> Workspace:
@@ -144,6 +146,7 @@ def _combined(rows: Sequence[Workspace], any_row: Collection[str]) -> Workspace:
         deleted=has("deleted", rows),
         worktree_deleted=has("worktree_deleted"),
         worktree=worktrees.pop() if len(worktrees) == 1 else None,
+        place=min((row.place for row in rows if row.place is not None), default=None),
     )
 
 
