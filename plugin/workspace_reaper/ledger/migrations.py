@@ -200,8 +200,15 @@ _DIRECTORIES = (
     ) WITHOUT ROWID""",
 )
 
+_PLACES = (
+    "ALTER TABLE directory ADD COLUMN place INTEGER",
+    "ALTER TABLE directory ADD COLUMN outlived INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE directory ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE directory ADD COLUMN out_of_sight_since REAL",
+)
+
 # Each migration is its statements; its number is its place, from 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DIRECTORIES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DIRECTORIES, _PLACES)
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:

@@ -43,6 +43,11 @@ class DirectoryRecord:
         number: The number in the session's id.
         missing_since: When a sweep first found no row (Unix seconds), or None while there is one.
         counted: Whether a full sweep has counted the row among those that the registry lost.
+        place: The lowest number of its row that was seen, or None where rows have no numbers.
+        outlived: Whether a full sweep has seen the row without the directory, or come back. Until the directory is found
+            again it is no witness, and nothing but the place of the row counts.
+        doubted: Whether the row vanished as after a restore. Later changes of the others do not end it.
+        out_of_sight_since: Since when full sweeps see no session while there is no row (Unix seconds), or None.
     """
 
     workspace_id: str
@@ -53,10 +58,14 @@ class DirectoryRecord:
     number: int
     missing_since: float | None = None
     counted: bool = False
+    place: int | None = None
+    outlived: bool = False
+    doubted: bool = False
+    out_of_sight_since: float | None = None
 
     @property
-    def order(self) -> tuple[float, int, int]:
-        """Return its place among the workspaces, the newest last."""
+    def first_sight(self) -> tuple[float, int, int]:
+        """Return what orders the workspaces where their rows have no numbers, the newest last."""
         return self.seen_at, self.created, self.number
 
 

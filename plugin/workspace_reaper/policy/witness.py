@@ -14,6 +14,9 @@ from enum import Enum
 
 from workspace_reaper.model.directory import Directory, DirectoryRecord, Sight, Workplace
 
+# One of many rows that were deleted together may be the newest by chance.
+_NO_CHANCE = 2
+
 
 class Presence(Enum):
     """Whether a directory has gone, is there, or neither is certain."""
@@ -115,27 +118,37 @@ def is_inside(path: str, directory: str) -> bool:
     return path == top or path.startswith(top.rstrip("/") + "/")
 
 
-def restored(records: Collection[DirectoryRecord], generation: int) -> frozenset[str]:
+def restored(records: Collection[DirectoryRecord], generation: int, deleted: Collection[str] = ()) -> frozenset[str]:
     """Return the workspaces whose rows vanished as if an older copy of the registry had been restored.
 
-    Such a copy lacks the newest rows. Rows that a sweep found missing together are compared: if at least half of them are newer
-    than each row that is left, those are returned. A host may have deleted others in the same moment.
+    Such a copy lacks the newest rows. Rows that a sweep found missing together are compared: those that are newer than each row
+    that is left are returned, if they are two or more, or at least half. A host may have deleted others in the same moment.
 
     Args:
         records: All workspaces that the ledger knows.
         generation: The generation of the registry now. Others say nothing.
+        deleted: Workspaces whose directories went together with their rows, which no restore does.
     """
     known = [record for record in records if record.generation == generation]
+    order = _place if all(record.place is not None for record in known) else _first_sight
     missing: dict[float, list[DirectoryRecord]] = {}
     for record in known:
-        if record.missing_since is not None:
+        if record.missing_since is not None and not record.outlived and record.workspace_id not in deleted:
             missing.setdefault(record.missing_since, []).append(record)
     found: set[str] = set()
     for since, batch in missing.items():
         # Those that were there at that time: what vanished later, and nothing that was made later.
-        left = [one.order for one in known if one.seen_at < since and (one.missing_since is None or one.missing_since > since)]
+        left = [order(one) for one in known if one.seen_at < since and (one.missing_since is None or one.missing_since > since)]
         newest = max(left, default=None)
-        newer = [one.workspace_id for one in batch if newest is None or one.order > newest]
-        if 2 * len(newer) >= len(batch):
+        newer = [one.workspace_id for one in batch if newest is None or order(one) > newest]
+        if len(newer) >= _NO_CHANCE or 2 * len(newer) >= len(batch):
             found.update(newer)
     return frozenset(found)
+
+
+def _place(record: DirectoryRecord) -> tuple[float, ...]:
+    return (record.place or 0,)
+
+
+def _first_sight(record: DirectoryRecord) -> tuple[float, ...]:
+    return record.first_sight

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from itertools import islice
 
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
@@ -29,9 +30,17 @@ PRUNE_EVERY = 3600.0
 
 
 def before_kills(
-    builder: FactsBuilder, observation: Observation, rows: LookupResult, servers: Mapping[str, ServerState | None], now: float
+    builder: FactsBuilder,
+    observation: Observation,
+    rows: LookupResult,
+    servers: Mapping[str, ServerState | None],
+    now: float,
+    doubts: Set[str] = frozenset(),
 ) -> StateChanges:
-    """Return what must be committed before any kill. Facts that did not change are left out. Pure."""
+    """Return what must be committed before any kill. Facts that did not change are left out. Pure.
+
+    ``doubts``: see ``lasting_doubts``.
+    """
     before = builder.state
     registry = recognise(before.registry, rows)
     if not observation.everything and registry.generation == before.registry.generation:
@@ -45,7 +54,7 @@ def before_kills(
         forgotten=frozenset(builder.confirmations.forgotten),
         servers=servers,
         breaker=builder.breaker if builder.breaker != before.breaker else None,
-        settled=_settled(builder, observation),
+        settled=_settled(builder, observation, doubts),
         events=(*_events(builder, observation, rows, now), *_renames(builder, observation, now)),
         cpu=builder.cpu if builder.cpu != before.cpu else None,
         clock=builder.clock if builder.clock != before.clock else None,
@@ -57,9 +66,21 @@ def before_kills(
     )
 
 
-def _settled(builder: FactsBuilder, observation: Observation) -> frozenset[str]:
-    """Return the reported workspaces that are there after all, or of which no session is left."""
-    left = {workspace_id for _, workspace_id in observation.sessions}
+def lasting_doubts(state: LedgerState, longest: float, now: float) -> frozenset[str]:
+    """Return the workspaces whose rows the daemon saw go as after a restore, at most ``longest`` seconds ago.
+
+    Their sessions may be out of sight for a moment, such as those whose marks were changed.
+    """
+    return frozenset(
+        workspace_id
+        for workspace_id, removal in state.removals.items()
+        if removal.event is WorkspaceEvent.DOUBTED and now - removal.at <= longest
+    )
+
+
+def _settled(builder: FactsBuilder, observation: Observation, doubts: Set[str]) -> frozenset[str]:
+    """Return the reported workspaces that are there after all, or of which no session is left and no doubt lasts."""
+    left = {workspace_id for _, workspace_id in observation.sessions} | doubts
     return frozenset(
         workspace_id
         for workspace_id in builder.state.reported.keys() | builder.state.removals.keys()

@@ -174,7 +174,7 @@ class Sweep:
         now, confirmations = self._dependencies.clock.now(), builder.confirmations
         if self._request.full:
             servers = server_changes(self._seen, builder.state.servers, self._dependencies.processes)
-            changes = record.before_kills(builder, self._seen, rows, servers, now)
+            changes = record.before_kills(builder, self._seen, rows, servers, now, self._lasting_doubts(builder.state))
             record.save(self._context, replace(changes, directories=witnesses.changes))
             record.mark_recognised(self._context, self._seen, builder)
         else:
@@ -196,8 +196,13 @@ class Sweep:
         elif self.report.complete:
             left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
             reported = before.reported.keys() | before.removals.keys()
-            settled = reported & (self._request.suspects or {}).keys() - left
+            unseen = self._lasting_doubts(before) - {entry.workspace_id for entry in self.report.sessions}
+            settled = reported & (self._request.suspects or {}).keys() - left - unseen
             record.save(self._context, StateChanges(settled=frozenset(settled)))
+
+    def _lasting_doubts(self, state: LedgerState) -> frozenset[str]:
+        longest = self._context.settings.thresholds.stranger_ttl
+        return record.lasting_doubts(state, longest, self._dependencies.clock.now())
 
     def _record_without_registry(self, before: LedgerState) -> None:
         if self._request.counts:

@@ -59,13 +59,15 @@ class Witnesses:
         if self.context.request.full:
             self._see(generation, now)
         for workspace_id, record in list(self._records.items()):
-            if record.missing_since is None and not self._has_row(workspace_id):
+            if self._has_row(workspace_id):
+                self._put_in_place(record, generation)
+            elif record.missing_since is None:
                 self._put(replace(record, missing_since=now))
         missing = {one: record for one, record in self._records.items() if record.missing_since is not None}
         if missing:
             self._ask(missing, generation)
         if self.context.request.full and self.seen.everything:
-            self._count(missing)
+            self._count(missing, now)
         return self
 
     @property
@@ -80,8 +82,7 @@ class Witnesses:
     def _see(self, generation: int, now: float) -> None:
         """Record the directories of rows that are there: new ones, changed ones, and those not looked at for long."""
         order = {workspace_id: session for session, workspace_id in reversed(self.seen.sessions)}
-        # A row that names another path, or none any more, does not go together with the directory that was seen.
-        self._drop([one for one, record in self._records.items() if self._names_another(one, record)])
+        self._outlive([one for one, record in self._records.items() if self._is_another(one, record)])
         due = {
             workspace_id: row.worktree
             for workspace_id in order
@@ -91,31 +92,27 @@ class Witnesses:
             and self._is_due(workspace_id, row.worktree, generation)
         }
         found = self._directories.find({path for path in due.values() if is_usable(path, ())})
-        others = {one: record.directory.path for one, record in self._records.items() if one not in due and self._has_row(one)}
+        known = {one: record.directory.path for one, record in self._records.items() if not record.outlived}
+        others = {one: path for one, path in known.items() if one not in due and self._has_row(one)}
         missing = self._directories.missing(set(others.values()))
-        gone = [one for one in due.keys() & self._records.keys() if found.get(due[one], ...) is None]
-        self._drop(self._outlived([*gone, *(one for one, path in others.items() if path in missing)]))
+        gone = [one for one in due.keys() & known.keys() if found.get(due[one], ...) is None]
+        self._outlive(self._outlived([*gone, *(one for one, path in others.items() if path in missing)]))
         for workspace_id, path in due.items():
-            before, there = self._records.get(workspace_id), found.get(path)
-            if there is None:
+            if (there := found.get(path)) is None:
                 continue
             if not self.context.request.dry_run:
                 self.context.state.looked_at[workspace_id] = path, self.context.dependencies.clock.monotonic()
             session = order[workspace_id].key
-            same = before is not None and before.generation == generation
-            self._put(
-                DirectoryRecord(
-                    workspace_id,
-                    generation,
-                    there,
-                    before.seen_at if before and same else now,
-                    before.created if before and same else session.created,
-                    before.number if before and same else _number(session),
-                )
-            )
+            before = self._records.get(workspace_id)
+            if before is None or before.generation != generation:
+                before = DirectoryRecord(workspace_id, generation, there, now, session.created, _number(session))
+            self._put(replace(before, directory=there, outlived=False))
 
-    def _names_another(self, workspace_id: str, record: DirectoryRecord) -> bool:
-        return self._has_row(workspace_id) and self.rows.found[workspace_id].worktree != record.directory.path
+    def _is_another(self, workspace_id: str, record: DirectoryRecord) -> bool:
+        """Return whether the row names another path, or none any more, or is back: it does not go together with the directory
+        that was seen before."""
+        is_back = record.missing_since is not None
+        return self._has_row(workspace_id) and (is_back or self.rows.found[workspace_id].worktree != record.directory.path)
 
     def _outlived(self, workspace_ids: Collection[str]) -> Collection[str]:
         """Return those whose rows are there although their directories are not: such a directory cannot go with its row.
@@ -129,7 +126,7 @@ class Witnesses:
 
     def _is_due(self, workspace_id: str, path: str, generation: int) -> bool:
         record = self._records.get(workspace_id)
-        if record is None or record.generation != generation or record.missing_since is not None:
+        if record is None or record.generation != generation or record.outlived:
             return True
         looked = self.context.state.looked_at.get(workspace_id)
         if looked is None or looked[0] != path:
@@ -138,7 +135,11 @@ class Witnesses:
 
     def _ask(self, missing: Mapping[str, DirectoryRecord], generation: int) -> None:
         living = {workspace_id for _, workspace_id in self.seen.sessions}
-        asked = {one: record for one, record in missing.items() if one in living or not record.counted}
+        asked = {
+            one: record
+            for one, record in missing.items()
+            if not record.outlived and (one in living or not record.counted or record.doubted)
+        }
         sights = self._sights(asked)
         gone = {one for one, sight in sights.items() if sight.error is None and sight.written is None}
         named = self.context.dependencies.registry.worktrees() if gone else frozenset()
@@ -150,8 +151,11 @@ class Witnesses:
         )
         self._workplaces = self._workplaces_of([one for one in self.seen.sessions if one[1] in gone])
         self.by_workspace = self._answers(asked, sights)
+        deleted = {one for one, witness in self.by_workspace.items() if witness.confirms}
+        for workspace_id in restored(list(self._records.values()), generation, deleted):
+            self._put(replace(self._records[workspace_id], doubted=True))
         there = {one for one, witness in self.by_workspace.items() if witness.presence is Presence.THERE}
-        self.doubtful = restored(list(self._records.values()), generation) & there
+        self.doubtful = frozenset(one for one in there if self._records[one].doubted)
 
     def _sights(self, asked: Mapping[str, DirectoryRecord]) -> Mapping[str, Sight]:
         found = self._directories.look({record.directory for record in asked.values()})
@@ -182,17 +186,33 @@ class Witnesses:
             result[workspace_id] = None if is_unknown else [*(earlier or ()), *places]
         return result
 
-    def _count(self, missing: Mapping[str, DirectoryRecord]) -> None:
+    def _count(self, missing: Mapping[str, DirectoryRecord], now: float) -> None:
         """Note which rows are lost for a reason, and drop the records of workspaces of which nothing is left."""
         gone = {one for one, witness in self.by_workspace.items() if witness.confirms}
         # A row that is only marked deleted still counts among the rows of the registry.
         self.lost = frozenset(one for one in gone if not missing[one].counted and one not in self.rows.found)
         living = {workspace_id for _, workspace_id in self.seen.sessions}
-        for workspace_id, record in missing.items():
+        for workspace_id in missing:
+            record = self._records[workspace_id]
             if workspace_id in living or self.seen.unknown:
-                self._put(replace(record, counted=True))
+                self._put(replace(record, counted=True, out_of_sight_since=None))
+            elif workspace_id not in gone and self._may_come_back(record, now):
+                self._put(replace(record, counted=True, out_of_sight_since=record.out_of_sight_since or now))
             else:
-                self._drop([workspace_id])
+                del self._records[workspace_id]
+                self.changes[workspace_id] = None
+
+    def _may_come_back(self, record: DirectoryRecord, now: float) -> bool:
+        """Return whether a session that is in doubt may come back: tmux is started again, or its marks were changed."""
+        since = record.out_of_sight_since
+        return record.doubted and (since is None or now - since <= self.context.settings.thresholds.stranger_ttl)
+
+    def _put_in_place(self, record: DirectoryRecord, generation: int) -> None:
+        """Note the lowest number of the row: a host that replaces a row gives it another number."""
+        place = self.rows.found[record.workspace_id].place
+        is_lower = place is not None and (record.place is None or place < record.place)
+        if is_lower and record.generation == generation:
+            self._put(replace(record, place=place))
 
     def _has_row(self, workspace_id: str) -> bool:
         row = self.rows.found.get(workspace_id)
@@ -200,13 +220,22 @@ class Witnesses:
 
     def _put(self, record: DirectoryRecord) -> None:
         self._records[record.workspace_id] = record
+        self.changes.pop(record.workspace_id, None)
         if self.state.directories.get(record.workspace_id) != record:
             self.changes[record.workspace_id] = record
 
-    def _drop(self, workspace_ids: Iterable[str]) -> None:
+    def _outlive(self, workspace_ids: Iterable[str]) -> None:
         for workspace_id in workspace_ids:
-            del self._records[workspace_id]
-            self.changes[workspace_id] = None
+            self._put(
+                replace(
+                    self._records[workspace_id],
+                    missing_since=None,
+                    counted=False,
+                    outlived=True,
+                    doubted=False,
+                    out_of_sight_since=None,
+                )
+            )
 
 
 def _number(key: SessionKey) -> int:

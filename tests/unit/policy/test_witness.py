@@ -118,6 +118,37 @@ def test_i82_the_newest_rows_vanish_when_an_older_copy_is_restored(missing: list
     assert restored(known(*((n, 2000.0) for n in missing)), 3) == set(doubted.split())
 
 
+def test_i82_two_newest_rows_do_not_vanish_by_chance_with_older_ones() -> None:
+    many = [
+        replace(RECORD, workspace_id=f"w{n}", number=n, missing_since=2000.0 if n in (0, 1, 2, 8, 9) else None)
+        for n in range(10)
+    ]
+    assert restored(many, 3) == {"w8", "w9"}
+
+
+def test_i82_rows_that_went_with_their_directories_say_nothing_about_the_others() -> None:
+    records = known((0, 2000.0), (1, 2000.0), (5, 2000.0))
+    assert restored(records, 3) == frozenset()
+    assert restored(records, 3, {"w0", "w1"}) == {"w5"}
+
+
+def test_i82_a_row_whose_directory_is_no_witness_says_nothing_but_its_place() -> None:
+    records = [replace(one, outlived=one.number != 5) for one in known((0, 2000.0), (1, 2000.0), (5, 2000.0))]
+    assert restored(records, 3) == {"w5"}
+    newer = replace(RECORD, workspace_id="newer", number=6, outlived=True)
+    assert restored([*records, newer], 3) == frozenset()
+
+
+def test_i82_the_number_of_the_row_counts_before_its_first_sight() -> None:
+    """A user may open the terminal of an old workspace late."""
+    lost = replace(RECORD, workspace_id="lost", place=8, missing_since=3000.0)
+    late = replace(RECORD, workspace_id="late", place=7, seen_at=2000.0)
+    assert restored([lost, late], 3) == {"lost"}
+    assert restored([replace(lost, missing_since=None), replace(late, missing_since=3000.0)], 3) == frozenset()
+    # Where one has no number, none counts.
+    assert restored([lost, replace(late, place=None)], 3) == frozenset()
+
+
 def test_i82_what_vanished_before_says_nothing_about_what_vanishes_now() -> None:
     assert restored(known((5, 2000.0), (0, 3000.0)), 3) == {"w5"}
     assert restored(known((5, 2000.0), (4, 3000.0)), 3) == {"w4", "w5"}

@@ -29,6 +29,7 @@ from tests.tools.builders import (
     unreadable,
 )
 from tests.unit.sweep.test_confirm import KEY, ONCE, confirmed, known, three
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import (
     Alarm,
@@ -37,6 +38,7 @@ from workspace_reaper.model.state import (
     Event,
     Finding,
     LedgerState,
+    Removal,
     ServerState,
     StateChanges,
 )
@@ -47,7 +49,7 @@ from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.alarm_kind import AlarmLimits
 from workspace_reaper.sweep.observe import Observation
-from workspace_reaper.sweep.record import after_kills, before_kills, without_registry
+from workspace_reaper.sweep.record import after_kills, before_kills, lasting_doubts, without_registry
 from workspace_reaper.sweep.report import SweepReport
 
 LIMIT = 30 * MINUTE
@@ -129,6 +131,22 @@ def test_a_breaker_that_stays_latched_is_none() -> None:
 )
 def test_when_report_is_done_with(answers: list[Listing | Unknown], answer: LookupResult, settled: bool) -> None:
     changes = judged(ledger_state(reported={"w1": NOW}), observation(*answers), answer)
+    assert changes.settled == (frozenset({"w1"}) if settled else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("removal", "answer", "settled"),
+    [
+        pytest.param(Removal("w1", WorkspaceEvent.DOUBTED, 1, NOW - HOUR), rows(), False, id="a doubt"),
+        pytest.param(Removal("w1", WorkspaceEvent.DOUBTED, 1, NOW - HOUR - 1), rows(), True, id="an old doubt"),
+        pytest.param(Removal("w1", WorkspaceEvent.DOUBTED, 1, NOW), rows(row(1)), True, id="a doubt, and the row is back"),
+        pytest.param(Removal("w1", WorkspaceEvent.REMOVED, 1, NOW), rows(), True, id="a removal"),
+    ],
+)
+def test_i82_a_doubt_lasts_for_a_while_without_a_session(removal: Removal, answer: LookupResult, settled: bool) -> None:
+    before, seen = ledger_state(removals={"w1": removal}), observation(listing())
+    doubts = lasting_doubts(before, HOUR, NOW)
+    changes = before_kills(confirmed(before, seen, answer), seen, answer, {}, NOW, doubts)
     assert changes.settled == (frozenset({"w1"}) if settled else frozenset())
 
 
