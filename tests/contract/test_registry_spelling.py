@@ -117,6 +117,36 @@ def test_i70_a_row_of_vibe_kanban_that_was_rewritten_as_text(tmp_path: Path) -> 
     assert set(found(opened(host), one, other)) == {one, other}
 
 
+REWRITTEN = [
+    ("workspaces", "id"),
+    ("sessions", "workspace_id"),
+    ("sessions", "id"),
+    ("execution_processes", "session_id"),
+]
+
+
+@pytest.mark.parametrize("spelling", ["upper({})", "lower({}) || char(10)"])
+@pytest.mark.parametrize("columns", [REWRITTEN[at : at + 1] for at in range(4)] + [REWRITTEN[::2], REWRITTEN[1::2]], ids=repr)
+def test_i70_a_process_runs_whose_ids_have_different_spellings(
+    tmp_path: Path, columns: list[tuple[str, str]], spelling: str
+) -> None:
+    """The row is found, but its workspace does not run."""
+    host = VibeKanbanHost(tmp_path / "db.v2.sqlite")
+    host.create()
+    ids = [host.new_id(number) for number in range(4)]
+    host.insert(ids, archived=True)
+    host.run(ids[0])
+    host.start(ids[1], run_reason="devserver")
+    host.start(ids[2], status="completed")
+    with host.writing() as connection:
+        connection.commit()
+        connection.execute("PRAGMA foreign_keys = OFF")
+        for name, column in columns:
+            connection.execute(f"UPDATE {name} SET {column} = {spelling.format(f'hex({column})')}")
+    expected = {one: Workspace(one, archived=True, running=one == ids[0]) for one in ids}
+    assert found(opened(host), *ids) == expected
+
+
 @pytest.mark.parametrize("stored", ["7", " 7", "007", 7.0, "+7", "7\r\n", "\u00a07"], ids=ascii)
 def test_i70_a_number_in_another_form(tmp_path: Path, stored: object) -> None:
     registry = tasks(TableHost(tmp_path / "db"), "PRIMARY KEY", (stored,), (8,), id_type="integer")

@@ -78,3 +78,20 @@ def test_i71_a_session_lives_while_only_one_of_its_rows_is_flagged_as_deleted(wo
     for _ in range(4):
         world.sweep()
     assert [one for one in ids if world.lives(one)] == ids
+
+
+@pytest.mark.parametrize(("table", "column"), [("workspaces", "id"), ("sessions", "workspace_id")])
+def test_i70_a_session_lives_while_its_workspace_runs_under_another_spelling(worlds: Worlds, table: str, column: str) -> None:
+    """The row is found, but its workspace does not run."""
+    world = worlds("vibe-kanban")
+    ids = world.workspaces(3)
+    world.host.run(ids[0])
+    world.sweep()
+    world.host.archive(ids[0])
+    world.host.archive(ids[1])
+    with world.host.writing() as connection:
+        connection.commit()
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (ids[0].upper(), blob(ids[0])))
+    world.sweep()
+    assert [world.lives(one) for one in ids] == [True, False, True]

@@ -15,8 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, String, Text, Uuid, and_, case, cast, func
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Integer, LargeBinary, String, Text, Uuid, and_, case, cast, func
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -115,7 +118,7 @@ def _number_of(value: Any) -> str | None:
     return str(int(value)) if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else None
 
 
-def _folded_uuid(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def folded_uuid(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the digits of a UUID in SQLite. It has to be the same for all that `_uuid_of` reads as the same UUID."""
     text: ColumnElement[Any] = func.lower(func.trim(cast(column, Text), _SPACES), type_=Text)
     for mark in ("-", "{", "}", _URN):
@@ -164,7 +167,7 @@ class _UuidColumn(IdColumn):
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
-        return _folded_uuid_text(cast(column, Text)) if postgres else _folded_uuid(column)
+        return _folded_uuid_text(cast(column, Text)) if postgres else folded_uuid(column)
 
 
 class UuidText(_UuidColumn):
@@ -198,7 +201,7 @@ class UuidBlob(_UuidColumn):
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
         if not postgres:
-            return _folded_uuid(column)
+            return folded_uuid(column)
         # The format "escape" leaves ASCII as it is, and no value is an error.
         text = _folded_uuid_text(func.encode(column, "escape", type_=Text))
         return case((func.length(column) == 16, func.encode(column, "hex", type_=Text)), else_=text)
@@ -238,3 +241,24 @@ class WholeNumber(IdColumn):
 
 def _hyphened(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+class OnlySqlite(FunctionElement[bool]):
+    """A condition that compares two columns of ids by `IdColumn.folded`. In PostgreSQL it is false.
+
+    In SQLite a program may rewrite an id in one table and not in another. PostgreSQL checks each foreign key.
+    """
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(OnlySqlite)
+def _never(element: OnlySqlite, compiler: SQLCompiler, **options: Any) -> str:
+    del element, compiler, options
+    return "FALSE"
+
+
+@compiles(OnlySqlite, "sqlite")
+def _as_it_is(element: OnlySqlite, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})"

@@ -17,7 +17,7 @@ from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import ColumnElement, Table
 
 _UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})", re.IGNORECASE)
 _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -61,7 +61,7 @@ class VibeKanban(Schema):
         return workspaces, sessions, processes
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
-        from sqlalchemy import Text, cast, select
+        from sqlalchemy import Text, cast, or_, select
 
         table, *others = self.tables
         workspaces, (sessions, processes) = table.c, (other.c for other in others)
@@ -79,10 +79,30 @@ class VibeKanban(Schema):
             id=workspaces.id,
             archived=workspaces.archived,
             pinned=workspaces.pinned,
-            running=running,
+            running=or_(running, self._running_in_another_spelling()),
             worktree_deleted=None if "workspaces.worktree_deleted" in absent else workspaces.worktree_deleted,
             worktree=workspaces.container_ref,
         )
+
+    def _running_in_another_spelling(self) -> ColumnElement[bool]:
+        """Return whether a process runs, also where two of the tables have an id in different spellings.
+
+        The subquery does not depend on the workspace: SQLite runs it once, for the running processes, by the index on status.
+        A process costs a pass over all sessions only if its session is not found by the index.
+        """
+        from sqlalchemy import func, select
+
+        from workspace_reaper.registry.id_types import OnlySqlite, folded_uuid
+
+        workspaces, sessions, processes = self.tables
+        respelled, session_id = sessions.alias("respelled"), processes.c.session_id
+        by_id = select(folded_uuid(sessions.c.workspace_id)).where(sessions.c.id == session_id)
+        by_spelling = select(folded_uuid(respelled.c.workspace_id)).where(
+            folded_uuid(respelled.c.id) == folded_uuid(session_id)
+        )
+        found = func.coalesce(*(each.correlate(processes).scalar_subquery() for each in (by_id, by_spelling)))
+        running = select(found).where(processes.c.status == "running", processes.c.run_reason.is_distinct_from("devserver"))
+        return OnlySqlite(folded_uuid(workspaces.c.id).in_(running))
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         """Return the two sockets with their patterns.
