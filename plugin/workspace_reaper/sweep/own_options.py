@@ -88,7 +88,7 @@ class OwnOptions:
         )
 
     def _inherited(self, session: Session) -> frozenset[str]:
-        """Return the options that the session only seems to have, or whose values are not its own. None if that is unknown."""
+        """Return the options that the session only seems to have, or whose values are not its own. Empty if that is unknown."""
         options = self._answer(session)
         if options is None:
             return frozenset()
