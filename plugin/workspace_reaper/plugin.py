@@ -102,6 +102,11 @@ class ReaperPlugin:
         """
         self._runner.replace(reaper, self._worker.forget)
 
+    def reload_refused(self, why: str) -> None:
+        """Sweep on with the reaper in use, now and with the alarm ``configuration`` until :meth:`use` is called."""
+        self.reaper().state.refused_reload = why
+        self._worker.wake()
+
     @property
     def ticked_at(self) -> float | None:
         """When the last tick came (seconds of ``time.monotonic``), None before the first."""

@@ -26,6 +26,7 @@ import psutil
 import pytest
 
 import workspace_reaper
+from tests.faults.steps import alarms
 from tests.tools.daemons import Daemon
 from tests.tools.waiting import wait_until
 from tests.tools.world import World
@@ -256,6 +257,28 @@ def test_a_reload_takes_effect_and_a_bad_one_is_refused(world: World, serve: Ser
     reloading = here.told.index("RELOADING=1")
     assert here.told[reloading + 1].startswith("MONOTONIC_USEC=")
     assert here.told.count("RELOADING=1") == here.told.count("READY=1") - 1
+
+
+def test_a_refused_reload_is_an_alarm_until_one_is_accepted(world: World, serve: Serve) -> None:
+    world.configure(tick=3600)
+    world.session(world.workspace())
+    reader = world.plugin.reaper()  # with the file that is valid
+
+    def script(here: Here) -> None:
+        wait_until(lambda: world.state_dir.exists() and workspace_reaper.plugin.busy_since is None, PATIENCE)
+        here.reload(idle_tll=5)
+        wait_until(lambda: alarms(world) == {"configuration"}, PATIENCE)
+        workspace_reaper.plugin.sweep()
+        checked = read_status(reader)
+        assert (checked.check_code, [alarm.detail.partition(": ")[0] for alarm in checked.alarms]) == (
+            1,
+            ["a reload was refused, and the configuration before stays in force"],
+        )
+        del world.settings["idle_tll"]
+        here.reload()
+        wait_until(lambda: alarms(world) == set(), PATIENCE)
+
+    serve(world, script)
 
 
 def test_a_reload_loses_no_wake_up(world: World, serve: Serve) -> None:

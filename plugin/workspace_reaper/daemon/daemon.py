@@ -187,6 +187,7 @@ class Daemon:
                 event="not reloaded",
                 why=why,
             )
+            self._plugin.reload_refused(why)
         else:
             active = self._switch_to(setup, active)
             log_event(logging.INFO, f"reloaded the configuration: {setup}", event="reloaded", **_facts(setup))

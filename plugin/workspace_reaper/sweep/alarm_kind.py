@@ -17,10 +17,11 @@ __all__ = ["AlarmKind", "AlarmLimits", "Detected", "SweepResult"]
 
 @dataclass(frozen=True, slots=True)
 class AlarmLimits:
-    """Two settings, in seconds. ``abstain`` is ``abstain_alarm``."""
+    """What a sweep is to alarm about: ``abstain_alarm`` and ``tick`` in seconds, and why a reload was refused, if one was."""
 
     abstain: float
     tick: float
+    refused_reload: str | None = None
 
 
 class SweepResult(NamedTuple):

@@ -117,6 +117,11 @@ def _inherited(found: SweepResult) -> Detected | None:
     return Detected(f"what tmux shows is not the session's own: {'; '.join(parts)}")
 
 
+def _configuration(found: SweepResult) -> Detected | None:
+    why = found.limits.refused_reload
+    return None if why is None else Detected(f"a reload was refused, and the configuration before stays in force: {why}")
+
+
 def _names(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join([*names][:MOST_NAMES])
 
@@ -214,9 +219,10 @@ CANARY = AlarmKind(
 )
 CONFIGURATION = AlarmKind(
     "configuration",
-    "the configuration or the installed tmux cannot be used, so nothing is swept",
-    "that is fixed, and a full sweep has begun",
-    "Correct the file or the setting that the alarm names.",
+    "the configuration or the installed tmux cannot be used, so nothing is swept, or the daemon has refused a reload",
+    "that is fixed, and a full sweep has begun; after a refused reload, once the daemon has reloaded",
+    "Correct the file or the setting that the alarm names. If a reload was refused, reload again.",
+    _configuration,
 )
 
 # The catalogue.

@@ -84,6 +84,7 @@ class ReaperState:
     each session. It is not stored: after a restart, those that have left the tree with a cleaned environment are reported, and
     not ended. ``looked_at`` is at which path the directory of a workspace was looked at, and when (monotonic seconds).
     ``notified`` are the workspaces of which the other plugins were notified while more looks at them follow.
+    ``refused_reload`` is why the daemon refused a newer configuration than the one in force, until it has accepted one.
     """
 
     sample_interval: SampleInterval
@@ -97,6 +98,7 @@ class ReaperState:
     seen_below: SeenBelow = field(default_factory=dict)
     looked_at: dict[str, tuple[str, float]] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
+    refused_reload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ def _changes(result: SweepResult) -> StateChanges:
 
 def alarm_limits(context: SweepContext) -> AlarmLimits:
     """Return the limits of this sweep's alarms."""
-    return AlarmLimits(abstain=context.settings.abstain_alarm, tick=context.settings.tick)
+    return AlarmLimits(context.settings.abstain_alarm, context.settings.tick, context.state.refused_reload)
 
 
 def record_unrecorded_alarms(context: SweepContext, ledger_state: LedgerState) -> LedgerState:
