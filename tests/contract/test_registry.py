@@ -120,12 +120,12 @@ def test_the_directories_of_all_rows(flagged: Flagged) -> None:
     assert registry.worktrees() == {f"/srv/{ids[1]}"}
 
 
-def test_a_row_that_was_made_later_has_a_higher_place(host: Host, server: str | None) -> None:
+def test_a_row_that_was_made_later_has_a_higher_place(host: Host) -> None:
     ids = [host.new_id(number) for number in (3, 1, 2)]
     for one in ids:
         host.insert([one])
-    found = rows(registry_of(host).look_up(ids, [])).found
-    assert [found[one].place for one in ids] == ([1, 2, 3] if server is None else [None] * 3)
+    found = rows(port_of(host).look_up(ids, [])).found
+    assert [found[one].place for one in ids] == ([1, 2, 3] if host.server is None else [None] * 3)
 
 
 @pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])

@@ -25,6 +25,7 @@ class MemoryHost:
         self.location = location
         self.version = 1
         self.commits = 0
+        self._places = 0
         self.rows: dict[str, Workspace] = {}
         self.fault: str | None = None
 
@@ -39,7 +40,9 @@ class MemoryHost:
         return f"ws-{workspace_id}"
 
     def insert(self, ids: Sequence[str], *, archived: bool = False, pinned: bool = False, worktree: str | None = None) -> None:
-        self.rows.update({one: Workspace(one, archived=archived, pinned=pinned, worktree=worktree) for one in ids})
+        for one in ids:
+            self._places += 1
+            self.rows[one] = Workspace(one, archived=archived, pinned=pinned, worktree=worktree, place=self._places)
         self.commits += 1
 
     def delete(self, *ids: str) -> None:
