@@ -162,6 +162,12 @@ def test_i70_spaces_do_not_count_in_a_text(host: Host) -> None:
     assert isinstance(listed, WorkspaceList)
 
 
+@pytest.mark.parametrize("stored", ["\u00c91", "\u00c91 ", " \u00c91"], ids=ascii)
+def test_i70_spaces_do_not_count_around_a_letter_that_is_not_ascii(host: Host, stored: str) -> None:
+    registry = tasks(host, "TEXT PRIMARY KEY", (stored, "archived"), ("\u00e91\t", "open"), **FLAGS)
+    assert found(registry, "\u00c91") == {"\u00c91": Workspace("\u00c91", archived=True)}
+
+
 @pytest.mark.parametrize("column", ["TEXT", "TEXT COLLATE NOCASE"])
 def test_i70_a_text_that_differs_in_case_is_in_doubt(tmp_path: Path, column: str) -> None:
     """It may be another workspace's: it neither counts as absent, nor does it say what the row says."""

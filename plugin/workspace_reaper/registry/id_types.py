@@ -15,7 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Integer, LargeBinary, String, Text, Uuid, and_, case, cast, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    Uuid,
+    and_,
+    case,
+    cast,
+    collate,
+    func,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -127,10 +141,15 @@ def folded_uuid(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((is_binary, func.lower(func.hex(column))), else_=text)
 
 
+def _lower_in_c(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a text in lower case (ASCII only) in PostgreSQL, whose ``lower()`` otherwise depends on the column's collation."""
+    return func.lower(collate(text, "C"), type_=Text)
+
+
 def _folded_uuid_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the digits of a UUID in PostgreSQL, without anything around or between them."""
     # Not by a list of white space: an encoding that lacks one of its characters makes the statement an error.
-    return func.regexp_replace(func.lower(text), f"{_URN}|[^0-9a-f]", "", "g", type_=Text)
+    return func.regexp_replace(_lower_in_c(text), f"{_URN}|[^0-9a-f]", "", "g", type_=Text)
 
 
 class TextId(IdColumn):
@@ -147,8 +166,8 @@ class TextId(IdColumn):
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
-        del postgres
-        return func.lower(func.trim(cast(column, Text), _ASCII_SPACES), type_=Text)
+        text: ColumnElement[Any] = func.trim(cast(column, Text), _ASCII_SPACES, type_=Text)
+        return _lower_in_c(text) if postgres else func.lower(text, type_=Text)
 
 
 class PaddedText(TextId):
