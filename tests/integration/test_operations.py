@@ -192,6 +192,22 @@ def test_the_doctor_leads_to_adopt(one: tuple[World, str]) -> None:
     assert "'workspace-reaper adopt'" in check.do
 
 
+def test_the_doctor_counts_as_a_sweep_does(one: tuple[World, str]) -> None:
+    """A renamed session is managed by its marks. An owner mark that is set elsewhere is no session's."""
+    world, name = one
+    world.sweep()
+    world.server.run("rename-session", "-t", f"={name}:", "my work")
+    [counted] = [check for check in found(world) if check.check.startswith("socket")]
+    assert (counted.state, counted.detail.partition(", ")[2]) == ("OK", "1 managed and 0 other sessions")
+    world.server.run("rename-session", "-t", "=my work:", name)
+    world.session(world.workspace())
+    world.server.run("set-option", "-gw", "@workspace_owner", "junk")
+    assert len(world.sweep().sessions) == 2
+    counted, inherited = [check for check in found(world) if check.check.startswith("socket")]
+    assert counted.detail.partition(", ")[2] == "2 managed and 0 other sessions"
+    assert (inherited.state, "@workspace_owner" in inherited.detail, "'set-option -u'" in inherited.do) == ("WARN", True, True)
+
+
 def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, str]) -> None:
     world, _ = one
     world.sweep()

@@ -22,7 +22,7 @@ from workspace_reaper.registry import registry_names
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.look_up import unknown_sessions
 from workspace_reaper.sweep.observe import observe
-from workspace_reaper.sweep.own_options import OwnOptions
+from workspace_reaper.sweep.own_options import OwnOptions, with_own_options
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.permissions import check_permissions
@@ -135,8 +135,14 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterato
         yield Check(name, OK, "no session on this socket")
         return
     matcher = reaper.dependencies.matcher
-    matching = [one for one in listing.sessions if matcher.workspace_id(terminal.socket, one.name) is not None]
-    foreign = [one for one in matching if mark is not None and one.owner is Owner.FOREIGN]
+    if mark is None:
+        matching = [one for one in listing.sessions if matcher.named(one) is not None]
+        foreign, inherited = [], frozenset[str]()
+    else:
+        sessions = with_own_options(terminal, listing, mark, matcher).sessions
+        matching = [one for one in sessions if matcher.belongs_to(one) is not None]
+        foreign = [one for one in matching if one.owner is Owner.FOREIGN]
+        inherited = frozenset[str]().union(*(one.inherited for one in matching if one.owner is not Owner.FOREIGN))
     managed = len(matching) - len(foreign)
     what = "managed" if mark is not None else "sessions that match by name (their owners are unknown without the ledger)"
     others = len(listing.sessions) - managed
@@ -147,6 +153,13 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterato
             WARN,
             f"{len(foreign)} sessions match by name and carry another reaper's owner mark, such as {foreign[0].name!r}",
             "if no reaper serves that registry any more, 'workspace-reaper adopt' lists these sessions and takes them over",
+        )
+    if inherited:
+        yield Check(
+            name,
+            WARN,
+            f"sessions seem to have {' and '.join(sorted(inherited))}, which is not set on them",
+            "find it with 'tmux show-options -g', '-s', '-gw', '-w' and '-p', and unset it there with 'set-option -u'",
         )
     yield from _hidden(reaper, name, matching)
 

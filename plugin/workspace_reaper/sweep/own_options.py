@@ -103,6 +103,14 @@ class OwnOptions:
         return known[1] if known is not None and known[0] == _shown(session) else None
 
 
+def with_own_options(terminal: Terminal, listing: Listing, owner_id: str, matcher: SessionMatcher) -> Listing:
+    """Return the listing with the sessions' own options, for a caller that lists once: tmux is asked about all that matter."""
+    own = OwnOptions()
+    for _ in range(0, len(listing.sessions), ASKED_AT_ONCE):
+        own.ask(terminal, listing, matcher)
+    return own.correct(listing, owner_id)
+
+
 def _shown(session: Session) -> _Shown:
     return (session.kept, session.owner_id, session.workspace_mark, session.is_self_marked)
 
