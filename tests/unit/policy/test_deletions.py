@@ -277,3 +277,10 @@ def test_i82_rows_that_vanish_as_after_a_restore_are_left_to_their_directories_a
     assert (comparison.deleted, comparison.vanished, comparison.as_by_restore) == ((), ("w008",), True)
     assert not comparison.uncertain
     assert compare(comparison.past, workspace_list(ids(7)), NO_SESSIONS, 101.0).deleted == ("w007",)
+
+
+def test_i82_a_flag_that_comes_with_an_older_copy_is_no_event() -> None:
+    before, now = workspace_list(ids(9)), workspace_list(ids(8), ids(2))
+    looks_restored = replace(now, looks_restored="the newest rows are gone")
+    assert compare(Past(before), looks_restored, NO_SESSIONS, 100.0).archived == ()
+    assert compare(Past(before), now, NO_SESSIONS, 100.0).archived == ("w000", "w001")
