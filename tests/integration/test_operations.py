@@ -208,6 +208,15 @@ def test_the_doctor_counts_as_a_sweep_does(one: tuple[World, str]) -> None:
     assert (inherited.state, "@workspace_owner" in inherited.detail, "'set-option -u'" in inherited.do) == ("WARN", True, True)
 
 
+def test_the_doctor_says_that_no_session_belongs_to_a_row(one: tuple[World, str]) -> None:
+    """As with a pattern that does not fit."""
+    world, name = one
+    assert [check.state for check in found(world) if check.check == "sessions"] == []
+    world.server.run("rename-session", "-t", f"={name}:", name.replace("_", "-"))
+    [check] = [check for check in found(world) if check.check == "sessions"]
+    assert (check.state, "none of the 1 sessions" in check.detail, "session_patterns" in check.do) == ("WARN", True, True)
+
+
 def test_without_the_ledger_the_doctor_says_nothing_of_stamps(one: tuple[World, str]) -> None:
     world, _ = one
     world.sweep()

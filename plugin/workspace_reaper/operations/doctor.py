@@ -186,7 +186,17 @@ def _known_sessions(reaper: Reaper) -> Iterator[Check]:
     except LedgerError:  # The check of the ledger reports it.
         return
     rows = reaper.registry.look_up(sorted(observation.workspace_ids), ())
-    text = None if isinstance(rows, Unknown) else unknown_sessions(observation, rows)
+    if isinstance(rows, Unknown):
+        return
+    if rows.total and observation.unmanaged and not observation.sessions and not observation.other_owners:
+        yield Check(
+            "sessions",
+            WARN,
+            f"the database has rows, and none of the {observation.unmanaged} sessions on the configured sockets belongs to one",
+            "compare the names that 'tmux ls' prints with session_patterns, and the socket of the host with tmux_sockets; this "
+            "is right while no workspace has a session",
+        )
+    text = unknown_sessions(observation, rows)
     if text is not None:
         yield Check(
             "sessions",
