@@ -88,7 +88,7 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     changed = difference(old, new) or _lost_version(old, new) or now.replaced or _restored(past, now, missing)
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
-    # A flag that an older copy has may have been taken back since.
+    # A flag that an older copy has may have been removed since.
     archived = () if now.looks_restored else tuple(sorted(now.archived - past.workspace_list.archived))
     following, too_many = _count(past, now, missing, sessions, at)
     why = now.looks_restored or too_many
