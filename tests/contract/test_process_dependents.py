@@ -95,11 +95,11 @@ def test_both_who_listens_and_who_has_accepted_serve_the_client(listening: socke
             if listener == "closed":
                 listening.close()
             found = needed([OWN, worker])
-            nobody = needed([OWN, worker, client])
+            none = needed([OWN, worker, client])
     expected = {OWN, worker} if listener == "open" else {worker}
     assert found.keys() == expected
     assert {why.partition(" (")[0] for why in found.values()} == {f"the process {client}"}
-    assert nobody == {}
+    assert none == {}
 
 
 def test_a_connection_that_is_not_accepted_yet_is_evidence(listening: socket.socket) -> None:
@@ -108,7 +108,7 @@ def test_a_connection_that_is_not_accepted_yet_is_evidence(listening: socket.soc
         assert needed([OWN])[OWN].startswith(f"the process {client} (")
 
 
-def test_a_client_with_a_name_of_its_own_serves_nobody(listening: socket.socket, short_tmp: Path) -> None:
+def test_a_client_with_a_name_of_its_own_serves_no_other(listening: socket.socket, short_tmp: Path) -> None:
     """As those of systemd have: its end of the connection has a name, and so has the server's."""
     with (
         in_a_child(lambda: connect(listening, name=str(short_tmp / "client"))) as client,
@@ -121,7 +121,7 @@ def test_a_client_with_a_name_of_its_own_serves_nobody(listening: socket.socket,
 def test_the_client_of_another_socket_with_the_same_path_is_none(
     listening: socket.socket,
 ) -> None:
-    """The server has bound its path again: whoever was connected before is served by another process."""
+    """The server has bound its path again: who was connected before is served by another process."""
     path = listening.getsockname()
     with (
         in_a_child(lambda: connect(listening)),

@@ -292,8 +292,8 @@ def test_replaced_by_a_strangers_no_hook_proves_a_deletion(world: World, clients
     reports = [world.sweep() for _ in range(2)]
 
     assert history(world) == []
-    told = [world.entry(report, named).as_json() for report in reports]
-    assert [("unproven" in one["released_when"], one["verdict"]) for one in told] == [(True, "hold")] * 2
+    entries = [world.entry(report, named).as_json() for report in reports]
+    assert [("unproven" in one["released_when"], one["verdict"]) for one in entries] == [(True, "hold")] * 2
     # Once this registry is known, its host's word counts again.
     world.plugin.on_workspace_deleted(named)
     assert world.plugin.drain(60)

@@ -127,23 +127,24 @@ def end_sessions(stage: Stage) -> None:
     stage.world.sweep()
 
 
-def test_a_doubt_without_a_session_ends_with_the_directory(worlds: Worlds) -> None:
+def doubted_without_sessions(worlds: Worlds) -> Stage:
     stage = Stage(worlds(snapshots=False), 2)
     stage.restore()
     stage.is_doubted()
     end_sessions(stage)
     assert set(stage.lost) <= recalled(stage.world).directories.keys()
+    return stage
+
+
+def test_a_doubt_without_a_session_ends_with_the_directory(worlds: Worlds) -> None:
+    stage = doubted_without_sessions(worlds)
     remove_directories(stage.world, stage.lost[:1])
     stage.world.sweep()
     assert set(stage.lost) & recalled(stage.world).directories.keys() == {stage.lost[1]}
 
 
 def test_a_doubt_without_a_session_ends_after_stranger_ttl(worlds: Worlds) -> None:
-    stage = Stage(worlds(snapshots=False), 2)
-    stage.restore()
-    stage.is_doubted()
-    end_sessions(stage)
-    assert set(stage.lost) <= recalled(stage.world).directories.keys()
+    stage = doubted_without_sessions(worlds)
     reaper: Any = stage.world.plugin.reaper()
     settings = reaper.sweep_settings
     reaper.sweep_settings = replace(settings, thresholds=replace(settings.thresholds, stranger_ttl=0.0))

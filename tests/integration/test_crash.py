@@ -110,7 +110,7 @@ def blind(world: World) -> Iterator[None]:
 
 
 def test_intents_stay_open_while_another_server_has_the_socket_of_theirs(world: World, archived: list[str]) -> None:
-    """The sessions live on: what ran in them is not ended, and nobody takes them for reaped."""
+    """The sessions live on: what ran in them is not ended, and they do not count as reaped."""
     killed_at(world, BEFORE_KILL)
     server = psutil.Process(world.server.pid)
     panes = server.children()

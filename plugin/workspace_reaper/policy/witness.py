@@ -15,7 +15,7 @@ from enum import Enum
 from workspace_reaper.model.directory import Directory, DirectoryRecord, Sight, Workplace
 
 # One of many rows that were deleted together may be the newest by chance.
-_NO_CHANCE = 2
+_BY_NO_CHANCE = 2
 
 
 class Presence(Enum):
@@ -141,7 +141,7 @@ def restored(records: Collection[DirectoryRecord], generation: int, deleted: Col
         left = [order(one) for one in known if one.seen_at < since and (one.missing_since is None or one.missing_since > since)]
         newest = max(left, default=None)
         newer = [one.workspace_id for one in batch if newest is None or order(one) > newest]
-        if len(newer) >= _NO_CHANCE or 2 * len(newer) >= len(batch):
+        if len(newer) >= _BY_NO_CHANCE or 2 * len(newer) >= len(batch):
             found.update(newer)
     return frozenset(found)
 

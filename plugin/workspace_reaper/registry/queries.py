@@ -6,7 +6,7 @@ Each statement has a bounded cost, except the one by ids, whose cost grows with 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import NullType
 
-from workspace_reaper.model.workspace import FLAGS
+from workspace_reaper.model.workspace import FLAGS, Workspace
 from workspace_reaper.registry.id_types import IdColumn
 from workspace_reaper.registry.rows import OLDEST, TOTAL_BOUND, Fetched, workspace
 from workspace_reaper.registry.schema import WorkspaceColumns
@@ -138,8 +138,8 @@ def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[boo
 
 def fetch(connection: Connection, read: Statements, ids: Collection[str], chunk: int = sys.maxsize) -> Fetched:
     """Run the statements of a look-up, with one statement for each ``chunk`` of ids."""
-    matching = _matching(connection, read.by_ids, ids, chunk)
-    sought = set(ids).difference(row[0] for row in matching if not _endangered(row))
+    matching = [(row, workspace(row)) for row in _matching(connection, read.by_ids, ids, chunk)]
+    sought = set(ids).difference(row[0] for row, seen in matching if not _endangered(seen))
     kind = read.columns.id.type
     spelled: list[Any] = []
     if sought and read.by_spelling is not None and isinstance(kind, IdColumn):
@@ -149,9 +149,8 @@ def fetch(connection: Connection, read: Statements, ids: Collection[str], chunk:
     return Fetched(matching, spelled, sought, oldest, total, rows, read.columns)
 
 
-def _endangered(row: Sequence[Any]) -> bool:
+def _endangered(seen: Workspace) -> bool:
     """Return whether a row of ``by_ids`` has a flag for which a session may be reaped."""
-    seen = workspace(row)
     return seen.archived or seen.deleted or seen.worktree_deleted
 
 

@@ -24,11 +24,13 @@ _WORDS = {"0": False, "false": False, "1": True, "true": True}
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one transaction has read for a look-up: the rows of both statements by ids, the ids that were sought in every
-    spelling, the oldest ids, and the two numbers of ``total``. A row may be among those of both statements.
+    """What one transaction has read for a look-up.
+
+    These are the rows of both statements by ids (those of the first with the workspace in each), the ids that were sought in
+    every spelling, the oldest ids, and the two numbers of ``total``. A row may be among those of both statements.
     """
 
-    matching: Sequence[Sequence[Any]]
+    matching: Sequence[tuple[Sequence[Any], Workspace]]
     spelled: Sequence[Sequence[Any]]
     sought: Collection[str]
     oldest: Sequence[Any]
@@ -47,9 +49,9 @@ class Fetched:
         asked = {*ids, *sentinels}
         known: dict[str, list[Workspace]] = {}
         spelled = [*self.spelled]
-        for row in self.matching:
+        for row, seen in self.matching:
             if row[0] in asked:
-                known.setdefault(row[0], []).append(workspace(row))
+                known.setdefault(row[0], []).append(seen)
             elif isinstance(row[0], str):  # the table itself compares otherwise than exactly
                 spelled.append((fold(row[0]), *row))
         # Texts that differ in case are different ids with one fold. A row in another case counts for an id without its own row.

@@ -82,7 +82,7 @@ class Witnesses:
     def _see(self, generation: int, now: float) -> None:
         """Record the directories of rows that are there: new ones, changed ones, and those not looked at for long."""
         order = {workspace_id: session for session, workspace_id in reversed(self.seen.sessions)}
-        self._outlive([one for one, record in self._records.items() if self._is_another(one, record)])
+        self._mark_outlived([one for one, record in self._records.items() if self._is_another(one, record)])
         due = {
             workspace_id: row.worktree
             for workspace_id in order
@@ -96,7 +96,7 @@ class Witnesses:
         others = {one: path for one, path in known.items() if one not in due and self._has_row(one)}
         missing = self._directories.missing(set(others.values()))
         gone = [one for one in due.keys() & known.keys() if found.get(due[one], ...) is None]
-        self._outlive(self._outlived([*gone, *(one for one, path in others.items() if path in missing)]))
+        self._mark_outlived(self._with_rows([*gone, *(one for one, path in others.items() if path in missing)]))
         for workspace_id, path in due.items():
             if (there := found.get(path)) is None:
                 continue
@@ -114,7 +114,7 @@ class Witnesses:
         is_back = record.missing_since is not None
         return self._has_row(workspace_id) and (is_back or self.rows.found[workspace_id].worktree != record.directory.path)
 
-    def _outlived(self, workspace_ids: Collection[str]) -> Collection[str]:
+    def _with_rows(self, workspace_ids: Collection[str]) -> Collection[str]:
         """Return those whose rows are there although their directories are not: such a directory cannot go with its row.
 
         The rows are read once more, because both may have gone since the look-up.
@@ -224,7 +224,7 @@ class Witnesses:
         if self.state.directories.get(record.workspace_id) != record:
             self.changes[record.workspace_id] = record
 
-    def _outlive(self, workspace_ids: Iterable[str]) -> None:
+    def _mark_outlived(self, workspace_ids: Iterable[str]) -> None:
         for workspace_id in workspace_ids:
             self._put(
                 replace(

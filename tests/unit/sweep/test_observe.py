@@ -128,15 +128,15 @@ def test_one_doubtful_socket_leaves_the_others_as_they_are() -> None:
 
 # The servers
 
-ANEW = Server(5000, NOW, "3.3a")
+SECOND = Server(5000, NOW, "3.3a")
 
 
 @pytest.mark.parametrize(
     ("server", "known", "started", "doubted"),
     [
-        pytest.param(ANEW, REMEMBERED[SOCKET], {SERVER.pid: STARTED}, True, id="the one before lives"),
-        pytest.param(ANEW, REMEMBERED[SOCKET], {SERVER.pid: STARTED + 1}, False, id="another process has its pid"),
-        pytest.param(ANEW, ServerState(SERVER.pid, SERVER.start, None), {SERVER.pid: 1.0}, False, id="whose pid is unknown"),
+        pytest.param(SECOND, REMEMBERED[SOCKET], {SERVER.pid: STARTED}, True, id="the one before lives"),
+        pytest.param(SECOND, REMEMBERED[SOCKET], {SERVER.pid: STARTED + 1}, False, id="another process has its pid"),
+        pytest.param(SECOND, ServerState(SERVER.pid, SERVER.start, None), {SERVER.pid: 1.0}, False, id="whose pid is unknown"),
         pytest.param(SERVER, REMEMBERED[SOCKET], {SERVER.pid: STARTED}, False, id="it is the same"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_server_that_lost_its_socket_to_another_one_is_unknown_while_it_lives(
     ("answer", "started", "shown"),
     [
         pytest.param(listing(session(1)), {}, frozenset({"%1"}), id="it answered"),
-        pytest.param(listing(session(1), server=ANEW), {SERVER.pid: STARTED}, None, id="another one answered, and it lives"),
+        pytest.param(listing(session(1), server=SECOND), {SERVER.pid: STARTED}, None, id="another one answered, and it lives"),
         pytest.param(listing(), {SERVER.pid: STARTED}, frozenset(), id="it has no session"),
         pytest.param(listing(answered=False), {SERVER.pid: STARTED}, None, id="none answered, and it lives"),
         pytest.param(listing(answered=False), {}, frozenset(), id="none answered, and it is gone"),
@@ -177,7 +177,7 @@ def test_of_a_server_that_lives_and_did_not_answer_no_pane_is_known(
     [
         pytest.param(listing(session()), REMEMBERED, {}, id="the same"),
         pytest.param(listing(session()), {}, {SOCKET: ServerState(4242, SERVER.start, STARTED)}, id="a new one"),
-        pytest.param(listing(session(), server=ANEW), REMEMBERED, {SOCKET: ServerState(5000, NOW, None)}, id="another one"),
+        pytest.param(listing(session(), server=SECOND), REMEMBERED, {SOCKET: ServerState(5000, NOW, None)}, id="another one"),
         pytest.param(
             listing(session(), server=replace(SERVER, start=NOW)),
             REMEMBERED,
