@@ -295,6 +295,38 @@ def test_i60_it_stays_with_the_same_processes_where_somebody_objects(
     assert history(archived.world) == []
 
 
+def attach_and_leave(scene: Scene) -> None:
+    scene.world.server.attach(scene.session).detach()
+
+
+def attach_leave_and_sweep(scene: Scene) -> None:
+    client = scene.world.server.attach(scene.session)
+    assert scene.sweep().protected_by == "attached"
+    client.detach()
+
+
+def keep_sweep_and_unkeep(scene: Scene) -> None:
+    keep(scene)
+    assert scene.sweep().protected_by == "kept"
+    keep_session(scene.world.plugin.reaper(), scene.name, on=False)
+
+
+@pytest.mark.parametrize("objection", [attach_and_leave, attach_leave_and_sweep, keep_sweep_and_unkeep])
+def test_what_its_user_cancelled_is_not_announced_again_while_the_cause_goes_on(
+    archived: Scene, objection: Callable[[Scene], None]
+) -> None:
+    objection(archived)
+    for seconds in (WINDOW + 10, 24 * HOUR):
+        archived.clock.seconds = seconds
+        entry = archived.sweep()
+        assert (entry.outcome, entry.protected_by) == ("none", "undone")
+        assert not archived.is_told()
+    archived.archive(on=False)
+    archived.sweep()
+    archived.archive()
+    assert archived.sweep().protected_by == "announced"
+
+
 def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
     archived.start()
     archived.clock.seconds = WINDOW + 10

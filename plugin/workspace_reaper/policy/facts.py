@@ -61,7 +61,7 @@ class Facts:
         shared: Whether another session of its group is not reaped.
         busy_at: When its processes were last seen to use the CPU.
         announced_at: When its reap was announced.
-        undone: The reasons whose announcement an operator cancelled and that have applied ever since.
+        undone: The reasons whose announcement was cancelled and that have applied ever since.
         failures: How many kills of it have failed in a row.
         retry_at: When the next attempt is due.
         many_strangers: It is one of several sessions that this registry has never known and that would be reaped together.

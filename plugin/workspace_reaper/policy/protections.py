@@ -240,7 +240,7 @@ BUDGET = Protection(
 )
 UNDONE = Protection(
     "undone",
-    "an operator cancelled its announcement ('undo'), and the same reason has applied ever since",
+    "its announcement was cancelled by 'undo', 'keep' or an attached client, and the same reason has applied ever since",
     holds=lambda case: case.reason in case.facts.undone,
 )
 
