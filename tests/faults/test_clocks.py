@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Erring
-from tests.faults.steps import events, recalled, sweep_during
+from tests.faults.steps import alarms, check_code, events, recalled, sweep_during
 from tests.tools.cast import Cast
 from tests.tools.clocks import Later, wall_clock_library
 from tests.tools.front_tmux import Rule
@@ -185,6 +185,31 @@ def test_a_clock_that_was_a_year_ahead_stops_nothing_once_it_is_right(worlds: Wo
         world.sweep()
         clock.seconds += HOUR / 4
     assert [world.lives(first), world.lives(second)] == [False, False]
+
+
+@pytest.mark.parametrize("cause", ["deleted by a hook", "without a row", "archived"])
+def test_a_session_that_was_created_while_the_clock_was_ahead_is_reported(worlds: Worlds, cause: str) -> None:
+    """tmux dates it in the future, so that whatever is compared with its age waits for that time."""
+    world, clock = worlds(activity_grace=60, min_age=60, abstain_alarm=HOUR), Later(stepped=-365 * 24 * HOUR)
+    workspace = world.workspaces(3)[0]
+    with_clock(world, clock)
+    world.sweep()
+    if cause == "archived":
+        world.host.archive(workspace)
+    else:
+        world.host.delete(workspace)
+    if cause == "deleted by a hook":
+        world.plugin.on_workspace_deleted(workspace)
+        assert world.plugin.drain(60)
+    found = []
+    for _ in range(4):
+        entry = world.entry(world.sweep(), workspace)
+        found.append((entry.verdict.value, entry.outcome.value, "doubt" in alarms(world)))
+        clock.seconds += HOUR / 2
+    assert found[0] == ("hold", "none", False)
+    assert found[-1] == ("hold", "none", True)
+    assert check_code(world) == 1
+    assert "in the future" in str(explain_session(world.plugin.reaper(), session_name(world.schema, workspace)).as_dict())
 
 
 @pytest.mark.parametrize("jump", [8 * HOUR, -8 * HOUR], ids=["+8h", "-8h"])

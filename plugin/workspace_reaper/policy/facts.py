@@ -9,7 +9,7 @@ from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.model.workspace import Workspace
-from workspace_reaper.policy.idle import EVERY, AgeClock
+from workspace_reaper.policy.idle import EVERY, SLACK, AgeClock
 from workspace_reaper.policy.witness import Witness
 
 
@@ -158,6 +158,19 @@ class Facts:
     def age_seconds(self) -> float:
         """Return the seconds since the session was created. Never below 0."""
         return self.age_clock.since(self.session.key.created, self.now)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Return whether tmux dates its creation or its last activity in the future, so that its age is unknown.
+
+        It was created or used while the wall clock was ahead.
+        """
+        return self.dated > self.now + SLACK
+
+    @property
+    def dated(self) -> float:
+        """Return the latest of its creation and its last activity (Unix seconds)."""
+        return max(self.session.key.created, self.last_active)
 
     @property
     def gone(self) -> bool:

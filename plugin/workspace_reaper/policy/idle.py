@@ -21,8 +21,8 @@ from workspace_reaper.util.durations import render_duration
 JUMP = 5.0
 
 
-# Seconds of sleep or slewing that are too short to be stored.
-_SLACK = 1.0
+# Seconds of sleep or slewing that are too short to count.
+SLACK = 1.0
 
 
 # The number of skews that are stored separately. On a machine that sleeps more often the oldest ones are merged.
@@ -101,11 +101,11 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Not
     if stepped < 0:
         # What is dated from now on is younger than these skews, although it may seem older.
         skews = tuple(replace(skew, at=min(skew.at, now.wall)) for skew in skews)
-    if stepped > 0 or asleep > _SLACK:
+    if stepped > 0 or asleep > SLACK:
         # If the clock was stepped back and the machine slept, their order is unknown. Count all of the sleep.
         skews += (ClockSkew(now.wall, max(0.0, stepped) + max(0.0, asleep)),)
     skews = _worth_keeping(skews, now.wall, max(keep, _AT_LEAST))
-    if abs(ahead) <= _SLACK and abs(asleep) <= _SLACK and skews == before.skews:
+    if abs(ahead) <= SLACK and abs(asleep) <= SLACK and skews == before.skews:
         return Noticed(before)
     return Noticed(ClockState(boot, offset, slept, skews), stepped)
 

@@ -68,14 +68,30 @@ RUNNING = Protection(
 PINNED = Protection(
     "pinned", "the workspace is pinned", holds=lambda case: case.facts.row is not None and case.facts.row.pinned
 )
+
+
+def _is_ahead(case: Case) -> bool:
+    """Return whether the clock was ahead when the session was created or used, which would protect it until that time."""
+    return case.facts.is_ahead
+
+
+def _dated_ahead(case: Case) -> str:
+    return f"tmux dates its creation or its last activity at {iso(case.facts.dated)}, which is in the future"
+
+
+def _age(case: Case) -> str:
+    if _is_ahead(case):
+        return _dated_ahead(case)
+    return f"it was created {seconds_text(case.facts.age_seconds)} ago, and min_age is {seconds_text(case.limits.min_age)}"
+
+
 YOUNG = Protection(
     "young",
     "it was created less than min_age ago",
     holds=lambda case: case.facts.age_seconds < case.limits.min_age,
-    detail=lambda case: (
-        f"it was created {seconds_text(case.facts.age_seconds)} ago, and min_age is {seconds_text(case.limits.min_age)}"
-    ),
+    detail=_age,
     passes_with_time=True,
+    doubts=_is_ahead,
 )
 
 
@@ -83,12 +99,19 @@ def _idle_for(case: Case) -> str:
     return f"it has been idle for {seconds_text(case.facts.idle_seconds)}"
 
 
+def _activity(case: Case) -> str:
+    if _is_ahead(case):
+        return _dated_ahead(case)
+    return f"{_idle_for(case)}, and activity_grace is {seconds_text(case.limits.activity_grace)}"
+
+
 ACTIVE = Protection(
     "active",
     "it has been idle for less than activity_grace",
     holds=lambda case: case.facts.idle_seconds < case.limits.activity_grace and case.rests_on_idleness,
-    detail=lambda case: f"{_idle_for(case)}, and activity_grace is {seconds_text(case.limits.activity_grace)}",
+    detail=_activity,
     passes_with_time=True,
+    doubts=_is_ahead,
 )
 CLOCK = Protection(
     "clock",
