@@ -277,6 +277,10 @@ def look_at_peer(scene: Scene, session_id: str) -> None:
     scene.tmux.attach(scene.tmux.new_session("peer", group=session_id))
 
 
+def show_in_viewer(scene: Scene, session_id: str) -> None:
+    scene.tmux.new_session("viewer", group=session_id)
+
+
 def write(scene: Scene, session_id: str) -> None:
     scene.next_second()
     scene.tmux.write(session_id)
@@ -320,6 +324,9 @@ TERMS: list[tuple[Deed, dict[str, Any], KillResult]] = [
     (mark_as_another, {"workspace": MARK}, SPARED),
     (rename, {"owner": OURS, "workspace": MARK}, KILLED),
     (nothing, {"all_panes_dead": True}, SPARED),
+    (nothing, {"ungrouped": True}, KILLED),
+    (show_in_viewer, {}, KILLED),
+    (show_in_viewer, {"ungrouped": True}, SPARED),
 ]
 
 

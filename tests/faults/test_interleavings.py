@@ -107,7 +107,7 @@ def condemned(world: World, reason: rules.Rule, *names: str, clocks: bool = Fals
         scene.start(name)
     if reason is not rules.DEAD:
         world.workspaces(len(names) + 1 if reason is rules.ORPHAN else 1, pinned=True)
-    world.plugin.reaper().state.marks_at_once.size = 25
+    world.plugin.reaper().state.marks_at_once.size = 50
     assert set(outcomes(world.sweep()).values()) == {"none"}
     if reason in (rules.DELETED, rules.ORPHAN):
         world.host.delete(*ids)
@@ -125,7 +125,7 @@ def condemned(world: World, reason: rules.Rule, *names: str, clocks: bool = Fals
         world.configure(**{"idle_ttl" if reason is rules.IDLE else "activity_grace": IDLE})
         quiet_for(world, IDLE + 0.01)
     limit(world, 60)
-    world.plugin.reaper().state.batch_size.size = 25  # they are one batch
+    world.plugin.reaper().state.batch_size.size = 50  # they are one batch
     return scene
 
 
@@ -149,6 +149,11 @@ def look_at_peer(scene: Scene, name: str) -> None:
     server = scene.world.server
     peer = server.run("new-session", "-d", "-P", "-F", "#{session_id}", "-t", f"{scene.sessions[name]}:", "-s", f"peer-{name}")
     server.attach(peer)
+
+
+def show_in_viewer(scene: Scene, name: str) -> None:
+    """Another session joins its group, without a client."""
+    scene.world.server.run("new-session", "-d", "-t", f"{scene.sessions[name]}:", "-s", f"viewer-{name}")
 
 
 def write(scene: Scene, name: str) -> None:
@@ -192,6 +197,7 @@ ALWAYS: dict[str, Deed] = {
     "nothing": (lambda scene, name: None, None),
     "kept": (set_keep, "kept"),
     "another took its name": (take_its_name, "gone"),
+    "shown in a viewer": (show_in_viewer, "group"),
 }
 CLIENTS: dict[str, Deed] = {
     "attached": (attach, "attached"),

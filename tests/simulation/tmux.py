@@ -226,6 +226,7 @@ class MemoryTerminal:
             and not (guard.unattached and seen.is_attached)
             and not (guard.quiet_since is not None and one.output > guard.quiet_since)
             and not (guard.all_panes_dead and not seen.all_panes_dead)
+            and not (guard.ungrouped and seen.grouped)
             and guard.owner in (None, self._tmux.option(one, "@workspace_owner"))
             and guard.workspace in (None, self._tmux.option(one, "@reaper_workspace"))
         )

@@ -85,6 +85,7 @@ def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:
         all_panes_dead=expected.dead_panes,
         owner=facts.session.owner_id,
         workspace=facts.session.workspace_mark,
+        ungrouped=not facts.session.grouped,
     )
 
 
@@ -98,7 +99,7 @@ def _last_second(facts: Facts, idleness: float) -> int:
 
 def passes(guard: Guard, session: Session) -> bool:
     """Whether tmux, asked with these terms, would kill the session as it is now."""
-    if session.key != guard.key or session.kept:
+    if session.key != guard.key or session.kept or (guard.ungrouped and session.grouped):
         return False
     if guard.activity is not None and session.activity != guard.activity:
         return False

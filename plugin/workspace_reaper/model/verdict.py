@@ -48,6 +48,7 @@ class Guard:
         all_panes_dead: A living pane spares the session.
         owner: Any other value of ``@workspace_owner`` spares the session. None if it does not matter.
         workspace: The same for ``@reaper_workspace``.
+        ungrouped: A session that has joined a group is spared: the others of the group show its windows.
     """
 
     key: SessionKey
@@ -57,6 +58,7 @@ class Guard:
     all_panes_dead: bool
     owner: str | None = None
     workspace: str | None = None
+    ungrouped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

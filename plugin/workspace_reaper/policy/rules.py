@@ -125,6 +125,8 @@ class Rule:
             # An inherited value is not the session's own, and may be any text.
             owner=_comparable(session.owner_id, "@workspace_owner" in session.inherited),
             workspace=_comparable(session.workspace_mark, "@reaper_workspace" in session.inherited),
+            # A group is reaped as a whole, and gets smaller with each kill.
+            ungrouped=not session.grouped,
         )
 
 

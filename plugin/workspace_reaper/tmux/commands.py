@@ -55,6 +55,8 @@ def kill_line(guard: Guard, expiry: Expiry) -> str:
         terms.append(f"#{{==:#{{W:#{{?#{{e|>:#{{window_activity}},{_checked_number(guard.quiet_since)}}},1,}}}},}}")
     if guard.all_panes_dead:
         terms.append("#{==:#{W:#{P:#{?pane_dead,,1}}},}")
+    if guard.ungrouped:
+        terms.append("#{==:#{session_group},}")
     if guard.owner is not None:
         terms.append(_has("@workspace_owner", guard.owner))
     if guard.workspace is not None:

@@ -37,6 +37,7 @@ TERMS = {
     "unattached": (replace(BARE, unattached=True), UNATTACHED),
     "quiet": (replace(BARE, quiet_since=99), ["#{==:#{W:#{?#{e|>:#{window_activity},99},1,}},}"]),
     "dead": (replace(BARE, all_panes_dead=True), ["#{==:#{W:#{P:#{?pane_dead,,1}}},}"]),
+    "ungrouped": (replace(BARE, ungrouped=True), ["#{==:#{session_group},}"]),
     "no owner": (replace(BARE, owner=""), ["#{==:#{@workspace_owner},}"]),
     "owner": (replace(BARE, owner="0ab"), ["#{==:#{@workspace_owner},0ab}"]),
     "no workspace": (replace(BARE, workspace=""), ["#{==:#{@reaper_workspace},}"]),
@@ -82,7 +83,9 @@ def test_the_line_for_deleted() -> None:
 
 
 def test_all_terms_together() -> None:
-    guard = Guard(KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, owner="0ab", workspace="7731")
+    guard = Guard(
+        KEY, activity=1002, unattached=True, quiet_since=99, all_panes_dead=True, owner="0ab", workspace="7731", ungrouped=True
+    )
     terms = (term for name, (_, terms) in TERMS.items() if not name.startswith("no ") for term in terms)
     assert terms_of(kill_line(guard, EXPIRY)) == [*ALWAYS, *terms]
 
