@@ -300,6 +300,24 @@ def test_replaced_by_a_strangers_no_hook_proves_a_deletion(world: World, clients
     assert history(world) == [(named, "reaped", None)]
 
 
+def test_replaced_by_a_strangers_a_hook_that_reports_an_archiving_proves_nothing(world: World) -> None:
+    """The host has a row for the workspace, and this database has none: it is not the one of the host."""
+    world.configure(orphan_confirmations=1)
+    named = world.workspaces(2)[0]
+    world.sweep()
+    stranger = VibeKanbanHost(world.tmp / "stranger.sqlite")
+    stranger.create()
+    stranger.insert([stranger.new_id(number) for number in range(100, 110)])
+    stranger.path.replace(world.host.path)
+    world.sweep()
+
+    world.plugin.on_workspace_archived(named)
+    assert world.plugin.drain(60)
+    for _ in range(2):
+        assert world.entry(world.sweep(), named).protected_by == "unproven"
+    assert world.lives(named)
+
+
 def test_a_confirmation_under_the_registry_before_counts_no_more(world: World) -> None:
     world.configure(stranger_ttl=0)
     orphan, live, other = world.workspaces(3)

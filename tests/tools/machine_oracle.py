@@ -149,8 +149,8 @@ class Oracle:
 
     def hook(self, now: float, said: str, workspace: str, sessions: Sequence[Seen], host: Host) -> dict[Key, Fate]:
         """What a hook has to bring about, for each managed session of its workspace."""
-        self._named[workspace] = max(1, self._registry)
         if said == "deleted":
+            self._named[workspace] = max(1, self._registry)
             self._deleted[workspace] = now
         self.directories.miss(now, host)
         row = host.rows.get(workspace)

@@ -116,9 +116,7 @@ def record_events(
                 at = moments.get(workspace_id, now)
                 if event is WorkspaceEvent.DELETED:
                     ledger.record_deletion(workspace_id, at)
-                elif event is WorkspaceEvent.ARCHIVED:
-                    ledger.record_named(workspace_id, at)
-                else:
+                elif event in DERIVED_EVENTS:
                     ledger.record_removal(workspace_id, event, at)
 
 
