@@ -178,6 +178,14 @@ def test_i70_a_text_that_differs_in_case_is_in_doubt(tmp_path: Path, column: str
     assert "the table has the id 'AB', which may be another spelling of 'ab'" in str(answer["ab"].unreadable)
 
 
+@pytest.mark.parametrize("stored", ["a.b", "a:b", "A.b "])
+def test_i70_a_text_with_a_character_that_tmux_replaces_is_in_doubt(host: Host, stored: str) -> None:
+    registry = tasks(host, "TEXT PRIMARY KEY", (stored, "archived"), ("c.d", "open"), ("c_d", "archived"), **FLAGS)
+    answer = found(registry, "a_b", "c_d", "e_f")
+    assert "which may be another spelling of 'a_b'" in str(answer.pop("a_b").unreadable)
+    assert answer == {"c_d": Workspace("c_d", archived=True)}
+
+
 def test_where_both_spellings_exist_each_is_its_own(host: Host) -> None:
     registry = tasks(host, "TEXT PRIMARY KEY", ("AB", "archived"), ("ab", "open"), archived="state = 'archived'")
     assert found(registry, "ab", "AB") == {"ab": Workspace("ab"), "AB": Workspace("AB", archived=True)}

@@ -51,3 +51,24 @@ def test_i81_a_clock_that_is_stepped_before_every_sweep_is_an_alarm(worlds: Worl
     clock.go_on(30, 0)
     assert world.entry(world.sweep(), archived).outcome == "reaped"
     assert (alarms(world), check_code(world)) == (set(), 0)
+
+
+def test_i81_a_registry_that_has_lost_the_proof_of_a_session_is_an_alarm_while_the_session_is_used(worlds: Worlds) -> None:
+    """A stranger is expected to wait until it has been idle for stranger_ttl. A session that was known is no stranger."""
+    world = worlds("standard", abstain_alarm=60)
+    known = world.workspaces(4)[0]
+    reaper = world.plugin.reaper()
+    clock = SteppedClock(reaper.clock)
+    reaper.clock = clock
+    reaper.dependencies = replace(reaper.dependencies, clock=clock)
+    world.sweep()
+    world.host.delete(known)
+    with world.host.writing() as connection:
+        connection.execute("ALTER TABLE workspaces ADD COLUMN migrated INTEGER")
+    found = []
+    for _ in range(4):
+        entry = world.entry(world.sweep(), known)
+        found.append((entry.protected_by, alarms(world), check_code(world)))
+        clock.go_on(40, 0)
+    assert found[1][1:] == (set(), 0)
+    assert found[-1] == ("unproven", {"doubt"}, 1)

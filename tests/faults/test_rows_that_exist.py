@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from tests.tools.clocks import Later
 from tests.tools.hosts import blob
 from tests.tools.world import World
 
@@ -67,6 +69,36 @@ def test_i71_a_session_lives_while_a_row_of_its_workspace_in_any_spelling_is_ope
     world.host.archive(ids[1])
     world.sweep()
     assert [world.lives(one) for one in ids] == [True, False, True]
+
+
+@pytest.mark.parametrize("flag", ["pinned", "running"])
+def test_i71_an_idle_session_lives_while_a_row_of_its_workspace_in_another_spelling_is_in_use(
+    worlds: Worlds, flag: str
+) -> None:
+    """The row in the usual spelling says nothing, so that no other one was looked for."""
+    world = worlds("standard", idle_ttl=1)
+    ids = world.workspaces(3)
+    world.host.insert([f"{ids[0]} "])
+    with world.host.writing() as connection:
+        connection.execute(f"UPDATE workspaces SET {flag} = 1 WHERE id = ?", (f"{ids[0]} ",))
+    later = Later(seconds=3600)
+    reaper = world.plugin.reaper()
+    reaper.clock, reaper.dependencies = later, replace(reaper.dependencies, clock=later)
+    assert world.entry(world.sweep(), ids[0]).protected_by == flag
+    assert [world.lives(one) for one in ids] == [True, False, False]
+
+
+@pytest.mark.parametrize("stored", ["a.b", "a:b"])
+def test_i70_a_session_lives_whose_name_tmux_has_changed(worlds: Worlds, stored: str) -> None:
+    """tmux writes "_" for "." and ":", so that the name yields another id than the row has."""
+    world = worlds("standard", stranger_ttl=0)
+    world.workspaces(3)
+    world.host.insert([stored])
+    session_id = world.session(stored)
+    assert world.server.show(session_id, "#{session_name}").endswith("a_b")
+    reports = [world.sweep() for _ in range(3)]
+    assert session_id in world.server.session_ids()
+    assert not reports[-1].complete
 
 
 def test_i71_a_session_lives_while_only_one_of_its_rows_is_flagged_as_deleted(worlds: Worlds) -> None:

@@ -225,8 +225,8 @@ class RegistryInFront:
         self._registry = registry
         self._look_up = look_up
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
-        return self._look_up(self._registry.look_up(ids, sentinels), ids)
+    def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
+        return self._look_up(self._registry.look_up(ids, sentinels, **how), ids)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)

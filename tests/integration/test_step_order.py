@@ -49,9 +49,9 @@ class Watched:
             def __getattr__(self, name: str) -> Any:
                 return getattr(watched.reaper.registry, name)
 
-            def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+            def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
                 watched.calls.append(("look up", tuple(ids)))
-                return watched.reaper.registry.look_up(ids, sentinels)
+                return watched.reaper.registry.look_up(ids, sentinels, **how)
 
         self.reaper.dependencies = replace(
             self.reaper.dependencies,

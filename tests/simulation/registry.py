@@ -87,7 +87,7 @@ class MemoryRegistry:
         """Any text that a row of a database can hold."""
         return text if text and "\0" not in text and text.isprintable() else None
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+    def look_up(self, ids: Collection[str], sentinels: Collection[str], **_how: bool) -> LookupResult | Unknown:
         host = self._host
         if host.fault is not None:
             return Unknown(Source.REGISTRY, host.fault)

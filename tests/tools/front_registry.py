@@ -63,12 +63,12 @@ class FrontRegistry:
     def canonical(self, text: str) -> str | None:
         return self._real.canonical(text)
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+    def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
         fault = self.plan.pop(0) if self.plan else None
         self.met.append(fault)
         self.asking(ids)
         with fault.happens() if fault is not None else nullcontext():
-            answer = self._real.look_up(ids, sentinels)
+            answer = self._real.look_up(ids, sentinels, **how)
         self.answered()
         return answer
 

@@ -89,8 +89,8 @@ class FreezableRegistry:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+    def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
         """See ``Registry``."""
-        rows = self._real.look_up(ids, sentinels)
+        rows = self._real.look_up(ids, sentinels, **how)
         self._freeze.looked_up()
         return rows

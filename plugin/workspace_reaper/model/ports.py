@@ -109,10 +109,13 @@ class Registry(Protocol):
     def canonical(self, text: str) -> str | None:
         """Return the canonical workspace id of a text from a session's name or a hook, or None if it is not an id."""
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+    def look_up(
+        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+    ) -> LookupResult | Unknown:
         """Read the rows of all ``ids`` (canonical) and which of the ``sentinels`` still have a row.
 
-        Leaves no transaction open.
+        Leaves no transaction open. ``every_spelling``: look for further rows of the workspaces even where the first one says
+        that nothing is to be reaped. That reads the whole table.
         """
 
     def worktrees(self) -> frozenset[str] | Unknown:

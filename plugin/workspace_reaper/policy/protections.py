@@ -17,7 +17,7 @@ from workspace_reaper.util.time import iso
 
 KEPT = Protection(
     "kept",
-    "it is kept: its option @reaper_keep is set ('workspace-reaper unkeep' removes it)",
+    "it is kept: its option @reaper_keep is not empty ('workspace-reaper unkeep' removes it)",
     holds=lambda case: case.facts.session.kept,
 )
 UNKNOWN = Protection(
@@ -70,17 +70,12 @@ PINNED = Protection(
 )
 
 
-def _is_ahead(case: Case) -> bool:
-    """Return whether the clock was ahead when the session was created or used, which would protect it until that time."""
-    return case.facts.is_ahead
-
-
 def _dated_ahead(case: Case) -> str:
     return f"tmux dates its creation or its last activity at {iso(case.facts.dated)}, which is in the future"
 
 
 def _age(case: Case) -> str:
-    if _is_ahead(case):
+    if case.facts.is_ahead:
         return _dated_ahead(case)
     return f"it was created {seconds_text(case.facts.age_seconds)} ago, and min_age is {seconds_text(case.limits.min_age)}"
 
@@ -91,7 +86,7 @@ YOUNG = Protection(
     holds=lambda case: case.facts.age_seconds < case.limits.min_age,
     detail=_age,
     passes_with_time=True,
-    doubts=_is_ahead,
+    doubts=lambda case: case.facts.is_ahead,
 )
 
 
@@ -100,7 +95,7 @@ def _idle_for(case: Case) -> str:
 
 
 def _activity(case: Case) -> str:
-    if _is_ahead(case):
+    if case.facts.is_ahead:
         return _dated_ahead(case)
     return f"{_idle_for(case)}, and activity_grace is {seconds_text(case.limits.activity_grace)}"
 
@@ -111,7 +106,7 @@ ACTIVE = Protection(
     holds=lambda case: case.facts.idle_seconds < case.limits.activity_grace and case.rests_on_idleness,
     detail=_activity,
     passes_with_time=True,
-    doubts=_is_ahead,
+    doubts=lambda case: case.facts.is_ahead,
 )
 CLOCK = Protection(
     "clock",
@@ -123,7 +118,7 @@ CLOCK = Protection(
 )
 
 # What proves that this registry has known a workspace.
-PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook names it"
+PROVEN_WHEN = "the registry has a row for the workspace again, or a host's hook reports its deletion"
 
 
 # From this number of strangers on, and if they are half of all managed sessions, an operator decides: they may be the sessions
@@ -139,11 +134,15 @@ def _why_unproven(case: Case) -> str:
             f"at least {MANY_STRANGERS} sessions that this registry has never known, which are at least half of all managed "
             "ones, would be reaped at once: they may be those of another database ('sweep --approve' shows them)"
         )
-    facts, now = case.facts, f"this is registry generation {case.facts.generation}"
-    if facts.known_in_generation is None:
+    facts, before, now = case.facts, case.facts.known_in_generation, f"this is registry generation {case.facts.generation}"
+    if before is None:
         known = f"the registry is not known to have ever had a row for the workspace ({now})"
+    elif before == facts.generation:
+        known = (
+            "its row vanished before the session was marked, and the host assigns ids again, so it may be another workspace's"
+        )
     else:
-        known = f"a different registry had the row of the workspace (generation {facts.known_in_generation}; {now})"
+        known = f"a different registry had the row of the workspace (generation {before}; {now})"
     others = "has a row for another session" if facts.knows_other_sessions else "has no row for any other session"
     return f"{known}; {_idle_for(case)}, and the registry {others}"
 
@@ -171,8 +170,8 @@ UNPROVEN = Protection(
     passes_with_approval=lambda case: case.facts.many_strangers,
     detail=_why_unproven,
     released_when=_proven_or_old,
-    # Until then it is what the setting says of a stranger.
-    doubts=lambda case: case.facts.idle_seconds >= case.limits.stranger_ttl,
+    # Until then it is what the setting says of a stranger. One that was known once is none.
+    doubts=lambda case: case.facts.known_in_generation is not None or case.facts.idle_seconds >= case.limits.stranger_ttl,
 )
 BREAKER = Protection(
     "breaker",

@@ -92,8 +92,10 @@ class LazyRegistry(Registry):
     def canonical(self, text: str) -> str | None:
         return self._schema.canonical(text)
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
-        return self.database.look_up(ids, sentinels)
+    def look_up(
+        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+    ) -> LookupResult | Unknown:
+        return self.database.look_up(ids, sentinels, every_spelling=every_spelling)
 
     def worktrees(self) -> frozenset[str] | Unknown:
         return self.database.worktrees()

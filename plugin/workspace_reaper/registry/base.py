@@ -54,9 +54,11 @@ class DatabaseRegistry(ABC):
         """Return the canonical workspace id, or None if the text cannot be an id."""
         return self._schema.canonical(text)
 
-    def look_up(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult | Unknown:
+    def look_up(
+        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+    ) -> LookupResult | Unknown:
         """Read the rows of the ids and of the sentinels. Return Unknown, with what to do, if they cannot be read."""
-        return self.or_unknown(lambda: self._read(ids, sentinels))
+        return self.or_unknown(lambda: self._read(ids, sentinels, every_spelling=every_spelling))
 
     def worktrees(self) -> frozenset[str] | Unknown:
         """Return the directories that the rows of all workspaces name. Return Unknown if they cannot be read."""
@@ -104,7 +106,7 @@ class DatabaseRegistry(ABC):
         """Return one sentence about an error of the database: what is wrong, and what to do."""
 
     @abstractmethod
-    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult: ...
+    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult: ...
 
     @abstractmethod
     def _has_index(self, connection: Connection, read: Statements) -> bool:

@@ -54,6 +54,11 @@ class WrongValue(ValueError):
     """A value in the host's table that is not of the kind that the schema declares."""
 
 
+# The characters for which tmux writes "_" in the name of a session.
+_REPLACED = ".:"
+_AS_TMUX = str.maketrans(_REPLACED, "__")
+
+
 @dataclass(frozen=True, slots=True)
 class OddId:
     """A value in the column of the ids that is not an id: its row belongs to no workspace. ``text`` says what it is."""
@@ -153,7 +158,10 @@ def _folded_uuid_text(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 class TextId(IdColumn):
-    """An id stored as text. Ids that differ in case are different ids; so one that differs in nothing else is in doubt."""
+    """An id stored as text. Ids that differ in case are different ids; so one that differs in nothing else is in doubt.
+
+    So is one that has "." or ":" where the other has "_": tmux replaces them in the name of a session.
+    """
 
     cache_ok = True
     kind = "text"
@@ -161,12 +169,16 @@ class TextId(IdColumn):
 
     @staticmethod
     def fold(text: str) -> str:
-        """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without white space (ASCII only) around it."""
-        return _ascii_lower(text.strip(_ASCII_SPACES))
+        """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without white space (ASCII only) around it, and
+        with "_" for what tmux replaces.
+        """
+        return _ascii_lower(text.strip(_ASCII_SPACES)).translate(_AS_TMUX)
 
     @staticmethod
     def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
         text: ColumnElement[Any] = func.trim(cast(column, Text), _ASCII_SPACES, type_=Text)
+        for replaced in _REPLACED:
+            text = func.replace(text, replaced, "_", type_=Text)
         return _lower_in_c(text) if postgres else func.lower(text, type_=Text)
 
 

@@ -47,10 +47,10 @@ class Statements:
     Attributes:
         by_ids: Takes the parameter ``ids`` and gives rows for `workspace`. It uses the index of the ids.
         by_spelling: The same in every spelling, for ids that were not found, and for those whose row says that the session may
-            go (`_endangered`): another row of the same workspace may say otherwise. It takes them as `IdColumn.fold` gives
-            them, and has that value in front. It reads the whole table, once for all these ids. So it runs only while there are
-            any, such as while an archived workspace keeps its session: with 100,000 rows in SQLite it took 0.3 us of CPU time
-            for each row with a text id, and 1.0 us with a UUID. None where each id has one spelling.
+            go (`_endangered`), or all ids in a recheck: another row of the same workspace may say otherwise. It takes them as
+            `IdColumn.fold` gives them, and has that value in front. It reads the whole table, once for all these ids. So it
+            runs only while there are any, such as while an archived workspace keeps its session: with 100,000 rows in SQLite it
+            took 0.3 us of CPU time for each row with a text id, and 1.0 us with a UUID. None where each id has one spelling.
         sample: The same columns of any rows, at most as many as the parameter ``rows``.
         probe: The same columns of no rows, without the number of the row.
         oldest: The ids of the oldest rows, repeated where rows share one.
@@ -136,10 +136,21 @@ def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[boo
     return column == any_(bindparam("ids", type_=ARRAY(column.type)))
 
 
-def fetch(connection: Connection, read: Statements, ids: Collection[str], chunk: int = sys.maxsize) -> Fetched:
-    """Run the statements of a look-up, with one statement for each ``chunk`` of ids."""
+def fetch(
+    connection: Connection,
+    read: Statements,
+    ids: Collection[str],
+    chunk: int = sys.maxsize,
+    *,
+    every_spelling: bool = False,
+) -> Fetched:
+    """Run the statements of a look-up, with one statement for each ``chunk`` of ids.
+
+    ``every_spelling``: run ``by_spelling`` for all ids.
+    """
     matching = [(row, workspace(row)) for row in _matching(connection, read.by_ids, ids, chunk)]
-    sought = set(ids).difference(row[0] for row, seen in matching if not _endangered(seen))
+    harmless = () if every_spelling else (row[0] for row, seen in matching if not _endangered(seen))
+    sought = set(ids).difference(harmless)
     kind = read.columns.id.type
     spelled: list[Any] = []
     if sought and read.by_spelling is not None and isinstance(kind, IdColumn):

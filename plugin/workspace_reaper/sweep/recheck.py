@@ -62,7 +62,8 @@ class Recheck:
         if missed := missed_server(listing, server_pid, self._dependencies.processes):
             return missed
         present = {session.key: session for session in listing.sessions}
-        rows = self._dependencies.registry.look_up(self._workspaces(batch, present), self._registry.identity.sentinels)
+        ids, sentinels = self._workspaces(batch, present), self._registry.identity.sentinels
+        rows = self._dependencies.registry.look_up(ids, sentinels, every_spelling=True)
         if isinstance(rows, Unknown):
             return rows
         changed = self._context.state.doubt or change_of_identity(self._registry, rows)
@@ -154,8 +155,11 @@ class Recheck:
             self._dependencies.matcher.named(session) != workspace_id,
         )
         facts = self._builder.facts(session, workspace_id, was.row, now, renamed=renamed, named_row=was.named_row)
+        why = saved_by(candidate.reason, facts, judge(facts, self._thresholds))
+        if why is None and session.grouped and not was.session.grouped:
+            return GROUP.name
         # If the predicate finds no protection, the one that the guard found is over already.
-        return saved_by(candidate.reason, facts, judge(facts, self._thresholds)) or "active"
+        return why or "active"
 
 
 def list_again(

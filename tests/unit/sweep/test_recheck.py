@@ -48,7 +48,7 @@ class Stage:
         unasked: Any = None  # no candidate rests on a directory
         context: Any = SimpleNamespace(
             dependencies=SimpleNamespace(
-                registry=SimpleNamespace(look_up=lambda ids, sentinels: answer),
+                registry=SimpleNamespace(look_up=lambda ids, sentinels, **how: answer),
                 processes=ProcessesThatAre({SERVER.pid: 1.0} if lives else {}),
                 clock=clock,
                 matcher=NAMES,

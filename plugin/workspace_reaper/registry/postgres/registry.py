@@ -105,11 +105,11 @@ class PostgresRegistry(DatabaseRegistry):
     def _in_words(self, error: Exception) -> str:
         return in_words(error, self._server, self._limits)
 
-    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
+    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
         # A text in PostgreSQL cannot contain NUL, and a query with one is an error.
         possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
         with self.session() as (connection, place):
-            fetched = fetch(connection, self.statements_in(connection), possible)
+            fetched = fetch(connection, self.statements_in(connection), possible, every_spelling=every_spelling)
             found = self.identity_in(connection, place)
         return fetched.rows_of(found, ids, sentinels)
 

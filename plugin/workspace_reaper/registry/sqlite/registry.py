@@ -83,10 +83,10 @@ class SqliteRegistry(DatabaseRegistry):
     def _in_words(self, error: Exception) -> str:
         return in_words(error, self._path, self.name, self._busy_limit)
 
-    def _read(self, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
+    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
         possible = self._possible(ids, sentinels)
         with self.session() as (connection, location):
-            fetched = fetch(connection, self.statements_in(connection), possible, _CHUNK)
+            fetched = fetch(connection, self.statements_in(connection), possible, _CHUNK, every_spelling=every_spelling)
             found = self.identity_in(connection, location)
         if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
