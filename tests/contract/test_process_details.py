@@ -1,4 +1,4 @@
-"""What is asked of few processes only: command lines, users, memory, ports."""
+"""What is asked of few processes only: command lines, users, memory, ports. Of real ones and of those of the simulation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import socket
 
 import pytest
 
+from tests.tools.machines import MACHINES, Child, Machine, machine_of
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, in_namespaces, rows
+from tests.tools.waiting import wait_until
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Details, Port
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.processes import SystemProcesses
@@ -27,12 +30,17 @@ print(server.getsockname()[1], flush=True)
 """
 
 
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    return machine_of(request.param)
+
+
 @pytest.fixture(params=BOTH)
 def processes(request: pytest.FixtureRequest) -> SystemProcesses:
     return SystemProcesses(reader=request.param())
 
 
-def details(processes: SystemProcesses, child: Started) -> Details:
+def details(processes: Processes, child: Child) -> Details:
     """Those of one process."""
     return processes.details([child.key])[child.key]
 
@@ -47,18 +55,18 @@ def details(processes: SystemProcesses, child: Started) -> Details:
     ],
     ids=["quotes", "empty", "control characters", "unicode"],
 )
-def test_the_command_line(processes: SystemProcesses, arguments: list[str]) -> None:
+def test_the_command_line(machine: Machine, arguments: list[str]) -> None:
     argv = ["sh", "-c", ECHO, "sh", *arguments]
-    with Started.program(argv) as child:
-        found = details(processes, child)
+    with machine.program(argv) as child:
+        found = details(machine.processes, child)
         assert found.argv == tuple(argv)
         assert found.command == shlex.join(argv)
 
 
-def test_empty_arguments_at_the_end_are_kept_for_a_program_and_not_for_a_person(processes: SystemProcesses) -> None:
+def test_empty_arguments_at_the_end_are_kept_for_a_program_and_not_for_a_person(machine: Machine) -> None:
     argv = ["sh", "-c", ECHO, "sh", "", ""]
-    with Started.program(argv) as child:
-        found = details(processes, child)
+    with machine.program(argv) as child:
+        found = details(machine.processes, child)
         assert found.argv == tuple(argv)
         assert found.command == shlex.join(argv[:4])
 
@@ -81,9 +89,9 @@ def test_without_a_command_line_there_is_the_name(processes: SystemProcesses) ->
     assert found == Details("kthreadd", (), frozenset({0}), 0, frozenset())
 
 
-def test_our_own_user(processes: SystemProcesses) -> None:
-    with Started() as child:
-        assert details(processes, child).uids == {os.geteuid()}
+def test_our_own_user(machine: Machine) -> None:
+    with machine.spawn() as child:
+        assert details(machine.processes, child).uids == {machine.uid}
 
 
 @ROOT
@@ -117,9 +125,9 @@ assert "ballast" in found.command
         in_namespaces(code, flags=(), reader=type(processes._reader))
 
 
-def test_memory(processes: SystemProcesses) -> None:
-    with Started(f"ballast = bytearray({64 * MIB})") as child:
-        assert 64 * MIB <= details(processes, child).memory_bytes < 128 * MIB
+def test_memory(machine: Machine) -> None:
+    with machine.spawn(memory=64 * MIB) as child:
+        assert 64 * MIB <= details(machine.processes, child).memory_bytes < 128 * MIB
 
 
 @LINUX
@@ -150,6 +158,19 @@ def test_ports(processes: SystemProcesses, protocol: str, family: str) -> None:
         assert details(processes, child).ports == {port}
         assert port in processes.listening()
     assert port not in processes.listening()
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_port_is_held_while_anyone_has_its_socket(machine: Machine, protocol: str) -> None:
+    with machine.spawn() as parent:
+        assert details(machine.processes, parent).ports == set()
+        port = parent.listen(protocol)
+        pid = parent.fork()
+        child = rows(machine.processes)[pid].key
+        assert machine.processes.details([child])[child].ports == details(machine.processes, parent).ports == {port}
+        assert port in machine.processes.listening()
+    wait_until(lambda: not machine.processes.living([child]))
+    assert port not in machine.processes.listening()
 
 
 def test_a_client_does_not_listen(processes: SystemProcesses) -> None:
@@ -188,11 +209,11 @@ def test_a_port_in_another_network_namespace_is_in_nobodys_way() -> None:
         assert port not in processes.listening()
 
 
-def test_nothing_asked_nothing_told(processes: SystemProcesses) -> None:
-    assert processes.details([]) == {}
+def test_nothing_asked_nothing_told(machine: Machine) -> None:
+    assert machine.processes.details([]) == machine.processes.scheduling([]) == machine.processes.needed([]) == {}
 
 
-def test_the_dead_have_none(processes: SystemProcesses) -> None:
-    with Started.program(["cat"]) as child:
+def test_the_dead_have_none(machine: Machine) -> None:
+    with machine.spawn() as child:
         key = child.key
-    assert processes.details([key]) == {}
+    assert machine.processes.details([key]) == {}

@@ -1,4 +1,4 @@
-"""One pass over real processes, by both readers."""
+"""One pass over processes: real ones, by both readers, and those of the simulation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import time
 
 import pytest
 
+from tests.tools.claims import hidden_process_lives, process_of_another_user
+from tests.tools.machines import LINUX_OR_MEMORY, MACHINES, Machine, SimulatedMachine, machine_of
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_namespaces, rows
 from tests.tools.waiting import wait_until
-from workspace_reaper.model.process import Origin, ProcessKey
+from workspace_reaper.model.process import Origin, ProcessKey, ProcessTable
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -22,6 +24,11 @@ pytestmark = pytest.mark.once
 
 ORIGIN = Origin("/tmp/tmux-0/default", 4242, 7, "%3")
 INSIDE = {"TMUX": "/tmp/tmux-0/default,4242,7", "TMUX_PANE": "%3"}
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    return machine_of(request.param)
 
 
 @pytest.fixture(params=BOTH)
@@ -40,29 +47,35 @@ def test_our_own_row(processes: SystemProcesses) -> None:
     assert at <= table.at <= time.time()
 
 
-def test_the_cpu_time_of_children_counts_once_they_were_waited_for(processes: SystemProcesses) -> None:
-    burn = "import time\nwhile time.process_time() < 0.3: pass"
-    with Started(f"import subprocess\nsubprocess.run([sys.executable, '-S', '-c', {burn!r}])") as parent:
-        assert rows(processes)[parent.pid].cpu_seconds >= 0.29
+def test_the_reaper_itself_is_in_the_table(machine: Machine) -> None:
+    row = rows(machine.processes)[machine.own]
+    assert (row.key.started, row.parent, row.zombie) == (machine.processes.start_time(machine.own), machine.own_parent, False)
+    assert {machine.own, machine.own_parent} <= machine.processes.own_location().pids
 
 
-def test_an_origin_is_kept_by_setsid_and_by_a_double_fork(processes: SystemProcesses) -> None:
-    code = (
-        "if not os.fork():\n"
-        "    os.setsid()\n"
-        "    if os.fork():\n"
-        "        os._exit(0)\n"
-        "    print(os.getpid(), flush=True)\n"
-        "    sys.stdin.read()\n"
-        "    os._exit(0)\n"
-        "os.wait()"
-    )
-    with Started(code, environ={"SECRET": "x", **INSIDE}) as parent:
-        daemon = int(parent.words[0] if parent.words else parent.line())
-        table = rows(processes)
+def test_the_cpu_time_of_children_counts_once_they_were_waited_for(machine: Machine) -> None:
+    with machine.spawn() as parent:
+        assert rows(machine.processes)[parent.pid].cpu_seconds < 0.29
+        parent.wait_for_a_busy_child(0.3)
+        assert rows(machine.processes)[parent.pid].cpu_seconds >= 0.29
+
+
+def test_an_origin_is_kept_by_setsid_and_by_a_double_fork(machine: Machine) -> None:
+    with machine.spawn(environ={"SECRET": "x", **INSIDE}) as parent:
+        daemon = parent.start_daemon()
+        wait_until(lambda: rows(machine.processes)[daemon].parent not in (parent.pid, machine.own))
+        table = rows(machine.processes)
         assert table[parent.pid].origin == table[daemon].origin == ORIGIN
-        assert table[daemon].parent != parent.pid
-    gone(processes, daemon)
+        assert table[daemon].group != table[parent.pid].group
+    gone(machine.processes, daemon)
+
+
+def test_a_child_is_below_its_parent(machine: Machine) -> None:
+    with machine.spawn(environ=INSIDE) as parent:
+        child = parent.fork()
+        row = rows(machine.processes)[child]
+        assert (row.parent, row.group, row.origin) == (parent.pid, rows(machine.processes)[parent.pid].group, ORIGIN)
+    gone(machine.processes, child)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +92,9 @@ def test_an_origin_is_kept_by_setsid_and_by_a_double_fork(processes: SystemProce
         pytest.param({"A": "1\nTMUX=/s,1,2\nTMUX_PANE=%3"}, id="inside another value"),
     ],
 )
-def test_what_is_no_origin(processes: SystemProcesses, environ: dict[str, str]) -> None:
-    with Started(environ=environ) as child:
-        assert rows(processes)[child.pid].origin is None
+def test_what_is_no_origin(machine: Machine, environ: dict[str, str]) -> None:
+    with machine.spawn(environ=environ) as child:
+        assert rows(machine.processes)[child.pid].origin is None
 
 
 def test_an_origin_far_behind_in_a_large_environment(processes: SystemProcesses) -> None:
@@ -90,15 +103,27 @@ def test_an_origin_far_behind_in_a_large_environment(processes: SystemProcesses)
         assert rows(processes)[child.pid].origin == ORIGIN
 
 
-def test_an_origin_moves_with_exec(processes: SystemProcesses) -> None:
-    with Started.program(
-        ["sh", "-c", "read line; echo $line; read line; exec env -i TMUX=/s,1,2 TMUX_PANE=%9 cat"], env=INSIDE
-    ) as child:
+def test_an_origin_moves_with_exec(machine: Machine) -> None:
+    with machine.spawn(environ=INSIDE) as child:
         key = child.key
-        assert rows(processes)[child.pid].origin == ORIGIN
-        child.say("go on")
-        wait_until(lambda: rows(processes)[child.pid].origin == Origin("/s", 1, 2, "%9"))
-        assert rows(processes)[child.pid].key == key
+        assert rows(machine.processes)[child.pid].origin == ORIGIN
+        child.run({"TMUX": "/s,1,2", "TMUX_PANE": "%9"})
+        row = rows(machine.processes)[child.pid]
+        assert (row.origin, row.key) == (Origin("/s", 1, 2, "%9"), key)
+
+
+@pytest.mark.parametrize("machine", LINUX_OR_MEMORY, indirect=True)
+def test_a_glance_shows_the_origin_before_an_exec_until_the_next_look(machine: Machine) -> None:
+    def seen() -> Origin | None:
+        glance = machine.processes.glance()
+        assert isinstance(glance, ProcessTable)
+        return glance.processes[child.pid].origin
+
+    with machine.spawn(environ=INSIDE) as child:
+        assert seen() == ORIGIN
+        child.run({"TMUX": "/s,1,2", "TMUX_PANE": "%9"})
+        assert [seen(), seen()] == [ORIGIN, ORIGIN]
+        assert rows(machine.processes)[child.pid].origin == seen() == Origin("/s", 1, 2, "%9")
 
 
 @pytest.mark.parametrize(
@@ -127,14 +152,16 @@ def test_any_name(processes: SystemProcesses, name: bytes, shown: str) -> None:
         assert (row.key, row.parent, row.zombie, row.origin) == (child.key, os.getpid(), False, ORIGIN)
 
 
-def test_a_zombie(processes: SystemProcesses) -> None:
-    with Started(environ=INSIDE) as child:
+def test_a_zombie(machine: Machine) -> None:
+    processes = machine.processes
+    with machine.spawn(environ=INSIDE) as child:
         key = child.key
         child.become_zombie()
         row = rows(processes)[child.pid]
         assert (row.key, row.zombie, row.origin) == (key, True, None)
         assert processes.start_time(child.pid) is None
         assert not processes.living([key])
+        assert not processes.may_live(child.pid, None)
         assert not processes.details([key])
     assert child.pid not in rows(processes)
 
@@ -289,52 +316,73 @@ assert isinstance(table, Unknown) and "pid namespace" in table.reason, table
 def test_processes_hidden_by_the_mount_live(reader: type) -> None:
     """``hidepid``: for this user there is no entry of theirs, but the kernel knows them."""
     code = """
-with Started() as child:
+with Started(cwd="/usr") as child:
     key = child.key
     mount("-t", "proc", "-o", "hidepid=2", "none", "/proc")
     become_nobody()
-    assert child.pid not in rows(processes)
-    assert os.getpid() in rows(processes)
-    assert processes.start_time(child.pid) is None
-    assert processes.living([key]) == {key}
-    assert not processes.details([key])
-    assert processes.signal(key, signal.SIGTERM) is SignalResult.REFUSED
-    child.tell_to_end()
-    child.popen.wait()
-    assert not processes.living([key])
+    hidden_process_lives(processes, os.getpid(), key, child.end)
 """
     in_namespaces(code, reader=reader)
+
+
+def test_a_hidden_process_of_the_simulation_lives() -> None:
+    machine = SimulatedMachine()
+    machine.machine.tree.make("/usr")
+    with machine.spawn(cwd="/usr") as child:
+        machine.machine.hide(child.pid)
+        hidden_process_lives(machine.processes, machine.own, child.key, child.end)
 
 
 @ROOT
 def test_the_environment_of_another_user_is_no_origin(processes: SystemProcesses) -> None:
     """For root it is one; for another user, who may not read it, there is none."""
-    with Started(environ=INSIDE) as child:
+    with Started(environ=INSIDE, cwd="/usr") as child:
         assert rows(processes)[child.pid].origin == ORIGIN
-        code = (
-            f"become_nobody()\nrow = rows(processes)[{child.pid}]\nassert row.origin is None and row.key == {tuple(child.key)}"
-        )
+        code = f"become_nobody()\nprocess_of_another_user(processes, ProcessKey(*{tuple(child.key)}))"
         in_namespaces(code, flags=(), reader=type(processes._reader))
 
 
-def test_what_ended_is_left_out(processes: SystemProcesses) -> None:
-    with Started() as child:
+def test_another_user_of_the_simulation() -> None:
+    machine = SimulatedMachine()
+    machine.machine.tree.make("/usr")
+    with machine.spawn(environ=INSIDE, cwd="/usr") as child:
+        child.listen("tcp")
+        machine.machine.processes[child.pid].uids = frozenset({0})
+        process_of_another_user(machine.processes, child.key)
+
+
+def test_what_ended_is_left_out(machine: Machine) -> None:
+    with machine.spawn() as child:
         key = child.key
-        assert processes.living([key]) == {key}
-        assert child.pid in rows(processes)
-        os.kill(child.pid, signal.SIGKILL)
-    assert child.pid not in rows(processes)
-    assert not processes.living([key])
+        assert machine.processes.living([key]) == {key}
+        assert child.pid in rows(machine.processes)
+        machine.processes.signal(key, signal.SIGKILL)
+    assert child.pid not in rows(machine.processes)
+    assert not machine.processes.living([key])
 
 
-def test_another_start_time_is_another_process(processes: SystemProcesses) -> None:
-    with Started() as child:
+def test_another_start_time_is_another_process(machine: Machine) -> None:
+    with machine.spawn() as child:
         key = child.key
         other = ProcessKey(key.pid, key.started - 1)
-        assert processes.living([key, other]) == {key}
-        assert not processes.details([other])
+        assert machine.processes.living([key, other]) == {key}
+        assert not machine.processes.details([other])
+        assert not machine.processes.scheduling([other])
+
+
+@pytest.mark.parametrize("machine", LINUX_OR_MEMORY, indirect=True)
+def test_how_it_gets_the_cpu(machine: Machine) -> None:
+    with machine.spawn() as child:
+        child.stop()
+        [found] = machine.processes.scheduling([child.key]).values()
+        assert (found.waited < 60, found.runnable) == (True, False)
+        machine.processes.signal(child.key, signal.SIGKILL)
 
 
 def test_which_start_of_the_machine_it_is(processes: SystemProcesses) -> None:
     assert processes.boot
     assert processes.boot == SystemProcesses(reader=type(processes._reader)()).boot
+
+
+def test_each_machine_knows_its_boot(machine: Machine) -> None:
+    assert machine.processes.boot

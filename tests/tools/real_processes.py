@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.tools.waiting import wait_until
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Process, ProcessKey, ProcessTable
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -104,7 +105,7 @@ class Started:
         self.end()
 
 
-def rows(processes: SystemProcesses) -> dict[int, Process]:
+def rows(processes: Processes) -> dict[int, Process]:
     """The rows of a table that could be read."""
     table = processes.table()
     assert isinstance(table, ProcessTable), table
@@ -114,6 +115,7 @@ def rows(processes: SystemProcesses) -> dict[int, Process]:
 _PRELUDE = """
 import os, signal, subprocess, sys
 from pathlib import Path
+from tests.tools.claims import hidden_process_lives, process_of_another_user, recycled_pid_is_another_process
 from tests.tools.real_processes import Started, rows
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.unknown import Source, Unknown
@@ -147,6 +149,6 @@ def in_namespaces(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def gone(processes: SystemProcesses, pid: int) -> None:
+def gone(processes: Processes, pid: int) -> None:
     """Wait until that process is no more."""
     wait_until(lambda: not processes.may_live(pid, None))
