@@ -1,10 +1,8 @@
-"""The port ``Directories`` on this machine: real directories, links, mounts of our own, and a server that does not answer."""
+"""The port ``Directories``, real and simulated: directories, links, mounts of our own, and a server that does not answer."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -13,171 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.directories import MemoryDirectories
+from tests.tools.claims import mounted_disk_may_be_missing
 from tests.tools.disks import small_disk
+from tests.tools.machines import Machine, RealMachine, SimulatedMachine
+from tests.tools.trees import RealTree, SimulatedTree, Tree
 from workspace_reaper.model.directory import Directory, Sight, Workplace
-from workspace_reaper.processes import directories
-from workspace_reaper.processes.directories import SystemDirectories
+from workspace_reaper.processes.linux import LinuxReader
+from workspace_reaper.processes.portable import PortableReader
 from workspace_reaper.processes.time_limit import MOST, LimitedCalls
 
 pytestmark = pytest.mark.once
 
-
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    path = tmp_path / "real" / "one"
-    path.mkdir(parents=True)
-    return path
-
-
-def inode(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_dev}:{status.st_ino}"
-
-
-def found(path: Path | str) -> Directory:
-    directory = SystemDirectories().find([str(path)])[str(path)]
-    assert directory is not None
-    return directory
-
-
-def looked(directory: Directory) -> Sight:
-    return SystemDirectories().look([directory])[directory]
-
-
-def test_a_directory_and_its_parent(there: Path) -> None:
-    assert found(there) == Directory(str(there), str(there), inode(there), inode(there.parent))
-    assert looked(found(there)) == Sight(inode(there), inode(there), inode(there.parent))
-
-
-def test_a_directory_behind_a_link(there: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(there.parent)
-    directory = found(tmp_path / "link" / "one")
-    assert (directory.resolved, directory.parent) == (str(there), inode(there.parent))
-    shutil.rmtree(there)
-    assert looked(directory) == Sight(parent=inode(there.parent))
-    (tmp_path / "link").unlink()
-    (tmp_path / "link").symlink_to("link")
-    assert looked(directory).error == "Too many levels of symbolic links"
-
-
-def test_a_link_that_is_the_directory_itself_is_there_while_the_link_is(there: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(there)
-    directory = found(tmp_path / "link")
-    shutil.rmtree(there)
-    assert (looked(directory).written is not None, looked(directory).resolved) == (True, None)
-
-
-def test_what_is_no_directory_is_not_found(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    paths = [str(tmp_path / "file"), str(tmp_path / "nothing"), str(tmp_path / "file" / "below"), "", "relative", "/a\0b"]
-    assert SystemDirectories().find(paths) == {paths[0]: None, paths[1]: None}
-
-
-def test_a_parent_that_is_a_file_now_is_unknown(there: Path) -> None:
-    directory = found(there)
-    shutil.rmtree(there.parent)
-    there.parent.touch()
-    assert looked(directory).error == "Not a directory"
-
-
-def test_a_parent_that_is_gone(there: Path) -> None:
-    directory = found(there)
-    shutil.rmtree(there.parent)
-    assert looked(directory) == Sight()
-
-
-def test_homes_are_known_in_both_forms(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "link").symlink_to("home")
-    homes = SystemDirectories({"HOME": str(tmp_path / "link")}).homes()
-    assert {str(tmp_path / "link"), str(tmp_path / "home")} <= homes
-
-
-def test_what_is_certainly_missing(there: Path, tmp_path: Path) -> None:
-    link, loop, file = tmp_path / "link", tmp_path / "loop", tmp_path / "file"
-    link.symlink_to("nowhere")
-    loop.symlink_to(loop)
-    file.touch()
-    gone = {str(there / "gone"), str(tmp_path / "nowhere" / "at all")}
-    unknown = {str(loop / "one"), str(file / "one"), str(there / ("n" * 300)), "a\0b"}
-    assert SystemDirectories().missing({str(there), str(link), *gone, *unknown}) == gone
-
-
-# Working directories
-
-
-def test_where_processes_work(there: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "1000"], cwd=there) as sleeper, subprocess.Popen(["true"]) as ended:
-        ended.wait()
-        places = SystemDirectories().workplaces([sleeper.pid, ended.pid])
-        above = frozenset(inode(one) for one in there.parents)
-        assert places == {sleeper.pid: Workplace(inode(there), there.stat().st_nlink, above)}
-        identity = inode(there)
-        moved = there.rename(tmp_path / "moved")
-        place = SystemDirectories().workplaces([sleeper.pid])[sleeper.pid]
-        assert place is not None
-        assert (place.inode, place.links > 0) == (identity, True)
-        moved.rmdir()
-        above = frozenset(inode(one) for one in moved.parents)
-        assert SystemDirectories().workplaces([sleeper.pid]) == {sleeper.pid: Workplace(identity, 0, above)}
-        sleeper.kill()
-
-
-# Mounts
-
-MOUNTS = """
-import json, os, subprocess, sys
-from dataclasses import asdict
-from workspace_reaper.processes.directories import SystemDirectories
-from workspace_reaper.model.directory import DirectoryRecord
-from workspace_reaper.policy.witness import Surroundings, ask
-
-def run(*command):
-    subprocess.run(command, check=True)
-
-disk, tree = sys.argv[1], os.path.join(sys.argv[1], "one")
-around = Surroundings(1, (), (), ())
-run("mount", "-t", "tmpfs", "none", disk)
-os.mkdir(tree)
-if "alone" not in sys.argv:
-    os.mkdir(os.path.join(disk, "two"))
-one = SystemDirectories()
-found = one.find([tree])[tree]
-record = DirectoryRecord("w1", 1, found, 1.0, 1, 1)
-
-def told():
-    witness = ask(record, one.look([found])[found], around, ())
-    return [witness.presence.value, witness.why]
-
-answers = {"there": told(), "below": found.is_below_mount, "neighbours": found.neighbours}
-os.rmdir(tree)
-answers["removed"] = told()
-run("umount", disk)
-answers["unmounted"] = told()
-run("mount", "-t", "tmpfs", "none", disk)
-answers["mounted again"] = told()
-print(json.dumps(answers))
-"""
-
-
-@pytest.mark.parametrize("alone", [False, True])
-def test_i83_d_mounts(tmp_path: Path, alone: bool) -> None:
-    """A tmpfs that is mounted again may have the same device and the same inodes: only what else was in it tells."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = [*small_disk(disk), sys.executable, "-c", MOUNTS, str(disk), *(["alone"] if alone else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
-    assert (answers["below"], answers["neighbours"]) == (True, [] if alone else ["two"])
-    assert answers["there"][0] == "there"
-    assert answers["removed"][0] == ("unknown" if alone else "gone")
-    assert answers["unmounted"][0] == answers["mounted again"][0] == "unknown"
-    assert "a disk may be missing" in answers["unmounted"][1]
-    assert "a disk may be missing" in answers["mounted again"][1]
-
-
-# What does not answer
+READER = LinuxReader if sys.platform == "linux" else PortableReader
 
 
 @pytest.fixture
@@ -188,39 +34,231 @@ def silence() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_what_hangs_is_unknown_and_the_rest_is_known(
-    tmp_path: Path, silence: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [tmp_path / place / "one" for place in ("a", "b", "c")]
+@pytest.fixture(params=["disk", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, silence: threading.Event, monkeypatch: pytest.MonkeyPatch) -> Place:
+    if request.param == "memory":
+        machine = SimulatedMachine(f"{SimulatedTree.top}/link to home")
+        return Place(machine, SimulatedTree(machine.machine))
+    return Place(RealMachine(READER), RealTree(tmp_path, monkeypatch, silence))
+
+
+class Place:
+    """A machine and its directories. ``there`` is one of them."""
+
+    def __init__(self, machine: Machine, tree: Tree) -> None:
+        self.machine = machine
+        self.tree = tree
+        self.directories = tree.directories
+        self.top = Path(tree.top)
+        self.there = self.top / "real" / "one"
+        tree.make(self.there)
+
+    def found(self, path: Path | str) -> Directory:
+        directory = self.directories.find([str(path)])[str(path)]
+        assert directory is not None
+        return directory
+
+    def looked(self, directory: Directory) -> Sight:
+        return self.directories.look([directory])[directory]
+
+
+def test_a_directory_and_its_parent(place: Place) -> None:
+    there, own, parent = place.there, place.tree.identity(place.there), place.tree.identity(place.there.parent)
+    assert place.found(there) == Directory(str(there), str(there), own, parent)
+    assert place.looked(place.found(there)) == Sight(own, own, parent)
+
+
+def test_a_directory_behind_a_link(place: Place) -> None:
+    link, parent = place.top / "link", place.tree.identity(place.there.parent)
+    place.tree.link(link, place.there.parent)
+    directory = place.found(link / "one")
+    assert (directory.resolved, directory.parent) == (str(place.there), parent)
+    place.tree.remove(place.there)
+    assert place.looked(directory) == Sight(parent=parent)
+    place.tree.remove(link)
+    place.tree.link(link, "link")
+    assert place.looked(directory).error == "Too many levels of symbolic links"
+
+
+def test_a_link_that_is_the_directory_itself_is_there_while_the_link_is(place: Place) -> None:
+    place.tree.link(place.top / "link", place.there)
+    directory = place.found(place.top / "link")
+    place.tree.remove(place.there)
+    assert (place.looked(directory).written is not None, place.looked(directory).resolved) == (True, None)
+
+
+def test_what_is_no_directory_is_not_found(place: Place) -> None:
+    top = place.top
+    place.tree.make_file(top / "file")
+    paths = [str(top / "file"), str(top / "nothing"), str(top / "file" / "below"), "", "relative", "/a\0b"]
+    assert place.directories.find(paths) == {paths[0]: None, paths[1]: None}
+
+
+def test_a_parent_that_is_a_file_now_is_unknown(place: Place) -> None:
+    directory = place.found(place.there)
+    place.tree.remove(place.there.parent)
+    place.tree.make_file(place.there.parent)
+    assert place.looked(directory).error == "Not a directory"
+
+
+def test_a_parent_that_is_gone(place: Place) -> None:
+    directory = place.found(place.there)
+    place.tree.remove(place.there.parent)
+    assert place.looked(directory) == Sight()
+
+
+def test_a_directory_that_was_moved_away_and_one_that_took_its_place(place: Place) -> None:
+    before = place.found(place.there)
+    place.tree.move(place.there, place.top / "moved")
+    assert place.looked(before) == Sight(parent=before.parent)
+    assert place.found(place.top / "moved").inode == before.inode
+    place.tree.make(place.there)
+    sight = place.looked(before)
+    assert sight.written == sight.resolved == place.tree.identity(place.there) != before.inode
+
+
+def test_homes_are_known_in_both_forms(place: Place) -> None:
+    place.tree.make(place.top / "home")
+    place.tree.link(place.top / "link to home", "home")
+    assert {str(place.top / "link to home"), str(place.top / "home")} <= place.directories.homes()
+
+
+def test_what_is_certainly_missing(place: Place) -> None:
+    top, there = place.top, place.there
+    link, loop, file = top / "link", top / "loop", top / "file"
+    place.tree.link(link, "nowhere")
+    place.tree.link(loop, loop)
+    place.tree.make_file(file)
+    gone = {str(there / "gone"), str(top / "nowhere" / "at all")}
+    unknown = {str(loop / "one"), str(file / "one"), str(there / ("n" * 300)), "a\0b"}
+    assert place.directories.missing({str(there), str(link), *gone, *unknown}) == gone
+
+
+# Working directories
+
+
+def test_where_processes_work(place: Place) -> None:
+    tree, there = place.tree, place.there
+    with place.machine.spawn(cwd=there) as worker, place.machine.spawn() as ended:
+        ended.end()
+        identity, above = tree.identity(there), frozenset(tree.identity(one) for one in there.parents)
+        places = place.directories.workplaces([worker.pid, ended.pid])
+        assert places == {worker.pid: Workplace(identity, tree.links(there), above)}
+        moved = place.top / "moved"
+        tree.move(there, moved)
+        found = place.directories.workplaces([worker.pid])[worker.pid]
+        assert found is not None
+        assert (found.inode, found.links > 0) == (identity, True)
+        tree.remove(moved)
+        above = frozenset(tree.identity(one) for one in moved.parents)
+        assert place.directories.workplaces([worker.pid]) == {worker.pid: Workplace(identity, 0, above)}
+
+
+def test_a_zombie_works_nowhere(place: Place) -> None:
+    with place.machine.spawn(cwd=place.there) as child:
+        child.become_zombie()
+        assert place.directories.workplaces([child.pid]) == {}
+
+
+# Mounts
+
+MOUNTS = """
+import os, subprocess, sys
+from pathlib import Path
+from tests.tools.claims import mounted_disk_may_be_missing
+from workspace_reaper.processes.directories import SystemDirectories
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+disk = sys.argv[1]
+mounted_disk_may_be_missing(
+    SystemDirectories(),
+    disk,
+    mount=lambda: run("mount", "-t", "tmpfs", "none", disk),
+    unmount=lambda: run("umount", disk),
+    make=os.mkdir,
+    remove=os.rmdir,
+    alone="alone" in sys.argv,
+)
+"""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_i83_d_mounts(tmp_path: Path, alone: bool) -> None:
+    """A tmpfs that is mounted again may have the same device and the same inodes: only what else was in it tells."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = [*small_disk(disk), sys.executable, "-c", MOUNTS, str(disk), *(["alone"] if alone else [])]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_mounts_of_the_simulation(alone: bool) -> None:
+    machine = SimulatedMachine()
+    tree = machine.machine.tree
+    tree.make("/mnt/disk")
+    mounted_disk_may_be_missing(
+        MemoryDirectories(machine.machine),
+        "/mnt/disk",
+        mount=lambda: tree.mount("/mnt/disk"),
+        unmount=lambda: tree.unmount("/mnt/disk"),
+        make=tree.make,
+        remove=tree.remove,
+        alone=alone,
+    )
+
+
+def test_a_disk_of_the_simulation_that_is_mounted_again_has_what_was_on_it() -> None:
+    machine = SimulatedMachine()
+    tree, directories = machine.machine.tree, MemoryDirectories(machine.machine)
+    tree.make("/mnt/disk")
+    tree.mount("/mnt/disk")
+    tree.make("/mnt/disk/one")
+    found = directories.find(["/mnt/disk/one"])["/mnt/disk/one"]
+    assert found is not None
+    before = directories.look([found])[found]
+    with machine.spawn(cwd="/mnt/disk/one") as worker:
+        disk = tree.unmount("/mnt/disk")
+        assert directories.look([found])[found].resolved is None
+        assert directories.workplaces([worker.pid])[worker.pid] == Workplace(found.inode, 2, frozenset([disk.identity]))
+    tree.mount("/mnt/disk", disk)
+    assert directories.look([found])[found] == before
+
+
+# What does not answer
+
+
+def test_what_hangs_is_unknown_and_the_rest_is_known(place: Place) -> None:
+    paths = [place.top / one / "one" for one in ("a", "b", "c")]
     for path in paths:
-        path.mkdir(parents=True)
-    known, one = [found(path) for path in paths], SystemDirectories()
-    ask = directories._at
-
-    def hang(path: str) -> str | None:
-        if path.startswith(str(tmp_path / "a")):
-            silence.wait()
-        return ask(path)
-
-    monkeypatch.setattr(directories, "_at", hang)
+        place.tree.make(path)
+    known = [place.found(path) for path in paths]
+    place.tree.hang(place.top / "a")
     for _ in range(3):
-        sights = one.look(known)
+        sights = place.directories.look(known)
         errors = [sights[directory].error for directory in known]
         assert errors == ["there is no answer within a second", None, None]
-    assert len([thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]) == 1
+    hanging = [thread for thread in threading.enumerate() if thread.name == "workspace-reaper directories"]
+    assert len(hanging) <= 1
+    texts = [str(path) for path in paths]
+    assert place.directories.find(texts).keys() == {*texts[1:]}
+    assert place.directories.missing([f"{text} and more" for text in texts]) == {f"{text} and more" for text in texts[1:]}
 
 
-def test_two_workspaces_may_have_used_one_path(tmp_path: Path) -> None:
+def test_two_workspaces_may_have_used_one_path(place: Place) -> None:
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    link = tmp_path / "link"
-    link.symlink_to("one")
-    first = found(link)
-    link.unlink()
-    link.symlink_to("two")
-    second = found(link)
-    (tmp_path / "two").rmdir()
-    sights = SystemDirectories().look([first, second])
+        place.tree.make(place.top / name)
+    link = place.top / "link"
+    place.tree.link(link, "one")
+    first = place.found(link)
+    place.tree.remove(link)
+    place.tree.link(link, "two")
+    second = place.found(link)
+    place.tree.remove(place.top / "two")
+    sights = place.directories.look([first, second])
     assert (sights[first].resolved, sights[second].resolved) == (first.inode, None)
 
 

@@ -1,16 +1,18 @@
-"""The evidence that others depend on a process, from the kernel."""
+"""The evidence that others depend on a process, from the kernel and in the simulation."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from tests.tools.machines import SimulatedMachine
 from workspace_reaper.processes import dependents
 from workspace_reaper.processes.dependents import needed
 from workspace_reaper.processes.unix_sockets import unix_sockets
@@ -70,8 +72,102 @@ def in_a_child(run: Callable[[], None]) -> Iterator[int]:
         os.close(runs)
 
 
-def test_a_client_elsewhere_is_evidence_and_one_of_its_own_is_not(listening: socket.socket) -> None:
-    assert needed([OWN]) == {}
+class Serving(Protocol):
+    """A server that listens on a Unix socket."""
+
+    server: int
+
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]: ...
+    def connect(self) -> AbstractContextManager[int]: ...
+    def hand_over(self, *, closes: bool) -> AbstractContextManager[int]: ...
+
+
+class RealServing:
+    """This process is the server."""
+
+    server = OWN
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]:
+        return needed(pids)
+
+    def connect(self) -> AbstractContextManager[int]:
+        """A client connects, and is not accepted yet."""
+        return in_a_child(lambda: connect(self._listening))
+
+    @contextmanager
+    def hand_over(self, *, closes: bool) -> Iterator[int]:
+        """A worker takes over the connection, and the server listens no more if it ``closes``."""
+        accepted = self._listening.accept()[0]
+        with in_a_child(self._listening.close) as worker:
+            accepted.close()
+            if closes:
+                self._listening.close()
+            yield worker
+
+
+class SimulatedServing:
+    """The same without a socket."""
+
+    def __init__(self) -> None:
+        self._machine = SimulatedMachine()
+        self._world = self._machine.machine
+        self.server = self._world.spawn(["server"])
+        self._client = 0
+
+    def needed(self, pids: Collection[int]) -> Mapping[int, str]:
+        known = self._world.processes
+        found = self._machine.processes.needed([known[pid].key for pid in pids if pid in known])
+        return {key.pid: why for key, why in found.items()}
+
+    @contextmanager
+    def connect(self) -> Iterator[int]:
+        client = self._client = self._world.spawn(["client"])
+        self._world.connect(client, self.server)
+        yield client
+        self._world.exit(client)
+
+    @contextmanager
+    def hand_over(self, *, closes: bool) -> Iterator[int]:
+        worker = self._world.fork(self.server)
+        self._world.connect(self._client, worker)
+        if closes:
+            self._world.processes[self.server].clients.clear()
+        yield worker
+
+
+@pytest.fixture(params=["linux", "memory"])
+def serving(request: pytest.FixtureRequest) -> Serving:
+    return SimulatedServing() if request.param == "memory" else RealServing(request.getfixturevalue("listening"))
+
+
+def test_a_client_elsewhere_is_evidence_and_one_of_its_own_is_not(serving: Serving) -> None:
+    """Also before it is accepted: a server that is stopped or busy accepts it later."""
+    own = serving.server
+    assert serving.needed([own]) == {}
+    with serving.connect() as client:
+        connection, none = serving.needed([own]), serving.needed([own, client])
+        assert connection[own].startswith(f"the process {client} (")
+        assert connection[own].endswith(") of another session is connected to it")
+        assert none == serving.needed([client]) == {}
+
+
+@pytest.mark.parametrize("listener", ["open", "closed"])
+def test_both_who_listens_and_who_has_accepted_serve_the_client(serving: Serving, listener: str) -> None:
+    """A server of processes: the parent listens, and a child has the connection."""
+    own = serving.server
+    with serving.connect() as client, serving.hand_over(closes=listener == "closed") as worker:
+        found = serving.needed([own, worker])
+        none = serving.needed([own, worker, client])
+    expected = {own, worker} if listener == "open" else {worker}
+    assert found.keys() == expected
+    assert {why.partition(" (")[0] for why in found.values()} == {f"the process {client}"}
+    assert none == {}
+
+
+def test_an_accepted_client_that_has_ended_is_none(listening: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         client = socket.socket(socket.AF_UNIX)
@@ -82,30 +178,21 @@ def test_a_client_elsewhere_is_evidence_and_one_of_its_own_is_not(listening: soc
         connection, none = needed([OWN]), needed([OWN, child])
     os.waitpid(child, 0)
     assert connection[OWN].startswith(f"the process {child} (")
-    assert none == {}
+    assert none == needed([OWN]) == {}
 
 
-@pytest.mark.parametrize("listener", ["open", "closed"])
-def test_both_who_listens_and_who_has_accepted_serve_the_client(listening: socket.socket, listener: str) -> None:
-    """A server of processes: the parent listens, and a child has the connection."""
-    with in_a_child(lambda: connect(listening)) as client:
-        accepted = listening.accept()[0]
-        with in_a_child(listening.close) as worker:
-            accepted.close()
-            if listener == "closed":
-                listening.close()
-            found = needed([OWN, worker])
-            none = needed([OWN, worker, client])
-    expected = {OWN, worker} if listener == "open" else {worker}
-    assert found.keys() == expected
-    assert {why.partition(" (")[0] for why in found.values()} == {f"the process {client}"}
-    assert none == {}
-
-
-def test_a_connection_that_is_not_accepted_yet_is_evidence(listening: socket.socket) -> None:
-    """A server that is stopped or busy accepts it later."""
-    with in_a_child(lambda: connect(listening)) as client:
-        assert needed([OWN])[OWN].startswith(f"the process {client} (")
+def test_what_serves_a_mount_or_terminals_in_the_simulation() -> None:
+    machine = SimulatedMachine()
+    world = machine.machine
+    mount, terminals, client = (world.spawn([name]) for name in ("sshfs", "dtach", "client"))
+    world.processes[mount].serves_mount = world.processes[terminals].serves_terminals = True
+    world.connect(client, mount)
+    world.connect(client, terminals)
+    keys = [world.processes[pid].key for pid in (mount, terminals, client)]
+    assert machine.processes.needed(keys) == {
+        keys[0]: "it serves a mounted file system",
+        keys[1]: "terminals run in it, and others may be attached to them",
+    }
 
 
 def test_a_client_with_a_name_of_its_own_serves_no_other(listening: socket.socket, short_tmp: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether a process works inside a directory."""
+"""Whether a process works inside a directory: a real one, and one of the simulation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.machines import LINUX_OR_MEMORY, MACHINES, Machine, RealMachine, SimulatedMachine
 from tests.tools.real_processes import BOTH, LINUX, Started, in_namespaces
+from tests.tools.trees import RealTree, SimulatedTree, Tree
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
@@ -22,89 +25,119 @@ pytestmark = pytest.mark.once
 READERS = [LinuxReader, PortableReader] if sys.platform == "linux" else [PortableReader]
 
 
-@pytest.fixture(params=BOTH)
-def processes(request: pytest.FixtureRequest, tmp_path: Path) -> SystemProcesses:
-    home = tmp_path / "home" / "me"
-    home.mkdir(parents=True)
-    return SystemProcesses({"HOME": str(home)}, reader=request.param())
+class Place:
+    """A machine, and the directories in which its processes work."""
+
+    def __init__(self, machine: Machine, tree: Tree) -> None:
+        self.machine = machine
+        self.tree = tree
+        self.top = Path(tree.top)
+        self.home = self.top / "home" / "me"
+        self.worktree = self.top / "worktrees" / "one"
+        tree.make(self.home)
+        tree.make(self.worktree / "deep" / "er")
+
+    @property
+    def processes(self) -> Processes:
+        return self.machine.processes
+
+
+@pytest.fixture(params=MACHINES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The home of its user is below the same directory."""
+    if request.param is None:
+        machine = SimulatedMachine(f"{SimulatedTree.top}/home/me")
+        return Place(machine, SimulatedTree(machine.machine))
+    return Place(RealMachine(request.param, tmp_path / "home" / "me"), RealTree(tmp_path))
 
 
 @pytest.fixture
 def worktree(tmp_path: Path) -> Path:
     """A workspace's directory with one below it."""
     path = tmp_path / "worktrees" / "one"
-    (path / "deep" / "er").mkdir(parents=True)
+    (path / "deep" / "er").mkdir(parents=True, exist_ok=True)
     return path
 
 
 @pytest.mark.parametrize("below", [".", "deep", "deep/er"])
-def test_inside(processes: SystemProcesses, worktree: Path, below: str) -> None:
-    with Started(cwd=worktree / below) as child:
-        assert processes.is_inside(child.key, str(worktree))
-        assert processes.is_inside(child.key, f"{worktree}/")
-        assert processes.is_inside(child.key, f"{worktree}/deep/..")
-        assert processes.is_inside(child.key, str(worktree.parent))
+def test_inside(place: Place, below: str) -> None:
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree / below) as child:
+        assert place.processes.is_inside(child.key, str(worktree))
+        assert place.processes.is_inside(child.key, f"{worktree}/")
+        assert place.processes.is_inside(child.key, f"{worktree}/deep/..")
+        assert place.processes.is_inside(child.key, str(worktree.parent))
 
 
-def test_outside(processes: SystemProcesses, worktree: Path) -> None:
+def test_outside(place: Place) -> None:
+    worktree = place.worktree
     beside = worktree.with_name("one-more")
-    beside.mkdir()
-    with Started(cwd=beside) as child:
-        assert not processes.is_inside(child.key, str(worktree))
-    with Started(cwd=worktree.parent) as child:
-        assert not processes.is_inside(child.key, str(worktree))
-    with Started(cwd=worktree / "deep") as child:
-        assert not processes.is_inside(child.key, str(worktree / "deep" / "er"))
+    place.tree.make(beside)
+    with place.machine.spawn(cwd=beside) as child:
+        assert not place.processes.is_inside(child.key, str(worktree))
+    with place.machine.spawn(cwd=worktree.parent) as child:
+        assert not place.processes.is_inside(child.key, str(worktree))
+    with place.machine.spawn(cwd=worktree / "deep") as child:
+        assert not place.processes.is_inside(child.key, str(worktree / "deep" / "er"))
 
 
-def test_the_path(processes: SystemProcesses, worktree: Path) -> None:
+def test_the_path(place: Place) -> None:
     """For a first look: it stays that of a directory that was deleted."""
+    worktree = place.worktree
     deep = worktree / "deep" / "er"
-    with Started(cwd=deep) as child:
-        assert processes.working_directory(child.key) == str(deep)
-        assert processes.working_directory(child.key._replace(started=child.key.started + 1)) is None
-        deep.rmdir()
-        assert str(processes.working_directory(child.key)).removesuffix(" (deleted)") == str(deep)
-    assert processes.working_directory(ProcessKey(2**30, 0.0)) is None
+    with place.machine.spawn(cwd=deep) as child:
+        assert place.processes.working_directory(child.key) == str(deep)
+        assert place.processes.working_directory(child.key._replace(started=child.key.started + 1)) is None
+        place.tree.remove(deep)
+        assert str(place.processes.working_directory(child.key)).removesuffix(" (deleted)") == str(deep)
+    assert place.processes.working_directory(ProcessKey(2**30, 0.0)) is None
 
 
-def test_links(processes: SystemProcesses, worktree: Path, tmp_path: Path) -> None:
-    alias = tmp_path / "alias"
-    alias.symlink_to(worktree)
-    with Started(cwd=alias / "deep") as child:
-        assert processes.is_inside(child.key, str(worktree))
-        assert processes.is_inside(child.key, str(alias))
-    (worktree / "out").symlink_to(tmp_path)
-    with Started(cwd=worktree / "out") as child:
-        assert not processes.is_inside(child.key, str(worktree)), "the link lies inside, the directory does not"
+def test_links(place: Place) -> None:
+    worktree = place.worktree
+    alias = place.top / "alias"
+    place.tree.link(alias, worktree)
+    with place.machine.spawn(cwd=alias / "deep") as child:
+        assert place.processes.is_inside(child.key, str(worktree))
+        assert place.processes.is_inside(child.key, str(alias))
+    place.tree.link(worktree / "out", place.top)
+    with place.machine.spawn(cwd=worktree / "out") as child:
+        assert not place.processes.is_inside(child.key, str(worktree)), "the link lies inside, the directory does not"
 
 
-def test_a_process_that_moves(processes: SystemProcesses, worktree: Path, tmp_path: Path) -> None:
-    code = "print('in', flush=True)\nprint('ready', flush=True)\nsys.stdin.readline()\nos.chdir(sys.argv[1])"
-    with Started(code, str(tmp_path), cwd=worktree) as child:
-        assert processes.is_inside(child.key, str(worktree))
-        child.say("go on")
-        assert child.line() == "ready"
-        assert not processes.is_inside(child.key, str(worktree))
+def test_a_process_that_moves(place: Place) -> None:
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree) as child:
+        assert place.processes.is_inside(child.key, str(worktree))
+        child.change_directory(place.top)
+        assert not place.processes.is_inside(child.key, str(worktree))
+
+
+def test_a_directory_that_moves_takes_along_who_works_in_it(place: Place) -> None:
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree / "deep") as child:
+        place.tree.move(worktree, worktree.with_name("two"))
+        assert place.processes.is_inside(child.key, str(worktree.with_name("two")))
+        assert not place.processes.is_inside(child.key, str(worktree))
+        assert place.processes.working_directory(child.key) == str(worktree.with_name("two") / "deep")
 
 
 @pytest.mark.parametrize("wide", ["", "/", "//", "/.", ".", "..", "relative", "\0", "/\0", "\ud800", "/\ud800", "/x" * 5000])
-def test_what_is_too_wide_or_no_directory(
-    processes: SystemProcesses, worktree: Path, wide: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_too_wide_or_no_directory(place: Place, worktree: Path, wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(worktree)
-    with Started(cwd=worktree) as child:
-        assert not processes.is_inside(child.key, wide)
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree) as child:
+        assert not place.processes.is_inside(child.key, wide)
 
 
-def test_a_home_is_too_wide_and_so_is_what_holds_it(processes: SystemProcesses, tmp_path: Path) -> None:
-    home = tmp_path / "home" / "me"
-    (home / "code" / "one").mkdir(parents=True)
-    (tmp_path / "alias").symlink_to(home)
-    with Started(cwd=home / "code" / "one") as child:
-        assert processes.is_inside(child.key, str(home / "code"))
-        for wide in (home, home.parent, tmp_path, tmp_path.parent, tmp_path / "alias", home / "code" / ".."):
-            assert not processes.is_inside(child.key, str(wide)), wide
+def test_a_home_is_too_wide_and_so_is_what_holds_it(place: Place) -> None:
+    home = place.top / "home" / "me"
+    place.tree.make(home / "code" / "one")
+    place.tree.link(place.top / "alias", home)
+    with place.machine.spawn(cwd=home / "code" / "one") as child:
+        assert place.processes.is_inside(child.key, str(home / "code"))
+        for wide in (home, home.parent, place.top, place.top.parent, place.top / "alias", home / "code" / ".."):
+            assert not place.processes.is_inside(child.key, str(wide)), wide
 
 
 def test_the_home_of_the_list_of_users_is_too_wide() -> None:
@@ -126,72 +159,77 @@ def test_the_root_is_too_wide_for_a_user_without_a_home(worktree: Path) -> None:
     assert not inside_of("/", [], str(worktree), lambda: None)
 
 
-def test_a_file_has_nothing_inside(processes: SystemProcesses, worktree: Path) -> None:
-    (worktree / "file").touch()
-    with Started(cwd=worktree) as child:
-        assert not processes.is_inside(child.key, str(worktree / "file"))
-        assert not processes.is_inside(child.key, str(worktree / "file" / "x"))
+def test_a_file_has_nothing_inside(place: Place) -> None:
+    worktree = place.worktree
+    place.tree.make_file(worktree / "file")
+    with place.machine.spawn(cwd=worktree) as child:
+        assert not place.processes.is_inside(child.key, str(worktree / "file"))
+        assert not place.processes.is_inside(child.key, str(worktree / "file" / "x"))
 
 
-def test_another_process_is_not_inside(processes: SystemProcesses, worktree: Path) -> None:
-    with Started(cwd=worktree) as child:
+def test_another_process_is_not_inside(place: Place) -> None:
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree) as child:
         key = child.key
-        assert not processes.is_inside(ProcessKey(key.pid, key.started - 1), str(worktree))
-    assert not processes.is_inside(key, str(worktree))
-    assert not processes.is_inside(ProcessKey(2**31, 1.0), str(worktree))
+        assert not place.processes.is_inside(ProcessKey(key.pid, key.started - 1), str(worktree))
+    assert not place.processes.is_inside(key, str(worktree))
+    assert not place.processes.is_inside(ProcessKey(2**31, 1.0), str(worktree))
 
 
-def test_a_directory_that_is_gone(processes: SystemProcesses, worktree: Path, tmp_path: Path) -> None:
-    (tmp_path / "alias").symlink_to(worktree.parent)
-    (tmp_path / "link").symlink_to(worktree)
-    with Started(cwd=worktree / "deep") as child, Started(cwd=tmp_path) as other:
-        shutil.rmtree(worktree)
-        assert processes.is_inside(child.key, str(worktree))
-        assert processes.is_inside(child.key, f"{worktree}/deep/")
-        assert processes.is_inside(child.key, str(tmp_path / "alias" / "one"))
-        assert processes.is_inside(child.key, str(tmp_path / "link"))
-        assert not processes.is_inside(child.key, str(worktree / "deep" / "er"))
-        assert not processes.is_inside(child.key, str(worktree.with_name("on")))
-        assert not processes.is_inside(child.key, str(worktree.with_name("one-more")))
-        assert not processes.is_inside(child.key, str(worktree / ".." / "one" / "deep" / ".." / ".." / ".."))
-        assert not processes.is_inside(other.key, str(worktree))
-    assert not processes.is_inside(ProcessKey(2**31, 1.0), str(worktree))
+def test_a_directory_that_is_gone(place: Place) -> None:
+    worktree = place.worktree
+    place.tree.link(place.top / "alias", worktree.parent)
+    place.tree.link(place.top / "link", worktree)
+    with place.machine.spawn(cwd=worktree / "deep") as child, place.machine.spawn(cwd=place.top) as other:
+        place.tree.remove(worktree)
+        assert place.processes.is_inside(child.key, str(worktree))
+        assert place.processes.is_inside(child.key, f"{worktree}/deep/")
+        assert place.processes.is_inside(child.key, str(place.top / "alias" / "one"))
+        assert place.processes.is_inside(child.key, str(place.top / "link"))
+        assert not place.processes.is_inside(child.key, str(worktree / "deep" / "er"))
+        assert not place.processes.is_inside(child.key, str(worktree.with_name("on")))
+        assert not place.processes.is_inside(child.key, str(worktree.with_name("one-more")))
+        assert not place.processes.is_inside(child.key, str(worktree / ".." / "one" / "deep" / ".." / ".." / ".."))
+        assert not place.processes.is_inside(other.key, str(worktree))
+    assert not place.processes.is_inside(ProcessKey(2**31, 1.0), str(worktree))
 
 
-def test_a_way_up_from_what_is_gone_leads_nowhere(processes: SystemProcesses, worktree: Path) -> None:
+def test_a_way_up_from_what_is_gone_leads_nowhere(place: Place) -> None:
     """Its text would be that of the directory above, below which others were deleted."""
+    worktree = place.worktree
     other = worktree.with_name("two")
-    other.mkdir()
-    with Started(cwd=other) as child:
-        shutil.rmtree(other)
-        assert not processes.is_inside(child.key, str(worktree.with_name("gone") / ".."))
+    place.tree.make(other)
+    with place.machine.spawn(cwd=other) as child:
+        place.tree.remove(other)
+        assert not place.processes.is_inside(child.key, str(worktree.with_name("gone") / ".."))
 
 
-def test_a_deleted_home_is_too_wide(processes: SystemProcesses, tmp_path: Path) -> None:
-    work = tmp_path / "home" / "me" / "work"
-    work.mkdir()
-    with Started(cwd=work) as child:
-        shutil.rmtree(tmp_path / "home")
-        assert processes.is_inside(child.key, str(work))
-        assert not processes.is_inside(child.key, str(work.parent))
-        assert not processes.is_inside(child.key, str(work.parent.parent))
+def test_a_deleted_home_is_too_wide(place: Place) -> None:
+    work = place.top / "home" / "me" / "work"
+    place.tree.make(work)
+    with place.machine.spawn(cwd=work) as child:
+        place.tree.remove(place.top / "home")
+        assert place.processes.is_inside(child.key, str(work))
+        assert not place.processes.is_inside(child.key, str(work.parent))
+        assert not place.processes.is_inside(child.key, str(work.parent.parent))
 
 
-def test_a_directory_whose_name_ends_as_if_it_were_deleted(processes: SystemProcesses, worktree: Path) -> None:
+def test_a_directory_whose_name_ends_as_if_it_were_deleted(place: Place) -> None:
+    worktree = place.worktree
     odd = worktree.with_name("gone (deleted)")
-    odd.mkdir()
-    with Started(cwd=odd) as child:
-        assert processes.is_inside(child.key, str(odd))
-        assert not processes.is_inside(child.key, str(worktree.with_name("gone")))
+    place.tree.make(odd)
+    with place.machine.spawn(cwd=odd) as child:
+        assert place.processes.is_inside(child.key, str(odd))
+        assert not place.processes.is_inside(child.key, str(worktree.with_name("gone")))
 
 
-@LINUX
-def test_a_directory_that_was_made_anew_is_another_one(worktree: Path) -> None:
-    processes = SystemProcesses({}, reader=LinuxReader())
-    with Started(cwd=worktree) as child:
-        shutil.rmtree(worktree)
-        worktree.mkdir()
-        assert not processes.is_inside(child.key, str(worktree))
+@pytest.mark.parametrize("place", LINUX_OR_MEMORY, indirect=True)
+def test_a_directory_that_was_made_anew_is_another_one(place: Place) -> None:
+    worktree = place.worktree
+    with place.machine.spawn(cwd=worktree) as child:
+        place.tree.remove(worktree)
+        place.tree.make(worktree)
+        assert not place.processes.is_inside(child.key, str(worktree))
 
 
 @pytest.mark.parametrize("reader", BOTH)

@@ -1,5 +1,5 @@
-"""What holds for processes of which the rest of the machine must know nothing: real ones in a namespace of their own, and those
-of the simulation.
+"""What holds for processes and mounts of which the rest of the machine must know nothing: real ones in a namespace of their
+own, and those of the simulation.
 """
 
 from __future__ import annotations
@@ -7,10 +7,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from workspace_reaper.model.machine_ports import Processes
+from workspace_reaper.model.directory import DirectoryRecord
+from workspace_reaper.model.machine_ports import Directories, Processes
 from workspace_reaper.model.process import ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.policy.witness import Surroundings, ask
 
-__all__ = ["hidden_process_lives", "process_of_another_user", "recycled_pid_is_another_process"]
+__all__ = ["hidden_process_lives", "mounted_disk_may_be_missing", "process_of_another_user", "recycled_pid_is_another_process"]
 
 
 def _table(processes: Processes) -> ProcessTable:
@@ -64,3 +66,39 @@ def recycled_pid_is_another_process(processes: Processes, before: ProcessKey, no
     assert processes.working_directory(before) is None
     assert processes.living([now]) == {now}
     assert processes.signal(now, signal.SIGKILL) is SignalResult.SENT
+
+
+def mounted_disk_may_be_missing(
+    directories: Directories,
+    disk: str,
+    *,
+    mount: Callable[[], object],
+    unmount: Callable[[], object],
+    make: Callable[[str], object],
+    remove: Callable[[str], object],
+    alone: bool,
+) -> None:
+    """A directory below the root of a tmpfs, ``alone`` or with another beside it."""
+    tree, around = f"{disk}/one", Surroundings(1, (), (), ())
+    mount()
+    make(tree)
+    if not alone:
+        make(f"{disk}/two")
+    found = directories.find([tree])[tree]
+    assert found is not None
+    assert (found.is_below_mount, found.neighbours) == (True, () if alone else ("two",))
+    record = DirectoryRecord("w1", 1, found, 1.0, 1, 1)
+
+    def says() -> tuple[str, str | None]:
+        witness = ask(record, directories.look([found])[found], around, ())
+        return witness.presence.value, witness.why
+
+    assert says()[0] == "there"
+    remove(tree)
+    assert says()[0] == ("unknown" if alone else "gone")
+    unmount()
+    for _ in range(2):
+        presence, why = says()
+        assert presence == "unknown"
+        assert "a disk may be missing" in str(why)
+        mount()
