@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +13,23 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.simulation.tmux import MemoryTerminal, MemoryTmux
+from tests.simulation.machine import MemoryMachine
+from tests.simulation.processes import MemoryProcesses
+from tests.simulation.terminal import MemoryTerminal
+from tests.simulation.tmux import MemoryTmux
 from tests.tools.clocks import VirtualClock
+from tests.tools.front_tmux import FrontTmux, Rule
+from tests.tools.real_processes import gone, rows
 from tests.tools.tmux import Client, TmuxServer
 from tests.tools.waiting import wait_until
+from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.ports import Terminal
+from workspace_reaper.model.process import Origin, SignalResult
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
-from workspace_reaper.model.snapshot import CaptureFailure
+from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Expiry, Guard, KillResult
+from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
 OURS, THEIRS = "5ca1ab1e", "0ddba11"
@@ -30,6 +42,11 @@ class Tmux(Protocol):
     path: str
 
     def new_session(self, name: str, *, group: str | None = None) -> str: ...
+    def new_deaf_session(self, name: str) -> str: ...
+    def new_session_with_children(self, name: str) -> tuple[str, int, int]: ...
+    def split(self, session_id: str) -> str: ...
+    def link(self, session_id: str, other: str) -> None: ...
+    def cut_next_answer(self, command: str, answers: int) -> None: ...
     def kill_session(self, session_id: str) -> None: ...
     def kill_server(self) -> None: ...
     def rename(self, session_id: str, name: str) -> None: ...
@@ -43,19 +60,64 @@ class Tmux(Protocol):
     def detach(self, session_id: str, client: Any) -> None: ...
 
 
-class RealTmux:
-    """The same with a real server."""
+WITH_CHILDREN = """
+import os, signal, sys
+def child(leaves):
+    pid = os.fork()
+    if not pid:
+        if leaves: os.setsid()
+        while True: signal.pause()
+    return pid
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(f"{child(False)} {child(True)}")
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+signal.pause()
+"""
 
-    def __init__(self, server: TmuxServer) -> None:
+
+class RealTmux:
+    """The same with a real server. The tmux in front of it is made for those tests that need one."""
+
+    def __init__(self, server: TmuxServer, front: Callable[[], FrontTmux]) -> None:
         self.path = server.path
         self._server = server
+        self._front = front
 
     def new_session(self, name: str, *, group: str | None = None) -> str:
         if group is not None:
             return self._server.run("new-session", "-d", "-P", "-F", "#{session_id}", "-t", f"{group}:", "-s", name)
-        made = self._server.new_session(name, "exec cat")
+        return self._new_session(name, "exec cat")
+
+    def new_deaf_session(self, name: str) -> str:
+        """Its program ignores the hangup."""
+        file = self._server.directory / name
+        session_id = self._new_session(name, f"trap '' HUP; touch {file}; exec sleep 100000")
+        wait_until(file.exists)
+        return session_id
+
+    def new_session_with_children(self, name: str) -> tuple[str, int, int]:
+        """Its program has a child in the foreground, and one that has left the terminal."""
+        file, script = self._server.directory / name, self._server.directory / f"{name}.py"
+        script.write_text(WITH_CHILDREN)
+        session_id = self._new_session(name, f"exec {sys.executable} -S {script} {file}")
+        wait_until(file.exists)
+        job, daemon = map(int, file.read_text().split())
+        wait_until(lambda: os.getsid(daemon) == daemon)
+        return session_id, job, daemon
+
+    def _new_session(self, name: str, command: str) -> str:
+        made = self._server.new_session(name, command)
         self._server.run("set-option", "-g", "remain-on-exit", "on")
         return made
+
+    def split(self, session_id: str) -> str:
+        return self._server.run("split-window", "-d", "-P", "-F", "#{pane_id}", "-t", f"{session_id}:0", "exec cat")
+
+    def link(self, session_id: str, other: str) -> None:
+        self._server.run("link-window", "-d", "-s", f"{session_id}:0", "-t", f"{other}:5")
+
+    def cut_next_answer(self, command: str, answers: int) -> None:
+        self._front().rules(Rule(command, times=1, keep_lines=answers))
 
     def kill_session(self, session_id: str) -> None:
         self._server.run("kill-session", "-t", session_id)
@@ -94,12 +156,29 @@ class RealTmux:
         client.detach()
 
 
+class SimulatedTmux(MemoryTmux):
+    """The server of the simulation, with programs as tests need them."""
+
+    def new_deaf_session(self, name: str) -> str:
+        return self.new_session(name, ignores=[signal.SIGHUP])
+
+    def new_session_with_children(self, name: str) -> tuple[str, int, int]:
+        session_id = self.new_session(name)
+        job, daemon = (self.machine.fork(self.process(session_id).pid) for _ in range(2))
+        self.machine.set_session(daemon)
+        return session_id, job, daemon
+
+    def cut_next_answer(self, command: str, answers: int) -> None:
+        self.answers_kept = answers
+
+
 class Scene:
     """A tmux server, the terminal over it, and its clock."""
 
-    def __init__(self, tmux: Tmux, terminal: Terminal, next_second: Callable[[], None]) -> None:
+    def __init__(self, tmux: Tmux, terminal: Terminal, processes: Processes, next_second: Callable[[], None]) -> None:
         self.tmux = tmux
         self.terminal = terminal
+        self.processes = processes
         self.next_second = next_second
 
     def listing(self, **options: Any) -> Listing:
@@ -125,11 +204,14 @@ def wait_for_next_second() -> None:
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     if request.param == "memory":
         clock = VirtualClock(1_780_000_000.0)
-        tmux = MemoryTmux(clock)
-        yield Scene(tmux, MemoryTerminal(tmux), lambda: clock.go_on(1.0))
+        machine = MemoryMachine(clock)
+        tmux = SimulatedTmux(machine)
+        processes = MemoryProcesses(machine, machine.spawn(["workspace-reaper"]))
+        yield Scene(tmux, MemoryTerminal(tmux), processes, lambda: clock.go_on(1.0))
         return
     with TmuxServer() as server:
-        yield Scene(RealTmux(server), TmuxTerminal(server.path), wait_for_next_second)
+        real = RealTmux(server, lambda: request.getfixturevalue("front_tmux"))
+        yield Scene(real, TmuxTerminal(server.path), SystemProcesses(), wait_for_next_second)
 
 
 def guard_of(key: SessionKey, **terms: Any) -> Guard:
@@ -217,6 +299,89 @@ def test_a_server_that_was_started_again_gives_the_same_ids_to_others(scene: Sce
     assert second == first == "$0"
     assert scene.seen(second).key != before
     assert scene.kill(guard_of(before)) == {"$0": KillResult.SPARED}
+
+
+def test_windows_and_panes(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    second = scene.tmux.split(one)
+    seen = scene.seen(one)
+    assert (len(seen.windows), {pane.pane_id for pane in seen.panes}) == (1, {"%0", second})
+    assert {pane.window_id for pane in seen.panes} == {seen.windows[0].window_id}
+    assert [window.linked for window in scene.seen(other).windows] == [False]
+    scene.tmux.link(one, other)
+    assert [window.linked for window in scene.seen(one).windows] == [True]
+    assert [(window.window_id, window.linked) for window in scene.seen(other).windows][1:] == [
+        (seen.windows[0].window_id, True)
+    ]
+    assert len(scene.seen(other).panes) == 3
+
+
+def test_a_session_with_one_living_pane_is_not_dead(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    second = scene.tmux.split(one)
+    scene.tmux.exit(one)
+    seen = scene.seen(one)
+    assert ({pane.pane_id: pane.dead for pane in seen.panes}, seen.all_panes_dead) == ({"%0": True, second: False}, False)
+
+
+# What it is to processes
+
+
+def test_a_pane_runs_a_process_below_the_server(scene: Scene) -> None:
+    one = scene.tmux.new_session("one")
+    key, [pane] = scene.seen(one).key, scene.seen(one).panes
+    row = rows(scene.processes)[pane.pid]
+    assert (row.parent, row.group, row.foreground) == (key.server_pid, pane.pid, pane.pid)
+    assert row.origin == Origin(scene.tmux.path, key.server_pid, int(one[1:]), pane.pane_id)
+    assert rows(scene.processes)[key.server_pid].origin is None
+    scene.tmux.exit(one)
+    gone(scene.processes, pane.pid)
+    scene.tmux.respawn(one)
+    [pane] = scene.seen(one).panes
+    assert rows(scene.processes)[pane.pid].key != row.key
+
+
+def test_a_killed_session_hangs_up_its_processes(scene: Scene) -> None:
+    one, job, daemon = scene.tmux.new_session_with_children("one")
+    deaf, other = scene.tmux.new_deaf_session("deaf"), scene.tmux.new_session("other")
+    pids = {session_id: scene.seen(session_id).panes[0].pid for session_id in (one, deaf, other)}
+    key = scene.seen(deaf).key
+    table = rows(scene.processes)
+    assert (table[job].parent, table[job].group, table[daemon].group) == (pids[one], pids[one], daemon)
+    for session_id in (one, deaf):
+        scene.tmux.kill_session(session_id)
+    for pid in (pids[one], job):
+        gone(scene.processes, pid)
+    table = rows(scene.processes)
+    assert (table[pids[deaf]].parent, table[pids[deaf]].foreground) == (key.server_pid, -1)
+    assert (table[daemon].parent != pids[one], table[daemon].origin) == (True, Origin(scene.tmux.path, key.server_pid, 0, "%0"))
+    assert table[pids[other]].foreground == pids[other]
+    for pid in (pids[deaf], daemon):
+        assert scene.processes.signal(table[pid].key, signal.SIGKILL) is SignalResult.SENT
+        gone(scene.processes, pid)
+
+
+def test_a_server_that_crashes_hangs_up_its_processes(scene: Scene) -> None:
+    one, deaf = scene.tmux.new_session("one"), scene.tmux.new_deaf_session("deaf")
+    pid, deaf_pid = (scene.seen(session_id).panes[0].pid for session_id in (one, deaf))
+    server = scene.seen(one).key.server_pid
+    scene.tmux.kill_server()
+    for each in (server, pid):
+        gone(scene.processes, each)
+    row = rows(scene.processes)[deaf_pid]
+    assert row.parent != server
+    assert scene.processes.signal(row.key, signal.SIGKILL) is SignalResult.SENT
+    gone(scene.processes, deaf_pid)
+
+
+def test_a_window_that_another_session_shows_outlives_its_session(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    [pane] = scene.seen(one).panes
+    scene.tmux.link(one, other)
+    scene.tmux.kill_session(one)
+    assert pane.pid in {each.pid for each in scene.seen(other).panes}
+    assert not any(window.linked for window in scene.seen(other).windows)
+    assert scene.processes.may_live(pane.pid, None)
 
 
 # The guarded kill
@@ -358,6 +523,27 @@ def test_an_expired_guard_kills_nothing(scene: Scene, since: int, seconds: int) 
     assert scene.seen(one)
 
 
+# Answers that are cut
+
+
+def test_a_listing_that_is_cut_is_unknown(scene: Scene) -> None:
+    for name in ("one", "two"):
+        scene.tmux.new_session(name)
+    scene.tmux.cut_next_answer("list-sessions", 1)
+    assert isinstance(scene.terminal.observe(OURS), Unknown)
+    assert len(scene.listing().sessions) == 2
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_kills_whose_answers_are_cut_have_none_and_were_done(scene: Scene, answers: int) -> None:
+    ids = [scene.tmux.new_session(name) for name in ("one", "two", "three")]
+    guards, expiry = [guard_of(scene.seen(each).key) for each in ids[:2]], Expiry(scene.listing().server_time)
+    scene.tmux.cut_next_answer("source-file", answers)
+    results = scene.terminal.kill(guards, expiry)
+    assert list(results.answers.values()) == [KILLED] * answers + [KillResult.NONE] * (2 - answers)
+    assert [one.key.session_id for one in scene.listing().sessions] == ids[2:]
+
+
 # Options
 
 
@@ -434,3 +620,32 @@ def test_a_session_that_is_gone_cannot_be_captured(scene: Scene) -> None:
     with tempfile.TemporaryFile() as spool:
         [failure] = scene.terminal.capture([key], lines=10, spool=spool)
     assert isinstance(failure, CaptureFailure)
+
+
+def test_a_capture_has_each_pane_and_then_its_session(scene: Scene) -> None:
+    one, other = (scene.tmux.new_session(name) for name in ("one", "other"))
+    scene.tmux.split(one)
+    keys = [scene.seen(each).key for each in (one, other)]
+    lines: dict[tuple[SessionKey, str], int] = {}
+    sessions: list[CapturedSession] = []
+    with tempfile.TemporaryFile(buffering=0) as spool:
+        for part in scene.terminal.capture(keys, lines=1000, spool=spool):
+            if isinstance(part, CapturedPane):
+                lines[part.key, part.pane_id] = b"".join(part.content).count(b"\n")
+            else:
+                assert isinstance(part, CapturedSession)
+                sessions.append(part)
+    assert [each.key for each in sessions] == keys
+    assert lines.keys() == {(each.key, pane.pane_id) for each in scene.listing().sessions for pane in each.panes}
+    panes = [(each.key, pane) for each in sessions for window in each.windows for pane in window.panes]
+    assert {(key, pane.pane_id): pane.lines for key, pane in panes} == lines
+    assert not any(pane.dead or pane.cut or pane.argv for _, pane in panes)
+
+
+def test_a_capture_that_is_cut_has_failed(scene: Scene) -> None:
+    ids = [scene.tmux.new_session(name) for name in ("one", "other")]
+    keys = [scene.seen(each).key for each in ids]
+    scene.tmux.cut_next_answer("source", 1)
+    with tempfile.TemporaryFile(buffering=0) as spool:
+        found = list(scene.terminal.capture(keys, lines=1000, spool=spool))
+    assert [(part.key, isinstance(part, CaptureFailure)) for part in found] == [(key, True) for key in keys]

@@ -1,89 +1,92 @@
-"""A tmux server in memory, and the port ``Terminal`` over it. ``tests/contract/test_terminal.py`` holds it to the real one."""
+"""A tmux server in memory, whose panes run processes of a simulated machine. See `MemoryTerminal` for the port over it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from collections.abc import Collection, Sequence
 
-from tests.tools.clocks import VirtualClock
-from workspace_reaper.model.session import Listing, Owner, Pane, Server, Session, SessionKey, Window
-from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
-from workspace_reaper.model.unknown import Source, Unknown
-from workspace_reaper.model.verdict import Expiry, Guard, KillResult, KillResults
+from tests.simulation.machine import MemoryMachine
+from tests.simulation.process import SimulatedProcess
+from tests.simulation.sessions import SimulatedPane, SimulatedSession, SimulatedWindow
+from workspace_reaper.model.session import Server, SessionKey
 
-__all__ = ["MemoryTerminal", "MemoryTmux", "SimulatedSession"]
-
-_MARKS = ("@workspace_owner", "@reaper_workspace", "@reaper_self")
-
-
-@dataclass(slots=True)
-class _SimulatedPane:
-    pane_id: str
-    pid: int
-    dead_at: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class SimulatedSession:
-    """A session with one window and one pane. ``clients`` says of each client whether it is suspended."""
-
-    session_id: str
-    name: str
-    created: int
-    window_id: str
-    pane: _SimulatedPane
-    group: int
-    activity: int
-    output: int
-    last_attached: int | None = None
-    clients: dict[int, bool] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
+__all__ = ["MemoryTmux", "SimulatedSession"]
 
 
 class MemoryTmux:
-    """The server of one socket, as its users see it. Its clock is in whole seconds."""
+    """The server of one socket, as its users see it. Its clock is in whole seconds.
 
-    def __init__(self, clock: VirtualClock, path: str = "/simulated/tmux") -> None:
+    A session starts with one window and one pane. The server starts with the first session, ends with the last, and then counts
+    from zero again. ``fault`` is why it does not answer; ``answers_kept`` is how many answers of the next batch arrive before
+    the rest is cut off (None: all).
+    """
+
+    def __init__(self, machine: MemoryMachine, path: str = "/simulated/tmux") -> None:
         self.path = path
+        self.machine = machine
         self.sessions: dict[str, SimulatedSession] = {}
         self.options: dict[str, str] = {}
         self.fault: str | None = None
-        self._clock = clock
-        self._pid = 1000
+        self.answers_kept: int | None = None
+        self.remain_on_exit = True
+        self._process: SimulatedProcess | None = None
+        self._start = 0
         self._numbers = 0
-        self._start: int | None = None
+        self._windows = 0
+        self._panes = 0
+        self._clients = 0
 
     @property
     def now(self) -> int:
         """The clock of the server in Unix seconds."""
-        return int(self._clock.now())
+        return int(self.machine.clock.now())
 
     @property
     def server(self) -> Server | None:
         """The server, if it runs."""
-        return None if self._start is None else Server(self._pid, self._start, "3.5a")
+        self.machine.settle()
+        return None if self._process is None else Server(self._process.pid, self._start, "3.5a")
 
-    def new_session(self, name: str, *, group: str | None = None) -> str:
+    # Sessions
+
+    def new_session(
+        self,
+        name: str,
+        *,
+        group: str | None = None,
+        argv: Sequence[str] = ("sh",),
+        cwd: str | None = None,
+        ignores: Collection[int] = (),
+        owner: str = "",
+    ) -> str:
         """Make a session, in the group of another one if that is named, and return its id."""
-        if self._start is None:
-            # A new server counts from zero again.
-            self._pid, self._start, self._numbers = self._pid + 1, self.now, 0
+        if self._process is None:
+            pid = self.machine.spawn(["tmux: server"], environ={}, cwd="/")
+            self._process = self.machine.processes[pid]
+            self._process.on_exit = self._server_ended
+            self._start, self._numbers, self._windows, self._panes = self.now, 0, 0, 0
         number, now = self._numbers, self.now
         self._numbers += 1
         peer = self.sessions[group] if group is not None else None
-        window, pane = (peer.window_id, peer.pane) if peer else (f"@{number}", _SimulatedPane(f"%{number}", self._next_pid()))
-        output = peer.output if peer else now
-        made = SimulatedSession(f"${number}", name, now, window, pane, peer.group if peer else number, now, output)
+        windows = peer.windows if peer else []
+        made = SimulatedSession(f"${number}", name, now, windows, peer.group if peer else number, now)
         self.sessions[made.session_id] = made
+        if peer is None:
+            self.new_window(made.session_id, argv=argv, cwd=cwd, ignores=ignores, owner=owner)
+        for window in windows:
+            window.sessions.add(made.session_id)
         return made.session_id
 
     def kill_session(self, session_id: str) -> None:
-        """End a session. The server ends with its last one."""
-        self.sessions.pop(session_id, None)
-        if not self.sessions:
-            self._start = None
+        """End a session. Windows that no other session shows end with it. The server ends with its last session."""
+        one = self.sessions.pop(session_id, None)
+        if one is None:
+            return
+        for window in one.windows:
+            window.sessions.discard(session_id)
+        for pane in [pane for window in one.windows if not window.sessions for pane in window.panes]:
+            self._close(pane)
+        if not self.sessions and self._process is not None:
+            self.machine.exit(self._process.pid)
 
     def kill_server(self) -> None:
         """End all sessions."""
@@ -99,28 +102,69 @@ class MemoryTmux:
     def set_global_option(self, name: str, value: str) -> None:
         self.options[name] = value
 
+    # Windows and panes
+
+    def new_window(
+        self,
+        session_id: str,
+        *,
+        argv: Sequence[str] = ("sh",),
+        cwd: str | None = None,
+        ignores: Collection[int] = (),
+        owner: str = "",
+    ) -> str:
+        """Make a window in the session, and in those of its group, and return its id."""
+        one = self.sessions[session_id]
+        window = SimulatedWindow(f"@{self._windows}", [], self.now, {peer.session_id for peer in self.peers(one)})
+        self._windows += 1
+        one.windows.append(window)
+        window.panes.append(self._new_pane(one, argv, cwd, ignores, owner))
+        return window.window_id
+
+    def split(self, session_id: str, *, argv: Sequence[str] = ("sh",), cwd: str | None = None, owner: str = "") -> str:
+        """Make another pane in the first window of the session, and return its id."""
+        one = self.sessions[session_id]
+        pane = self._new_pane(one, argv, cwd, (), owner)
+        one.windows[0].panes.append(pane)
+        return pane.pane_id
+
+    def link(self, session_id: str, other: str) -> None:
+        """Show the first window of a session in another session too."""
+        window = self.sessions[session_id].windows[0]
+        self.sessions[other].windows.append(window)
+        window.sessions.update(peer.session_id for peer in self.peers(self.sessions[other]))
+
+    def process(self, session_id: str) -> SimulatedProcess:
+        """The process of its first pane."""
+        return self.sessions[session_id].windows[0].panes[0].process
+
     def write(self, session_id: str) -> None:
-        """Its program prints something."""
-        for peer in self._peers(self.sessions[session_id]):
-            peer.output = self.now
+        """The program in its first window prints something."""
+        self.sessions[session_id].windows[0].output = self.now
 
     def exit(self, session_id: str) -> None:
-        """Its program ends, and its pane stays (``remain-on-exit``)."""
-        self.sessions[session_id].pane.dead_at = self.now
+        """The program in its first pane ends. The pane stays if ``remain_on_exit``."""
+        self.machine.exit(self.process(session_id).pid)
 
     def respawn(self, session_id: str) -> None:
-        """A new program is started in its pane."""
-        pane = self.sessions[session_id].pane
-        pane.pid, pane.dead_at = self._next_pid(), None
+        """A new program is started in its first pane."""
+        one = self.sessions[session_id]
+        pane, old = one.windows[0].panes[0], self.process(session_id)
+        pane.dead_at = None
+        pane.process = self._start_program(one, pane.pane_id, old.argv, old.directory.path(), (), old.owner)
         self.write(session_id)
 
     def attach(self, session_id: str) -> int:
         """A client attaches. Returns its number."""
         one = self.sessions[session_id]
-        client = self._next_pid()
-        one.clients[client] = False
+        self._clients += 1
+        one.clients[self._clients] = False
         one.activity = one.last_attached = self.now
-        return client
+        return self._clients
+
+    def press_key(self, session_id: str) -> None:
+        """A client sends a key."""
+        self.sessions[session_id].activity = self.now
 
     def suspend(self, session_id: str, client: int) -> None:
         self.sessions[session_id].clients[client] = True
@@ -128,19 +172,67 @@ class MemoryTmux:
     def detach(self, session_id: str, client: int) -> None:
         self.sessions[session_id].clients.pop(client)
 
-    def _peers(self, one: SimulatedSession) -> list[SimulatedSession]:
-        return [peer for peer in self.sessions.values() if peer.group == one.group]
+    def _new_pane(
+        self, one: SimulatedSession, argv: Sequence[str], cwd: str | None, ignores: Collection[int], owner: str
+    ) -> SimulatedPane:
+        pane_id = f"%{self._panes}"
+        self._panes += 1
+        return SimulatedPane(pane_id, self._start_program(one, pane_id, argv, cwd, ignores, owner))
 
-    def _next_pid(self) -> int:
-        self._pids = getattr(self, "_pids", 5000) + 1
-        return self._pids
+    def _start_program(
+        self, one: SimulatedSession, pane_id: str, argv: Sequence[str], cwd: str | None, ignores: Collection[int], owner: str
+    ) -> SimulatedProcess:
+        assert self._process is not None
+        environ = {"TMUX": f"{self.path},{self._process.pid},{one.session_id[1:]}", "TMUX_PANE": pane_id}
+        pid = self.machine.spawn(
+            argv, parent=self._process.pid, environ=environ, cwd=cwd, ignores=ignores, has_terminal=True, owner=owner
+        )
+        process = self.machine.processes[pid]
+        process.on_exit = self._program_ended
+        return process
+
+    def _close(self, pane: SimulatedPane) -> None:
+        """A pane goes, and with it the terminal of its processes."""
+        pane.process.on_exit = None
+        if pane.process.terminal is not None:
+            self.machine.hang_up(pane.process.terminal)
+
+    def _program_ended(self, process: SimulatedProcess) -> None:
+        for one in list(self.sessions.values()):
+            for window in list(one.windows):
+                for pane in [pane for pane in window.panes if pane.process is process]:
+                    pane.dead_at = self.now
+                    if not self.remain_on_exit:
+                        self._remove(window, pane)
+
+    def _remove(self, window: SimulatedWindow, pane: SimulatedPane) -> None:
+        window.panes.remove(pane)
+        if not window.panes:
+            for session_id in sorted(window.sessions):
+                one = self.sessions.get(session_id)
+                if one is not None and window in one.windows:
+                    one.windows.remove(window)
+                if one is not None and not one.windows:
+                    self.kill_session(session_id)
+
+    def _server_ended(self, _process: SimulatedProcess) -> None:
+        """It has exited or crashed: all its panes go."""
+        lost = {pane.pane_id: pane for one in self.sessions.values() for pane in one.panes}
+        self.sessions.clear()
+        self._process = None
+        for pane in lost.values():
+            self._close(pane)
 
     # What formats see
 
+    def peers(self, one: SimulatedSession) -> list[SimulatedSession]:
+        """The sessions of its group."""
+        return [peer for peer in self.sessions.values() if peer.group == one.group]
+
     def key_of(self, one: SimulatedSession) -> SessionKey:
         """The identity of a session of the running server."""
-        assert self._start is not None
-        return SessionKey(self.path, self._pid, self._start, one.session_id, one.created)
+        assert self._process is not None
+        return SessionKey(self.path, self._process.pid, self._start, one.session_id, one.created)
 
     def option(self, one: SimulatedSession, name: str) -> str:
         """The value of an option as a format sees it: that of the session, or the global one."""
@@ -150,145 +242,3 @@ class MemoryTmux:
         """The session with exactly that identity."""
         one = self.sessions.get(key.session_id)
         return one if one is not None and self.key_of(one) == key else None
-
-    def seen(self, one: SimulatedSession, owner_id: str, *, panes: bool) -> Session:
-        """The row of a listing."""
-        peers = self._peers(one)
-        owner, pane = self.option(one, "@workspace_owner"), one.pane
-        is_dead = pane.dead_at is not None
-        shown = (Pane(pane.pane_id, one.window_id, pane.pid, is_dead, pane.dead_at),)
-        return Session(
-            key=self.key_of(one),
-            name=one.name,
-            activity=one.activity,
-            last_attached=one.last_attached,
-            attached=sum(not suspended for suspended in one.clients.values()),
-            has_client=bool(one.clients),
-            group_has_client=any(peer.clients for peer in peers) and len(peers) > 1,
-            grouped=len(peers) > 1,
-            kept=self.option(one, "@reaper_keep") != "",
-            all_panes_dead=is_dead,
-            owner=Owner.NONE if not owner else Owner.OURS if owner == owner_id else Owner.FOREIGN,
-            version="3.5a",
-            windows=(Window(one.window_id, one.output, len(peers) > 1),),
-            panes=shown if panes else (),
-            owner_id=_readable(owner),
-            workspace_mark=_readable(self.option(one, "@reaper_workspace")),
-            is_self_marked=self.option(one, "@reaper_self") == self.identity(one),
-        )
-
-    def identity(self, one: SimulatedSession) -> str:
-        """What ``@reaper_self`` is for the session itself."""
-        return f"{one.session_id}/{one.created}/{self._pid}"
-
-
-class MemoryTerminal:
-    """The port ``Terminal`` over a `MemoryTmux`."""
-
-    def __init__(self, tmux: MemoryTmux) -> None:
-        self._tmux = tmux
-
-    @property
-    def socket(self) -> str:
-        return self._tmux.path
-
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        tmux = self._tmux
-        if tmux.fault is not None:
-            return Unknown(Source.SOCKET, tmux.fault, tmux.path)
-        if tmux.server is None:
-            return Listing(tmux.path, (), answered=False)
-        ones = [one for one in tmux.sessions.values() if not only or one.session_id in only]
-        sessions = tuple(tmux.seen(one, owner_id, panes=panes) for one in ones)
-        return Listing(tmux.path, sessions, server=tmux.server if sessions else None, server_time=tmux.now)
-
-    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
-        answers = {guard.key.session_id: self._kill(guard, expiry) for guard in guards}
-        return KillResults(answers, 0.0, self._tmux.fault)
-
-    def _kill(self, guard: Guard, expiry: Expiry) -> KillResult:
-        tmux = self._tmux
-        if tmux.fault is not None or tmux.server is None or guard.key.socket != tmux.path:
-            return KillResult.NONE
-        one = tmux.sessions.get(guard.key.session_id)
-        if one is None:
-            return KillResult.GONE
-        if tmux.find(guard.key) is not None and expiry.admits(tmux.now) and self._holds(guard, one):
-            tmux.kill_session(one.session_id)
-            return KillResult.KILLED
-        return KillResult.SPARED if expiry.admits(tmux.now) else KillResult.STALE
-
-    def _holds(self, guard: Guard, one: SimulatedSession) -> bool:
-        seen = self._tmux.seen(one, "0", panes=True)
-        return (
-            not seen.kept
-            and guard.activity in (None, seen.activity)
-            and not (guard.unattached and seen.is_attached)
-            and not (guard.quiet_since is not None and one.output > guard.quiet_since)
-            and not (guard.all_panes_dead and not seen.all_panes_dead)
-            and not (guard.ungrouped and seen.grouped)
-            and guard.owner in (None, self._tmux.option(one, "@workspace_owner"))
-            and guard.workspace in (None, self._tmux.option(one, "@reaper_workspace"))
-        )
-
-    def capture(
-        self, keys: Sequence[SessionKey], *, lines: int, spool: BinaryIO
-    ) -> Iterator[CapturedPane | CapturedSession | CaptureFailure]:
-        yield from (CaptureFailure(key, "the simulation has no panes to capture") for key in keys)
-
-    def mark(self, workspaces: Mapping[SessionKey, str], owner_id: str) -> tuple[float, float | None]:
-        for key, mark in workspaces.items():
-            one = self._tmux.find(key)
-            if one is not None and self._tmux.option(one, "@workspace_owner") in ("", owner_id):
-                self._set_marks(one, mark, owner_id)
-        return 0.0, None
-
-    def own_options(self, keys: Collection[SessionKey]) -> Mapping[SessionKey, Mapping[str, str]]:
-        found = {key: one for key in keys if (one := self._tmux.find(key)) is not None and self._tmux.fault is None}
-        return {key: self._own(one) for key, one in found.items()}
-
-    def _own(self, one: SimulatedSession) -> dict[str, str]:
-        is_self = one.options.get("@reaper_self") == self._tmux.identity(one)
-        return {name: value for name, value in one.options.items() if name != "@reaper_self" or is_self}
-
-    def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
-        for key in [*made, *withdrawn]:
-            one = self._tmux.find(key)
-            if one is not None:
-                one.options.pop("@reaper_deadline", None)
-                if key in made:
-                    one.options["@reaper_deadline"] = str(int(made[key]))
-
-    def adopt(self, workspaces: Mapping[SessionKey, str], seen: str, owner_id: str) -> frozenset[SessionKey]:
-        taken = self._owned(workspaces, seen)
-        for key, one in taken.items():
-            self._set_marks(one, workspaces[key], owner_id)
-        return frozenset(taken)
-
-    def release(self, keys: Collection[SessionKey], seen: str) -> frozenset[SessionKey]:
-        taken = self._owned(keys, seen)
-        for one in taken.values():
-            for name in _MARKS:
-                one.options.pop(name, None)
-        return frozenset(key for key, one in taken.items() if not self._tmux.option(one, "@workspace_owner"))
-
-    def keep(self, key: SessionKey, *, on: bool) -> bool:
-        one = self._tmux.find(key)
-        if one is None:
-            return False
-        one.options.pop("@reaper_keep", None)
-        if on:
-            one.options["@reaper_keep"] = "1"
-        return (self._tmux.option(one, "@reaper_keep") != "") is on
-
-    def _owned(self, keys: Collection[SessionKey], owner: str) -> dict[SessionKey, SimulatedSession]:
-        found = {key: one for key in keys if (one := self._tmux.find(key)) is not None}
-        return {key: one for key, one in found.items() if self._tmux.option(one, "@workspace_owner") == owner}
-
-    def _set_marks(self, one: SimulatedSession, mark: str, owner_id: str) -> None:
-        values = (owner_id, mark, self._tmux.identity(one))
-        one.options.update(zip(_MARKS, values, strict=True))
-
-
-def _readable(value: str) -> str:
-    return re.sub("[^0-9a-f]", ".", value)
