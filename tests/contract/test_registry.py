@@ -323,3 +323,18 @@ def test_what_has_no_row_numbers(tmp_path: Path, server: str | None, kind: str) 
     assert (set(answer.found), answer.sentinels_found, answer.total) == ({"a"}, {"b"}, 2)
     assert set(answer.identity.sentinels) == {"a", "b"}
     assert registry.examine() == ()
+
+
+def test_a_row_that_appears_between_two_look_ups(host: Host) -> None:
+    """The first answer stays what it was: nobody who holds it sees the row."""
+    one, other = host.new_id(1), host.new_id(2)
+    host.insert([other])
+    registry = port_of(host)
+    before = rows(registry.look_up([one], [other]))
+    host.insert([one])
+    after = rows(registry.look_up([one], [other]))
+    assert (set(before.found), before.total, before.sentinels_found) == (set(), 1, {other})
+    assert (set(after.found), after.total, after.sentinels_found) == ({one}, 2, {other})
+    host.delete(one, other)
+    gone = rows(registry.look_up([one], [other]))
+    assert (set(gone.found), gone.total, gone.sentinels_found) == (set(), 0, set())
