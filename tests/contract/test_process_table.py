@@ -347,7 +347,7 @@ def test_another_user_of_the_simulation() -> None:
     machine.machine.tree.make("/usr")
     with machine.spawn(environ=INSIDE, cwd="/usr") as child:
         child.listen("tcp")
-        machine.machine.processes[child.pid].uids = frozenset({0})
+        machine.machine.processes[child.pid].uids = frozenset({machine.machine.other_uid})
         process_of_another_user(machine.processes, child.key)
 
 

@@ -5,6 +5,7 @@ Nothing happens by itself. Only a process that takes time to end (``delay``) end
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Collection, Mapping
 
@@ -23,7 +24,8 @@ _ENDS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM,
 class Kernel:
     """The processes of a machine of one user, and its directories.
 
-    ``fault`` is why the table of processes cannot be read. ``delivered`` are the signals that reached a process, in order.
+    ``is_root``: this user may read and end the processes of others, whose user is ``other_uid``. ``fault`` is why the table of
+    processes cannot be read. ``delivered`` are the signals that reached a process, in order.
     """
 
     def __init__(
@@ -31,13 +33,16 @@ class Kernel:
         clock: VirtualClock,
         tree: MemoryTree | None = None,
         *,
-        uid: int = 1000,
+        is_root: bool = False,
         homes: Collection[str] = ("/home/me",),
         boot: str = "boot-1",
     ) -> None:
         self.clock = clock
         self.tree = tree or MemoryTree()
-        self.uid = uid
+        # The sweep compares the users of processes with the one that it runs as itself.
+        self.uid = os.geteuid()
+        self.other_uid = self.uid + 1
+        self.is_root = is_root
         self.homes = frozenset(homes)
         self.boot = boot
         self.fault: str | None = None
@@ -148,7 +153,7 @@ class Kernel:
 
     def may_read(self, one: SimulatedProcess) -> bool:
         """Whether this user may read its files in ``/proc`` and send it a signal."""
-        return self.uid == 0 or one.uids == {self.uid}
+        return self.is_root or one.uids == {self.uid}
 
     def rows(self) -> Mapping[int, Process]:
         """The table of processes. It is never changed afterwards."""

@@ -22,7 +22,7 @@ class MemoryMachine(Kernel):
         super().__init__(clock, tree, **options)
         self._starts: dict[int, int] = {}
         self._last_pid = 0
-        self.spawn(["init"], parent=0, environ={}, cwd="/", uids=[0])
+        self.spawn(["init"], parent=0, environ={}, cwd="/", uids=[self.other_uid])
 
     # What programs do
 

@@ -12,6 +12,7 @@ from workspace_reaper.model.snapshot import PaneSnapshot, WindowSnapshot
 __all__ = ["HEIGHT", "WIDTH", "SimulatedPane", "SimulatedSession", "SimulatedWindow", "row_of", "windows_of"]
 
 WIDTH, HEIGHT = 80, 24
+_UNREADABLE = re.compile("[^0-9a-f]")
 
 
 @dataclass(slots=True, eq=False)
@@ -112,4 +113,4 @@ def _pane(pane: SimulatedPane, at: int, lines: int) -> PaneSnapshot:
 
 
 def _readable(value: str) -> str:
-    return re.sub("[^0-9a-f]", ".", value)
+    return _UNREADABLE.sub(".", value)
