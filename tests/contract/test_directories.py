@@ -154,6 +154,17 @@ def test_where_processes_work(place: Place) -> None:
         assert place.directories.workplaces([worker.pid]) == {worker.pid: Workplace(identity, 0, above)}
 
 
+def test_only_what_is_still_there_is_above_a_directory_that_was_removed(place: Place) -> None:
+    deep = place.there / "deep"
+    place.tree.make(deep)
+    with place.machine.spawn(cwd=deep) as worker:
+        place.tree.remove(place.there)
+        above = frozenset(place.tree.identity(one) for one in place.there.parents)
+        found = place.directories.workplaces([worker.pid])[worker.pid]
+        assert found is not None
+        assert (found.links, found.above) == (0, above)
+
+
 def test_a_zombie_works_nowhere(place: Place) -> None:
     with place.machine.spawn(cwd=place.there) as child:
         child.become_zombie()
@@ -246,6 +257,32 @@ def test_what_hangs_is_unknown_and_the_rest_is_known(place: Place) -> None:
     texts = [str(path) for path in paths]
     assert place.directories.find(texts).keys() == {*texts[1:]}
     assert place.directories.missing([f"{text} and more" for text in texts]) == {f"{text} and more" for text in texts[1:]}
+
+
+def test_while_something_hangs_nothing_else_at_the_same_place_is_asked(place: Place) -> None:
+    paths = [place.top / "a" / name for name in ("one", "two")]
+    for path in paths:
+        place.tree.make(path)
+    known = [place.found(path) for path in paths]
+    place.tree.hang(paths[0])
+    for _ in range(2):
+        sights = place.directories.look(known)
+        assert {sights[directory].error for directory in known} == {"there is no answer within a second"}
+
+
+def test_what_hung_in_the_simulation_is_known_once_it_answers() -> None:
+    machine = SimulatedMachine()
+    tree, directories = machine.machine.tree, MemoryDirectories(machine.machine)
+    tree.make("/net/a/one")
+    found = directories.find(["/net/a/one"])["/net/a/one"]
+    assert found is not None
+    before = directories.look([found])
+    tree.hang("/net/a")
+    assert directories.look([found])[found].error == "there is no answer within a second"
+    with machine.spawn(cwd="/") as child:
+        assert not machine.processes.is_inside(child.key, "/net/a/one")
+    tree.hang("/net/a", on=False)
+    assert directories.look([found]) == before
 
 
 def test_two_workspaces_may_have_used_one_path(place: Place) -> None:

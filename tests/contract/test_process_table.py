@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.simulation.directories import MemoryDirectories
 from tests.tools.claims import hidden_process_lives, process_of_another_user
 from tests.tools.machines import LINUX_OR_MEMORY, MACHINES, Machine, SimulatedMachine, machine_of
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_namespaces, rows
@@ -320,7 +321,7 @@ with Started(cwd="/usr") as child:
     key = child.key
     mount("-t", "proc", "-o", "hidepid=2", "none", "/proc")
     become_nobody()
-    hidden_process_lives(processes, os.getpid(), key, child.end)
+    hidden_process_lives(processes, SystemDirectories(), os.getpid(), key, child.end)
 """
     in_namespaces(code, reader=reader)
 
@@ -330,7 +331,7 @@ def test_a_hidden_process_of_the_simulation_lives() -> None:
     machine.machine.tree.make("/usr")
     with machine.spawn(cwd="/usr") as child:
         machine.machine.hide(child.pid)
-        hidden_process_lives(machine.processes, machine.own, child.key, child.end)
+        hidden_process_lives(machine.processes, MemoryDirectories(machine.machine), machine.own, child.key, child.end)
 
 
 @ROOT
@@ -338,7 +339,7 @@ def test_the_environment_of_another_user_is_no_origin(processes: SystemProcesses
     """For root it is one; for another user, who may not read it, there is none."""
     with Started(environ=INSIDE, cwd="/usr") as child:
         assert rows(processes)[child.pid].origin == ORIGIN
-        code = f"become_nobody()\nprocess_of_another_user(processes, ProcessKey(*{tuple(child.key)}))"
+        code = f"become_nobody()\nprocess_of_another_user(processes, SystemDirectories(), ProcessKey(*{tuple(child.key)}))"
         in_namespaces(code, flags=(), reader=type(processes._reader))
 
 
@@ -348,7 +349,7 @@ def test_another_user_of_the_simulation() -> None:
     with machine.spawn(environ=INSIDE, cwd="/usr") as child:
         child.listen("tcp")
         machine.machine.processes[child.pid].uids = frozenset({machine.machine.other_uid})
-        process_of_another_user(machine.processes, child.key)
+        process_of_another_user(machine.processes, MemoryDirectories(machine.machine), child.key)
 
 
 def test_what_ended_is_left_out(machine: Machine) -> None:

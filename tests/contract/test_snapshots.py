@@ -127,6 +127,8 @@ def test_what_was_taken_can_be_read(scene: Scene) -> None:
     assert (pane.pane_id, pane.argv, pane.dead, pane.cut) == ("%0", ("sh",), False, False)
     assert len(list(store.scrollback(one.reap_id, "%0"))) == pane.lines
     assert len(store.last_screen(one.reap_id, "%0")) == pane.height
+    with pytest.raises(SnapshotError):
+        list(store.scrollback(other.reap_id, "%0"))
     assert [pane.argv for window in store.read(other.reap_id).windows for pane in window.panes] == [()]
 
 

@@ -49,6 +49,7 @@ class Tmux(Protocol):
     def cut_next_answer(self, command: str, answers: int) -> None: ...
     def kill_session(self, session_id: str) -> None: ...
     def kill_server(self) -> None: ...
+    def crash(self) -> None: ...
     def rename(self, session_id: str, name: str) -> None: ...
     def set_option(self, session_id: str, name: str, value: str) -> None: ...
     def set_global_option(self, name: str, value: str) -> None: ...
@@ -123,6 +124,10 @@ class RealTmux:
         self._server.run("kill-session", "-t", session_id)
 
     def kill_server(self) -> None:
+        self._server.run("kill-server")
+        wait_until(lambda: not self._server.is_alive())
+
+    def crash(self) -> None:
         self._server.kill()
 
     def rename(self, session_id: str, name: str) -> None:
@@ -170,6 +175,10 @@ class SimulatedTmux(MemoryTmux):
 
     def cut_next_answer(self, command: str, answers: int) -> None:
         self.answers_kept = answers
+
+    def crash(self) -> None:
+        assert self.server is not None
+        self.machine.exit(self.server.pid)
 
 
 class Scene:
@@ -289,11 +298,12 @@ def test_a_narrow_listing_has_those_that_were_asked_for(scene: Scene) -> None:
     assert {ids[0]} <= {one.key.session_id for one in scene.listing(only=[ids[0]]).sessions} < set(ids)
 
 
-def test_a_server_that_was_started_again_gives_the_same_ids_to_others(scene: Scene) -> None:
+@pytest.mark.parametrize("how", ["kill_server", "crash"])
+def test_a_server_that_was_started_again_gives_the_same_ids_to_others(scene: Scene, how: str) -> None:
     first = scene.tmux.new_session("one")
     before = scene.seen(first).key
-    scene.tmux.kill_server()
-    assert scene.listing().sessions == ()
+    getattr(scene.tmux, how)()
+    assert (scene.listing().sessions, scene.listing().answered) == ((), False)
     scene.next_second()
     second = scene.tmux.new_session("one")
     assert second == first == "$0"
@@ -361,11 +371,12 @@ def test_a_killed_session_hangs_up_its_processes(scene: Scene) -> None:
         gone(scene.processes, pid)
 
 
-def test_a_server_that_crashes_hangs_up_its_processes(scene: Scene) -> None:
+@pytest.mark.parametrize("how", ["kill_server", "crash"])
+def test_a_server_that_ends_hangs_up_its_processes(scene: Scene, how: str) -> None:
     one, deaf = scene.tmux.new_session("one"), scene.tmux.new_deaf_session("deaf")
     pid, deaf_pid = (scene.seen(session_id).panes[0].pid for session_id in (one, deaf))
     server = scene.seen(one).key.server_pid
-    scene.tmux.kill_server()
+    getattr(scene.tmux, how)()
     for each in (server, pid):
         gone(scene.processes, each)
     row = rows(scene.processes)[deaf_pid]

@@ -82,13 +82,13 @@ class MemoryTree:
         return root
 
     def hang(self, path: str, *, on: bool = True) -> None:
-        """Whoever asks for it, or for something below it, gets no answer from now on."""
-        self._resolved.clear()
+        """Whoever asks for it, or for something below it, gets no answer from now on. Off: everything answers again."""
         if on:
             self.resolve(path, follow=False).hangs = True
         else:
             for node in all_below(self.root):
                 node.hangs = False
+        self._resolved.clear()
 
     # What paths lead to
 

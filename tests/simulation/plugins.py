@@ -31,8 +31,7 @@ class MemoryPlugins:
         self.asked.append(tuple(candidates))
         if self.silence is not None:
             return combine_vetoes([Veto(self.name, None, self.silence)], candidates)
-        names = {each.session for each in candidates}
-        return combine_vetoes([Veto(self.name, one, why) for one, why in self.held.items() if one in names], candidates)
+        return combine_vetoes([Veto(self.name, one, why) for one, why in self.held.items()], candidates)
 
     def deleted(self, workspace_id: str) -> None:
         self.deletions.append(workspace_id)

@@ -21,8 +21,11 @@ def _table(processes: Processes) -> ProcessTable:
     return table
 
 
-def hidden_process_lives(processes: Processes, own: int, key: ProcessKey, end: Callable[[], object]) -> None:
+def hidden_process_lives(
+    processes: Processes, directories: Directories, own: int, key: ProcessKey, end: Callable[[], object]
+) -> None:
     """A process that the table hides from this user (``hidepid``), and the kernel knows."""
+    assert directories.workplaces([key.pid]) == {}
     assert key.pid not in _table(processes).processes
     assert own in _table(processes).processes
     assert processes.start_time(key.pid) is None
@@ -38,8 +41,9 @@ def hidden_process_lives(processes: Processes, own: int, key: ProcessKey, end: C
     assert not processes.living([key])
 
 
-def process_of_another_user(processes: Processes, key: ProcessKey) -> None:
+def process_of_another_user(processes: Processes, directories: Directories, key: ProcessKey) -> None:
     """A process whose environment, files and directory this user may not read. It carries an origin and works in ``/usr``."""
+    assert directories.workplaces([key.pid]) == {key.pid: None}
     row = _table(processes).processes[key.pid]
     assert row.key == key
     assert row.origin is None

@@ -120,6 +120,7 @@ from tests.tools.real_processes import Started, rows
 from tests.tools.waiting import wait_until
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.process import ProcessKey, SignalResult
+from workspace_reaper.processes.directories import SystemDirectories
 from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.processes.linux import LinuxReader
 from workspace_reaper.processes.portable import PortableReader
