@@ -43,7 +43,7 @@ class Tmux(Protocol):
 
     def new_session(self, name: str, *, group: str | None = None) -> str: ...
     def new_deaf_session(self, name: str) -> str: ...
-    def new_session_with_children(self, name: str) -> tuple[str, int, int]: ...
+    def new_session_with_children(self, name: str) -> tuple[str, int, int, int]: ...
     def split(self, session_id: str) -> str: ...
     def link(self, session_id: str, other: str) -> None: ...
     def cut_next_answer(self, command: str, answers: int) -> None: ...
@@ -63,14 +63,14 @@ class Tmux(Protocol):
 
 WITH_CHILDREN = """
 import os, signal, sys
-def child(leaves):
+def child(leave):
     pid = os.fork()
     if not pid:
-        if leaves: os.setsid()
+        leave()
         while True: signal.pause()
     return pid
 with open(sys.argv[1] + ".new", "w") as file:
-    file.write(f"{child(False)} {child(True)}")
+    file.write(f"{child(os.getpid)} {child(os.setpgrp)} {child(os.setsid)}")
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 signal.pause()
 """
@@ -96,15 +96,15 @@ class RealTmux:
         wait_until(file.exists)
         return session_id
 
-    def new_session_with_children(self, name: str) -> tuple[str, int, int]:
-        """Its program has a child in the foreground, and one that has left the terminal."""
+    def new_session_with_children(self, name: str) -> tuple[str, int, int, int]:
+        """Its program has a child in the foreground, one in the background, and one that has left the terminal."""
         file, script = self._server.directory / name, self._server.directory / f"{name}.py"
         script.write_text(WITH_CHILDREN)
         session_id = self._new_session(name, f"exec {sys.executable} -S {script} {file}")
         wait_until(file.exists)
-        job, daemon = map(int, file.read_text().split())
-        wait_until(lambda: os.getsid(daemon) == daemon)
-        return session_id, job, daemon
+        job, background, daemon = map(int, file.read_text().split())
+        wait_until(lambda: os.getpgid(background) == background and os.getsid(daemon) == daemon)
+        return session_id, job, background, daemon
 
     def _new_session(self, name: str, command: str) -> str:
         made = self._server.new_session(name, command)
@@ -167,11 +167,12 @@ class SimulatedTmux(MemoryTmux):
     def new_deaf_session(self, name: str) -> str:
         return self.new_session(name, ignores=[signal.SIGHUP])
 
-    def new_session_with_children(self, name: str) -> tuple[str, int, int]:
+    def new_session_with_children(self, name: str) -> tuple[str, int, int, int]:
         session_id = self.new_session(name)
-        job, daemon = (self.machine.fork(self.process(session_id).pid) for _ in range(2))
+        job, background, daemon = (self.machine.fork(self.process(session_id).pid) for _ in range(3))
+        self.machine.set_group(background, foreground=False)
         self.machine.set_session(daemon)
-        return session_id, job, daemon
+        return session_id, job, background, daemon
 
     def cut_next_answer(self, command: str, answers: int) -> None:
         self.answers_kept = answers
@@ -351,24 +352,45 @@ def test_a_pane_runs_a_process_below_the_server(scene: Scene) -> None:
     assert rows(scene.processes)[pane.pid].key != row.key
 
 
+def end(scene: Scene, *pids: int) -> None:
+    """End what has survived."""
+    table = rows(scene.processes)
+    for pid in pids:
+        assert scene.processes.signal(table[pid].key, signal.SIGKILL) is SignalResult.SENT
+        gone(scene.processes, pid)
+
+
 def test_a_killed_session_hangs_up_its_processes(scene: Scene) -> None:
-    one, job, daemon = scene.tmux.new_session_with_children("one")
+    one, job, background, daemon = scene.tmux.new_session_with_children("one")
     deaf, other = scene.tmux.new_deaf_session("deaf"), scene.tmux.new_session("other")
     pids = {session_id: scene.seen(session_id).panes[0].pid for session_id in (one, deaf, other)}
     key = scene.seen(deaf).key
     table = rows(scene.processes)
-    assert (table[job].parent, table[job].group, table[daemon].group) == (pids[one], pids[one], daemon)
+    assert [table[pid].group for pid in (job, background, daemon)] == [pids[one], background, daemon]
+    assert [table[pid].foreground for pid in (job, background, daemon)] == [pids[one], pids[one], -1]
+    assert {table[pid].parent for pid in (job, background, daemon)} == {pids[one]}
     for session_id in (one, deaf):
         scene.tmux.kill_session(session_id)
     for pid in (pids[one], job):
         gone(scene.processes, pid)
     table = rows(scene.processes)
     assert (table[pids[deaf]].parent, table[pids[deaf]].foreground) == (key.server_pid, -1)
-    assert (table[daemon].parent != pids[one], table[daemon].origin) == (True, Origin(scene.tmux.path, key.server_pid, 0, "%0"))
+    for pid in (background, daemon):
+        assert (table[pid].parent != pids[one], table[pid].foreground) == (True, -1)
+        assert table[pid].origin == Origin(scene.tmux.path, key.server_pid, 0, "%0")
     assert table[pids[other]].foreground == pids[other]
-    for pid in (pids[deaf], daemon):
-        assert scene.processes.signal(table[pid].key, signal.SIGKILL) is SignalResult.SENT
+    end(scene, pids[deaf], background, daemon)
+
+
+def test_a_program_that_ends_hangs_up_its_terminal(scene: Scene) -> None:
+    one, job, background, daemon = scene.tmux.new_session_with_children("one")
+    [pane] = scene.seen(one).panes
+    assert scene.processes.signal(rows(scene.processes)[pane.pid].key, signal.SIGKILL) is SignalResult.SENT
+    for pid in (pane.pid, job):
         gone(scene.processes, pid)
+    wait_until(lambda: scene.seen(one).all_panes_dead)
+    assert [rows(scene.processes)[pid].foreground for pid in (background, daemon)] == [-1, -1]
+    end(scene, background, daemon)
 
 
 @pytest.mark.parametrize("how", ["kill_server", "crash"])
@@ -379,10 +401,8 @@ def test_a_server_that_ends_hangs_up_its_processes(scene: Scene, how: str) -> No
     getattr(scene.tmux, how)()
     for each in (server, pid):
         gone(scene.processes, each)
-    row = rows(scene.processes)[deaf_pid]
-    assert row.parent != server
-    assert scene.processes.signal(row.key, signal.SIGKILL) is SignalResult.SENT
-    gone(scene.processes, deaf_pid)
+    assert rows(scene.processes)[deaf_pid].parent != server
+    end(scene, deaf_pid)
 
 
 def test_a_window_that_another_session_shows_outlives_its_session(scene: Scene) -> None:
