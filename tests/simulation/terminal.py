@@ -76,6 +76,7 @@ class MemoryTerminal:
             and not (guard.unattached and any(peer.clients for peer in self._tmux.peers(one)))
             and not (quiet is not None and any(window.output > quiet for window in one.windows))
             and not (guard.all_panes_dead and not one.has_only_dead_panes)
+            and not (guard.ungrouped and len(self._tmux.peers(one)) > 1)
             and guard.owner in (None, self._tmux.option(one, "@workspace_owner"))
             and guard.workspace in (None, self._tmux.option(one, "@reaper_workspace"))
         )
