@@ -172,7 +172,7 @@ class Reaper:
 
     def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:
         now = self.clock.now()
-        return SweepReport(str(ULID()), now, dry_run=request.dry_run, full=request.full, abstained=abstained)
+        return SweepReport(str(ULID.from_timestamp(now)), now, dry_run=request.dry_run, full=request.full, abstained=abstained)
 
     def _watch_blindness(self, report: SweepReport) -> None:
         """Raise the alarm "no complete sweep" also while the ledger cannot be written."""

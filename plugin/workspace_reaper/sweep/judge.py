@@ -186,7 +186,7 @@ class Judge:
     def hold_vetoed(self, plugins: Plugins) -> Sequence[str]:
         """Ask the plugins, and hold what they veto. Returns a sentence for each plugin that gave no usable answer."""
         for entry in self.selected:
-            entry.reap_id = str(ULID())
+            entry.reap_id = str(ULID.from_timestamp(self._now))
         asked = [*self.selected, *self.waiting]
         if not asked:
             return ()

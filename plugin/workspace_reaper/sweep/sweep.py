@@ -40,7 +40,8 @@ class Sweep:
     def __init__(
         self, dependencies: Dependencies, settings: SweepSettings, state: ReaperState, ledger: Ledger, request: SweepRequest
     ) -> None:
-        self.report = SweepReport(str(ULID()), dependencies.clock.now(), dry_run=request.dry_run, full=request.full)
+        now = dependencies.clock.now()
+        self.report = SweepReport(str(ULID.from_timestamp(now)), now, dry_run=request.dry_run, full=request.full)
         self._context = SweepContext(dependencies, settings, state, ledger, request, self.report)
         self._dependencies = dependencies
         self._request = request
