@@ -1,0 +1,111 @@
+"""The evidence of a deletion: event, witness, absence alone with proof and confirmations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.simulation.oracle_findings import Finding
+from tests.simulation.oracle_history import since_when, turned
+from tests.simulation.oracle_idle import idle_for, idle_less_than
+from tests.simulation.oracle_rows import gone, gone_since, lost
+from tests.simulation.truth import Absence, Directory, HookKind, KillTruth, RowState, Workspace
+
+__all__ = ["confirmations", "daemon", "hook", "proof", "witness"]
+
+_WITNESSES = 2
+
+
+def hook(workspace: Workspace, kind: HookKind, undone: Callable[[RowState], bool]) -> Iterator[Finding]:
+    """A hook named the workspace, and what it named was not undone since: a row that came back takes an older hook with it."""
+    calls = [call.at for call in workspace.hooks if call.kind is kind]
+    if not calls:
+        yield Finding("event", f"no host's hook said that {workspace.workspace_id} was {kind.value}")
+    elif not undone(workspace.rows[-1]) and turned(workspace.rows, undone, max(calls)):
+        yield Finding("event", f"the last hook, at {max(calls)}, is older than the row's last life")
+
+
+def witness(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
+    """Row and directory went together: the conditions (a) to (g), and the confirmations."""
+    if not truth.limits.removes_worktree or not workspace.directory:
+        yield Finding("witness", "no directory speaks for this host's deletions")
+        return
+    directory = workspace.directory[-1]
+    for broken, why in _broken(workspace, directory):
+        if broken:
+            yield Finding("witness", why)
+    together = _together_since(workspace)
+    if together is not None and workspace.daemon_saw_it_go is None:
+        yield from confirmations(truth, together, _WITNESSES)
+
+
+def _broken(workspace: Workspace, directory: Directory) -> tuple[tuple[bool, str], ...]:
+    absence = workspace.rows[-1].absence
+    since = gone_since(workspace)
+    seen = directory.seen_with_row
+    return (
+        (absence is not Absence.DELETED, f"(a) the registry is not the one that had the row: {absence.value}"),
+        (seen is None or (since is not None and seen > since), "(b) row and directory were never seen together"),
+        (not directory.gone, "(c) the directory is there, or it cannot be said"),
+        (not directory.parent_intact, "(d) what contained the directory is gone, replaced or empty"),
+        (directory.session_inside, "(e) the session works in the directory, which was moved"),
+        (not directory.proper, "(f) the path is relative, or a home, or above one"),
+        (directory.shared, "(f) a living row names the directory or something in it"),
+        (directory.holds_records, "(g) the records themselves lay in the directory"),
+    )
+
+
+def _together_since(workspace: Workspace) -> float | None:
+    """Return since when both are gone, or None."""
+    row, directory = gone_since(workspace), since_when(workspace.directory, lambda each: each.gone)
+    return None if row is None or directory is None else max(row, directory)
+
+
+def daemon(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
+    """The daemon saw the row go: an absence alone, while the registry is the same and little vanished."""
+    count, of = workspace.vanished
+    if workspace.daemon_saw_it_go is None:
+        yield Finding("daemon", "the daemon did not see the row go")
+    elif turned(workspace.rows, lambda state: not gone(state), workspace.daemon_saw_it_go):
+        yield Finding("daemon", "the row was back after the daemon saw it go")
+    if workspace.rows[-1].absence is not Absence.DELETED:
+        yield Finding("daemon", f"the row was not deleted: {workspace.rows[-1].absence.value}")
+    if count >= truth.limits.vanish and 2 * count > of:
+        yield Finding("daemon", f"{count} of {of} vanished within a minute")
+
+
+def confirmations(truth: KillTruth, since: float, needed: int) -> Iterator[Finding]:
+    """Enough complete full sweeps have looked since then, far enough apart."""
+    count, last = 0, float("-inf")
+    for sweep in truth.reaper.full_sweeps:
+        apart = sweep.began - last + truth.limits.resolution >= truth.limits.confirmation_gap
+        if sweep.looked >= since and apart:
+            count, last = count + 1, sweep.began
+    if count < needed:
+        yield Finding("unconfirmed", f"gone since {since}: {count} of {needed} confirmations", doubt=True)
+
+
+def proof(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
+    """The registry has known this very workspace; or else the rules for a stranger."""
+    if not _stranger(workspace):
+        return
+    if idle_less_than(truth, truth.limits.stranger_ttl):
+        yield Finding("unproven", f"a stranger, idle for {idle_for(truth):.1f} s only")
+    reaper = truth.reaper
+    if reaper.recognised < 1:
+        yield Finding("unproven", "the registry recognises no other session", doubt=True)
+    if len(reaper.full_sweeps) < 2:
+        yield Finding("unproven", "a stranger in the first sweep", doubt=True)
+    if reaper.strangers_due >= 3 and 2 * reaper.strangers_due >= reaper.managed and not reaper.approved:
+        yield Finding("strangers", f"{reaper.strangers_due} of {reaper.managed} wait for an operator", doubt=True)
+
+
+def _stranger(workspace: Workspace) -> bool:
+    """Return whether nothing proves that this registry has known it: no row that the reaper read, and no hook."""
+    state = workspace.rows[-1]
+    if state.rows:
+        return False
+    named = any(call.kind is HookKind.DELETED and call.at >= state.since for call in workspace.hooks)
+    if lost(workspace):
+        return not named
+    known = state.absence is not Absence.NEVER and workspace.known_at is not None
+    return not known and not workspace.hooks
