@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.simulation.oracle_history import since_when
 from tests.simulation.truth import Absence, KillTruth, RowState, Workspace
 
@@ -17,7 +15,6 @@ __all__ = [
     "readable",
     "renamed",
     "running_or_pinned",
-    "says",
 ]
 
 
@@ -46,10 +43,6 @@ def running_or_pinned(workspace: Workspace) -> tuple[bool, bool]:
 
 def readable(workspace: Workspace) -> bool:
     return all(row.readable for row in workspace.rows[-1].rows)
-
-
-def says(workspace: Workspace, what: Callable[[RowState], bool]) -> bool:
-    return what(workspace.rows[-1])
 
 
 def gone_since(workspace: Workspace) -> float | None:
