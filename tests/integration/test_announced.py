@@ -327,6 +327,18 @@ def test_what_its_user_cancelled_is_not_announced_again_while_the_cause_goes_on(
     assert archived.sweep().protected_by == "announced"
 
 
+def test_an_attach_that_comes_and_goes_after_the_verdict_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
+    """Archived for long, it is saved neither by what its user did just now nor by a client that is there no more."""
+    archived.world.configure(archived_ttl=0)
+    archived.start()
+    archived.clock.seconds = WINDOW + 10
+    front_tmux.rules(Rule("list-sessions", times=1, skip=1, hold="before"))
+    report = sweep_during(front_tmux, lambda: attach_and_leave(archived), archived.world.sweep)
+    entry = archived.world.entry(report, archived.workspace)
+    assert (entry.outcome, entry.protected_by) == ("spared", "undone")
+    assert archived.lives_untouched()
+
+
 def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
     archived.start()
     archived.clock.seconds = WINDOW + 10

@@ -125,7 +125,9 @@ def _cancellable(facts: Facts, rules: Thresholds, cause: str) -> dict[str, bool]
     """With a window for ``undo``, the session is reaped only so long after the announcement."""
     told, window = facts.announced_at, rules.undo_window
     waits = window > 0 and (told is None or counted(facts, told) < window)
-    return {"announced": waits, "undone": cause in facts.undone}
+    left = facts.detached_at is not None and told is not None and facts.detached_at > told
+    objected = told is not None and (facts.session.kept or attended(facts.session) or left)
+    return {"announced": waits, "undone": cause in facts.undone or objected}
 
 
 def _archived_for_long(facts: Facts, rules: Thresholds) -> bool:

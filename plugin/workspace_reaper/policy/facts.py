@@ -193,6 +193,13 @@ class Facts:
         return 0 if self.reported in GONE_EVENTS else 2
 
     @property
+    def is_objected_to(self) -> bool:
+        """Return whether it was announced, and its user keeps it or has attached to it since. The client may have left."""
+        if self.announced_at is None:
+            return False
+        return self.session.kept or self.session.is_attached or (self.detached_at or 0.0) > self.announced_at
+
+    @property
     def died_at(self) -> float | None:
         """Return when its last pane died, by tmux or else by the first sweep that saw it; None if a pane lives or unknown."""
         if not self.session.all_panes_dead:

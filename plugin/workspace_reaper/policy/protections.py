@@ -263,7 +263,7 @@ BUDGET = Protection(
 UNDONE = Protection(
     "undone",
     "its announcement was cancelled by 'undo', 'keep' or an attached client, and the same reason has applied ever since",
-    holds=lambda case: case.reason in case.facts.undone,
+    holds=lambda case: case.reason in case.facts.undone or case.facts.is_objected_to,
 )
 
 

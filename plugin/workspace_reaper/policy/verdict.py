@@ -83,12 +83,6 @@ def is_to_be_announced(judgement: Judgement) -> bool:
     return judgement.verdict is Verdict.HOLD and any(held.by == (ANNOUNCED,) for held in judgement.held)
 
 
-def is_objected_to(facts: Facts) -> bool:
-    """Return whether the user of an announced session has kept it, or has attached to it since. The client may have left."""
-    detached_at, announced_at = facts.detached_at or 0.0, facts.announced_at or 0.0
-    return facts.session.kept or facts.session.is_attached or detached_at > announced_at
-
-
 def is_selected(judgement: Judgement) -> bool:
     """Return whether the session is selected for reaping, even if it waits for the next attempt after a failed kill."""
     return judgement.verdict is Verdict.REAP or any(held.by == (RETRYING,) for held in judgement.held)

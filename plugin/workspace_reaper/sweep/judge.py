@@ -26,7 +26,7 @@ from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import is_another, recognise
 from workspace_reaper.policy.rules import ORPHAN
-from workspace_reaper.policy.verdict import held_by_their_group, is_objected_to, is_selected, is_to_be_announced, judge
+from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
@@ -206,11 +206,12 @@ class Judge:
             if entry.key is None or entry.facts is None or entry.judgement is None:
                 continue
             was_announced = Finding.ANNOUNCED in confirmations.of(entry.key)
-            if was_announced and is_objected_to(entry.facts):
+            if entry.facts.is_objected_to:
                 undone = UNDONE.keys() & {held.reason.reported_as for held in entry.judgement.held}
                 for cause in undone:
                     confirmations.set(entry.key, UNDONE[cause], holds=True)
-                self._judge(entry, replace(entry.facts, undone=entry.facts.undone | undone))
+                # It is not announced any more, and must not look as if its user had objected for another cause.
+                self._judge(entry, replace(entry.facts, announced_at=None, undone=entry.facts.undone | undone))
             is_waiting = is_to_be_announced(entry.judgement)
             is_withdrawn = was_announced and not is_waiting and not is_selected(entry.judgement)
             # One that was announced while the clock was ahead is announced again: its deadline was too late.

@@ -65,6 +65,7 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
     for candidate in must_be_idle:
         if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, second.at - first.at):
             candidate.spare("active")
+            candidate.busy_at = second.at
     return None
 
 

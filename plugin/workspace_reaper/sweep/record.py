@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import replace
 from itertools import islice
 
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
-from workspace_reaper.model.state import Event, Finding, LedgerState, ServerState, StateChanges
+from workspace_reaper.model.state import CpuSample, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import describe_clock_step
+from workspace_reaper.policy.idle import describe_clock_step, used
 from workspace_reaper.policy.marks import is_marked, kill_command, mark_of
 from workspace_reaper.policy.registry_identity import change_of_identity, recognise
 from workspace_reaper.policy.verdict import is_doubted, is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
-from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.look_up import recognised_others, unknown_sessions
 from workspace_reaper.sweep.observe import Observation
@@ -105,6 +106,16 @@ def _events(builder: FactsBuilder, observation: Observation, rows: LookupResult,
     if before.latched and not after.latched:
         events.append(Event(now, "breaker released", before.cause))
     return tuple(events)
+
+
+def record_work(context: SweepContext, builder: FactsBuilder, candidates: Collection[ReapCandidate]) -> None:
+    """Store which of these sessions were found at work, so that they count as idle only from now on.
+
+    Their CPU time does not show that: they may have waited for a CPU, or this is the first look at them.
+    """
+    samples = {one.key: CpuSample(used(one.processes), one.busy_at) for one in candidates if one.busy_at is not None}
+    if samples:
+        save(context, StateChanges(cpu=replace(builder.cpu, samples={**builder.cpu.samples, **samples})))
 
 
 def _renames(builder: FactsBuilder, observation: Observation, now: float) -> Iterator[Event]:

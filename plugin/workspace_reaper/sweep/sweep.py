@@ -160,6 +160,7 @@ class Sweep:
         if unknown is not None:
             self._hold_all(unknown)
             return
+        record.record_work(self._context, builder, candidates)
         recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses, candidates)
         killer = BatchKiller(self._context, recheck)
         for terminal in self._dependencies.terminals:
