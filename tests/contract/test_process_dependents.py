@@ -205,6 +205,48 @@ def test_a_client_with_a_name_of_its_own_serves_no_other(listening: socket.socke
         assert needed([OWN]).keys() == {OWN}
 
 
+def send_to(address: str, name: str | None = None) -> None:
+    """Connect a datagram socket for as long as this process lives."""
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if name is not None:
+        sender.bind(name)
+    sender.connect(address)
+    sender.detach()
+
+
+@pytest.mark.parametrize("client_name", [None, "client"], ids=["nameless", "named"])
+def test_who_has_the_socket_that_datagrams_are_sent_to_serves_the_client(short_tmp: Path, client_name: str | None) -> None:
+    """Only the client is connected, and it serves nobody: also if it has a name, to which answers are sent."""
+    name = None if client_name is None else str(short_tmp / client_name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(short_tmp / "datagrams"))
+        assert needed([OWN]) == {}
+        with in_a_child(lambda: send_to(made.getsockname(), name)) as client:
+            found, none, of_client = needed([OWN]), needed([OWN, client]), needed([client])
+    assert found.keys() == {OWN}
+    assert found[OWN].startswith(f"the process {client} (")
+    assert (none, of_client) == ({}, {})
+
+
+def test_a_client_that_connects_elsewhere_leaves_the_others_connected(short_tmp: Path) -> None:
+    """The kernel takes the datagram socket for unconnected then."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        made.bind(str(short_tmp / "datagrams"))
+        other.bind(str(short_tmp / "other"))
+        with in_a_child(lambda: send_to(made.getsockname())) as client:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as leaving:
+                leaving.connect(made.getsockname())
+                leaving.connect(other.getsockname())
+            assert needed([OWN])[OWN].startswith(f"the process {client} (")
+
+
+def test_a_pair_of_datagram_sockets_has_no_server() -> None:
+    """As a pair of streams: nobody connected to it."""
+    one, another = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, another, in_a_child(lambda: None):
+        assert needed([OWN]) == {}
+
+
 def test_the_client_of_another_socket_with_the_same_path_is_none(
     listening: socket.socket,
 ) -> None:

@@ -18,8 +18,9 @@ def needed(pids: Collection[int]) -> dict[int, str]:
     """Return who depends on each of these processes, as a clause, without those for which there is no evidence.
 
     A process serves others if it serves a mounted file system, if terminals run in it that can be attached to, or if another
-    process than these is connected to a Unix socket that it listens on or has accepted. One process may listen while another
-    has accepted the connection: both serve.
+    process than these is connected to a Unix socket that it listens on, has accepted or receives datagrams on. One process may
+    listen while another has accepted the connection: both serve. A process that only sends datagrams, without ``connect(2)``,
+    leaves no trace in the kernel and is no evidence.
 
     The sockets are read once for all processes, and the open files of all others only if some may be connected.
     """
@@ -50,12 +51,16 @@ def _served(sockets: Sequence[UnixSocket], holders: Mapping[int, Set[int]]) -> d
         if one.listens:
             listening[one.address] |= holders.get(one.inode, set())
     addresses = {one.inode: one.address for one in sockets}
+    # Clients of a datagram socket connect to its name. Two that have none are a pair, of which neither end is the server's.
+    named = {one.inode: holders.get(one.inode, set()) for one in sockets if one.is_datagram and one.name}
     served: defaultdict[int, set[int]] = defaultdict(set)
     for one in sockets:
         for client in one.waiting:
             served[client] |= listening[one.address]
+        if one.is_datagram:
+            served[one.inode] |= named.get(one.peer or 0, set())
         # A client may have a name too. If no socket listens on either name, this end is taken for the server's.
-        if one.name and one.peer and (one.address in listening or addresses.get(one.peer) not in listening):
+        elif one.name and one.peer and (one.address in listening or addresses.get(one.peer) not in listening):
             served[one.peer] |= listening.get(one.address, set()) | holders.get(one.inode, set())
     return {client: by for client, by in served.items() if by}
 

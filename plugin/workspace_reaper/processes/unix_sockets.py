@@ -11,7 +11,7 @@ _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST_DUMP = 0x301
 _MESSAGE_ERROR, _MESSAGE_DONE = 2, 3
-_ESTABLISHED, _LISTENS = 1, 10
+_ESTABLISHED, _CLOSED, _LISTENS = 1, 7, 10
 _SHOW_NAME, _SHOW_FILE, _SHOW_PEER, _SHOW_WAITING = 1, 2, 4, 8
 _NAME, _FILE, _PEER, _WAITING = 0, 1, 2, 3
 
@@ -27,11 +27,12 @@ _LIMIT = 1.0
 
 
 class UnixSocket(NamedTuple):
-    """A socket that listens or is connected. ``name`` is its path or abstract name, empty if it has none. ``peer`` is the inode
-    of the socket at the other end, ``file`` the kernel's number of the file at the path, and ``waiting`` the inodes of the
-    clients whose connections a listening socket has not accepted yet."""
+    """A Unix socket. ``name`` is its path or abstract name, empty if it has none. ``peer`` is the inode of the socket at the
+    other end, ``file`` the kernel's number of the file at the path, and ``waiting`` the inodes of the clients whose connections
+    a listening socket has not accepted yet. Of a datagram socket and its clients, only each client has a peer."""
 
     inode: int
+    is_datagram: bool
     listens: bool
     name: bytes
     peer: int | None
@@ -46,7 +47,8 @@ class UnixSocket(NamedTuple):
 
 def unix_sockets() -> list[UnixSocket]:
     """Return the Unix sockets of this network namespace. Raise ``OSError`` if the kernel does not report them."""
-    states = 1 << _ESTABLISHED | 1 << _LISTENS
+    # Before Linux 5.15 a datagram socket is always closed, and later the one that its clients are connected to may be.
+    states = 1 << _ESTABLISHED | 1 << _CLOSED | 1 << _LISTENS
     request = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, 0, _SHOW, _NO_COOKIE, _NO_COOKIE)
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     found: list[UnixSocket] = []
@@ -73,7 +75,7 @@ def _read(data: bytes, found: list[UnixSocket]) -> bool:
 
 
 def _socket(message: bytes) -> UnixSocket:
-    _, _, state, _, inode, _, _ = _ANSWER.unpack_from(message)
+    _, socket_type, state, _, inode, _, _ = _ANSWER.unpack_from(message)
     attributes: dict[int, bytes] = {}
     at = _ANSWER.size
     while at + _ATTRIBUTE.size <= len(message):
@@ -84,6 +86,7 @@ def _socket(message: bytes) -> UnixSocket:
     waiting = tuple(inode for (inode,) in struct.iter_unpack("=I", attributes.get(_WAITING, b"")))
     return UnixSocket(
         inode,
+        socket_type == socket.SOCK_DGRAM,
         state == _LISTENS,
         attributes.get(_NAME, b""),
         int.from_bytes(peer, "little") if peer else None,
