@@ -8,7 +8,7 @@ is no longer true. What is late is rechecked.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.unknown import Unknown
@@ -23,17 +23,31 @@ ATTEMPTS = 3
 # Rechecks of a session whose kill came too late, after the first one. Each is in a batch half as large as the last.
 STALE_RECHECKS = 3
 
+# Seconds after which the processes of the sessions that are left are looked at again: one of them may have begun to compute.
+PROCESSES_VALIDITY = 10.0
+
 # Seconds that unanswered kills may take on one socket. After that, no session without an answer is tried again in the
 # sweep.
 PATIENCE = 60.0
 
 
 class BatchKiller:
-    """The kills of one sweep."""
+    """The kills of one sweep.
 
-    def __init__(self, context: SweepContext, recheck: Recheck) -> None:
+    ``look_at_processes`` looks at the processes of some candidates again, and spares those that are at work. It returns what
+    could not be read. They have just been looked at.
+    """
+
+    def __init__(
+        self,
+        context: SweepContext,
+        recheck: Recheck,
+        look_at_processes: Callable[[Sequence[ReapCandidate]], Unknown | None],
+    ) -> None:
         self._context = context
         self._recheck = recheck
+        self._look_at_processes = look_at_processes
+        self._looked_at = self._elapsed()
 
     def run(self, terminal: Terminal, candidates: Sequence[ReapCandidate]) -> None:
         """Try to kill each candidate on this socket. Its ``kill_result`` or its outcome says what is known afterwards."""
@@ -48,7 +62,11 @@ class BatchKiller:
                 _give_up(queue, "unanswered")
                 return
             batch, started = self._next_batch(queue), self._monotonic()
-            blocked = self._kill_batch(terminal, batch)
+            blocked = self._prepare(terminal, batch) or self._renew([*batch, *queue])
+            queue = deque(one for one in queue if not one.is_concluded)
+            batch = [one for one in batch if not one.is_concluded]
+            if blocked is None and batch:
+                blocked = self._kill_batch(terminal, batch)
             if any(candidate.kill_result is KillResult.NONE for candidate in batch):
                 unanswered += self._monotonic() - started
             queue.extend(one for one in batch if one.kill_result is KillResult.NONE and not one.is_concluded)
@@ -65,15 +83,28 @@ class BatchKiller:
             batch.append(queue.popleft())
         return batch
 
-    def _kill_batch(self, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Unknown | None:
-        """Prepare, recheck and kill one batch. Returns what prevented it."""
-        seconds = self._context.report.seconds
-        with seconds.step("prepare"):
+    def _prepare(self, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Unknown | None:
+        """Prepare one batch. Returns what prevented it."""
+        with self._context.report.seconds.step("prepare"):
             # The recheck judges by the own options, which its listing does not show.
             self._context.state.own_options.ask_about(terminal, [candidate.facts.session for candidate in batch])
-            blocked = prepare_batch(self._context, terminal, batch)
-        if blocked is not None:
-            return blocked
+            return prepare_batch(self._context, terminal, batch)
+
+    def _renew(self, candidates: Sequence[ReapCandidate]) -> Unknown | None:
+        """Look at the processes of all that are left again if the last look was long ago, as when this process was stopped.
+
+        Returns what could not be read.
+        """
+        if self._elapsed() - self._looked_at <= PROCESSES_VALIDITY:
+            return None
+        with self._context.report.seconds.step("prepare"):
+            unknown = self._look_at_processes(candidates)
+        self._looked_at = self._elapsed()
+        return unknown
+
+    def _kill_batch(self, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Unknown | None:
+        """Recheck and kill one batch. Returns what prevented it."""
+        seconds = self._context.report.seconds
         with seconds.step("recheck"):
             started, since = self._monotonic(), self._elapsed()
             only = [candidate.key.session_id for candidate in batch]

@@ -27,10 +27,12 @@ CPU_WINDOW = 0.2
 SNAPSHOT_ATTEMPTS = 3
 
 
-def read_processes(context: SweepContext, seen: Observation, candidates: Sequence[ReapCandidate]) -> Unknown | None:
+def read_processes(
+    context: SweepContext, seen: Observation, candidates: Sequence[ReapCandidate], first: ProcessTable | Unknown | None
+) -> Unknown | None:
     """Give each candidate its processes, and spare those that must be idle and whose processes use the CPU.
 
-    Returns what could not be read: then no session may be killed.
+    ``first`` is a table of just now, None if there is none. Returns what could not be read: then no session may be killed.
     """
     processes, thresholds = context.dependencies.processes, context.settings.thresholds
     must_be_idle = [
@@ -38,7 +40,6 @@ def read_processes(context: SweepContext, seen: Observation, candidates: Sequenc
         for candidate in candidates
         if IdleClock.CPU in thresholds.idle_clocks and candidate.reason.rests_on_idleness(candidate.facts, thresholds)
     ]
-    first = seen.table
     if must_be_idle and first is None:
         first = processes.table()
     if isinstance(first, Unknown):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 from time import perf_counter
@@ -10,6 +11,7 @@ from ulid import ULID
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import LedgerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
@@ -155,14 +157,18 @@ class Sweep:
     # 5 prepare, 6 recheck, 7 kill, 8 terminate
 
     def _reap(self, candidates: list[ReapCandidate], builder: FactsBuilder, rows: LookupResult, witnesses: Witnesses) -> None:
+        def look_at_processes(some: Sequence[ReapCandidate], first: ProcessTable | Unknown | None = None) -> Unknown | None:
+            unknown = read_processes(self._context, self._seen, some, first)
+            record.record_work(self._context, builder, candidates)
+            return unknown
+
         with self.report.seconds.step("prepare"):
-            unknown = read_processes(self._context, self._seen, candidates)
+            unknown = look_at_processes(candidates, self._seen.table)
         if unknown is not None:
             self._hold_all(unknown)
             return
-        record.record_work(self._context, builder, candidates)
         recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses, candidates)
-        killer = BatchKiller(self._context, recheck)
+        killer = BatchKiller(self._context, recheck, look_at_processes)
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             killer.run(terminal, here)

@@ -32,6 +32,9 @@ class Steps:
         self.answers: dict[str, KillResult] = {}
         self.refused: set[str] = set()
         self.blocked = blocked
+        self.looks: list[list[str]] = []
+        self.at_work: set[str] = set()
+        self.blind: Unknown | None = None
         self.stops = False
         self.own: dict[str, str] = {}
         self.clock = VirtualClock(NOW)
@@ -63,6 +66,13 @@ class Steps:
                 one.spare("attached")
         return {one.key: Guard(one.key, None, unattached=False, quiet_since=None, all_panes_dead=False) for one in taken}
 
+    def look_at_processes(self, candidates: Sequence[ReapCandidate]) -> Unknown | None:
+        self.looks.append([one.key.session_id for one in candidates])
+        for one in candidates:
+            if one.key.session_id in self.at_work:
+                one.spare("active")
+        return self.blind
+
     # The terminal
 
     def own_options(self, keys: Collection[SessionKey]) -> dict[SessionKey, dict[str, str]]:
@@ -74,7 +84,7 @@ class Steps:
         return KillResults({one.key.session_id: self.answers.get(one.key.session_id, KillResult.KILLED) for one in guards}, 0.1)
 
     def run(self, candidates: list[ReapCandidate]) -> list[tuple[Outcome, str | None]]:
-        BatchKiller(self.context, self).run(self, candidates)  # type: ignore[arg-type]
+        BatchKiller(self.context, self, self.look_at_processes).run(self, candidates)  # type: ignore[arg-type]
         return [(one.entry.outcome, one.entry.protected_by) for one in candidates]
 
 
@@ -131,6 +141,28 @@ def test_what_the_recheck_refuses_is_not_killed() -> None:
     steps.refused = {"$1"}
     assert steps.run([candidate(1), candidate(2)])[0] == (Outcome.SPARED, "attached")
     assert steps.sent == [["$2"]]
+
+
+def test_processes_are_looked_at_again_when_the_last_look_is_too_old() -> None:
+    """While this process stood still, one of them may have begun to compute."""
+    steps = Steps(size=1)
+    steps.delays = [11.0, 0.0, 0.0, 0.0, 0.0]
+    steps.at_work = {"$3"}
+    told = steps.run([candidate(1), candidate(2), candidate(3), candidate(4)])
+    assert steps.looks == [["$1", "$2", "$3", "$4"]]
+    assert told[2] == (Outcome.SPARED, "active")
+    assert told[1] == told[3] == (Outcome.NONE, None)
+    assert ["$3"] not in steps.sent
+
+
+def test_without_another_look_at_the_processes_nothing_more_is_killed() -> None:
+    steps = Steps(size=1)
+    steps.delays = [3.9, 3.9, 3.9]
+    steps.blind = Unknown(Source.PROCESSES, "no table")
+    told = steps.run([candidate(number) for number in range(1, 6)])
+    assert steps.sent == [["$1"], ["$2"], ["$3"]]
+    assert told[3:] == [(Outcome.SPARED, "processes")] * 2
+    assert steps.report.unknown == [steps.blind]
 
 
 def test_a_recheck_that_is_too_old_sends_nothing_and_is_made_again_in_halves() -> None:

@@ -21,6 +21,6 @@ def test_without_a_table_of_processes_no_idle_session_may_be_killed() -> None:
     context: Any = SimpleNamespace(
         dependencies=SimpleNamespace(processes=OneChild(blind=True)), settings=SimpleNamespace(thresholds=DEFAULTS)
     )
-    unknown = read_processes(context, observation(listing(IDLE)), [candidate])
+    unknown = read_processes(context, observation(listing(IDLE)), [candidate], None)
     assert unknown is not None
     assert unknown.source is Source.PROCESSES
