@@ -353,6 +353,100 @@ def test_i82_an_older_copy_to_which_nothing_was_written_yet_looks_like_one(
     assert workspace_list(feed).looks_restored is not None
 
 
+STANDARD_COLUMNS = "id TEXT PRIMARY KEY, archived, pinned, running, deleted_at, worktree, worktree_deleted"
+
+# A table of the standard schema, and the changes after which the numbers of its rows do not show which ones are the newest.
+OUT_OF_ORDER: dict[str, tuple[str, list[str]]] = {
+    "a view": (
+        f"CREATE TABLE kept ({STANDARD_COLUMNS}); CREATE VIEW workspaces AS SELECT * FROM kept",
+        ["INSERT INTO kept (id) VALUES ('x'), ('y')"],
+    ),
+    "no row numbers": (
+        f"CREATE TABLE workspaces ({STANDARD_COLUMNS}) WITHOUT ROWID",
+        ["INSERT INTO workspaces (id) VALUES ('x'), ('y')"],
+    ),
+    "an older row that is saved again": (
+        f"CREATE TABLE workspaces ({STANDARD_COLUMNS})",
+        ["INSERT INTO workspaces (id) VALUES ('x'), ('y')", "REPLACE INTO workspaces (id) VALUES ('w1')"],
+    ),
+    "numbers of the host's own": (
+        f"CREATE TABLE workspaces (number INTEGER PRIMARY KEY, {STANDARD_COLUMNS.replace('PRIMARY KEY', 'UNIQUE')})",
+        ["INSERT INTO workspaces (number, id) VALUES (-1, 'y'), (-2, 'x')"],
+    ),
+}
+
+
+def out_of_order(path: Path, kind: str, mode: str) -> list[str]:
+    """Make a database with eight older rows; the changes that make two newer ones."""
+    table, changes = OUT_OF_ORDER[kind]
+    with connected(path) as connection:
+        connection.executescript(f"PRAGMA journal_mode = {mode}; {table}")
+        base = changes[0].split()[2]
+        connection.executemany(f"INSERT INTO {base} (id) VALUES (?)", [(f"w{number}",) for number in range(8)])
+    return changes
+
+
+def run_alone(path: Path, *statements: str) -> None:
+    """Over a connection that is closed then: in WAL mode its log is folded into the file."""
+    for statement in statements:
+        with connected(path) as connection:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("kind", "watched_before"), [*((kind, True) for kind in OUT_OF_ORDER), ("an older row that is saved again", False)]
+)
+def test_i82_an_older_copy_of_which_the_newest_rows_are_unknown_cannot_be_excluded(
+    tmp_path: Path, kind: str, watched_before: bool, mode: str, watch: MakeWatcher
+) -> None:
+    path = tmp_path / "workspaces.sqlite"
+    changes = out_of_order(path, kind, mode)
+    backup = Path(shutil.copyfile(path, tmp_path / "backup"))
+    feed = watch(path, "standard")
+    if watched_before:
+        settled(feed)
+    run_alone(path, *changes)
+    before = settled(feed)
+    put_back(backup, path)
+    after = workspace_list(feed)
+    assert before.workspaces - after.workspaces == {"x", "y"}
+    assert (after.looks_restored, after.may_be_restored is not None) == (None, True)
+    assert workspace_list(feed).may_be_restored is None
+
+
+@pytest.mark.parametrize("kind", ["an older row that is saved again", "numbers of the host's own"])
+def test_i83_a_deletion_of_another_row_than_the_newest_is_no_restore(
+    tmp_path: Path, kind: str, mode: str, watch: MakeWatcher
+) -> None:
+    """Although each commit of this host writes the file itself, and the newest rows were saved again in the same moment."""
+    path = tmp_path / "workspaces.sqlite"
+    changes = out_of_order(path, kind, mode)
+    feed = watch(path, "standard")
+    settled(feed)
+    run_alone(path, *changes)
+    settled(feed)
+    for gone in ("w3", "x"):
+        run_alone(path, f"DELETE FROM workspaces WHERE id = '{gone}'", "REPLACE INTO workspaces (id) VALUES ('w1')")
+        after = workspace_list(feed)
+        assert gone not in after.workspaces
+        assert (after.looks_restored, after.may_be_restored) == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["a view", "no row numbers"])
+def test_i83_a_deletion_without_row_numbers_is_no_restore_while_the_host_runs(
+    tmp_path: Path, kind: str, mode: str, watch: MakeWatcher, writer: Writer
+) -> None:
+    """It keeps its connection open, so that in WAL mode a commit writes to the log alone."""
+    path = tmp_path / "workspaces.sqlite"
+    base = out_of_order(path, kind, mode)[0].split()[2]
+    writer.commit(path, f"INSERT INTO {base} (id) VALUES ('x')")
+    feed = watch(path, "standard")
+    settled(feed)
+    for gone in ("'x'", "'w1', 'w2'"):
+        writer.commit(path, f"DELETE FROM {base} WHERE id IN ({gone})")
+        assert workspace_list(feed).may_be_restored is None
+
+
 def test_i83_the_newest_workspaces_that_are_deleted_look_like_no_restore(
     host: VibeKanbanHost, watch: MakeWatcher, writer: Writer
 ) -> None:

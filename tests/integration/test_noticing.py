@@ -329,6 +329,22 @@ def test_i83_an_emptied_database_is_the_same_and_only_the_directories_can_prove_
     wait_until(lambda: sorted(bench.told.vanished) == sorted(map(bench.id, range(COUNT))), PATIENCE)
 
 
+def test_i82_a_restore_in_wal_mode_of_a_table_without_row_numbers_is_no_deletion(benches: Benches, tmp_path: Path) -> None:
+    """Nothing shows which row is the newest. The host is stopped, so that its log is folded into the file."""
+    host = StandardHost(tmp_path / "workspaces.sqlite")
+    columns = "id TEXT PRIMARY KEY, archived, pinned, running, deleted_at, worktree, worktree_deleted"
+    with connected(host.path) as connection:
+        connection.executescript(f"PRAGMA journal_mode = WAL; CREATE TABLE workspaces ({columns}) WITHOUT ROWID")
+        connection.executemany("INSERT INTO workspaces (id) VALUES (?)", [(host.new_id(number),) for number in range(COUNT)])
+    shutil.copyfile(host.path, tmp_path / "backup.sqlite")
+    with connected(host.path) as connection:
+        connection.execute("INSERT INTO workspaces (id) VALUES ('new')")
+    bench = benches(host)
+    restore_by_copy(bench, tmp_path)
+    wait_until(lambda: bench.told.vanished or bench.told.deleted, PATIENCE)
+    assert (bench.told.vanished, bench.told.deleted, bench.told.doubted) == (["new"], [], [])
+
+
 def test_nothing_is_invalidated_where_there_were_merely_too_many(bench: Bench) -> None:
     bench.writer.commit(bench.path, *bench.delete(*range(COUNT - 3)))
     bench.await_event("deletions suppressed")

@@ -17,7 +17,7 @@ class WorkspaceEvent(str, Enum):
     # The daemon saw the row go. It is no event of the host.
     REMOVED = "removed"
     ARCHIVED = "archived"
-    # The daemon saw the row go, together with so many others that this proves nothing by itself.
+    # The daemon saw the row go, together with so many others, or in such a way, that this proves nothing by itself.
     VANISHED = "vanished"
 
 

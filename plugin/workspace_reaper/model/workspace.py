@@ -144,7 +144,7 @@ class WorkspaceList:
 
     ``archived`` is a subset of ``workspaces``. ``replaced`` is what shows that the content was replaced as a whole since the
     last list, although the identity is the same. ``looks_restored`` is what makes it likely that an older copy was put in the
-    place of the database, without proving it.
+    place of the database, without proving it. ``may_be_restored`` is why that cannot be excluded, if workspaces disappeared.
     """
 
     identity: RegistryIdentity
@@ -152,3 +152,4 @@ class WorkspaceList:
     archived: frozenset[str]
     replaced: str | None = None
     looks_restored: str | None = None
+    may_be_restored: str | None = None

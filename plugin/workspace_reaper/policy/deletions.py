@@ -89,9 +89,10 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     if changed is not None:
         return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     # A flag that an older copy has may have been removed since.
-    archived = () if now.looks_restored else tuple(sorted(now.archived - past.workspace_list.archived))
+    older_copy = now.looks_restored or now.may_be_restored
+    archived = () if older_copy else tuple(sorted(now.archived - past.workspace_list.archived))
     following, too_many = _count(past, now, missing, sessions, at)
-    why = now.looks_restored or too_many
+    why = older_copy or too_many
     if missing and why:
         doubted = now.looks_restored is not None
         ids = tuple(sorted(missing))

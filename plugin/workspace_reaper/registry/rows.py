@@ -160,23 +160,23 @@ class ListedWorkspaces:
 
     def __init__(self, columns: WorkspaceColumns) -> None:
         self._any_row = "archived" in columns.any_row
-        self.ids: dict[str, None] = {}
+        self.ids: dict[str, int] = {}
         self.archived: set[str] = set()
         self._other: set[str] = set()
 
-    def add(self, workspace_id: str | OddId, archived: object) -> None:
-        """Add a row."""
+    def add(self, workspace_id: str | OddId, archived: object, number: int = 0) -> None:
+        """Add a row. ``number`` is that of the row, 0 where rows have none."""
         if isinstance(workspace_id, OddId):
             return
-        self.ids[workspace_id] = None
+        self.ids.setdefault(workspace_id, number)
         # Compared with 0 only to save the call: any value but 0, 1 and NULL is rare.
         if archived != 0 and _is_set(archived):
             self.archived.add(workspace_id)
         elif not self._any_row:
             self._other.add(workspace_id)
 
-    def finish(self) -> tuple[dict[str, None], frozenset[str]]:
-        """Return all ids, and those of the archived workspaces."""
+    def finish(self) -> tuple[dict[str, int], frozenset[str]]:
+        """Return all ids with the number of their first row, and the ids of the archived workspaces."""
         return self.ids, frozenset(self.archived - self._other)
 
 

@@ -284,3 +284,11 @@ def test_i82_a_flag_that_comes_with_an_older_copy_is_no_event() -> None:
     looks_restored = replace(now, looks_restored="the newest rows are gone")
     assert compare(Past(before), looks_restored, NO_SESSIONS, 100.0).archived == ()
     assert compare(Past(before), now, NO_SESSIONS, 100.0).archived == ("w000", "w001")
+
+
+def test_i82_rows_of_which_the_newest_are_unknown_are_left_to_their_directories_without_a_doubt() -> None:
+    before, now = workspace_list(ids(9)), workspace_list(ids(8), ids(2))
+    may_be_restored = replace(now, may_be_restored="the numbers of its rows do not exclude it")
+    comparison = compare(Past(before), may_be_restored, NO_SESSIONS, 100.0)
+    assert (comparison.deleted, comparison.archived, comparison.vanished) == ((), (), ("w008",))
+    assert (comparison.as_by_restore, comparison.uncertain, comparison.why) == (False, False, may_be_restored.may_be_restored)

@@ -46,7 +46,7 @@ class Scan:
     def prepare(cls, connection: Connection, read: Statements, table: str) -> Scan:
         """Compile the statements for this database; ``table`` is the name of the schema's first table."""
         paged = read.by_rowid and is_table(raw(connection), table)
-        row: ColumnElement[Any] = literal_column("rowid" if paged else "NULL")
+        row: ColumnElement[Any] = literal_column("rowid" if paged else "0")
         chunk = cast("Select[Any]", read.workspace_list).add_columns(row)
         if paged:
             chunk = chunk.where(row > literal_column(":after")).order_by(row).limit(_CHUNK)
@@ -66,8 +66,8 @@ class Scan:
         )
 
 
-def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], bool]) -> tuple[dict[str, None], frozenset[str]]:
-    """Return the ids of all workspaces, in the order of their rows, and those of the archived ones.
+def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], bool]) -> tuple[dict[str, int], frozenset[str]]:
+    """Return the ids of all workspaces with the numbers of their rows, in that order, and the ids of the archived ones.
 
     ``closed`` is called between two chunks: it pauses for the host's busy handler, and returns True to end the scan. Raises
     ``ContentReplaced``, and ``DatabaseNotFound`` after ``closed``.
@@ -79,8 +79,8 @@ def read_rows(connection: sqlite3.Connection, scan: Scan, closed: Callable[[], b
             if schema_version(connection) != scan.version:
                 raise ContentReplaced
             rows = connection.execute(scan.chunk, {"after": after}).fetchall()
-        for value, is_archived, _ in rows:
-            listed.add(scan.id_text(value), is_archived)
+        for value, is_archived, number in rows:
+            listed.add(scan.id_text(value), is_archived, number)
         if len(rows) < _CHUNK or not scan.paged:
             return listed.finish()
         after = rows[-1][2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 
@@ -45,7 +46,8 @@ class _LastRead:
         data_version: The data version of the connection that was kept.
         stamps: The stamps of the files.
         commits: The change counter, which each commit in a rollback mode increases. None in WAL mode, or if it is unknown.
-        newest: The ids of the last two rows, the last one first. Empty if rows have no numbers.
+        newest: The ids of the last two rows and the numbers of these, the last one first. Empty if rows have no numbers.
+        arrived: The workspaces that the first read did not find, in the order in which later reads did.
         content: All workspaces, and the archived ones.
     """
 
@@ -53,7 +55,8 @@ class _LastRead:
     data_version: int
     stamps: Stamps
     commits: int | None
-    newest: tuple[str, ...]
+    newest: tuple[tuple[str, int], ...]
+    arrived: tuple[str, ...]
     content: tuple[frozenset[str], frozenset[str]]
 
 
@@ -65,6 +68,10 @@ class SqliteWatcher:
     numbers. In a rollback mode a restore is likely if the two newest rows are gone and the number of commits is not that of
     deletions. In WAL mode, or after a read that failed, it is likely if the newest row is gone and the file itself was
     written to.
+
+    A restore cannot be excluded if as many of the rows are gone whose order is unknown because they have no numbers. Nor can
+    it if as many of those are gone that appeared last, or if the newest rows have lower numbers than before: a row that the
+    host saves with ``REPLACE`` gets the highest number, and an older copy has it with the number that it had.
 
     In a rollback mode one connection is kept, because ``PRAGMA data_version`` only compares with earlier values of the same
     connection. In WAL mode none is kept: an open connection keeps the host from folding its log into the file when it stops,
@@ -169,18 +176,20 @@ class SqliteWatcher:
         if wal:
             self._disconnect()
         commits = None if wal else change_counter(self._path)
-        newest = tuple(islice(reversed(ids), 2 * scan.paged))
-        read = _LastRead(location, data_version, stamped, commits, newest, (frozenset(ids), archived))
-        last, self._last = self._last, read
-        replaced = restored = None
-        if last is not None and last.location == location:
+        newest = tuple(islice(reversed(ids.items()), 2 * scan.paged))
+        last = self._last if self._last is not None and self._last.location == location else None
+        arrived = _arrived(last, ids) if last else ()
+        read = self._last = _LastRead(location, data_version, stamped, commits, newest, arrived, (frozenset(ids), archived))
+        replaced = restored = unclear = None
+        if last is not None:
             replaced = _log_was_removed(last, read)
             # Compared with the file as it is now: a copy may have been written after the scan began.
             if self._files.stamps()[0] != last.stamps[0]:
-                restored = _looks_restored(last, read, failed=self._failed, wal=wal)
+                restored = _looks_restored(last, read, failed=self._failed)
+                unclear = _may_be_restored(last, read, ids, failed=self._failed)
         self._unchanged = stamped if is_settled(stamped, began) else None
         found = replace(found, sentinels=tuple(islice(oldest, OLDEST)))
-        return WorkspaceList(found, *read.content, replaced, restored)
+        return WorkspaceList(found, *read.content, replaced, restored, unclear)
 
     def _connected(self, location: str) -> Connection:
         if self._last is None or self._last.location != location:
@@ -208,23 +217,51 @@ def _log_was_removed(last: _LastRead, now: _LastRead) -> str | None:
     return "its write-ahead log was removed, and the commits in it are lost" if is_lost else None
 
 
-def _looks_restored(last: _LastRead, now: _LastRead, *, failed: bool, wal: bool) -> str | None:
+def _arrived(last: _LastRead, ids: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the workspaces that appeared since the first read, the last one last."""
+    new = ids.keys() - last.content[0]
+    return (*(one for one in last.arrived if one in ids), *(one for one in ids if one in new))
+
+
+def _looks_restored(last: _LastRead, now: _LastRead, *, failed: bool) -> str | None:
     """Return why an older copy may have been written into the file between these reads, or None. ``failed``: another read
     between them failed."""
-    lost = sum(1 for _ in takewhile(lambda one: one not in now.content[0], last.newest))
-    # In WAL mode a commit writes to the log. The file itself is written to when the log is folded into it, or by a copy.
-    is_likely = lost >= 1 if wal or failed else lost >= 2 and not _are_deletions(last, now)
-    if not is_likely:
+    lost = _leading(one not in now.content[0] for one, _ in last.newest)
+    if not _is_likely(lost, last, now, failed=failed):
         return None
     return "the newest rows are gone, as if an older copy had been put in its place"
 
 
-def _are_deletions(last: _LastRead, now: _LastRead) -> bool:
+def _may_be_restored(last: _LastRead, now: _LastRead, ids: Mapping[str, int], *, failed: bool) -> str | None:
+    """Return why that cannot be excluded, or None. ``ids`` are those of the present read, with the numbers of their rows."""
+    missing = last.content[0] - now.content[0]
+    if last.newest:
+        moved = _leading(one in missing or ids[one] < number for one, number in last.newest)
+        lost = max(moved, _leading(one in missing for one in reversed(last.arrived)))
+    else:
+        lost = len(missing)
+    if not missing or not _is_likely(lost, last, now, failed=failed):
+        return None
+    return "an older copy may have been put in its place, and the numbers of its rows do not exclude it"
+
+
+def _leading(conditions: Iterable[bool]) -> int:
+    """Return how many of them hold before the first one that does not."""
+    return sum(1 for _ in takewhile(bool, conditions))
+
+
+def _is_likely(lost: int, last: _LastRead, now: _LastRead, *, failed: bool) -> bool:
+    """Return whether a restore is likely where ``lost`` of the newest rows are gone and the file itself was written to."""
+    # In WAL mode, where the commits are unknown, one writes to the log. The file itself is written to when the log is folded
+    # into it, or by a copy.
+    if failed or last.commits is None or now.commits is None:
+        return lost >= 1
+    return lost >= 2 and not _are_deletions(last, now, now.commits - last.commits)
+
+
+def _are_deletions(last: _LastRead, now: _LastRead, commits: int) -> bool:
     """Return whether the number of commits is that of deletions: one for all, or one for each and no other change."""
-    if last.commits is None or now.commits is None:
-        return False
     changed = bool(now.content[0] - last.content[0]) or now.content[1] != (last.content[1] & now.content[0])
-    commits = now.commits - last.commits
     return commits == 1 or (commits == len(last.content[0] - now.content[0]) and not changed)
 
 
