@@ -92,7 +92,7 @@ def test_i19_a_name_that_tmux_rewrote_is_no_workspace_that_vanished(worlds: Worl
     for _ in range(3):
         report = world.sweep()
         entry = next(entry for entry in report.sessions if entry.session_id == rewritten)
-        assert (entry.outcome, entry.protected_by) in {("none", "unproven"), ("none", None)}
+        assert (entry.outcome, entry.protected_by) in {("none", "unknown"), ("none", None)}
     assert rewritten in world.server.session_ids()
 
 

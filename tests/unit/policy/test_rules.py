@@ -136,6 +136,9 @@ def test_an_unproven_session_is_explained_by_what_the_registry_knows() -> None:
     assert "(generation 2; this is registry generation 3)" in because(
         protections.UNPROVEN, facts(generation=3, known_in_generation=2, knows_other_sessions=True)
     )
+    assert "before the session was marked, and the host assigns ids again" in because(
+        protections.UNPROVEN, facts(generation=3, known_in_generation=3)
+    )
 
 
 def test_only_what_rests_on_an_absence_says_when_it_ends() -> None:
