@@ -76,7 +76,7 @@ def dead_for(facts: Facts) -> float | None:
             last = None
             break
         last = one.dead_at if last is None or one.dead_at > last else last
-    since = facts.dead_since if last is None else last
+    since = facts.dead_since if last is None or last > facts.now else last
     return None if since is None else counted(facts, since)
 
 
@@ -432,6 +432,8 @@ REASONS = (
             "as a sweep saw it, at the limit": (all_dead(None, dead_since=NOW - 600.0), "keep"),
             "as a sweep saw it, past it": (all_dead(None, dead_since=NOW - 601.0), "reap dead"),
             "by tmux's word, whatever a sweep saw": (all_dead(600, dead_since=NOW - 9999.0), "keep"),
+            "by tmux's word in the future, as a sweep saw it, at the limit": (all_dead(-60, dead_since=NOW - 600.0), "keep"),
+            "by tmux's word in the future, as a sweep saw it, past it": (all_dead(-60, dead_since=NOW - 601.0), "reap dead"),
             "the time of its death is unknown": (all_dead(None), "keep"),
             "seen so once, and a pane lives now": (facts(row(), dead_since=NOW - 9999.0), "keep"),
         },

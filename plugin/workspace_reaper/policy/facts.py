@@ -201,11 +201,14 @@ class Facts:
 
     @property
     def died_at(self) -> float | None:
-        """Return when its last pane died, by tmux or else by the first sweep that saw it; None if a pane lives or unknown."""
+        """Return when its last pane died, by tmux or else by the first sweep that saw it; None if a pane lives or unknown.
+
+        A time of tmux that is in the future is of a clock that was ahead then.
+        """
         if not self.session.all_panes_dead:
             return None
         seen = self.session.dead_since
-        return self.dead_since if seen is None else seen
+        return self.dead_since if seen is None or seen > self.now else seen
 
     def deadline(self, thresholds: Thresholds) -> float | None:
         """Return when an announced session is reaped (Unix seconds), or None if it was not announced."""
