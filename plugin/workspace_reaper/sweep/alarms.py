@@ -123,7 +123,9 @@ def _configuration(found: SweepResult) -> Detected | None:
 
 
 def _names(names: Iterator[str] | Sequence[str]) -> str:
-    return ", ".join([*names][:MOST_NAMES])
+    every = [*names]
+    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""
+    return ", ".join(every[:MOST_NAMES]) + others
 
 
 UNREADABLE = AlarmKind(

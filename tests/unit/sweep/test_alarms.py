@@ -98,7 +98,9 @@ def test_condemned_and_not_reaped_for_too_long(ago: float, is_late: bool) -> Non
 def test_the_overdue_are_named_the_first_five() -> None:
     numbers = range(1, 8)
     found = alarms([entry(number) for number in numbers], confirmations=seen(Finding.CONDEMNED, LIMIT + 1, 1, *numbers))
-    assert found["overdue"].detail == ("selected for more than 1800 s and not reaped: ws_w1, ws_w2, ws_w3, ws_w4, ws_w5")
+    assert found["overdue"].detail == (
+        "selected for more than 1800 s and not reaped: ws_w1, ws_w2, ws_w3, ws_w4, ws_w5 and 2 more"
+    )
 
 
 def test_a_session_without_identity_is_never_overdue_nor_failing() -> None:
