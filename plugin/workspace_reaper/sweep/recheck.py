@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Session, SessionKey
-from workspace_reaper.model.state import RegistryState
+from workspace_reaper.model.state import Finding, RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
+from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.protections import GROUP
 from workspace_reaper.policy.registry_identity import change_of_identity
@@ -139,8 +140,17 @@ class Recheck:
         judgement = judge(facts, self._thresholds)
         if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
             return candidate.reason.guard(facts, self._thresholds)
+        self._forget_refuted(candidate.key, facts)
         candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
         return None
+
+    def _forget_refuted(self, key: SessionKey, facts: Facts) -> None:
+        """Forget the confirmations of an absence that this look refutes: it must be found again as often as at first."""
+        confirmations = self._builder.confirmations
+        if not facts.gone:
+            confirmations.set(key, Finding.ORPHAN, holds=False)
+        if not facts.is_witnessed:
+            confirmations.set(key, Finding.WITNESSED, holds=False)
 
     def spared_by(self, candidate: ReapCandidate, session: Session | None) -> str:
         """Return why the guard spared the session. The guard gives no reason, so the predicate is asked once more."""

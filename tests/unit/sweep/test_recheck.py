@@ -26,7 +26,7 @@ from tests.tools.builders import (
     unreadable,
 )
 from workspace_reaper.model.session import Listing, Session, Window
-from workspace_reaper.model.state import ClockReading
+from workspace_reaper.model.state import ClockReading, Confirmation, Finding
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.model.workspace import LookupResult
@@ -102,6 +102,27 @@ def test_what_else_has_become_true_spares_it(listed: Listing, answer: LookupResu
     stage = Stage(answer)
     assert stage.guards(listed) == {}
     assert (stage.candidate.entry.outcome.value, stage.spared_by) == ("spared", by)
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        pytest.param(rows(row(1)), set(), id="the row is there again"),
+        pytest.param(rows(), {Finding.ORPHAN}, id="the directory is there again"),
+    ],
+)
+def test_an_absence_that_is_refuted_is_confirmed_anew(answer: LookupResult, left: set[Finding]) -> None:
+    """Otherwise what vanishes again would count as found twice at once."""
+    stage = Stage(answer)
+    stage.candidate.reason = rules.ORPHAN
+    twice = Confirmation(NOW - 60, NOW - 30, 2)
+    known = ledger_state(
+        confirmations=dict.fromkeys([(session_key(), Finding.ORPHAN), (session_key(), Finding.WITNESSED)], twice)
+    )
+    builder = circumstances(known, recognised=["w1"])
+    stage.recheck = Recheck(stage.context, builder, known.registry, stage.recheck._witnesses, stage.candidates)
+    assert stage.guards(listing(session(kept=True))) == {}
+    assert set(builder.confirmations.of(session_key())) == left
 
 
 def test_a_session_whose_own_options_are_unknown_is_spared() -> None:
