@@ -339,6 +339,18 @@ def test_an_attach_that_comes_and_goes_after_the_verdict_saves_it(archived: Scen
     assert archived.lives_untouched()
 
 
+def test_a_keep_right_before_the_kill_cancels_the_announcement(archived: Scene, front_tmux: FrontTmux) -> None:
+    archived.start()
+    archived.clock.seconds = WINDOW + 10
+    front_tmux.rules(Rule("kill-session", times=1, hold="before"))
+    mark = ("set-option", "-t", f"{archived.session}:", "@reaper_keep")
+    sweep_during(front_tmux, lambda: archived.world.server.run(*mark, "1"), archived.world.sweep)
+    archived.world.server.run("set-option", "-u", *mark[1:])
+    entry = archived.sweep()
+    assert (entry.outcome, entry.protected_by) == ("none", "undone")
+    assert archived.lives_untouched()
+
+
 def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
     archived.start()
     archived.clock.seconds = WINDOW + 10

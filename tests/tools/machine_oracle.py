@@ -192,6 +192,9 @@ class Oracle:
         idle, gone = memory.idle(one, scene.now, self._last_sweep), scene.host.gone(workspace)
         archived_since = memory.archived_since if memory.archived == workspace else None
         died = memory.dead_since if one.died is None else one.died
+        named = scene.host.rows.get(_named(one) or "")
+        if row is not None and one.workspace and named is not None and not named.deleted:
+            row = replace(row, running=row.running or named.running, pinned=row.pinned or named.pinned)
         moment = Circumstances(
             now=scene.now,
             session=one,

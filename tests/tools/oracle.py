@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tests.tools.reasons import REASONS, attended, counted
+from tests.tools.reasons import REASONS, attended, counted, its_rows
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.verdict import Guard
 from workspace_reaper.policy.facts import Facts, Thresholds
@@ -47,7 +47,7 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
         "veto": facts.veto is not None,
         "home": facts.home,
         "group": facts.shared,
-        "unknown": facts.row is not None and bool(facts.row.unreadable),
+        "unknown": any(one.unreadable for one in its_rows(facts)),
     }
     found = [(reason.name, saves) for reason in REASONS if (saves := reason.holding(facts, rules)) is not None]
     return tuple(

@@ -15,6 +15,7 @@ from tests.tools.builders import DAY, HOUR, NOW, facts, idle_for, of_session, pa
 from tests.tools.machine_facts import Circumstances, those
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Session, Window
+from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.witness import Presence, Witness
 
@@ -27,6 +28,16 @@ ALWAYS = "kept veto home group unknown renamed"
 def attended(session: Session) -> bool:
     """Somebody looks at it: a client, a suspended client, or a client of a group peer."""
     return bool(session.attached) or session.has_client or session.group_has_client
+
+
+def its_rows(facts: Facts) -> list[Workspace]:
+    """That of its workspace, and that of the one which a new name yields, unless it is flagged as deleted."""
+    named = facts.named_row
+    return [one for one in (facts.row, named if named is not None and not named.deleted else None) if one is not None]
+
+
+def _runs(facts: Facts) -> bool:
+    return any(one.running for one in its_rows(facts))
 
 
 def counted(facts: Facts, moment: float) -> float:
@@ -154,7 +165,7 @@ def _archived_by_hook(facts: Facts, rules: Thresholds) -> dict[str, bool] | None
     row = facts.row
     if row is None or row.deleted or not row.archived or facts.reported is not Said.ARCHIVED:
         return None
-    return {"attached": attended(facts.session), "running": row.running, **_cancellable(facts, rules, "archived")}
+    return {"attached": attended(facts.session), "running": _runs(facts), **_cancellable(facts, rules, "archived")}
 
 
 def _worktree_deleted(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
@@ -192,7 +203,7 @@ def _archived(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
     long = _archived_for_long(facts, rules)
     return {
         "attached": attended(facts.session),
-        "running": row.running,
+        "running": _runs(facts),
         "active": idle(facts) < rules.activity_grace and not long,
         "clock": _stepped(facts, rules.activity_grace) and not long,
         **_cancellable(facts, rules, "archived"),
@@ -203,7 +214,7 @@ def _idle(facts: Facts, rules: Thresholds) -> dict[str, bool] | None:
     row = facts.row
     if row is None or row.deleted or not idle(facts) > rules.idle_ttl:
         return None
-    saves = {"attached": attended(facts.session), "running": row.running, "pinned": row.pinned}
+    saves = {"attached": attended(facts.session), "running": _runs(facts), "pinned": any(one.pinned for one in its_rows(facts))}
     return {**saves, "clock": _stepped(facts, rules.idle_ttl), **_cancellable(facts, rules, "idle")}
 
 

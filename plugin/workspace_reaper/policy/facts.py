@@ -178,6 +178,15 @@ class Facts:
         return self.row is None or self.row.deleted
 
     @property
+    def rows(self) -> tuple[Workspace, ...]:
+        """Return the rows of the workspaces to which the session belongs.
+
+        A renamed one belongs to two, unless the row of the one that its name yields is marked deleted.
+        """
+        named = self.named_row if self.named_row and not self.named_row.deleted else None
+        return tuple(row for row in (self.row, named) if row is not None)
+
+    @property
     def is_read(self) -> bool:
         """Return whether the registry has a row for the workspace that is not marked deleted and can be read."""
         return self.row is not None and not self.row.deleted and self.row.unreadable is None

@@ -23,8 +23,10 @@ KEPT = Protection(
 UNKNOWN = Protection(
     "unknown",
     "its row in the host's database cannot be read",
-    holds=lambda case: case.facts.row is not None and case.facts.row.unreadable is not None,
-    detail=lambda case: f"its row in the host's database cannot be read: {case.facts.row and case.facts.row.unreadable}",
+    holds=lambda case: any(row.unreadable for row in case.facts.rows),
+    detail=lambda case: (
+        f"its row in the host's database cannot be read: {next(row.unreadable for row in case.facts.rows if row.unreadable)}"
+    ),
     doubts=always,
 )
 
@@ -63,11 +65,9 @@ ATTACHED = Protection(
 RUNNING = Protection(
     "running",
     "the host reports that a process of the workspace is running",
-    holds=lambda case: case.facts.row is not None and case.facts.row.running,
+    holds=lambda case: any(row.running for row in case.facts.rows),
 )
-PINNED = Protection(
-    "pinned", "the workspace is pinned", holds=lambda case: case.facts.row is not None and case.facts.row.pinned
-)
+PINNED = Protection("pinned", "the workspace is pinned", holds=lambda case: any(row.pinned for row in case.facts.rows))
 
 
 def _dated_ahead(case: Case) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Session, SessionKey
-from workspace_reaper.model.state import Finding, RegistryState
+from workspace_reaper.model.state import UNDONE, Finding, RegistryState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
@@ -141,6 +141,7 @@ class Recheck:
         if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
             return candidate.reason.guard(facts, self._thresholds)
         self._forget_refuted(candidate.key, facts)
+        self._note_objection(candidate, facts)
         candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
         return None
 
@@ -151,6 +152,12 @@ class Recheck:
             confirmations.set(key, Finding.ORPHAN, holds=False)
         if not facts.is_witnessed:
             confirmations.set(key, Finding.WITNESSED, holds=False)
+
+    def _note_objection(self, candidate: ReapCandidate, facts: Facts) -> None:
+        """Note that its user cancelled the announcement after the verdict: by the next sweep, the client may have left."""
+        finding = UNDONE.get(candidate.reason.reported_as)
+        if finding is not None and facts.is_objected_to:
+            self._builder.confirmations.set(candidate.key, finding, holds=True)
 
     def spared_by(self, candidate: ReapCandidate, session: Session | None) -> str:
         """Return why the guard spared the session. The guard gives no reason, so the predicate is asked once more."""
@@ -165,6 +172,7 @@ class Recheck:
             self._dependencies.matcher.named(session) != workspace_id,
         )
         facts = self._builder.facts(session, workspace_id, was.row, now, renamed=renamed, named_row=was.named_row)
+        self._note_objection(candidate, facts)
         why = saved_by(candidate.reason, facts, judge(facts, self._thresholds))
         if why is None and session.grouped and not was.session.grouped:
             return GROUP.name

@@ -170,6 +170,12 @@ def test_i67_a_session_with_the_name_of_another_workspace_is_reaped_for_what_hol
     assert protecting(judgement, reason) == (() if reaped else (protections.RENAMED,))
 
 
+@pytest.mark.parametrize("reason", [rules.ARCHIVED, rules.ARCHIVED_BY_HOOK], ids=lambda reason: reason.name)
+def test_i67_a_session_with_the_name_of_a_workspace_that_runs_is_held(reason: Rule) -> None:
+    renamed = replace(CONDEMNED[reason], renamed=True, named_row=row(2, archived=True, running=True))
+    assert protecting(judge(renamed, DEFAULTS), reason) == (protections.RUNNING,)
+
+
 @pytest.mark.parametrize("name", ["kept", "veto", "home"])
 def test_what_always_spares_does_so_when_every_reason_holds(name: str) -> None:
     everything = facts(
