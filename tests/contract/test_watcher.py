@@ -686,6 +686,25 @@ def test_close_ends_a_wait(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     assert "closed" in why_unknown(feed)
 
 
+def test_i82_an_older_copy_with_as_many_commits_is_noticed(host: VibeKanbanHost, watch: MakeWatcher) -> None:
+    """For SQLite nothing has changed: a connection that is kept shows what was there before."""
+    older = bytearray(host.path.read_bytes())
+    lost = [host.new_id(number) for number in (100, 101)]
+    host.insert(lost)
+    feed = watch(host.path)
+    assert settled(feed).workspaces >= set(lost)
+    with host.path.open("r+b") as file:
+        # The change counter in the header, and its copy, by which SQLite knows that the header is valid.
+        older[24:28] = older[92:96] = file.read(28)[24:]
+        file.seek(0)
+        file.write(older)
+        file.truncate()
+    assert feed.wait(PATIENCE)
+    found = workspace_list(feed)
+    assert not found.workspaces & set(lost)
+    assert found.looks_restored or found.replaced
+
+
 def test_an_interrupt_is_not_swallowed(host: VibeKanbanHost, watch: MakeWatcher) -> None:
     feed = watch(host.path)
     settled(feed)

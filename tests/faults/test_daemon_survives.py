@@ -89,13 +89,21 @@ def replaced_by_rename(world: World, ids: list[str]) -> Callable[[], None]:
 
 
 def older_copy(world: World, ids: list[str]) -> Path:
-    """A backup from before the last two workspaces."""
+    """A backup from before the last two workspaces. It has fewer commits than the database now.
+
+    A copy with one commit more could not be told from the deletion of both by the host.
+    """
     copy = world.tmp / "backup.sqlite"
     shutil.copy(world.host.path, copy)
     with connected(copy) as connection:
         connection.executemany(
             "DELETE FROM workspaces WHERE id = ?", [(bytes.fromhex(one.replace("-", "")),) for one in ids[-2:]]
         )
+    # The change counter in the header, and its copy, by which SQLite knows that the header is valid.
+    content = bytearray(copy.read_bytes())
+    commits = int.from_bytes(content[24:28], "big") - 2
+    content[24:28] = content[92:96] = commits.to_bytes(4, "big")
+    copy.write_bytes(content)
     return copy
 
 

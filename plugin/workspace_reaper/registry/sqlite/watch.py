@@ -134,12 +134,23 @@ class SqliteWatcher:
             self._full_check_at = now + _FULL_CHECK
             if self._connection is None:
                 return stamped != self._unchanged or identity(self._path) != last.location
-            if identity(self._path) != last.location or self._has_commit(raw(self._connection), last.data_version):
+            has_commit = self._has_commit(raw(self._connection), last.data_version)
+            if has_commit or identity(self._path) != last.location or self._is_overwritten(stamped, last.stamps):
                 return True
             self._unchanged = stamped if is_settled(stamped, time.time()) else None
             return False
         except (SQLAlchemyError, sqlite3.Error, DatabaseNotFound):
             return True  # the read that follows reports the cause
+
+    def _is_overwritten(self, now: Stamps, before: Stamps) -> bool:
+        """Return whether the file was written to without a commit, as by a copy with as many commits.
+
+        The connection is closed then: it may show pages of before.
+        """
+        if now[0] == before[0]:
+            return False
+        self._disconnect()
+        return True
 
     def _has_commit(self, connection: sqlite3.Connection, data_version: int) -> bool:
         if _data_version(connection) == data_version:
