@@ -71,13 +71,15 @@ class _Registry:
 class MemoryFile:
     """What the ledgers of several registries share: a file that is not there."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: MemoryFile | None = None) -> None:
+        """``after`` is one that was lost: the owner ids of the new one differ."""
+        self.first_owner: int = 0xA11CE if after is None else after.first_owner + 1000
         self.registries: dict[tuple[str, str], _Registry] = {}
         self.last_event = 0
 
     def open(self, name: str, location: str) -> MemoryLedger:
         """Open it for one configured registry."""
-        owner_id = f"{0xA11CE + len(self.registries):016x}"
+        owner_id = f"{self.first_owner + len(self.registries):016x}"
         return MemoryLedger(self, self.registries.setdefault((name, location), _Registry(RegistryState(owner_id))))
 
 

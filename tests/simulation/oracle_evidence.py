@@ -77,9 +77,9 @@ def confirmations(truth: KillTruth, since: float, needed: int) -> Iterator[Findi
     """Enough complete full sweeps have looked since then, far enough apart."""
     count, last = 0, float("-inf")
     for sweep in truth.reaper.full_sweeps:
-        apart = sweep.began - last + truth.limits.resolution >= truth.limits.confirmation_gap
+        apart = sweep.looked - last + truth.limits.resolution >= truth.limits.confirmation_gap
         if sweep.looked >= since and apart:
-            count, last = count + 1, sweep.began
+            count, last = count + 1, sweep.looked
     if count < needed:
         yield Finding("unconfirmed", f"gone since {since}: {count} of {needed} confirmations", doubt=True)
 

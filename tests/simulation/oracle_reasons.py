@@ -86,7 +86,7 @@ def _idle(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
         yield Finding("clock", "a living pane's process cannot be seen, which is not idle")
     if truth.clock.stepped:
         yield Finding("clock", "the wall clock was stepped since the last full sweep", doubt=True)
-    yield from _announced(truth, idle_since(truth))
+    yield from _announced(truth, idle_since(truth) + truth.limits.idle_ttl)
 
 
 def _dead(truth: KillTruth, _: Workspace) -> Iterator[Finding]:

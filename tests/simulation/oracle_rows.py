@@ -62,9 +62,9 @@ def renamed(truth: KillTruth) -> bool:
 
 
 def judged_workspaces(truth: KillTruth) -> tuple[Workspace, ...]:
-    """Return the workspaces for which a reason must hold: that of the marks, and that of the name if it has a row.
+    """Return the workspaces for which a reason must hold: that of the marks, and that of the name if it has a row that counts.
 
     Without marks, that of the name.
     """
     marked = any(workspace.by_marks for workspace in truth.workspaces)
-    return tuple(each for each in truth.workspaces if each.by_marks or not marked or each.rows[-1].rows)
+    return tuple(each for each in truth.workspaces if each.by_marks or not marked or not gone(each.rows[-1]))

@@ -151,7 +151,9 @@ class MemoryTmux:
         one = self.sessions[session_id]
         pane, old = one.windows[0].panes[0], self.process(session_id)
         pane.dead_at = None
-        pane.process = self._start_program(one, pane.pane_id, old.argv, old.directory.path(), (), old.owner)
+        place = old.directory.path()
+        cwd = place if self.machine.tree.at(place) is not None else "/"
+        pane.process = self._start_program(one, pane.pane_id, old.argv, cwd, (), old.owner)
         self.write(session_id)
 
     def attach(self, session_id: str) -> int:

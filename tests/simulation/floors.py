@@ -1,0 +1,57 @@
+"""How often each thing has to happen in the histories, so that empty ones prove nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+__all__ = ["below_the_floor"]
+
+# For 1,000 histories: about a third of what is usual.
+FLOORS = {
+    "kill deleted": 60,
+    "kill removed": 50,
+    "kill archived": 100,
+    "kill worktree-deleted": 30,
+    "kill orphan": 70,
+    "kill idle": 120,
+    "kill dead": 40,
+    "by attached": 150,
+    "by kept": 100,
+    "by running": 10,
+    "by pinned": 1,
+    "by active": 50,
+    "by young": 5,
+    "by renamed": 100,
+    "by group": 10,
+    "by veto": 40,
+    "by unproven": 60,
+    "by unconfirmed": 100,
+    "by breaker": 50,
+    "by doubtful": 40,
+    "by unknown": 20,
+    "by announced": 30,
+    "by undone": 5,
+    "by clock": 5,
+    "by snapshot": 5,
+    "by workspace": 5,
+    "by gone": 10,
+    "by registry": 10,
+    "by socket": 10,
+    "signal TERM": 10,
+    "signal KILL": 2,
+    "crash": 100,
+    "event in a sweep": 500,
+}
+
+# Fewer histories say nothing about rare things.
+ENOUGH = 1000
+
+
+def below_the_floor(counts: Counter[str], histories: int) -> Iterator[str]:
+    """Yield a sentence for each thing that happened too rarely."""
+    if histories >= ENOUGH:
+        for what, number in FLOORS.items():
+            needed = number * histories // 1000
+            if counts[what] < needed:
+                yield f"{what}: {counts[what]} times in {histories} histories, expected at least {needed}"

@@ -1,0 +1,178 @@
+"""Runs one history: the plan of a seed, with the real sweep, in the simulated world."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.closing import judge_end, report_of
+from tests.simulation.happenings import happen
+from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
+from tests.simulation.judging import Judging
+from tests.simulation.ledger import MemoryFile
+from tests.simulation.plan import (
+    APPROVE,
+    LOOK_ARCHIVED,
+    LOOK_DELETED,
+    LOSE_STATE,
+    RESTART,
+    RUNS,
+    SWEEP,
+    Event,
+    Interruption,
+    Plan,
+    Step,
+)
+from tests.simulation.points import Crash
+from tests.simulation.reaper import Ports, SimulatedReaper
+from tests.simulation.signals import JudgedProcesses
+from tests.simulation.truth import Limits
+from tests.simulation.truth_reports import REGISTRY
+from tests.simulation.violation import Violation
+from tests.simulation.world import SOCKET, World
+from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.sweep.report import SweepReport
+
+__all__ = ["History", "Result", "run"]
+
+
+# Seconds after which a doubt is an alarm in the histories in which that is judged.
+WATCHED_ALARM = 60.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What a history came to. ``counts`` are kills by reason, what protected or spared sessions, and signals."""
+
+    violations: list[Violation]
+    story: list[str]
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def run(plan: Plan) -> Result:
+    """Run a plan to its end, or to the first violation."""
+    return History(plan).run()
+
+
+class History:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._counts: Counter[str] = Counter()
+        self.world = world = World(plan.workspaces)
+        limits = Limits(undo_window=plan.undo_window, abstain_alarm=WATCHED_ALARM if plan.is_watched else 1800.0)
+        ports = Ports(world)
+        self._ports = ports
+        self.judging = Judging(world, limits, ports.ledger.registry().owner_id)
+        ports.terminal = JudgedTerminal(ports.terminal, self.judging)
+        ports.directories = JudgedDirectories(world.directories, self.judging)
+        ports.plugins = JudgedPlugins(ports.plugins, self.judging)
+        ports.processes = JudgedProcesses(ports.processes, self.judging, self._counts)
+        ports.registry = JudgedRegistry(ports.registry, self.judging)
+        ports.ledger = JudgedLedger(ports.ledger, self.judging)
+        self.ledger = ports.ledger
+        self.reaper = SimulatedReaper(world, ports, limits, self._interrupt, self.judging.begin)
+        self.judging.approved = lambda: self.reaper.approved
+
+    def run(self) -> Result:
+        for step in self._plan.steps:
+            self._take(step)
+            if self.judging.violations:
+                break
+        else:
+            self._close()
+        self._counts.update({f"kill {reason}": number for reason, number in self.judging.kills.items()})
+        return Result(self.judging.violations, self.world.story, self._counts)
+
+    def _close(self) -> None:
+        """Let the reaper see everything once more, without an interruption, and judge what it leaves."""
+        for what in ("unlock database", "unmute", "allow", "free disk"):
+            happen(self.world, Event(what))
+        for _ in range(2):
+            self._take(Step(Event("wait", 0, 61.0)))
+            self._take(Step(Event(SWEEP)))
+        if not self.judging.violations:
+            self.judging.violations += judge_end(self.judging, self.ledger.history(10_000))
+
+    def _take(self, step: Step) -> None:
+        what = step.event.what
+        happen(self.world, step.event)
+        self.world.tell(str(step.event))
+        if what in (RESTART, LOSE_STATE):
+            self._restart(lost=what == LOSE_STATE)
+        if what not in RUNS:
+            return
+        self.reaper.points.arm(step.during)
+        before, blind = len(self.reaper.reports), self._blind()
+        try:
+            self._run(step)
+        except Crash:
+            self._counts["crash"] += 1
+            self.reaper.start()
+        self.reaper.points.arm(())
+        self._note(before, blind & self._blind())
+        self.judging.began = None
+
+    def _run(self, step: Step) -> None:
+        what, one = step.event.what, self.world.workspaces[step.event.who % len(self.world.workspaces)]
+        if what == SWEEP:
+            self.reaper.sweep()
+        elif what == APPROVE:
+            self.reaper.approve()
+        elif what == LOOK_DELETED:
+            self.reaper.hook(one.workspace_id, WorkspaceEvent.DELETED)
+        elif what == LOOK_ARCHIVED:
+            self.reaper.hook(one.workspace_id, WorkspaceEvent.ARCHIVED)
+
+    def _interrupt(self, one: Interruption) -> None:
+        self.world.tell(str(one))
+        self._counts["event in a sweep"] += 1
+        happen(self.world, one.event)
+
+    def _restart(self, *, lost: bool) -> None:
+        """Start the reaper again, with its state or without it."""
+        if lost:
+            self.world.file = MemoryFile(after=self.world.file)
+            self._ports.ledger = self.ledger = JudgedLedger(self.world.file.open("standard", "memory"), self.judging)
+            self.judging.forget(self.ledger.registry().owner_id)
+        self.reaper.start()
+
+    def _blind(self) -> frozenset[str]:
+        """What the reaper cannot read now."""
+        world = self.world
+        return frozenset([SOCKET] * (world.tmux.fault is not None) + [REGISTRY] * (world.host.fault is not None))
+
+    def _note(self, before: int, blind: frozenset[str]) -> None:
+        """Take notes of the reports of a step."""
+        for report in self.reaper.reports[before:]:
+            for entry in report.sessions:
+                if entry.protected_by is not None:
+                    self._counts[f"by {entry.protected_by}"] += 1
+            if not report.dry_run and report.registry:
+                self._note_rows(full=report.full)
+            if report.full and not report.dry_run:
+                self._note_full(report, blind)
+
+    def _note_rows(self, *, full: bool) -> None:
+        """The reaper has read all rows, and looked at their directories. It remembers the rows only from a full sweep."""
+        now = self.world.now
+        for one in self.world.workspaces:
+            if one.row is None:
+                continue
+            if full:
+                one.known_at = now
+            if not one.row.deleted and not one.directory[-1].gone:
+                one.directory[-1] = replace(one.directory[-1], seen_with_row=now)
+
+    def _note_full(self, report: SweepReport, blind: frozenset[str]) -> None:
+        world, judging = self.world, self.judging
+        names = {one.name: one.session_id for one in world.tmux.sessions.values()}
+        began = judging.began or 0.0
+        alarms = self.ledger.load_state((), world.clock.now()).alarms
+        judging.reports.append(report_of(report, began, world.now, alarms, names, blind))
+        if self._plan.is_watched:
+            judging.note_due()
+        for life in world.lives.values():
+            if life.attached_since is not None:
+                life.seen_attached = world.now

@@ -1,0 +1,149 @@
+"""What a host and its operator do: rows, hooks, directories, and the database as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.simulation.lives import WorkspaceLife
+from tests.simulation.truth import Absence, HookKind, Row
+from tests.simulation.world import ROOT, World
+from workspace_reaper.model.workspace import Workspace
+
+__all__ = ["HOST_EVENTS"]
+
+_Event = Callable[[World, WorkspaceLife], None]
+
+
+def _delete(world: World, one: WorkspaceLife) -> None:
+    if one.workspace_id in world.host.rows:
+        world.host.delete(one.workspace_id)
+        one.say(None, world.now)
+
+
+def _delete_with_directory(world: World, one: WorkspaceLife) -> None:
+    _delete(world, one)
+    _remove_directory(world, one)
+
+
+def _insert(world: World, one: WorkspaceLife) -> None:
+    if one.workspace_id not in world.host.rows:
+        world.host.insert([one.workspace_id], worktree=one.path)
+        one.say(Row(), world.now)
+
+
+def _flag(**flags: bool) -> _Event:
+    return lambda world, one: world.write_row(one, **flags)
+
+
+def _spoil(world: World, one: WorkspaceLife) -> None:
+    row = world.host.rows.get(one.workspace_id)
+    if row is not None:
+        # No flag of such a row counts, and no directory.
+        world.host.rows[one.workspace_id] = Workspace(one.workspace_id, unreadable="its flag is odd", place=row.place)
+        world.host.commits += 1
+        one.set(world.now, readable=False)
+
+
+def _new_without_row(world: World, _one: WorkspaceLife) -> None:
+    world.new_workspace(row=False)
+
+
+def _restore(world: World, _one: WorkspaceLife) -> None:
+    """An older copy of the database is put in its place, as another file."""
+    rows, commits = world.backup
+    world.host.location, world.host.commits = f"{world.host.location}'", commits
+    world.replace_rows(dict(rows), Absence.LOST)
+
+
+def _swap(world: World, _one: WorkspaceLife) -> None:
+    """An empty database is put in its place."""
+    world.host.location, world.host.commits = f"{world.host.location}'", 0
+    world.replace_rows({}, Absence.LOST)
+
+
+def _lock(world: World, _one: WorkspaceLife) -> None:
+    if world.host.fault is None:
+        world.host.fault, world.registry_fault_since = "database is locked", world.now
+
+
+def _unlock(world: World, _one: WorkspaceLife) -> None:
+    world.host.fault = world.registry_fault_since = None
+
+
+# Directories
+
+
+def _remove_directory(world: World, one: WorkspaceLife) -> None:
+    if one.directory[-1].gone:
+        return
+    world.tree.remove(one.path)
+    one.place(world.now, gone=True, session_inside=False)
+
+
+def _make_directory(world: World, one: WorkspaceLife) -> None:
+    if one.directory[-1].gone and one.directory[-1].parent_intact:
+        world.tree.make(one.path)
+        one.place(world.now, gone=False)
+
+
+def _move_directory(world: World, one: WorkspaceLife) -> None:
+    if one.directory[-1].gone:
+        return
+    inside = world.is_worked_in(one)
+    world.tree.move(one.path, f"{one.path}-moved-{int(world.now)}")
+    one.place(world.now, gone=True, session_inside=inside)
+
+
+def _unmount(world: World, _one: WorkspaceLife) -> None:
+    """All directories go away with the disk that they are on, and the mount point is another directory."""
+    if all(each.directory[-1].gone for each in world.workspaces):
+        return
+    worked_in = {each.workspace_id for each in world.workspaces if not each.directory[-1].gone and world.is_worked_in(each)}
+    world.tree.move(ROOT, f"{ROOT}-{int(world.now)}")
+    world.tree.make(ROOT)
+    for each in world.workspaces:
+        if not each.directory[-1].gone:
+            inside = each.workspace_id in worked_in
+            each.place(world.now, gone=True, parent_intact=False, session_inside=inside)
+
+
+def _recycle(world: World, one: WorkspaceLife) -> None:
+    """A process of the workspace that left its pane ends, and a program of another session gets its pid."""
+    other = world.life_of(one.number + 1)
+    panes = {world.pid_of(life) for life in world.lives.values()}
+    left = [each for each in world.machine.processes.values() if each.owner.startswith(f"{one.workspace_id}/")]
+    pids = [each.pid for each in left if each.pid not in panes]
+    if other is not None and other.of is not one and pids:
+        world.machine.recycle(pids[0], ["agent"], parent=world.pid_of(other), owner=other.owner)
+
+
+def _hook(kind: HookKind) -> _Event:
+    return lambda world, one: one.call(kind, world.now)
+
+
+HOST_EVENTS: Mapping[str, _Event] = {
+    "delete": _delete,
+    "delete with directory": _delete_with_directory,
+    "insert": _insert,
+    "archive": _flag(archived=True),
+    "unarchive": _flag(archived=False),
+    "run": _flag(running=True),
+    "rest": _flag(running=False),
+    "pin": _flag(pinned=True),
+    "unpin": _flag(pinned=False),
+    "flag deleted": _flag(deleted=True),
+    "delete worktree": _flag(worktree_deleted=True),
+    "unreadable row": _spoil,
+    "new without row": _new_without_row,
+    "restore": _restore,
+    "swap database": _swap,
+    "lock database": _lock,
+    "unlock database": _unlock,
+    "remove directory": _remove_directory,
+    "make directory": _make_directory,
+    "move directory": _move_directory,
+    "unmount": _unmount,
+    "recycle": _recycle,
+    "hook deleted": _hook(HookKind.DELETED),
+    "hook archived": _hook(HookKind.ARCHIVED),
+}

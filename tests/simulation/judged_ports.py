@@ -1,0 +1,139 @@
+"""The ports as the reaper gets them in a simulation: what it does with them is judged, or noted for the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from tests.simulation.directories import MemoryDirectories
+from tests.simulation.judging import Judging
+from tests.simulation.plugins import MemoryPlugins
+from tests.simulation.terminal import MemoryTerminal
+from workspace_hookspecs import Candidate
+from workspace_reaper.model.reap import Intent, Vetoes
+from workspace_reaper.model.session import Listing, SessionKey
+from workspace_reaper.model.state import StateChanges
+from workspace_reaper.model.unknown import Unknown
+from workspace_reaper.model.verdict import Expiry, Guard, KillResults
+from workspace_reaper.model.workspace import LookupResult
+
+__all__ = ["JudgedDirectories", "JudgedLedger", "JudgedPlugins", "JudgedRegistry", "JudgedTerminal"]
+
+
+class JudgedTerminal:
+    """A terminal whose kills are judged, and whose announcements and listings are noted."""
+
+    def __init__(self, real: MemoryTerminal, judging: Judging) -> None:
+        self._real = real
+        self._judging = judging
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
+        judging, world = self._judging, self._judging.world
+        lives = {guard.key: life for guard in guards if (life := world.lives.get(guard.key.session_id)) is not None}
+        truths = {key: judging.truth(life) for key, life in lives.items()}
+        results = self._real.kill(guards, expiry)
+        for key, life in lives.items():
+            if life.session_id not in world.tmux.sessions:
+                intent = judging.intents.get(key)
+                judging.judge(life, truths[key], intent)
+        world.note_ended("the reaper")
+        return results
+
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+        listing = self._real.observe(owner_id, panes=panes, only=only)
+        if isinstance(listing, Listing):
+            self._judging.is_listed = True
+            # An option that comes and goes between two listings leaves no trace, as a client does.
+            for session in listing.sessions:
+                if session.kept:
+                    self._judging.world.lives[session.key.session_id].object_to_end(self._judging.world.now)
+        return listing
+
+    def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
+        lives, now = self._judging.world.lives, self._judging.world.now
+        for key in [*made, *withdrawn]:
+            if (life := lives.get(key.session_id)) is not None:
+                life.announced_at = now if key in made else None
+        self._real.announce(made, withdrawn)
+
+
+class JudgedPlugins:
+    """Plugins whose answer at the moment of the question counts: they are asked once in a sweep."""
+
+    def __init__(self, real: MemoryPlugins, judging: Judging) -> None:
+        self._real = real
+        self._judging = judging
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
+        sessions = self._judging.world.tmux.sessions.values()
+        held = frozenset(one.session_id for one in sessions if one.name in self._real.held)
+        self._judging.asked = None if self._real.silence is not None else held
+        return self._real.vetoes(candidates)
+
+
+class JudgedDirectories:
+    """Directories of which each look is noted."""
+
+    def __init__(self, real: MemoryDirectories, judging: Judging) -> None:
+        self._real = real
+        self._judging = judging
+
+    def __getattr__(self, name: str) -> Any:
+        found, world = getattr(self._real, name), self._judging.world
+
+        def looking(*args: Any) -> Any:
+            for one in world.workspaces:
+                one.looked_at = world.now
+            return found(*args)
+
+        return looking
+
+
+class JudgedRegistry:
+    """A registry of which the first look-up of each sweep is noted."""
+
+    def __init__(self, real: Any, judging: Judging) -> None:
+        self._real = real
+        self._judging = judging
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
+        judging = self._judging
+        if judging.looked is None:
+            judging.looked = judging.world.now
+            judging.count()
+        rows = self._real.look_up(ids, sentinels, **how)
+        if isinstance(rows, LookupResult):
+            judging.is_read = True
+            for one in judging.world.workspaces:
+                if one.workspace_id in ids:
+                    one.read_at = judging.world.now
+        return rows
+
+
+class JudgedLedger:
+    """A ledger whose intents are noted."""
+
+    def __init__(self, real: Any, judging: Judging) -> None:
+        self._real = real
+        self._judging = judging
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def record_intents(self, intents: Sequence[Intent]) -> None:
+        self._real.record_intents(intents)
+        self._judging.intents.update({one.key: one for one in intents})
+        self._judging.intended.update({one.reap_id: self._judging.world.now for one in intents})
+
+    def save(self, changes: StateChanges) -> None:
+        self._real.save(changes)
+        self._judging.saved()

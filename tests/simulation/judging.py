@@ -1,0 +1,214 @@
+"""Builds the truth about each kill and each signal for the oracle, and collects what it finds wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.lives import SessionLife, WorkspaceLife
+from tests.simulation.oracle import BreakerTruth, Violation, due, judge_kill
+from tests.simulation.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
+from tests.simulation.truth_records import End, Identity
+from tests.simulation.truth_reports import Report
+from tests.simulation.world import SOCKET, World
+from workspace_reaper.model.reap import Intent
+from workspace_reaper.model.session import SessionKey
+
+__all__ = ["Judging"]
+
+
+@dataclass(slots=True)
+class Judging:
+    """What is known of the reaper's doings, by true time.
+
+    ``looked`` is when the running sweep read the rows, ``began`` when it began (None: it is not a full one).
+    """
+
+    world: World
+    limits: Limits
+    owner_id: str
+    violations: list[Violation] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
+    full_sweeps: list[FullSweep] = field(default_factory=list)
+    breaker: BreakerTruth = field(default_factory=BreakerTruth)
+    intents: dict[SessionKey, Intent] = field(default_factory=dict)
+    intended: dict[str, float] = field(default_factory=dict)
+    ends: list[End] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    began: float | None = None
+    is_listed: bool = False
+    is_read: bool = False
+    looked: float | None = None
+    approved: Callable[[], frozenset[SessionKey]] = frozenset
+    census: tuple[int, int, int] = (0, 0, 0)
+    asked: frozenset[str] | None = frozenset()
+    is_stepped: bool = False
+    is_dry_run: bool = False
+
+    def forget(self, owner_id: str) -> None:
+        """The state directory is lost, and with it all that the reaper knew. It has another owner id from now on."""
+        self.owner_id = owner_id
+        self.full_sweeps, self.intents, self.intended, self.ends = [], {}, {}, []
+        self.breaker = BreakerTruth()
+        for one in self.world.workspaces:
+            one.known_at = None
+            one.directory[-1] = replace(one.directory[-1], seen_with_row=None)
+
+    def begin(self, *, full: bool) -> None:
+        """A run of the reaper begins."""
+        self.began, self.looked = self.world.now if full else None, None
+        self.is_listed = self.is_read = False
+
+    def saved(self) -> None:
+        """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
+        if self.began is not None and self.looked is not None and self.is_listed and self.is_read:
+            sweep = FullSweep(self.began, self.looked)
+            if sweep not in self.full_sweeps[-1:]:
+                self.full_sweeps.append(sweep)
+
+    # The truth
+
+    def truth(self, life: SessionLife, *, with_peers: bool = True) -> KillTruth:
+        """All that is true of a session now."""
+        world = self.world
+        peers = world.peers_of(life) if with_peers else []
+        return KillTruth(
+            now=world.now,
+            session=self._session(life),
+            workspaces=self._workspaces(life),
+            reaper=self._reaper(life),
+            limits=self.limits,
+            clock=self._clock(life),
+            peers=tuple(Peer(self.truth(each, with_peers=False)) for each in peers),
+        )
+
+    def _session(self, life: SessionLife) -> Session:
+        one = self.world.tmux.sessions[life.session_id]
+        return Session(
+            socket=SOCKET,
+            session_id=life.session_id,
+            name=one.name,
+            created=life.created,
+            activity=life.activity(self.world.now),
+            panes=(life.dead_since,),
+            attached_since=life.attached_since,
+            kept_since=life.kept_since,
+            foreign=self._is_foreign(life),
+            renamed_at=life.renamed_at,
+            veto=self._veto(life.session_id),
+            announced_at=life.announced_at,
+            taken_back_at=life.taken_back_at,
+        )
+
+    def _is_foreign(self, life: SessionLife) -> bool:
+        """Whether its own marks name another reaper."""
+        options = self.world.tmux.sessions[life.session_id].options
+        is_own = options.get("@reaper_self") == self.world.identity(life)
+        return is_own and options.get("@workspace_owner") not in (None, "", self.owner_id)
+
+    def _veto(self, session_id: str) -> Veto:
+        held = self.asked
+        return Veto.UNANSWERED if held is None else Veto.VETOED if session_id in held else Veto.NONE
+
+    def _workspaces(self, life: SessionLife) -> tuple[Workspace, ...]:
+        marked, named = self.marked(life), self._named(life)
+        ones = dict.fromkeys(one for one in (marked, named) if one is not None)
+        return tuple(self._workspace(one, life, by_marks=one is marked, by_name=one is named) for one in ones)
+
+    def marked(self, life: SessionLife) -> WorkspaceLife | None:
+        """The workspace that its own marks name, if they are ours and its own."""
+        options = self.world.tmux.sessions[life.session_id].options
+        is_own = options.get("@reaper_self") == self.world.identity(life)
+        if not is_own or options.get("@workspace_owner") != self.owner_id:
+            return None
+        mark = bytes.fromhex(options.get("@reaper_workspace", "")).decode()
+        return next((one for one in self.world.workspaces if one.workspace_id == mark), None)
+
+    def _named(self, life: SessionLife) -> WorkspaceLife | None:
+        name = self.world.tmux.sessions[life.session_id].name
+        return next((one for one in self.world.workspaces if self.world.host.session_name(one.workspace_id) == name), None)
+
+    def _workspace(self, one: WorkspaceLife, life: SessionLife, *, by_marks: bool, by_name: bool) -> Workspace:
+        since = life.renamed_at if by_name and not by_marks else None
+        return Workspace(
+            workspace_id=one.workspace_id,
+            rows=tuple(one.rows),
+            by_marks=by_marks,
+            by_name=by_name,
+            hooks=tuple(one.hooks),
+            directory=tuple(
+                replace(each, session_inside=each.session_inside and life.dead_since is None) for each in one.directory
+            ),
+            known_at=one.known_at,
+            **({} if since is None else {"belongs_since": since}),
+        )
+
+    def _reaper(self, life: SessionLife) -> Reaper:
+        world = self.world
+        managed, strangers, recognised = self.census
+        return Reaper(
+            full_sweeps=tuple(self.full_sweeps),
+            dry_run=self.is_dry_run,
+            approved=self._key(life) in self.approved(),
+            breaker_latched=self.breaker.latched,
+            managed=managed,
+            strangers_due=strangers,
+            recognised=recognised - (life.of.row is not None),
+            registry_unreadable_since=world.registry_fault_since,
+        )
+
+    def count(self) -> None:
+        """Note how many sessions there are at the look-up of this sweep: managed, strangers, and those with a row."""
+        managed = [each for each in self.world.lives.values() if not self._is_foreign(each)]
+        recognised = sum(each.of.row is not None for each in managed)
+        self.census = len(managed), 0, recognised
+        strangers = [each for each in managed if self._is_stranger(each)]
+        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
+
+    def _is_stranger(self, life: SessionLife) -> bool:
+        is_managed = self.marked(life) is not None or self._named(life) is not None
+        return is_managed and life.of.row is None and life.of.known_at is None
+
+    def _key(self, life: SessionLife) -> SessionKey:
+        return self.world.tmux.key_of(self.world.tmux.sessions[life.session_id])
+
+    def _clock(self, life: SessionLife) -> Clock:
+        world, now = self.world, self.world.now
+        set_back = sum(seconds for at, seconds in world.set_back if now - at < 60.0)
+        return Clock(slept=tuple(world.slept), stepped=self.is_stepped, set_back=set_back)
+
+    # What is judged
+
+    def judge(self, life: SessionLife, truth: KillTruth, intent: Intent | None) -> None:
+        """Judge a session that the reaper has just ended."""
+        if intent is None:
+            self.blame(truth, "intent", "it was ended without an intent")
+            return
+        reason, key = intent.reason, intent.key
+        # The name is no term of the guard: one that is renamed after the recheck has belonged to the workspace until then.
+        workspaces = frozenset({life.of.workspace_id, *(one.workspace_id for one in truth.workspaces)})
+        identity = Identity(key.socket, key.server_pid, key.server_start, key.session_id, key.created)
+        self.ends.append(End(identity, workspaces, reason, truth.now))
+        truth = replace(truth, session=replace(truth.session, panes_kept=intent.reap_id in self.world.disk.kept))
+        self.kills[reason] += 1
+        self.world.tell(f"the reaper ends {truth.session.name} ({life.session_id}) as {reason}")
+        wrong = judge_kill(truth, reason)
+        if wrong and reason == "archived":
+            # Reports do not tell the two apart.
+            wrong = judge_kill(truth, "archived by hook") and wrong
+        self.violations += wrong
+
+    def blame(self, truth: KillTruth, rule: str, why: str) -> None:
+        """Note that a kill breaks a rule."""
+        self.violations.append(Violation(rule, truth.session.name, why, truth.now))
+
+    def note_due(self) -> None:
+        """Note for each session for which reasons it is due, and since when."""
+        for life in self.world.lives.values():
+            # After the clock was set back, an age by the clock is shorter than it truly is until that time has come again. When
+            # a client left is known only if a sweep has seen it. A hook that reports an archiving is not kept over a restart.
+            is_dated = not self.world.set_back and life.attach is None
+            reasons = due(self.truth(life)) if is_dated else ()
+            life.due_for = tuple(reason for reason in reasons if reason is not Reason.ARCHIVED_BY_HOOK)
+            life.due_since = (life.due_since or self.world.now) if life.due_for else None

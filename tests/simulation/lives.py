@@ -1,0 +1,110 @@
+"""What has truly happened to each workspace and each session, in true time. The oracle judges by it.
+
+True time is the clock that runs on while the machine sleeps and that nobody sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.truth import Absence, Activity, Directory, Hook, HookKind, Reason, Row, RowState, Work
+
+__all__ = ["SessionLife", "WorkspaceLife"]
+
+
+@dataclass(slots=True, eq=False)
+class WorkspaceLife:
+    """A workspace: its number in the plan, what the registry said of it and when, and its directory."""
+
+    number: int
+    workspace_id: str
+    path: str
+    rows: list[RowState] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    directory: list[Directory] = field(default_factory=list)
+    known_at: float | None = None
+    read_at: float = 0.0
+    looked_at: float = 0.0
+
+    @property
+    def row(self) -> Row | None:
+        """The row that it has now, if any."""
+        return self.rows[-1].rows[0] if self.rows and self.rows[-1].rows else None
+
+    def say(self, row: Row | None, now: float, absence: Absence = Absence.DELETED) -> None:
+        """Note what the registry says from now on. What no look can have read is forgotten."""
+        if len(self.rows) > 1 and self.rows[-1].since > self.read_at:
+            self.rows.pop()
+        state = RowState(now, () if row is None else (row,), absence)
+        if not self.rows or replace(state, since=self.rows[-1].since) != self.rows[-1]:
+            self.rows.append(state)
+
+    def set(self, now: float, **flags: bool) -> None:
+        """Note that flags of the row change, if there is a row."""
+        if self.row is not None:
+            self.say(replace(self.row, **flags), now)
+
+    def call(self, kind: HookKind, now: float) -> None:
+        self.hooks.append(Hook(kind, now))
+
+    def place(self, now: float, **changes: object) -> None:
+        """Note that something about its directory changes. What no look can have seen is forgotten."""
+        before = self.directory[-1] if self.directory else Directory()
+        after = replace(before, since=now, **changes)  # type: ignore[arg-type]
+        if len(self.directory) > 1 and before.since > self.looked_at:
+            self.directory.pop()
+            before = self.directory[-1]
+        if not self.directory or replace(after, since=before.since) != before:
+            self.directory.append(after)
+
+
+@dataclass(slots=True, eq=False)
+class SessionLife:
+    """A session of the simulated tmux, from its creation to its end.
+
+    ``of`` is the workspace for which it was made. ``ended_by`` is who ended it. ``busy_since`` is since when its program
+    computes or waits for a CPU, ``worked`` its last work that a look has seen. ``due_since`` is since when it has been due
+    without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample of its
+    CPU time, ``unmeasured`` the work since then.
+    """
+
+    of: WorkspaceLife
+    session_id: str
+    created: float
+    owner: str
+    input: float | None = None
+    attach: float | None = None
+    seen_attached: float | None = None
+    output: float | None = None
+    busy_since: float | None = None
+    starved: bool = False
+    starving_seen: float | None = None
+    worked: Work | None = None
+    unmeasured: Work | None = None
+    sampled_at: float | None = None
+    dead_since: float | None = None
+    attached_since: float | None = None
+    client: int | None = None
+    kept_since: float | None = None
+    renamed_at: float | None = None
+    announced_at: float | None = None
+    taken_back_at: float | None = None
+    ended_at: float | None = None
+    ended_by: str = ""
+    due_since: float | None = None
+    due_for: tuple[Reason, ...] = ()
+    is_listed_attached: bool = False
+
+    @property
+    def is_alive(self) -> bool:
+        return self.ended_at is None
+
+    def activity(self, now: float) -> Activity:
+        """What the oracle calls its activity."""
+        work = self.worked if self.busy_since is None else Work(self.busy_since, now)
+        return Activity(self.input, self.attach, self.seen_attached, self.output, work)
+
+    def object_to_end(self, now: float) -> None:
+        """Its user attaches to it or keeps it: that takes an announcement back."""
+        if self.announced_at is not None:
+            self.announced_at, self.taken_back_at = None, now

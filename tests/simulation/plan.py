@@ -1,0 +1,248 @@
+"""The plan of a history: what happens, in which order and at which moment of a sweep. One seed makes one plan.
+
+A plan names workspaces by number and holds no state, so that steps can be taken out of it and it can run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+__all__ = ["Event", "Interruption", "Plan", "Step", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens to a workspace (its number in the plan), or to the machine. ``amount`` is in seconds."""
+
+    what: str
+    who: int = 0
+    amount: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.what} w{self.who}" + (f" {self.amount:g} s" if self.amount else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """An event right before the ``nth`` call of a port's method in a step (1 is the first)."""
+
+    point: str
+    nth: int
+    event: Event
+
+    def __str__(self) -> str:
+        return f"{self.event} before call {self.nth} of {self.point}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An event between two sweeps, a wait, or a run of the reaper (``RUNS``), during which other events happen."""
+
+    event: Event
+    during: tuple[Interruption, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, (self.event, *self.during)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A history to be. ``workspaces`` is how many there are at its beginning.
+
+    ``is_watched``: what lives on unreported is judged at its end, which needs more sweeps and an early alarm.
+    """
+
+    seed: int
+    workspaces: int
+    steps: tuple[Step, ...]
+    undo_window: float = 0.0
+    is_watched: bool = False
+
+
+# What happens to the reaper as a whole: its process starts again, or its state directory is lost.
+RESTART, LOSE_STATE = "restart", "lose state"
+
+# What runs the reaper.
+SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE = "sweep", "hook deleted", "hook archived", "sweep --approve"
+RUNS = frozenset({SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE})
+
+HOUR = 3600.0
+
+# Each wait passes one limit of the configuration, or falls short of it.
+WAITS = (1.0, 5.0, 25.0, 31.0, 61.0, 125.0, 610.0, 1810.0, 12.1 * HOUR, 24.1 * HOUR, 48.1 * HOUR)
+
+# How a session becomes due: events, and how long it must rest afterwards.
+CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
+    (8, ("delete",), (61.0, 125.0)),
+    (6, ("delete", LOOK_DELETED), (1.0,)),
+    (6, ("delete with directory",), (1.0, 31.0, 61.0)),
+    (6, ("archive",), (61.0, 125.0, 24.1 * HOUR)),
+    (6, ("archive", LOOK_ARCHIVED), (1.0,)),
+    (4, ("delete worktree",), (61.0, 125.0)),
+    (4, (), (48.1 * HOUR,)),
+    (5, ("exit",), (610.0, 1810.0)),
+    (3, ("new without row",), (12.1 * HOUR,)),
+    (2, ("flag deleted",), (61.0,)),
+    (2, ("restore",), (61.0, 125.0, 12.1 * HOUR)),
+    (1, ("swap database",), (61.0, 12.1 * HOUR)),
+    (1, ("unmount",), (61.0, 125.0)),
+)
+
+# What may save a session, or ruin a decision, with its weight.
+MEETINGS: Sequence[tuple[int, str]] = (
+    (6, "attach"),
+    (3, "type"),
+    (4, "print"),
+    (3, "compute"),
+    (2, "starve"),
+    (4, "keep"),
+    (4, "insert"),
+    (4, "unarchive"),
+    (4, "run"),
+    (2, "pin"),
+    (3, "rename away"),
+    (3, "rename to next"),
+    (2, "view in group"),
+    (2, "respawn"),
+    (2, "end"),
+    (2, "end server"),
+    (1, "swap database"),
+    (1, "lock database"),
+    (1, "unreadable row"),
+    (2, "inherit keep"),
+    (1, "mark as another's"),
+    (2, "move directory"),
+    (2, "make directory"),
+    (1, "recycle"),
+    (2, "escape"),
+    (2, "depend"),
+    (1, "mute"),
+    (2, "veto"),
+    (1, "silence plugins"),
+    (1, "fill disk"),
+    (1, "step clock back"),
+    (1, "step clock ahead"),
+)
+
+# What ends a protection again, so that sessions do not stay for good.
+RELEASES = (
+    "detach",
+    "unkeep",
+    "rest",
+    "unpin",
+    "unmute",
+    "unlock database",
+    "allow",
+    "uninherit keep",
+    "free disk",
+    "work ends",
+)
+
+# What happens to the reaper itself, or to an answer.
+FAULTS: Sequence[tuple[int, str]] = (
+    (4, "crash"),
+    (4, "freeze"),
+    (3, "lose answer"),
+    (2, "no answer"),
+    (2, "refuse"),
+    (2, "cut answer"),
+)
+
+# The calls of a sweep, with the weight of an interruption there. The second listing is the one of the recheck.
+POINTS: Sequence[tuple[int, str, Sequence[int]]] = (
+    (14, "terminal.kill", (1, 1, 1, 2)),
+    (4, "terminal.observe", (1, 2, 2, 3)),
+    (4, "registry.look_up", (1, 2, 2, 3)),
+    (2, "ledger.record_intents", (1,)),
+    (2, "ledger.record_results", (1,)),
+    (2, "ledger.save", (1, 2)),
+    (3, "processes.signal", (1, 2, 3)),
+    (2, "processes.table", (1, 2)),
+    (1, "terminal.own_options", (1,)),
+    (1, "terminal.mark", (1,)),
+    (1, "snapshots.take", (1,)),
+    (1, "directories.look", (1, 2)),
+)
+
+# An answer is lost, withheld or refused only where the port can say so.
+SILENT = frozenset({"terminal.kill", "terminal.observe", "registry.look_up", "processes.table"})
+REFUSING = frozenset({"ledger.record_intents", "ledger.record_results", "ledger.save"})
+
+
+# What leaves processes behind that outlive their session.
+_ESCAPES = ("escape", "depend")
+
+_ANSWERS = frozenset({"lose answer", "no answer", "cut answer"})
+
+
+def _one(random: Random, weighted: Sequence[tuple[int, str]]) -> str:
+    return random.choices([what for _, what in weighted], [weight for weight, _ in weighted])[0]
+
+
+def make_plan(seed: int) -> Plan:
+    """Return the plan of this seed."""
+    random = Random(seed)
+    workspaces = random.choice((2, 3, 3, 4, 5, 7))
+    steps = [Step(Event(SWEEP))]
+    for _ in range(random.choice((1, 1, 2, 3))):
+        steps += _episode(random, workspaces)
+    while sum(step.event.what == SWEEP for step in steps) < 5:
+        steps += [Step(Event("wait", 0, random.choice(WAITS))), Step(Event(SWEEP))]
+    is_watched = random.random() < 0.1
+    if is_watched:
+        steps += [Step(Event("wait", 0, 61.0)), Step(Event(SWEEP))] * 9
+    return Plan(seed, workspaces, tuple(steps), undo_window=600.0 if random.random() < 0.25 else 0.0, is_watched=is_watched)
+
+
+def _episode(random: Random, workspaces: int) -> list[Step]:
+    """A session or some become due, the reaper looks several times, and something happens in between."""
+    _, events, rests = random.choices(CAUSES, [cause[0] for cause in CAUSES])[0]
+    targets = random.sample(range(workspaces), random.choice((1, 1, 1, 2, min(3, workspaces))))
+    steps = []
+    if random.random() < 0.3:
+        steps.append(Step(_meeting(random, workspaces, targets)))
+    if random.random() < 0.08:
+        steps.append(Step(Event(random.choice((RESTART, RESTART, LOSE_STATE)))))
+    if random.random() < 0.5:
+        # Idle for a while, so that the cause decides.
+        steps.append(Step(Event("wait", 0, random.choice((61.0, 125.0)))))
+        steps.append(Step(Event(SWEEP)))
+    for what in _ESCAPES:
+        if random.random() < 0.15:
+            steps.append(Step(Event(what, targets[0])))
+    for target in targets:
+        for what in events:
+            during = _during(random, workspaces, targets) if what in RUNS else ()
+            steps.append(Step(Event(what, target), during))
+    for number in range(random.choice((2, 2, 3))):
+        steps.append(Step(Event("wait", 0, random.choice(rests if number == 0 else (*rests, 31.0, 61.0)))))
+        if random.random() < 0.25:
+            steps.append(Step(_meeting(random, workspaces, targets)))
+        steps.append(Step(Event(SWEEP if random.random() < 0.93 else APPROVE), _during(random, workspaces, targets)))
+    if random.random() < 0.4:
+        steps += [Step(Event(what, target)) for target in targets for what in RELEASES]
+        steps += [Step(Event("wait", 0, random.choice((61.0, 610.0)))), Step(Event(SWEEP))]
+    return steps
+
+
+def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:
+    who = random.choice(targets) if random.random() < 0.85 else random.randrange(workspaces)
+    return Event(_one(random, MEETINGS), who)
+
+
+def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[Interruption, ...]:
+    return tuple(_interruption(random, workspaces, targets) for _ in range(random.choice((0, 1, 1, 2, 3))))
+
+
+def _interruption(random: Random, workspaces: int, targets: Sequence[int]) -> Interruption:
+    _, point, numbers = random.choices(POINTS, [one[0] for one in POINTS])[0]
+    nth = random.choice(numbers)
+    if random.random() < 0.7:
+        return Interruption(point, nth, _meeting(random, workspaces, targets))
+    fault = _one(random, FAULTS)
+    is_impossible = fault in _ANSWERS and point not in SILENT
+    if is_impossible or (fault == "refuse" and point not in REFUSING):
+        fault = random.choice(("crash", "freeze"))
+    return Interruption(point, nth, Event(fault, 0, random.choice((1.0, 3.0, 4.5, 6.0, 61.0)) if fault == "freeze" else 0.0))

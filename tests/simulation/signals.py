@@ -1,0 +1,111 @@
+"""Judges each signal by the truth of the process that it reaches."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from tests.simulation.judging import Judging
+from tests.simulation.lives import SessionLife
+from tests.simulation.oracle import judge_signal
+from tests.simulation.process import SimulatedProcess
+from tests.simulation.processes import MemoryProcesses
+from tests.simulation.truth import Work
+from tests.simulation.truth_signals import Dependence, Ended, Kind, Origin, Relation, SignalTruth
+from workspace_reaper.model.process import ProcessKey, ProcessTable, Scheduling, SignalResult
+from workspace_reaper.model.unknown import Unknown
+
+__all__ = ["JudgedProcesses"]
+
+
+class JudgedProcesses:
+    """Processes whose signals are judged.
+
+    A look at their scheduling is noted as well: nothing else shows that one waits for a CPU.
+    """
+
+    def __init__(self, real: MemoryProcesses, judging: Judging, counts: Counter[str]) -> None:
+        self._real = real
+        self._judging = judging
+        self._counts = counts
+        self._terms: dict[ProcessKey, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def scheduling(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Scheduling]:
+        world, pids = self._judging.world, {key.pid for key in keys}
+        for life in world.lives.values():
+            if life.busy_since is not None and world.pid_of(life) in pids:
+                life.starving_seen = world.now
+                life.worked = Work(life.busy_since, world.now)
+        return self._real.scheduling(keys)
+
+    def glance(self) -> ProcessTable | Unknown:
+        table = self._real.glance()
+        if isinstance(table, ProcessTable):
+            self._judging.world.measure()
+        return table
+
+    def signal(self, key: ProcessKey, number: int) -> SignalResult:
+        truth = self._truth(key, number)
+        result = self._real.signal(key, number)
+        if result is SignalResult.SENT:
+            world, name = self._judging.world, signal.Signals(number).name.removeprefix("SIG")
+            world.tell(f"{name} to {key.pid}, of {truth.session}")
+            self._counts[f"signal {name}"] += 1
+            self._judging.violations += judge_signal(truth)
+            if number == signal.SIGTERM:
+                self._terms[key] = world.now
+        return result
+
+    def _truth(self, key: ProcessKey, number: int) -> SignalTruth:
+        world = self._judging.world
+        one = world.machine.processes.get(key.pid)
+        life = None if one is None else world.by_owner.get(one.owner)
+        return SignalTruth(
+            now=world.now,
+            pid=key.pid,
+            signal=signal.Signals(number).name.removeprefix("SIG"),
+            session=life.session_id if life else "no session",
+            started=None if one is None else one.key.started,
+            recorded=key.started,
+            kind=_kind(one, world.reaper_pid),
+            origin=Origin.NONE if life is None else Origin.PANE,
+            ended=Ended.LIVES if life is None or life.is_alive else _ended(life),
+            row_selects=life is None or _selects(life),
+            running=life is not None and life.of.row is not None and life.of.row.running,
+            sibling_lives=life is not None and any(each.of is life.of for each in world.lives.values()),
+            dependences=tuple(self._dependences(one)) if one is not None else (),
+            term_at=self._terms.get(key),
+            limits=self._judging.limits,
+        )
+
+    def _dependences(self, one: SimulatedProcess) -> Iterator[Dependence]:
+        world = self._judging.world
+        for client in world.machine.living_clients(one):
+            if world.is_of_living(client):
+                yield Dependence(Relation.CONNECTION)
+        for each in world.machine.processes.values():
+            if each.parent == one.pid and world.is_of_living(each):
+                yield Dependence(Relation.DESCENDANT)
+
+
+def _kind(one: SimulatedProcess | None, reaper: int) -> Kind:
+    if one is None:
+        return Kind.ORDINARY
+    if one.name.startswith("tmux"):
+        return Kind.TMUX
+    return Kind.REAPER if one.pid == reaper else Kind.ORDINARY
+
+
+def _ended(life: SessionLife) -> Ended:
+    return Ended.BY_US if life.ended_by == "the reaper" else Ended.UNKNOWN
+
+
+def _selects(life: SessionLife) -> bool:
+    """Whether the row still speaks for an end of the session."""
+    row = life.of.row
+    return row is None or row.deleted or row.archived or row.worktree_deleted

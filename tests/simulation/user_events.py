@@ -1,0 +1,162 @@
+"""What the users of sessions do, and the programs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.simulation.lives import SessionLife
+from tests.simulation.world import World
+
+__all__ = ["USER_EVENTS"]
+
+
+def _attach(world: World, life: SessionLife) -> None:
+    if life.client is None:
+        life.client = world.tmux.attach(life.session_id)
+        life.attach = life.input = world.now
+        for each in (life, *world.peers_of(life)):
+            each.attached_since = each.attached_since or world.now
+        life.object_to_end(world.now)
+
+
+def _detach(world: World, life: SessionLife) -> None:
+    if life.client is not None:
+        world.tmux.detach(life.session_id, life.client)
+        life.client = None
+        group = (life, *world.peers_of(life))
+        if all(each.client is None for each in group):
+            for each in group:
+                each.attached_since = None
+
+
+def _type(world: World, life: SessionLife) -> None:
+    """A client comes, types, and leaves."""
+    if life.client is None:
+        _attach(world, life)
+        _detach(world, life)
+
+
+def _print(world: World, life: SessionLife) -> None:
+    world.tmux.write(life.session_id)
+    for each in (life, *world.peers_of(life)):
+        each.output = world.now
+
+
+def _compute(world: World, life: SessionLife) -> None:
+    if life.busy_since is None and life.dead_since is None:
+        life.busy_since = world.now
+
+
+def _starve(world: World, life: SessionLife) -> None:
+    if life.busy_since is None and life.dead_since is None:
+        life.busy_since, life.starved = world.now, True
+        world.machine.starve(world.pid_of(life))
+
+
+def _keep(world: World, life: SessionLife) -> None:
+    world.tmux.set_option(life.session_id, "@reaper_keep", "1")
+    life.kept_since = life.kept_since or world.now
+
+
+def _unkeep(world: World, life: SessionLife) -> None:
+    world.tmux.sessions[life.session_id].options.pop("@reaper_keep", None)
+    life.kept_since = world.inherits_keep_since
+
+
+def _rename(world: World, life: SessionLife, name: str) -> None:
+    if all(each.name != name for each in world.tmux.sessions.values()):
+        world.tmux.rename(life.session_id, name)
+        life.renamed_at = world.now
+
+
+def _rename_away(world: World, life: SessionLife) -> None:
+    _rename(world, life, f"mine-{life.session_id[1:]}")
+
+
+def _rename_to_next(world: World, life: SessionLife) -> None:
+    following = world.workspaces[(life.of.number + 1) % len(world.workspaces)]
+    taken = world.life_of(following.number)
+    if taken is not None and taken is not life:
+        _rename_away(world, taken)
+    _rename(world, life, world.host.session_name(following.workspace_id))
+
+
+def _view_in_group(world: World, life: SessionLife) -> None:
+    """Somebody opens a viewer: a session of the same group, with a client."""
+    if not world.peers_of(life):
+        viewer = world.new_session(life.of, group=life.session_id, name=f"view-{life.session_id[1:]}-{int(world.now)}")
+        _attach(world, viewer)
+
+
+def _exit(world: World, life: SessionLife) -> None:
+    if life.dead_since is None:
+        world.end_work(life)
+        world.tmux.exit(life.session_id)
+        for each in (life, *world.peers_of(life)):
+            each.dead_since = world.now
+
+
+def _respawn(world: World, life: SessionLife) -> None:
+    if life.dead_since is not None:
+        world.tmux.respawn(life.session_id)
+        for each in (life, *world.peers_of(life)):
+            each.dead_since, each.output = None, world.now
+
+
+def _end(world: World, life: SessionLife) -> None:
+    world.tmux.kill_session(life.session_id)
+    world.note_ended("its user")
+
+
+def _mark_as_anothers(world: World, life: SessionLife) -> None:
+    one = world.tmux.sessions[life.session_id]
+    one.options.update({"@workspace_owner": "feed", "@reaper_workspace": "77", "@reaper_self": world.identity(life)})
+
+
+def _escape(world: World, life: SessionLife) -> None:
+    """Its program starts a server that outlives it."""
+    if life.dead_since is None:
+        child = world.machine.fork(world.pid_of(life))
+        world.machine.set_session(child)
+        world.machine.processes[child].ignores = frozenset({1})
+
+
+def _depend(world: World, life: SessionLife) -> None:
+    """A program of the next session talks through a server that this one has started."""
+    other = world.life_of(life.of.number + 1)
+    if other is None or other is life or life.dead_since is not None or other.dead_since is not None:
+        return
+    server = world.machine.spawn(["helper"], parent=world.pid_of(life), ignores=(1, 15), owner=life.owner)
+    world.machine.set_session(server)
+    world.machine.connect(world.pid_of(other), server)
+
+
+def _veto(world: World, life: SessionLife) -> None:
+    world.plugins.held[world.tmux.sessions[life.session_id].name] = "deploying"
+
+
+def _end_work(world: World, life: SessionLife) -> None:
+    world.end_work(life)
+
+
+USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {
+    "attach": _attach,
+    "detach": _detach,
+    "type": _type,
+    "print": _print,
+    "compute": _compute,
+    "starve": _starve,
+    "work ends": _end_work,
+    "keep": _keep,
+    "unkeep": _unkeep,
+    "rename away": _rename_away,
+    "rename to next": _rename_to_next,
+    "view in group": _view_in_group,
+    "exit": _exit,
+    "respawn": _respawn,
+    "end": _end,
+    "mark as another's": _mark_as_anothers,
+    "escape": _escape,
+    "depend": _depend,
+    "veto": _veto,
+}

@@ -1,0 +1,225 @@
+"""The simulated world: a machine with a tmux server, a host with its database and directories, and their users.
+
+It holds the truth, and nothing in it knows of the reaper. ``happenings`` is what can happen in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.simulation.directories import MemoryDirectories
+from tests.simulation.files import MemoryTree
+from tests.simulation.ledger import MemoryFile
+from tests.simulation.lives import SessionLife, WorkspaceLife
+from tests.simulation.machine import MemoryMachine
+from tests.simulation.plugins import MemoryPlugins
+from tests.simulation.process import SimulatedProcess
+from tests.simulation.registry import MemoryHost
+from tests.simulation.snapshots import MemoryDisk
+from tests.simulation.tmux import MemoryTmux
+from tests.simulation.truth import Absence, Row, Work
+from tests.tools.clocks import VirtualClock
+from workspace_reaper.model.workspace import Workspace
+
+__all__ = ["ROOT", "SOCKET", "STATE", "World", "WorldClock"]
+
+ROOT = "/simulated"
+STATE = "/simulated-state"
+SOCKET = "/run/tmux/simulated"
+_WALL = 1_800_000_000.25
+_UPTIME = 100_000.0
+
+
+class WorldClock(VirtualClock):
+    """The clocks of the machine. ``passed`` is called with the seconds that the machine was awake."""
+
+    def __init__(self) -> None:
+        super().__init__(_WALL, _UPTIME, _UPTIME)
+        self.passed: Callable[[float], None] = lambda _seconds: None
+
+    def take_a_moment(self) -> None:
+        """A millisecond passes, in which no program does anything."""
+        super().go_on(0.001)
+
+    def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
+        super().go_on(seconds, asleep=asleep, set_ahead=set_ahead)
+        if seconds:
+            self.passed(seconds)
+
+
+class World:
+    """One machine, from its first moment.
+
+    ``lives`` are the sessions by the id that tmux gave them, of the running server; ``ended`` those that are over.
+    """
+
+    def __init__(self, workspaces: int) -> None:
+        self.clock = WorldClock()
+        self.clock.passed = self._work
+        self.tree = MemoryTree()
+        for place in ("/home/me", ROOT, STATE):
+            self.tree.make(place)
+        self.machine = MemoryMachine(self.clock, self.tree)
+        self.reaper_pid = self.machine.spawn(["reaper"], cwd=STATE, environ={}, owner="reaper")
+        self.directories = MemoryDirectories(self.machine)
+        self.tmux = MemoryTmux(self.machine, SOCKET)
+        self.host = MemoryHost()
+        self.file = MemoryFile()
+        self.disk = MemoryDisk()
+        self.plugins = MemoryPlugins()
+        self.slept: list[tuple[float, float]] = []
+        self.set_back: list[tuple[float, float]] = []
+        self.stepped_ahead: list[tuple[float, float]] = []
+        self.workspaces: list[WorkspaceLife] = []
+        self.lives: dict[str, SessionLife] = {}
+        self.ended: list[SessionLife] = []
+        self.by_owner: dict[str, SessionLife] = {}
+        self.inherits_keep_since: float | None = None
+        self.registry_fault_since: float | None = None
+        self.registry_replaced_at: float | None = None
+        self.story: list[str] = []
+        for _ in range(workspaces):
+            self.new_workspace(row=True)
+        self.backup = (dict(self.host.rows), self.host.commits)
+
+    @property
+    def now(self) -> float:
+        """True time."""
+        return self.clock.read().elapsed
+
+    def tell(self, text: str) -> None:
+        """Add a line to the story."""
+        self.story.append(f"{self.now - _UPTIME:12.2f}  {text}")
+
+    # Workspaces
+
+    def new_workspace(self, *, row: bool) -> WorkspaceLife:
+        """A host makes a workspace: its directory, its row, and its session."""
+        number = len(self.workspaces)
+        one = WorkspaceLife(number, f"w{number}", f"{ROOT}/w{number}")
+        self.tree.make(one.path)
+        one.place(self.now, gone=False)
+        self.workspaces.append(one)
+        if row:
+            self.host.insert([one.workspace_id], worktree=one.path)
+            one.say(Row(), self.now)
+        else:
+            one.say(None, self.now, Absence.NEVER)
+        self.new_session(one)
+        return one
+
+    def write_row(self, one: WorkspaceLife, **flags: bool) -> None:
+        """The host sets flags of a row, if it is there."""
+        row = self.host.rows.get(one.workspace_id)
+        if row is None:
+            return
+        if row.unreadable is None:
+            self.host.rows[one.workspace_id] = replace(row, **flags)  # type: ignore[arg-type]
+        self.host.commits += 1
+        one.set(self.now, **flags)
+
+    def replace_rows(self, rows: dict[str, Workspace], absence: Absence) -> None:
+        """Other rows are in the database from now on."""
+        self.host.rows = rows
+        self.registry_replaced_at = self.now
+        for one in self.workspaces:
+            there = rows.get(one.workspace_id)
+            if there is None:
+                if one.row is not None:
+                    one.say(None, self.now, absence)
+            else:
+                one.say(_as_truth(there), self.now)
+
+    # Sessions
+
+    def new_session(self, one: WorkspaceLife, *, group: str | None = None, name: str | None = None) -> SessionLife:
+        """A session is made for a workspace, with a program that works in its directory."""
+        name = name or self.host.session_name(one.workspace_id)
+        owner = f"{one.workspace_id}/{len(self.by_owner)}" if group is None else self.lives[group].owner
+        cwd = one.path if self._exists(one.path) else "/"
+        session_id = self.tmux.new_session(name, group=group, cwd=cwd, owner=owner)
+        life = SessionLife(one, session_id, self.now, owner)
+        if group is not None:
+            peer = self.lives[group]
+            life.busy_since, life.worked, life.output, life.dead_since = (
+                peer.busy_since, peer.worked, peer.output, peer.dead_since,
+            )  # fmt: skip
+        if self.inherits_keep_since is not None:
+            life.kept_since = self.now
+        self.lives[session_id] = self.by_owner[owner] = life
+        return life
+
+    def _exists(self, path: str) -> bool:
+        return self.tree.at(path) is not None
+
+    def life_of(self, number: int) -> SessionLife | None:
+        """The living session that was made first for a workspace."""
+        one = self.workspaces[number % len(self.workspaces)]
+        return next((life for life in self.lives.values() if life.of is one), None)
+
+    def peers_of(self, life: SessionLife) -> list[SessionLife]:
+        """The other sessions of its group."""
+        peers = self.tmux.peers(self.tmux.sessions[life.session_id])
+        return [self.lives[each.session_id] for each in peers if each.session_id != life.session_id]
+
+    def pid_of(self, life: SessionLife) -> int:
+        """The process of its pane, which may have ended."""
+        return self.tmux.process(life.session_id).pid
+
+    def identity(self, life: SessionLife) -> str:
+        """What ``@reaper_self`` is for the session itself."""
+        key = self.tmux.key_of(self.tmux.sessions[life.session_id])
+        return f"{key.session_id}/{key.created}/{key.server_pid}"
+
+    def note_ended(self, by: str) -> None:
+        """Move the lives of the sessions that tmux has no more."""
+        for session_id in [one for one in self.lives if one not in self.tmux.sessions]:
+            life = self.lives.pop(session_id)
+            life.ended_at, life.ended_by = self.now, by
+            self.ended.append(life)
+
+    def is_of_living(self, one: SimulatedProcess) -> bool:
+        """Whether a process truly belongs to a living session."""
+        return any(life.owner == one.owner for life in self.lives.values())
+
+    def _work(self, seconds: float) -> None:
+        """Programs compute while time passes."""
+        for life in self.lives.values():
+            if life.busy_since is not None:
+                if life.starved:
+                    self.machine.wait_for_cpu(self.pid_of(life), seconds)
+                else:
+                    self.machine.work(self.pid_of(life), seconds / 2)
+
+    def is_worked_in(self, one: WorkspaceLife) -> bool:
+        """Whether a program of its session works in its directory."""
+        place = self.tree.resolve(one.path)
+        lives = [life for life in self.lives.values() if life.of is one]
+        return any(self.tmux.process(life.session_id).directory is place for life in lives)
+
+    def end_work(self, life: SessionLife) -> None:
+        """Its program rests. Whether a look can measure what it did depends on when the next look is: see ``measure``."""
+        if life.busy_since is None:
+            return
+        if not life.starved:
+            life.unmeasured = Work(life.busy_since, self.now)
+        else:
+            self.machine.starve(self.pid_of(life), on=False)
+            if life.starving_seen is not None:
+                life.worked = Work(life.busy_since, life.starving_seen)
+        life.busy_since, life.starved, life.starving_seen = None, False, None
+
+    def measure(self) -> None:
+        """The reaper takes a sample of the CPU times: work that was long enough since the last one is seen."""
+        for life in self.lives.values():
+            work, life.unmeasured = life.unmeasured, None
+            if work is not None and life.sampled_at is not None:
+                began = max(work.began, life.sampled_at)
+                if (work.last - began) / 2 > 0.01 * (self.now - life.sampled_at) + 0.02:
+                    life.worked = Work(began, work.last)
+            life.sampled_at = self.now
+
+
+def _as_truth(row: Workspace) -> Row:
+    return Row(row.archived, row.running, row.pinned, row.deleted, row.worktree_deleted, row.unreadable is None)

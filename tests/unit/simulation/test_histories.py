@@ -1,0 +1,81 @@
+"""The simulation itself: its histories are quiet, the same each time, small when they fail, and find what is taken out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import history
+from tests.simulation.floors import below_the_floor
+from tests.simulation.history import run
+from tests.simulation.judging import Judging
+from tests.simulation.mutants import MUTANTS, Mutant, find, mutated
+from tests.simulation.plan import SWEEP, Event, Plan, Step, make_plan
+from tests.simulation.shrink import shrink
+
+SEEDS = range(100)
+
+
+def test_no_history_breaks_a_rule() -> None:
+    assert {seed: broken for seed in SEEDS if (broken := run(make_plan(seed)).violations)} == {}
+
+
+def test_a_seed_makes_the_same_history_each_time() -> None:
+    for seed in SEEDS:
+        first, second = run(make_plan(seed)), run(make_plan(seed))
+        assert (first.story, first.counts) == (second.story, second.counts)
+
+
+def test_each_history_has_workspaces_sweeps_and_events() -> None:
+    for seed in SEEDS:
+        plan = make_plan(seed)
+        sweeps = sum(step.event.what == SWEEP for step in plan.steps)
+        events = sum(step.event.what != SWEEP for step in plan.steps) + sum(len(step.during) for step in plan.steps)
+        assert plan.workspaces >= 2
+        assert sweeps >= 4
+        assert events >= 3
+
+
+def test_a_failing_history_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here each kill breaks a rule."""
+    monkeypatch.setattr(Judging, "judge", lambda self, life, truth, intent: self.blame(truth, "test", "any kill"))
+    steps = tuple(Step(Event(what)) for what in (SWEEP, "print", "delete", "hook deleted", SWEEP))
+    small = shrink(Plan(0, 4, (*steps, *steps)))
+    assert [step.event.what for step in small.steps] == ["delete", "hook deleted"]
+    assert small.workspaces == 2
+    assert history.run(small).violations
+
+
+def test_too_little_that_happens_is_reported() -> None:
+    assert any("kill orphan: 0 times" in sentence for sentence in below_the_floor(Counter(), 1000))
+    assert list(below_the_floor(Counter(), 10)) == []
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
+def test_each_mutant_applies(mutant: Mutant, tmp_path: Path) -> None:
+    changed = (mutated(mutant, tmp_path) / "workspace_reaper" / mutant.module).read_text(encoding="utf-8")
+    compile(changed, mutant.module, "exec")
+
+
+def test_a_mutant_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not apply"):
+        mutated(Mutant("nothing", "I00", "policy/rules.py", "no such text", ""), tmp_path)
+
+
+def test_a_rule_that_is_taken_out_is_found() -> None:
+    [mutant] = [one for one in MUTANTS if one.name == "one look is enough for an orphan"]
+    story = find(mutant, 1000)
+    assert story is not None
+    assert "unconfirmed:" in story
+
+
+def test_the_command_prints_a_story() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "3"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sweep" in done.stdout
