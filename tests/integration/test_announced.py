@@ -351,6 +351,23 @@ def test_a_keep_right_before_the_kill_cancels_the_announcement(archived: Scene, 
     assert archived.lives_untouched()
 
 
+def test_a_keep_that_cancels_an_announcement_cancels_it_for_each_cause(
+    worlds: Callable[..., World], front_tmux: FrontTmux
+) -> None:
+    """It is archived, and idle since."""
+    scene = Scene(worlds(undo_window=WINDOW, idle_ttl=HOUR))
+    scene.archive()
+    assert scene.sweep().protected_by == "announced"
+    scene.start()
+    scene.clock.seconds = 2 * HOUR
+    front_tmux.rules(Rule("kill-session", times=1, hold="before"))
+    mark = ("set-option", "-t", f"{scene.session}:", "@reaper_keep")
+    sweep_during(front_tmux, lambda: scene.world.server.run(*mark, "1"), scene.world.sweep)
+    scene.world.server.run("set-option", "-u", *mark[1:])
+    assert scene.sweep().protected_by == "undone"
+    assert scene.lives_untouched()
+
+
 def test_an_attach_right_before_the_kill_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
     archived.start()
     archived.clock.seconds = WINDOW + 10

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tests.simulation.truth import Absence, Activity, Directory, Hook, HookKind, Reason, Row, RowState, Work
+from workspace_reaper.model.session import SessionKey
 
 __all__ = ["SessionLife", "WorkspaceLife"]
 
@@ -72,6 +73,7 @@ class SessionLife:
     session_id: str
     created: float
     owner: str
+    key: SessionKey
     input: float | None = None
     attach: float | None = None
     seen_attached: float | None = None

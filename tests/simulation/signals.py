@@ -19,6 +19,9 @@ from workspace_reaper.model.unknown import Unknown
 
 __all__ = ["JudgedProcesses"]
 
+# Seconds for which the facts of a recheck are valid.
+_VALIDITY = 5.0
+
 
 class JudgedProcesses:
     """Processes whose signals are judged.
@@ -74,7 +77,7 @@ class JudgedProcesses:
             recorded=key.started,
             kind=_kind(one, world.reaper_pid),
             origin=Origin.NONE if life is None else Origin.PANE,
-            ended=Ended.LIVES if life is None or life.is_alive else _ended(life),
+            ended=Ended.LIVES if life is None or life.is_alive else self._ended(life, self._terms.get(key, world.now)),
             row_selects=life is None or _selects(life),
             running=life is not None and life.of.row is not None and life.of.row.running,
             sibling_lives=life is not None and any(each.of is life.of for each in world.lives.values()),
@@ -82,6 +85,11 @@ class JudgedProcesses:
             term_at=self._terms.get(key),
             limits=self._judging.limits,
         )
+
+    def _ended(self, life: SessionLife, at: float) -> Ended:
+        """A session that its user ended right before our kill is like one that the kill ended: tmux may give no answer."""
+        is_in_time = life.key in self._judging.intents and at - (life.ended_at or 0.0) < _VALIDITY
+        return Ended.BY_US if life.ended_by == "the reaper" or is_in_time else Ended.UNKNOWN
 
     def _dependences(self, one: SimulatedProcess) -> Iterator[Dependence]:
         world = self._judging.world
@@ -99,10 +107,6 @@ def _kind(one: SimulatedProcess | None, reaper: int) -> Kind:
     if one.name.startswith("tmux"):
         return Kind.TMUX
     return Kind.REAPER if one.pid == reaper else Kind.ORDINARY
-
-
-def _ended(life: SessionLife) -> Ended:
-    return Ended.BY_US if life.ended_by == "the reaper" else Ended.UNKNOWN
 
 
 def _selects(life: SessionLife) -> bool:

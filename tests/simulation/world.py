@@ -139,7 +139,7 @@ class World:
         owner = f"{one.workspace_id}/{len(self.by_owner)}" if group is None else self.lives[group].owner
         cwd = one.path if self._exists(one.path) else "/"
         session_id = self.tmux.new_session(name, group=group, cwd=cwd, owner=owner)
-        life = SessionLife(one, session_id, self.now, owner)
+        life = SessionLife(one, session_id, self.now, owner, self.tmux.key_of(self.tmux.sessions[session_id]))
         if group is not None:
             peer = self.lives[group]
             life.busy_since, life.worked, life.output, life.dead_since = (

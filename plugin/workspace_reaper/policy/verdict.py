@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from workspace_reaper.model.session import Listing, SessionKey
+from workspace_reaper.model.state import UNDONE
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Facts, Thresholds
@@ -81,6 +82,11 @@ def is_doubted(judgement: Judgement) -> bool:
 def is_to_be_announced(judgement: Judgement) -> bool:
     """Return whether nothing but the missing announcement protects the session from some rule."""
     return judgement.verdict is Verdict.HOLD and any(held.by == (ANNOUNCED,) for held in judgement.held)
+
+
+def causes_to_undo(judgement: Judgement) -> frozenset[str]:
+    """Return the causes that a cancelled announcement is not made again for: those that hold, as reports name them."""
+    return frozenset(UNDONE.keys() & {held.reason.reported_as for held in judgement.held})
 
 
 def is_selected(judgement: Judgement) -> bool:

@@ -26,7 +26,7 @@ from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import is_another, recognise
 from workspace_reaper.policy.rules import ORPHAN
-from workspace_reaper.policy.verdict import held_by_their_group, is_selected, is_to_be_announced, judge
+from workspace_reaper.policy.verdict import causes_to_undo, held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
@@ -207,7 +207,7 @@ class Judge:
                 continue
             was_announced = Finding.ANNOUNCED in confirmations.of(entry.key)
             if entry.facts.is_objected_to:
-                undone = UNDONE.keys() & {held.reason.reported_as for held in entry.judgement.held}
+                undone = causes_to_undo(entry.judgement)
                 for cause in undone:
                     confirmations.set(entry.key, UNDONE[cause], holds=True)
                 # It is not announced any more, and must not look as if its user had objected for another cause.

@@ -16,7 +16,7 @@ from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.protections import GROUP
 from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.policy.rules import DELETED, REMOVED
-from workspace_reaper.policy.verdict import held_by_their_group, judge, saved_by
+from workspace_reaper.policy.verdict import Judgement, causes_to_undo, held_by_their_group, judge, saved_by
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
 from workspace_reaper.sweep.observe import missed_server
 from workspace_reaper.sweep.witnesses import Witnesses
@@ -141,7 +141,7 @@ class Recheck:
         if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
             return candidate.reason.guard(facts, self._thresholds)
         self._forget_refuted(candidate.key, facts)
-        self._note_objection(candidate, facts)
+        self._note_objection(candidate.key, facts, judgement)
         candidate.spare(saved_by(candidate.reason, facts, judgement) or "workspace")
         return None
 
@@ -153,11 +153,11 @@ class Recheck:
         if not facts.is_witnessed:
             confirmations.set(key, Finding.WITNESSED, holds=False)
 
-    def _note_objection(self, candidate: ReapCandidate, facts: Facts) -> None:
+    def _note_objection(self, key: SessionKey, facts: Facts, judgement: Judgement) -> None:
         """Note that its user cancelled the announcement after the verdict: by the next sweep, the client may have left."""
-        finding = UNDONE.get(candidate.reason.reported_as)
-        if finding is not None and facts.is_objected_to:
-            self._builder.confirmations.set(candidate.key, finding, holds=True)
+        if facts.is_objected_to:
+            for cause in causes_to_undo(judgement):
+                self._builder.confirmations.set(key, UNDONE[cause], holds=True)
 
     def spared_by(self, candidate: ReapCandidate, session: Session | None) -> str:
         """Return why the guard spared the session. The guard gives no reason, so the predicate is asked once more."""
@@ -172,8 +172,9 @@ class Recheck:
             self._dependencies.matcher.named(session) != workspace_id,
         )
         facts = self._builder.facts(session, workspace_id, was.row, now, renamed=renamed, named_row=was.named_row)
-        self._note_objection(candidate, facts)
-        why = saved_by(candidate.reason, facts, judge(facts, self._thresholds))
+        judgement = judge(facts, self._thresholds)
+        self._note_objection(candidate.key, facts, judgement)
+        why = saved_by(candidate.reason, facts, judgement)
         if why is None and session.grouped and not was.session.grouped:
             return GROUP.name
         # If the predicate finds no protection, the one that the guard found is over already.
