@@ -31,6 +31,7 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import rules
+from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.context import ReapCandidate, SweepRequest
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.report import SweepReport
@@ -105,21 +106,20 @@ def test_what_else_has_become_true_spares_it(listed: Listing, answer: LookupResu
 
 
 @pytest.mark.parametrize(
-    ("answer", "left"),
+    ("answer", "presence", "left"),
     [
-        pytest.param(rows(row(1)), set(), id="the row is there again"),
-        pytest.param(rows(), {Finding.ORPHAN}, id="the directory is there again"),
+        pytest.param(rows(row(1)), Presence.THERE, set(), id="the row is there again"),
+        pytest.param(rows(), Presence.THERE, {Finding.ORPHAN}, id="the directory is there again"),
+        pytest.param(rows(), Presence.GONE, {Finding.ORPHAN, Finding.WITNESSED}, id="both are still gone"),
     ],
 )
-def test_an_absence_that_is_refuted_is_confirmed_anew(answer: LookupResult, left: set[Finding]) -> None:
+def test_an_absence_that_is_refuted_is_confirmed_anew(answer: LookupResult, presence: Presence, left: set[Finding]) -> None:
     """Otherwise what vanishes again would count as found twice at once."""
     stage = Stage(answer)
     stage.candidate.reason = rules.ORPHAN
     twice = Confirmation(NOW - 60, NOW - 30, 2)
-    known = ledger_state(
-        confirmations=dict.fromkeys([(session_key(), Finding.ORPHAN), (session_key(), Finding.WITNESSED)], twice)
-    )
-    builder = circumstances(known, recognised=["w1"])
+    known = ledger_state(confirmations={(session_key(), finding): twice for finding in (Finding.ORPHAN, Finding.WITNESSED)})
+    builder = replace(circumstances(known, recognised=["w1"]), witnesses={"w1": Witness(presence, "")})
     stage.recheck = Recheck(stage.context, builder, known.registry, stage.recheck._witnesses, stage.candidates)
     assert stage.guards(listing(session(kept=True))) == {}
     assert set(builder.confirmations.of(session_key())) == left
