@@ -220,7 +220,9 @@ class Client:
     def kill(self) -> None:
         """End the client, and what it started, with SIGKILL; wait until the server has noticed."""
         self._end()
-        wait_until(lambda: self.tty not in self.attached())
+        # `list-clients` shows neither a suspended client nor a locked one.
+        shown = ("list-sessions", "-F", "#{session_attached_list}")
+        wait_until(lambda: self.tty not in self._server.run(*shown, check=False).replace(",", " ").split())
 
     def close(self) -> None:
         """End the client, and what it started, and give the terminal back."""
