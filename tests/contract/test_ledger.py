@@ -93,6 +93,7 @@ def test_registries_share_nothing_but_the_file(opened: Opened, ledger: Ledger) -
     ledger.save_report("{}", "[]", sweep="a", at=NOW, complete=True)
     with closing(opened("standard", "/other")) as other:
         assert other.load_state(["a"], NOW) == LedgerState(other.registry())
+        assert (ledger.longer_ids(0), other.longer_ids(0)) == (["a"], [])
         assert (other.history(9), other.find("R1"), other.events(9), other.last_report()) == ([], None, [], None)
         with pytest.raises(LedgerError, match="no intent has this id"):
             other.record_results([ReapResult("R2", NOW, "reaped")])
@@ -121,6 +122,13 @@ def test_seen_is_told_for_the_ids_asked_for_with_the_generation_that_saw_them(le
     ledger.save(StateChanges(seen=frozenset({"d"})))
     assert ledger.load_state(["a", "b", "d", "never"], NOW).seen == {"a": 1, "b": 2, "d": 2}
     assert ledger.load_state([], NOW).seen == {}
+
+
+def test_ids_are_long_by_their_own_characters(ledger: Ledger) -> None:
+    """Not by those of their escapes."""
+    ledger.save(StateChanges(seen=frozenset({"a" * 12, "b" * 13, "c" * 11 + "\udcff"})))
+    ledger.record_named("d" * 13, NOW)
+    assert sorted(ledger.longer_ids(12)) == ["b" * 13, "d" * 13]
 
 
 def test_thousands_of_ids_are_asked_for_at_once(ledger: Ledger) -> None:

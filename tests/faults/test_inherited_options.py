@@ -150,3 +150,16 @@ def test_i67_an_empty_value_elsewhere_makes_no_renamed_session_that_of_its_name(
     for _ in range(3):
         world.sweep()
     assert session_id in world.server.session_ids()
+
+
+@pytest.mark.parametrize("scope", HIDING)
+def test_i67_a_value_elsewhere_hides_no_renamed_session(world: World, scope: str) -> None:
+    """Its marks are all that is known of it."""
+    renamed, other = world.workspace(), world.workspace()
+    session_id = world.session(renamed)
+    world.session(other)
+    world.sweep()
+    world.server.run("rename-session", "-t", session_id, "my work")
+    set_elsewhere(world, scope, session_id, "@reaper_workspace", "ff")
+    assert world.entry(world.sweep(), renamed).session == "my work"
+    assert alarms(world) == {"inherited"}

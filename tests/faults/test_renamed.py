@@ -13,6 +13,7 @@ from tests.tools.front_tmux import Rule
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, session_name
 from workspace_reaper.model.verdict import Verdict
+from workspace_reaper.policy.marks import mark_of
 
 Worlds = Callable[..., World]
 
@@ -163,6 +164,48 @@ def test_i67_a_rename_is_reported_once_with_how_to_end_the_session(world: World)
     rename(world, session_id, session_name(world.schema, workspace_id))
     world.sweep()
     assert "renamed" not in world.cli("status").stdout
+
+
+LONG = "long" * 35
+
+
+def renamed_with_a_long_id(world: World) -> str:
+    """A session whose mark is a digest, under another name, beside one that is as it was."""
+    world.host.insert([LONG])
+    session_id = world.session(LONG)
+    world.session(world.workspace())
+    world.sweep()
+    rename(world, session_id, "my work")
+    return session_id
+
+
+def test_i67_a_renamed_session_with_a_long_workspace_id_keeps_its_workspace(worlds: Worlds) -> None:
+    world = worlds(schema="standard")
+    session_id = renamed_with_a_long_id(world)
+    assert world.entry(world.sweep(), LONG).facts.renamed
+    assert f"myworkbelongstotheworkspace{LONG};" in "".join(world.cli("status").stdout.split())
+    assert "unmanaged" not in world.cli("explain", "my work").stdout
+    world.host.archive(LONG)
+    world.sweep()
+    assert session_id not in world.server.session_ids()
+
+
+def test_i67_a_renamed_session_whose_workspace_is_unknown_is_reported(worlds: Worlds) -> None:
+    """Its mark is a digest of an id of which the ledger has no record."""
+    world = worlds(schema="standard")
+    session_id = renamed_with_a_long_id(world)
+    world.server.set_option(session_id, "@reaper_workspace", mark_of(LONG + "er"))
+    world.host.archive(LONG)
+    report = world.sweep()
+    by_hand = f"tmux -S {world.server.path} kill-session -t '{session_id}'"
+    assert [(one.session, by_hand in one.reason) for one in report.unknown] == [("my work", True)]
+    assert (alarms(world), check_code(world)) == ({"unreadable"}, 1)
+    assert "the workspace of its marks is unknown" in " ".join(world.cli("explain", "my work").stdout.split())
+    assert session_id in world.server.session_ids()
+    rename(world, session_id, session_name(world.schema, LONG))
+    world.server.set_option(session_id, "@reaper_workspace", mark_of(LONG))
+    world.sweep()
+    assert session_id not in world.server.session_ids()
 
 
 def test_the_marks_are_set_a_few_at_a_time(world: World) -> None:

@@ -17,7 +17,7 @@ TOO_LONG = "/tmp/" + "x" * 200
 
 def looked(*sockets: str, only: set[str] | None = None) -> Observation:
     names = SessionMatcher(dict.fromkeys(sockets, ("ws_(?P<id>.+)",)), lambda text: text)
-    return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only, OwnOptions())
+    return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only, OwnOptions(), tuple)
 
 
 def test_a_socket_that_does_not_answer_loses_no_other(tmux_server: TmuxServer) -> None:

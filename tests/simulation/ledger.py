@@ -121,6 +121,9 @@ class MemoryLedger(Ledger):
             removals=dict(own.removals),
         )
 
+    def longer_ids(self, length: int) -> Collection[str]:
+        return [one for one in {**self._own.seen, **self._own.named, **self._own.worktrees} if len(one) > length]
+
     def save(self, changes: StateChanges) -> None:
         own = self._own
         if changes.registry is not None:

@@ -106,6 +106,15 @@ class SqliteLedger(Ledger):
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         return self._read(lambda connection: read_state(connection, *self._registry(connection), ids, now))
 
+    def longer_ids(self, length: int) -> Collection[str]:
+        def ids(connection: sqlite3.Connection) -> Collection[str]:
+            registry_id, _ = self._registry(connection)
+            found = tables.WORKSPACE.select(connection, registry_id, "AND length(workspace_id) > ?", length)
+            # An escaped id is longer.
+            return [row.workspace_id for row in found if len(row.workspace_id) > length]
+
+        return self._read(ids)
+
     def save(self, changes: StateChanges) -> None:
         self._file.check_writable()
         if changes:

@@ -147,6 +147,9 @@ class Ledger(Protocol):
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
         """Return the state that a sweep over these workspaces needs."""
 
+    def longer_ids(self, length: int) -> Collection[str]:
+        """Return the ids of more characters than that of all workspaces that the registry has known."""
+
     def save(self, changes: StateChanges) -> None:
         """Write the changes in one transaction. Writes nothing if there are none."""
 

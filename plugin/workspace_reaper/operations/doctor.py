@@ -182,7 +182,7 @@ def _hidden(reaper: Reaper, name: str, sessions: Sequence[Session]) -> Iterator[
 def _known_sessions(reaper: Reaper) -> Iterator[Check]:
     """Check whether the registry has rows for the sessions that match: those of another database never have."""
     try:
-        observation = observe(reaper.terminals, reaper.dependencies.matcher, own_owner_id(reaper), None, OwnOptions())
+        observation = observe(reaper.terminals, reaper.dependencies.matcher, own_owner_id(reaper), None, OwnOptions(), tuple)
     except LedgerError:  # The check of the ledger reports it.
         return
     rows = reaper.registry.look_up(sorted(observation.workspace_ids), ())

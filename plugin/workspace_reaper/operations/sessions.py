@@ -12,6 +12,7 @@ from workspace_reaper.model.session import Owner, Session
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.operations.reaper import Reaper
+from workspace_reaper.policy.marks import LONGEST, is_marked
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged
 from workspace_reaper.sweep.report import SessionReport, printable
@@ -110,6 +111,8 @@ def keep_session(reaper: Reaper, name: str, socket: str | None = None, *, on: bo
 def _why_unmanaged(session: Session) -> str:
     if session.owner is Owner.FOREIGN:
         return "it carries another reaper's owner mark"
+    if is_marked(session):
+        return "the workspace of its marks is unknown"
     return "its name matches no configured pattern on this socket, and it carries no marks of this reaper"
 
 
@@ -173,9 +176,10 @@ def selected_terminals(reaper: Reaper, socket: str | None) -> Sequence[Terminal]
 
 
 def own_owner_id(reaper: Reaper) -> str:
-    """Return the owner mark of this reaper's registry.
+    """Return the owner mark of this reaper's registry, and let the matcher learn the ids that it cannot read from marks.
 
     Raises ``LedgerError``: without the ledger, our own mark is unknown. Before the first sweep no session carries it.
     """
     with reaper.reading() as ledger:
+        reaper.dependencies.matcher.learn(ledger.longer_ids(LONGEST))
         return ledger.registry().owner_id

@@ -13,7 +13,7 @@ import shlex
 from workspace_reaper.model.session import Owner, Session
 
 # The characters of an id that still fit: tmux expands the whole mark in each listing.
-_LONGEST = 128
+LONGEST = 128
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
@@ -25,7 +25,7 @@ def mark_of(workspace_id: str) -> str:
     not read back.
     """
     text = workspace_id.encode("utf-8", "surrogateescape")
-    return text.hex() if len(workspace_id) <= _LONGEST else "0" + hashlib.sha256(text).hexdigest()
+    return text.hex() if len(workspace_id) <= LONGEST else "0" + hashlib.sha256(text).hexdigest()
 
 
 def marked_workspace(session: Session) -> str | None:
@@ -36,6 +36,11 @@ def marked_workspace(session: Session) -> str | None:
         return bytes.fromhex(session.workspace_mark).decode()
     except UnicodeDecodeError:
         return None
+
+
+def is_digest(session: Session) -> bool:
+    """Return whether the session's mark of its workspace can only be a digest."""
+    return len(session.workspace_mark) % 2 == 1
 
 
 def is_marked(session: Session) -> bool:

@@ -11,8 +11,10 @@ from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.policy.marks import is_digest, kill_command
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.own_options import OwnOptions
+from workspace_reaper.util.text import printable
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ class Observation:
             workspace_id = matcher.manages(session)
             if workspace_id is None:
                 self.unmanaged += 1
+                if matcher.is_lost(session):
+                    self.unknown.append(_lost(session))
                 theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
                 if theirs is not None:
                     self.all_workspace_ids.add(theirs)
@@ -95,6 +99,7 @@ def observe(
     owner_id: str,
     only: Collection[str] | None,
     own_options: OwnOptions,
+    long_ids: Callable[[], Collection[str]],
     table: Callable[[], ProcessTable | Unknown] | None = None,
 ) -> Observation:
     """List every socket once, and then take the process ``table``, which is read meanwhile, if it is given.
@@ -102,7 +107,7 @@ def observe(
     Meanwhile, because that is faster: with 1,000 sessions a sweep takes 215 ms, and 272 ms if the table is read afterwards.
 
     A socket that cannot be read is Unknown; the other sockets are still listed. ``owner_id`` is the owner mark that counts as
-    ours.
+    ours. ``long_ids`` returns the ids of known workspaces whose marks are digests, and is asked only if a mark needs it.
     """
     observation = Observation()
     for terminal in terminals:
@@ -111,11 +116,22 @@ def observe(
             observation.unknown.append(listing)
             observation.everything = False
         else:
+            if any(is_digest(session) and matcher.is_lost(session) for session in listing.sessions):
+                matcher.learn(long_ids())
             own_options.ask(terminal, listing, matcher)
             observation.add(own_options.correct(listing, owner_id), matcher, only)
     if table is not None:
         observation.table = table()
     return observation
+
+
+def _lost(session: Session) -> Unknown:
+    by_hand = kill_command(session.key.socket, session.key.session_id)
+    why = (
+        f"the session {printable(session.name)} carries the marks of this reaper, but their workspace is unknown, so it is "
+        f"not reaped; rename it as it was, or end it by hand: {by_hand}"
+    )
+    return Unknown(Source.SESSION, why, session.key.socket, session.name)
 
 
 def reject_unlinked_sockets(

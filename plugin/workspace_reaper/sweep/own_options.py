@@ -3,7 +3,7 @@
 In a format, an option of the server, a pane, a window or all sessions takes the place of the session's own: a careless
 ``set -g @workspace_owner x`` seems to give every session to another reaper, and an empty ``@reaper_keep`` of a window hides
 that a session is kept. No format tells them apart, so tmux is asked about the sessions where it matters: those that are kept,
-that another reaper owns, whose name and marks disagree, or that are about to be killed.
+that another reaper owns, whose name and marks disagree or yield no workspace, or that are about to be killed.
 """
 
 from __future__ import annotations
@@ -119,4 +119,6 @@ def _matters(session: Session, matcher: SessionMatcher) -> bool:
     if session.owner is Owner.FOREIGN:
         return matcher.named(session) is not None
     belongs_to = matcher.belongs_to(session)
-    return belongs_to is not None if session.kept else belongs_to != matcher.named(session)
+    if belongs_to is None:
+        return matcher.is_lost(session)
+    return session.kept or belongs_to != matcher.named(session)

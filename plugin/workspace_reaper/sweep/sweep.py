@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from time import perf_counter
 
@@ -19,6 +20,7 @@ from workspace_reaper.model.verdict import IdleClock, Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.marks import LONGEST
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep import record
 from workspace_reaper.sweep.conclude import conclude
@@ -106,7 +108,8 @@ class Sweep:
         owner_id = ledger.registry().owner_id
         own_options, only = self._context.state.own_options, self._request.suspects
         later = dependencies.in_background(table, "workspace-reaper processes") if table else None
-        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, later)
+        long_ids = partial(ledger.longer_ids, LONGEST)
+        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, long_ids, later)
         # A list of its own: what else is unknown in a sweep, such as a row, hides no session.
         self.report.unmanaged, self.report.unknown = seen.unmanaged, [*seen.unknown]
         self.report.other_owner = len(seen.other_owners)

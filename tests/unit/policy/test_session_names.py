@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from tests.tools.builders import OTHER_SOCKET, SOCKET, session
 from workspace_reaper.model.session import Owner
+from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.session_names import SessionMatcher
 
 
@@ -73,6 +75,31 @@ def test_an_optional_id_that_did_not_match_is_none() -> None:
 )
 def test_a_session_with_anothers_stamp_is_not_managed(owner: Owner, workspace_id: str | None) -> None:
     assert NAMES.manages(session(owner=owner)) == workspace_id
+
+
+LONG = "x" * 129
+
+
+@pytest.mark.parametrize("name", ["my work", "ws_a2"], ids=["of no workspace", "of another workspace"])
+def test_a_renamed_session_whose_mark_is_a_digest_keeps_its_workspace_if_that_is_known(name: str) -> None:
+    names = SessionMatcher({SOCKET: [r"ws_(?P<id>.+)"]}, str)
+    renamed = replace(session(owner=Owner.OURS, name=name), workspace_mark=mark_of(LONG))
+    assert (names.manages(renamed), names.is_lost(renamed)) == (None, True)
+    names.learn(["x" * 130, LONG])
+    assert (names.manages(renamed), names.is_lost(renamed)) == (LONG, False)
+    names.learn(["y" * 129])
+    assert names.manages(renamed) == LONG
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"owner": Owner.FOREIGN}, {"owner": Owner.NONE}, {"is_self_marked": False}, {"name": f"ws_{LONG}"}],
+    ids=["of another registry", "without an owner mark", "with copied marks", "with its name"],
+)
+def test_a_session_is_lost_only_if_our_marks_are_all_that_is_known_of_it(changes: dict[str, object]) -> None:
+    marked = replace(session(owner=Owner.OURS, name="my work"), workspace_mark=mark_of(LONG))
+    assert NAMES.is_lost(marked)
+    assert not NAMES.is_lost(replace(marked, **changes))  # type: ignore[arg-type]
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -78,7 +78,7 @@ def test_a_socket_that_does_not_answer_leaves_the_look_incomplete(answers: tuple
         def __init__(self, answer: Listing | Unknown) -> None:
             self.observe = lambda stamp: answer
 
-    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None, OwnOptions())  # type: ignore[misc]
+    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None, OwnOptions(), tuple)  # type: ignore[misc]
     assert (seen.everything, seen.unknown, seen.listings) == (False, [blind_socket()], [listing()])
 
 
