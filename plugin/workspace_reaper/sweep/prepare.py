@@ -59,11 +59,13 @@ def read_processes(
     if isinstance(second, Unknown):
         return second
     now = _by_session(context, second, seen)
-    for candidate in candidates:
+    # A kill without an answer may have ended the session. Then only what was found before it shows its processes.
+    unclear = {one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}
+    for candidate in (one for one in candidates if one.key not in unclear):
         candidate.processes = now[candidate.key]
         candidate.is_hidden = is_hidden(second, candidate.facts.session)
         _add_details(candidate, details)
-    for candidate in must_be_idle:
+    for candidate in (one for one in must_be_idle if one.key not in unclear):
         if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, second.at - first.at):
             candidate.spare("active")
             candidate.busy_at = second.at

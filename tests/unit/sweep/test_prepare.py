@@ -5,10 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from tests.tools.builders import DEFAULTS, HOUR, entry, facts, listing, observation, row, session
+from tests.simulation.machine import MemoryMachine
+from tests.simulation.processes import MemoryProcesses
+from tests.tools.builders import DEFAULTS, HOUR, NOW, entry, facts, listing, observation, pane, process, row, session
+from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import OneChild
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.policy import rules
+from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.sweep.context import ReapCandidate
 from workspace_reaper.sweep.prepare import read_processes
 
@@ -24,3 +28,19 @@ def test_without_a_table_of_processes_no_idle_session_may_be_killed() -> None:
     unknown = read_processes(context, observation(listing(IDLE)), [candidate], None)
     assert unknown is not None
     assert unknown.source is Source.PROCESSES
+
+
+def test_what_was_found_before_a_kill_without_an_answer_stays_known() -> None:
+    """The kill may have ended the session: what is visible now says neither that it is at work, nor what it has left."""
+    was, clock = session(panes=(pane(1),), idle=49 * HOUR), VirtualClock(NOW)
+    before = (SessionProcess(process(4711), "%1", descendant=True),)
+    candidate = ReapCandidate(entry(), was.key, facts(row(), session=was), rules.IDLE, "01J", attempts=1, processes=before)
+    machine = MemoryMachine(clock)
+    context: Any = SimpleNamespace(
+        dependencies=SimpleNamespace(processes=MemoryProcesses(machine, machine.spawn(["reaper"])), clock=clock),
+        settings=SimpleNamespace(thresholds=DEFAULTS),
+        state=SimpleNamespace(seen_below={}),
+    )
+    assert read_processes(context, observation(listing(was)), [candidate], None) is None
+    assert candidate.processes == before
+    assert not candidate.is_concluded
