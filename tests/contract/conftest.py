@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.simulation.ledger import MemoryFile
+from tests.simulation.memory.ledger import MemoryFile
 from tests.tools.hosts import StandardHost, VibeKanbanHost
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.ports import Ledger

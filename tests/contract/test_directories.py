@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.directories import MemoryDirectories
+from tests.simulation.memory.directories import MemoryDirectories
 from tests.tools.claims import mounted_disk_may_be_missing
 from tests.tools.disks import small_disk
 from tests.tools.machines import Machine, RealMachine, SimulatedMachine

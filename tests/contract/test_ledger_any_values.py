@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.conftest import Opened
-from tests.simulation.ledger import MemoryFile
+from tests.simulation.memory.ledger import MemoryFile
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.process import ProcessKey
 from workspace_reaper.model.reap import (

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.simulation.plugins import MemoryPlugins
+from tests.simulation.memory.plugins import MemoryPlugins
 from workspace_hookspecs import Candidate, Reaped, ReaperAlarm, WorkspacePlugins, hookimpl
 from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.reap import Vetoes

@@ -216,7 +216,7 @@ def send_to(address: str, name: str | None = None) -> None:
 
 @pytest.mark.parametrize("client_name", [None, "client"], ids=["nameless", "named"])
 def test_who_has_the_socket_that_datagrams_are_sent_to_serves_the_client(short_tmp: Path, client_name: str | None) -> None:
-    """Only the client is connected, and it serves nobody: also if it has a name, to which answers are sent."""
+    """Only the client is connected, and it serves no other process, even if it has a name to which answers are sent."""
     name = None if client_name is None else str(short_tmp / client_name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
         made.bind(str(short_tmp / "datagrams"))
@@ -241,7 +241,7 @@ def test_a_client_that_connects_elsewhere_leaves_the_others_connected(short_tmp:
 
 
 def test_a_pair_of_datagram_sockets_has_no_server() -> None:
-    """As a pair of streams: nobody connected to it."""
+    """As with a pair of streams, no process has connected to it."""
     one, another = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with one, another, in_a_child(lambda: None):
         assert needed([OWN]) == {}

@@ -1,4 +1,4 @@
-"""Signals to processes, real ones and those of the simulation, and to nobody else."""
+"""Signals to processes, real ones and those of the simulation, and to no others."""
 
 from __future__ import annotations
 

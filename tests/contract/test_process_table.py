@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.simulation.directories import MemoryDirectories
+from tests.simulation.memory.directories import MemoryDirectories
 from tests.tools.claims import hidden_process_lives, process_of_another_user
 from tests.tools.machines import LINUX_OR_MEMORY, MACHINES, Machine, SimulatedMachine, machine_of
 from tests.tools.real_processes import BOTH, LINUX, ROOT, Started, gone, in_namespaces, rows

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.simulation.registry import MemoryHost, MemoryRegistry
+from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
 from tests.tools.registries import registry_of, rows
 from workspace_reaper.model.ports import Registry
@@ -326,7 +326,7 @@ def test_what_has_no_row_numbers(tmp_path: Path, server: str | None, kind: str) 
 
 
 def test_a_row_that_appears_between_two_look_ups(host: Host) -> None:
-    """The first answer stays what it was: nobody who holds it sees the row."""
+    """The first answer stays what it was: its holder does not see the row."""
     one, other = host.new_id(1), host.new_id(2)
     host.insert([other])
     registry = port_of(host)

@@ -10,10 +10,10 @@ from typing import Protocol
 import pytest
 from ulid import ULID
 
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.snapshots import MemoryDisk, MemorySnapshots
-from tests.simulation.terminal import MemoryTerminal
-from tests.simulation.tmux import MemoryTmux
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.snapshots import MemoryDisk, MemorySnapshots
+from tests.simulation.memory.terminal import MemoryTerminal
+from tests.simulation.memory.tmux import MemoryTmux
 from tests.tools.clocks import VirtualClock
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.errors import SnapshotError

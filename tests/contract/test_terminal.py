@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.processes import MemoryProcesses
-from tests.simulation.terminal import MemoryTerminal
-from tests.simulation.tmux import MemoryTmux
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.processes import MemoryProcesses
+from tests.simulation.memory.terminal import MemoryTerminal
+from tests.simulation.memory.tmux import MemoryTmux
 from tests.tools.clocks import VirtualClock
 from tests.tools.front_tmux import FrontTmux, Rule
 from tests.tools.real_processes import gone, rows

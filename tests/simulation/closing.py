@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tests.simulation.judging import Judging
 from tests.simulation.oracle import Violation, judge_leaks, judge_ledger
-from tests.simulation.truth_records import Identity, Record
-from tests.simulation.truth_reports import REGISTRY, Alarm, Report, Stay
+from tests.simulation.oracle.truth_records import Identity, Record
+from tests.simulation.oracle.truth_reports import REGISTRY, Alarm, Report, Stay
 from tests.simulation.world import SOCKET
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey

@@ -9,7 +9,10 @@ from tests.simulation.closing import judge_end, report_of
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
 from tests.simulation.judging import Judging
-from tests.simulation.ledger import MemoryFile
+from tests.simulation.memory.ledger import MemoryFile
+from tests.simulation.oracle.truth import Limits
+from tests.simulation.oracle.truth_reports import REGISTRY
+from tests.simulation.oracle.violation import Violation
 from tests.simulation.plan import (
     APPROVE,
     LOOK_ARCHIVED,
@@ -26,9 +29,6 @@ from tests.simulation.plan import (
 from tests.simulation.points import Crash
 from tests.simulation.reaper import Ports, SimulatedReaper
 from tests.simulation.signals import JudgedProcesses
-from tests.simulation.truth import Limits
-from tests.simulation.truth_reports import REGISTRY
-from tests.simulation.violation import Violation
 from tests.simulation.world import SOCKET, World
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.sweep.report import SweepReport

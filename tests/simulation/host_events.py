@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.simulation.lives import WorkspaceLife
-from tests.simulation.truth import Absence, HookKind, Row
+from tests.simulation.oracle.truth import Absence, HookKind, Row
 from tests.simulation.world import ROOT, World
 from workspace_reaper.model.workspace import Workspace
 

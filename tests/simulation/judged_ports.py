@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tests.simulation.directories import MemoryDirectories
 from tests.simulation.judging import Judging
-from tests.simulation.plugins import MemoryPlugins
-from tests.simulation.terminal import MemoryTerminal
+from tests.simulation.memory.directories import MemoryDirectories
+from tests.simulation.memory.plugins import MemoryPlugins
+from tests.simulation.memory.terminal import MemoryTerminal
 from workspace_hookspecs import Candidate
 from workspace_reaper.model.reap import Intent, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.oracle import BreakerTruth, Violation, due, judge_kill
-from tests.simulation.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
-from tests.simulation.truth_records import End, Identity
-from tests.simulation.truth_reports import Report
+from tests.simulation.oracle.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
+from tests.simulation.oracle.truth_records import End, Identity
+from tests.simulation.oracle.truth_reports import Report
 from tests.simulation.world import SOCKET, World
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey

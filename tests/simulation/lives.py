@@ -1,13 +1,13 @@
 """What has truly happened to each workspace and each session, in true time. The oracle judges by it.
 
-True time is the clock that runs on while the machine sleeps and that nobody sets.
+True time is the clock that runs on while the machine sleeps, and that cannot be set.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tests.simulation.truth import Absence, Activity, Directory, Hook, HookKind, Reason, Row, RowState, Work
+from tests.simulation.oracle.truth import Absence, Activity, Directory, Hook, HookKind, Reason, Row, RowState, Work
 from workspace_reaper.model.session import SessionKey
 
 __all__ = ["SessionLife", "WorkspaceLife"]

@@ -8,13 +8,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
+from tests.simulation.memory.processes import MemoryProcesses
+from tests.simulation.memory.registry import MemoryRegistry
+from tests.simulation.memory.snapshots import MemorySnapshots
+from tests.simulation.memory.terminal import MemoryTerminal
+from tests.simulation.oracle.truth import Limits
 from tests.simulation.plan import Interruption
 from tests.simulation.points import Answer, Crash, Interposed, Points
-from tests.simulation.processes import MemoryProcesses
-from tests.simulation.registry import MemoryRegistry
-from tests.simulation.snapshots import MemorySnapshots
-from tests.simulation.terminal import MemoryTerminal
-from tests.simulation.truth import Limits
 from tests.simulation.world import SOCKET, STATE, World
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent

@@ -9,11 +9,11 @@ from typing import Any
 
 from tests.simulation.judging import Judging
 from tests.simulation.lives import SessionLife
+from tests.simulation.memory.process import SimulatedProcess
+from tests.simulation.memory.processes import MemoryProcesses
 from tests.simulation.oracle import judge_signal
-from tests.simulation.process import SimulatedProcess
-from tests.simulation.processes import MemoryProcesses
-from tests.simulation.truth import Work
-from tests.simulation.truth_signals import Dependence, Ended, Kind, Origin, Relation, SignalTruth
+from tests.simulation.oracle.truth import Work
+from tests.simulation.oracle.truth_signals import Dependence, Ended, Kind, Origin, Relation, SignalTruth
 from workspace_reaper.model.process import ProcessKey, ProcessTable, Scheduling, SignalResult
 from workspace_reaper.model.unknown import Unknown
 

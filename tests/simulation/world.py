@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulation.directories import MemoryDirectories
-from tests.simulation.files import MemoryTree
-from tests.simulation.ledger import MemoryFile
 from tests.simulation.lives import SessionLife, WorkspaceLife
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.plugins import MemoryPlugins
-from tests.simulation.process import SimulatedProcess
-from tests.simulation.registry import MemoryHost
-from tests.simulation.snapshots import MemoryDisk
-from tests.simulation.tmux import MemoryTmux
-from tests.simulation.truth import Absence, Row, Work
+from tests.simulation.memory.directories import MemoryDirectories
+from tests.simulation.memory.files import MemoryTree
+from tests.simulation.memory.ledger import MemoryFile
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.plugins import MemoryPlugins
+from tests.simulation.memory.process import SimulatedProcess
+from tests.simulation.memory.registry import MemoryHost
+from tests.simulation.memory.snapshots import MemoryDisk
+from tests.simulation.memory.tmux import MemoryTmux
+from tests.simulation.oracle.truth import Absence, Row, Work
 from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.workspace import Workspace
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.processes import MemoryProcesses
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.processes import MemoryProcesses
 from tests.tools.clocks import VirtualClock
 from tests.tools.real_processes import BOTH, Started
 from workspace_reaper.model.machine_ports import Processes

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.simulation.directories import MemoryDirectories
-from tests.simulation.machine import MemoryMachine
+from tests.simulation.memory.directories import MemoryDirectories
+from tests.simulation.memory.machine import MemoryMachine
 from workspace_reaper.model.machine_ports import Directories
 from workspace_reaper.processes import directories
 from workspace_reaper.processes.directories import SystemDirectories

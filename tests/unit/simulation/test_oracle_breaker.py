@@ -8,7 +8,7 @@ from functools import reduce
 import pytest
 
 from tests.simulation.oracle import BreakerTruth, Count, advance
-from tests.simulation.truth import Limits
+from tests.simulation.oracle.truth import Limits
 
 
 def count(orphans: str = "", managed: int = 8, lost: int = 0, before: int = 8) -> Count:

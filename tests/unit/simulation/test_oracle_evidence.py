@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.oracle import judge_kill
-from tests.simulation.truth import Absence, FullSweep, Hook, HookKind, KillTruth, Reason, Row, RowState
+from tests.simulation.oracle.truth import Absence, FullSweep, Hook, HookKind, KillTruth, Reason, Row, RowState
 from tests.unit.simulation.truths import (
     DAY,
     HOUR,

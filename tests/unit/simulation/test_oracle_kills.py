@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.oracle import due, judge_kill
-from tests.simulation.truth import KillTruth, Limits, Peer, Reason, Row, RowState, Veto, Work, Workspace
+from tests.simulation.oracle.truth import KillTruth, Limits, Peer, Reason, Row, RowState, Veto, Work, Workspace
 from tests.unit.simulation.truths import (
     DAY,
     NOW,

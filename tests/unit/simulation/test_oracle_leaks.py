@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.oracle import judge_leaks
-from tests.simulation.truth_reaper import Limits
-from tests.simulation.truth_reports import REGISTRY, Alarm, Report, Stay
+from tests.simulation.oracle.truth_reaper import Limits
+from tests.simulation.oracle.truth_reports import REGISTRY, Alarm, Report, Stay
 
 LIMITS = Limits()
 SOCKET = "/tmp/s"
@@ -54,12 +54,12 @@ def test_a_session_that_lives_on_unreported_is_a_leak(reports: Sequence[Report])
         pytest.param(
             each(HOUR, blind=frozenset({SOCKET}), unknown=frozenset({SOCKET}), alarms=(Alarm("blind"),), **BLIND),
             STAY,
-            id="a socket that nobody can read, reported",
+            id="a socket that cannot be read, reported",
         ),
         pytest.param(
             each(HOUR, blind=frozenset({REGISTRY}), unknown=frozenset({REGISTRY}), alarms=(Alarm("blind"),), **BLIND),
             STAY,
-            id="a registry that nobody can read, reported",
+            id="a registry that cannot be read, reported",
         ),
         pytest.param(
             [replace(HOUR[0], began=each * 7e4, ended=each * 7e4) for each in range(7)], STAY, id="it hardly ever ran"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.oracle import judge_ledger
-from tests.simulation.truth_records import End, Identity, Record
+from tests.simulation.oracle.truth_records import End, Identity, Record
 
 ONE = Identity("/tmp/s", 77, 1.0, "$1", 2.0)
 # The same id on the next server.

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.simulation.oracle import judge_signal
-from tests.simulation.truth_reaper import Limits
-from tests.simulation.truth_signals import Dependence, Ended, Kind, Origin, Relation, SignalTruth
+from tests.simulation.oracle.truth_reaper import Limits
+from tests.simulation.oracle.truth_signals import Dependence, Ended, Kind, Origin, Relation, SignalTruth
 
 NOW = 1000.0
 TERM = SignalTruth(NOW, 42, "TERM", "ws-a", started=5.0, recorded=5.0)

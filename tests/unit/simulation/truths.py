@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.simulation.truth import (
+from tests.simulation.oracle.truth import (
     Absence,
     Activity,
     Directory,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.processes import MemoryProcesses
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.processes import MemoryProcesses
 from tests.tools.builders import DEFAULTS, HOUR, NOW, entry, facts, listing, observation, pane, process, row, session
 from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import OneChild

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tests.simulation.process import SimulatedProcess
+from tests.simulation.memory.process import SimulatedProcess
 from workspace_reaper.model.session import Owner, Pane, Session, SessionKey, Window
 from workspace_reaper.model.snapshot import PaneSnapshot, WindowSnapshot
 

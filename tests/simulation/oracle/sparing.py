@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.simulation.oracle_findings import Finding
-from tests.simulation.oracle_rows import judged_workspaces, readable
-from tests.simulation.truth import KillTruth, Reason, Veto
+from tests.simulation.oracle.findings import Finding
+from tests.simulation.oracle.rows import judged_workspaces, readable
+from tests.simulation.oracle.truth import KillTruth, Reason, Veto
 
 __all__ = ["sparing"]
 

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Collection, Iterator
 
-from tests.simulation.nodes import FileSystem, NoAnswer, Node, all_below, entries_of, entry, system_error
+from tests.simulation.memory.nodes import FileSystem, NoAnswer, Node, all_below, entries_of, entry, system_error
 
 __all__ = ["MemoryTree", "NoAnswer", "Node"]
 
@@ -82,7 +82,7 @@ class MemoryTree:
         return root
 
     def hang(self, path: str, *, on: bool = True) -> None:
-        """Whoever asks for it, or for something below it, gets no answer from now on. Off: everything answers again."""
+        """A request for it, or for something below it, gets no answer from now on. Off: everything answers again."""
         if on:
             self.resolve(path, follow=False).hangs = True
         else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.oracle_history import since_when
-from tests.simulation.truth import Absence, KillTruth, RowState, Workspace
+from tests.simulation.oracle.history import since_when
+from tests.simulation.oracle.truth import Absence, KillTruth, RowState, Workspace
 
 __all__ = [
     "archived",

@@ -9,8 +9,8 @@ import os
 import signal
 from collections.abc import Collection, Mapping
 
-from tests.simulation.files import MemoryTree
-from tests.simulation.process import Delivery, SimulatedProcess, Terminal
+from tests.simulation.memory.files import MemoryTree
+from tests.simulation.memory.process import Delivery, SimulatedProcess, Terminal
 from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.process import Process
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tests.simulation.truth_reaper import Limits
+from tests.simulation.oracle.truth_reaper import Limits
 
 __all__ = ["Dependence", "Ended", "Kind", "Origin", "Relation", "SignalTruth"]
 
@@ -41,7 +41,7 @@ class Ended(Enum):
 
     BY_US = "by our kill"
     # It is gone, and the reaper was interrupted before it could see who ended it.
-    UNKNOWN = "by nobody that is known"
+    UNKNOWN = "by an unknown cause"
     LIVES = "not at all"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.oracle_findings import oldest_known
-from tests.simulation.truth import KillTruth
+from tests.simulation.oracle.findings import oldest_known
+from tests.simulation.oracle.truth import KillTruth
 
 __all__ = ["idle_for", "idle_less_than", "idle_since", "younger_than"]
 

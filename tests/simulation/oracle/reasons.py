@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.simulation.oracle_evidence import confirmations, daemon, hook, proof, witness
-from tests.simulation.oracle_findings import Finding
-from tests.simulation.oracle_history import since_when
-from tests.simulation.oracle_idle import idle_for, idle_less_than, idle_since, younger_than
-from tests.simulation.oracle_rows import archived, given_up, gone, gone_since, lost, renamed, running_or_pinned
-from tests.simulation.truth import HookKind, KillTruth, Reason, RowState, Workspace
+from tests.simulation.oracle.evidence import confirmations, daemon, hook, proof, witness
+from tests.simulation.oracle.findings import Finding
+from tests.simulation.oracle.history import since_when
+from tests.simulation.oracle.idle import idle_for, idle_less_than, idle_since, younger_than
+from tests.simulation.oracle.rows import archived, given_up, gone, gone_since, lost, renamed, running_or_pinned
+from tests.simulation.oracle.truth import HookKind, KillTruth, Reason, RowState, Workspace
 
 __all__ = ["against"]
 
@@ -131,7 +131,7 @@ def _active(truth: KillTruth) -> Iterator[Finding]:
 
 
 def _announced(truth: KillTruth, cause: float | None) -> Iterator[Finding]:
-    """With an ``undo_window`` it was announced so long ago, and nobody has taken that back since the cause began."""
+    """With an ``undo_window`` it was announced so long ago, and that has not been cancelled since the cause began."""
     session, window = truth.session, truth.limits.undo_window
     if not window or cause is None:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.simulation.truth import KillTruth
+from tests.simulation.oracle.truth import KillTruth
 
 __all__ = ["Finding", "oldest_known", "tolerated"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tests.simulation.machine import MemoryMachine
-from tests.simulation.process import SimulatedProcess
-from tests.simulation.sessions import SimulatedPane, SimulatedSession, SimulatedWindow
+from tests.simulation.memory.machine import MemoryMachine
+from tests.simulation.memory.process import SimulatedProcess
+from tests.simulation.memory.sessions import SimulatedPane, SimulatedSession, SimulatedWindow
 from workspace_reaper.model.session import Server, SessionKey
 
 __all__ = ["MemoryTmux", "SimulatedSession"]

@@ -88,7 +88,7 @@ class Reaper:
         dry_run: This sweep is a dry run.
         full_sweeps: The complete full sweeps that this ledger remembers, oldest first, and this one if it is full.
         approved: ``sweep --approve`` showed this very session in this sweep.
-        breaker_latched: As ``oracle_breaker.advance`` says.
+        breaker_latched: As ``breaker.advance`` says.
         managed: The managed sessions of this sweep.
         strangers_due: Those of them that the registry has never known and that would be reaped, with this one.
         recognised: Those other sessions that have a row.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.simulation.truth import Limits
+from tests.simulation.oracle.truth import Limits
 
 __all__ = ["BreakerTruth", "Count", "advance"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from tests.simulation.machine import INIT, MemoryMachine
-from tests.simulation.process import SimulatedProcess
+from tests.simulation.memory.machine import INIT, MemoryMachine
+from tests.simulation.memory.process import SimulatedProcess
 from workspace_reaper.model.process import (
     Details,
     Origin,

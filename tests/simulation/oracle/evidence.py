@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.simulation.oracle_findings import Finding
-from tests.simulation.oracle_history import since_when, turned
-from tests.simulation.oracle_idle import idle_for, idle_less_than
-from tests.simulation.oracle_rows import gone, gone_since, lost
-from tests.simulation.truth import Absence, Directory, HookKind, KillTruth, RowState, Workspace
+from tests.simulation.oracle.findings import Finding
+from tests.simulation.oracle.history import since_when, turned
+from tests.simulation.oracle.idle import idle_for, idle_less_than
+from tests.simulation.oracle.rows import gone, gone_since, lost
+from tests.simulation.oracle.truth import Absence, Directory, HookKind, KillTruth, RowState, Workspace
 
 __all__ = ["confirmations", "daemon", "hook", "proof", "witness"]
 

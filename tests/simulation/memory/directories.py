@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from tests.simulation.files import NoAnswer, Node
-from tests.simulation.machine import MemoryMachine
+from tests.simulation.memory.files import NoAnswer, Node
+from tests.simulation.memory.machine import MemoryMachine
 from workspace_reaper.model.directory import Directory, Sight, Workplace
 from workspace_reaper.processes.time_limit import MOST
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.simulation.truth_signals import Ended, Kind, Origin, SignalTruth
-from tests.simulation.violation import Violation
+from tests.simulation.oracle.truth_signals import Ended, Kind, Origin, SignalTruth
+from tests.simulation.oracle.violation import Violation
 
 __all__ = ["judge_signal"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tests.simulation.files import MemoryTree
-from tests.simulation.kernel import INIT, TICKS, Kernel
-from tests.simulation.process import SimulatedProcess, Terminal
+from tests.simulation.memory.files import MemoryTree
+from tests.simulation.memory.kernel import INIT, TICKS, Kernel
+from tests.simulation.memory.process import SimulatedProcess, Terminal
 from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.process import Origin, Port
 from workspace_reaper.processes.origin import PANE, TMUX, read_origin

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tests.simulation.truth_reaper import Clock, FullSweep, Limits, Reaper, Reason
-from tests.simulation.truth_workspace import ALWAYS, Absence, Directory, Hook, HookKind, Row, RowState, Workspace
+from tests.simulation.oracle.truth_reaper import Clock, FullSweep, Limits, Reaper, Reason
+from tests.simulation.oracle.truth_workspace import ALWAYS, Absence, Directory, Hook, HookKind, Row, RowState, Workspace
 
 __all__ = [
     "ALWAYS",

@@ -5,12 +5,12 @@ It follows docs/how-it-decides.md and shares no code with the reaper. Each funct
 
 from __future__ import annotations
 
-from tests.simulation.oracle_breaker import BreakerTruth, Count, advance
-from tests.simulation.oracle_kills import due, judge_kill
-from tests.simulation.oracle_leaks import judge_leaks
-from tests.simulation.oracle_records import judge_ledger
-from tests.simulation.oracle_signals import judge_signal
-from tests.simulation.violation import Violation
+from tests.simulation.oracle.breaker import BreakerTruth, Count, advance
+from tests.simulation.oracle.kills import due, judge_kill
+from tests.simulation.oracle.leaks import judge_leaks
+from tests.simulation.oracle.records import judge_ledger
+from tests.simulation.oracle.signals import judge_signal
+from tests.simulation.oracle.violation import Violation
 
 __all__ = [
     "BreakerTruth",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.simulation.oracle_findings import Finding, oldest_known, tolerated
-from tests.simulation.oracle_history import views
-from tests.simulation.oracle_reasons import against
-from tests.simulation.oracle_rows import judged_workspaces
-from tests.simulation.oracle_sparing import sparing
-from tests.simulation.truth import KillTruth, Peer, Reason
-from tests.simulation.violation import Violation
+from tests.simulation.oracle.findings import Finding, oldest_known, tolerated
+from tests.simulation.oracle.history import views
+from tests.simulation.oracle.reasons import against
+from tests.simulation.oracle.rows import judged_workspaces
+from tests.simulation.oracle.sparing import sparing
+from tests.simulation.oracle.truth import KillTruth, Peer, Reason
+from tests.simulation.oracle.violation import Violation
 
 __all__ = ["due", "judge_kill"]
 

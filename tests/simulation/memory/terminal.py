@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from tests.simulation.sessions import HEIGHT, WIDTH, SimulatedSession, row_of, windows_of
-from tests.simulation.tmux import MemoryTmux
+from tests.simulation.memory.sessions import HEIGHT, WIDTH, SimulatedSession, row_of, windows_of
+from tests.simulation.memory.tmux import MemoryTmux
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.snapshot import CapturedPane, CapturedSession, CaptureFailure
 from workspace_reaper.model.unknown import Source, Unknown

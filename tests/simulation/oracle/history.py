@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import product
 from typing import Protocol, TypeVar
 
-from tests.simulation.oracle_findings import oldest_known
-from tests.simulation.truth import KillTruth, Workspace
+from tests.simulation.oracle.findings import oldest_known
+from tests.simulation.oracle.truth import KillTruth, Workspace
 
 __all__ = ["since_when", "turned", "views"]
 

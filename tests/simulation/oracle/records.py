@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from tests.simulation.truth_records import End, Identity, Record
-from tests.simulation.violation import Violation
+from tests.simulation.oracle.truth_records import End, Identity, Record
+from tests.simulation.oracle.violation import Violation
 
 __all__ = ["judge_ledger"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
 
-from tests.simulation.truth_reaper import Limits
-from tests.simulation.truth_reports import REGISTRY, Report, Stay
-from tests.simulation.violation import Violation
+from tests.simulation.oracle.truth_reaper import Limits
+from tests.simulation.oracle.truth_reports import REGISTRY, Report, Stay
+from tests.simulation.oracle.violation import Violation
 
 __all__ = ["judge_leaks"]
 

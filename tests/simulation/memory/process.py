@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.simulation.nodes import Node
+from tests.simulation.memory.nodes import Node
 from workspace_reaper.model.process import Details, Origin, Port, Process, ProcessKey
 
 __all__ = ["Delivery", "SimulatedProcess", "Terminal"]

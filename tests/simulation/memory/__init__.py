@@ -1,0 +1,1 @@
+"""The ports in memory. Each passes the contract tests of the real one."""
