@@ -378,6 +378,15 @@ def test_what_fails_half_way_is_removed_and_nothing_else(plain: World, front_tmu
         bring_back(plain, gone)
 
 
+def test_what_fails_half_way_is_removed_from_a_server_that_is_slow(plain: World, front_tmux: FrontTmux) -> None:
+    """The first listing alone takes longer than the search for a session that may not be there yet."""
+    gone = reaped(plain, "vk_a")
+    front_tmux.rules(Rule("rename-session", stderr="no\n", exit_code=1), Rule("list-sessions", delay=1.2))
+    with unchanged(plain), pytest.raises(CannotRestore) as raised:
+        bring_back(plain, gone)
+    assert "could not be removed" not in str(raised.value)
+
+
 def test_a_server_that_was_started_for_it_is_gone_with_it(plain: World, front_tmux: FrontTmux) -> None:
     gone = reaped(plain, "vk_a")
     plain.server.kill()

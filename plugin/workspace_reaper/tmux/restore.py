@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _MARK = "@reaper_restoring"
 # How long to look for a session whose creation was interrupted: the server may not have run the command yet.
 _SEARCH_SECONDS = 1.0
+# How often to kill it after that time.
+_ATTEMPTS = 3
 
 _CREATED = re.compile(r"(\$[0-9]+) (@[0-9]+) ([0-9]+) (%[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) (\S+)")
 _CREATED_FORMAT = "#{session_id} #{window_id} #{window_index} #{pane_id} #{pid} #{start_time} #{history_limit} #{version}"
@@ -116,7 +118,7 @@ class SessionRebuild:
 
     def remove(self) -> bool:
         """Remove what was created, and nothing else. Return False where tmux did not confirm that it is gone."""
-        seen = bool(self.session_id)
+        seen, attempts = bool(self.session_id), 0
         deadline = time.monotonic() + _SEARCH_SECONDS
         is_ours = f"#{{==:#{{{_MARK}}},{self._nonce}}}"
         while self._requested:
@@ -125,8 +127,10 @@ class SessionRebuild:
             is_late = time.monotonic() > deadline
             if not ours and (seen or is_late) and meaning(completed, str(self._server.socket_path)) in _ANSWERED:
                 return True
-            if is_late:
+            # A session that is there is removed also where one listing takes longer than the search.
+            if is_late and (not ours or attempts >= _ATTEMPTS):
                 return False
+            attempts += bool(ours)
             for session_id in ours:
                 seen = True
                 marked = f"#{{?#{{==:#{{session_id}},{session_id}}},{is_ours},0}}"
