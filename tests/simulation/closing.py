@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tests.simulation.judging import Judging
 from tests.simulation.oracle import Violation, judge_leaks, judge_ledger
 from tests.simulation.oracle.truth_records import Identity, Record
-from tests.simulation.oracle.truth_reports import REGISTRY, Alarm, Report, Stay
+from tests.simulation.oracle.truth_reports import Alarm, Report, Stay
 from tests.simulation.world import SOCKET
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
@@ -75,6 +75,3 @@ def judge_end(judging: Judging, history: list[Reap]) -> list[Violation]:
         *judge_leaks(stays, judging.reports, judging.limits),
         *judge_ledger(judging.ends, records, living=frozenset(map(identity_of, keys)), now=world.now),
     ]
-
-
-BLIND_REGISTRY = frozenset({REGISTRY})

@@ -43,8 +43,6 @@ class Judging:
     approved: Callable[[], frozenset[SessionKey]] = frozenset
     census: tuple[int, int, int] = (0, 0, 0)
     asked: frozenset[str] | None = frozenset()
-    is_stepped: bool = False
-    is_dry_run: bool = False
 
     def forget(self, owner_id: str) -> None:
         """The state directory is lost, and with it all that the reaper knew. It has another owner id from now on."""
@@ -149,7 +147,6 @@ class Judging:
         managed, strangers, recognised = self.census
         return Reaper(
             full_sweeps=tuple(self.full_sweeps),
-            dry_run=self.is_dry_run,
             approved=self._key(life) in self.approved(),
             breaker_latched=self.breaker.latched,
             managed=managed,
@@ -176,7 +173,7 @@ class Judging:
     def _clock(self, life: SessionLife) -> Clock:
         world, now = self.world, self.world.now
         set_back = sum(seconds for at, seconds in world.set_back if now - at < 60.0)
-        return Clock(slept=tuple(world.slept), stepped=self.is_stepped, set_back=set_back)
+        return Clock(slept=tuple(world.slept), set_back=set_back)
 
     # What is judged
 

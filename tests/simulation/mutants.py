@@ -1,4 +1,4 @@
-"""Takes one safety rule after the other out of the reaper, and shows that the histories find each.
+"""Takes one safety rule after the other out of the reaper, and shows which of them the histories find.
 
 ``python -m tests.simulation.mutants`` runs all, or those that are named. Each is a replacement in one file of the product,
 which must apply. A copy of the product gets it; the product itself is not touched.

@@ -34,7 +34,6 @@ class Points:
         self._strike = strike
         self._armed: dict[str, list[Interruption]] = {}
         self._passed: dict[str, int] = {}
-        self.struck = 0
 
     def arm(self, during: Sequence[Interruption]) -> None:
         """Begin a step."""
@@ -53,7 +52,6 @@ class Points:
         answer = None
         for one in armed:
             if one.nth == number:
-                self.struck += 1
                 answer = self._strike(one) or answer
         return method(*args, **kwargs) if answer is None else answer(lambda: method(*args, **kwargs), args)
 

@@ -77,7 +77,6 @@ class World:
         self.by_owner: dict[str, SessionLife] = {}
         self.inherits_keep_since: float | None = None
         self.registry_fault_since: float | None = None
-        self.registry_replaced_at: float | None = None
         self.story: list[str] = []
         for _ in range(workspaces):
             self.new_workspace(row=True)
@@ -122,7 +121,6 @@ class World:
     def replace_rows(self, rows: dict[str, Workspace], absence: Absence) -> None:
         """Other rows are in the database from now on."""
         self.host.rows = rows
-        self.registry_replaced_at = self.now
         for one in self.workspaces:
             there = rows.get(one.workspace_id)
             if there is None:

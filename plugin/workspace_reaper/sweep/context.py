@@ -152,11 +152,10 @@ class ReapCandidate:
     """A session that was selected for reaping, from preparation to outcome.
 
     ``entry`` is its line in the report, ``kill_result`` the last answer of its guard, ``busy_at`` when its processes were found
-    at work (Unix seconds). ``processes`` are its processes before
-    the kill, with their ``details``; ``is_hidden`` if some of its panes' processes cannot be seen. ``intent`` is None until it
-    is committed. ``snapshot`` is None once the panes are kept, otherwise the reason why they are not. ``attempts`` counts the
-    kills without an answer, ``late`` those that came too late after their recheck; ``largest_batch`` limits the batch of the
-    next.
+    at work (Unix seconds). ``processes`` are its processes before the kill, with their ``details``; ``is_hidden`` if some of
+    its panes' processes cannot be seen. ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept,
+    otherwise the reason why they are not. ``attempts`` counts the kills without an answer, ``late`` those that came too late
+    after their recheck; ``largest_batch`` limits the batch of the next.
     """
 
     entry: SessionReport

@@ -83,8 +83,8 @@ class SqliteWatcher:
         self._path = registry.location
         self._files = DatabaseFiles(self._path)
         self._closed = threading.Event()
-        # Held by a wait or a read; only close comes from another thread. Reentrant, because an
-        # interrupt at the entry of a "with" block can leave it held by this thread.
+        # Held by a wait or a read; only close comes from another thread. Reentrant, because an interrupt at the entry of a
+        # "with" block can leave it held by this thread.
         self._using = threading.RLock()
         self._pin = Pin()
         self._connection: Connection | None = None
