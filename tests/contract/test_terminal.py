@@ -473,10 +473,6 @@ def look_at_peer(scene: Scene, session_id: str) -> None:
     scene.tmux.attach(scene.tmux.new_session("peer", group=session_id))
 
 
-def show_in_viewer(scene: Scene, session_id: str) -> None:
-    scene.tmux.new_session("viewer", group=session_id)
-
-
 def write(scene: Scene, session_id: str) -> None:
     scene.next_second()
     scene.tmux.write(session_id)
@@ -521,8 +517,6 @@ TERMS: list[tuple[Deed, dict[str, Any], KillResult]] = [
     (rename, {"owner": OURS, "workspace": MARK}, KILLED),
     (nothing, {"all_panes_dead": True}, SPARED),
     (nothing, {"ungrouped": True}, KILLED),
-    (show_in_viewer, {}, KILLED),
-    (show_in_viewer, {"ungrouped": True}, SPARED),
 ]
 
 
@@ -538,6 +532,17 @@ def test_each_term_of_a_guard(scene: Scene, deed: Deed, terms: dict[str, Any], r
     guard = guard_of(before.key, **{name: seen.get(name, value) for name, value in terms.items()})
     assert scene.kill(guard) == {one: result}
     assert (one in {left.key.session_id for left in scene.listing().sessions}) is (result is SPARED)
+
+
+@pytest.mark.parametrize(("terms", "result"), [({}, KILLED), ({"ungrouped": True}, SPARED)])
+def test_i91_a_session_that_joined_a_group_is_not_ended_by_itself(
+    scene: Scene, terms: dict[str, Any], result: KillResult
+) -> None:
+    """A viewer would keep its windows, and the programs in them."""
+    one = scene.tmux.new_session("one")
+    key = scene.seen(one).key
+    scene.tmux.new_session("viewer", group=one)
+    assert scene.kill(guard_of(key, **terms)) == {one: result}
 
 
 def test_dead_panes_only(scene: Scene) -> None:

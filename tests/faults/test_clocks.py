@@ -212,6 +212,21 @@ def test_a_session_that_was_created_while_the_clock_was_ahead_is_reported(worlds
     assert "in the future" in str(explain_session(world.plugin.reaper(), session_name(world.schema, workspace)).as_dict())
 
 
+def test_i95_panes_that_tmux_says_die_in_the_future_are_dead_since_the_sweep_that_saw_them(worlds: Worlds) -> None:
+    """The clock was set back after they had died."""
+    world, clock = worlds(dead_ttl=600, activity_grace=0, min_age=0), Later(stepped=-8 * HOUR)
+    [_, workspace] = world.workspaces(1) + world.workspaces(1, sessions=False)
+    world.server.run("set-option", "-g", "remain-on-exit", "on")
+    session_id = world.session(workspace, command="exit 0")
+    wait_until(lambda: world.server.show(session_id, "#{pane_dead}") == "1")
+    with_clock(world, clock)
+    found = []
+    for _ in range(3):
+        found.append(outcomes(world.sweep())[workspace])
+        clock.seconds += 301
+    assert found == ["none", "none", "reaped"]
+
+
 @pytest.mark.parametrize("jump", [8 * HOUR, -8 * HOUR], ids=["+8h", "-8h"])
 def test_i34_the_wall_clock_of_tmux_and_of_the_reaper_is_set(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, jump: int

@@ -327,7 +327,7 @@ def test_what_its_user_cancelled_is_not_announced_again_while_the_cause_goes_on(
     assert archived.sweep().protected_by == "announced"
 
 
-def test_an_attach_that_comes_and_goes_after_the_verdict_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
+def test_i93_a_client_that_attached_and_left_after_the_verdict_saves_it(archived: Scene, front_tmux: FrontTmux) -> None:
     """Archived for long, it is saved neither by what its user did just now nor by a client that is there no more."""
     archived.world.configure(archived_ttl=0)
     archived.start()
@@ -339,7 +339,7 @@ def test_an_attach_that_comes_and_goes_after_the_verdict_saves_it(archived: Scen
     assert archived.lives_untouched()
 
 
-def test_a_keep_right_before_the_kill_cancels_the_announcement(archived: Scene, front_tmux: FrontTmux) -> None:
+def test_i93_a_keep_right_before_the_kill_cancels_the_announcement(archived: Scene, front_tmux: FrontTmux) -> None:
     archived.start()
     archived.clock.seconds = WINDOW + 10
     front_tmux.rules(Rule("kill-session", times=1, hold="before"))
@@ -351,7 +351,7 @@ def test_a_keep_right_before_the_kill_cancels_the_announcement(archived: Scene, 
     assert archived.lives_untouched()
 
 
-def test_a_keep_that_cancels_an_announcement_cancels_it_for_each_cause(
+def test_i93_a_keep_that_cancels_an_announcement_cancels_it_for_each_cause(
     worlds: Callable[..., World], front_tmux: FrontTmux
 ) -> None:
     """It is archived, and idle since."""

@@ -25,8 +25,9 @@ _NAME = re.compile(r"test_((?:i[0-9]{2}_)+)(.+)")
 _HEAD = """\
 # Incidents
 
-How programs that reap sessions have failed in public, and how each failure is prevented here. What happened is described in the
-words of its reporters. The tests run on real tmux servers, databases and processes, and each was seen failing on broken code.
+How programs that reap sessions have failed, in public or when this one was tried, and how each failure is prevented here. What
+happened in public is described in the words of its reporters. The tests run on real tmux servers, databases and processes, and
+each was seen failing on broken code.
 
 This page is written by `python -m tests.tools.incidents` from the names of the tests and from
 [incidents.toml](../tests/faults/incidents.toml).

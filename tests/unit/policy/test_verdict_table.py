@@ -171,7 +171,7 @@ def test_i67_a_session_with_the_name_of_another_workspace_is_reaped_for_what_hol
 
 
 @pytest.mark.parametrize("reason", [rules.ARCHIVED, rules.ARCHIVED_BY_HOOK], ids=lambda reason: reason.name)
-def test_i67_a_session_with_the_name_of_a_workspace_that_runs_is_held(reason: Rule) -> None:
+def test_i67_i92_a_session_with_the_name_of_a_workspace_that_runs_is_held(reason: Rule) -> None:
     renamed = replace(CONDEMNED[reason], renamed=True, named_row=row(2, archived=True, running=True))
     assert protecting(judge(renamed, DEFAULTS), reason) == (protections.RUNNING,)
 

@@ -95,7 +95,7 @@ def test_condemned_and_not_reaped_for_too_long(ago: float, is_late: bool) -> Non
     assert found.keys() == ({"overdue"} if is_late else set())
 
 
-def test_the_overdue_are_named_the_first_five() -> None:
+def test_i97_the_overdue_are_named_the_first_five_and_the_others_counted() -> None:
     numbers = range(1, 8)
     found = alarms([entry(number) for number in numbers], confirmations=seen(Finding.CONDEMNED, LIMIT + 1, 1, *numbers))
     assert found["overdue"].detail == (

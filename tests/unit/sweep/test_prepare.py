@@ -30,7 +30,7 @@ def test_without_a_table_of_processes_no_idle_session_may_be_killed() -> None:
     assert unknown.source is Source.PROCESSES
 
 
-def test_what_was_found_before_a_kill_without_an_answer_stays_known() -> None:
+def test_i96_what_was_found_before_a_kill_without_an_answer_stays_known() -> None:
     """The kill may have ended the session: what is visible now says neither that it is at work, nor what it has left."""
     was, clock = session(panes=(pane(1),), idle=49 * HOUR), VirtualClock(NOW)
     before = (SessionProcess(process(4711), "%1", descendant=True),)
