@@ -49,8 +49,15 @@ def second_cluster() -> Iterator[PostgresServer]:
     server.close()
 
 
+def reader(
+    url: str, schema: str = "standard", table: HostTable | None = None, *, limits: ConnectionLimits | None = None
+) -> PostgresRegistry:
+    return PostgresRegistry(load_schema(schema, table), server_of(url), limits or ConnectionLimits())
+
+
 def hasty(url: str, schema: str = "standard", table: HostTable | None = None) -> PostgresRegistry:
-    return PostgresRegistry(load_schema(schema, table), server_of(url), SOON)
+    """A registry for tests of a time limit: a busy machine may exceed these limits."""
+    return reader(url, schema, table, limits=SOON)
 
 
 def database(host: StandardHost) -> str:
@@ -165,7 +172,7 @@ def test_its_transactions_are_read_only_where_a_pooler_drops_the_options(standar
 
 
 def test_options_of_the_url_are_kept(standard: StandardHost) -> None:
-    with hasty(f"{standard.server}&options=-c%20geqo%3Doff").session() as (connection, _):
+    with reader(f"{standard.server}&options=-c%20geqo%3Doff").session() as (connection, _):
         assert connection.exec_driver_sql("SHOW geqo").scalar_one() == "off"
         assert connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on"
 
@@ -174,7 +181,7 @@ def test_an_expression_can_not_write(postgres: PostgresServer, standard: Standar
     postgres.execute("CREATE SEQUENCE numbers", database(standard))
     table = HostTable("workspaces", "id", "text", archived="nextval('numbers') > 0")
     assert standard.server
-    assert "read-only transaction" in reason(hasty(standard.server, "table", table).look_up(["a"], []))
+    assert "read-only transaction" in reason(reader(standard.server, "table", table).look_up(["a"], []))
 
 
 def test_the_plans_take_the_index(postgres: PostgresServer, standard: StandardHost) -> None:
@@ -248,32 +255,32 @@ def test_vibe_kanban_s_ids_and_words(postgres: PostgresServer, tmp_path: Path, i
     ],
 )
 def test_who_is_not_let_in(postgres: PostgresServer, user: str, password: str, says: str) -> None:
-    text = reason(hasty(postgres.url(user=user, password=password)).look_up([], []))
+    text = reason(reader(postgres.url(user=user, password=password)).look_up([], []))
     assert says in text
     assert "wrong&" not in text
 
 
 @pytest.mark.parametrize("name", ["gone", "password_store", "pg_hba.conf", "no%20role%20x", "shutting%20down"])
 def test_no_such_database(postgres: PostgresServer, name: str) -> None:
-    assert "is not there: correct the name of the database" in reason(hasty(postgres.url(name)).look_up([], []))
+    assert "is not there: correct the name of the database" in reason(reader(postgres.url(name)).look_up([], []))
 
 
 def test_no_server(short_tmp: Path) -> None:
     with closing(socket.socket()) as reserved:
         reserved.bind(("127.0.0.1", 0))
         for place in (f"127.0.0.1:{reserved.getsockname()[1]}/x", f"/x?host={short_tmp}"):
-            text = reason(hasty(f"postgresql://me:secret@{place}").look_up([], []))
+            text = reason(reader(f"postgresql://me:secret@{place}").look_up([], []))
             assert "does not listen: start it" in text
             assert "secret" not in text
 
 
 def test_no_such_host() -> None:
-    assert "has no address" in reason(hasty("postgresql://me@no-such-host.invalid/x").look_up([], []))
-    assert "has no address" in reason(hasty("postgresql://me@password.invalid/x").look_up([], []))
+    assert "has no address" in reason(reader("postgresql://me@no-such-host.invalid/x").look_up([], []))
+    assert "has no address" in reason(reader("postgresql://me@password.invalid/x").look_up([], []))
 
 
 def test_a_port_that_there_is_not() -> None:
-    text = reason(hasty("postgresql://me@127.0.0.1:99999/x").look_up([], []))
+    text = reason(reader("postgresql://me@127.0.0.1:99999/x").look_up([], []))
     assert "has no port of that number: correct the port in database_url" in text
 
 
@@ -285,7 +292,7 @@ def test_a_server_that_does_not_answer() -> None:
 
 def test_no_permission(postgres: PostgresServer, standard: StandardHost) -> None:
     url = postgres.url(database(standard), user="locked", password="secret")
-    text = reason(hasty(url).look_up(["a"], []))
+    text = reason(reader(url).look_up(["a"], []))
     assert "may not be read by this role: GRANT SELECT" in text
     assert "secret" not in text
 
@@ -294,7 +301,7 @@ def test_rows_that_are_hidden_from_this_role(postgres: PostgresServer, standard:
     """Without an error they would seem to be gone."""
     name = database(standard)
     postgres.execute("GRANT SELECT ON workspaces TO locked", name)
-    registry = hasty(postgres.url(name, user="locked", password="secret"))
+    registry = reader(postgres.url(name, user="locked", password="secret"))
     assert rows(registry.look_up(["a"], [])).total == 2
     postgres.execute("ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY", name)
     text = reason(registry.look_up(["a"], []))
@@ -315,27 +322,29 @@ def test_a_standby(postgres: PostgresServer, standard: StandardHost) -> None:
         assert "is a standby, which may lag: name the primary, or add target_session_attrs=primary to the URL" in text
         (finding,) = registry.examine()
         assert (finding.text, finding.fatal, finding.misfit) == (text, True, False)
-        assert "is a standby" in reason(hasty(f"{standard.server}&target_session_attrs=primary").look_up([], []))
+        assert "is a standby" in reason(reader(f"{standard.server}&target_session_attrs=primary").look_up([], []))
     finally:
         postgres.stop()
         signal_file.unlink()
         postgres.start()
     assert rows(registry.look_up(["a"], [])) == before
-    assert rows(hasty(f"{standard.server}&target_session_attrs=primary").look_up([], [])).total == 2
+    assert rows(reader(f"{standard.server}&target_session_attrs=primary").look_up([], [])).total == 2
 
 
 def test_a_url_that_wants_to_write(standard: StandardHost) -> None:
     """libpq asks whether a session is read-only. Ours is not: its transactions are."""
-    assert set(rows(hasty(f"{standard.server}&target_session_attrs=read-write").look_up(["a"], [])).found) == {"a"}
+    assert set(rows(reader(f"{standard.server}&target_session_attrs=read-write").look_up(["a"], [])).found) == {"a"}
 
 
 def test_a_missing_table(postgres: PostgresServer) -> None:
     name = postgres.new_database()
-    assert "has no table 'workspaces' (it has none that this user may see)" in reason(hasty(postgres.url(name)).look_up([], []))
+    assert "has no table 'workspaces' (it has none that this user may see)" in reason(
+        reader(postgres.url(name)).look_up([], [])
+    )
     postgres.execute("CREATE TABLE workspace (id int)", name)
     postgres.execute("CREATE SCHEMA other", name)
     postgres.execute("CREATE TABLE other.workspaces (id int)", name)
-    text = reason(hasty(postgres.url(name)).look_up([], []))
+    text = reason(reader(postgres.url(name)).look_up([], []))
     assert "(there are: workspace, other.workspaces)" in text
 
 
@@ -387,21 +396,20 @@ def test_a_statement_that_takes_too_long(standard: StandardHost) -> None:
 def test_a_server_that_stands_still(standard: StandardHost) -> None:
     """Its kernel goes on answering, and its limits are its own business: only we can end it."""
     assert standard.server
-    registry = hasty(standard.server)
+    registry = reader(standard.server, limits=ConnectionLimits(whole=0.6))
     stopped: list[int] = []
 
     def stop(connection: Any) -> None:
         stopped.append(connection.info.backend_pid)
         os.kill(stopped[-1], signal.SIGSTOP)
 
-    rows(registry.look_up([], []))
     meanwhile(registry, "count", stop)
     try:
         assert "did not answer for 0.6 s" in reason(registry.look_up(["a"], []))
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-    assert rows(hasty(standard.server).look_up([], [])).total == 2
+    assert rows(reader(standard.server).look_up([], [])).total == 2
 
 
 def test_no_index_is_a_warning(postgres: PostgresServer, standard: StandardHost) -> None:

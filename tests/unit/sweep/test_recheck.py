@@ -113,7 +113,9 @@ def test_what_else_has_become_true_spares_it(listed: Listing, answer: LookupResu
         pytest.param(rows(), Presence.GONE, {Finding.ORPHAN, Finding.WITNESSED}, id="both are still gone"),
     ],
 )
-def test_i94_an_absence_that_is_refuted_needs_two_new_looks(answer: LookupResult, presence: Presence, left: set[Finding]) -> None:
+def test_i94_an_absence_that_is_refuted_needs_two_new_looks(
+    answer: LookupResult, presence: Presence, left: set[Finding]
+) -> None:
     """Otherwise what vanishes again would count as found twice at once."""
     stage = Stage(answer)
     stage.candidate.reason = rules.ORPHAN
