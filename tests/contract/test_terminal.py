@@ -535,9 +535,7 @@ def test_each_term_of_a_guard(scene: Scene, deed: Deed, terms: dict[str, Any], r
 
 
 @pytest.mark.parametrize(("terms", "result"), [({}, KILLED), ({"ungrouped": True}, SPARED)])
-def test_i91_a_session_that_joined_a_group_is_not_ended_by_itself(
-    scene: Scene, terms: dict[str, Any], result: KillResult
-) -> None:
+def test_a_session_that_joined_a_group_is_not_ended_by_itself(scene: Scene, terms: dict[str, Any], result: KillResult) -> None:
     """A viewer would keep its windows, and the programs in them."""
     one = scene.tmux.new_session("one")
     key = scene.seen(one).key

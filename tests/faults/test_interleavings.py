@@ -276,6 +276,14 @@ def test_what_happens_in_the_middle_of_a_sweep_is_noticed(world: World, erring: 
     assert sorted(history(world)) == sorted((scene.workspaces[name], *told) for name, told in expected.items())
 
 
+def test_i91_a_session_that_is_shown_in_a_viewer_right_before_its_kill_is_spared(world: World, erring: Erring) -> None:
+    scene = condemned(world, rules.ARCHIVED, "shown")
+    with erring(KILL) as front:
+        report = sweep_during(front, lambda: show_in_viewer(scene, "shown"), scene.sweep)
+    assert scene.told(report) == {"shown": ("spared", "group")}
+    assert scene.living() == {"shown"}
+
+
 LISTED = Rule("list-sessions", skip=1, times=1, hold="after")
 STOPS = {"the reaper, after the listing of its recheck": LISTED, "the reaper, before its kill": KILL, "the tmux server": KILL}
 

@@ -143,7 +143,7 @@ def test_what_the_recheck_refuses_is_not_killed() -> None:
     assert steps.sent == [["$2"]]
 
 
-def test_i90_processes_are_looked_at_again_when_the_last_look_is_too_old() -> None:
+def test_processes_are_looked_at_again_when_the_last_look_is_too_old() -> None:
     """While this process stood still, one of them may have begun to compute."""
     steps = Steps(size=1)
     steps.delays = [11.0, 0.0, 0.0, 0.0, 0.0]
@@ -155,7 +155,7 @@ def test_i90_processes_are_looked_at_again_when_the_last_look_is_too_old() -> No
     assert ["$3"] not in steps.sent
 
 
-def test_i90_without_another_look_at_the_processes_nothing_more_is_killed() -> None:
+def test_without_another_look_at_the_processes_nothing_more_is_killed() -> None:
     steps = Steps(size=1)
     steps.delays = [3.9, 3.9, 3.9]
     steps.blind = Unknown(Source.PROCESSES, "no table")

@@ -1,0 +1,14 @@
+"""What the simulation found and no other test meets, as plans of their own."""
+
+from __future__ import annotations
+
+from tests.simulation.history import run
+from tests.simulation.plan import HOUR, SWEEP, Event, Interruption, Plan, Step
+
+
+def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped_saves_its_session() -> None:
+    """Of two sessions that have been idle for two days, the other one is reaped."""
+    stopped = tuple(Interruption("terminal.observe", 2, Event(*event)) for event in (("freeze", 0, 11.0), ("compute", 0)))
+    steps = (Step(Event(SWEEP)), Step(Event("wait", 0, 48.1 * HOUR)), Step(Event(SWEEP), stopped))
+    found = run(Plan(0, 2, steps))
+    assert (found.violations, found.counts["kill idle"]) == ([], 1)
