@@ -47,7 +47,8 @@ def run(product: Path, number: str, files: Sequence[str]) -> Mapping[tuple[str, 
     Each has pytest's time limit, and one that exceeds it has failed.
 
     Returns:
-        For each test function, by its module and name, the results of its examples with the first line of how each ended.
+        For each test function, by its module and name, the results of its examples with the first line of how each ended. None
+        if this product lacks what the tests share.
     """
     path = os.pathsep.join(str(product / package) for package in PACKAGES)
     report = product / "results.xml"
@@ -60,6 +61,8 @@ def run(product: Path, number: str, files: Sequence[str]) -> Mapping[tuple[str, 
         check=False,
     )
     found = defaultdict(list)
+    if not report.exists():
+        return found
     for case in ElementTree.parse(report).iter("testcase"):
         found[case.get("classname", ""), case.get("name", "").partition("[")[0]].append(_result(case))
     return found
