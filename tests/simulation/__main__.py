@@ -8,7 +8,8 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import TypeAlias
 
 from tests.simulation.floors import below_the_floor
 from tests.simulation.history import Result, run
@@ -17,29 +18,34 @@ from tests.simulation.shrink import shrink
 
 _CHUNK = 250
 
+# Some seeds, what happened in their histories, and those of them that broke a rule.
+_Some: TypeAlias = "tuple[range, Counter[str], list[int]]"
+
 
 def main(arguments: list[str]) -> int:
     """Run the histories that the command line names. Return 1 if one breaks a rule, or if too little happened in them."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", help="a seed, or the first and the last one: 0-19999")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run side by side")
-    parser.add_argument("--first", action="store_true", help="stop at the first history that breaks a rule")
+    parser.add_argument(
+        "--first", action="store_true", help="stop at the first history that breaks a rule, or when too little happened"
+    )
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     first, _, last = options.seeds.partition("-")
     if not last:
         return _tell(int(first))
-    began, counts, failed = time.monotonic(), Counter[str](), list[int]()
-    seeds = range(int(first), int(last) + 1)
-    for some, broken in _run_all(seeds, options.jobs):
+    began, done, counts, failed, missing = time.monotonic(), 0, Counter[str](), list[int](), list[str]()
+    for seeds, some, broken in _run_all(range(int(first), int(last) + 1), options.jobs):
+        done += len(seeds)
         counts.update(some)
         failed += broken
-        if broken and options.first:
+        missing = list(below_the_floor(counts, done))
+        if options.first and (broken or missing):
             break
     for what, number in sorted(counts.items()):
         print(f"{number:9,}  {what}")
-    print(f"{len(seeds):,} histories in {time.monotonic() - began:.0f} s, {len(failed)} of them broke a rule")
-    missing = [] if options.first else list(below_the_floor(counts, len(seeds)))
+    print(f"{done:,} histories in {time.monotonic() - began:.0f} s, {len(failed)} of them broke a rule")
     for sentence in missing:
         print(sentence)
     for seed in sorted(failed)[:3]:
@@ -47,7 +53,7 @@ def main(arguments: list[str]) -> int:
     return 1 if failed or missing else 0
 
 
-def _run_all(seeds: range, jobs: int) -> Iterator[tuple[Counter[str], list[int]]]:
+def _run_all(seeds: range, jobs: int) -> Iterator[_Some]:
     chunks = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
     if jobs == 1:
         yield from map(_run_some, chunks)
@@ -56,7 +62,7 @@ def _run_all(seeds: range, jobs: int) -> Iterator[tuple[Counter[str], list[int]]
         yield from pool.imap_unordered(_run_some, chunks)
 
 
-def _run_some(seeds: Iterable[int]) -> tuple[Counter[str], list[int]]:
+def _run_some(seeds: range) -> _Some:
     logging.disable(logging.CRITICAL)
     counts, failed = Counter[str](), list[int]()
     for seed in seeds:
@@ -64,7 +70,7 @@ def _run_some(seeds: Iterable[int]) -> tuple[Counter[str], list[int]]:
         counts.update(result.counts)
         if result.violations:
             failed.append(seed)
-    return counts, failed
+    return seeds, counts, failed
 
 
 def _tell(seed: int) -> int:
