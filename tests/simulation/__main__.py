@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     print(f"{done:,} histories in {time.monotonic() - began:.0f} s, {len(failed)} of them broke a rule")
     for sentence in missing:
         print(sentence)
-    for seed in sorted(failed)[:3]:
+    for seed in sorted(failed)[: 1 if options.first else 3]:
         _tell(seed)
     return 1 if failed or missing else 0
 

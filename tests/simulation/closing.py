@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from tests.simulation.judging import Judging
 from tests.simulation.oracle import Violation, judge_leaks, judge_ledger
@@ -17,6 +17,8 @@ from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["identity_of", "judge_end", "report_of"]
 
+_OPTIONS = ("@reaper_keep", "@workspace_owner")
+
 
 def identity_of(key: SessionKey) -> Identity:
     """What the oracle calls the identity of a session."""
@@ -28,10 +30,10 @@ def report_of(
     began: float,
     ended: float,
     alarms: Mapping[str, Raised],
-    names: Mapping[str, str],
+    names: Collection[tuple[str, str]],
     blind: frozenset[str],
 ) -> Report:
-    """What the oracle needs of a report. ``names`` are the session ids by name."""
+    """What the oracle needs of a report. ``names`` are texts that name sessions, each with its id."""
     unknown = {one.socket if one.source is Source.SOCKET else one.source.value for one in report.unknown}
     return Report(
         began=began,
@@ -45,10 +47,14 @@ def report_of(
     )
 
 
-def _alarm(name: str, raised: Raised, names: Mapping[str, str]) -> Alarm:
-    """An alarm names its sessions in its text; one that names none, or not all of them, may be about any."""
-    sessions = frozenset(session_id for one, session_id in names.items() if one in raised.detail)
-    return Alarm(name, sessions if sessions and " more" not in raised.detail else None)
+def _alarm(name: str, raised: Raised, names: Collection[tuple[str, str]]) -> Alarm:
+    """An alarm names its sessions in its text; one that names none, or not all of them, may be about any.
+
+    What could not be read is no excuse for a session that the reaper could see.
+    """
+    sessions = frozenset(session_id for one, session_id in names if one in raised.detail)
+    is_about_some = bool(sessions) or name in ("unreadable", "blind")
+    return Alarm(name, sessions if is_about_some and " more" not in raised.detail else None)
 
 
 def judge_end(judging: Judging, history: list[Reap]) -> list[Violation]:
@@ -73,5 +79,24 @@ def judge_end(judging: Judging, history: list[Reap]) -> list[Violation]:
     ]
     return [
         *judge_leaks(stays, judging.reports, judging.limits),
+        *_unsaid(judging),
         *judge_ledger(judging.ends, records, living=frozenset(map(identity_of, keys)), now=world.now),
     ]
+
+
+def _unsaid(judging: Judging) -> Iterator[Violation]:
+    """What holds sessions back and is no doubt of the reaper is an alarm: marks of a lost state, and inherited options."""
+    world, last = judging.world, judging.reports[-1]
+    if not last.complete:
+        return
+    raised = {alarm.name for alarm in last.alarms}
+    for life in world.lives.values():
+        name, own = world.tmux.sessions[life.session_id].name, world.tmux.sessions[life.session_id].options
+        one = judging.marked_by_any(life) if judging.is_foreign(life) else None
+        if one is not None and one.row is not None and not one.row.deleted and "other_owner" not in raised:
+            why = "its workspace has a row, it carries another owner's marks, and no alarm says so"
+            yield Violation("disowned", name, why, world.now)
+        is_managed = judging.marked(life) is not None or (judging.named(life) is not None and not judging.is_foreign(life))
+        inherited = [option for option in _OPTIONS if option in world.tmux.options and option not in own]
+        if is_managed and inherited and "inherited" not in raised:
+            yield Violation("inherited", name, f"it inherits {', '.join(inherited)}, and no alarm says so", world.now)

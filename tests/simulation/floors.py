@@ -23,7 +23,7 @@ FLOORS = {
     "by active": 50,
     "by young": 5,
     "by renamed": 100,
-    "by group": 10,
+    "by group": 8,
     "by veto": 40,
     "by unproven": 60,
     "by unconfirmed": 100,

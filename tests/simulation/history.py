@@ -9,6 +9,7 @@ from tests.simulation.closing import judge_end, report_of
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
 from tests.simulation.judging import Judging
+from tests.simulation.memory.kernel import INIT
 from tests.simulation.memory.ledger import MemoryFile
 from tests.simulation.oracle.truth import Limits
 from tests.simulation.oracle.truth_reports import REGISTRY
@@ -19,6 +20,7 @@ from tests.simulation.plan import (
     LOOK_DELETED,
     LOSE_STATE,
     RESTART,
+    RESTART_INSIDE,
     RUNS,
     SWEEP,
     Event,
@@ -87,7 +89,7 @@ class History:
 
     def _close(self) -> None:
         """Let the reaper see everything once more, without an interruption, and judge what it leaves."""
-        for what in ("unlock database", "unmute", "allow", "free disk"):
+        for what in ("unlock database", "unmute", "link socket", "allow", "free disk"):
             happen(self.world, Event(what))
         for _ in range(2):
             self._take(Step(Event("wait", 0, 61.0)))
@@ -99,7 +101,9 @@ class History:
         what = step.event.what
         happen(self.world, step.event)
         self.world.tell(str(step.event))
-        if what in (RESTART, LOSE_STATE):
+        if what in (RESTART, RESTART_INSIDE, LOSE_STATE):
+            if what != RESTART_INSIDE:
+                self.world.move_reaper(INIT)
             self._restart(lost=what == LOSE_STATE)
         if what not in RUNS:
             return
@@ -141,7 +145,16 @@ class History:
     def _blind(self) -> frozenset[str]:
         """What the reaper cannot read now."""
         world = self.world
-        return frozenset([SOCKET] * (world.tmux.fault is not None) + [REGISTRY] * (world.host.fault is not None))
+        is_silent = world.tmux.fault is not None or self._is_missed()
+        return frozenset([SOCKET] * is_silent + [REGISTRY] * (world.host.fault is not None))
+
+    def _is_missed(self) -> bool:
+        """Whether the socket was removed under a living server. Only a reaper that knows the server can miss it."""
+        server = self.world.tmux.server
+        if not self.world.tmux.is_unlinked or server is None:
+            return False
+        known = self.ledger.load_state((), self.world.clock.now()).servers.get(SOCKET)
+        return known is not None and known.pid == server.pid
 
     def _note(self, before: int, blind: frozenset[str]) -> None:
         """Take notes of the reports of a step."""
@@ -167,12 +180,15 @@ class History:
 
     def _note_full(self, report: SweepReport, blind: frozenset[str]) -> None:
         world, judging = self.world, self.judging
-        names = {one.name: one.session_id for one in world.tmux.sessions.values()}
+        names = [(one.name, one.session_id) for one in world.tmux.sessions.values()]
+        for life in world.lives.values():
+            of = dict.fromkeys((life.of, judging.named(life)))
+            names += [(f"the workspace {one.workspace_id} ", life.session_id) for one in of if one is not None]
         began = judging.began or 0.0
         alarms = self.ledger.load_state((), world.clock.now()).alarms
         judging.reports.append(report_of(report, began, world.now, alarms, names, blind))
         if self._plan.is_watched:
             judging.note_due()
         for life in world.lives.values():
-            if life.attached_since is not None:
+            if life.is_listed_attached:
                 life.seen_attached = world.now

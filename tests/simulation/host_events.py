@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.simulation.lives import WorkspaceLife
+from tests.simulation.memory.machine import INIT
 from tests.simulation.oracle.truth import Absence, HookKind, Row
 from tests.simulation.world import ROOT, World
 from workspace_reaper.model.workspace import Workspace
@@ -48,11 +49,21 @@ def _new_without_row(world: World, _one: WorkspaceLife) -> None:
     world.new_workspace(row=False)
 
 
+def _insert_newest(world: World, _one: WorkspaceLife) -> None:
+    _insert(world, world.workspaces[-1])
+
+
 def _restore(world: World, _one: WorkspaceLife) -> None:
     """An older copy of the database is put in its place, as another file."""
     rows, commits = world.backup
     world.host.location, world.host.commits = f"{world.host.location}'", commits
     world.replace_rows(dict(rows), Absence.LOST)
+
+
+def _restore_in_place(world: World, _one: WorkspaceLife) -> None:
+    """An older copy of the database is put in its place: only its count of changes shows that."""
+    world.host.commits -= 1000
+    world.replace_rows(dict(world.backup[0]), Absence.LOST)
 
 
 def _swap(world: World, _one: WorkspaceLife) -> None:
@@ -108,13 +119,20 @@ def _unmount(world: World, _one: WorkspaceLife) -> None:
 
 
 def _recycle(world: World, one: WorkspaceLife) -> None:
-    """A process of the workspace that left its pane ends, and a program of another session gets its pid."""
-    other = world.life_of(one.number + 1)
-    panes = {world.pid_of(life) for life in world.lives.values()}
-    left = [each for each in world.machine.processes.values() if each.owner.startswith(f"{one.workspace_id}/")]
-    pids = [each.pid for each in left if each.pid not in panes]
-    if other is not None and other.of is not one and pids:
-        world.machine.recycle(pids[0], ["agent"], parent=world.pid_of(other), owner=other.owner)
+    """A process of the workspace that left its pane ends. Its pid gets a program of another session, or one of none."""
+    other, left = world.life_of(one.number + 1), world.left_behind(one)
+    if not left:
+        return
+    if left[0].pid % 2 or other is None or other.of is one:
+        world.machine.recycle(left[0].pid, ["editor"], parent=INIT, environ={}, cwd="/home/me", owner="nobody's")
+    else:
+        world.machine.recycle(left[0].pid, ["agent"], parent=world.pid_of(other), owner=other.owner)
+
+
+def _stop(world: World, one: WorkspaceLife) -> None:
+    """What has left the panes of the workspace is stopped."""
+    for each in world.left_behind(one):
+        each.is_stopped = True
 
 
 def _hook(kind: HookKind) -> _Event:
@@ -136,6 +154,8 @@ HOST_EVENTS: Mapping[str, _Event] = {
     "unreadable row": _spoil,
     "new without row": _new_without_row,
     "restore": _restore,
+    "insert newest": _insert_newest,
+    "restore in place": _restore_in_place,
     "swap database": _swap,
     "lock database": _lock,
     "unlock database": _unlock,
@@ -144,6 +164,7 @@ HOST_EVENTS: Mapping[str, _Event] = {
     "move directory": _move_directory,
     "unmount": _unmount,
     "recycle": _recycle,
+    "stop": _stop,
     "hook deleted": _hook(HookKind.DELETED),
     "hook archived": _hook(HookKind.ARCHIVED),
 }

@@ -9,8 +9,9 @@ from tests.simulation.judging import Judging
 from tests.simulation.memory.directories import MemoryDirectories
 from tests.simulation.memory.plugins import MemoryPlugins
 from tests.simulation.memory.terminal import MemoryTerminal
-from workspace_hookspecs import Candidate
-from workspace_reaper.model.reap import Intent, Vetoes
+from tests.simulation.oracle.violation import Violation
+from workspace_hookspecs import Candidate, Reaped
+from workspace_reaper.model.reap import Intent, Outcome, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.model.unknown import Unknown
@@ -45,18 +46,23 @@ class JudgedTerminal:
     def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
         listing = self._real.observe(owner_id, panes=panes, only=only)
         if isinstance(listing, Listing):
-            self._judging.is_listed = True
-            # An option that comes and goes between two listings leaves no trace, as a client does.
-            for session in listing.sessions:
-                if session.kept:
-                    self._judging.world.lives[session.key.session_id].object_to_end(self._judging.world.now)
+            judging, world = self._judging, self._judging.world
+            judging.is_listed, judging.listed_at = True, world.now
+            for session in () if only else listing.sessions:
+                life = world.lives[session.key.session_id]
+                life.is_listed_attached = life.attached_since is not None
+            # An option that comes and goes leaves no trace, as a client does: it counts once the ledger has it.
+            judging.objecting += [world.lives[session.key.session_id] for session in listing.sessions if session.kept]
         return listing
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
-        lives, now = self._judging.world.lives, self._judging.world.now
+        judging, lives, now = self._judging, self._judging.world.lives, self._judging.world.now
         for key in [*made, *withdrawn]:
             if (life := lives.get(key.session_id)) is not None:
                 life.announced_at = now if key in made else None
+                if key not in made and (life.taken_back_at or 0.0) > judging.listed_at:
+                    # Its user objected to what was already withdrawn.
+                    life.taken_back_at = None
         self._real.announce(made, withdrawn)
 
 
@@ -71,10 +77,21 @@ class JudgedPlugins:
         return getattr(self._real, name)
 
     def vetoes(self, candidates: Sequence[Candidate]) -> Vetoes:
-        sessions = self._judging.world.tmux.sessions.values()
-        held = frozenset(one.session_id for one in sessions if one.name in self._real.held)
+        names = {one.session_id: one.name for one in self._judging.world.tmux.sessions.values()}
+        # The names by which it is asked: a session may have been renamed since the listing.
+        names |= {one.session_id: one.session for one in candidates}
+        held = frozenset(session_id for session_id, name in names.items() if name in self._real.held)
         self._judging.asked = None if self._real.silence is not None else held
         return self._real.vetoes(candidates)
+
+    def reaped(self, reap: Reaped) -> None:
+        """A plugin that is notified finds the outcome in the ledger: after a crash it would be notified again."""
+        world = self._judging.world
+        recorded = world.file.open("standard", "memory").find(reap.id)
+        if recorded is None or recorded.outcome is not Outcome.REAPED:
+            why = f"a plugin was notified of the reap {reap.id} before its outcome was in the ledger"
+            self._judging.violations.append(Violation("notified", reap.session, why, world.now))
+        self._real.reaped(reap)
 
 
 class JudgedDirectories:
@@ -137,3 +154,6 @@ class JudgedLedger:
     def save(self, changes: StateChanges) -> None:
         self._real.save(changes)
         self._judging.saved()
+        for life in self._judging.objecting:
+            life.object_to_end(self._judging.world.now)
+        self._judging.objecting.clear()

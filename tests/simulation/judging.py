@@ -17,6 +17,9 @@ from workspace_reaper.model.session import SessionKey
 
 __all__ = ["Judging"]
 
+# Seconds for which a look at the processes is valid, with those of the guard.
+_PROCESSES_VALIDITY = 15.0
+
 
 @dataclass(slots=True)
 class Judging:
@@ -38,11 +41,14 @@ class Judging:
     reports: list[Report] = field(default_factory=list)
     began: float | None = None
     is_listed: bool = False
+    listed_at: float = 0.0
+    objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
     looked: float | None = None
     approved: Callable[[], frozenset[SessionKey]] = frozenset
     census: tuple[int, int, int] = (0, 0, 0)
     asked: frozenset[str] | None = frozenset()
+    dry_run: bool = False
 
     def forget(self, owner_id: str) -> None:
         """The state directory is lost, and with it all that the reaper knew. It has another owner id from now on."""
@@ -51,12 +57,15 @@ class Judging:
         self.breaker = BreakerTruth()
         for one in self.world.workspaces:
             one.known_at = None
+            one.hooks.clear()
             one.directory[-1] = replace(one.directory[-1], seen_with_row=None)
 
-    def begin(self, *, full: bool) -> None:
+    def begin(self, *, full: bool, dry_run: bool) -> None:
         """A run of the reaper begins."""
+        self.dry_run = dry_run
         self.began, self.looked = self.world.now if full else None, None
         self.is_listed = self.is_read = False
+        self.objecting.clear()
 
     def saved(self) -> None:
         """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
@@ -92,14 +101,21 @@ class Judging:
             panes=(life.dead_since,),
             attached_since=life.attached_since,
             kept_since=life.kept_since,
-            foreign=self._is_foreign(life),
+            foreign=self.is_foreign(life),
             renamed_at=life.renamed_at,
+            home=self._is_home(life),
+            processes_visible=life.hidden_since is None or self.world.now - life.hidden_since < _PROCESSES_VALIDITY,
             veto=self._veto(life.session_id),
             announced_at=life.announced_at,
             taken_back_at=life.taken_back_at,
         )
 
-    def _is_foreign(self, life: SessionLife) -> bool:
+    def _is_home(self, life: SessionLife) -> bool:
+        """Whether the reaper runs in it."""
+        reaper = self.world.machine.processes[self.world.reaper_pid]
+        return life.dead_since is None and reaper.parent == self.world.pid_of(life)
+
+    def is_foreign(self, life: SessionLife) -> bool:
         """Whether its own marks name another reaper."""
         options = self.world.tmux.sessions[life.session_id].options
         is_own = options.get("@reaper_self") == self.world.identity(life)
@@ -110,22 +126,28 @@ class Judging:
         return Veto.UNANSWERED if held is None else Veto.VETOED if session_id in held else Veto.NONE
 
     def _workspaces(self, life: SessionLife) -> tuple[Workspace, ...]:
-        marked, named = self.marked(life), self._named(life)
+        marked, named = self.marked(life), self.named(life)
         ones = dict.fromkeys(one for one in (marked, named) if one is not None)
         return tuple(self._workspace(one, life, by_marks=one is marked, by_name=one is named) for one in ones)
 
     def marked(self, life: SessionLife) -> WorkspaceLife | None:
         """The workspace that its own marks name, if they are ours and its own."""
         options = self.world.tmux.sessions[life.session_id].options
-        is_own = options.get("@reaper_self") == self.world.identity(life)
-        if not is_own or options.get("@workspace_owner") != self.owner_id:
+        return self.marked_by_any(life) if options.get("@workspace_owner") == self.owner_id else None
+
+    def marked_by_any(self, life: SessionLife) -> WorkspaceLife | None:
+        """The workspace that its own marks name, whoever has set them."""
+        options = self.world.tmux.sessions[life.session_id].options
+        if options.get("@reaper_self") != self.world.identity(life):
             return None
         mark = bytes.fromhex(options.get("@reaper_workspace", "")).decode()
         return next((one for one in self.world.workspaces if one.workspace_id == mark), None)
 
-    def _named(self, life: SessionLife) -> WorkspaceLife | None:
-        name = self.world.tmux.sessions[life.session_id].name
-        return next((one for one in self.world.workspaces if self.world.host.session_name(one.workspace_id) == name), None)
+    def named(self, life: SessionLife) -> WorkspaceLife | None:
+        """The workspace that its name yields."""
+        world, name = self.world, self.world.tmux.sessions[life.session_id].name
+        names = ((one, world.host.session_name(one.workspace_id), world.viewer_name(one)) for one in world.workspaces)
+        return next((one for one, own, viewer in names if name == own or name.startswith(viewer)), None)
 
     def _workspace(self, one: WorkspaceLife, life: SessionLife, *, by_marks: bool, by_name: bool) -> Workspace:
         since = life.renamed_at if by_name and not by_marks else None
@@ -147,6 +169,7 @@ class Judging:
         managed, strangers, recognised = self.census
         return Reaper(
             full_sweeps=tuple(self.full_sweeps),
+            dry_run=self.dry_run,
             approved=self._key(life) in self.approved(),
             breaker_latched=self.breaker.latched,
             managed=managed,
@@ -157,14 +180,14 @@ class Judging:
 
     def count(self) -> None:
         """Note how many sessions there are at the look-up of this sweep: managed, strangers, and those with a row."""
-        managed = [each for each in self.world.lives.values() if not self._is_foreign(each)]
+        managed = [each for each in self.world.lives.values() if not self.is_foreign(each)]
         recognised = sum(each.of.row is not None for each in managed)
         self.census = len(managed), 0, recognised
         strangers = [each for each in managed if self._is_stranger(each)]
         self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
 
     def _is_stranger(self, life: SessionLife) -> bool:
-        is_managed = self.marked(life) is not None or self._named(life) is not None
+        is_managed = self.marked(life) is not None or self.named(life) is not None
         return is_managed and life.of.row is None and life.of.known_at is None
 
     def _key(self, life: SessionLife) -> SessionKey:

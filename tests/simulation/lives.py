@@ -66,7 +66,7 @@ class SessionLife:
     ``of`` is the workspace for which it was made. ``ended_by`` is who ended it. ``busy_since`` is since when its program
     computes or waits for a CPU, ``worked`` its last work that a look has seen. ``due_since`` is since when it has been due
     without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample of its
-    CPU time, ``unmeasured`` the work since then.
+    CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be seen.
     """
 
     of: WorkspaceLife
@@ -87,6 +87,7 @@ class SessionLife:
     dead_since: float | None = None
     attached_since: float | None = None
     client: int | None = None
+    hidden_since: float | None = None
     kept_since: float | None = None
     renamed_at: float | None = None
     announced_at: float | None = None

@@ -33,6 +33,16 @@ def _unmute(world: World, _seconds: float) -> None:
     world.tmux.fault = None
 
 
+def _unlink(world: World, _seconds: float) -> None:
+    """Something tidies the socket away. The server lives on."""
+    world.tmux.is_unlinked = world.tmux.server is not None
+
+
+def _link(world: World, _seconds: float) -> None:
+    """``kill -USR1``."""
+    world.tmux.is_unlinked = False
+
+
 def _allow(world: World, _seconds: float) -> None:
     world.plugins.held, world.plugins.silence = {}, None
 
@@ -64,6 +74,15 @@ def _uninherit_keep(world: World, _seconds: float) -> None:
             life.kept_since = None
 
 
+def _inherit_owner(world: World, _seconds: float) -> None:
+    """A careless ``set -g``."""
+    world.tmux.set_global_option("@workspace_owner", "feed")
+
+
+def _uninherit_owner(world: World, _seconds: float) -> None:
+    world.tmux.options.pop("@workspace_owner", None)
+
+
 def _end_server(world: World, _seconds: float) -> None:
     """The server ends, and its user starts it again: the same names, and the same ids."""
     again = [life.of for life in world.lives.values() if life.client is None][:2]
@@ -80,9 +99,13 @@ MACHINE_EVENTS: Mapping[str, Callable[[World, float], None]] = {
     "step clock back": lambda world, _seconds: _step(world, -3600.0),
     "mute": _mute,
     "unmute": _unmute,
+    "unlink socket": _unlink,
+    "link socket": _link,
     "end server": _end_server,
     "inherit keep": _inherit_keep,
     "uninherit keep": _uninherit_keep,
+    "inherit owner": _inherit_owner,
+    "uninherit owner": _uninherit_owner,
     "allow": _allow,
     "silence plugins": _silence,
     "fill disk": _fill_disk,

@@ -61,8 +61,8 @@ class Plan:
     is_watched: bool = False
 
 
-# What happens to the reaper as a whole: its process starts again, or its state directory is lost.
-RESTART, LOSE_STATE = "restart", "lose state"
+# What happens to the reaper as a whole: its process starts again, or does so in a session, or its state directory is lost.
+RESTART, RESTART_INSIDE, LOSE_STATE = "restart", "restart in the session of", "lose state"
 
 # What runs the reaper.
 SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE = "sweep", "hook deleted", "hook archived", "sweep --approve"
@@ -86,8 +86,14 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (3, ("new without row",), (12.1 * HOUR,)),
     (2, ("flag deleted",), (61.0,)),
     (2, ("restore",), (61.0, 125.0, 12.1 * HOUR)),
+    (2, ("new without row", "insert newest", SWEEP, "restore in place"), (61.0, 125.0, 12.1 * HOUR)),
     (1, ("swap database",), (61.0, 12.1 * HOUR)),
     (1, ("unmount",), (61.0, 125.0)),
+    # What a hook says is not true.
+    (1, (LOOK_DELETED,), (1.0, 31.0)),
+    (1, (LOOK_ARCHIVED,), (1.0, 31.0)),
+    # Two at once, of which one may go.
+    (1, ("archive", "exit"), (610.0, 1810.0)),
 )
 
 # What may save a session, or ruin a decision, with its weight.
@@ -104,7 +110,7 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (2, "pin"),
     (3, "rename away"),
     (3, "rename to next"),
-    (2, "view in group"),
+    (4, "view in group"),
     (2, "respawn"),
     (2, "end"),
     (2, "end server"),
@@ -118,7 +124,13 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (1, "recycle"),
     (2, "escape"),
     (2, "depend"),
+    (1, "supervise"),
+    (1, "nest tmux"),
+    (1, "stop"),
+    (1, "hide"),
+    (1, "inherit owner"),
     (1, "mute"),
+    (1, "unlink socket"),
     (2, "veto"),
     (1, "silence plugins"),
     (1, "fill disk"),
@@ -133,12 +145,18 @@ RELEASES = (
     "rest",
     "unpin",
     "unmute",
+    "link socket",
     "unlock database",
     "allow",
     "uninherit keep",
+    "uninherit owner",
+    "show",
     "free disk",
     "work ends",
 )
+
+# What may change between a crash and the next sweep.
+AFTER_A_CRASH = ("delete", "insert", "unarchive", "run", "new without row", "unreadable row")
 
 # What happens to the reaper itself, or to an answer.
 FAULTS: Sequence[tuple[int, str]] = (
@@ -172,7 +190,7 @@ REFUSING = frozenset({"ledger.record_intents", "ledger.record_results", "ledger.
 
 
 # What leaves processes behind that outlive their session.
-_ESCAPES = ("escape", "depend")
+_ESCAPES = ("escape", "depend", "supervise", "nest tmux", "stop")
 
 _ANSWERS = frozenset({"lose answer", "no answer", "cut answer"})
 
@@ -204,7 +222,7 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
     if random.random() < 0.3:
         steps.append(Step(_meeting(random, workspaces, targets)))
     if random.random() < 0.08:
-        steps.append(Step(Event(random.choice((RESTART, RESTART, LOSE_STATE)))))
+        steps.append(Step(Event(random.choice((RESTART, RESTART_INSIDE, LOSE_STATE)), targets[0])))
     if random.random() < 0.5:
         # Idle for a while, so that the cause decides.
         steps.append(Step(Event("wait", 0, random.choice((61.0, 125.0)))))
@@ -221,10 +239,20 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
         if random.random() < 0.25:
             steps.append(Step(_meeting(random, workspaces, targets)))
         steps.append(Step(Event(SWEEP if random.random() < 0.93 else APPROVE), _during(random, workspaces, targets)))
+    if random.random() < 0.05:
+        steps += _interrupted(random, targets[0])
     if random.random() < 0.4:
         steps += [Step(Event(what, target)) for target in targets for what in RELEASES]
         steps += [Step(Event("wait", 0, random.choice((61.0, 610.0)))), Step(Event(SWEEP))]
     return steps
+
+
+def _interrupted(random: Random, who: int) -> list[Step]:
+    """A sweep ends right before its kills, the session of a workspace ends by itself, and its row changes."""
+    crash = Interruption("terminal.kill", 1, Event("crash"))
+    changes = [Event(what, who) for what in random.sample(AFTER_A_CRASH, random.choice((1, 2)))]
+    steps = [Step(Event("escape", who)), Step(Event(SWEEP), (crash,)), Step(Event("end", who))]
+    return [*steps, *map(Step, changes), Step(Event(SWEEP))]
 
 
 def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:

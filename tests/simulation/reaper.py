@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
@@ -24,31 +25,23 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult, KillResults, Verdict
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.suspects import look_at
-from workspace_reaper.policy.facts import Thresholds
+from workspace_reaper.operations.wiring import sweep_settings
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Judgement
-from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest, SweepSettings
+from workspace_reaper.registry.schemas.standard import STANDARD
+from workspace_reaper.settings import Settings
+from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.worker import LOOKS
 
 __all__ = ["SimulatedReaper"]
 
-# The defaults of the configuration, as the documentation states them.
-THRESHOLDS = Thresholds(
-    idle_ttl=48 * 3600.0,
-    min_age=120.0,
-    activity_grace=60.0,
-    archived_ttl=24 * 3600.0,
-    stranger_ttl=12 * 3600.0,
-    dead_ttl=600.0,
-    confirmation_gap=30.0,
-    orphan_confirmations=2,
-)
-SETTINGS = SweepSettings(THRESHOLDS, max_orphans_per_hour=50, abstain_alarm=1800.0, records=(STATE,))
+# The defaults, by the wiring of the product. The oracle has them from the documentation.
+SETTINGS = sweep_settings(Settings(state_dir=Path(STATE)), STANDARD, "memory")
 
-_PATTERNS = {SOCKET: (r"ws-(?P<id>w\d+)",)}
+_PATTERNS = {SOCKET: (r"ws-(?P<id>w\d+)", r"view-(?P<id>w\d+)-\d+")}
 
 _FAULT = "interrupted by the simulation"
 
@@ -62,7 +55,7 @@ def at_once(work: Callable[[], Any], _name: str) -> Callable[[], Any]:
 class Begins(Protocol):
     """Called when a sweep begins: ``full`` if it is one that counts."""
 
-    def __call__(self, *, full: bool) -> None: ...
+    def __call__(self, *, full: bool, dry_run: bool) -> None: ...
 
 
 class SimulatedReaper:
@@ -80,7 +73,7 @@ class SimulatedReaper:
         self._happens = happens
         self._begins = begins
         self.points = Points(world.clock, self._strike)
-        thresholds = replace(THRESHOLDS, undo_window=limits.undo_window)
+        thresholds = replace(SETTINGS.thresholds, undo_window=limits.undo_window)
         self.sweep_settings = replace(SETTINGS, thresholds=thresholds, abstain_alarm=limits.abstain_alarm)
         self.settings = SimpleNamespace(enabled=True)
         self.clock = world.clock
@@ -111,7 +104,7 @@ class SimulatedReaper:
         """Run one sweep: a full one unless the request names workspaces."""
         ledger = cast(Ledger, Interposed("ledger", self._ports.ledger, self.points))
         request = SweepRequest() if request is None else request
-        self._begins(full=request.counts)
+        self._begins(full=request.counts, dry_run=request.dry_run)
         report = Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
         self.reports.append(report)
         return report

@@ -19,6 +19,9 @@ from workspace_reaper.model.unknown import Unknown
 
 __all__ = ["JudgedProcesses"]
 
+# The reasons that rest on the absence of a row.
+_WITHOUT_ROW = ("deleted", "removed", "orphan")
+
 # Seconds for which the facts of a recheck are valid.
 _VALIDITY = 5.0
 
@@ -67,7 +70,7 @@ class JudgedProcesses:
     def _truth(self, key: ProcessKey, number: int) -> SignalTruth:
         world = self._judging.world
         one = world.machine.processes.get(key.pid)
-        life = None if one is None else world.by_owner.get(one.owner)
+        life = None if one is None else self._life_of(one)
         return SignalTruth(
             now=world.now,
             pid=key.pid,
@@ -78,23 +81,40 @@ class JudgedProcesses:
             kind=_kind(one, world.reaper_pid),
             origin=Origin.NONE if life is None else Origin.PANE,
             ended=Ended.LIVES if life is None or life.is_alive else self._ended(life, self._terms.get(key, world.now)),
-            row_selects=life is None or _selects(life),
+            row_selects=life is None or self._selects(life),
             running=life is not None and life.of.row is not None and life.of.row.running,
             sibling_lives=life is not None and any(each.of is life.of for each in world.lives.values()),
             dependences=tuple(self._dependences(one)) if one is not None else (),
             term_at=self._terms.get(key),
+            term_waits=one is not None and signal.SIGTERM in one.pending,
             limits=self._judging.limits,
         )
+
+    def _life_of(self, one: SimulatedProcess) -> SessionLife | None:
+        """The session to which a process belongs: what another session runs for one that has ended belongs to that one."""
+        world = self._judging.world
+        above, life = world.machine.processes.get(one.parent), world.by_owner.get(one.owner)
+        runs = world.by_owner.get(above.owner) if above is not None else None
+        return runs if life is not None and not life.is_alive and runs is not None else life
 
     def _ended(self, life: SessionLife, at: float) -> Ended:
         """A session that its user ended right before our kill is like one that the kill ended: tmux may give no answer."""
         is_in_time = life.key in self._judging.intents and at - (life.ended_at or 0.0) < _VALIDITY
         return Ended.BY_US if life.ended_by == "the reaper" or is_in_time else Ended.UNKNOWN
 
+    def _selects(self, life: SessionLife) -> bool:
+        """Whether the row still speaks for an end of the session for the reason for which it was selected."""
+        row, intent = life.of.row, self._judging.intents.get(life.key)
+        reason = intent.reason if intent is not None else ""
+        if row is None or row.deleted:
+            return reason in _WITHOUT_ROW
+        return row.worktree_deleted or (row.archived and reason == "archived")
+
     def _dependences(self, one: SimulatedProcess) -> Iterator[Dependence]:
         world = self._judging.world
         for client in world.machine.living_clients(one):
-            if world.is_of_living(client):
+            # Nothing shows who is connected from out of sight.
+            if world.is_of_living(client) and not client.is_hidden:
                 yield Dependence(Relation.CONNECTION)
         for each in world.machine.processes.values():
             if each.parent == one.pid and world.is_of_living(each):
@@ -107,9 +127,3 @@ def _kind(one: SimulatedProcess | None, reaper: int) -> Kind:
     if one.name.startswith("tmux"):
         return Kind.TMUX
     return Kind.REAPER if one.pid == reaper else Kind.ORDINARY
-
-
-def _selects(life: SessionLife) -> bool:
-    """Whether the row still speaks for an end of the session."""
-    row = life.of.row
-    return row is None or row.deleted or row.archived or row.worktree_deleted

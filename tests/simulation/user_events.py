@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.simulation.lives import SessionLife
+from tests.simulation.plan import RESTART_INSIDE
 from tests.simulation.world import World
 
 __all__ = ["USER_EVENTS"]
@@ -20,13 +21,11 @@ def _attach(world: World, life: SessionLife) -> None:
 
 
 def _detach(world: World, life: SessionLife) -> None:
-    if life.client is not None:
-        world.tmux.detach(life.session_id, life.client)
-        life.client = None
-        group = (life, *world.peers_of(life))
-        if all(each.client is None for each in group):
-            for each in group:
-                each.attached_since = None
+    """All clients leave it and its group."""
+    for each in (life, *world.peers_of(life)):
+        if each.client is not None:
+            world.tmux.detach(each.session_id, each.client)
+        each.client = each.attached_since = None
 
 
 def _type(world: World, life: SessionLife) -> None:
@@ -70,7 +69,8 @@ def _rename(world: World, life: SessionLife, name: str) -> None:
 
 
 def _rename_away(world: World, life: SessionLife) -> None:
-    _rename(world, life, f"mine-{life.session_id[1:]}")
+    """Its user gives it a name that begins as before, and that no pattern matches as a whole."""
+    _rename(world, life, f"{world.host.session_name(life.of.workspace_id)}-{life.session_id[1:]}")
 
 
 def _rename_to_next(world: World, life: SessionLife) -> None:
@@ -84,7 +84,7 @@ def _rename_to_next(world: World, life: SessionLife) -> None:
 def _view_in_group(world: World, life: SessionLife) -> None:
     """Somebody opens a viewer: a session of the same group, with a client."""
     if not world.peers_of(life):
-        viewer = world.new_session(life.of, group=life.session_id, name=f"view-{life.session_id[1:]}-{int(world.now)}")
+        viewer = world.new_session(life.of, group=life.session_id, name=f"{world.viewer_name(life.of)}{int(world.now)}")
         _attach(world, viewer)
 
 
@@ -93,7 +93,7 @@ def _exit(world: World, life: SessionLife) -> None:
         world.end_work(life)
         world.tmux.exit(life.session_id)
         for each in (life, *world.peers_of(life)):
-            each.dead_since = world.now
+            each.dead_since, each.hidden_since = world.now, None
 
 
 def _respawn(world: World, life: SessionLife) -> None:
@@ -131,6 +131,47 @@ def _depend(world: World, life: SessionLife) -> None:
     world.machine.connect(world.pid_of(other), server)
 
 
+def _supervise(world: World, life: SessionLife) -> None:
+    """A program that this one has started runs a program of the next session, and ends it when it ends itself."""
+    other = world.life_of(life.of.number + 1)
+    if other is None or other is life or life.dead_since is not None or other.dead_since is not None:
+        return
+    machine = world.machine
+    runner = machine.spawn(["runner"], parent=world.pid_of(life), ignores=(1, 15), owner=life.owner)
+    machine.set_session(runner)
+    child = machine.spawn(["app"], parent=runner, owner=other.owner)
+    machine.processes[child].origin = machine.processes[world.pid_of(other)].origin
+    machine.changed(machine.processes[child])
+
+
+def _nest(world: World, life: SessionLife) -> None:
+    """Its program starts another tmux server."""
+    if life.dead_since is None:
+        server = world.machine.spawn(["tmux: server"], parent=world.pid_of(life), ignores=(1,), owner=life.owner)
+        world.machine.set_session(server)
+
+
+def _hide(world: World, life: SessionLife) -> None:
+    """The process of its pane gets out of the reaper's sight."""
+    if life.dead_since is None and life.hidden_since is None:
+        world.machine.hide(world.pid_of(life))
+        for each in (life, *world.peers_of(life)):
+            each.hidden_since = world.now
+
+
+def _show(world: World, life: SessionLife) -> None:
+    if life.hidden_since is not None:
+        world.machine.hide(world.pid_of(life), on=False)
+        for each in (life, *world.peers_of(life)):
+            each.hidden_since = None
+
+
+def _start_the_reaper(world: World, life: SessionLife) -> None:
+    """The reaper is started in it."""
+    if life.dead_since is None:
+        world.move_reaper(world.pid_of(life))
+
+
 def _veto(world: World, life: SessionLife) -> None:
     world.plugins.held[world.tmux.sessions[life.session_id].name] = "deploying"
 
@@ -158,5 +199,10 @@ USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {
     "mark as another's": _mark_as_anothers,
     "escape": _escape,
     "depend": _depend,
+    "supervise": _supervise,
+    "nest tmux": _nest,
+    "hide": _hide,
+    "show": _show,
+    RESTART_INSIDE: _start_the_reaper,
     "veto": _veto,
 }

@@ -140,8 +140,8 @@ class World:
         life = SessionLife(one, session_id, self.now, owner, self.tmux.key_of(self.tmux.sessions[session_id]))
         if group is not None:
             peer = self.lives[group]
-            life.busy_since, life.worked, life.output, life.dead_since = (
-                peer.busy_since, peer.worked, peer.output, peer.dead_since,
+            life.busy_since, life.worked, life.output, life.dead_since, life.hidden_since = (
+                peer.busy_since, peer.worked, peer.output, peer.dead_since, peer.hidden_since,
             )  # fmt: skip
         if self.inherits_keep_since is not None:
             life.kept_since = self.now
@@ -176,6 +176,23 @@ class World:
             life = self.lives.pop(session_id)
             life.ended_at, life.ended_by = self.now, by
             self.ended.append(life)
+
+    def move_reaper(self, parent: int) -> None:
+        """The reaper is started below that process."""
+        reaper = self.machine.processes[self.reaper_pid]
+        reaper.parent = parent
+        self.machine.changed(reaper)
+
+    def left_behind(self, one: WorkspaceLife) -> list[SimulatedProcess]:
+        """The processes of a workspace that are not those of a pane, oldest first."""
+        panes = {self.pid_of(life) for life in self.lives.values()}
+        own = (each for each in self.machine.processes.values() if each.owner.startswith(f"{one.workspace_id}/"))
+        return [each for each in own if each.pid not in panes and not each.is_zombie]
+
+    @staticmethod
+    def viewer_name(one: WorkspaceLife) -> str:
+        """How the names of the viewers of a workspace's session begin."""
+        return f"view-{one.workspace_id}-"
 
     def is_of_living(self, one: SimulatedProcess) -> bool:
         """Whether a process truly belongs to a living session."""
@@ -216,6 +233,9 @@ class World:
                 began = max(work.began, life.sampled_at)
                 if (work.last - began) / 2 > 0.01 * (self.now - life.sampled_at) + 0.02:
                     life.worked = Work(began, work.last)
+            if life.hidden_since is not None:
+                # It cannot be seen to rest.
+                life.worked = Work(life.hidden_since, self.now)
             life.sampled_at = self.now
 
 

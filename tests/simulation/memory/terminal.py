@@ -33,7 +33,7 @@ class MemoryTerminal:
         tmux = self._tmux
         if tmux.fault is not None:
             return Unknown(Source.SOCKET, tmux.fault, tmux.path)
-        if tmux.server is None:
+        if not tmux.is_reachable:
             return Listing(tmux.path, (), answered=False)
         if self._kept() is not None:
             return Unknown(Source.SOCKET, _CUT, tmux.path)
@@ -58,7 +58,7 @@ class MemoryTerminal:
 
     def _kill(self, guard: Guard, expiry: Expiry) -> KillResult:
         tmux = self._tmux
-        if tmux.fault is not None or tmux.server is None or guard.key.socket != tmux.path:
+        if not tmux.is_reachable or guard.key.socket != tmux.path:
             return KillResult.NONE
         one = tmux.sessions.get(guard.key.session_id)
         if one is None:
@@ -144,7 +144,7 @@ class MemoryTerminal:
 
     def _find(self, key: SessionKey) -> SimulatedSession | None:
         """The session, if it is there and tmux answers."""
-        return self._tmux.find(key) if self._tmux.fault is None and self._tmux.server is not None else None
+        return self._tmux.find(key) if self._tmux.is_reachable else None
 
     def _owned(self, keys: Collection[SessionKey], owner: str) -> dict[SessionKey, SimulatedSession]:
         found = {key: one for key in keys if (one := self._find(key)) is not None}

@@ -17,7 +17,7 @@ class MemoryTmux:
 
     A session starts with one window and one pane. The server starts with the first session, ends with the last, and then counts
     from zero again. ``fault`` is why it does not answer; ``answers_kept`` is how many answers of the next batch arrive before
-    the rest is cut off (None: all).
+    the rest is cut off (None: all). ``is_unlinked``: it runs, and its socket was removed.
     """
 
     def __init__(self, machine: MemoryMachine, path: str = "/simulated/tmux") -> None:
@@ -26,6 +26,7 @@ class MemoryTmux:
         self.sessions: dict[str, SimulatedSession] = {}
         self.options: dict[str, str] = {}
         self.fault: str | None = None
+        self.is_unlinked = False
         self.answers_kept: int | None = None
         self.remain_on_exit = True
         self._process: SimulatedProcess | None = None
@@ -39,6 +40,11 @@ class MemoryTmux:
     def now(self) -> int:
         """The clock of the server in Unix seconds."""
         return int(self.machine.clock.now())
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether a client that connects gets an answer."""
+        return self.fault is None and not self.is_unlinked and self.server is not None
 
     @property
     def server(self) -> Server | None:
@@ -63,6 +69,7 @@ class MemoryTmux:
             pid = self.machine.spawn(["tmux: server"], environ={}, cwd="/")
             self._process = self.machine.processes[pid]
             self._process.on_exit = self._server_ended
+            self.is_unlinked = False
             self._start, self._numbers, self._windows, self._panes = self.now, 0, 0, 0
         number, now = self._numbers, self.now
         self._numbers += 1

@@ -101,6 +101,11 @@ GONE = (
             ),
         ),
     ),
+    Mutant(
+        "a socket that was unlinked has no server",
+        ("I08",),
+        (Edit(_OBSERVE, "    return not listing.answered and processes", "    return False and processes"),),
+    ),
     Mutant("a registry that cannot be read is empty", ("I12", "I14"), (Edit("sweep/look_up.py", _NO_ROWS, _EMPTY_ROWS),)),
     Mutant("the recheck reads no rows", ("I12", "I36"), (Edit(_RECHECK, _ROWS, _ROWS_OF_BEFORE),)),
     Mutant(

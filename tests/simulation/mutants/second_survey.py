@@ -16,6 +16,9 @@ _STARVED = "    return is_starved({key: waited[key] for key in keys}, now, secon
 _CONT = "                self._processes.signal(key, signal.SIGCONT)\n"
 _HIDDEN = "        not pane.dead and ((leader"
 _CORRECTED = "        if not self._known:\n            return listing\n"
+_WENT_BACK = (
+    "    if old.change_counter is not None and new.change_counter is not None and new.change_counter < old.change_counter:\n"
+)
 _MANY = "        if len(strangers) >= MANY_STRANGERS and"
 
 SECOND_SURVEY = (
@@ -44,7 +47,15 @@ SECOND_SURVEY = (
         ("I80",),
         (Edit("sweep/own_options.py", _CORRECTED, "        if True:\n            return listing\n"),),
     ),
-    Mutant("what a restore has lost was deleted", ("I82",), (Edit(_PROTECTIONS, "    holds=_is_doubtful,\n", _FALSE),)),
+    # The newest rows are missing, which is another sign.
+    Mutant(
+        "what an older copy lacks was deleted",
+        ("I82",),
+        (
+            Edit("policy/registry_identity.py", _WENT_BACK, "    if False:\n"),
+            Edit(_PROTECTIONS, "    holds=_is_doubtful,\n", _FALSE),
+        ),
+    ),
     Mutant("a moved directory is gone", ("I83",), (Edit(_WITNESS, "place.is_in(there.inode)", "False"),)),
     Mutant("a missing disk is a deletion", ("I83",), (Edit(_WITNESS, "sight.parent != there.parent", "False"),)),
     Mutant(

@@ -108,4 +108,4 @@ def _stranger(workspace: Workspace) -> bool:
     if lost(workspace):
         return not named
     known = state.absence is not Absence.NEVER and workspace.known_at is not None
-    return not known and not workspace.hooks
+    return not known and all(call.kind is not HookKind.DELETED for call in workspace.hooks)

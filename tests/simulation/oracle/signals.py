@@ -71,3 +71,5 @@ def _order(truth: SignalTruth) -> Iterator[tuple[str, str]]:
         yield "grace", "KILL without TERM"
     elif truth.now - truth.term_at + truth.limits.resolution < truth.limits.kill_grace:
         yield "grace", f"KILL {truth.now - truth.term_at:.1f} s after TERM"
+    if truth.term_waits:
+        yield "grace", "KILL to a stopped process that has not got its TERM yet"

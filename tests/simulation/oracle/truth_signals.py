@@ -81,6 +81,7 @@ class SignalTruth:
         sibling_lives: Another session of the workspace may live.
         dependences: Who else depends on it.
         term_at: When the reaper sent TERM to this very process; None if it did not.
+        term_waits: It is stopped, and a TERM waits until it continues.
         scan_age: How old the reaper's scan of the processes may be, in seconds.
     """
 
@@ -100,5 +101,6 @@ class SignalTruth:
     sibling_lives: bool = False
     dependences: tuple[Dependence, ...] = ()
     term_at: float | None = None
+    term_waits: bool = False
     scan_age: float = 1.0
     limits: Limits = field(default_factory=Limits)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from tests.simulation.mutants import HOUSE, MUTANTS, NOT_EXPRESSED, Edit, Mutant, find, mutate, mutated
-
-INCIDENTS = Path(__file__).parents[2] / "faults" / "incidents.toml"
+from tests.tools.incidents import incidents
 
 
 def test_each_incident_is_in_a_mutant_or_has_a_reason_why_not() -> None:
-    known = {*tomllib.loads(INCIDENTS.read_text(encoding="utf-8")), *HOUSE}
+    known = {*(incident.number for incident in incidents()), *HOUSE}
     expressed = {fault for mutant in MUTANTS for fault in mutant.faults}
     assert expressed | NOT_EXPRESSED.keys() == known
     assert expressed & NOT_EXPRESSED.keys() == set()

@@ -132,6 +132,9 @@ HOOK = workspace(hooks=(Hook(HookKind.DELETED, NOW - 9),))
         pytest.param(both(NEVER, IDLE_12_H, reaper(strangers_due=3)), set(), id="three of eight are strangers"),
         pytest.param(both(NEVER, IDLE_12_H, reaper(strangers_due=2, managed=2)), set(), id="two of two are strangers"),
         pytest.param(both(NEVER, HOOK), set(), id="a stranger that a hook named"),
+        pytest.param(
+            both(NEVER, workspace(hooks=(Hook(HookKind.ARCHIVED, NOW - 9),))), {"unproven"}, id="a stranger that was archived"
+        ),
         pytest.param(workspace(known_at=None), {"unproven"}, id="a row that the reaper never read"),
         pytest.param(LOST, {"unproven"}, id="lost with an older copy"),
         pytest.param(both(LOST, IDLE_12_H), set(), id="lost with an older copy, idle"),

@@ -39,6 +39,7 @@ UNKNOWN = Ended.UNKNOWN
         pytest.param({"signal": "HUP"}, "signal", id="another signal"),
         pytest.param({"signal": "KILL"}, "grace", id="KILL without TERM"),
         pytest.param({"signal": "KILL", "term_at": NOW - 3.0}, "grace", id="KILL within the grace"),
+        pytest.param({"signal": "KILL", "term_at": NOW - 6.0, "term_waits": True}, "grace", id="KILL before its TERM"),
     ],
 )
 def test_a_signal_is_wrong_by_one_fact(changes: dict[str, Any], rule: str) -> None:
