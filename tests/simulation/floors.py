@@ -42,6 +42,13 @@ FLOORS = {
     "signal KILL": 2,
     "crash": 100,
     "event in a sweep": 500,
+    "event sleep": 40,
+    "event delete most": 40,
+    "event insert all": 10,
+    "event sweep --approve": 60,
+    "event breaker reset": 20,
+    "breaker latched": 250,
+    "clock stepped": 20,
 }
 
 # Fewer histories say nothing about rare things.

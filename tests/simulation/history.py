@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from tests.simulation.breaker_watch import name_of
 from tests.simulation.closing import judge_end, report_of
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
@@ -19,6 +20,7 @@ from tests.simulation.plan import (
     LOOK_ARCHIVED,
     LOOK_DELETED,
     LOSE_STATE,
+    RESET,
     RESTART,
     RESTART_INSIDE,
     RUNS,
@@ -37,6 +39,11 @@ from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["History", "Result", "run"]
 
+
+# Events of which it is counted how often they happen.
+_COUNTED = frozenset(
+    {APPROVE, RESET, "sleep", "step clock ahead", "step clock back", "delete most", "delete all", "insert all"}
+)
 
 # Seconds after which a doubt is an alarm in the histories in which that is judged.
 WATCHED_ALARM = 60.0
@@ -75,7 +82,6 @@ class History:
         ports.ledger = JudgedLedger(ports.ledger, self.judging)
         self.ledger = ports.ledger
         self.reaper = SimulatedReaper(world, ports, limits, self._interrupt, self.judging.begin)
-        self.judging.approved = lambda: self.reaper.approved
 
     def run(self) -> Result:
         for step in self._plan.steps:
@@ -99,7 +105,7 @@ class History:
 
     def _take(self, step: Step) -> None:
         what = step.event.what
-        happen(self.world, step.event)
+        self._happen(step.event)
         self.world.tell(str(step.event))
         if what in (RESTART, RESTART_INSIDE, LOSE_STATE):
             if what != RESTART_INSIDE:
@@ -124,6 +130,8 @@ class History:
             self.reaper.sweep()
         elif what == APPROVE:
             self.reaper.approve()
+        elif what == RESET and self.reaper.reset_breaker():
+            self.judging.breaker.reset({name_of(life.key): truth for life, truth in self.judging.managed()})
         elif what == LOOK_DELETED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.DELETED)
         elif what == LOOK_ARCHIVED:
@@ -132,7 +140,12 @@ class History:
     def _interrupt(self, one: Interruption) -> None:
         self.world.tell(str(one))
         self._counts["event in a sweep"] += 1
-        happen(self.world, one.event)
+        self._happen(one.event)
+
+    def _happen(self, event: Event) -> None:
+        if event.what in _COUNTED:
+            self._counts[f"event {event.what}"] += 1
+        happen(self.world, event)
 
     def _restart(self, *, lost: bool) -> None:
         """Start the reaper again, with its state or without it."""
@@ -171,7 +184,7 @@ class History:
         """The reaper has read all rows, and looked at their directories. It remembers the rows only from a full sweep."""
         now = self.world.now
         for one in self.world.workspaces:
-            if one.row is None:
+            if one.row is None or one.rows[-1].since > one.read_at:
                 continue
             if full:
                 one.known_at = now
@@ -184,6 +197,8 @@ class History:
         for life in world.lives.values():
             of = dict.fromkeys((life.of, judging.named(life)))
             names += [(f"the workspace {one.workspace_id} ", life.session_id) for one in of if one is not None]
+        self._counts["breaker latched"] += judging.breaker.latched
+        self._counts["clock stepped"] += judging.is_stepped
         began = judging.began or 0.0
         alarms = self.ledger.load_state((), world.clock.now()).alarms
         judging.reports.append(report_of(report, began, world.now, alarms, names, blind))

@@ -32,6 +32,23 @@ def _insert(world: World, one: WorkspaceLife) -> None:
         one.say(Row(), world.now)
 
 
+def _all(event: _Event) -> _Event:
+    """The same for all workspaces."""
+
+    def for_all(world: World, _one: WorkspaceLife) -> None:
+        for each in world.workspaces:
+            event(world, each)
+
+    return for_all
+
+
+def _delete_most(world: World, one: WorkspaceLife) -> None:
+    """A bit more than half of the workspaces, from this one on, are deleted."""
+    number = len(world.workspaces)
+    for step in range(number // 2 + 1):
+        _delete(world, world.workspaces[(one.number + step) % number])
+
+
 def _flag(**flags: bool) -> _Event:
     return lambda world, one: world.write_row(one, **flags)
 
@@ -142,7 +159,10 @@ def _hook(kind: HookKind) -> _Event:
 HOST_EVENTS: Mapping[str, _Event] = {
     "delete": _delete,
     "delete with directory": _delete_with_directory,
+    "delete most": _delete_most,
+    "delete all": _all(_delete),
     "insert": _insert,
+    "insert all": _all(_insert),
     "archive": _flag(archived=True),
     "unarchive": _flag(archived=False),
     "run": _flag(running=True),

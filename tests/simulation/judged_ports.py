@@ -107,6 +107,8 @@ class JudgedDirectories:
         def looking(*args: Any) -> Any:
             for one in world.workspaces:
                 one.looked_at = world.now
+            if name == "look" and self._judging.looked_at_directories is None:
+                self._judging.looked_at_directories = world.now
             return found(*args)
 
         return looking

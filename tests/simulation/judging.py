@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from tests.simulation.breaker_watch import BreakerWatch, name_of
 from tests.simulation.lives import SessionLife, WorkspaceLife
-from tests.simulation.oracle import BreakerTruth, Violation, due, judge_kill
+from tests.simulation.oracle import Violation, due, judge_kill
 from tests.simulation.oracle.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
@@ -19,13 +20,18 @@ __all__ = ["Judging"]
 
 # Seconds for which a look at the processes is valid, with those of the guard.
 _PROCESSES_VALIDITY = 15.0
+# Steps of the wall clock up to so many seconds may go unnoticed.
+_NOTICED = 5.0
 
 
 @dataclass(slots=True)
 class Judging:
     """What is known of the reaper's doings, by true time.
 
-    ``looked`` is when the running sweep read the rows, ``began`` when it began (None: it is not a full one).
+    ``began`` is when the running sweep began (None: it is not a full one), ``looked`` when it read the rows, and
+    ``looked_at_directories`` when it first looked at the directories after that. ``saved_at`` is when the last complete full
+    sweep wrote its state: before that the ledger had no record of the clocks. ``is_stepped``: the wall clock was set between
+    that and the begin of the running sweep, of whatever kind.
     """
 
     world: World
@@ -34,7 +40,6 @@ class Judging:
     violations: list[Violation] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     full_sweeps: list[FullSweep] = field(default_factory=list)
-    breaker: BreakerTruth = field(default_factory=BreakerTruth)
     intents: dict[SessionKey, Intent] = field(default_factory=dict)
     intended: dict[str, float] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
@@ -45,34 +50,46 @@ class Judging:
     objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
     looked: float | None = None
-    approved: Callable[[], frozenset[SessionKey]] = frozenset
+    looked_at_directories: float | None = None
+    is_stepped: bool = False
+    saved_at: float = float("inf")
+    breaker: BreakerWatch = field(init=False)
     census: tuple[int, int, int] = (0, 0, 0)
     asked: frozenset[str] | None = frozenset()
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self.breaker = BreakerWatch(self.world, self.limits)
 
     def forget(self, owner_id: str) -> None:
         """The state directory is lost, and with it all that the reaper knew. It has another owner id from now on."""
         self.owner_id = owner_id
         self.full_sweeps, self.intents, self.intended, self.ends = [], {}, {}, []
-        self.breaker = BreakerTruth()
+        self.saved_at = float("inf")
+        self.breaker = BreakerWatch(self.world, self.limits)
         for one in self.world.workspaces:
             one.known_at = None
             one.hooks.clear()
             one.directory[-1] = replace(one.directory[-1], seen_with_row=None)
 
-    def begin(self, *, full: bool, dry_run: bool) -> None:
-        """A run of the reaper begins."""
+    def begin(self, *, full: bool, dry_run: bool, shown: Collection[SessionKey] = (), shown_at: str = "") -> None:
+        """A run of the reaper begins. ``shown`` are the sessions that an operator lets go."""
+        self.breaker.begin(shown, shown_at)
+        now = self.world.now
         self.dry_run = dry_run
-        self.began, self.looked = self.world.now if full else None, None
+        self.began, self.looked = now if full else None, None
+        self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > _NOTICED
         self.is_listed = self.is_read = False
+        self.looked_at_directories = None
         self.objecting.clear()
 
     def saved(self) -> None:
         """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
         if self.began is not None and self.looked is not None and self.is_listed and self.is_read:
-            sweep = FullSweep(self.began, self.looked)
+            sweep, self.saved_at = FullSweep(self.began, self.looked, self.looked_at_directories), self.world.now
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
+                self.breaker.save()
 
     # The truth
 
@@ -86,7 +103,7 @@ class Judging:
             workspaces=self._workspaces(life),
             reaper=self._reaper(life),
             limits=self.limits,
-            clock=self._clock(life),
+            clock=self._clock(),
             peers=tuple(Peer(self.truth(each, with_peers=False)) for each in peers),
         )
 
@@ -170,7 +187,7 @@ class Judging:
         return Reaper(
             full_sweeps=tuple(self.full_sweeps),
             dry_run=self.dry_run,
-            approved=self._key(life) in self.approved(),
+            approved=name_of(life.key) in self.breaker.approved,
             breaker_latched=self.breaker.latched,
             managed=managed,
             strangers_due=strangers,
@@ -179,24 +196,33 @@ class Judging:
         )
 
     def count(self) -> None:
-        """Note how many sessions there are at the look-up of this sweep: managed, strangers, and those with a row."""
-        managed = [each for each in self.world.lives.values() if not self.is_foreign(each)]
-        recognised = sum(each.of.row is not None for each in managed)
-        self.census = len(managed), 0, recognised
-        strangers = [each for each in managed if self._is_stranger(each)]
-        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
+        """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
+        those with a row, and what the breaker counts."""
+        truths = self.managed()
+        recognised = sum(each.of.row is not None for each, _ in truths)
+        self.census = len(truths), 0, recognised
+        strangers = [each for each, _ in truths if self._is_stranger(each)]
+        self.census = len(truths), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
+        if self.began is not None and self.is_listed:
+            self.breaker.look({name_of(each.key): truth for each, truth in truths})
+
+    def managed(self) -> list[tuple[SessionLife, KillTruth]]:
+        """The sessions that are ours, with the truth of each."""
+        truths = [(each, self.truth(each, with_peers=False)) for each in self.world.lives.values()]
+        return [(each, truth) for each, truth in truths if truth.workspaces and not truth.session.foreign]
 
     def _is_stranger(self, life: SessionLife) -> bool:
         is_managed = self.marked(life) is not None or self.named(life) is not None
         return is_managed and life.of.row is None and life.of.known_at is None
 
-    def _key(self, life: SessionLife) -> SessionKey:
-        return self.world.tmux.key_of(self.world.tmux.sessions[life.session_id])
-
-    def _clock(self, life: SessionLife) -> Clock:
+    def _clock(self) -> Clock:
         world, now = self.world, self.world.now
-        set_back = sum(seconds for at, seconds in world.set_back if now - at < 60.0)
-        return Clock(slept=tuple(world.slept), set_back=set_back)
+        return Clock(
+            slept=tuple(world.slept),
+            stepped=self.is_stepped,
+            unnoticed=sum(seconds for _, seconds in world.steps if 0 < seconds <= _NOTICED),
+            set_back=sum(-seconds for at, seconds in world.steps if seconds < 0 and now - at < 60.0),
+        )
 
     # What is judged
 
@@ -228,7 +254,7 @@ class Judging:
         for life in self.world.lives.values():
             # After the clock was set, an age by the clock is shorter than it truly is until some time has passed. When
             # a client left is known only if a sweep has seen it. A hook that reports an archiving is not kept over a restart.
-            is_dated = not self.world.set_back and not self.world.stepped_ahead and life.attach is None
+            is_dated = not self.world.steps and life.attach is None
             reasons = due(self.truth(life)) if is_dated else ()
             life.due_for = tuple(reason for reason in reasons if reason is not Reason.ARCHIVED_BY_HOOK)
             life.due_since = (life.due_since or self.world.now) if life.due_for else None

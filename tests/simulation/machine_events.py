@@ -20,9 +20,9 @@ def _sleep(world: World, seconds: float) -> None:
 
 
 def _step(world: World, seconds: float) -> None:
-    """The wall clock is set."""
+    """The wall clock is set, ahead or back."""
     world.clock.go_on(set_ahead=seconds)
-    (world.stepped_ahead if seconds > 0 else world.set_back).append((world.now, abs(seconds)))
+    world.steps.append((world.now, seconds))
 
 
 def _mute(world: World, _seconds: float) -> None:
@@ -95,8 +95,8 @@ def _end_server(world: World, _seconds: float) -> None:
 MACHINE_EVENTS: Mapping[str, Callable[[World, float], None]] = {
     "wait": _wait,
     "sleep": _sleep,
-    "step clock ahead": lambda world, _seconds: _step(world, 3600.0),
-    "step clock back": lambda world, _seconds: _step(world, -3600.0),
+    "step clock ahead": _step,
+    "step clock back": lambda world, seconds: _step(world, -seconds),
     "mute": _mute,
     "unmute": _unmute,
     "unlink socket": _unlink,

@@ -5,7 +5,7 @@ A plan names workspaces by number and holds no state, so that steps can be taken
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -66,7 +66,11 @@ RESTART, RESTART_INSIDE, LOSE_STATE = "restart", "restart in the session of", "l
 
 # What runs the reaper.
 SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE = "sweep", "hook deleted", "hook archived", "sweep --approve"
-RUNS = frozenset({SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE})
+RESET = "breaker reset"
+RUNS = frozenset({SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE, RESET})
+
+# How often the reaper is run in each way.
+_RUN = (SWEEP, APPROVE, RESET), (92, 6, 2)
 
 HOUR = 3600.0
 
@@ -94,6 +98,8 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (1, (LOOK_ARCHIVED,), (1.0, 31.0)),
     # Two at once, of which one may go.
     (1, ("archive", "exit"), (610.0, 1810.0)),
+    (3, ("delete most",), (61.0, 125.0)),
+    (1, ("delete all",), (61.0, 125.0)),
 )
 
 # What may save a session, or ruin a decision, with its weight.
@@ -105,6 +111,7 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (2, "starve"),
     (4, "keep"),
     (4, "insert"),
+    (1, "insert all"),
     (4, "unarchive"),
     (4, "run"),
     (2, "pin"),
@@ -136,7 +143,15 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (1, "fill disk"),
     (1, "step clock back"),
     (1, "step clock ahead"),
+    (2, "sleep"),
 )
+
+# How long the machine sleeps, and by how much the clock is set: also by so little that this may go unnoticed.
+AMOUNTS: Mapping[str, Sequence[float]] = {
+    "sleep": (4.0, 70.0, 1.1 * HOUR, 13.0 * HOUR, 49.0 * HOUR),
+    "step clock back": (4.0, 3600.0, 3600.0),
+    "step clock ahead": (4.0, 3600.0, 3600.0, 49.0 * HOUR),
+}
 
 # What ends a protection again, so that sessions do not stay for good.
 RELEASES = (
@@ -235,10 +250,11 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
             during = _during(random, workspaces, targets) if what in RUNS else ()
             steps.append(Step(Event(what, target), during))
     for number in range(random.choice((2, 2, 3))):
-        steps.append(Step(Event("wait", 0, random.choice(rests if number == 0 else (*rests, 31.0, 61.0)))))
+        rest = random.choice(rests if number == 0 else (*rests, 31.0, 61.0))
+        steps.append(Step(Event("wait" if random.random() < 0.97 else "sleep", 0, rest)))
         if random.random() < 0.25:
             steps.append(Step(_meeting(random, workspaces, targets)))
-        steps.append(Step(Event(SWEEP if random.random() < 0.93 else APPROVE), _during(random, workspaces, targets)))
+        steps.append(Step(Event(random.choices(*_RUN)[0]), _during(random, workspaces, targets)))
     if random.random() < 0.05:
         steps += _interrupted(random, targets[0])
     if random.random() < 0.4:
@@ -257,7 +273,8 @@ def _interrupted(random: Random, who: int) -> list[Step]:
 
 def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:
     who = random.choice(targets) if random.random() < 0.85 else random.randrange(workspaces)
-    return Event(_one(random, MEETINGS), who)
+    what = _one(random, MEETINGS)
+    return Event(what, who, random.choice(AMOUNTS.get(what, (0.0,))))
 
 
 def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[Interruption, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult, KillResults, Verdict
+from workspace_reaper.operations.breaker_reset import reset_breaker
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.suspects import look_at
 from workspace_reaper.operations.wiring import sweep_settings
@@ -53,9 +54,10 @@ def at_once(work: Callable[[], Any], _name: str) -> Callable[[], Any]:
 
 
 class Begins(Protocol):
-    """Called when a sweep begins: ``full`` if it is one that counts."""
+    """Called when a sweep begins: ``full`` if it is one that counts. ``shown`` are the sessions that an operator lets go, and
+    ``shown_at`` is the place of the database then."""
 
-    def __call__(self, *, full: bool, dry_run: bool) -> None: ...
+    def __call__(self, *, full: bool, dry_run: bool, shown: Collection[SessionKey], shown_at: str) -> None: ...
 
 
 class SimulatedReaper:
@@ -77,8 +79,8 @@ class SimulatedReaper:
         self.sweep_settings = replace(SETTINGS, thresholds=thresholds, abstain_alarm=limits.abstain_alarm)
         self.settings = SimpleNamespace(enabled=True)
         self.clock = world.clock
-        self.approved: frozenset[SessionKey] = frozenset()
         self.reports: list[SweepReport] = []
+        self._shown_at = ""
         self.start()
 
     def start(self) -> None:
@@ -104,7 +106,7 @@ class SimulatedReaper:
         """Run one sweep: a full one unless the request names workspaces."""
         ledger = cast(Ledger, Interposed("ledger", self._ports.ledger, self.points))
         request = SweepRequest() if request is None else request
-        self._begins(full=request.counts, dry_run=request.dry_run)
+        self._begins(full=request.counts, dry_run=request.dry_run, shown=request.approve, shown_at=self._shown_at)
         report = Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
         self.reports.append(report)
         return report
@@ -124,14 +126,26 @@ class SimulatedReaper:
 
     def approve(self) -> None:
         """An operator approves what a dry run shows."""
+        self._shown_at = self._world.host.location
         shown = self.sweep(SweepRequest(dry_run=True))
         keys = frozenset(
             entry.key
             for entry in shown.sessions
             if entry.key and entry.judgement and entry.verdict is Verdict.HOLD and _may_be_approved(entry.judgement)
         )
-        self.approved |= keys
         self.sweep(SweepRequest(approve=keys, shown=shown.registry))
+
+    def reset_breaker(self) -> bool:
+        """An operator resets the breaker. Return whether that released it."""
+        try:
+            return reset_breaker(cast(Reaper, self)).latched
+        except LedgerError:
+            return False
+
+    @contextmanager
+    def reading(self) -> Iterator[Ledger]:
+        """See ``Reaper.reading``."""
+        yield self._ports.ledger
 
     @contextmanager
     def writing(self) -> Iterator[Ledger]:

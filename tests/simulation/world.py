@@ -69,8 +69,7 @@ class World:
         self.disk = MemoryDisk()
         self.plugins = MemoryPlugins()
         self.slept: list[tuple[float, float]] = []
-        self.set_back: list[tuple[float, float]] = []
-        self.stepped_ahead: list[tuple[float, float]] = []
+        self.steps: list[tuple[float, float]] = []
         self.workspaces: list[WorkspaceLife] = []
         self.lives: dict[str, SessionLife] = {}
         self.ended: list[SessionLife] = []

@@ -5,7 +5,8 @@ It follows docs/how-it-decides.md and shares no code with the reaper. Each funct
 
 from __future__ import annotations
 
-from tests.simulation.oracle.breaker import BreakerTruth, Count, advance
+from tests.simulation.oracle.breaker import BreakerTruth, Count, advance, approve, counts, reset
+from tests.simulation.oracle.evidence import has_witness
 from tests.simulation.oracle.kills import due, judge_kill
 from tests.simulation.oracle.leaks import judge_leaks
 from tests.simulation.oracle.records import judge_ledger
@@ -17,9 +18,13 @@ __all__ = [
     "Count",
     "Violation",
     "advance",
+    "approve",
+    "counts",
     "due",
+    "has_witness",
     "judge_kill",
     "judge_leaks",
     "judge_ledger",
     "judge_signal",
+    "reset",
 ]

@@ -8,9 +8,9 @@ from tests.simulation.oracle.findings import Finding
 from tests.simulation.oracle.history import since_when, turned
 from tests.simulation.oracle.idle import idle_for, idle_less_than
 from tests.simulation.oracle.rows import gone, gone_since, lost
-from tests.simulation.oracle.truth import Absence, Directory, HookKind, KillTruth, RowState, Workspace
+from tests.simulation.oracle.truth import ALWAYS, Absence, Directory, HookKind, KillTruth, Limits, RowState, Workspace
 
-__all__ = ["confirmations", "daemon", "hook", "proof", "witness"]
+__all__ = ["confirmations", "daemon", "has_witness", "hook", "proof", "stranger", "witness"]
 
 _WITNESSES = 2
 
@@ -33,9 +33,16 @@ def witness(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     for broken, why in _broken(workspace, directory):
         if broken:
             yield Finding("witness", why)
-    together = _together_since(workspace)
-    if together is not None and workspace.daemon_saw_it_go is None:
-        yield from confirmations(truth, together, _WITNESSES)
+    row, gone_with_it = gone_since(workspace), since_when(workspace.directory, lambda each: each.gone)
+    if row is not None and gone_with_it is not None and workspace.daemon_saw_it_go is None:
+        yield from confirmations(truth, row, _WITNESSES, directory=gone_with_it)
+
+
+def has_witness(limits: Limits, workspace: Workspace) -> bool:
+    """Return whether row and directory went together, however often that was confirmed."""
+    if not limits.removes_worktree or not workspace.directory:
+        return False
+    return not any(broken for broken, _ in _broken(workspace, workspace.directory[-1]))
 
 
 def _broken(workspace: Workspace, directory: Directory) -> tuple[tuple[bool, str], ...]:
@@ -54,12 +61,6 @@ def _broken(workspace: Workspace, directory: Directory) -> tuple[tuple[bool, str
     )
 
 
-def _together_since(workspace: Workspace) -> float | None:
-    """Return since when both are gone, or None."""
-    row, directory = gone_since(workspace), since_when(workspace.directory, lambda each: each.gone)
-    return None if row is None or directory is None else max(row, directory)
-
-
 def daemon(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     """The daemon saw the row go: an absence alone, while the registry is the same and little vanished."""
     count, of = workspace.vanished
@@ -73,20 +74,21 @@ def daemon(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
         yield Finding("daemon", f"{count} of {of} vanished within a minute")
 
 
-def confirmations(truth: KillTruth, since: float, needed: int) -> Iterator[Finding]:
-    """Enough complete full sweeps have looked since then, far enough apart."""
+def confirmations(truth: KillTruth, since: float, needed: int, *, directory: float = ALWAYS) -> Iterator[Finding]:
+    """Enough complete full sweeps have looked since then, far enough apart; at the directory too if its end is part of it."""
     count, last = 0, float("-inf")
     for sweep in truth.reaper.full_sweeps:
         apart = sweep.looked - last + truth.limits.resolution >= truth.limits.confirmation_gap
-        if sweep.looked >= since and apart:
+        looked_at_directory = sweep.looked if sweep.directories is None else sweep.directories
+        if sweep.looked >= since and looked_at_directory >= directory and apart:
             count, last = count + 1, sweep.looked
     if count < needed:
-        yield Finding("unconfirmed", f"gone since {since}: {count} of {needed} confirmations", doubt=True)
+        yield Finding("unconfirmed", f"gone since {max(since, directory)}: {count} of {needed} confirmations", doubt=True)
 
 
 def proof(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     """The registry has known this very workspace; or else the rules for a stranger."""
-    if not _stranger(workspace):
+    if not stranger(workspace):
         return
     if idle_less_than(truth, truth.limits.stranger_ttl):
         yield Finding("unproven", f"a stranger, idle for {idle_for(truth):.1f} s only")
@@ -99,7 +101,7 @@ def proof(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
         yield Finding("strangers", f"{reaper.strangers_due} of {reaper.managed} wait for an operator", doubt=True)
 
 
-def _stranger(workspace: Workspace) -> bool:
+def stranger(workspace: Workspace) -> bool:
     """Return whether nothing proves that this registry has known it: no row that the reaper read, and no hook."""
     state = workspace.rows[-1]
     if state.rows:

@@ -73,10 +73,14 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class FullSweep:
-    """A full sweep that wrote its state and could read the session's socket and the registry: its begin, and its look-up."""
+    """A full sweep that wrote its state and could read the session's socket and the registry: its begin, and its look-up.
+
+    ``directories`` is when it looked at the directories after that; None if it did not.
+    """
 
     began: float
     looked: float
+    directories: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,18 @@ def test_a_witness_needs_each_of_its_conditions(change: Change) -> None:
     assert "witness" in rules(change(right(Reason.REMOVED)), Reason.REMOVED)
 
 
+def looked(*agos: tuple[float, float]) -> Change:
+    """Sweeps that looked at the rows and at the directories so many seconds ago."""
+    return reaper(full_sweeps=tuple(FullSweep(NOW - ago, NOW - ago, NOW - later) for ago, later in agos))
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
         pytest.param(sweeps(60, 0), set(), id="two sweeps"),
+        pytest.param(looked((99.5, 98.0), (0, 0)), set(), id="the directory went between two looks of one sweep"),
+        pytest.param(looked((101.0, 98.0), (0, 0)), {"unconfirmed"}, id="the row went between two looks of one sweep"),
+        pytest.param(looked((99.5, 99.2), (0, 0)), {"unconfirmed"}, id="the directory went after both looks"),
         pytest.param(sweeps(0), {"unconfirmed"}, id="one sweep"),
         pytest.param(sweeps(20, 0), {"unconfirmed"}, id="two sweeps, too close"),
         pytest.param(sweeps(120, 0), {"unconfirmed"}, id="the first looked before it went"),

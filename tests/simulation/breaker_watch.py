@@ -1,0 +1,93 @@
+"""Counts at each look-up of a full sweep what the breaker counts, by the truth, and says whether it must be latched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.lives import WorkspaceLife
+from tests.simulation.oracle import BreakerTruth, Count, advance, approve, counts, has_witness, reset
+from tests.simulation.oracle.truth import KillTruth, Limits, Workspace
+from tests.simulation.world import World
+from workspace_reaper.model.session import SessionKey
+
+__all__ = ["BreakerWatch", "name_of"]
+
+
+def name_of(key: SessionKey) -> str:
+    """What stands for a session, by its identity."""
+    return f"{key.server_pid}/{key.session_id}"
+
+
+@dataclass(slots=True)
+class BreakerWatch:
+    """The breaker that must hold. What a sweep makes of it counts once the reaper has written its state.
+
+    Attributes:
+        rows: The workspaces that had a row at the last look-up that counted, and the place of the database then.
+        shown: The sessions that an operator lets go in this sweep, and the place of the database in which they were shown.
+    """
+
+    world: World
+    limits: Limits
+    rows: frozenset[str] = frozenset()
+    location: str = ""
+    shown: frozenset[str] = frozenset()
+    shown_at: str = ""
+    _before: BreakerTruth = field(default_factory=BreakerTruth)
+    _during: BreakerTruth | None = None
+    _after: BreakerTruth | None = None
+
+    @property
+    def latched(self) -> bool:
+        return (self._during or self._before).latched
+
+    @property
+    def approved(self) -> frozenset[str]:
+        return (self._after or self._before).approved
+
+    def begin(self, shown: Collection[SessionKey], shown_at: str) -> None:
+        """A run of the reaper begins."""
+        self._during = self._after = None
+        self.shown, self.shown_at = frozenset(map(name_of, shown)), shown_at
+
+    def look(self, truths: Mapping[str, KillTruth]) -> None:
+        """A full sweep reads all rows. These are the managed sessions."""
+        before, location = self._before, self.world.host.location
+        if location != self.location:
+            before = replace(before, approved=frozenset())
+        self._during = self._after = advance(before, self._count(truths), self.limits)
+        if self.shown and self.shown_at == location:
+            # What was not shown is held in this sweep all the same.
+            self._after = approve(self._during, self.shown)
+
+    def save(self) -> None:
+        """The reaper has written what this sweep has found."""
+        if self._after is not None:
+            self._before = self._after
+            self.rows, self.location = frozenset(self.world.host.rows), self.world.host.location
+
+    def reset(self, truths: Mapping[str, KillTruth]) -> None:
+        """An operator has reset it."""
+        if self._before.latched:
+            self._before = reset(self._before, self._gone(truths))
+        self._during = self._after = None
+
+    def _count(self, truths: Mapping[str, KillTruth]) -> Count:
+        lost = [one for one in self.world.workspaces if one.workspace_id in self.rows - self.world.host.rows.keys()]
+        return Count(
+            orphans=frozenset(name for name, truth in truths.items() if counts(truth)),
+            managed=len(truths),
+            rows_before=len(self.rows),
+            rows_lost=sum(not self._went_with_directory(one) for one in lost),
+            gone=self._gone(truths),
+        )
+
+    def _gone(self, truths: Mapping[str, KillTruth]) -> frozenset[str]:
+        return frozenset(name for name, truth in truths.items() if not any(one.rows[-1].rows for one in truth.workspaces))
+
+    def _went_with_directory(self, one: WorkspaceLife) -> bool:
+        is_alive = any(life.of is one and life.dead_since is None for life in self.world.lives.values())
+        last = one.directory[-1]
+        directory = replace(last, session_inside=last.session_inside and is_alive)
+        return has_witness(self.limits, Workspace(one.workspace_id, tuple(one.rows), directory=(directory,)))
