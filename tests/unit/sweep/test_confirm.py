@@ -26,6 +26,7 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
+from tests.unit.sweep.scene import Scene, entry_of
 from workspace_reaper.model.session import Listing, Session, SessionKey
 from workspace_reaper.model.state import (
     BreakerState,
@@ -40,6 +41,7 @@ from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.confirm import confirm
+from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.record import before_kills
 
@@ -267,3 +269,24 @@ def test_what_is_to_be_noted_of_a_session_with_a_living_row(seen: Session, sight
 def test_since_when_it_is_archived_is_noted() -> None:
     scene = confirmed(known(1, last_complete=NOW - 60), observation(listing(session())), rows(row(archived=True)))
     assert set(sights(scene)) == {Finding.ARCHIVED}
+
+
+# The approval of an operator
+
+
+@pytest.mark.parametrize("is_swapped", [False, True], ids=["the same registry", "another one"])
+def test_an_approval_counts_only_for_the_registry_that_the_operator_was_shown(is_swapped: bool) -> None:
+    scene = Scene()
+    scene.world.host.delete("w0")
+    scene.sweep()
+    shown = scene.sweep(SweepRequest(dry_run=True))
+    key = entry_of(shown).key
+    assert key is not None
+    if is_swapped:
+        scene.world.host.location = "another file"
+    report = scene.sweep(SweepRequest(approve=frozenset({key}), shown=shown.registry))
+    refused = "no session was approved: the registry has changed since the sessions were shown"
+    assert report.refused == (refused if is_swapped else None)
+    facts = entry_of(report).facts
+    assert facts is not None
+    assert facts.approved is not is_swapped

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from tests.tools.builders import DEFAULTS, HOUR, NOW, facts, row, session, session_key
+from tests.tools.builders import DEFAULTS, HOUR, NOW, facts, row, session, session_key, unreadable
 from workspace_reaper.model.state import BreakerState
+from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.facts import Facts, Thresholds
@@ -14,7 +16,7 @@ from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.policy.rules import RULES
 from workspace_reaper.policy.verdict import Judgement, judge
 from workspace_reaper.policy.witness import Presence, Witness
-from workspace_reaper.sweep.explain import explain, released_when
+from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged, released_when
 from workspace_reaper.sweep.report import SessionReport
 
 LATCHED = BreakerState(latched=True, since=NOW, tripped=frozenset({session_key(1)}), clear_sweeps=1)
@@ -108,3 +110,39 @@ def test_what_would_release_it_is_said_of_the_rule_that_decides_alone() -> None:
 def test_what_another_registry_knew_is_explained_so() -> None:
     told = sentences(facts(known_in_generation=1, generation=2, knows_other_sessions=True), "orphan")
     assert "a different registry had the row of the workspace (generation 1; this is registry generation 2)" in told
+
+
+def explained(of: Facts) -> Explanation:
+    judgement = judge(of, DEFAULTS)
+    return explain(SessionReport("/s", "n", "$1", "w1", judgement.verdict, facts=of, judgement=judgement), DEFAULTS)
+
+
+def test_the_object_that_programs_read_has_the_facts_and_each_rule() -> None:
+    shown = explained(facts(row(worktree_deleted=True))).as_dict()
+    assert json.loads(json.dumps(shown)) == shown
+    assert (shown["session"], shown["verdict"], shown["decided"]) == ("n", "reap", "reap: worktree-deleted")
+    assert (shown["facts"]["owner"], shown["facts"]["now"]) == ("none", "2026-09-21T14:13:20Z")
+    assert [rule["reason"] for rule in shown["rules"] if rule["holds"]] == ["worktree-deleted"]
+    assert {tuple(rule) for rule in shown["rules"]} == {("reason", "holds", "held_by", "because")}
+    assert shown["unknown"] == []
+
+
+def test_what_could_not_be_judged_says_why_and_has_an_exit_code_of_its_own() -> None:
+    line = SessionReport("/s", "ws_w1", "$1", "w1", Verdict.HOLD, protected_by="unknown")
+    unread = explain(line, DEFAULTS, None, [unreadable("ws_w1\x1b"), Unknown(Source.REGISTRY, "it is locked")])
+    assert unread.decided == "hold: it cannot be judged: the activity of ws_w1\\x1b is empty; it is locked"
+    assert (unread.facts, unread.rules, unread.exit_code) == ({}, (), 3)
+    assert [one["source"] for one in unread.as_dict()["unknown"]] == ["session", "registry"]
+    listed = explain(line, DEFAULTS, session(attached=2))
+    assert (listed.facts["attached_clients"], listed.decided) == (2, "hold: it cannot be judged: something could not be read")
+    assert (listed.exit_code, explained(facts(row())).exit_code) == (0, 0)
+
+
+def test_an_unmanaged_session_is_explained_by_what_tmux_shows_of_it() -> None:
+    shown = explain_unmanaged(session(7, name="notes\x1b", attached=1), "its name matches no pattern").as_dict()
+    assert shown["decided"] == "unmanaged: its name matches no pattern; it is never touched"
+    names = ("session", "session_id", "workspace_id", "verdict", "reason", "protected_by", "outcome", "evidence")
+    assert [shown[name] for name in names] == ["notes\\x1b", "$7", None, "unmanaged", None, None, "none", None]
+    assert (shown["facts"]["attached_clients"], shown["rules"], shown["unknown"]) == (1, [], [])
+    line = SessionReport("/s", "n", "$1", "w1", Verdict.HOLD).as_json()
+    assert shown.keys() - {"facts", "rules", "decided", "unknown"} <= line.keys(), "as a line of a report, or a part of it"

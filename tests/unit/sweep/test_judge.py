@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.tools.builders import (
     DEFAULTS,
     HOUR,
     NOW,
+    SOCKET,
     circumstances,
     ledger_state,
     listing,
@@ -20,6 +23,7 @@ from tests.tools.builders import (
     rows,
     session,
     session_key,
+    unreadable,
 )
 from workspace_hookspecs import Candidate
 from workspace_reaper.model.reap import Vetoes
@@ -28,9 +32,9 @@ from workspace_reaper.model.state import BreakerState, Confirmation, Finding, Le
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Thresholds
-from workspace_reaper.sweep.judge import Judge
+from workspace_reaper.sweep.judge import Judge, hold_unreadable
 from workspace_reaper.sweep.other_plugins import NoPlugins
-from workspace_reaper.sweep.report import SessionReport
+from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 LATER = replace(DEFAULTS, undo_window=HOUR)
 
@@ -196,3 +200,12 @@ def test_a_session_that_could_not_be_read_is_not_announced() -> None:
     judge = judging(session(1), found=archived(1), thresholds=LATER)
     judge.entries.append(SessionReport(session_key(2).socket, "ws_w2", None, "w2", Verdict.HOLD))
     assert judge.announce().made == {session_key(1): NOW + HOUR}
+
+
+def test_a_session_whose_row_cannot_be_read_is_reported_as_held() -> None:
+    """Otherwise a session that should be reaped would be missing in the report."""
+    context: Any = SimpleNamespace(report=SweepReport("sweep", NOW))
+    hold_unreadable(context, observation(listing(session(1), unreadable=(unreadable("ws_w2"), unreadable("notes")))))
+    [entry] = context.report.sessions
+    assert (entry.socket, entry.session, entry.session_id, entry.workspace_id) == (SOCKET, "ws_w2", None, "w2")
+    assert (entry.verdict, entry.protected_by, entry.key) == (Verdict.HOLD, "unknown", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.builders import NOW, entry, facts, row, session
+from tests.tools.builders import DAY, NOW, entry, facts, row, session
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.sweep.last_report import LastReport, read_report
@@ -61,6 +61,15 @@ def test_where_only_ages_have_changed_the_sessions_are_not_written_again() -> No
     after = read(stored)["sessions"][0]["evidence"]
     assert (read(stored)["sweep"], after["age_seconds"]) == ("two", before["age_seconds"] + 60)
     assert after["idle_seconds"] == before["idle_seconds"] + 60
+
+
+def test_what_could_not_be_judged_has_no_ages_and_those_of_the_others_go_on() -> None:
+    stored, last, unread = Stored(), LastReport(), entry(2, facts=None)
+    for now in (NOW, NOW + 60):
+        last.save(stored, report("sweep", now, unread, line(now)))  # type: ignore[arg-type]
+    assert stored.writes == ["all", "head"]
+    first, second = (one["evidence"] for one in read(stored)["sessions"])
+    assert (first, second["age_seconds"]) == (None, 7 * DAY + 60)
 
 
 def test_an_age_that_begins_in_the_future_stays_zero() -> None:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.simulation.memory.ledger import MemoryFile
 from tests.tools.builders import (
+    HOUR,
     NAMES,
     NOW,
     OTHER_SOCKET,
@@ -20,6 +22,7 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
+from tests.unit.sweep.scene import Scene
 from workspace_reaper.model.session import Listing, Owner, Server
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
@@ -197,3 +200,44 @@ def test_servers_that_came_went_or_were_replaced(
 
 def test_a_socket_that_did_not_answer_keeps_its_server() -> None:
     assert server_changes(observation(blind_socket(SOCKET)), REMEMBERED, ProcessesThatAre()) == {}
+
+
+# Marks of a workspace whose id is too long for them
+
+LONG = f"w{'1' * 200}"
+
+
+def long_and_renamed() -> Scene:
+    """A session that the reaper has marked with a digest, and that its user has renamed. It is due."""
+    scene = Scene()
+    scene.world.host.insert([LONG])
+    session_id = scene.world.tmux.new_session(f"ws-{LONG}")
+    scene.world.clock.go_on(HOUR)
+    scene.sweep()
+    scene.world.tmux.rename(session_id, "mine")
+    scene.world.host.delete_worktree(LONG)
+    return scene
+
+
+def test_a_renamed_session_with_a_digest_is_recognised_by_what_the_ledger_knows() -> None:
+    scene = long_and_renamed()
+    scene.reaper.start()
+    report = scene.sweep()
+    assert (report.unknown, report.unmanaged) == ([], 0)
+    assert [(one.intent.session, one.intent.workspace_id) for one in scene.history()] == [("mine", LONG)]
+
+
+def test_a_session_with_our_marks_whose_workspace_is_unknown_is_reported_and_never_reaped() -> None:
+    """An older copy of the ledger was restored."""
+    scene = long_and_renamed()
+    scene.world.file = MemoryFile()
+    scene.ports.ledger = scene.world.file.open("standard", "memory")
+    scene.reaper.start()
+    report = scene.sweep()
+    [lost] = report.unknown
+    assert (lost.source, lost.session, report.unmanaged) == (Source.SESSION, "mine", 1)
+    assert lost.reason == (
+        "the session mine carries the marks of this reaper, but their workspace is unknown, so it is not reaped; rename it as "
+        "it was, or end it by hand: tmux -S /run/tmux/simulated kill-session -t '$2'"
+    )
+    assert scene.history() == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.tools.builders import NAMES, listing, session
 from workspace_reaper.model.session import Session, SessionKey
-from workspace_reaper.sweep.own_options import ASKED_AT_ONCE, OwnOptions
+from workspace_reaper.sweep.own_options import ASKED_AT_ONCE, OwnOptions, with_own_options
 
 
 class Answers:
@@ -52,3 +52,13 @@ def test_i80_where_all_inherit_an_option_all_are_asked_about_in_turn() -> None:
     assert [len(asked) for asked in answers.asked] == [ASKED_AT_ONCE] * 4
     asked = [key for some in answers.asked for key in some]
     assert asked == (keys + keys)[: 4 * ASKED_AT_ONCE]
+
+
+def test_a_caller_that_lists_once_learns_of_all_that_matter_and_of_no_other() -> None:
+    answers: Any = Answers({})
+    many = [kept(number) for number in range(1, 2 * ASKED_AT_ONCE + 11)]
+    seen = with_own_options(answers, listing(*many, session(500)), "5ca1ab1e", NAMES)
+    assert [one.inherited for one in seen.sessions] == [{"@reaper_keep"}] * len(many) + [frozenset()]
+    asked = [key for some in answers.asked for key in some]
+    assert {*asked} == {one.key for one in many}
+    assert max(map(len, answers.asked)) == ASKED_AT_ONCE

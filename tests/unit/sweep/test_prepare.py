@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ from tests.simulation.memory.processes import MemoryProcesses
 from tests.tools.builders import DEFAULTS, HOUR, NOW, entry, facts, listing, observation, pane, process, row, session
 from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import OneChild
+from tests.unit.sweep.scene import Scene, entry_of
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.policy import rules
 from workspace_reaper.policy.process_tree import SessionProcess
@@ -44,3 +47,12 @@ def test_i96_what_was_found_before_a_kill_without_an_answer_stays_known() -> Non
     assert read_processes(context, observation(listing(was)), [candidate], None) is None
     assert candidate.processes == before
     assert not candidate.is_concluded
+
+
+def test_where_snapshots_are_switched_off_a_session_is_reaped_and_cannot_be_restored() -> None:
+    scene = Scene()
+    scene.reaper.dependencies = replace(scene.reaper.dependencies, snapshots=None)
+    scene.give_up()
+    report = scene.sweep()
+    assert (entry_of(report).outcome, entry_of(report).restorable, report.unknown) == (Outcome.REAPED, False, [])
+    assert [reap.snapshot for reap in scene.history()] == ["switched off"]

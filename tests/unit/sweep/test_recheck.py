@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.simulation.memory.terminal import MemoryTerminal
 from tests.tools.builders import (
     DEFAULTS,
     NAMES,
@@ -25,6 +27,8 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
+from tests.unit.sweep.scene import Scene, entry_of
+from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing, Session, Window
 from workspace_reaper.model.state import ClockReading, Confirmation, Finding
 from workspace_reaper.model.unknown import Source, Unknown
@@ -232,3 +236,38 @@ def test_a_group_that_is_to_be_reaped_as_a_whole_is_spared_as_a_whole(kept: bool
 def test_why_a_guard_has_refused(now: Any, by: str) -> None:
     stage = Stage()
     assert stage.recheck.spared_by(stage.candidate, now) == by
+
+
+# In whole sweeps
+
+
+def test_a_session_that_another_one_joined_before_the_kill_is_spared_for_its_group() -> None:
+    """Only the guard, which tmux evaluates, has seen the other one."""
+    scene = Scene()
+    scene.give_up()
+    name = scene.session().session_id
+    scene.during("terminal.kill", 1, lambda: scene.world.tmux.new_session("view", group=name))
+    entry = entry_of(scene.sweep())
+    assert (entry.outcome, entry.protected_by) == (Outcome.SPARED, "group")
+    assert name in scene.world.tmux.sessions
+
+
+class Garbling(MemoryTerminal):
+    """A tmux in whose listings of single sessions no row can be read."""
+
+    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+        seen = super().observe(owner_id, panes=panes, only=only)
+        if not only or isinstance(seen, Unknown):
+            return seen
+        rows = tuple(Unknown(Source.SESSION, "its activity is empty", self.socket, one.name) for one in seen.sessions)
+        return replace(seen, sessions=(), unreadable=rows, unreadable_ids=frozenset(only))
+
+
+def test_a_row_that_only_the_recheck_cannot_read_is_reported_and_spares_the_session() -> None:
+    scene = Scene()
+    scene.use(Garbling(scene.world.tmux))
+    scene.give_up()
+    report = scene.sweep()
+    assert (entry_of(report).outcome, entry_of(report).protected_by) == (Outcome.SPARED, "unknown")
+    assert report.unknown == [Unknown(Source.SESSION, "its activity is empty", scene.world.tmux.path, "ws-w0")]
+    assert (report.complete, report.exit_code) == (False, 3)

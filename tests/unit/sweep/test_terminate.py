@@ -16,6 +16,7 @@ from tests.tools.builders import (
 )
 from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import CHILD, RECORDED, OneChild
+from tests.unit.sweep.scene import Scene, cleanup_of
 from workspace_reaper.model.process import Origin, ProcessKey
 from workspace_reaper.model.reap import ProcessCleanup, RecordedProcess
 from workspace_reaper.sweep.leftovers import Dependents, LeftoverProcesses, Others, ProcessOrigins
@@ -148,3 +149,37 @@ def test_by_session_or_by_pane(server: int, number: int, pane: str, started: flo
 
 def test_without_an_origin_it_is_nobodys() -> None:
     assert ProcessOrigins([LEFTOVERS]).source_of(process(60)) is None
+
+
+# In whole sweeps
+
+
+def test_what_a_leftover_starts_after_the_kill_ends_with_it_and_is_reported_by_its_command() -> None:
+    """Its environment was cleaned, so only its parent shows where it comes from."""
+    scene = Scene()
+    scene.give_up()
+    server = scene.leave_behind("manager")
+    machine, started = scene.world.machine, list[int]()
+    scene.during("processes.table", 2, lambda: started.append(machine.spawn(["node", "app.js"], parent=server, environ={})))
+    cleanup = cleanup_of(scene.sweep())
+    assert [(one.pid, one.command, one.signal) for one in cleanup.ended if one.signal == "TERM"] == [
+        (server, "manager", "TERM"),
+        (*started, "node app.js", "TERM"),
+    ]
+    assert cleanup.survivors == ()
+
+
+def test_what_runs_in_a_terminal_program_that_the_session_started_is_left_alone() -> None:
+    """It is a terminal in use, on whatever level below."""
+    scene = Scene()
+    scene.give_up()
+    screen = scene.leave_behind("SCREEN")
+    shell = scene.leave_behind("bash", parent=screen)
+    editor = scene.leave_behind("vi", parent=shell)
+    cleanup = cleanup_of(scene.sweep())
+    assert {one.pid: one.why for one in cleanup.survivors} == {
+        screen: "other terminals run in it",
+        shell: "it runs in SCREEN, which is left alone",
+        editor: "it runs in SCREEN, which is left alone",
+    }
+    assert scene.signalled() == set()
