@@ -40,3 +40,15 @@ def test_a_kill_after_which_tmux_still_lists_the_session_has_failed() -> None:
     assert [reap.outcome for reap in scene.history()] == [Outcome.FAILED]
     assert scene.signalled() == set()
     assert scene.world.disk.kept == {}, "the session has its panes"
+
+
+def test_an_outcome_that_cannot_be_written_is_closed_by_the_next_sweep() -> None:
+    scene = Scene()
+    scene.give_up()
+    scene.refuse("ledger.record_results")
+    assert [one.source for one in scene.sweep().unknown] == [Source.LEDGER]
+    assert [reap.outcome for reap in scene.history()] == [Outcome.OPEN]
+    assert scene.world.plugins.reaps == []
+    scene.sweep()
+    assert [(reap.outcome, reap.why) for reap in scene.history()] == [(Outcome.REAPED, "found gone after an interruption")]
+    assert [reap.session for reap in scene.world.plugins.reaps] == ["ws-w0"]

@@ -175,6 +175,24 @@ def test_an_announcement_that_is_due_is_not_withdrawn() -> None:
     assert verdicts(judge) == [(Verdict.REAP, None)]
 
 
+def test_an_announcement_that_the_user_cancels_is_withdrawn_and_not_made_again_for_this_cause() -> None:
+    known = ledger_state(confirmations={(session_key(1), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    builder = circumstances(known, recognised=["w1"])
+    judge = Judge(builder, LATER, NOW)
+    judge.judge_each(observation(listing(session(1, kept=True))), rows(row(1, archived=True)))
+    changes = judge.announce()
+    assert (changes.made, changes.withdrawn) == ({}, {session_key(1)})
+    assert set(builder.confirmations.of(session_key(1))) == {Finding.UNDONE_ARCHIVED}
+    facts = judge.entries[0].facts
+    assert facts is not None
+    assert (facts.announced_at, facts.undone) == (None, {"archived"})
+    again = judging(
+        session(1), found=archived(1), thresholds=LATER, known=ledger_state(confirmations=builder.confirmations.changed)
+    )
+    assert again.announce().made == {}
+    assert verdicts(again) == [(Verdict.HOLD, "undone")]
+
+
 def test_a_cancelled_announcement_is_forgotten_once_its_cause_has_ended() -> None:
     cancelled = ledger_state(confirmations={(session_key(1), Finding.UNDONE_ARCHIVED): Confirmation(NOW - 60, NOW - 60)})
     builder = circumstances(cancelled, recognised=["w1"])

@@ -14,6 +14,7 @@ from tests.tools.leftovers import OneChild
 from tests.unit.sweep.scene import Scene, entry_of
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.unknown import Source
+from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.policy import rules
 from workspace_reaper.policy.process_tree import SessionProcess
 from workspace_reaper.sweep.context import ReapCandidate
@@ -56,3 +57,37 @@ def test_where_snapshots_are_switched_off_a_session_is_reaped_and_cannot_be_rest
     report = scene.sweep()
     assert (entry_of(report).outcome, entry_of(report).restorable, report.unknown) == (Outcome.REAPED, False, [])
     assert [reap.snapshot for reap in scene.history()] == ["switched off"]
+
+
+def test_without_the_table_before_the_kill_nothing_is_reaped() -> None:
+    """The first table could be read, but what runs now is unknown."""
+    scene = Scene()
+    scene.give_up()
+    scene.during("processes.table", 1, lambda: setattr(scene.world.machine, "fault", "/proc is hidden"))
+    report = scene.sweep()
+    assert [one.source for one in report.unknown] == [Source.PROCESSES]
+    assert (entry_of(report).verdict, entry_of(report).protected_by) == (Verdict.HOLD, "processes")
+    assert scene.history() == []
+
+
+def test_an_idle_session_that_computes_while_it_is_looked_at_is_spared_and_counts_as_idle_from_now_on() -> None:
+    scene = Scene()
+    scene.world.clock.go_on(49 * HOUR)
+    scene.during("processes.table", 1, lambda: scene.world.machine.work(scene.pid(), 0.15))
+    report = scene.sweep()
+    assert [(one.reason, one.outcome, one.protected_by) for one in report.sessions] == [
+        ("idle", Outcome.SPARED, "active"),
+        ("idle", Outcome.REAPED, None),
+    ]
+    assert entry_of(scene.sweep()).verdict is Verdict.KEEP
+
+
+def test_what_the_ledger_does_not_take_is_not_killed() -> None:
+    """After a crash, nothing would show what the reaper was about to do."""
+    scene = Scene()
+    scene.give_up()
+    scene.refuse("ledger.record_intents")
+    report = scene.sweep()
+    assert [one.source for one in report.unknown] == [Source.LEDGER]
+    assert (entry_of(report).outcome, entry_of(report).protected_by) == (Outcome.SPARED, "ledger")
+    assert (len(scene.world.tmux.sessions), scene.history()) == (2, [])

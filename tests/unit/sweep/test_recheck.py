@@ -238,6 +238,17 @@ def test_why_a_guard_has_refused(now: Any, by: str) -> None:
     assert stage.recheck.spared_by(stage.candidate, now) == by
 
 
+def test_a_user_who_cancels_the_announcement_after_the_verdict_has_cancelled_it() -> None:
+    """By the next sweep the client may have left."""
+    stage = Stage()
+    known = ledger_state(confirmations={(session_key(), Finding.ANNOUNCED): Confirmation(NOW - 60, NOW - 60)})
+    builder = circumstances(known, recognised=["w1"])
+    stage.recheck = Recheck(stage.context, builder, known.registry, stage.recheck._witnesses, stage.candidates)
+    assert stage.guards(listing(session(attached=1))) == {}
+    assert stage.spared_by == "attached"
+    assert (session_key(), Finding.UNDONE_ARCHIVED) in builder.confirmations.changed
+
+
 # In whole sweeps
 
 

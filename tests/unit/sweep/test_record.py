@@ -28,7 +28,6 @@ from tests.tools.builders import (
     session_key,
     unreadable,
 )
-from tests.unit.sweep.scene import Scene
 from tests.unit.sweep.test_confirm import KEY, ONCE, confirmed, known, three
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.session import Listing
@@ -49,7 +48,6 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import protections, rules
 from workspace_reaper.policy.verdict import Held, Judgement
 from workspace_reaper.sweep.alarm_kind import AlarmLimits
-from workspace_reaper.sweep.alarms import misconfigured
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.record import after_kills, before_kills, lasting_doubts, without_registry
 from workspace_reaper.sweep.report import SweepReport
@@ -317,19 +315,3 @@ def test_a_latched_breaker_stays_an_alarm_without_the_registry() -> None:
     changes = seen_blindly(ledger_state(breaker=latched), NO_DATABASE)
     assert changes.alarms is not None
     assert changes.alarms.keys() == {"unreadable", "breaker"}
-
-
-# Alarms that could not be written
-
-
-def test_an_alarm_that_was_raised_while_the_ledger_could_not_be_written_is_recorded_by_the_next_sweep_once() -> None:
-    scene = Scene()
-    alarm = misconfigured("tick: it cannot be 0", scene.world.clock.now())
-    scene.reaper.state.unrecorded_alarms.add(alarm)
-    scene.refuse("ledger.save")
-    assert not scene.sweep().complete
-    assert scene.ports.ledger.events(9) == []
-    for _ in range(2):
-        scene.sweep()
-        told = [(event.kind, event.detail) for event in scene.ports.ledger.events(9) if "configuration" in event.detail]
-        assert told == [("alarm over", "configuration"), ("alarm", "configuration: tick: it cannot be 0")]

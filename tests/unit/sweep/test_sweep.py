@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pytest
+
 from tests.simulation.memory.terminal import MemoryTerminal
 from tests.tools.builders import HOUR
 from tests.unit.sweep.scene import Scene, entry_of
+from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import Finding
@@ -64,3 +67,22 @@ def test_without_the_first_look_at_the_processes_nothing_is_reaped_nor_said_to_b
     assert scene.history() == []
     scene.world.machine.fault = None
     assert entry_of(scene.sweep()).outcome is Outcome.REAPED
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_noted"),
+    [
+        pytest.param(SweepRequest(), True, id="a full sweep"),
+        pytest.param(SweepRequest(dry_run=True), False, id="a dry run"),
+        pytest.param(SweepRequest(suspects={"w0": WorkspaceEvent.DELETED}), False, id="a look for a hook"),
+    ],
+)
+def test_without_the_registry_only_a_sweep_that_counts_notes_the_clients(request_: SweepRequest, is_noted: bool) -> None:
+    """That is a fact about tmux."""
+    scene = Scene()
+    scene.world.tmux.attach(scene.session().session_id)
+    scene.world.host.fault = "locked"
+    report = scene.sweep(request_)
+    assert [one.source for one in report.unknown] == [Source.REGISTRY]
+    noted = scene.ports.ledger.load_state((), scene.world.clock.now()).confirmations
+    assert {finding for _, finding in noted} == ({Finding.ATTACHED} if is_noted else set())

@@ -183,3 +183,21 @@ def test_what_runs_in_a_terminal_program_that_the_session_started_is_left_alone(
         editor: "it runs in SCREEN, which is left alone",
     }
     assert scene.signalled() == set()
+
+
+def test_one_that_had_ended_before_the_table_could_not_be_read_was_not_left_alone() -> None:
+    """What it has started comes from a process that was ended, and ends too, wherever it works."""
+    scene = Scene()
+    scene.give_up()
+    machine, started = scene.world.machine, list[int]()
+
+    def start() -> None:
+        started.append(scene.leave_behind("server"))
+        machine.change_directory(started[0], "/")
+
+    scene.during("terminal.kill", 1, start)
+    scene.during("processes.table", 2, lambda: setattr(machine, "fault", "/proc is hidden"))
+    scene.during("processes.table", 3, lambda: setattr(machine, "fault", None))
+    cleanup = cleanup_of(scene.sweep())
+    assert [(one.command, one.signal) for one in cleanup.ended] == [("sh", "HUP"), ("server", "TERM")]
+    assert cleanup.survivors == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.builders import HOUR, NOW, ledger_state
+from tests.unit.sweep.scene import Scene
 from workspace_reaper.model.state import Alarm, Event
 from workspace_reaper.sweep.alarms import misconfigured
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
@@ -70,3 +71,16 @@ def test_the_next_reaper_goes_on_from_the_one_before() -> None:
     changes, _ = watch.unrecorded(ledger_state(), NOW) or (None, None)
     assert changes is not None
     assert changes.alarms == {"blind": told}
+
+
+def test_an_alarm_that_was_raised_while_the_ledger_could_not_be_written_is_recorded_by_the_next_sweep_once() -> None:
+    scene = Scene()
+    alarm = misconfigured("tick: it cannot be 0", scene.world.clock.now())
+    scene.reaper.state.unrecorded_alarms.add(alarm)
+    scene.refuse("ledger.save")
+    assert not scene.sweep().complete
+    assert scene.ports.ledger.events(9) == []
+    for _ in range(2):
+        scene.sweep()
+        told = [(event.kind, event.detail) for event in scene.ports.ledger.events(9) if "configuration" in event.detail]
+        assert told == [("alarm over", "configuration"), ("alarm", "configuration: tick: it cannot be 0")]
