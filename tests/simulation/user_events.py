@@ -90,7 +90,7 @@ def _view_in_group(world: World, life: SessionLife) -> None:
 
 def _exit(world: World, life: SessionLife) -> None:
     if life.dead_since is None:
-        world.end_work(life)
+        _end_work(world, life)
         world.tmux.exit(life.session_id)
         for each in (life, *world.peers_of(life)):
             each.dead_since, each.hidden_since = world.now, None
@@ -177,7 +177,8 @@ def _veto(world: World, life: SessionLife) -> None:
 
 
 def _end_work(world: World, life: SessionLife) -> None:
-    world.end_work(life)
+    for each in (life, *world.peers_of(life)):
+        world.end_work(each)
 
 
 USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {

@@ -6,6 +6,7 @@ Each incident of ``tests/faults/incidents.toml`` is in a mutant, or in `NOT_EXPR
 from __future__ import annotations
 
 from tests.simulation.mutants.clock import CLOCK
+from tests.simulation.mutants.found import FOUND
 from tests.simulation.mutants.gone import GONE
 from tests.simulation.mutants.house import HOUSE, SURVIVORS
 from tests.simulation.mutants.mutant import Edit, Mutant, find, mutate, mutated
@@ -16,4 +17,4 @@ from tests.simulation.mutants.target import TARGET
 
 __all__ = ["HOUSE", "MUTANTS", "NOT_EXPRESSED", "Edit", "Mutant", "find", "mutate", "mutated"]
 
-MUTANTS = (*GONE, *TARGET, *CLOCK, *SILENT, *SECOND_SURVEY, *SURVIVORS)
+MUTANTS = (*GONE, *TARGET, *CLOCK, *SILENT, *SECOND_SURVEY, *SURVIVORS, *FOUND)

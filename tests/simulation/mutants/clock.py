@@ -35,7 +35,7 @@ CLOCK = (
         (Edit(_PROTECTIONS, _STEPPED, _FALSE), Edit(_IDLE, _SKEWED, "max(0.0, asleep)")),
     ),
     Mutant("the recheck accepts everything", ("I36",), (Edit("sweep/recheck.py", _SELECTED_AGAIN, "        if True:\n"),)),
-    Mutant("work after the first look is not seen", ("I36",), (Edit(_KILL, "<= PROCESSES_VALIDITY", "<= 1e9"),)),
+    Mutant("work after the first look is not seen", ("I36", "I90"), (Edit(_KILL, "<= PROCESSES_VALIDITY", "<= 1e9"),)),
     Mutant("the guard does not ask for input", ("I36",), (Edit(_RULES, _INPUT, "            activity=None,\n"),)),
     Mutant("the guard does not ask for output", ("I36",), (Edit(_RULES, _OUTPUT, "            quiet_since=None,\n"),)),
     # Somebody who attaches has also typed.
@@ -62,6 +62,6 @@ CLOCK = (
     ),
     Mutant("pinned protects nothing", ("I61",), (Edit(_PROTECTIONS, "row.pinned for row in", "False for row in"),)),
     Mutant("a veto is not heard", ("I60",), (Edit(_PROTECTIONS, "case.facts.veto is not None", "False"),)),
-    Mutant("an attach does not cancel", ("I60",), (Edit(_PROTECTIONS, " or case.facts.is_objected_to", ""),)),
+    Mutant("an attach does not cancel", ("I60", "I93"), (Edit(_PROTECTIONS, " or case.facts.is_objected_to", ""),)),
     Mutant("an announcement waits for nothing", ("I60",), (Edit(_PROTECTIONS, _AWAITS, "    return False\n"),)),
 )

@@ -49,7 +49,7 @@ TARGET = (
     Mutant("a group is not reaped as a whole", ("I53",), (Edit(_VERDICT, _GROUPS, "            if False:\n"),)),
     Mutant(
         "the guard takes a group for one session",
-        ("I53",),
+        ("I53", "I91"),
         (Edit("policy/rules.py", "ungrouped=not session.grouped", "ungrouped=False"),),
     ),
     Mutant(

@@ -27,7 +27,7 @@ class Scene:
         self.world = World(workspaces)
         self.ports = Ports(self.world)
         self.reaper = SimulatedReaper(
-            self.world, self.ports, Limits(), lambda one: self._actions[one.event.who](), lambda full: None
+            self.world, self.ports, Limits(), lambda one: self._actions[one.event.who](), lambda **_: None
         )
         self._actions: list[Callable[[], object]] = []
         self._during: list[Interruption] = []

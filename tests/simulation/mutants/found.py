@@ -1,0 +1,32 @@
+"""What the simulation found itself."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Edit, Mutant
+
+__all__ = ["FOUND"]
+
+_RUNS = "row.running for row in case.facts.rows"
+_DEAD_SINCE = "self.dead_since if seen is None or seen > self.now else seen"
+_UNCLEAR = "{one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}"
+_OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
+
+FOUND = (
+    Mutant(
+        "a renamed session is not saved by the row of its name",
+        ("I92",),
+        (Edit("policy/protections.py", _RUNS, "row.running for row in case.facts.rows[:1]"),),
+    ),
+    Mutant(
+        "an absence that was refuted stays found",
+        ("I94",),
+        (Edit("sweep/recheck.py", "        self._forget_refuted(candidate.key, facts)\n", ""),),
+    ),
+    Mutant(
+        "a death in the future is not dated",
+        ("I95",),
+        (Edit("policy/facts.py", _DEAD_SINCE, "self.dead_since if seen is None else seen"),),
+    ),
+    Mutant("a kill without an answer hides the processes", ("I96",), (Edit("sweep/prepare.py", _UNCLEAR, "set()"),)),
+    Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
+)
