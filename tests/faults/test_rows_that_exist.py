@@ -44,7 +44,7 @@ def test_i70_sessions_whose_ids_differ_in_case_live_while_their_rows_have_a_spac
 
 
 @pytest.mark.parametrize("behind", ["\n", "\t", "\r\n", "\u00a0"], ids=ascii)
-def test_i70_a_session_whose_row_got_white_space_behind_its_id_lives(worlds: Worlds, behind: str) -> None:
+def test_a_session_whose_row_got_white_space_behind_its_id_lives(worlds: Worlds, behind: str) -> None:
     """The row is there with a line feed behind its id: "gone"."""
     world = worlds("vibe-kanban")
     ids = world.workspaces(6)
