@@ -316,7 +316,7 @@ def test_i83_a_host_that_keeps_its_directories_is_not_judged_by_them(worlds: Wor
     stage.is_saved(one, "nothing is known")
 
 
-def test_i83_a_witness_whose_row_is_still_there_hides_no_lost_row(worlds: Worlds) -> None:
+def test_a_witness_whose_row_is_still_there_hides_no_lost_row(worlds: Worlds) -> None:
     """A row that is flagged as deleted counts among the rows that are there. Of seven rows four are lost."""
     world = worlds("standard", snapshots=False)
     stage = Stage(world)
