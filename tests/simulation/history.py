@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tests.simulation.breaker_watch import name_of
 from tests.simulation.closing import judge_end, report_of
@@ -189,7 +189,7 @@ class History:
             if full:
                 one.known_at = now
             if not one.row.deleted and not one.directory[-1].gone:
-                one.directory[-1] = replace(one.directory[-1], seen_with_row=now)
+                one.seen_with_row = now
 
     def _note_full(self, report: SweepReport, blind: frozenset[str]) -> None:
         world, judging = self.world, self.judging
@@ -200,8 +200,7 @@ class History:
         self._counts["breaker latched"] += judging.breaker.latched
         self._counts["clock stepped"] += judging.is_stepped
         began = judging.began or 0.0
-        alarms = self.ledger.load_state((), world.clock.now()).alarms
-        judging.reports.append(report_of(report, began, world.now, alarms, names, blind))
+        judging.reports.append(report_of(report, began, world.now, self.ledger.alarms, names, blind))
         if self._plan.is_watched:
             judging.note_due()
         for life in world.lives.values():

@@ -105,10 +105,11 @@ class JudgedDirectories:
         found, world = getattr(self._real, name), self._judging.world
 
         def looking(*args: Any) -> Any:
+            now = world.now
             for one in world.workspaces:
-                one.looked_at = world.now
+                one.looked_at = now
             if name == "look" and self._judging.looked_at_directories is None:
-                self._judging.looked_at_directories = world.now
+                self._judging.looked_at_directories = now
             return found(*args)
 
         return looking
@@ -131,10 +132,10 @@ class JudgedRegistry:
             judging.count()
         rows = self._real.look_up(ids, sentinels, **how)
         if isinstance(rows, LookupResult):
-            judging.is_read = True
+            judging.is_read, now = True, judging.world.now
             for one in judging.world.workspaces:
                 if one.workspace_id in ids:
-                    one.read_at = judging.world.now
+                    one.read_at = now
         return rows
 
 

@@ -68,9 +68,8 @@ class Judging:
         self.saved_at = float("inf")
         self.breaker = BreakerWatch(self.world, self.limits)
         for one in self.world.workspaces:
-            one.known_at = None
+            one.known_at = one.seen_with_row = None
             one.hooks.clear()
-            one.directory[-1] = replace(one.directory[-1], seen_with_row=None)
 
     def begin(self, *, full: bool, dry_run: bool, shown: Collection[SessionKey] = (), shown_at: str = "") -> None:
         """A run of the reaper begins. ``shown`` are the sessions that an operator lets go."""
@@ -175,7 +174,8 @@ class Judging:
             by_name=by_name,
             hooks=tuple(one.hooks),
             directory=tuple(
-                replace(each, session_inside=each.session_inside and life.dead_since is None) for each in one.directory
+                replace(each, session_inside=False) if each.session_inside and life.dead_since is not None else each
+                for each in one.directories()
             ),
             known_at=one.known_at,
             **({} if since is None else {"belongs_since": since}),
@@ -212,8 +212,8 @@ class Judging:
         return [(each, truth) for each, truth in truths if truth.workspaces and not truth.session.foreign]
 
     def _is_stranger(self, life: SessionLife) -> bool:
-        is_managed = self.marked(life) is not None or self.named(life) is not None
-        return is_managed and life.of.row is None and life.of.known_at is None
+        is_unknown = life.of.row is None and life.of.known_at is None
+        return is_unknown and (self.marked(life) is not None or self.named(life) is not None)
 
     def _clock(self) -> Clock:
         world, now = self.world, self.world.now

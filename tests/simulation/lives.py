@@ -15,7 +15,10 @@ __all__ = ["SessionLife", "WorkspaceLife"]
 
 @dataclass(slots=True, eq=False)
 class WorkspaceLife:
-    """A workspace: its number in the plan, what the registry said of it and when, and its directory."""
+    """A workspace: its number in the plan, what the registry said of it and when, and its directory.
+
+    ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is read.
+    """
 
     number: int
     workspace_id: str
@@ -23,6 +26,7 @@ class WorkspaceLife:
     rows: list[RowState] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
     directory: list[Directory] = field(default_factory=list)
+    seen_with_row: float | None = None
     known_at: float | None = None
     read_at: float = 0.0
     looked_at: float = 0.0
@@ -50,13 +54,20 @@ class WorkspaceLife:
 
     def place(self, now: float, **changes: object) -> None:
         """Note that something about its directory changes. What no look can have seen is forgotten."""
-        before = self.directory[-1] if self.directory else Directory()
+        before = self.directories()[-1] if self.directory else Directory()
         after = replace(before, since=now, **changes)  # type: ignore[arg-type]
         if len(self.directory) > 1 and before.since > self.looked_at:
             self.directory.pop()
             before = self.directory[-1]
         if not self.directory or replace(after, since=before.since) != before:
             self.directory.append(after)
+        self.seen_with_row = self.directory[-1].seen_with_row
+
+    def directories(self) -> list[Directory]:
+        """All states of its directory, oldest first."""
+        if self.directory[-1].seen_with_row != self.seen_with_row:
+            self.directory[-1] = replace(self.directory[-1], seen_with_row=self.seen_with_row)
+        return self.directory
 
 
 @dataclass(slots=True, eq=False)

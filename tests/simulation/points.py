@@ -24,36 +24,31 @@ class Crash(BaseException):
 
 
 class Points:
-    """Counts the calls of the ports in one step, and interrupts those that the plan names.
+    """Counts the calls of the ports in one step, and interrupts those that the plan names. ``armed`` are these, by their point.
 
     ``strike`` carries out an interruption. It returns a function that makes the answer out of the real call, or None.
     """
 
     def __init__(self, clock: WorldClock, strike: Callable[[Interruption], Answer | None]) -> None:
-        self._clock = clock
+        self.clock = clock
+        self.armed: dict[str, list[Interruption]] = {}
         self._strike = strike
-        self._armed: dict[str, list[Interruption]] = {}
         self._passed: dict[str, int] = {}
 
     def arm(self, during: Sequence[Interruption]) -> None:
         """Begin a step."""
-        self._armed, self._passed = {}, {}
+        self.armed, self._passed = {}, {}
         for one in during:
-            self._armed.setdefault(one.point, []).append(one)
+            self.armed.setdefault(one.point, []).append(one)
 
-    def call(self, point: str, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Let the reaper call this method."""
-        # Each call takes a moment, so that no two things happen at once.
-        self._clock.take_a_moment()
-        armed = self._armed.get(point)
-        if armed is None:
-            return method(*args, **kwargs)
+    def interrupt(self, point: str) -> Answer | None:
+        """Count one more call at an armed point, and carry out what is planned before it."""
         number = self._passed[point] = self._passed.get(point, 0) + 1
         answer = None
-        for one in armed:
+        for one in self.armed[point]:
             if one.nth == number:
                 answer = self._strike(one) or answer
-        return method(*args, **kwargs) if answer is None else answer(lambda: method(*args, **kwargs), args)
+        return answer
 
 
 class Interposed:
@@ -66,10 +61,13 @@ class Interposed:
         found = getattr(self._real, attribute)
         if not callable(found):
             return found
-        point, call = f"{self._name}.{attribute}", self._points.call
+        point, points = f"{self._name}.{attribute}", self._points
 
         def passing(*args: Any, **kwargs: Any) -> Any:
-            return call(point, found, args, kwargs)
+            # Each call takes a moment, so that no two things happen at once.
+            points.clock.take_a_moment()
+            answer = points.interrupt(point) if point in points.armed else None
+            return found(*args, **kwargs) if answer is None else answer(lambda: found(*args, **kwargs), args)
 
         self.__dict__[attribute] = passing
         return passing

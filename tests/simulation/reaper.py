@@ -87,6 +87,7 @@ class SimulatedReaper:
         """Start the process. What it kept in memory is lost."""
         self.state = ReaperState(SampleInterval(self.sweep_settings.tick))
         self.registry = Interposed("registry", self._ports.registry, self.points)
+        self._ledger = cast(Ledger, Interposed("ledger", self._ports.ledger, self.points))
         self.plugins = self._ports.plugins
         self.dependencies = Dependencies(
             terminals=(cast(Any, Interposed("terminal", self._ports.terminal, self.points)),),
@@ -104,10 +105,9 @@ class SimulatedReaper:
 
     def sweep(self, request: SweepRequest | None = None) -> SweepReport:
         """Run one sweep: a full one unless the request names workspaces."""
-        ledger = cast(Ledger, Interposed("ledger", self._ports.ledger, self.points))
         request = SweepRequest() if request is None else request
         self._begins(full=request.counts, dry_run=request.dry_run, shown=request.approve, shown_at=self._shown_at)
-        report = Sweep(self.dependencies, self.sweep_settings, self.state, ledger, request).run()
+        report = Sweep(self.dependencies, self.sweep_settings, self.state, self._ledger, request).run()
         self.reports.append(report)
         return report
 
@@ -150,7 +150,7 @@ class SimulatedReaper:
     @contextmanager
     def writing(self) -> Iterator[Ledger]:
         """See ``Reaper.writing``."""
-        yield cast(Ledger, Interposed("ledger", self._ports.ledger, self.points))
+        yield self._ledger
 
     # What interrupts it
 

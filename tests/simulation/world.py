@@ -20,6 +20,7 @@ from tests.simulation.memory.snapshots import MemoryDisk
 from tests.simulation.memory.tmux import MemoryTmux
 from tests.simulation.oracle.truth import Absence, Row, Work
 from tests.tools.clocks import VirtualClock
+from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.workspace import Workspace
 
 __all__ = ["ROOT", "SOCKET", "STATE", "World", "WorldClock"]
@@ -29,6 +30,7 @@ STATE = "/simulated-state"
 SOCKET = "/run/tmux/simulated"
 _WALL = 1_800_000_000.25
 _UPTIME = 100_000.0
+_MOMENT = 0.001
 
 
 class WorldClock(VirtualClock):
@@ -40,7 +42,8 @@ class WorldClock(VirtualClock):
 
     def take_a_moment(self) -> None:
         """A millisecond passes, in which no program does anything."""
-        super().go_on(0.001)
+        wall, elapsed, awake = self._reading
+        self._reading = ClockReading(wall + _MOMENT, elapsed + _MOMENT, awake + _MOMENT)
 
     def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
         super().go_on(seconds, asleep=asleep, set_ahead=set_ahead)

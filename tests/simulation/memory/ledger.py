@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.directory import DirectoryRecord
@@ -120,6 +120,11 @@ class MemoryLedger(Ledger):
             directories=dict(own.directories),
             removals=dict(own.removals),
         )
+
+    @property
+    def alarms(self) -> Mapping[str, Alarm]:
+        """The alarms that are on, by name. The port has them in the state."""
+        return self._own.alarms
 
     def longer_ids(self, length: int) -> Collection[str]:
         return [one for one in {**self._own.seen, **self._own.named, **self._own.worktrees} if len(one) > length]

@@ -24,12 +24,14 @@ def judge_kill(truth: KillTruth, reason: str) -> list[Violation]:
     Raises:
         ValueError: The reason is none of the table.
     """
-    kind = Reason(reason)
-    wrong = [_untolerated(view, kind) for view in views(truth)]
-    if not all(wrong):
-        return []
+    kind, wrong = Reason(reason), list[Finding]()
+    for view in views(truth):
+        found = list(_untolerated(view, kind))
+        if not found:
+            return []
+        wrong = wrong or found
     what = f"{truth.session.name} ({truth.session.session_id}), reaped as {kind.value}"
-    return [Violation(finding.rule, what, finding.why, truth.now) for finding in wrong[0]]
+    return [Violation(finding.rule, what, finding.why, truth.now) for finding in wrong]
 
 
 def due(truth: KillTruth) -> tuple[Reason, ...]:
@@ -37,8 +39,8 @@ def due(truth: KillTruth) -> tuple[Reason, ...]:
     return tuple(reason for reason in Reason if all(finding.doubt for finding in _untolerated(truth, reason)))
 
 
-def _untolerated(truth: KillTruth, reason: Reason) -> list[Finding]:
-    return [finding for finding in _findings(truth, reason) if not tolerated(finding, truth)]
+def _untolerated(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
+    return (finding for finding in _findings(truth, reason) if not tolerated(finding, truth))
 
 
 def _findings(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
