@@ -70,7 +70,7 @@ def step(
     if too_many or loss:
         cause = f"{len(fresh)} of {managed} managed sessions have no row, or one marked deleted" if too_many else loss or ""
         return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(fresh), approved=approved)
-    return replace(state, approved=approved)
+    return state if approved == state.approved else replace(state, approved=approved)
 
 
 def _started_again(tripped: Set[SessionKey], orphans: Set[SessionKey]) -> Set[SessionKey]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.session import Session
@@ -35,8 +36,10 @@ class Thresholds:
     @property
     def longest(self) -> float:
         """Return the greatest age that any rule compares with."""
-        return max(float(getattr(self, field.name)) for field in fields(self) if field.type == "float")
+        return max(_SECONDS(self))
 
+
+_SECONDS: Callable[[Thresholds], tuple[float, ...]] = attrgetter(*(f.name for f in fields(Thresholds) if f.type == "float"))
 
 _PLAIN = AgeClock()
 

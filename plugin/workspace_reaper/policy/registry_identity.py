@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
@@ -66,13 +64,7 @@ def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
     A different registry starts a new generation: what an earlier generation knew proves nothing about this one.
     """
     changed = before.generation == 0 or change_of_identity(before, now) is not None
-    return replace(
-        before,
-        generation=before.generation + changed,
-        identity=now.identity,
-        total=now.total,
-        capped=now.capped,
-    )
+    return RegistryState(before.owner_id, before.generation + changed, now.identity, now.total, now.capped)
 
 
 def is_proven(workspace_id: str, session: Session, state: LedgerState, generation: int) -> bool:

@@ -53,9 +53,11 @@ class SweepResult(NamedTuple):
 
     def still(self, finding: Finding) -> Iterator[tuple[str, Confirmation]]:
         """Yield the sessions with this finding, by name. A session that could not be seen still has it."""
-        names = {entry.key: entry.session for entry in self.sessions if entry.key}
+        having = list(self.confirmations.having(finding))
+        # Most sweeps find nothing.
+        names = {entry.key: entry.session for entry in self.sessions if entry.key and having}
         hidden = {part.socket for part in self.unknown}
-        for key, confirmation in self.confirmations.having(finding):
+        for key, confirmation in having:
             # Otherwise it is on a socket that is no longer configured.
             if key in names or key.socket in hidden:
                 yield names.get(key, f"{key.session_id} on {key.socket}"), confirmation

@@ -64,10 +64,9 @@ def confirm(
     loss = breaker.rows_lost(builder.state.registry, rows, builder.lost)
     after = breaker.step(builder.breaker, orphans, len(observation.sessions), loss, now, strangers)
     is_freer = not after.latched or after.clear_sweeps > builder.breaker.clear_sweeps
-    if builder.breaker.latched and observation.unknown and is_freer:
-        # A session that cannot be read may be one of those that tripped the breaker: such a sweep releases nothing.
-        return builder
-    return replace(builder, breaker=after)
+    # A session that cannot be read may be one of those that tripped the breaker: such a sweep releases nothing.
+    releases_nothing = builder.breaker.latched and observation.unknown and is_freer
+    return builder if after is builder.breaker or releases_nothing else replace(builder, breaker=after)
 
 
 def _skipped_seconds(builder: FactsBuilder, key: SessionKey, finding: Finding) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import replace
 from itertools import islice
+from types import MappingProxyType
 
+from workspace_reaper.model.directory import DirectoryRecord
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import CpuSample, Event, Finding, LedgerState, ServerState, StateChanges
@@ -37,10 +39,11 @@ def before_kills(
     servers: Mapping[str, ServerState | None],
     now: float,
     doubts: Set[str] = frozenset(),
+    directories: Mapping[str, DirectoryRecord | None] = MappingProxyType({}),
 ) -> StateChanges:
     """Return what must be committed before any kill. Facts that did not change are left out. Pure.
 
-    ``doubts``: see ``lasting_doubts``.
+    ``doubts``: see ``lasting_doubts``. ``directories``: see ``StateChanges``.
     """
     before = builder.state
     registry = recognise(before.registry, rows)
@@ -64,6 +67,7 @@ def before_kills(
             for workspace_id, row in rows.found.items()
             if row.worktree and before.worktrees.get(workspace_id) != row.worktree
         },
+        directories=directories,
     )
 
 

@@ -185,8 +185,9 @@ class Sweep:
         now, confirmations = self._dependencies.clock.now(), builder.confirmations
         if self._request.full:
             servers = server_changes(self._seen, builder.state.servers, self._dependencies.processes)
-            changes = record.before_kills(builder, self._seen, rows, servers, now, self._lasting_doubts(builder.state))
-            record.save(self._context, replace(changes, directories=witnesses.changes))
+            doubts = self._lasting_doubts(builder.state)
+            changes = record.before_kills(builder, self._seen, rows, servers, now, doubts, witnesses.changes)
+            record.save(self._context, changes)
             record.mark_recognised(self._context, self._seen, builder)
         else:
             changes = StateChanges(
