@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from tests.simulation.floors import below_the_floor
-from tests.simulation.history import Result, run
-from tests.simulation.plan import make_plan
-from tests.simulation.shrink import shrink
+from tests.simulation.unfrozen import unfrozen
+
+with unfrozen():
+    from tests.simulation.history import Result, run
+    from tests.simulation.plan import make_plan
+    from tests.simulation.shrink import shrink
 
 _CHUNK = 250
 
