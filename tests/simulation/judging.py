@@ -18,8 +18,6 @@ from workspace_reaper.model.session import SessionKey
 
 __all__ = ["Judging"]
 
-# Seconds for which a look at the processes is valid, with those of the guard.
-_PROCESSES_VALIDITY = 15.0
 # Steps of the wall clock up to so many seconds may go unnoticed.
 _NOTICED = 5.0
 
@@ -120,11 +118,16 @@ class Judging:
             foreign=self.is_foreign(life),
             renamed_at=life.renamed_at,
             home=self._is_home(life),
-            processes_visible=life.hidden_since is None or self.world.now - life.hidden_since < _PROCESSES_VALIDITY,
+            processes_visible=life.hidden_since is None or self.world.now - life.hidden_since < self._oldest_look,
             veto=self._veto(life.session_id),
             announced_at=life.announced_at,
             taken_back_at=life.taken_back_at,
         )
+
+    @property
+    def _oldest_look(self) -> float:
+        """The age that the look at the processes may have at a kill, in seconds."""
+        return self.limits.guard_validity + self.limits.processes_validity
 
     def _is_home(self, life: SessionLife) -> bool:
         """Whether the reaper runs in it."""

@@ -254,9 +254,9 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
         steps.append(Step(Event("wait" if random.random() < 0.97 else "sleep", 0, rest)))
         if random.random() < 0.25:
             steps.append(Step(_meeting(random, workspaces, targets)))
+        if random.random() < 0.04:
+            steps += _interrupted(random, targets[0])
         steps.append(Step(Event(random.choices(*_RUN)[0]), _during(random, workspaces, targets)))
-    if random.random() < 0.05:
-        steps += _interrupted(random, targets[0])
     if random.random() < 0.4:
         steps += [Step(Event(what, target)) for target in targets for what in RELEASES]
         steps += [Step(Event("wait", 0, random.choice((61.0, 610.0)))), Step(Event(SWEEP))]
@@ -268,7 +268,7 @@ def _interrupted(random: Random, who: int) -> list[Step]:
     crash = Interruption("terminal.kill", 1, Event("crash"))
     changes = [Event(what, who) for what in random.sample(AFTER_A_CRASH, random.choice((1, 2)))]
     steps = [Step(Event("escape", who)), Step(Event(SWEEP), (crash,)), Step(Event("end", who))]
-    return [*steps, *map(Step, changes), Step(Event(SWEEP))]
+    return [*steps, *map(Step, changes), Step(Event("wait", 0, 31.0)), Step(Event(SWEEP))]
 
 
 def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:
@@ -278,6 +278,10 @@ def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:
 
 
 def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[Interruption, ...]:
+    if random.random() < 0.1:
+        # What happens after the verdict, and then a delay in which it gets old.
+        change = Interruption("ledger.record_intents", 1, _meeting(random, workspaces, targets))
+        return change, Interruption("snapshots.take", 1, Event("freeze", 0, random.choice((6.0, 12.0))))
     return tuple(_interruption(random, workspaces, targets) for _ in range(random.choice((0, 1, 1, 2, 3))))
 
 

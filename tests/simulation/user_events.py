@@ -82,9 +82,11 @@ def _rename_to_next(world: World, life: SessionLife) -> None:
 
 
 def _view_in_group(world: World, life: SessionLife) -> None:
-    """Somebody opens a viewer: a session of the same group, with a client."""
+    """Somebody opens a viewer: a session of the same group, with a client. Its name may belong to the workspace, or to none."""
     if not world.peers_of(life):
-        viewer = world.new_session(life.of, group=life.session_id, name=f"{world.viewer_name(life.of)}{int(world.now)}")
+        number = int(world.now * 1000)
+        name = f"{world.viewer_name(life.of)}{number}" if number % 2 else f"watch-{number}"
+        viewer = world.new_session(life.of, group=life.session_id, name=name)
         _attach(world, viewer)
 
 
@@ -152,8 +154,9 @@ def _nest(world: World, life: SessionLife) -> None:
 
 
 def _hide(world: World, life: SessionLife) -> None:
-    """The process of its pane gets out of the reaper's sight."""
-    if life.dead_since is None and life.hidden_since is None:
+    """The process of its pane gets out of the reaper's sight, unless the reaper runs below it."""
+    is_home = world.machine.processes[world.reaper_pid].parent == world.pid_of(life)
+    if life.dead_since is None and life.hidden_since is None and not is_home:
         world.machine.hide(world.pid_of(life))
         for each in (life, *world.peers_of(life)):
             each.hidden_since = world.now
@@ -168,6 +171,7 @@ def _show(world: World, life: SessionLife) -> None:
 
 def _start_the_reaper(world: World, life: SessionLife) -> None:
     """The reaper is started in it."""
+    _show(world, life)
     if life.dead_since is None:
         world.move_reaper(world.pid_of(life))
 

@@ -73,9 +73,6 @@ GONE = (
             Edit(_OBSERVE, "    return not listing.answered and processes", "    return False and processes"),
         ),
     ),
-    Mutant(
-        "a changed registry does not stop a sweep", ("I04",), (Edit(_RECHECK, "        if changed:\n", "        if False:\n"),)
-    ),
     Mutant("a kill without an answer is believed", ("I05", "I11"), (Edit("sweep/kill.py", _NO_ANSWER, _ANSWERED),)),
     Mutant(
         "an intent whose session cannot be seen was carried out",

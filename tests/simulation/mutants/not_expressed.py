@@ -11,6 +11,7 @@ _REGISTRY = "the rule is in the SQL and in the comparison of ids, below the port
 _NOTHING = "there is no rule to take out"
 
 NOT_EXPRESSED: Mapping[str, str] = {
+    "I04": f"{_NOTHING}: what is on another socket is never listed; tests/faults/test_cold_views.py has two sockets",
     "I09": f"{_TMUX}; tests/faults/test_gone_was_wrong.py lists in the C locale",
     "I10": f"{_TMUX}; tests/faults/test_gone_was_wrong.py has such paths and panes",
     "I16": f"{_NOTHING}: only what tmux lists is judged, so a row without a session is never looked at",

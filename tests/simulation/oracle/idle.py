@@ -23,9 +23,9 @@ def idle_since(truth: KillTruth) -> float:
 
 
 def _worked(truth: KillTruth) -> float | None:
-    """Return the end of the last work. tmux does not check it: what began after the recheck does not count."""
+    """Return the end of the last work. tmux does not check it: what began after the last look does not count."""
     work = truth.session.activity.work
-    return None if work is None or work.began > oldest_known(truth) else work.last
+    return None if work is None or work.began > oldest_known(truth) - truth.limits.processes_validity else work.last
 
 
 def idle_for(truth: KillTruth) -> float:

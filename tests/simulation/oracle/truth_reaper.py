@@ -27,7 +27,8 @@ class Reason(str, Enum):
 class Limits:
     """The configuration, in seconds, and what the design fixes.
 
-    ``guard_validity`` is the age that the facts of a recheck may have when tmux kills. ``resolution`` is that of the clocks of
+    ``guard_validity`` is the age that the facts of a recheck may have when tmux kills, and ``processes_validity`` the age that
+    the look at the processes may have at the recheck. ``resolution`` is that of the clocks of
     tmux. ``vanish`` is the number of orphans or lost rows from which on they can trip the breaker.
     """
 
@@ -49,6 +50,7 @@ class Limits:
     removes_worktree: bool = True
     all_survivors: bool = False
     guard_validity: float = 5.0
+    processes_validity: float = 10.0
     resolution: float = 1.0
     vanish: int = 3
 
