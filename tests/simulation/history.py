@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.breaker_watch import name_of
 from tests.simulation.closing import judge_end, report_of
+from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
 from tests.simulation.judging import Judging
@@ -17,6 +18,7 @@ from tests.simulation.oracle.truth_reports import REGISTRY
 from tests.simulation.oracle.violation import Violation
 from tests.simulation.plan import (
     APPROVE,
+    DAEMON,
     LOOK_ARCHIVED,
     LOOK_DELETED,
     LOSE_STATE,
@@ -42,7 +44,7 @@ __all__ = ["History", "Result", "run"]
 
 # Events of which it is counted how often they happen.
 _COUNTED = frozenset(
-    {APPROVE, RESET, "sleep", "step clock ahead", "step clock back", "delete most", "delete all", "insert all"}
+    {APPROVE, DAEMON, RESET, "sleep", "step clock ahead", "step clock back", "delete most", "delete all", "insert all"}
 )
 
 # Seconds after which a doubt is an alarm in the histories in which that is judged.
@@ -82,6 +84,7 @@ class History:
         ports.ledger = JudgedLedger(ports.ledger, self.judging)
         self.ledger = ports.ledger
         self.reaper = SimulatedReaper(world, ports, limits, self._interrupt, self.judging.begin)
+        self._start_daemon()
 
     def run(self) -> Result:
         for step in self._plan.steps:
@@ -91,6 +94,8 @@ class History:
         else:
             self._close()
         self._counts.update({f"kill {reason}": number for reason, number in self.judging.kills.items()})
+        watch = self.judging.daemon
+        self._counts.update({"few rows go before the daemon": watch.few, "many rows go before the daemon": watch.many})
         return Result(self.judging.violations, self.world.story, self._counts)
 
     def _close(self) -> None:
@@ -119,7 +124,8 @@ class History:
             self._run(step)
         except Crash:
             self._counts["crash"] += 1
-            self.reaper.start()
+            self.reaper.points.arm(())
+            self._start()
         self.reaper.points.arm(())
         self._note(before, blind & self._blind())
         self.judging.began = None
@@ -127,7 +133,9 @@ class History:
     def _run(self, step: Step) -> None:
         what, one = step.event.what, self.world.workspaces[step.event.who % len(self.world.workspaces)]
         if what == SWEEP:
-            self.reaper.sweep()
+            self.reaper.tick()
+        elif what == DAEMON and self.reaper.daemon is not None:
+            self.reaper.daemon.look()
         elif what == APPROVE:
             self.reaper.approve()
         elif what == RESET and self.reaper.reset_breaker():
@@ -153,7 +161,17 @@ class History:
             self.world.file = MemoryFile(after=self.world.file)
             self._ports.ledger = self.ledger = JudgedLedger(self.world.file.open("standard", "memory"), self.judging)
             self.judging.forget(self.ledger.registry().owner_id)
+        self._start()
+
+    def _start(self) -> None:
+        """Start the process of the reaper, which is that of the daemon."""
         self.reaper.start()
+        self._start_daemon()
+
+    def _start_daemon(self) -> None:
+        if self._plan.has_daemon:
+            self.judging.daemon.start()
+            self.reaper.daemon = SimulatedDaemon(self.world, self.reaper, self.judging.saw)
 
     def _blind(self) -> frozenset[str]:
         """What the reaper cannot read now."""

@@ -127,15 +127,13 @@ class JudgedRegistry:
 
     def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
         judging = self._judging
-        if judging.looked is None:
+        again = judging.looked is not None
+        if not again:
             judging.looked = judging.world.now
             judging.count()
         rows = self._real.look_up(ids, sentinels, **how)
         if isinstance(rows, LookupResult):
-            judging.is_read, now = True, judging.world.now
-            for one in judging.world.workspaces:
-                if one.workspace_id in ids:
-                    one.read_at = now
+            judging.read(ids, again=again)
         return rows
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from tests.simulation.breaker_watch import BreakerWatch, name_of
+from tests.simulation.daemon_watch import DaemonWatch
 from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.oracle import Violation, due, judge_kill
 from tests.simulation.oracle.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
@@ -49,14 +50,17 @@ class Judging:
     is_read: bool = False
     looked: float | None = None
     looked_at_directories: float | None = None
+    named: frozenset[str] = frozenset()
     is_stepped: bool = False
     saved_at: float = float("inf")
     breaker: BreakerWatch = field(init=False)
+    daemon: DaemonWatch = field(init=False)
     census: tuple[int, int, int] = (0, 0, 0)
     asked: frozenset[str] | None = frozenset()
     dry_run: bool = False
 
     def __post_init__(self) -> None:
+        self.daemon = DaemonWatch(self.world)
         self.breaker = BreakerWatch(self.world, self.limits)
 
     def forget(self, owner_id: str) -> None:
@@ -66,12 +70,22 @@ class Judging:
         self.saved_at = float("inf")
         self.breaker = BreakerWatch(self.world, self.limits)
         for one in self.world.workspaces:
-            one.known_at = one.seen_with_row = None
+            one.known_at = one.seen_with_row = one.daemon_saw_it_go = None
             one.hooks.clear()
 
-    def begin(self, *, full: bool, dry_run: bool, shown: Collection[SessionKey] = (), shown_at: str = "") -> None:
-        """A run of the reaper begins. ``shown`` are the sessions that an operator lets go."""
+    def begin(
+        self,
+        *,
+        full: bool,
+        dry_run: bool,
+        named: Collection[str] = (),
+        shown: Collection[SessionKey] = (),
+        shown_at: str = "",
+    ) -> None:
+        """A run of the reaper begins. ``named`` are the workspaces that it is about unless it is a full one, and ``shown`` the
+        sessions that an operator lets go."""
         self.breaker.begin(shown, shown_at)
+        self.named = frozenset(named)
         now = self.world.now
         self.dry_run = dry_run
         self.began, self.looked = now if full else None, None
@@ -87,6 +101,20 @@ class Judging:
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()
+
+    def saw(self, rows: Collection[str]) -> None:
+        """The daemon has looked, and saw these rows."""
+        owners = ((self.marked(life), self._named(life)) for life in self.world.lives.values())
+        self.daemon.look(rows, {one.workspace_id for pair in owners for one in pair if one is not None})
+
+    def read(self, ids: Collection[str], *, again: bool) -> None:
+        """The reaper has read these rows; ``again`` in a recheck. Of what a sweep finds only that counts of which it is."""
+        self.is_read = True
+        counted = ids if again or self.began is not None else self.named
+        for one in self.world.workspaces:
+            if one.workspace_id in ids and one.workspace_id in counted:
+                one.read_at = self.world.now
+                one.swept_at = one.swept_at if self.began is None else one.read_at
 
     # The truth
 
@@ -180,9 +208,17 @@ class Judging:
                 replace(each, session_inside=False) if each.session_inside and life.dead_since is not None else each
                 for each in one.directories()
             ),
-            known_at=one.known_at,
+            known_at=self._under_this_registry(one.known_at),
+            daemon_saw_it_go=one.daemon_saw_it_go,
+            vanished=one.vanished,
             **({} if since is None else {"belongs_since": since}),
         )
+
+    def _under_this_registry(self, at: float | None) -> float | None:
+        """When that was, unless the database has been replaced since, longer ago than a recheck may be."""
+        replaced = self.world.replaced_at
+        is_past = replaced <= self.world.now - self.limits.guard_validity - self._clock().set_back
+        return None if at is not None and at < replaced and is_past else at
 
     def _reaper(self, life: SessionLife) -> Reaper:
         world = self.world

@@ -18,6 +18,8 @@ class WorkspaceLife:
     """A workspace: its number in the plan, what the registry said of it and when, and its directory.
 
     ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is read.
+    ``read_at`` is when its row was last read by a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is
+    when its directory was last looked at.
     """
 
     number: int
@@ -28,7 +30,10 @@ class WorkspaceLife:
     directory: list[Directory] = field(default_factory=list)
     seen_with_row: float | None = None
     known_at: float | None = None
+    daemon_saw_it_go: float | None = None
+    vanished: tuple[int, int] = (1, 1)
     read_at: float = 0.0
+    swept_at: float = 0.0
     looked_at: float = 0.0
 
     @property
@@ -41,8 +46,12 @@ class WorkspaceLife:
         if len(self.rows) > 1 and self.rows[-1].since > self.read_at:
             self.rows.pop()
         state = RowState(now, () if row is None else (row,), absence)
-        if not self.rows or replace(state, since=self.rows[-1].since) != self.rows[-1]:
-            self.rows.append(state)
+        if self.rows:
+            last = self.rows[-1]
+            if (state.rows, state.absence) == (last.rows, last.absence):
+                return
+            self.rows[-1] = replace(last, counted=last.since <= self.swept_at)
+        self.rows.append(state)
 
     def set(self, now: float, **flags: bool) -> None:
         """Note that flags of the row change, if there is a row."""

@@ -52,6 +52,7 @@ class Plan:
     """A history to be. ``workspaces`` is how many there are at its beginning.
 
     ``is_watched``: what lives on unreported is judged at its end, which needs more sweeps and an early alarm.
+    ``has_daemon``: the reaper is a daemon that watches the database.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Plan:
     steps: tuple[Step, ...]
     undo_window: float = 0.0
     is_watched: bool = False
+    has_daemon: bool = False
 
 
 # What happens to the reaper as a whole: its process starts again, or does so in a session, or its state directory is lost.
@@ -66,8 +68,8 @@ RESTART, RESTART_INSIDE, LOSE_STATE = "restart", "restart in the session of", "l
 
 # What runs the reaper.
 SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE = "sweep", "hook deleted", "hook archived", "sweep --approve"
-RESET = "breaker reset"
-RUNS = frozenset({SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE, RESET})
+RESET, DAEMON = "breaker reset", "daemon looks"
+RUNS = frozenset({SWEEP, LOOK_DELETED, LOOK_ARCHIVED, APPROVE, RESET, DAEMON})
 
 # How often the reaper is run in each way.
 _RUN = (SWEEP, APPROVE, RESET), (92, 6, 2)
@@ -128,6 +130,9 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (1, "mark as another's"),
     (2, "move directory"),
     (2, "make directory"),
+    (1, "remove directory"),
+    (1, "delete"),
+    (1, "delete with directory"),
     (1, "recycle"),
     (2, "escape"),
     (2, "depend"),
@@ -141,8 +146,8 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (2, "veto"),
     (1, "silence plugins"),
     (1, "fill disk"),
-    (1, "step clock back"),
-    (1, "step clock ahead"),
+    (2, "step clock back"),
+    (2, "step clock ahead"),
     (2, "sleep"),
 )
 
@@ -219,17 +224,19 @@ def make_plan(seed: int) -> Plan:
     random = Random(seed)
     workspaces = random.choice((2, 3, 3, 4, 5, 7))
     steps = [Step(Event(SWEEP))]
+    has_daemon = random.random() < 0.3
     for _ in range(random.choice((1, 1, 2, 3))):
-        steps += _episode(random, workspaces)
+        steps += _episode(random, workspaces, has_daemon=has_daemon)
     while sum(step.event.what == SWEEP for step in steps) < 5:
         steps += [Step(Event("wait", 0, random.choice(WAITS))), Step(Event(SWEEP))]
     is_watched = random.random() < 0.1
     if is_watched:
         steps += [Step(Event("wait", 0, 61.0)), Step(Event(SWEEP))] * 9
-    return Plan(seed, workspaces, tuple(steps), undo_window=600.0 if random.random() < 0.25 else 0.0, is_watched=is_watched)
+    undo_window = 600.0 if random.random() < 0.25 else 0.0
+    return Plan(seed, workspaces, tuple(steps), undo_window=undo_window, is_watched=is_watched, has_daemon=has_daemon)
 
 
-def _episode(random: Random, workspaces: int) -> list[Step]:
+def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]:
     """A session or some become due, the reaper looks several times, and something happens in between."""
     _, events, rests = random.choices(CAUSES, [cause[0] for cause in CAUSES])[0]
     targets = random.sample(range(workspaces), random.choice((1, 1, 1, 2, min(3, workspaces))))
@@ -249,6 +256,8 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
         for what in events:
             during = _during(random, workspaces, targets) if what in RUNS else ()
             steps.append(Step(Event(what, target), during))
+            if has_daemon and random.random() < 0.5:
+                steps.append(Step(Event(DAEMON), _during(random, workspaces, targets)))
     for number in range(random.choice((2, 2, 3))):
         rest = random.choice(rests if number == 0 else (*rests, 31.0, 61.0))
         steps.append(Step(Event("wait" if random.random() < 0.97 else "sleep", 0, rest)))
@@ -256,6 +265,8 @@ def _episode(random: Random, workspaces: int) -> list[Step]:
             steps.append(Step(_meeting(random, workspaces, targets)))
         if random.random() < 0.04:
             steps += _interrupted(random, targets[0])
+        if has_daemon and random.random() < 0.5:
+            steps.append(Step(Event(DAEMON), _during(random, workspaces, targets)))
         steps.append(Step(Event(random.choices(*_RUN)[0]), _during(random, workspaces, targets)))
     if random.random() < 0.4:
         steps += [Step(Event(what, target)) for target in targets for what in RELEASES]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
+from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.memory.processes import MemoryProcesses
 from tests.simulation.memory.registry import MemoryRegistry
 from tests.simulation.memory.snapshots import MemorySnapshots
@@ -25,7 +26,7 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import KillResult, KillResults, Verdict
 from workspace_reaper.operations.breaker_reset import reset_breaker
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.suspects import look_at
+from workspace_reaper.operations.suspects import look_at, notify_of_witnesses
 from workspace_reaper.operations.wiring import sweep_settings
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.session_names import SessionMatcher
@@ -54,10 +55,12 @@ def at_once(work: Callable[[], Any], _name: str) -> Callable[[], Any]:
 
 
 class Begins(Protocol):
-    """Called when a sweep begins: ``full`` if it is one that counts. ``shown`` are the sessions that an operator lets go, and
-    ``shown_at`` is the place of the database then."""
+    """Called when a sweep begins: ``full`` if it is one that counts. ``named`` are the workspaces that it is about otherwise.
+    ``shown`` are the sessions that an operator lets go, and ``shown_at`` is the place of the database then."""
 
-    def __call__(self, *, full: bool, dry_run: bool, shown: Collection[SessionKey], shown_at: str) -> None: ...
+    def __call__(
+        self, *, full: bool, dry_run: bool, named: Collection[str], shown: Collection[SessionKey], shown_at: str
+    ) -> None: ...
 
 
 class SimulatedReaper:
@@ -74,6 +77,7 @@ class SimulatedReaper:
         self._ports = ports
         self._happens = happens
         self._begins = begins
+        self.daemon: SimulatedDaemon | None = None
         self.points = Points(world.clock, self._strike)
         thresholds = replace(SETTINGS.thresholds, undo_window=limits.undo_window)
         self.sweep_settings = replace(SETTINGS, thresholds=thresholds, abstain_alarm=limits.abstain_alarm)
@@ -106,10 +110,24 @@ class SimulatedReaper:
     def sweep(self, request: SweepRequest | None = None) -> SweepReport:
         """Run one sweep: a full one unless the request names workspaces."""
         request = SweepRequest() if request is None else request
-        self._begins(full=request.counts, dry_run=request.dry_run, shown=request.approve, shown_at=self._shown_at)
+        self._record_doubt(self._ledger)
+        self._begins(
+            full=request.counts,
+            dry_run=request.dry_run,
+            named=request.suspects or (),
+            shown=request.approve,
+            shown_at=self._shown_at,
+        )
         report = Sweep(self.dependencies, self.sweep_settings, self.state, self._ledger, request).run()
         self.reports.append(report)
         return report
+
+    def tick(self) -> None:
+        """Run a full sweep as the worker does."""
+        notify_of_witnesses(cast(Reaper, self), self.sweep())
+
+    # What the daemon calls when the database was replaced.
+    doubt, _record_doubt = cast(Any, Reaper).doubt, cast(Any, Reaper)._record_doubt
 
     def hook(self, workspace_id: str, event: WorkspaceEvent) -> None:
         """A host's hook names a workspace: look at it, and again until its row agrees."""

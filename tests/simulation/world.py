@@ -79,6 +79,7 @@ class World:
         self.by_owner: dict[str, SessionLife] = {}
         self.inherits_keep_since: float | None = None
         self.registry_fault_since: float | None = None
+        self.replaced_at = float("-inf")
         self.story: list[str] = []
         for _ in range(workspaces):
             self.new_workspace(row=True)
@@ -121,8 +122,8 @@ class World:
         one.set(self.now, **flags)
 
     def replace_rows(self, rows: dict[str, Workspace], absence: Absence) -> None:
-        """Other rows are in the database from now on."""
-        self.host.rows = rows
+        """Other rows are in the database from now on, which is another one."""
+        self.host.rows, self.replaced_at = rows, self.now
         for one in self.workspaces:
             there = rows.get(one.workspace_id)
             if there is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from tests.simulation.oracle.findings import Finding
 from tests.simulation.oracle.history import since_when, turned
 from tests.simulation.oracle.idle import idle_for, idle_less_than
-from tests.simulation.oracle.rows import gone, gone_since, lost
+from tests.simulation.oracle.rows import confirmed_since, gone, gone_since, lost
 from tests.simulation.oracle.truth import ALWAYS, Absence, Directory, HookKind, KillTruth, Limits, RowState, Workspace
 
 __all__ = ["confirmations", "daemon", "has_witness", "hook", "proof", "stranger", "witness"]
@@ -33,7 +33,7 @@ def witness(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     for broken, why in _broken(workspace, directory):
         if broken:
             yield Finding("witness", why)
-    row, gone_with_it = gone_since(workspace), since_when(workspace.directory, lambda each: each.gone)
+    row, gone_with_it = confirmed_since(workspace), since_when(workspace.directory, lambda each: each.gone)
     if row is not None and gone_with_it is not None and workspace.daemon_saw_it_go is None:
         yield from confirmations(truth, row, _WITNESSES, directory=gone_with_it)
 

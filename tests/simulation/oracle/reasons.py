@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.simulation.oracle.evidence import confirmations, daemon, hook, proof, witness
-from tests.simulation.oracle.findings import Finding
+from tests.simulation.oracle.findings import Finding, tolerated
 from tests.simulation.oracle.history import since_when
 from tests.simulation.oracle.idle import idle_for, idle_less_than, idle_since, younger_than
-from tests.simulation.oracle.rows import archived, given_up, gone, gone_since, lost, renamed, running_or_pinned
+from tests.simulation.oracle.rows import archived, confirmed_since, given_up, gone, gone_since, lost, renamed, running_or_pinned
 from tests.simulation.oracle.truth import HookKind, KillTruth, Reason, RowState, Workspace
 
 __all__ = ["against"]
@@ -31,7 +31,8 @@ def _removed(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     """A witness, or what the daemon saw. If neither is enough, both are reported, unless the witness is only doubted."""
     yield from _holds(workspace, gone, "its row is there")
     by_witness = list(witness(truth, workspace))
-    by_daemon = [*daemon(truth, workspace), *_renamed(truth)]
+    # A rename that a recheck could not know does not make the daemon wrong.
+    by_daemon = [*daemon(truth, workspace), *(one for one in _renamed(truth) if not tolerated(one, truth))]
     if by_witness and by_daemon:
         yield from by_witness
         if not all(finding.doubt for finding in by_witness):
@@ -57,7 +58,7 @@ def _orphan(truth: KillTruth, workspace: Workspace) -> Iterator[Finding]:
     yield from proof(truth, workspace)
     if younger_than(truth, truth.session.created, truth.limits.min_age):
         yield Finding("young", f"created {truth.now - truth.session.created:.1f} s ago")
-    since = gone_since(workspace)
+    since = confirmed_since(workspace)
     if since is not None:
         yield from confirmations(truth, since, truth.limits.orphan_confirmations)
     if truth.reaper.breaker_latched and not truth.reaper.approved:

@@ -7,6 +7,7 @@ from tests.simulation.oracle.truth import Absence, KillTruth, RowState, Workspac
 
 __all__ = [
     "archived",
+    "confirmed_since",
     "given_up",
     "gone",
     "gone_since",
@@ -48,6 +49,12 @@ def readable(workspace: Workspace) -> bool:
 def gone_since(workspace: Workspace) -> float | None:
     """Return since when its row is gone; None if it is there."""
     return since_when(workspace.rows, gone)
+
+
+def confirmed_since(workspace: Workspace) -> float | None:
+    """Return since when no full sweep can have read a row; None if it is there. Only full sweeps count for confirmations."""
+    is_gone = gone(workspace.rows[-1])
+    return since_when(workspace.rows, lambda state: gone(state) or not state.counted) if is_gone else None
 
 
 def lost(workspace: Workspace) -> bool:

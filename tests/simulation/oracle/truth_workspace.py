@@ -36,11 +36,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """The rows of a workspace from ``since`` on. No rows: ``absence`` says why. A hidden row is one that exists."""
+    """The rows of a workspace from ``since`` on. No rows: ``absence`` says why. A hidden row is one that exists.
+
+    ``counted``: a full sweep has read it, or it is the last state. What only a look at this workspace has read ends a hook, and
+    no confirmation.
+    """
 
     since: float
     rows: tuple[Row, ...] = ()
     absence: Absence = Absence.DELETED
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class HookKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A call of the host's own, true or not. What the daemon derives from the rows is none."""
+    """A call of the host's own, true or not. What the daemon derives from rows that went is none."""
 
     kind: HookKind
     at: float

@@ -112,6 +112,14 @@ def test_the_daemon_may_see_a_row_go(change: Change, found: set[str]) -> None:
         pytest.param(both(sweeps(60, 0), limits(orphan_confirmations=3)), {"unconfirmed"}, id="two of three"),
         pytest.param(both(sweeps(60, 30, 0), limits(orphan_confirmations=3)), set(), id="three of three"),
         pytest.param(both(sweeps(60, 0), rows(50, Row()), rows(40)), {"unconfirmed"}, id="it was back in between"),
+        pytest.param(
+            both(
+                sweeps(60, 0),
+                workspace(rows=(RowState(NOW - 99), RowState(NOW - 50, LIVING, counted=False), RowState(NOW - 40))),
+            ),
+            set(),
+            id="it was back in between, and only a look at this workspace saw it",
+        ),
         pytest.param(reaper(full_sweeps=(FullSweep(NOW - 101, NOW - 99), FullSweep(NOW, NOW))), set(), id="while it looked"),
     ],
 )
