@@ -74,12 +74,15 @@ class BreakerWatch:
         self._during = self._after = None
 
     def _count(self, truths: Mapping[str, KillTruth]) -> Count:
-        lost = [one for one in self.world.workspaces if one.workspace_id in self.rows - self.world.host.rows.keys()]
+        lost = self.rows - self.world.host.rows.keys()
+        removed = {
+            one.workspace_id for one in self.world.workspaces if one.workspace_id in lost and self._went_with_directory(one)
+        }
         return Count(
             orphans=frozenset(name for name, truth in truths.items() if counts(truth)),
             managed=len(truths),
             rows_before=len(self.rows),
-            rows_lost=sum(not self._went_with_directory(one) for one in lost),
+            rows_lost=len(lost - removed),
             gone=self._gone(truths),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-__all__ = ["below_the_floor"]
+__all__ = ["COUNTED", "below_the_floor"]
 
 # For 1,000 histories: about a third of what is usual.
 FLOORS = {
@@ -47,12 +47,18 @@ FLOORS = {
     "event insert all": 10,
     "event sweep --approve": 60,
     "event breaker reset": 20,
+    "foreign session lives": 150,
+    "event copy marks": 5,
+    "event be needed": 5,
     "event daemon looks": 300,
     "few rows go before the daemon": 100,
     "many rows go before the daemon": 30,
     "breaker latched": 250,
     "clock stepped": 20,
 }
+
+# The events of which it is counted how often they happen.
+COUNTED = frozenset(what.removeprefix("event ") for what in FLOORS if what.startswith("event "))
 
 # Fewer histories say nothing about rare things.
 ENOUGH = 1000

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.simulation.breaker_watch import name_of
 from tests.simulation.closing import judge_end, report_of
 from tests.simulation.daemon import SimulatedDaemon
+from tests.simulation.floors import COUNTED
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
 from tests.simulation.judging import Judging
@@ -42,11 +43,6 @@ from workspace_reaper.sweep.report import SweepReport
 __all__ = ["History", "Result", "run"]
 
 
-# Events of which it is counted how often they happen.
-_COUNTED = frozenset(
-    {APPROVE, DAEMON, RESET, "sleep", "step clock ahead", "step clock back", "delete most", "delete all", "insert all"}
-)
-
 # Seconds after which a doubt is an alarm in the histories in which that is judged.
 WATCHED_ALARM = 60.0
 
@@ -71,7 +67,7 @@ class History:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._counts: Counter[str] = Counter()
-        self.world = world = World(plan.workspaces)
+        self.world = world = World(plan.workspaces, plan.foreign, plan.rows_alone)
         limits = Limits(undo_window=plan.undo_window, abstain_alarm=WATCHED_ALARM if plan.is_watched else 1800.0)
         ports = Ports(world)
         self._ports = ports
@@ -94,6 +90,7 @@ class History:
         else:
             self._close()
         self._counts.update({f"kill {reason}": number for reason, number in self.judging.kills.items()})
+        self._counts["foreign session lives"] += len(self.world.foreign)
         watch = self.judging.daemon
         self._counts.update({"few rows go before the daemon": watch.few, "many rows go before the daemon": watch.many})
         return Result(self.judging.violations, self.world.story, self._counts)
@@ -151,7 +148,7 @@ class History:
         self._happen(one.event)
 
     def _happen(self, event: Event) -> None:
-        if event.what in _COUNTED:
+        if event.what in COUNTED:
             self._counts[f"event {event.what}"] += 1
         happen(self.world, event)
 

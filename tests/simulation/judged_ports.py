@@ -35,7 +35,11 @@ class JudgedTerminal:
         judging, world = self._judging, self._judging.world
         lives = {guard.key: life for guard in guards if (life := world.lives.get(guard.key.session_id)) is not None}
         truths = {key: judging.truth(life) for key, life in lives.items()}
+        foreign = dict(world.foreign)
         results = self._real.kill(guards, expiry)
+        for session_id, name in foreign.items():
+            if session_id not in world.tmux.sessions:
+                judging.violations.append(Violation("unmanaged", name, "it belongs to no workspace, and was ended", world.now))
         for key, life in lives.items():
             if life.session_id not in world.tmux.sessions:
                 intent = judging.intents.get(key)
@@ -48,11 +52,12 @@ class JudgedTerminal:
         if isinstance(listing, Listing):
             judging, world = self._judging, self._judging.world
             judging.is_listed, judging.listed_at = True, world.now
-            for session in () if only else listing.sessions:
-                life = world.lives[session.key.session_id]
+            # A session that belongs to no workspace has no life.
+            lives = [(one, life) for one in listing.sessions if (life := world.lives.get(one.key.session_id)) is not None]
+            for _, life in () if only else lives:
                 life.is_listed_attached = life.attached_since is not None
             # An option that comes and goes leaves no trace, as a client does: it counts once the ledger has it.
-            judging.objecting += [world.lives[session.key.session_id] for session in listing.sessions if session.kept]
+            judging.objecting += [life for one, life in lives if one.kept]
         return listing
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:

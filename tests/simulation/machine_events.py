@@ -86,10 +86,20 @@ def _uninherit_owner(world: World, _seconds: float) -> None:
 def _end_server(world: World, _seconds: float) -> None:
     """The server ends, and its user starts it again: the same names, and the same ids."""
     again = [life.of for life in world.lives.values() if life.client is None][:2]
+    foreign = [*world.foreign.values()]
     world.tmux.kill_server()
     world.note_ended("its user")
     for one in dict.fromkeys(again):
         world.new_session(one)
+    for name in foreign:
+        world.new_foreign(name)
+
+
+def _copy_marks(world: World, _seconds: float) -> None:
+    """A script copies the options of a session to those that belong to no workspace."""
+    marked = [one for one in world.tmux.sessions.values() if "@workspace_owner" in one.options]
+    for session_id in world.foreign if marked else ():
+        world.tmux.sessions[session_id].options.update(marked[0].options)
 
 
 MACHINE_EVENTS: Mapping[str, Callable[[World, float], None]] = {
@@ -102,6 +112,7 @@ MACHINE_EVENTS: Mapping[str, Callable[[World, float], None]] = {
     "unlink socket": _unlink,
     "link socket": _link,
     "end server": _end_server,
+    "copy marks": _copy_marks,
     "inherit keep": _inherit_keep,
     "uninherit keep": _uninherit_keep,
     "inherit owner": _inherit_owner,

@@ -52,7 +52,8 @@ class Plan:
     """A history to be. ``workspaces`` is how many there are at its beginning.
 
     ``is_watched``: what lives on unreported is judged at its end, which needs more sweeps and an early alarm.
-    ``has_daemon``: the reaper is a daemon that watches the database.
+    ``has_daemon``: the reaper is a daemon that watches the database. ``foreign`` is how many sessions belong to no workspace,
+    and ``rows_alone`` how many rows have no session.
     """
 
     seed: int
@@ -61,6 +62,8 @@ class Plan:
     undo_window: float = 0.0
     is_watched: bool = False
     has_daemon: bool = False
+    foreign: int = 0
+    rows_alone: int = 0
 
 
 # What happens to the reaper as a whole: its process starts again, or does so in a session, or its state directory is lost.
@@ -141,6 +144,8 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (1, "stop"),
     (1, "hide"),
     (1, "inherit owner"),
+    (1, "be needed"),
+    (1, "copy marks"),
     (1, "mute"),
     (1, "unlink socket"),
     (2, "veto"),
@@ -232,8 +237,16 @@ def make_plan(seed: int) -> Plan:
     is_watched = random.random() < 0.1
     if is_watched:
         steps += [Step(Event("wait", 0, 61.0)), Step(Event(SWEEP))] * 9
-    undo_window = 600.0 if random.random() < 0.25 else 0.0
-    return Plan(seed, workspaces, tuple(steps), undo_window=undo_window, is_watched=is_watched, has_daemon=has_daemon)
+    return Plan(
+        seed,
+        workspaces,
+        tuple(steps),
+        undo_window=600.0 if random.random() < 0.25 else 0.0,
+        is_watched=is_watched,
+        has_daemon=has_daemon,
+        foreign=random.choice((0, 0, 0, 0, 1, 2)),
+        rows_alone=random.choice((0, 0, 0, 9)),
+    )
 
 
 def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]:

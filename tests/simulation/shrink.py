@@ -42,3 +42,6 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             yield replace(plan, steps=(*steps[:at], replace(step, during=kept), *steps[at + 1 :]))
     if plan.workspaces > 2:
         yield replace(plan, workspaces=plan.workspaces - 1)
+    if plan.foreign or plan.rows_alone:
+        yield replace(plan, foreign=0, rows_alone=0)
+        yield replace(plan, rows_alone=0) if plan.rows_alone else replace(plan, foreign=plan.foreign - 1)

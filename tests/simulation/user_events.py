@@ -176,6 +176,16 @@ def _start_the_reaper(world: World, life: SessionLife) -> None:
         world.move_reaper(world.pid_of(life))
 
 
+def _be_needed(world: World, life: SessionLife) -> None:
+    """A program of a session that belongs to no workspace talks through a server that this one has started."""
+    for session_id in world.foreign if life.dead_since is None else ():
+        client = world.tmux.process(session_id)
+        if not client.is_zombie and client.pid in world.machine.processes:
+            server = world.machine.spawn(["helper"], parent=world.pid_of(life), ignores=(1, 15), owner=life.owner)
+            world.machine.set_session(server)
+            world.machine.connect(client.pid, server)
+
+
 def _veto(world: World, life: SessionLife) -> None:
     world.plugins.held[world.tmux.sessions[life.session_id].name] = "deploying"
 
@@ -209,5 +219,6 @@ USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {
     "hide": _hide,
     "show": _show,
     RESTART_INSIDE: _start_the_reaper,
+    "be needed": _be_needed,
     "veto": _veto,
 }

@@ -23,11 +23,14 @@ from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.workspace import Workspace
 
-__all__ = ["ROOT", "SOCKET", "STATE", "World", "WorldClock"]
+__all__ = ["FOREIGN", "ROOT", "SOCKET", "STATE", "World", "WorldClock"]
 
 ROOT = "/simulated"
 STATE = "/simulated-state"
 SOCKET = "/run/tmux/simulated"
+# The names of sessions that no pattern matches.
+FOREIGN = ("notes", "scratch")
+
 _WALL = 1_800_000_000.25
 _UPTIME = 100_000.0
 _MOMENT = 0.001
@@ -54,10 +57,11 @@ class WorldClock(VirtualClock):
 class World:
     """One machine, from its first moment.
 
-    ``lives`` are the sessions by the id that tmux gave them, of the running server; ``ended`` those that are over.
+    ``lives`` are the sessions by the id that tmux gave them, of the running server; ``ended`` those that are over. ``foreign``
+    are the names of those that belong to no workspace, by id. ``rows_alone`` is how many workspaces have a row and no session.
     """
 
-    def __init__(self, workspaces: int) -> None:
+    def __init__(self, workspaces: int, foreign: int = 0, rows_alone: int = 0) -> None:
         self.clock = WorldClock()
         self.clock.passed = self._work
         self.tree = MemoryTree()
@@ -76,6 +80,7 @@ class World:
         self.workspaces: list[WorkspaceLife] = []
         self.lives: dict[str, SessionLife] = {}
         self.ended: list[SessionLife] = []
+        self.foreign: dict[str, str] = {}
         self.by_owner: dict[str, SessionLife] = {}
         self.inherits_keep_since: float | None = None
         self.registry_fault_since: float | None = None
@@ -83,6 +88,10 @@ class World:
         self.story: list[str] = []
         for _ in range(workspaces):
             self.new_workspace(row=True)
+        for name in FOREIGN[:foreign]:
+            self.new_foreign(name)
+        if rows_alone:
+            self.host.insert([f"alone-{number}" for number in range(rows_alone)])
         self.backup = (dict(self.host.rows), self.host.commits)
 
     @property
@@ -151,6 +160,13 @@ class World:
         self.lives[session_id] = self.by_owner[owner] = life
         return life
 
+    def new_foreign(self, name: str) -> None:
+        """Somebody makes a session that no pattern matches. The program of the second one has ended long ago."""
+        session_id = self.tmux.new_session(name, cwd="/home/me", owner=f"user/{name}")
+        self.foreign[session_id] = name
+        if name == FOREIGN[1]:
+            self.tmux.exit(session_id)
+
     def _exists(self, path: str) -> bool:
         return self.tree.at(path) is not None
 
@@ -179,6 +195,7 @@ class World:
             life = self.lives.pop(session_id)
             life.ended_at, life.ended_by = self.now, by
             self.ended.append(life)
+        self.foreign = {session_id: name for session_id, name in self.foreign.items() if session_id in self.tmux.sessions}
 
     def move_reaper(self, parent: int) -> None:
         """The reaper is started below that process."""
@@ -199,7 +216,8 @@ class World:
 
     def is_of_living(self, one: SimulatedProcess) -> bool:
         """Whether a process truly belongs to a living session."""
-        return any(life.owner == one.owner for life in self.lives.values())
+        is_foreign = one.owner in {f"user/{name}" for name in self.foreign.values()}
+        return is_foreign or any(life.owner == one.owner for life in self.lives.values())
 
     def _work(self, seconds: float) -> None:
         """Programs compute while time passes."""
