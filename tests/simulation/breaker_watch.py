@@ -51,12 +51,12 @@ class BreakerWatch:
         self._during = self._after = None
         self.shown, self.shown_at = frozenset(map(name_of, shown)), shown_at
 
-    def look(self, truths: Mapping[str, KillTruth]) -> None:
-        """A full sweep reads all rows. These are the managed sessions."""
+    def look(self, managed: int, gone: Mapping[str, KillTruth]) -> None:
+        """A full sweep reads all rows. There are so many managed sessions, and these of them have no row."""
         before, location = self._before, self.world.host.location
         if location != self.location:
             before = replace(before, approved=frozenset())
-        self._during = self._after = advance(before, self._count(truths), self.limits)
+        self._during = self._after = advance(before, self._count(managed, gone), self.limits)
         if self.shown and self.shown_at == location:
             # What was not shown is held in this sweep all the same.
             self._after = approve(self._during, self.shown)
@@ -67,27 +67,24 @@ class BreakerWatch:
             self._before = self._after
             self.rows, self.location = frozenset(self.world.host.rows), self.world.host.location
 
-    def reset(self, truths: Mapping[str, KillTruth]) -> None:
-        """An operator has reset it."""
+    def reset(self, gone: Collection[str]) -> None:
+        """An operator has reset it, while these sessions have no row."""
         if self._before.latched:
-            self._before = reset(self._before, self._gone(truths))
+            self._before = reset(self._before, gone)
         self._during = self._after = None
 
-    def _count(self, truths: Mapping[str, KillTruth]) -> Count:
+    def _count(self, managed: int, gone: Mapping[str, KillTruth]) -> Count:
         lost = self.rows - self.world.host.rows.keys()
         removed = {
             one.workspace_id for one in self.world.workspaces if one.workspace_id in lost and self._went_with_directory(one)
         }
         return Count(
-            orphans=frozenset(name for name, truth in truths.items() if counts(truth)),
-            managed=len(truths),
+            orphans=frozenset(name for name, truth in gone.items() if counts(truth)),
+            managed=managed,
             rows_before=len(self.rows),
             rows_lost=len(lost - removed),
-            gone=self._gone(truths),
+            gone=frozenset(gone),
         )
-
-    def _gone(self, truths: Mapping[str, KillTruth]) -> frozenset[str]:
-        return frozenset(name for name, truth in truths.items() if not any(one.rows[-1].rows for one in truth.workspaces))
 
     def _went_with_directory(self, one: WorkspaceLife) -> bool:
         is_alive = any(life.of is one and life.dead_since is None for life in self.world.lives.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.simulation.breaker_watch import name_of
 from tests.simulation.closing import judge_end, report_of
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.floors import COUNTED
@@ -136,7 +135,7 @@ class History:
         elif what == APPROVE:
             self.reaper.approve()
         elif what == RESET and self.reaper.reset_breaker():
-            self.judging.breaker.reset({name_of(life.key): truth for life, truth in self.judging.managed()})
+            self.judging.reset_breaker()
         elif what == LOOK_DELETED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.DELETED)
         elif what == LOOK_ARCHIVED:

@@ -10,6 +10,7 @@ from tests.simulation.breaker_watch import BreakerWatch, name_of
 from tests.simulation.daemon_watch import DaemonWatch
 from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.oracle import Violation, due, judge_kill
+from tests.simulation.oracle.rows import gone
 from tests.simulation.oracle.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
@@ -104,8 +105,7 @@ class Judging:
 
     def saw(self, rows: Collection[str]) -> None:
         """The daemon has looked, and saw these rows."""
-        owners = ((self.marked(life), self._named(life)) for life in self.world.lives.values())
-        self.daemon.look(rows, {one.workspace_id for pair in owners for one in pair if one is not None})
+        self.daemon.look(rows, {one.workspace_id for life in self.world.lives.values() for one in self._owners(life)})
 
     def read(self, ids: Collection[str], *, again: bool) -> None:
         """The reaper has read these rows; ``again`` in a recheck. Of what a sweep finds only that counts of which it is."""
@@ -237,22 +237,30 @@ class Judging:
     def count(self) -> None:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
-        truths = self.managed()
-        recognised = sum(each.of.row is not None for each, _ in truths)
-        self.census = len(truths), 0, recognised
-        strangers = [each for each, _ in truths if self._is_stranger(each)]
-        self.census = len(truths), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
+        managed = self._managed()
+        recognised = sum(each.of.row is not None for each in managed)
+        self.census = len(managed), 0, recognised
+        strangers = [each for each in managed if each.of.row is None and each.of.known_at is None]
+        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
         if self.began is not None and self.is_listed:
-            self.breaker.look({name_of(each.key): truth for each, truth in truths})
+            without = {name_of(each.key): self.truth(each, with_peers=False) for each in managed if self._is_gone(each)}
+            self.breaker.look(len(managed), without)
 
-    def managed(self) -> list[tuple[SessionLife, KillTruth]]:
-        """The sessions that are ours, with the truth of each."""
-        truths = [(each, self.truth(each, with_peers=False)) for each in self.world.lives.values()]
-        return [(each, truth) for each, truth in truths if truth.workspaces and not truth.session.foreign]
+    def reset_breaker(self) -> None:
+        """An operator has reset the breaker."""
+        self.breaker.reset({name_of(each.key) for each in self._managed() if self._is_gone(each)})
 
-    def _is_stranger(self, life: SessionLife) -> bool:
-        is_unknown = life.of.row is None and life.of.known_at is None
-        return is_unknown and (self.marked(life) is not None or self.named(life) is not None)
+    def _managed(self) -> list[SessionLife]:
+        """The sessions that are ours."""
+        return [each for each in self.world.lives.values() if self._owners(each) and not self.is_foreign(each)]
+
+    def _owners(self, life: SessionLife) -> list[WorkspaceLife]:
+        """The workspaces of its marks and of its name."""
+        return [one for one in (self.marked(life), self.named(life)) if one is not None]
+
+    def _is_gone(self, life: SessionLife) -> bool:
+        """Whether there is no row for it, or only one that is flagged deleted."""
+        return all(gone(one.rows[-1]) for one in self._owners(life))
 
     def _clock(self) -> Clock:
         world, now = self.world, self.world.now
