@@ -51,7 +51,7 @@ class Judging:
     is_read: bool = False
     looked: float | None = None
     looked_at_directories: float | None = None
-    named: frozenset[str] = frozenset()
+    about: frozenset[str] = frozenset()
     is_stepped: bool = False
     saved_at: float = float("inf")
     breaker: BreakerWatch = field(init=False)
@@ -86,7 +86,7 @@ class Judging:
         """A run of the reaper begins. ``named`` are the workspaces that it is about unless it is a full one, and ``shown`` the
         sessions that an operator lets go."""
         self.breaker.begin(shown, shown_at)
-        self.named = frozenset(named)
+        self.about = frozenset(named)
         now = self.world.now
         self.dry_run = dry_run
         self.began, self.looked = now if full else None, None
@@ -110,7 +110,7 @@ class Judging:
     def read(self, ids: Collection[str], *, again: bool) -> None:
         """The reaper has read these rows; ``again`` in a recheck. Of what a sweep finds only that counts of which it is."""
         self.is_read = True
-        counted = ids if again or self.began is not None else self.named
+        counted = ids if again or self.began is not None else self.about
         for one in self.world.workspaces:
             if one.workspace_id in ids and one.workspace_id in counted:
                 one.read_at = self.world.now

@@ -253,18 +253,7 @@ def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]
     """A session or some become due, the reaper looks several times, and something happens in between."""
     _, events, rests = random.choices(CAUSES, [cause[0] for cause in CAUSES])[0]
     targets = random.sample(range(workspaces), random.choice((1, 1, 1, 2, min(3, workspaces))))
-    steps = []
-    if random.random() < 0.3:
-        steps.append(Step(_meeting(random, workspaces, targets)))
-    if random.random() < 0.08:
-        steps.append(Step(Event(random.choice((RESTART, RESTART_INSIDE, LOSE_STATE)), targets[0])))
-    if random.random() < 0.5:
-        # Idle for a while, so that the cause decides.
-        steps.append(Step(Event("wait", 0, random.choice((61.0, 125.0)))))
-        steps.append(Step(Event(SWEEP)))
-    for what in _ESCAPES:
-        if random.random() < 0.15:
-            steps.append(Step(Event(what, targets[0])))
+    steps = _before(random, workspaces, targets)
     for target in targets:
         for what in events:
             during = _during(random, workspaces, targets) if what in RUNS else ()
@@ -285,6 +274,19 @@ def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]
         steps += [Step(Event(what, target)) for target in targets for what in RELEASES]
         steps += [Step(Event("wait", 0, random.choice((61.0, 610.0)))), Step(Event(SWEEP))]
     return steps
+
+
+def _before(random: Random, workspaces: int, targets: Sequence[int]) -> list[Step]:
+    steps = []
+    if random.random() < 0.3:
+        steps.append(Step(_meeting(random, workspaces, targets)))
+    if random.random() < 0.08:
+        steps.append(Step(Event(random.choice((RESTART, RESTART_INSIDE, LOSE_STATE)), targets[0])))
+    if random.random() < 0.5:
+        # Idle for a while, so that the cause decides.
+        steps.append(Step(Event("wait", 0, random.choice((61.0, 125.0)))))
+        steps.append(Step(Event(SWEEP)))
+    return steps + [Step(Event(what, targets[0])) for what in _ESCAPES if random.random() < 0.15]
 
 
 def _interrupted(random: Random, who: int) -> list[Step]:
