@@ -111,10 +111,11 @@ class Reaper:
         return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
-        """Take over what the reaper before has reported, which is not reported again, and a doubt that is not recorded yet."""
+        """Take over what the reaper before has reported, which is not reported again, and what is recorded or not yet."""
         self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
         if self.settings.state_dir == before.settings.state_dir and self.asks_same_registry(before):
             self.state.last_event, self.state.doubt = before.state.last_event, before.state.doubt
+            self.state.recorded = before.state.recorded
 
     def asks_same_registry(self, other: Reaper) -> bool:
         """Whether a hook's report about a workspace of one registry holds for the other."""

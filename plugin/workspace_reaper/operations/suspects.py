@@ -12,9 +12,12 @@ from workspace_reaper.model.events import DERIVED_EVENTS, WITHOUT_PROOF, Workspa
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.sweep.context import SweepRequest
+from workspace_reaper.sweep.context import Report, SweepRequest
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import SweepReport
+
+# Two reports of the same event within so many seconds are one.
+_SAME = 0.5
 
 
 def look_at(
@@ -51,10 +54,11 @@ def look_at(
             at[workspace_id] = min(now - ages.get(text, 0.0), at.get(workspace_id, now))
     if not events:
         return ()
-    _write_or_log(lambda: record_events(reaper, events, at))
+    _write_or_log(lambda: _record_once(reaper, events, at))
     report = reaper.sweep(SweepRequest(suspects=events, stopping=stopping))
     is_replaced = replaced()
     if report.abstained is not None and not is_replaced:
+        _forget(reaper, events)
         return ()
     derived = {one for one, event in events.items() if event in DERIVED_EVENTS}
     _notify(reaper, report, {one for one in derived if events[one] in WITHOUT_PROOF})
@@ -68,6 +72,7 @@ def look_at(
     # A row that is back settles what the daemon saw; it derives that again if the row vanishes again.
     _write_or_log(lambda: _settle(reaper, given_up | (report.contradicted & derived)))
     reaper.state.notified -= events.keys() - unsettled
+    _forget(reaper, {one for text, one in ids.items() if one is not None and (text in final or one not in unsettled)})
     return [text for text, workspace_id in ids.items() if workspace_id in unsettled]
 
 
@@ -100,6 +105,29 @@ def _write_or_log(write: Callable[[], None]) -> None:
         write()
     except (LedgerError, SweepLocked) as error:
         log_event(logging.WARNING, str(error))
+
+
+def _record_once(reaper: Reaper, events: Mapping[str, WorkspaceEvent], at: Mapping[str, float]) -> None:
+    """Record what has not been recorded at an earlier look.
+
+    The registry may be another one by now, of which an event of before says nothing.
+    """
+    # The wall clock may be set between two looks.
+    passed = reaper.clock.monotonic() - reaper.clock.now()
+    reports = {one: (event, at[one] + passed) for one, event in events.items()}
+    recorded = reaper.state.recorded
+    new = {one: reports[one] for one in reports if not _is_same(recorded.get(one), reports[one])}
+    record_events(reaper, {one: event for one, (event, _) in new.items()}, at)
+    recorded |= new
+
+
+def _is_same(one: Report | None, other: Report) -> bool:
+    return one is not None and one[0] is other[0] and abs(one[1] - other[1]) < _SAME
+
+
+def _forget(reaper: Reaper, workspace_ids: Collection[str]) -> None:
+    for workspace_id in workspace_ids:
+        reaper.state.recorded.pop(workspace_id, None)
 
 
 def record_events(

@@ -75,6 +75,10 @@ class SweepSettings:
     records: tuple[str, ...] = ()
 
 
+# What a hook reported of a workspace, and when (monotonic seconds).
+Report = tuple[WorkspaceEvent, float]
+
+
 @dataclass(slots=True)
 class ReaperState:
     """What a reaper keeps in memory from one sweep to the next.
@@ -83,7 +87,8 @@ class ReaperState:
     event in the ledger after the last sweep. ``seen_below`` are the processes that full sweeps have seen below the panes of
     each session. It is not stored: after a restart, those that have left the tree with a cleaned environment are reported, and
     not ended. ``looked_at`` is at which path the directory of a workspace was looked at, and when (monotonic seconds).
-    ``notified`` are the workspaces of which the other plugins were notified while more looks at them follow.
+    ``notified`` are the workspaces of which the other plugins were notified while more looks at them follow, and ``recorded``
+    those whose reports are in the ledger meanwhile.
     ``refused_reload`` is why the daemon refused a newer configuration than the one in force, until it has accepted one.
     """
 
@@ -98,6 +103,7 @@ class ReaperState:
     seen_below: SeenBelow = field(default_factory=dict)
     looked_at: dict[str, tuple[str, float]] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
+    recorded: dict[str, Report] = field(default_factory=dict)
     refused_reload: str | None = None
 
 

@@ -81,13 +81,19 @@ def _reported(
 ) -> Mapping[str, WorkspaceEvent]:
     """Return what hooks reported that applies to this registry.
 
-    A deletion that was reported under another registry stays recorded, but proves nothing under this one. Neither does one that
-    is reported before a full sweep has read a database that is another one: it may be about the one that was there before.
+    A deletion that was reported under another registry proves nothing under this one, also while it is looked at again. Neither
+    does one that is reported before a full sweep has read a database that is another one.
     """
     suspects = context.request.suspects
     if suspects is not None:
         another = is_another(ledger_state.registry, rows)
-        return {one: event for one, event in suspects.items() if not (another and event in _DELETIONS)}
+        recorded = _recorded(ledger_state, max(1, ledger_state.registry.generation))
+        return {one: event for one, event in suspects.items() if event not in _DELETIONS or (one in recorded and not another)}
+    return _recorded(ledger_state, generation)
+
+
+def _recorded(ledger_state: LedgerState, generation: int) -> Mapping[str, WorkspaceEvent]:
+    """Return the reports that were recorded under this generation of the registry."""
     deleted = [one for one in ledger_state.reported if ledger_state.named.get(one) == generation]
     removed = {one: removal.event for one, removal in ledger_state.removals.items() if removal.generation == generation}
     return {**removed, **dict.fromkeys(deleted, WorkspaceEvent.DELETED)}

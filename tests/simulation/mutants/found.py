@@ -9,6 +9,7 @@ __all__ = ["FOUND"]
 _RUNS = "row.running for row in case.facts.rows"
 _DEAD_SINCE = "self.dead_since if seen is None or seen > self.now else seen"
 _UNCLEAR = "{one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}"
+_NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded.get(one), reports[one])}\n"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 
 FOUND = (
@@ -28,5 +29,6 @@ FOUND = (
         (Edit("policy/facts.py", _DEAD_SINCE, "self.dead_since if seen is None else seen"),),
     ),
     Mutant("a kill without an answer hides the processes", ("I96",), (Edit("sweep/prepare.py", _UNCLEAR, "set()"),)),
+    Mutant("a report is recorded at each look", ("I98",), (Edit("operations/suspects.py", _NEW, "    new = reports\n"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.history import run
-from tests.simulation.plan import HOUR, SWEEP, Event, Interruption, Plan, Step
+from tests.simulation.plan import DAEMON, HOUR, SWEEP, Event, Interruption, Plan, Step
 
 
 def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped_saves_its_session() -> None:
@@ -12,3 +12,13 @@ def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped
     steps = (Step(Event(SWEEP)), Step(Event("wait", 0, 48.1 * HOUR)), Step(Event(SWEEP), stopped))
     found = run(Plan(0, 2, steps))
     assert (found.violations, found.counts["kill idle"]) == ([], 1)
+
+
+def test_i98_a_deletion_that_the_daemon_saw_proves_nothing_of_another_database() -> None:
+    """It is looked at for five minutes. Meanwhile the row came back, and the database was replaced by an empty one."""
+    back = (Interruption("registry.look_up", 1, Event("insert", 1)),)
+    before = Step(Event("attach", 1)), Step(Event("delete", 1)), Step(Event(DAEMON)), Step(Event(SWEEP), back)
+    after = Event("swap database"), Event(SWEEP), Event("detach", 1), Event("wait", 0, 61.0), Event(DAEMON)
+    found = run(Plan(0, 4, (Step(Event(SWEEP)), *before, *map(Step, after)), has_daemon=True))
+    assert found.violations == []
+    assert found.counts["kill removed"] == 0
