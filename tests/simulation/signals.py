@@ -93,9 +93,15 @@ class JudgedProcesses:
     def _life_of(self, one: SimulatedProcess) -> SessionLife | None:
         """The session to which a process belongs: what another session runs for one that has ended belongs to that one."""
         world = self._judging.world
-        above, life = world.machine.processes.get(one.parent), world.by_owner.get(one.owner)
-        runs = world.by_owner.get(above.owner) if above is not None else None
+        above, life = world.machine.processes.get(one.parent), self._owner(one.owner)
+        runs = self._owner(above.owner) if above is not None else None
         return runs if life is not None and not life.is_alive and runs is not None else life
+
+    def _owner(self, owner: str) -> SessionLife | None:
+        """The session that it is. Of a group it is one that lives, or one that the reaper was about to end."""
+        intents = self._judging.intents
+        lives = self._judging.world.by_owner.get(owner, ())
+        return max(lives, key=lambda life: (life.is_alive, life.key in intents), default=None)
 
     def _ended(self, life: SessionLife, at: float) -> Ended:
         """A session that its user ended right before our kill is like one that the kill ended: tmux may give no answer."""

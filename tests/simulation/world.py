@@ -81,7 +81,7 @@ class World:
         self.lives: dict[str, SessionLife] = {}
         self.ended: list[SessionLife] = []
         self.foreign: dict[str, str] = {}
-        self.by_owner: dict[str, SessionLife] = {}
+        self.by_owner: dict[str, list[SessionLife]] = {}
         self.inherits_keep_since: float | None = None
         self.registry_fault_since: float | None = None
         self.replaced_at = float("-inf")
@@ -157,7 +157,8 @@ class World:
             )  # fmt: skip
         if self.inherits_keep_since is not None:
             life.kept_since = self.now
-        self.lives[session_id] = self.by_owner[owner] = life
+        self.lives[session_id] = life
+        self.by_owner.setdefault(owner, []).append(life)
         return life
 
     def new_foreign(self, name: str) -> None:
