@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from tests.simulation.floors import below_the_floor
+from tests.simulation.floors import below_the_floor, never_happened
 from tests.simulation.unfrozen import unfrozen
 
 with unfrozen():
@@ -31,21 +31,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("seeds", help="a seed, or the first and the last one: 0-19999")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run side by side")
     parser.add_argument(
-        "--first", action="store_true", help="stop at the first history that breaks a rule, or when too little happened"
+        "--first",
+        action="store_true",
+        help="stop when a history breaks a rule, or when something essential never happens",
     )
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     first, _, last = options.seeds.partition("-")
     if not last:
         return _tell(int(first))
-    began, done, counts, failed, missing = time.monotonic(), 0, Counter[str](), list[int](), list[str]()
+    began, done, counts, failed = time.monotonic(), 0, Counter[str](), list[int]()
     for seeds, some, broken in _run_all(range(int(first), int(last) + 1), options.jobs):
         done += len(seeds)
         counts.update(some)
         failed += broken
-        missing = list(below_the_floor(counts, done))
-        if options.first and (broken or missing):
+        if options.first and (broken or never_happened(counts, done)):
             break
+    missing = [] if options.first and failed else list(below_the_floor(counts, done))
     for what, number in sorted(counts.items()):
         print(f"{number:9,}  {what}")
     print(f"{done:,} histories in {time.monotonic() - began:.0f} s, {len(failed)} of them broke a rule")

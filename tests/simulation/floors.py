@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-__all__ = ["COUNTED", "below_the_floor"]
+__all__ = ["COUNTED", "below_the_floor", "never_happened"]
 
 # For 1,000 histories: about a third of what is usual.
 FLOORS = {
@@ -34,7 +34,7 @@ FLOORS = {
     "by undone": 5,
     "by clock": 5,
     "by snapshot": 5,
-    "by workspace": 5,
+    "by workspace": 2,
     "by gone": 10,
     "by registry": 4,
     "by socket": 5,
@@ -63,6 +63,9 @@ COUNTED = frozenset(what.removeprefix("event ") for what in FLOORS if what.start
 # Fewer histories say nothing about rare things.
 ENOUGH = 1000
 
+# That sessions end, that what they leave behind is signalled, and that the breaker holds.
+_ESSENTIAL = tuple(what for what in FLOORS if what.startswith(("kill", "signal", "by breaker")))
+
 
 def below_the_floor(counts: Counter[str], histories: int) -> Iterator[str]:
     """Yield a sentence for each thing that happened too rarely."""
@@ -71,3 +74,8 @@ def below_the_floor(counts: Counter[str], histories: int) -> Iterator[str]:
             needed = number * histories // 1000
             if counts[what] < needed:
                 yield f"{what}: {counts[what]} times in {histories} histories, expected at least {needed}"
+
+
+def never_happened(counts: Counter[str], histories: int) -> bool:
+    """Return whether something essential has not happened at all."""
+    return histories >= ENOUGH and not all(counts[what] for what in _ESSENTIAL)

@@ -64,7 +64,9 @@ class JudgedTerminal:
         judging, lives, now = self._judging, self._judging.world.lives, self._judging.world.now
         for key in [*made, *withdrawn]:
             if (life := lives.get(key.session_id)) is not None:
-                life.announced_at = now if key in made else None
+                # The window begins with the verdict, which may be a delay older than the announcement.
+                delay = judging.world.clock.now() + judging.limits.undo_window - made.get(key, 0.0)
+                life.announced_at = now - max(0.0, delay) if key in made else None
                 if key not in made and (life.taken_back_at or 0.0) > judging.listed_at:
                     # Its user objected to what was already withdrawn.
                     life.taken_back_at = None

@@ -11,7 +11,19 @@ from tests.simulation.daemon_watch import DaemonWatch
 from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.oracle import Violation, due, judge_kill
 from tests.simulation.oracle.rows import gone
-from tests.simulation.oracle.truth import Clock, FullSweep, KillTruth, Limits, Peer, Reaper, Reason, Session, Veto, Workspace
+from tests.simulation.oracle.truth import (
+    Clock,
+    FullSweep,
+    KillTruth,
+    Limits,
+    Peer,
+    Reaper,
+    Reason,
+    Session,
+    Veto,
+    Work,
+    Workspace,
+)
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
 from tests.simulation.world import SOCKET, World
@@ -59,6 +71,7 @@ class Judging:
     census: tuple[int, int, int] = (0, 0, 0)
     asked: frozenset[str] | None = frozenset()
     dry_run: bool = False
+    processes_read_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.daemon = DaemonWatch(self.world)
@@ -102,6 +115,10 @@ class Judging:
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()
+            for life in self.world.lives.values():
+                if life.hidden_since is not None:
+                    # It could not be seen to rest.
+                    life.worked = Work(life.hidden_since, self.world.now)
 
     def saw(self, rows: Collection[str]) -> None:
         """The daemon has looked, and saw these rows."""
@@ -231,6 +248,7 @@ class Judging:
             managed=managed,
             strangers_due=strangers,
             recognised=recognised - (life.of.row is not None),
+            processes_read_at=self.processes_read_at,
             registry_unreadable_since=world.registry_fault_since,
         )
 

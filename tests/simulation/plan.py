@@ -91,7 +91,7 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (6, ("archive", LOOK_ARCHIVED), (1.0,)),
     (4, ("delete worktree",), (61.0, 125.0)),
     (4, (), (48.1 * HOUR,)),
-    (5, ("exit",), (610.0, 1810.0)),
+    (5, ("exit",), (61.0, 610.0, 1810.0)),
     (3, ("new without row",), (12.1 * HOUR,)),
     (2, ("flag deleted",), (61.0,)),
     (2, ("restore",), (61.0, 125.0, 12.1 * HOUR)),
@@ -105,6 +105,9 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (1, ("archive", "exit"), (610.0, 1810.0)),
     (3, ("delete most",), (61.0, 125.0)),
     (1, ("delete all",), (61.0, 125.0)),
+    # Idle time that is no idle time.
+    (2, ("work for a day", SWEEP), (24.1 * HOUR,)),
+    (2, ("archive", "step clock ahead"), (1.0, 31.0)),
 )
 
 # What may save a session, or ruin a decision, with its weight.
@@ -123,7 +126,8 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (3, "rename away"),
     (3, "rename to next"),
     (4, "view in group"),
-    (2, "respawn"),
+    (2, "exit"),
+    (4, "respawn"),
     (2, "end"),
     (2, "end server"),
     (1, "swap database"),
@@ -307,7 +311,7 @@ def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[In
     if random.random() < 0.1:
         # What happens after the verdict, and then a delay in which it gets old.
         change = Interruption("ledger.record_intents", 1, _meeting(random, workspaces, targets))
-        return change, Interruption("snapshots.take", 1, Event("freeze", 0, random.choice((6.0, 12.0))))
+        return change, Interruption("snapshots.take", 1, Event("freeze", 0, random.choice((6.0, 20.0))))
     return tuple(_interruption(random, workspaces, targets) for _ in range(random.choice((0, 1, 1, 2, 3))))
 
 

@@ -49,6 +49,10 @@ class JudgedProcesses:
                 life.worked = Work(life.busy_since, world.now)
         return self._real.scheduling(keys)
 
+    def table(self) -> ProcessTable | Unknown:
+        self._judging.processes_read_at = self._judging.world.now
+        return self._real.table()
+
     def glance(self) -> ProcessTable | Unknown:
         table = self._real.glance()
         if isinstance(table, ProcessTable):

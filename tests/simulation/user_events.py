@@ -46,6 +46,12 @@ def _compute(world: World, life: SessionLife) -> None:
         life.busy_since = world.now
 
 
+def _work_for_a_day(world: World, life: SessionLife) -> None:
+    _compute(world, life)
+    world.clock.go_on(24.1 * 3600)
+    world.end_work(life)
+
+
 def _starve(world: World, life: SessionLife) -> None:
     if life.busy_since is None and life.dead_since is None:
         life.busy_since, life.starved = world.now, True
@@ -201,6 +207,7 @@ USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {
     "type": _type,
     "print": _print,
     "compute": _compute,
+    "work for a day": _work_for_a_day,
     "starve": _starve,
     "work ends": _end_work,
     "keep": _keep,

@@ -255,9 +255,6 @@ class World:
                 began = max(work.began, life.sampled_at)
                 if (work.last - began) / 2 > 0.01 * (self.now - life.sampled_at) + 0.02:
                     life.worked = Work(began, work.last)
-            if life.hidden_since is not None:
-                # It cannot be seen to rest.
-                life.worked = Work(life.hidden_since, self.now)
             life.sampled_at = self.now
 
 

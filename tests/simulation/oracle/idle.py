@@ -23,9 +23,14 @@ def idle_since(truth: KillTruth) -> float:
 
 
 def _worked(truth: KillTruth) -> float | None:
-    """Return the end of the last work. tmux does not check it: what began after the last look does not count."""
-    work = truth.session.activity.work
-    return None if work is None or work.began > oldest_known(truth) - truth.limits.processes_validity else work.last
+    """Return the end of the last work. tmux does not check it: what began after the last look does not count.
+
+    It counts if it began before that look, or so long ago that there must have been another look.
+    """
+    work, look = truth.session.activity.work, truth.reaper.processes_read_at - truth.limits.look_at_processes
+    if work is None or work.began > max(look, oldest_known(truth) - truth.limits.processes_validity):
+        return None
+    return work.last
 
 
 def idle_for(truth: KillTruth) -> float:

@@ -28,7 +28,8 @@ class Limits:
     """The configuration, in seconds, and what the design fixes.
 
     ``guard_validity`` is the age that the facts of a recheck may have when tmux kills, and ``processes_validity`` the age that
-    the look at the processes may have at the recheck. ``resolution`` is that of the clocks of
+    the look at the processes may have at the recheck. ``look_at_processes`` is how long that look
+    takes. ``resolution`` is that of the clocks of
     tmux. ``vanish`` is the number of orphans or lost rows from which on they can trip the breaker.
     """
 
@@ -51,6 +52,7 @@ class Limits:
     all_survivors: bool = False
     guard_validity: float = 5.0
     processes_validity: float = 10.0
+    look_at_processes: float = 0.3
     resolution: float = 1.0
     vanish: int = 3
 
@@ -99,6 +101,7 @@ class Reaper:
         strangers_due: Those of them that the registry has never known and that would be reaped, with this one.
         recognised: Those other sessions that have a row.
         orphans_reaped: Orphans reaped within the last hour, by true time and by the wall clock, whichever is less.
+        processes_read_at: When it last looked at the processes.
         registry_unreadable_since: Since when no look-up could have succeeded.
     """
 
@@ -111,4 +114,5 @@ class Reaper:
     strangers_due: int = 0
     recognised: int = 1
     orphans_reaped: int = 0
+    processes_read_at: float = float("-inf")
     registry_unreadable_since: float | None = None
