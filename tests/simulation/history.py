@@ -138,6 +138,7 @@ class History:
             self.judging.reset_breaker()
         elif what == LOOK_DELETED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.DELETED)
+            one.contradict()
         elif what == LOOK_ARCHIVED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.ARCHIVED)
 

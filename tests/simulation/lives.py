@@ -61,6 +61,11 @@ class WorkspaceLife:
     def call(self, kind: HookKind, now: float) -> None:
         self.hooks.append(Hook(kind, now))
 
+    def contradict(self) -> None:
+        """The last look for a hook that reported a deletion is over: a row that is still there settles it."""
+        if self.row is not None and not self.row.deleted:
+            self.hooks = [hook for hook in self.hooks if hook.kind is not HookKind.DELETED]
+
     def place(self, now: float, **changes: object) -> None:
         """Note that something about its directory changes. What no look can have seen is forgotten."""
         before = self.directories()[-1] if self.directory else Directory()
