@@ -138,7 +138,7 @@ def held_by_their_group(listings: Iterable[Listing], selected: Collection[Sessio
     belong to any group.
     """
     held: set[SessionKey] = set()
-    for listing in listings:
+    for listing in listings if selected else ():
         groups: dict[frozenset[str], set[SessionKey]] = {}
         for session in listing.sessions:
             if session.grouped:
