@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from random import Random
+from typing import Any, TypeVar
 
 __all__ = ["Event", "Interruption", "Plan", "Step", "make_plan"]
+
+_Row = TypeVar("_Row", bound="tuple[Any, ...]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +229,18 @@ _ESCAPES = ("escape", "depend", "supervise", "nest tmux", "stop")
 _ANSWERS = frozenset({"lose answer", "no answer", "cut answer"})
 
 
+def _row(random: Random, table: Sequence[_Row]) -> _Row:
+    """Choose a row of a table by the weights in its first column."""
+    return random.choices(table, cum_weights=_cumulated(table))[0]
+
+
+@cache
+def _cumulated(table: Sequence[tuple[Any, ...]]) -> Sequence[int]:
+    return list(accumulate(weight for weight, *_ in table))
+
+
 def _one(random: Random, weighted: Sequence[tuple[int, str]]) -> str:
-    return random.choices([what for _, what in weighted], [weight for weight, _ in weighted])[0]
+    return _row(random, weighted)[1]
 
 
 def make_plan(seed: int) -> Plan:
@@ -255,7 +270,7 @@ def make_plan(seed: int) -> Plan:
 
 def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]:
     """A session or some become due, the reaper looks several times, and something happens in between."""
-    _, events, rests = random.choices(CAUSES, [cause[0] for cause in CAUSES])[0]
+    _, events, rests = _row(random, CAUSES)
     targets = random.sample(range(workspaces), random.choice((1, 1, 1, 2, min(3, workspaces))))
     steps = _before(random, workspaces, targets)
     for target in targets:
@@ -316,7 +331,7 @@ def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[In
 
 
 def _interruption(random: Random, workspaces: int, targets: Sequence[int]) -> Interruption:
-    _, point, numbers = random.choices(POINTS, [one[0] for one in POINTS])[0]
+    _, point, numbers = _row(random, POINTS)
     nth = random.choice(numbers)
     if random.random() < 0.7:
         return Interruption(point, nth, _meeting(random, workspaces, targets))

@@ -20,7 +20,6 @@ from tests.simulation.memory.snapshots import MemoryDisk
 from tests.simulation.memory.tmux import MemoryTmux
 from tests.simulation.oracle.truth import Absence, Row, Work
 from tests.tools.clocks import VirtualClock
-from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.workspace import Workspace
 
 __all__ = ["FOREIGN", "ROOT", "SOCKET", "STATE", "World", "WorldClock"]
@@ -45,8 +44,9 @@ class WorldClock(VirtualClock):
 
     def take_a_moment(self) -> None:
         """A millisecond passes, in which no program does anything."""
-        wall, elapsed, awake = self._reading
-        self._reading = ClockReading(wall + _MOMENT, elapsed + _MOMENT, awake + _MOMENT)
+        self.wall += _MOMENT
+        self.elapsed += _MOMENT
+        self.awake += _MOMENT
 
     def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
         super().go_on(seconds, asleep=asleep, set_ahead=set_ahead)
@@ -97,7 +97,7 @@ class World:
     @property
     def now(self) -> float:
         """True time."""
-        return self.clock.read().elapsed
+        return self.clock.elapsed
 
     def tell(self, text: str) -> None:
         """Add a line to the story."""

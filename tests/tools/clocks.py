@@ -20,19 +20,21 @@ class VirtualClock:
     """The port ``Clock`` without a machine: time passes only while somebody sleeps, or by ``go_on``."""
 
     def __init__(self, wall: float, elapsed: float = 0.0, awake: float = 0.0) -> None:
-        self._reading = ClockReading(wall, elapsed, awake)
+        self.wall = wall
+        self.elapsed = elapsed
+        self.awake = awake
 
     def now(self) -> float:
         """See ``Clock``."""
-        return self._reading.wall
+        return self.wall
 
     def read(self) -> ClockReading:
         """See ``Clock``."""
-        return self._reading
+        return ClockReading(self.wall, self.elapsed, self.awake)
 
     def monotonic(self) -> float:
         """See ``Clock``."""
-        return self._reading.awake
+        return self.awake
 
     def sleep(self, seconds: float) -> None:
         """See ``Clock``."""
@@ -40,8 +42,9 @@ class VirtualClock:
 
     def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
         """Let so many seconds pass, so many more while the machine sleeps, and set the wall clock ahead."""
-        wall, elapsed, awake = self._reading
-        self._reading = ClockReading(wall + seconds + asleep + set_ahead, elapsed + seconds + asleep, awake + seconds)
+        self.wall += seconds + asleep + set_ahead
+        self.elapsed += seconds + asleep
+        self.awake += seconds
 
 
 @dataclass

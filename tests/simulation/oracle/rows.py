@@ -73,5 +73,7 @@ def judged_workspaces(truth: KillTruth) -> tuple[Workspace, ...]:
 
     Without marks, that of the name.
     """
+    if len(truth.workspaces) < 2:
+        return truth.workspaces
     marked = any(workspace.by_marks for workspace in truth.workspaces)
     return tuple(each for each in truth.workspaces if each.by_marks or not marked or not gone(each.rows[-1]))
