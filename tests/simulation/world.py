@@ -187,8 +187,7 @@ class World:
 
     def identity(self, life: SessionLife) -> str:
         """What ``@reaper_self`` is for the session itself."""
-        key = self.tmux.key_of(self.tmux.sessions[life.session_id])
-        return f"{key.session_id}/{key.created}/{key.server_pid}"
+        return self.tmux.sessions[life.session_id].identity
 
     def note_ended(self, by: str) -> None:
         """Move the lives of the sessions that tmux has no more."""

@@ -36,17 +36,25 @@ class SimulatedWindow:
 
 @dataclass(slots=True, eq=False)
 class SimulatedSession:
-    """A session. ``clients`` says of each client whether it is suspended. The sessions of a group share their ``windows``."""
+    """A session. ``clients`` says of each client whether it is suspended. The sessions of a group share their ``windows``.
 
-    session_id: str
+    ``identity`` is what ``@reaper_self`` is for the session itself.
+    """
+
+    key: SessionKey
     name: str
-    created: int
     windows: list[SimulatedWindow]
     group: int
     activity: int
     last_attached: int | None = None
     clients: dict[int, bool] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    session_id: str = field(init=False)
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session_id = self.key.session_id
+        self.identity = f"{self.session_id}/{self.key.created}/{self.key.server_pid}"
 
     @property
     def panes(self) -> list[SimulatedPane]:
@@ -61,7 +69,6 @@ class SimulatedSession:
 
 def row_of(
     one: SimulatedSession,
-    key: SessionKey,
     peers: list[SimulatedSession],
     options: dict[str, str],
     owner_id: str,
@@ -76,7 +83,7 @@ def row_of(
         for pane in window.panes
     ]
     return Session(
-        key=key,
+        key=one.key,
         name=one.name,
         activity=one.activity,
         last_attached=one.last_attached,
@@ -92,7 +99,7 @@ def row_of(
         panes=tuple(shown),
         owner_id=_readable(owner),
         workspace_mark=_readable(options.get("@reaper_workspace", "")),
-        is_self_marked=options.get("@reaper_self") == f"{key.session_id}/{key.created}/{key.server_pid}",
+        is_self_marked=options.get("@reaper_self") == one.identity,
     )
 
 

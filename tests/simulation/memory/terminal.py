@@ -54,7 +54,7 @@ class MemoryTerminal:
 
     def _seen(self, one: SimulatedSession, owner_id: str, *, panes: bool) -> Session:
         tmux = self._tmux
-        return row_of(one, tmux.key_of(one), tmux.peers(one), {**tmux.options, **one.options}, owner_id, panes=panes)
+        return row_of(one, tmux.peers(one), {**tmux.options, **one.options}, owner_id, panes=panes)
 
     def _kill(self, guard: Guard, expiry: Expiry) -> KillResult:
         tmux = self._tmux
@@ -109,7 +109,7 @@ class MemoryTerminal:
         return dict(found[: self._kept()])
 
     def _own(self, one: SimulatedSession) -> dict[str, str]:
-        is_self = one.options.get("@reaper_self") == self._identity(one)
+        is_self = one.options.get("@reaper_self") == one.identity
         return {name: value for name, value in one.options.items() if name != "@reaper_self" or is_self}
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
@@ -151,10 +151,5 @@ class MemoryTerminal:
         return {key: one for key, one in found.items() if self._tmux.option(one, "@workspace_owner") == owner}
 
     def _set_marks(self, one: SimulatedSession, mark: str, owner_id: str) -> None:
-        values = (owner_id, mark, self._identity(one))
+        values = (owner_id, mark, one.identity)
         one.options.update(zip(_MARKS, values, strict=True))
-
-    def _identity(self, one: SimulatedSession) -> str:
-        """What ``@reaper_self`` is for the session itself."""
-        key = self._tmux.key_of(one)
-        return f"{key.session_id}/{key.created}/{key.server_pid}"

@@ -75,7 +75,8 @@ class MemoryTmux:
         self._numbers += 1
         peer = self.sessions[group] if group is not None else None
         windows = peer.windows if peer else []
-        made = SimulatedSession(f"${number}", name, now, windows, peer.group if peer else number, now)
+        key = SessionKey(self.path, self._process.pid, self._start, f"${number}", now)
+        made = SimulatedSession(key, name, windows, peer.group if peer else number, now)
         self.sessions[made.session_id] = made
         if peer is None:
             self.new_window(made.session_id, argv=argv, cwd=cwd, ignores=ignores, owner=owner)
@@ -240,8 +241,7 @@ class MemoryTmux:
 
     def key_of(self, one: SimulatedSession) -> SessionKey:
         """The identity of a session of the running server."""
-        assert self._process is not None
-        return SessionKey(self.path, self._process.pid, self._start, one.session_id, one.created)
+        return one.key
 
     def option(self, one: SimulatedSession, name: str) -> str:
         """The value of an option as a format sees it: that of the session, or the global one."""
@@ -250,4 +250,4 @@ class MemoryTmux:
     def find(self, key: SessionKey) -> SimulatedSession | None:
         """The session with exactly that identity."""
         one = self.sessions.get(key.session_id)
-        return one if one is not None and self.key_of(one) == key else None
+        return one if one is not None and one.key == key else None

@@ -9,7 +9,7 @@ from tests.simulation.oracle.findings import Finding, oldest_known, tolerated
 from tests.simulation.oracle.history import views
 from tests.simulation.oracle.reasons import against
 from tests.simulation.oracle.rows import judged_workspaces
-from tests.simulation.oracle.sparing import sparing
+from tests.simulation.oracle.sparing import sparing, sparing_under
 from tests.simulation.oracle.truth import KillTruth, Peer, Reason
 from tests.simulation.oracle.violation import Violation
 
@@ -26,7 +26,7 @@ def judge_kill(truth: KillTruth, reason: str) -> list[Violation]:
     """
     kind, wrong = Reason(reason), list[Finding]()
     for view in views(truth):
-        found = list(_untolerated(view, kind))
+        found = [*_untolerated(view, _always(view)), *_untolerated(view, _under(view, kind))]
         if not found:
             return []
         wrong = wrong or found
@@ -36,16 +36,22 @@ def judge_kill(truth: KillTruth, reason: str) -> list[Violation]:
 
 def due(truth: KillTruth) -> tuple[Reason, ...]:
     """Return the reasons for which the session is due: they hold, and no fact protects it, whatever the reaper may doubt."""
-    return tuple(reason for reason in Reason if all(finding.doubt for finding in _untolerated(truth, reason)))
+    if not all(finding.doubt for finding in _untolerated(truth, _always(truth))):
+        return ()
+    return tuple(reason for reason in Reason if all(one.doubt for one in _untolerated(truth, _under(truth, reason))))
 
 
-def _untolerated(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
-    return (finding for finding in _findings(truth, reason) if not tolerated(finding, truth))
+def _untolerated(truth: KillTruth, findings: Iterator[Finding]) -> Iterator[Finding]:
+    return (finding for finding in findings if not tolerated(finding, truth))
 
 
-def _findings(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
-    yield from sparing(truth, reason)
+def _always(truth: KillTruth) -> Iterator[Finding]:
+    yield from sparing(truth)
     yield from _peers(truth)
+
+
+def _under(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
+    yield from sparing_under(truth, reason)
     for workspace in judged_workspaces(truth):
         yield from against(truth, workspace, reason)
 

@@ -8,14 +8,18 @@ from tests.simulation.oracle.findings import Finding
 from tests.simulation.oracle.rows import judged_workspaces, readable
 from tests.simulation.oracle.truth import KillTruth, Reason, Veto
 
-__all__ = ["sparing"]
+__all__ = ["sparing", "sparing_under"]
 
 
-def sparing(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
-    """Return what spares the session under this reason as under every other. ``deleted`` has two exceptions."""
+def sparing(truth: KillTruth) -> Iterator[Finding]:
+    """Return what spares the session under every reason."""
     yield from _not_ours(truth)
     yield from _session(truth)
     yield from _reaper(truth)
+
+
+def sparing_under(truth: KillTruth, reason: Reason) -> Iterator[Finding]:
+    """Return what spares the session under every reason but ``deleted``."""
     if reason is Reason.DELETED:
         return
     if truth.session.attached_since is not None:
