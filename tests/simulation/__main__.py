@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,14 +22,20 @@ with unfrozen():
 
 _CHUNK = 250
 
+# Seconds between two lines about the progress.
+_PROGRESS = 10.0
+
 # Some seeds, what happened in their histories, and those of them that broke a rule.
 _Some: TypeAlias = "tuple[range, Counter[str], list[int]]"
 
 
 def main(arguments: list[str]) -> int:
-    """Run the histories that the command line names. Return 1 if one breaks a rule, or if too little happened in them."""
+    """Run the histories that the command line names.
+
+    Return 1 if one breaks a rule, or if too little happened in them, and 130 after Ctrl-C, with what was found until then.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("seeds", help="a seed, or the first and the last one: 0-19999")
+    parser.add_argument("seeds", type=_seeds, help="a seed, or the first and the last one: 0-19999")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run side by side")
     parser.add_argument(
         "--first",
@@ -37,25 +44,60 @@ def main(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    first, _, last = options.seeds.partition("-")
-    if not last:
-        return _tell(int(first))
-    began, done, counts, failed = time.monotonic(), 0, Counter[str](), list[int]()
-    for seeds, some, broken in _run_all(range(int(first), int(last) + 1), options.jobs):
-        done += len(seeds)
-        counts.update(some)
-        failed += broken
-        if options.first and (broken or never_happened(counts, done)):
-            break
-    missing = [] if options.first and failed else list(below_the_floor(counts, done))
-    for what, number in sorted(counts.items()):
+    seeds: range = options.seeds
+    if len(seeds) == 1:
+        return _tell(seeds[0])
+    tally = _Tally()
+    is_interrupted = tally.count(seeds, options.jobs, stops=options.first)
+    missing = [] if is_interrupted or (options.first and tally.failed) else list(below_the_floor(tally.counts, tally.done))
+    for what, number in sorted(tally.counts.items()):
         print(f"{number:9,}  {what}")
-    print(f"{done:,} histories in {time.monotonic() - began:.0f} s, {len(failed)} of them broke a rule")
+    print(f"{tally.done:,} histories in {time.monotonic() - tally.began:.0f} s, {len(tally.failed)} of them broke a rule")
     for sentence in missing:
         print(sentence)
-    for seed in sorted(failed)[: 1 if options.first else 3]:
+    for seed in sorted(tally.failed)[: 1 if options.first else 3]:
         _tell(seed)
-    return 1 if failed or missing else 0
+    return 130 if is_interrupted else 1 if tally.failed or missing else 0
+
+
+class _Tally:
+    """What has happened so far in how many histories, and which seeds broke a rule."""
+
+    def __init__(self) -> None:
+        self.began = self._shown = time.monotonic()
+        self.done = 0
+        self.counts: Counter[str] = Counter()
+        self.failed: list[int] = []
+
+    def count(self, seeds: range, jobs: int, *, stops: bool) -> bool:
+        """Run these seeds, with ``stops`` until something is found. Return whether that was interrupted."""
+        try:
+            for chunk, counts, failed in _run_all(seeds, jobs):
+                self.done += len(chunk)
+                self.counts.update(counts)
+                self.failed += failed
+                if stops and (failed or never_happened(self.counts, self.done)):
+                    break
+                self._show(len(seeds))
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _show(self, total: int) -> None:
+        if time.monotonic() - self._shown >= _PROGRESS:
+            self._shown = time.monotonic()
+            print(f"{self.done:,} of {total:,} histories, {len(self.failed)} of them broke a rule", file=sys.stderr, flush=True)
+
+
+def _seeds(text: str) -> range:
+    first, _, last = text.partition("-")
+    try:
+        seeds = range(int(first), int(last or first) + 1)
+    except ValueError:
+        seeds = range(0)
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor two of them, the smaller one first: 0-19999")
+    return seeds
 
 
 def _run_all(seeds: range, jobs: int) -> Iterator[_Some]:
@@ -63,8 +105,13 @@ def _run_all(seeds: range, jobs: int) -> Iterator[_Some]:
     if jobs == 1:
         yield from map(_run_some, chunks)
         return
-    with multiprocessing.Pool(jobs) as pool:
+    with multiprocessing.Pool(jobs, _leave_signals_alone) as pool:
         yield from pool.imap_unordered(_run_some, chunks)
+
+
+def _leave_signals_alone() -> None:
+    """Ctrl-C is for the process that reports."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_some(seeds: range) -> _Some:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -82,12 +83,17 @@ class History:
         self._start_daemon()
 
     def run(self) -> Result:
-        for step in self._plan.steps:
-            self._take(step)
-            if self.judging.violations:
-                break
-        else:
-            self._close()
+        try:
+            for step in self._plan.steps:
+                self._take(step)
+                if self.judging.violations:
+                    break
+            else:
+                self._close()
+        except Exception as error:  # noqa: BLE001  whatever it is, the history shows how it came
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            why = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+            self.judging.violations.append(Violation("error", "the history", why, self.world.now))
         self._counts.update({f"kill {reason}": number for reason, number in self.judging.kills.items()})
         self._counts["foreign session lives"] += len(self.world.foreign)
         watch = self.judging.daemon

@@ -9,10 +9,12 @@ from collections import Counter
 import pytest
 
 from tests.simulation import history
+from tests.simulation.__main__ import main
 from tests.simulation.floors import below_the_floor
 from tests.simulation.history import run
 from tests.simulation.judging import Judging
 from tests.simulation.plan import SWEEP, Event, Plan, Step, make_plan
+from tests.simulation.reaper import SimulatedReaper
 from tests.simulation.shrink import shrink
 
 SEEDS = range(100)
@@ -59,3 +61,25 @@ def test_the_command_prints_a_story() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "sweep" in done.stdout
+
+
+def test_an_error_of_the_product_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: SimulatedReaper) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(SimulatedReaper, "sweep", fail)
+    [found] = run(make_plan(0)).violations
+    assert found.rule == "error"
+    assert "ZeroDivisionError: by nothing" in str(found)
+
+
+@pytest.mark.parametrize("seeds", ["x", "9-3", "-", "1-x", "-4"])
+def test_what_is_no_seed_is_an_error(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--", seeds])
+    assert "the smaller one first" in capsys.readouterr().err
+
+
+def test_several_seeds_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["0-2"]) == 0
+    assert "3 histories in" in capsys.readouterr().out
