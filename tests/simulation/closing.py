@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from tests.simulation.judging import Judging
-from tests.simulation.oracle import Violation, judge_leaks, judge_ledger
+from tests.simulation.oracle import Leftover, Return, Violation, judge_leaks, judge_ledger, judge_leftovers
 from tests.simulation.oracle.truth_records import Identity, Record
 from tests.simulation.oracle.truth_reports import Alarm, Report, Stay
-from tests.simulation.world import SOCKET
+from tests.simulation.world import SOCKET, World
 from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Alarm as Raised
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.sweep.report import SweepReport
 
-__all__ = ["identity_of", "judge_end", "report_of"]
+__all__ = ["identity_of", "judge_end", "report_of", "returns"]
 
 _OPTIONS = ("@reaper_keep", "@workspace_owner")
 
@@ -81,6 +81,7 @@ def judge_end(judging: Judging, history: list[Reap]) -> list[Violation]:
         *judge_leaks(stays, judging.reports, judging.limits),
         *_unsaid(judging),
         *judge_ledger(judging.ends, records, living=frozenset(map(identity_of, keys)), now=world.now),
+        *judge_leftovers(_leftovers(world, history), world.now),
     ]
 
 
@@ -100,3 +101,39 @@ def _unsaid(judging: Judging) -> Iterator[Violation]:
         inherited = [option for option in _OPTIONS if option in world.tmux.options and option not in own]
         if is_managed and inherited and "inherited" not in raised:
             yield Violation("inherited", name, f"it inherits {', '.join(inherited)}, and no alarm says so", world.now)
+
+
+def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
+    """The processes that live although their session was reaped, and no other one has started them."""
+    living = {life.owner for life in world.lives.values()}
+    reaped = {life.owner: life for life in world.ended if life.reaped_for and life.owner not in living}
+    for process in world.machine.processes.values():
+        life = None if process.is_zombie else reaped.get(process.owner)
+        if life is not None:
+            # Where a directory has moved or gone, nothing shows later what worked in it.
+            stays = len(life.of.directory) == 1
+            named = {one.pid for reap in history if reap.intent.key == life.key for one in reap.cleanup.survivors}
+            yield Leftover(process.pid, life.session_id, process.origin is not None or stays, process.pid in named)
+
+
+# What the host says again of a workspace whose session it starts again.
+_SAID = ("deleted", "removed", "archived", "worktree-deleted", "orphan")
+
+
+def returns(judging: Judging) -> Iterator[Return]:
+    """The sessions that came back after they had been reaped."""
+    world = judging.world
+    reaped = {life.of: life for life in world.ended if life.reaped_for}
+    for life in world.lives.values() if reaped and not world.steps else ():
+        before = reaped.get(life.of)
+        if before is None or before.ended_at is None or life.created < before.ended_at:
+            continue
+        is_same = before.reaped_for in _SAID and life.of.rows[-1].since < before.ended_at
+        is_ours = world.tmux.sessions[life.session_id].name == before.reaped_as and not judging.is_foreign(life)
+        yield Return(
+            life.session_id,
+            reaped_at=before.ended_at,
+            recorded_at=judging.recorded.get(before.reap_id),
+            created=life.created,
+            is_due=is_same and is_ours and life.kept_since is None,
+        )

@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.simulation.closing import judge_end, report_of
+from tests.simulation.closing import judge_end, report_of, returns
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.floors import COUNTED
 from tests.simulation.happenings import happen
@@ -14,6 +14,7 @@ from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, Judge
 from tests.simulation.judging import Judging
 from tests.simulation.memory.kernel import INIT
 from tests.simulation.memory.ledger import MemoryFile
+from tests.simulation.oracle import judge_returns
 from tests.simulation.oracle.truth import Limits
 from tests.simulation.oracle.truth_reports import REGISTRY
 from tests.simulation.oracle.violation import Violation
@@ -222,6 +223,9 @@ class History:
         self._counts["clock stepped"] += judging.is_stepped
         began = judging.began or 0.0
         judging.reports.append(report_of(report, began, world.now, self.ledger.alarms, names, blind))
+        back = list(returns(judging))
+        self._counts["session came back"] += sum(one.is_due for one in back)
+        judging.violations += judge_returns(back, judging.reports[-1])
         if self._plan.is_watched:
             judging.note_due()
         for life in world.lives.values():

@@ -70,6 +70,13 @@ def _insert_newest(world: World, _one: WorkspaceLife) -> None:
     _insert(world, world.workspaces[-1])
 
 
+def _start_again(world: World, one: WorkspaceLife) -> None:
+    """The host starts the session of a workspace that has none."""
+    name = world.host.session_name(one.workspace_id)
+    if world.life_of(one.number) is None and all(each.name != name for each in world.tmux.sessions.values()):
+        world.new_session(one)
+
+
 def _restore(world: World, _one: WorkspaceLife) -> None:
     """An older copy of the database is put in its place, as another file."""
     rows, commits = world.backup
@@ -173,6 +180,7 @@ HOST_EVENTS: Mapping[str, _Event] = {
     "delete worktree": _flag(worktree_deleted=True),
     "unreadable row": _spoil,
     "new without row": _new_without_row,
+    "start again": _start_again,
     "restore": _restore,
     "insert newest": _insert_newest,
     "restore in place": _restore_in_place,

@@ -11,7 +11,7 @@ from tests.simulation.memory.plugins import MemoryPlugins
 from tests.simulation.memory.terminal import MemoryTerminal
 from tests.simulation.oracle.violation import Violation
 from workspace_hookspecs import Candidate, Reaped
-from workspace_reaper.model.reap import Intent, Outcome, Vetoes
+from workspace_reaper.model.reap import Intent, Outcome, ReapResult, Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import StateChanges
 from workspace_reaper.model.unknown import Unknown
@@ -145,7 +145,7 @@ class JudgedRegistry:
 
 
 class JudgedLedger:
-    """A ledger whose intents are noted."""
+    """A ledger whose intents and outcomes are noted."""
 
     def __init__(self, real: Any, judging: Judging) -> None:
         self._real = real
@@ -158,6 +158,10 @@ class JudgedLedger:
         self._real.record_intents(intents)
         self._judging.intents.update({one.key: one for one in intents})
         self._judging.intended.update({one.reap_id: self._judging.world.now for one in intents})
+
+    def record_results(self, outcomes: Sequence[ReapResult]) -> None:
+        self._real.record_results(outcomes)
+        self._judging.recorded.update({one.reap_id: self._judging.world.now for one in outcomes})
 
     def save(self, changes: StateChanges) -> None:
         self._real.save(changes)

@@ -54,6 +54,7 @@ class Judging:
     full_sweeps: list[FullSweep] = field(default_factory=list)
     intents: dict[SessionKey, Intent] = field(default_factory=dict)
     intended: dict[str, float] = field(default_factory=dict)
+    recorded: dict[str, float] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     began: float | None = None
@@ -83,6 +84,8 @@ class Judging:
         self.full_sweeps, self.intents, self.intended, self.ends = [], {}, {}, []
         self.saved_at = float("inf")
         self.breaker = BreakerWatch(self.world, self.limits)
+        for life in self.world.ended:
+            life.reaped_for = ""
         for one in self.world.workspaces:
             one.known_at = one.seen_with_row = one.daemon_saw_it_go = None
             one.hooks.clear()
@@ -303,6 +306,7 @@ class Judging:
         self.ends.append(End(identity, workspaces, reason, truth.now))
         truth = replace(truth, session=replace(truth.session, panes_kept=intent.reap_id in self.world.disk.kept))
         self.kills[reason] += 1
+        life.reaped_for, life.reap_id, life.reaped_as = reason, intent.reap_id, intent.session
         self.world.tell(f"the reaper ends {truth.session.name} ({life.session_id}) as {reason}")
         wrong = judge_kill(truth, reason)
         if wrong and reason == "archived":

@@ -88,7 +88,8 @@ class WorkspaceLife:
 class SessionLife:
     """A session of the simulated tmux, from its creation to its end.
 
-    ``of`` is the workspace for which it was made. ``ended_by`` is who ended it. ``busy_since`` is since when its program
+    ``of`` is the workspace for which it was made. ``ended_by`` is who ended it, and ``reaped_for`` the reason if the reaper
+    did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its program
     computes or waits for a CPU, ``worked`` its last work that a look has seen. ``due_since`` is since when it has been due
     without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample of its
     CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be seen.
@@ -119,6 +120,9 @@ class SessionLife:
     taken_back_at: float | None = None
     ended_at: float | None = None
     ended_by: str = ""
+    reaped_for: str = ""
+    reap_id: str = ""
+    reaped_as: str = ""
     due_since: float | None = None
     due_for: tuple[Reason, ...] = ()
     is_listed_attached: bool = False

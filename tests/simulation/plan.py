@@ -94,6 +94,7 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (6, ("delete with directory",), (1.0, 31.0, 61.0)),
     (6, ("archive",), (61.0, 125.0, 24.1 * HOUR)),
     (6, ("archive", LOOK_ARCHIVED), (1.0,)),
+    (2, ("archive", LOOK_ARCHIVED, "start again"), (1.0, 61.0)),
     (4, ("delete worktree",), (61.0, 125.0)),
     (4, (), (48.1 * HOUR,)),
     (5, ("exit",), (61.0, 610.0, 1810.0)),
@@ -147,6 +148,9 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (1, "delete with directory"),
     (1, "recycle"),
     (2, "escape"),
+    (1, "escape cleaned"),
+    (1, "escape stopped"),
+    (3, "start again"),
     (2, "depend"),
     (1, "supervise"),
     (1, "nest tmux"),
@@ -224,7 +228,15 @@ REFUSING = frozenset({"ledger.record_intents", "ledger.record_results", "ledger.
 
 
 # What leaves processes behind that outlive their session.
-_ESCAPES = ("escape", "depend", "supervise", "nest tmux", "stop")
+_ESCAPES = (
+    ("escape", 0.15),
+    ("depend", 0.15),
+    ("supervise", 0.15),
+    ("nest tmux", 0.15),
+    ("stop", 0.15),
+    ("escape cleaned", 0.05),
+    ("escape stopped", 0.05),
+)
 
 _ANSWERS = frozenset({"lose answer", "no answer", "cut answer"})
 
@@ -248,8 +260,8 @@ def make_plan(seed: int) -> Plan:
     random = Random(seed)
     workspaces = random.choice((2, 3, 3, 4, 5, 7))
     steps = [Step(Event(SWEEP))]
-    has_daemon = random.random() < 0.3
-    for _ in range(random.choice((1, 1, 2, 3))):
+    has_daemon = random.random() < 0.25
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
         steps += _episode(random, workspaces, has_daemon=has_daemon)
     while sum(step.event.what == SWEEP for step in steps) < 5:
         steps += [Step(Event("wait", 0, random.choice(WAITS))), Step(Event(SWEEP))]
@@ -305,7 +317,7 @@ def _before(random: Random, workspaces: int, targets: Sequence[int]) -> list[Ste
         # Idle for a while, so that the cause decides.
         steps.append(Step(Event("wait", 0, random.choice((61.0, 125.0)))))
         steps.append(Step(Event(SWEEP)))
-    return steps + [Step(Event(what, targets[0])) for what in _ESCAPES if random.random() < 0.15]
+    return steps + [Step(Event(what, targets[0])) for what, share in _ESCAPES if random.random() < share]
 
 
 def _interrupted(random: Random, who: int) -> list[Step]:

@@ -83,7 +83,8 @@ class JudgedProcesses:
             started=None if one is None else one.key.started,
             recorded=key.started,
             kind=_kind(one, world.reaper_pid),
-            origin=Origin.NONE if life is None else Origin.PANE,
+            origin=Origin.NONE if life is None or one is None else _origin(one),
+            stopped=one is not None and one.is_stopped,
             ended=Ended.LIVES if life is None or life.is_alive else self._ended(life, self._terms.get(key, world.now)),
             row_selects=life is None or self._selects(life),
             running=life is not None and life.of.row is not None and life.of.row.running,
@@ -137,3 +138,8 @@ def _kind(one: SimulatedProcess | None, reaper: int) -> Kind:
     if one.name.startswith("tmux"):
         return Kind.TMUX
     return Kind.REAPER if one.pid == reaper else Kind.ORDINARY
+
+
+def _origin(one: SimulatedProcess) -> Origin:
+    """A process without the environment of its pane has left the tree at once: no sweep can have seen it below a pane."""
+    return Origin.DIRECTORY if one.origin is None else Origin.PANE

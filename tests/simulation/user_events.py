@@ -98,10 +98,11 @@ def _view_in_group(world: World, life: SessionLife) -> None:
 
 def _exit(world: World, life: SessionLife) -> None:
     if life.dead_since is None:
-        _end_work(world, life)
-        world.tmux.exit(life.session_id)
-        for each in (life, *world.peers_of(life)):
+        group = (life, *world.peers_of(life))
+        for each in group:
+            world.end_work(each)
             each.dead_since, each.hidden_since = world.now, None
+        world.tmux.exit(life.session_id)
 
 
 def _respawn(world: World, life: SessionLife) -> None:
@@ -127,6 +128,21 @@ def _escape(world: World, life: SessionLife) -> None:
         child = world.machine.fork(world.pid_of(life))
         world.machine.set_session(child)
         world.machine.processes[child].ignores = frozenset({1})
+
+
+def _escape_stopped(world: World, life: SessionLife) -> None:
+    """Its program starts a server that outlives it, and that somebody stops."""
+    if life.dead_since is None:
+        child = world.machine.fork(world.pid_of(life))
+        world.machine.set_session(child)
+        world.machine.processes[child].is_stopped = True
+
+
+def _escape_cleaned(world: World, life: SessionLife) -> None:
+    """Its program starts a server with a clean environment (``env -i``) that leaves the tree at once."""
+    if life.dead_since is None and not life.of.directory[-1].gone:
+        child = world.machine.spawn(["server"], environ={}, cwd=life.of.path, ignores=(1,), owner=life.owner)
+        world.machine.set_session(child)
 
 
 def _depend(world: World, life: SessionLife) -> None:
@@ -220,6 +236,8 @@ USER_EVENTS: Mapping[str, Callable[[World, SessionLife], None]] = {
     "end": _end,
     "mark as another's": _mark_as_anothers,
     "escape": _escape,
+    "escape stopped": _escape_stopped,
+    "escape cleaned": _escape_cleaned,
     "depend": _depend,
     "supervise": _supervise,
     "nest tmux": _nest,

@@ -152,9 +152,8 @@ class World:
         life = SessionLife(one, session_id, self.now, owner, self.tmux.key_of(self.tmux.sessions[session_id]))
         if group is not None:
             peer = self.lives[group]
-            life.busy_since, life.worked, life.output, life.dead_since, life.hidden_since = (
-                peer.busy_since, peer.worked, peer.output, peer.dead_since, peer.hidden_since,
-            )  # fmt: skip
+            life.busy_since, life.starved, life.worked = peer.busy_since, peer.starved, peer.worked
+            life.output, life.dead_since, life.hidden_since = peer.output, peer.dead_since, peer.hidden_since
         if self.inherits_keep_since is not None:
             life.kept_since = self.now
         self.lives[session_id] = life

@@ -9,13 +9,17 @@ from tests.simulation.oracle.breaker import BreakerTruth, Count, advance, approv
 from tests.simulation.oracle.evidence import has_witness
 from tests.simulation.oracle.kills import due, judge_kill
 from tests.simulation.oracle.leaks import judge_leaks
+from tests.simulation.oracle.leftovers import Leftover, judge_leftovers
 from tests.simulation.oracle.records import judge_ledger
+from tests.simulation.oracle.returns import Return, judge_returns
 from tests.simulation.oracle.signals import judge_signal
 from tests.simulation.oracle.violation import Violation
 
 __all__ = [
     "BreakerTruth",
     "Count",
+    "Leftover",
+    "Return",
     "Violation",
     "advance",
     "approve",
@@ -25,6 +29,8 @@ __all__ = [
     "judge_kill",
     "judge_leaks",
     "judge_ledger",
+    "judge_leftovers",
+    "judge_returns",
     "judge_signal",
     "reset",
 ]

@@ -67,6 +67,8 @@ def _order(truth: SignalTruth) -> Iterator[tuple[str, str]]:
         yield "signal", "neither TERM nor CONT nor KILL"
     if truth.signal != "KILL":
         return
+    if truth.stopped:
+        yield "grace", "KILL to a stopped process, which could not act on TERM"
     if truth.term_at is None:
         yield "grace", "KILL without TERM"
     elif truth.now - truth.term_at + truth.limits.resolution < truth.limits.kill_grace:

@@ -73,6 +73,7 @@ class SignalTruth:
         session: The session on whose behalf, for the report.
         started: The start time of the process that has the pid now; None if there is none.
         recorded: The start time that the reaper recorded for that pid when the process belonged to the session.
+        stopped: It is stopped, so that it acts on no signal but KILL and CONT.
         own_user: It runs as the reaper's user.
         in_directory: It works in the directory of the session's workspace, or that directory is not known.
         ended: How the session ended.
@@ -93,6 +94,7 @@ class SignalTruth:
     recorded: float
     kind: Kind = Kind.ORDINARY
     origin: Origin = Origin.PANE
+    stopped: bool = False
     own_user: bool = True
     in_directory: bool = True
     ended: Ended = Ended.BY_US

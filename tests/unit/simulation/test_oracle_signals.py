@@ -38,6 +38,7 @@ UNKNOWN = Ended.UNKNOWN
         ),
         pytest.param({"signal": "HUP"}, "signal", id="another signal"),
         pytest.param({"signal": "KILL"}, "grace", id="KILL without TERM"),
+        pytest.param({"signal": "KILL", "term_at": NOW - 5.0, "stopped": True}, "grace", id="KILL without CONT"),
         pytest.param({"signal": "KILL", "term_at": NOW - 3.0}, "grace", id="KILL within the grace"),
         pytest.param({"signal": "KILL", "term_at": NOW - 6.0, "term_waits": True}, "grace", id="KILL before its TERM"),
     ],
@@ -51,6 +52,7 @@ def test_a_signal_is_wrong_by_one_fact(changes: dict[str, Any], rule: str) -> No
     [
         pytest.param({}, id="below a pane"),
         pytest.param({"signal": "CONT"}, id="CONT"),
+        pytest.param({"stopped": True}, id="TERM to a stopped one"),
         pytest.param({"signal": "KILL", "term_at": NOW - 5.0}, id="KILL after the grace"),
         pytest.param({"started": None, "kind": Kind.TMUX}, id="no process has the pid any more"),
         pytest.param({"origin": Origin.PANE, "in_directory": False}, id="below a pane, elsewhere"),
