@@ -321,9 +321,10 @@ class Judging:
     def note_due(self) -> None:
         """Note for each session for which reasons it is due, and since when."""
         for life in self.world.lives.values():
-            # After the clock was set, an age by the clock is shorter than it truly is until some time has passed. When
-            # a client left is known only if a sweep has seen it. A hook that reports an archiving is not kept over a restart.
-            is_dated = not self.world.steps and life.attach is None
+            # After the clock was set, an age by the clock is shorter than it truly is until some time has passed; and after a
+            # sleep, of which a sweep sees only how long it was. When a client left is known only if a sweep has seen it. A hook
+            # that reports an archiving is not kept over a restart.
+            is_dated = not self.world.steps and not self.world.slept and life.attach is None
             reasons = due(self.truth(life)) if is_dated else ()
             life.due_for = tuple(reason for reason in reasons if reason is not Reason.ARCHIVED_BY_HOOK)
             life.due_since = (life.due_since or self.world.now) if life.due_for else None
