@@ -15,6 +15,7 @@ from tests.simulation.judging import Judging
 from tests.simulation.memory.kernel import INIT
 from tests.simulation.memory.ledger import MemoryFile
 from tests.simulation.oracle import judge_returns
+from tests.simulation.oracle.rows import gone
 from tests.simulation.oracle.truth import Limits
 from tests.simulation.oracle.truth_reports import REGISTRY
 from tests.simulation.oracle.violation import Violation
@@ -145,7 +146,8 @@ class History:
             self.judging.reset_breaker()
         elif what == LOOK_DELETED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.DELETED)
-            one.contradict()
+            if not gone(one.rows[-1]):
+                one.given_up_at = self.world.now
         elif what == LOOK_ARCHIVED:
             self.reaper.hook(one.workspace_id, WorkspaceEvent.ARCHIVED)
 

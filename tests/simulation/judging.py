@@ -250,7 +250,7 @@ class Judging:
             breaker_latched=self.breaker.latched,
             managed=managed,
             strangers_due=strangers,
-            recognised=recognised - (life.of.row is not None),
+            recognised=recognised - self._has_row(life),
             processes_read_at=self.processes_read_at,
             registry_unreadable_since=world.registry_fault_since,
         )
@@ -259,9 +259,10 @@ class Judging:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
         managed = self._managed()
-        recognised = sum(each.of.row is not None for each in managed)
+        recognised = sum(self._has_row(each) for each in managed)
         self.census = len(managed), 0, recognised
-        strangers = [each for each in managed if each.of.row is None and each.of.known_at is None]
+        unknown = [each for each in managed if all(one.known_at is None for one in self._owners(each))]
+        strangers = [each for each in unknown if not self._has_row(each)]
         self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
         if self.began is not None and self.is_listed:
             without = {name_of(each.key): self.truth(each, with_peers=False) for each in managed if self._is_gone(each)}
@@ -278,6 +279,9 @@ class Judging:
     def _owners(self, life: SessionLife) -> list[WorkspaceLife]:
         """The workspaces of its marks and of its name."""
         return [one for one in (self.marked(life), self.named(life)) if one is not None]
+
+    def _has_row(self, life: SessionLife) -> bool:
+        return any(one.row is not None for one in self._owners(life))
 
     def _is_gone(self, life: SessionLife) -> bool:
         """Whether there is no row for it, or only one that is flagged deleted."""
@@ -326,5 +330,11 @@ class Judging:
             # that reports an archiving is not kept over a restart.
             is_dated = not self.world.steps and not self.world.slept and life.attach is None
             reasons = due(self.truth(life)) if is_dated else ()
-            life.due_for = tuple(reason for reason in reasons if reason is not Reason.ARCHIVED_BY_HOOK)
+            life.due_for = tuple(reason for reason in reasons if reason not in self._forgotten_reasons(life))
             life.due_since = (life.due_since or self.world.now) if life.due_for else None
+
+    def _forgotten_reasons(self, life: SessionLife) -> tuple[Reason, ...]:
+        """What the reaper has left to the ticks: a hook whose row did not agree."""
+        hooks, given_up = life.of.hooks, life.of.given_up_at
+        is_given_up = given_up is not None and all(hook.at <= given_up for hook in hooks)
+        return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up else (Reason.ARCHIVED_BY_HOOK,)

@@ -19,7 +19,7 @@ class WorkspaceLife:
 
     ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is read.
     ``read_at`` is when its row was last read by a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is
-    when its directory was last looked at.
+    when its directory was last looked at. ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
     """
 
     number: int
@@ -32,6 +32,7 @@ class WorkspaceLife:
     known_at: float | None = None
     daemon_saw_it_go: float | None = None
     vanished: tuple[int, int] = (1, 1)
+    given_up_at: float | None = None
     read_at: float = 0.0
     swept_at: float = 0.0
     looked_at: float = 0.0
@@ -60,11 +61,6 @@ class WorkspaceLife:
 
     def call(self, kind: HookKind, now: float) -> None:
         self.hooks.append(Hook(kind, now))
-
-    def contradict(self) -> None:
-        """The last look for a hook that reported a deletion is over: a row that is still there settles it."""
-        if self.row is not None and not self.row.deleted:
-            self.hooks = [hook for hook in self.hooks if hook.kind is not HookKind.DELETED]
 
     def place(self, now: float, **changes: object) -> None:
         """Note that something about its directory changes. What no look can have seen is forgotten."""
