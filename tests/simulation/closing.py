@@ -109,7 +109,8 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
     reaped = {life.owner: life for life in world.ended if life.reaped_for and life.owner not in living}
     for process in world.machine.processes.values():
         life = None if process.is_zombie else reaped.get(process.owner)
-        if life is not None:
+        # Another tmux server is a home of other sessions, whoever started it.
+        if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
             stays = len(life.of.directory) == 1
             named = {one.pid for reap in history if reap.intent.key == life.key for one in reap.cleanup.survivors}
