@@ -104,7 +104,7 @@ class History:
 
     def _close(self) -> None:
         """Let the reaper see everything once more, without an interruption, and judge what it leaves."""
-        for what in ("unlock database", "unmute", "link socket", "allow", "free disk"):
+        for what in ("unlock database", "unmute", "link socket", "allow"):
             happen(self.world, Event(what))
         for _ in range(2):
             self._take(Step(Event("wait", 0, 61.0)))

@@ -327,8 +327,9 @@ class Judging:
         for life in self.world.lives.values():
             # After the clock was set, an age by the clock is shorter than it truly is until some time has passed; and after a
             # sleep, of which a sweep sees only how long it was. When a client left is known only if a sweep has seen it. A hook
-            # that reports an archiving is not kept over a restart.
-            is_dated = not self.world.steps and not self.world.slept and life.attach is None
+            # that reports an archiving is not kept over a restart. Work is dated at the sample that shows it, which may be late.
+            is_undated = life.attach is not None or life.worked is not None
+            is_dated = not self.world.steps and not self.world.slept and not is_undated
             reasons = due(self.truth(life)) if is_dated else ()
             life.due_for = tuple(reason for reason in reasons if reason not in self._forgotten_reasons(life))
             life.due_since = (life.due_since or self.world.now) if life.due_for else None

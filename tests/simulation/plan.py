@@ -104,6 +104,7 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (2, ("new without row", "insert newest", SWEEP, "restore in place"), (61.0, 125.0, 12.1 * HOUR)),
     (1, ("swap database",), (61.0, 12.1 * HOUR)),
     (1, ("unmount",), (61.0, 125.0)),
+    (1, ("exit", "unmount", "delete"), (61.0, 125.0)),
     # What a hook says is not true.
     (1, (LOOK_DELETED,), (1.0, 31.0)),
     (1, (LOOK_ARCHIVED,), (1.0, 31.0)),
@@ -337,8 +338,9 @@ def _meeting(random: Random, workspaces: int, targets: Sequence[int]) -> Event:
 def _during(random: Random, workspaces: int, targets: Sequence[int]) -> tuple[Interruption, ...]:
     if random.random() < 0.1:
         # What happens after the verdict, and then a delay in which it gets old.
-        change = Interruption("ledger.record_intents", 1, _meeting(random, workspaces, targets))
-        return change, Interruption("snapshots.take", 1, Event("freeze", 0, random.choice((6.0, 20.0))))
+        before, then = random.choice((("ledger.record_intents", "snapshots.take"), ("terminal.kill", "terminal.kill")))
+        change = Interruption(before, 1, _meeting(random, workspaces, targets))
+        return change, Interruption(then, 1, Event("freeze", 0, random.choice((6.0, 20.0))))
     return tuple(_interruption(random, workspaces, targets) for _ in range(random.choice((0, 1, 1, 2, 3))))
 
 

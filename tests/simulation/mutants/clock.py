@@ -17,6 +17,7 @@ _AWAITS = "    return case.limits.undo_window > 0 and (deadline is None or case.
 _CLIENTS = "            unattached=clients_protect,\n"
 _INPUT = "            activity=session.activity if clients_protect else None,\n"
 _OUTPUT = "            quiet_since=max(0, math.floor(facts.age_clock.before(facts.now, idle_time))) if by_output else None,\n"
+_OBJECTED = "        return self.session.kept or self.session.is_attached or "
 
 CLOCK = (
     Mutant("running protects nothing", ("I32", "I37"), (Edit(_PROTECTIONS, "row.running for row in", "False for row in"),)),
@@ -62,6 +63,6 @@ CLOCK = (
     ),
     Mutant("pinned protects nothing", ("I61",), (Edit(_PROTECTIONS, "row.pinned for row in", "False for row in"),)),
     Mutant("a veto is not heard", ("I60",), (Edit(_PROTECTIONS, "case.facts.veto is not None", "False"),)),
-    Mutant("an attach does not cancel", ("I60", "I93"), (Edit(_PROTECTIONS, " or case.facts.is_objected_to", ""),)),
+    Mutant("an attach does not cancel", ("I60", "I93"), (Edit("policy/facts.py", _OBJECTED, "        return False and "),)),
     Mutant("an announcement waits for nothing", ("I60",), (Edit(_PROTECTIONS, _AWAITS, "    return False\n"),)),
 )

@@ -10,6 +10,7 @@ _PROTECTIONS, _RULES, _KILL, _WITNESS = "policy/protections.py", "policy/rules.p
 _FALSE = "    holds=lambda case: False,\n"
 _RENAMED = "    holds=lambda case: case.facts.renamed and not (case.outlives_rename and case.holds_for_named_row),\n"
 _OWNER = '            owner=_comparable(session.owner_id, "@workspace_owner" in session.inherited),\n'
+_WORKSPACE = '            workspace=_comparable(session.workspace_mark, "@reaper_workspace" in session.inherited),\n'
 _UNKNOWN = "    holds=lambda case: any(row.unreadable for row in case.facts.rows),\n"
 _LATE = "        if self._elapsed() - since > self._context.settings.recheck_validity:\n"
 _STARVED = "    return is_starved({key: waited[key] for key in keys}, now, seconds)\n"
@@ -23,9 +24,19 @@ _MANY = "        if len(strangers) >= MANY_STRANGERS and"
 
 SECOND_SURVEY = (
     Mutant("a renamed session belongs to its name", ("I67",), (Edit(_PROTECTIONS, _RENAMED, _FALSE),)),
-    Mutant("the guard does not ask whose it is", ("I67",), (Edit(_RULES, _OWNER, "            owner=None,\n"),)),
+    # Another reaper sets its owner mark and its workspace together.
+    Mutant(
+        "the guard does not ask whose it is",
+        ("I67",),
+        (Edit(_RULES, _OWNER, "            owner=None,\n"), Edit(_RULES, _WORKSPACE, "            workspace=None,\n")),
+    ),
     Mutant("a verdict does not expire inside tmux", ("I68",), (Edit(_KILL, "guard_validity)", "guard_validity + 100_000)"),)),
-    Mutant("a late recheck sends its kills", ("I68",), (Edit(_KILL, _LATE, "        if False:\n"),)),
+    # The recheck expires in the reaper, and its guard inside tmux, where what waited in between is refused as well.
+    Mutant(
+        "a late recheck sends its kills",
+        ("I68",),
+        (Edit(_KILL, _LATE, "        if False:\n"), Edit(_KILL, "guard_validity)", "guard_validity + 100_000)")),
+    ),
     Mutant(
         "what cannot be seen rests",
         ("I75",),
