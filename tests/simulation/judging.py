@@ -327,7 +327,7 @@ class Judging:
         for life in self.world.lives.values():
             # After the clock was set, an age by the clock is shorter than it truly is until some time has passed; and after a
             # sleep, of which a sweep sees only how long it was. When a client left is known only if a sweep has seen it. A hook
-            # that reports an archiving is not kept over a restart. Work is dated at the sample that shows it, which may be late.
+            # that reports an archiving is not kept over a restart. Work is dated at the sample that shows it.
             is_undated = life.attach is not None or life.worked is not None
             is_dated = not self.world.steps and not self.world.slept and not is_undated
             reasons = due(self.truth(life)) if is_dated else ()

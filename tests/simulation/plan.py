@@ -109,7 +109,7 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (1, (LOOK_DELETED,), (1.0, 31.0)),
     (1, (LOOK_ARCHIVED,), (1.0, 31.0)),
     # Two at once, of which one may go.
-    (1, ("archive", "exit"), (610.0, 1810.0)),
+    (3, ("archive", "exit"), (610.0, 1810.0)),
     (3, ("delete most",), (61.0, 125.0)),
     (1, ("delete all",), (61.0, 125.0)),
     # Idle time that is no idle time.
@@ -127,7 +127,7 @@ MEETINGS: Sequence[tuple[int, str]] = (
     (4, "keep"),
     (4, "insert"),
     (1, "insert all"),
-    (4, "unarchive"),
+    (6, "unarchive"),
     (4, "run"),
     (2, "pin"),
     (3, "rename away"),
