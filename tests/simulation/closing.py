@@ -113,7 +113,8 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
         if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
             stays = len(life.of.directory) == 1
-            named = {one.pid for reap in history if reap.intent.key == life.key for one in reap.cleanup.survivors}
+            group = {each.key for each in world.by_owner[process.owner]}
+            named = {one.pid for reap in history if reap.intent.key in group for one in reap.cleanup.survivors}
             yield Leftover(process.pid, life.session_id, process.origin is not None or stays, process.pid in named)
 
 

@@ -41,8 +41,8 @@ class Judging:
     """What is known of the reaper's doings, by true time.
 
     ``began`` is when the running sweep began (None: it is not a full one), ``looked`` when it read the rows, and
-    ``looked_at_directories`` when it first looked at the directories after that. ``saved_at`` is when the last complete full
-    sweep wrote its state: before that the ledger had no record of the clocks. ``is_stepped``: the wall clock was set between
+    ``looked_at_directories`` when it first looked at the directories after that. ``saved_at`` is when the last full
+    sweep that could read the registry wrote its state, and with it the clocks. ``is_stepped``: the wall clock was set between
     that and the begin of the running sweep, of whatever kind.
     """
 
@@ -113,8 +113,11 @@ class Judging:
 
     def saved(self) -> None:
         """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
-        if self.began is not None and self.looked is not None and self.is_listed and self.is_read:
-            sweep, self.saved_at = FullSweep(self.began, self.looked, self.looked_at_directories), self.world.now
+        if self.began is None or self.looked is None or not self.is_read:
+            return
+        self.saved_at = self.world.now
+        if self.is_listed:
+            sweep = FullSweep(self.began, self.looked, self.looked_at_directories)
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()

@@ -103,10 +103,10 @@ class JudgedProcesses:
         return runs if life is not None and not life.is_alive and runs is not None else life
 
     def _owner(self, owner: str) -> SessionLife | None:
-        """The session that it is. Of a group it is one that lives, or one that the reaper was about to end."""
+        """The session that it is. Of a group it is one that lives, or the last one that ended."""
         intents = self._judging.intents
         lives = self._judging.world.by_owner.get(owner, ())
-        return max(lives, key=lambda life: (life.is_alive, life.key in intents), default=None)
+        return max(lives, key=lambda life: (life.is_alive, life.ended_at or 0.0, life.key in intents), default=None)
 
     def _ended(self, life: SessionLife, at: float) -> Ended:
         """A session that its user ended right before our kill is like one that the kill ended: tmux may give no answer."""
