@@ -31,7 +31,7 @@ FLOORS = {
     "by doubtful": 40,
     "by unknown": 20,
     "by announced": 30,
-    "by undone": 5,
+    "by undone": 2,
     "by clock": 5,
     "by snapshot": 5,
     "by workspace": 2,

@@ -112,6 +112,8 @@ CAUSES: Sequence[tuple[int, Sequence[str], Sequence[float]]] = (
     (3, ("archive", "exit"), (610.0, 1810.0)),
     (3, ("delete most",), (61.0, 125.0)),
     (1, ("delete all",), (61.0, 125.0)),
+    # Two sessions of one workspace in a group, of which one may not go.
+    (1, ("view in group", "detach", "archive", "veto"), (125.0, 24.1 * HOUR)),
     # Idle time that is no idle time.
     (2, ("work for a day", SWEEP), (24.1 * HOUR,)),
     (2, ("archive", "step clock ahead"), (1.0, 31.0)),

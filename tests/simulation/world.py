@@ -195,6 +195,10 @@ class World:
             life.ended_at, life.ended_by = self.now, by
             self.ended.append(life)
         self.foreign = {session_id: name for session_id, name in self.foreign.items() if session_id in self.tmux.sessions}
+        for life in self.lives.values():
+            if all(each.client is None for each in (life, *self.peers_of(life))):
+                # Its group had no client but that of a session that is over.
+                life.attached_since = None
 
     def move_reaper(self, parent: int) -> None:
         """The reaper is started below that process."""

@@ -29,6 +29,7 @@ _HOLD_GROUPS = """\
         self.report.vetoes.extend(judging.hold_vetoed(self._dependencies.plugins))
         judging.hold_groups(seen.listings)
 """
+_SHARED = "        shared = held_by_their_group([listing], {one.key for one in self._candidates if not one.is_concluded})\n"
 _GONE = "    gone = row is None or row.deleted\n"
 _NOTIFY = "    notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results)\n"
 _RECORD = "    try:\n        context.ledger.record_results(results)\n"
@@ -40,10 +41,14 @@ SURVIVORS = (
         ("H02",),
         (Edit(_RECHECK, _ANY_REASON, "        if judgement.verdict is Verdict.REAP:\n"),),
     ),
+    # The recheck looks at the groups once more.
     Mutant(
         "a veto for one of a group lets the others go",
         ("H03",),
-        (Edit("sweep/sweep.py", _HOLD_GROUPS, _HOLD_GROUPS.splitlines(keepends=True)[0]),),
+        (
+            Edit("sweep/sweep.py", _HOLD_GROUPS, _HOLD_GROUPS.splitlines(keepends=True)[0]),
+            Edit(_RECHECK, _SHARED, "        shared = frozenset()\n"),
+        ),
     ),
     Mutant(
         "a row that is gone selects whatever it was",
