@@ -17,7 +17,7 @@ from tests.simulation.unfrozen import unfrozen
 
 with unfrozen():
     from tests.simulation.history import Result, run
-    from tests.simulation.plan import make_plan
+    from tests.simulation.planning import make_plan
     from tests.simulation.shrink import shrink
 
 _CHUNK = 250

@@ -63,7 +63,7 @@ class JudgedTerminal:
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:
         judging, lives, now = self._judging, self._judging.world.lives, self._judging.world.now
         for key in [*made, *withdrawn]:
-            if (life := lives.get(key.session_id)) is not None:
+            if (life := lives.get(key.session_id)) is not None and life.key == key:
                 # The window begins with the verdict, which may be a delay older than the announcement.
                 delay = judging.world.clock.now() + judging.limits.undo_window - made.get(key, 0.0)
                 life.announced_at = now - max(0.0, delay) if key in made else None

@@ -13,7 +13,8 @@ from tests.simulation.__main__ import main
 from tests.simulation.floors import below_the_floor
 from tests.simulation.history import run
 from tests.simulation.judging import Judging
-from tests.simulation.plan import SWEEP, Event, Plan, Step, make_plan
+from tests.simulation.plan import SWEEP, Event, Plan, Step
+from tests.simulation.planning import make_plan
 from tests.simulation.reaper import SimulatedReaper
 from tests.simulation.shrink import shrink
 
