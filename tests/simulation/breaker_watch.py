@@ -87,7 +87,7 @@ class BreakerWatch:
         )
 
     def _went_with_directory(self, one: WorkspaceLife) -> bool:
-        is_alive = any(life.of is one and life.dead_since is None for life in self.world.lives.values())
         last = one.directory[-1]
-        directory = replace(last, session_inside=last.session_inside and is_alive)
+        is_inside = any(life.of is one and life.is_in(last) for life in self.world.lives.values())
+        directory = replace(last, session_inside=is_inside)
         return has_witness(self.limits, Workspace(one.workspace_id, tuple(one.rows), directory=(directory,)))

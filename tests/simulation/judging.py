@@ -228,7 +228,7 @@ class Judging:
             by_name=by_name,
             hooks=tuple(one.hooks),
             directory=tuple(
-                replace(each, session_inside=False) if each.session_inside and life.dead_since is not None else each
+                replace(each, session_inside=False) if each.session_inside and not life.is_in(each) else each
                 for each in one.directories()
             ),
             known_at=self._under_this_registry(one.known_at),

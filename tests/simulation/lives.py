@@ -132,6 +132,10 @@ class SessionLife:
         work = self.worked if self.busy_since is None else Work(self.busy_since, now)
         return Activity(self.input, self.attach, self.seen_attached, self.output, work)
 
+    def is_in(self, directory: Directory) -> bool:
+        """Whether it works in the directory, which was moved. One that was made later works elsewhere."""
+        return directory.session_inside and self.dead_since is None and self.created < directory.since
+
     def object_to_end(self, now: float) -> None:
         """Its user attaches to it or keeps it: that takes an announcement back."""
         if self.announced_at is not None:

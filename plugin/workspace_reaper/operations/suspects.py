@@ -16,7 +16,7 @@ from workspace_reaper.sweep.context import Report, SweepRequest
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import SweepReport
 
-# Two reports of the same event within so many seconds are one.
+# Seconds within which two reports of the same event are one.
 _SAME = 0.5
 
 

@@ -141,10 +141,10 @@ _PLAIN = AgeClock()
 
 
 class SampleInterval:
-    """Decides when the next CPU sample is due: at least half a tick after the last one.
+    """Decides when the next CPU sample is due: at least half a tick after the last one that was stored.
 
-    CPU time has a coarse resolution, so a sweep right after another one would measure noise. One object for the life of a
-    reaper.
+    CPU time has a coarse resolution, so a sweep right after another one would measure noise. A sample that was not stored, such
+    as that of a dry run, shows the next sweep nothing. One object for the life of a reaper.
     """
 
     def __init__(self, tick: float) -> None:
@@ -152,11 +152,12 @@ class SampleInterval:
         self._last: float | None = None
 
     def is_due(self, now: float) -> bool:
-        """Return whether to take a sample now (monotonic seconds). If so, it counts as the last one."""
-        if self._last is not None and now - self._last < self._gap:
-            return False
-        self._last = now
-        return True
+        """Return whether to take a sample now (monotonic seconds)."""
+        return self._last is None or now - self._last >= self._gap
+
+    def stored(self, at: float) -> None:
+        """Take the sample of that moment (monotonic seconds) for the last one."""
+        self._last = at
 
 
 def used(family: Iterable[SessionProcess]) -> float:

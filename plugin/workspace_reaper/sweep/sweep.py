@@ -50,6 +50,7 @@ class Sweep:
         self._dependencies = dependencies
         self._request = request
         self._seen = Observation()
+        self._sampled_at = 0.0
 
     def run(self) -> SweepReport:
         """Run the nine steps. Raises no error of tmux, the registry or the ledger: what could not be read is in the report."""
@@ -103,7 +104,8 @@ class Sweep:
     def _observe(self) -> LedgerState:
         dependencies, ledger = self._dependencies, self._context.ledger
         counts_cpu = self._request.full and IdleClock.CPU in self._context.settings.thresholds.idle_clocks
-        is_due = counts_cpu and self._context.state.sample_interval.is_due(dependencies.clock.monotonic())
+        self._sampled_at = dependencies.clock.monotonic()
+        is_due = counts_cpu and self._context.state.sample_interval.is_due(self._sampled_at)
         table = dependencies.processes.glance if is_due else None
         owner_id = ledger.registry().owner_id
         own_options, only = self._context.state.own_options, self._request.suspects
@@ -188,6 +190,8 @@ class Sweep:
             doubts = self._lasting_doubts(builder.state)
             changes = record.before_kills(builder, self._seen, rows, servers, now, doubts, witnesses.changes)
             record.save(self._context, changes)
+            if isinstance(self._seen.table, ProcessTable):
+                self._context.state.sample_interval.stored(self._sampled_at)
             record.mark_recognised(self._context, self._seen, builder)
         else:
             changes = StateChanges(

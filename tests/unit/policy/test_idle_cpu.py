@@ -37,9 +37,13 @@ def test_what_counts_as_work(before: float, after: float, seconds: float, busy: 
     assert idle.is_busy(before, after, seconds) is busy
 
 
-def test_a_sample_is_due_at_first_and_half_a_tick_after_the_last_one() -> None:
+def test_a_sample_is_due_until_one_is_stored_and_half_a_tick_after_the_last_one() -> None:
     sampling = idle.SampleInterval(60)
-    assert [sampling.is_due(now) for now in (5, 34, 35, 36, 64, 66)] == [True, False, True, False, False, True]
+    assert [sampling.is_due(now) for now in (5, 6)] == [True, True]
+    sampling.stored(6)
+    assert [sampling.is_due(now) for now in (35, 36, 64)] == [False, True, True]
+    sampling.stored(64)
+    assert [sampling.is_due(now) for now in (66, 93, 94)] == [False, False, True]
 
 
 def test_a_session_is_as_busy_as_all_its_processes() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.simulation.history import run
-from tests.simulation.plan import DAEMON, HOUR, SWEEP, Event, Interruption, Plan, Step
+from tests.simulation.plan import APPROVE, DAEMON, HOUR, SWEEP, Event, Interruption, Plan, Step
 
 
 def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped_saves_its_session() -> None:
@@ -22,3 +24,20 @@ def test_i98_a_deletion_that_the_daemon_saw_proves_nothing_of_another_database()
     found = run(Plan(0, 4, (Step(Event(SWEEP)), *before, *map(Step, after)), has_daemon=True))
     assert found.violations == []
     assert found.counts["kill removed"] == 0
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([Step(Event(APPROVE))], id="of a dry run"),
+        pytest.param(
+            [Step(Event("lock database")), Step(Event(SWEEP)), Step(Event("unlock database"))], id="without the database"
+        ),
+        pytest.param([Step(Event(SWEEP), (Interruption("ledger.save", 1, Event("refuse")),))], id="that could not be written"),
+    ],
+)
+def test_i33_a_cpu_sample_that_is_not_stored_is_taken_again(steps: list[Step]) -> None:
+    """It showed that the second session worked for a day, until a day ago."""
+    before = Step(Event(SWEEP)), Step(Event("work for a day", 1)), Step(Event("wait", 0, 24.1 * HOUR))
+    found = run(Plan(0, 2, (*before, *steps, Step(Event("wait", 0, 5.0)), Step(Event(SWEEP)))))
+    assert (found.violations, found.counts["kill idle"]) == ([], 1)
