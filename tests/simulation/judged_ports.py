@@ -51,7 +51,9 @@ class JudgedTerminal:
         listing = self._real.observe(owner_id, panes=panes, only=only)
         if isinstance(listing, Listing):
             judging, world = self._judging, self._judging.world
-            judging.is_listed, judging.listed_at = True, world.now
+            # What a socket that was removed does not list is not gone.
+            if world.tmux.is_reachable or world.tmux.server is None:
+                judging.note_listing()
             # A session that belongs to no workspace has no life.
             lives = [(one, life) for one in listing.sessions if (life := world.lives.get(one.key.session_id)) is not None]
             for _, life in () if only else lives:

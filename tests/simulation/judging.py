@@ -60,6 +60,7 @@ class Judging:
     began: float | None = None
     is_listed: bool = False
     listed_at: float = 0.0
+    listed: list[list[WorkspaceLife]] = field(default_factory=list)
     objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
     looked: float | None = None
@@ -262,7 +263,8 @@ class Judging:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
         managed = self._managed()
-        recognised = sum(self._has_row(each) for each in managed)
+        # One that has ended since the listing still shows what the registry recognises.
+        recognised = sum(any(one.row is not None for one in owners) for owners in self.listed)
         self.census = len(managed), 0, recognised
         unknown = [each for each in managed if all(one.known_at is None for one in self._owners(each))]
         strangers = [each for each in unknown if not self._has_row(each)]
@@ -270,6 +272,11 @@ class Judging:
         if self.began is not None and self.is_listed:
             without = {name_of(each.key): self.truth(each, with_peers=False) for each in managed if self._is_gone(each)}
             self.breaker.look(len(managed), without)
+
+    def note_listing(self) -> None:
+        """All sessions have been listed."""
+        self.is_listed, self.listed_at = True, self.world.now
+        self.listed = [self._owners(each) for each in self._managed()]
 
     def reset_breaker(self) -> None:
         """An operator has reset the breaker."""
