@@ -54,6 +54,7 @@ class JudgedTerminal:
             # What a socket that was removed does not list is not gone.
             if world.tmux.is_reachable or world.tmux.server is None:
                 judging.note_listing()
+            judging.rechecked_at = world.clock.called_at if only else judging.rechecked_at
             # A session that belongs to no workspace has no life.
             lives = [(one, life) for one in listing.sessions if (life := world.lives.get(one.key.session_id)) is not None]
             for _, life in () if only else lives:

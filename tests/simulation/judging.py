@@ -43,7 +43,7 @@ class Judging:
     ``began`` is when the running sweep began (None: it is not a full one), ``looked`` when it read the rows, and
     ``looked_at_directories`` when it first looked at the directories after that. ``saved_at`` is when the last full
     sweep that could read the registry wrote its state, and with it the clocks. ``is_stepped``: the wall clock was set between
-    that and the begin of the running sweep, of whatever kind.
+    that and the begin of the running sweep, of whatever kind. ``rechecked_at`` is when its latest recheck began.
     """
 
     world: World
@@ -61,6 +61,7 @@ class Judging:
     is_listed: bool = False
     listed_at: float = 0.0
     listed: list[list[WorkspaceLife]] = field(default_factory=list)
+    rechecked_at: float | None = None
     objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
     looked: float | None = None
@@ -109,6 +110,7 @@ class Judging:
         self.began, self.looked = now if full else None, None
         self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > _NOTICED
         self.is_listed = self.is_read = False
+        self.rechecked_at = None
         self.looked_at_directories = None
         self.objecting.clear()
 
@@ -170,7 +172,7 @@ class Judging:
             foreign=self.is_foreign(life),
             renamed_at=life.renamed_at,
             home=self._is_home(life),
-            processes_visible=life.hidden_since is None or self.world.now - life.hidden_since < self._oldest_look,
+            processes_visible=life.hidden_since is None or life.hidden_since > self._oldest_look,
             veto=self._veto(life.session_id),
             announced_at=life.announced_at,
             taken_back_at=life.taken_back_at,
@@ -178,8 +180,9 @@ class Judging:
 
     @property
     def _oldest_look(self) -> float:
-        """The age that the look at the processes may have at a kill, in seconds."""
-        return self.limits.guard_validity + self.limits.processes_validity
+        """When the processes were looked at last if that is as long ago as it may be at a kill."""
+        oldest_recheck = self.world.now - self.limits.guard_validity
+        return (self.rechecked_at or oldest_recheck) - self.limits.processes_validity
 
     def _is_home(self, life: SessionLife) -> bool:
         """Whether the reaper runs in it."""
@@ -256,6 +259,7 @@ class Judging:
             strangers_due=strangers,
             recognised=recognised - self._has_row(life),
             processes_read_at=self.processes_read_at,
+            rechecked_at=self.rechecked_at,
             registry_unreadable_since=world.registry_fault_since,
         )
 

@@ -36,17 +36,22 @@ _MOMENT = 0.001
 
 
 class WorldClock(VirtualClock):
-    """The clocks of the machine. ``passed`` is called with the seconds that the machine was awake."""
+    """The clocks of the machine. ``passed`` is called with the seconds that the machine was awake.
+
+    ``called_at`` is when the reaper began its latest call of a port, before what interrupts it.
+    """
 
     def __init__(self) -> None:
         super().__init__(_WALL, _UPTIME, _UPTIME)
         self.passed: Callable[[float], None] = lambda _seconds: None
+        self.called_at = self.elapsed
 
     def take_a_moment(self) -> None:
         """A millisecond passes, in which no program does anything."""
         self.wall += _MOMENT
         self.elapsed += _MOMENT
         self.awake += _MOMENT
+        self.called_at = self.elapsed
 
     def go_on(self, seconds: float = 0.0, *, asleep: float = 0.0, set_ahead: float = 0.0) -> None:
         super().go_on(seconds, asleep=asleep, set_ahead=set_ahead)

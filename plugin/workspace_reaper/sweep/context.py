@@ -55,8 +55,9 @@ class Dependencies:
 class SweepSettings:
     """The numbers and switches of a sweep. ``abstain_alarm``, ``tick`` and ``kill_grace`` are in seconds.
 
-    ``recheck_validity``: a recheck that began longer ago kills nothing (seconds). ``guard_validity``: nor does a guard that
-    tmux evaluates so long after the recheck's listing (whole seconds).
+    ``recheck_validity``: a recheck that began longer ago kills nothing, and processes that were looked at longer ago are looked
+    at again before a recheck (seconds). ``guard_validity``: nor does a guard kill that tmux evaluates so long after the
+    recheck's listing (whole seconds).
     ``end_everywhere``: end surviving processes wherever they work. ``reuses_ids``: the host reuses the ids of deleted
     workspaces. ``removes_worktree``: the host removes the directory of a workspace that it deletes. ``records`` are the places
     of the registry and of the ledger.
@@ -158,10 +159,11 @@ class ReapCandidate:
     """A session that was selected for reaping, from preparation to outcome.
 
     ``entry`` is its line in the report, ``kill_result`` the last answer of its guard, ``busy_at`` when its processes were found
-    at work (Unix seconds). ``processes`` are its processes before the kill, with their ``details``; ``is_hidden`` if some of
-    its panes' processes cannot be seen. ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept,
-    otherwise the reason why they are not. ``attempts`` counts the kills without an answer, ``late`` those that came too late
-    after their recheck; ``largest_batch`` limits the batch of the next.
+    at work (Unix seconds). ``processes`` are its processes before the kill, with their ``details``, and ``looked_at`` is when
+    they were last looked at (``ClockReading.elapsed``); ``is_hidden`` if some of its panes' processes cannot be seen.
+    ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept, otherwise the reason why they are
+    not. ``attempts`` counts the kills without an answer, ``late`` those that came too late after their recheck;
+    ``largest_batch`` limits the batch of the next.
     """
 
     entry: SessionReport
@@ -177,6 +179,7 @@ class ReapCandidate:
     worktree: str | None = None
     processes: Sequence[SessionProcess] = ()
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
+    looked_at: float = 0.0
     is_hidden: bool = False
     busy_at: float | None = None
     snapshot: str | None = "not taken"

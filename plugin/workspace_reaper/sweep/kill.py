@@ -23,9 +23,6 @@ ATTEMPTS = 3
 # Rechecks of a session whose kill came too late, after the first one. Each is in a batch half as large as the last.
 STALE_RECHECKS = 3
 
-# Seconds after which the processes of the sessions that are left are looked at again: one of them may have begun to compute.
-PROCESSES_VALIDITY = 10.0
-
 # Seconds that unanswered kills may take on one socket. After that, no session without an answer is tried again in the
 # sweep.
 PATIENCE = 60.0
@@ -35,7 +32,7 @@ class BatchKiller:
     """The kills of one sweep.
 
     ``look_at_processes`` looks at the processes of some candidates again, and spares those that are at work. It returns what
-    could not be read. They have just been looked at.
+    could not be read. All have been looked at once.
     """
 
     def __init__(
@@ -47,7 +44,6 @@ class BatchKiller:
         self._context = context
         self._recheck = recheck
         self._look_at_processes = look_at_processes
-        self._looked_at = self._elapsed()
 
     def run(self, terminal: Terminal, candidates: Sequence[ReapCandidate]) -> None:
         """Try to kill each candidate on this socket. Its ``kill_result`` or its outcome says what is known afterwards."""
@@ -62,7 +58,7 @@ class BatchKiller:
                 _give_up(queue, "unanswered")
                 return
             batch, started = self._next_batch(queue), self._monotonic()
-            blocked = self._prepare(terminal, batch) or self._renew([*batch, *queue])
+            blocked = self._prepare(terminal, batch) or self._renew(batch, queue)
             queue = deque(one for one in queue if not one.is_concluded)
             batch = [one for one in batch if not one.is_concluded]
             if blocked is None and batch:
@@ -90,17 +86,15 @@ class BatchKiller:
             self._context.state.own_options.ask_about(terminal, [candidate.facts.session for candidate in batch])
             return prepare_batch(self._context, terminal, batch)
 
-    def _renew(self, candidates: Sequence[ReapCandidate]) -> Unknown | None:
-        """Look at the processes of all that are left again if the last look was long ago, as when this process was stopped.
+    def _renew(self, batch: Sequence[ReapCandidate], queue: Iterable[ReapCandidate]) -> Unknown | None:
+        """Look at the processes of all that are left again if the last look is older than a recheck may be.
 
-        Returns what could not be read.
+        No recheck shows that a program has begun to compute. Returns what could not be read.
         """
-        if self._elapsed() - self._looked_at <= PROCESSES_VALIDITY:
+        if self._elapsed() - min(one.looked_at for one in batch) <= self._context.settings.recheck_validity:
             return None
         with self._context.report.seconds.step("prepare"):
-            unknown = self._look_at_processes(candidates)
-        self._looked_at = self._elapsed()
-        return unknown
+            return self._look_at_processes([*batch, *queue])
 
     def _kill_batch(self, terminal: Terminal, batch: Sequence[ReapCandidate]) -> Unknown | None:
         """Recheck and kill one batch. Returns what prevented it."""

@@ -55,12 +55,15 @@ def read_processes(
         # Reading the details fills the time between the two readings, or a part of it.
         details = processes.details([one.process.key for candidate in candidates for one in before[candidate.key]])
         clock.sleep(min(CPU_WINDOW, max(0.0, began + CPU_WINDOW - clock.monotonic())))
+    looked_at = context.dependencies.clock.read().elapsed
     second = processes.table()
     if isinstance(second, Unknown):
         return second
     now = _by_session(context, second, seen)
     # A kill without an answer may have ended the session. Then only what was found before it shows its processes.
     unclear = {one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}
+    for candidate in candidates:
+        candidate.looked_at = looked_at
     for candidate in (one for one in candidates if one.key not in unclear):
         candidate.processes = now[candidate.key]
         candidate.is_hidden = is_hidden(second, candidate.facts.session)

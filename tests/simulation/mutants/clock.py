@@ -36,7 +36,11 @@ CLOCK = (
         (Edit(_PROTECTIONS, _STEPPED, _FALSE), Edit(_IDLE, _SKEWED, "max(0.0, asleep)")),
     ),
     Mutant("the recheck accepts everything", ("I36",), (Edit("sweep/recheck.py", _SELECTED_AGAIN, "        if True:\n"),)),
-    Mutant("work after the first look is not seen", ("I36", "I90"), (Edit(_KILL, "<= PROCESSES_VALIDITY", "<= 1e9"),)),
+    Mutant(
+        "work after the first look is not seen",
+        ("I36", "I90"),
+        (Edit(_KILL, "<= self._context.settings.recheck_validity", "<= 1e9"),),
+    ),
     Mutant("the guard does not ask for input", ("I36",), (Edit(_RULES, _INPUT, "            activity=None,\n"),)),
     Mutant("the guard does not ask for output", ("I36",), (Edit(_RULES, _OUTPUT, "            quiet_since=None,\n"),)),
     # Somebody who attaches has also typed.

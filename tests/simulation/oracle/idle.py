@@ -28,7 +28,8 @@ def _worked(truth: KillTruth) -> float | None:
     It counts if it began before that look, or so long ago that there must have been another look.
     """
     work, look = truth.session.activity.work, truth.reaper.processes_read_at - truth.limits.look_at_processes
-    if work is None or work.began > max(look, oldest_known(truth) - truth.limits.processes_validity):
+    recheck = oldest_known(truth) if truth.reaper.rechecked_at is None else truth.reaper.rechecked_at
+    if work is None or work.began > max(look, recheck - truth.limits.processes_validity):
         return None
     return work.last
 

@@ -28,9 +28,9 @@ class Limits:
     """The configuration, in seconds, and what the design fixes.
 
     ``guard_validity`` is the age that the facts of a recheck may have when tmux kills, and ``processes_validity`` the age that
-    the look at the processes may have at the recheck. ``look_at_processes`` is how long that look
-    takes. ``resolution`` is that of the clocks of
-    tmux. ``vanish`` is the number of orphans or lost rows from which on they can trip the breaker.
+    the look at the processes may have when the recheck begins. ``look_at_processes`` is how long that look takes.
+    ``resolution`` is that of the clocks of tmux. ``vanish`` is the number of orphans or lost rows from which on they can trip
+    the breaker.
     """
 
     tick: float = 60.0
@@ -51,7 +51,7 @@ class Limits:
     removes_worktree: bool = True
     all_survivors: bool = False
     guard_validity: float = 5.0
-    processes_validity: float = 10.0
+    processes_validity: float = 4.0
     look_at_processes: float = 0.3
     resolution: float = 1.0
     vanish: int = 3
@@ -102,6 +102,7 @@ class Reaper:
         recognised: Those other sessions that have a row.
         orphans_reaped: Orphans reaped within the last hour, by true time and by the wall clock, whichever is less.
         processes_read_at: When it last looked at the processes.
+        rechecked_at: When its last recheck began. None: as early as it may.
         registry_unreadable_since: Since when no look-up could have succeeded.
     """
 
@@ -115,4 +116,5 @@ class Reaper:
     recognised: int = 1
     orphans_reaped: int = 0
     processes_read_at: float = float("-inf")
+    rechecked_at: float | None = None
     registry_unreadable_since: float | None = None

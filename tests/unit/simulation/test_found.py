@@ -16,6 +16,14 @@ def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped
     assert (found.violations, found.counts["kill idle"]) == ([], 1)
 
 
+def test_i99_a_silent_program_that_computes_since_before_a_guard_that_expired_saves_its_session() -> None:
+    """Six seconds later the session is rechecked in the same sweep, and its row still says that it is archived."""
+    late = tuple(Interruption("terminal.kill", 1, Event(*event)) for event in (("compute", 0), ("freeze", 0, 6.0)))
+    steps = (Event(SWEEP), Event("archive", 0), Event("archive", 1), Event("wait", 0, 125.0))
+    found = run(Plan(0, 2, (*map(Step, steps), Step(Event(SWEEP), late))))
+    assert (found.violations, found.counts["kill archived"]) == ([], 1)
+
+
 def test_i98_a_deletion_that_the_daemon_saw_proves_nothing_of_another_database() -> None:
     """It is looked at for five minutes. Meanwhile the row came back, and the database was replaced by an empty one."""
     back = (Interruption("registry.look_up", 1, Event("insert", 1)),)

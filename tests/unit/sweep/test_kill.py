@@ -69,6 +69,7 @@ class Steps:
     def look_at_processes(self, candidates: Sequence[ReapCandidate]) -> Unknown | None:
         self.looks.append([one.key.session_id for one in candidates])
         for one in candidates:
+            one.looked_at = self.clock.elapsed
             if one.key.session_id in self.at_work:
                 one.spare("active")
         return self.blind
@@ -155,13 +156,31 @@ def test_processes_are_looked_at_again_when_the_last_look_is_too_old() -> None:
     assert ["$3"] not in steps.sent
 
 
+def test_i99_processes_are_looked_at_again_once_the_last_look_is_older_than_a_recheck_may_be() -> None:
+    steps = Steps(size=1)
+    steps.delays = [4.0, 0.1, 0.0]
+    steps.at_work = {"$3"}
+    told = steps.run([candidate(number) for number in range(1, 4)])
+    assert steps.looks == [["$3"]]
+    assert told[2] == (Outcome.SPARED, "active")
+
+
+def test_i99_a_look_at_the_processes_of_one_socket_says_nothing_of_those_of_the_next() -> None:
+    steps, last = Steps(size=1), candidate(3)
+    steps.delays = [11.0]
+    killer = BatchKiller(steps.context, steps, steps.look_at_processes)  # type: ignore[arg-type]
+    for here in ([candidate(1), candidate(2)], [last]):
+        killer.run(steps, here)  # type: ignore[arg-type]
+    assert steps.looks == [["$1", "$2"], ["$3"]]
+
+
 def test_without_another_look_at_the_processes_nothing_more_is_killed() -> None:
     steps = Steps(size=1)
-    steps.delays = [3.9, 3.9, 3.9]
+    steps.delays = [3.9, 3.9]
     steps.blind = Unknown(Source.PROCESSES, "no table")
     told = steps.run([candidate(number) for number in range(1, 6)])
-    assert steps.sent == [["$1"], ["$2"], ["$3"]]
-    assert told[3:] == [(Outcome.SPARED, "processes")] * 2
+    assert steps.sent == [["$1"], ["$2"]]
+    assert told[2:] == [(Outcome.SPARED, "processes")] * 3
     assert steps.report.unknown == [steps.blind]
 
 
