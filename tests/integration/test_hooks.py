@@ -357,10 +357,16 @@ def test_what_was_known_before_a_doubt_proves_nothing(world: World) -> None:
         assert [one.detail for one in ledger.events(9) if one.kind == "registry changed"] == ["its file was replaced"]
 
 
-def test_nothing_is_doubted_before_the_first_sweep(world: World) -> None:
-    world.plugin.reaper().doubt("its file was replaced")
-    with world.plugin.reaper().reading() as ledger:
-        assert (ledger.registry().generation, ledger.events(9)) == (0, [])
+def test_a_doubt_before_the_first_sweep_ends_what_was_reported_until_then(world: World) -> None:
+    lost, *_ = world.workspaces(6)
+    reaper = world.plugin.reaper()
+    record_events(reaper, {lost: WorkspaceEvent.DELETED})
+    reaper.doubt("its file was replaced")
+    world.host.delete(lost)
+    entries = [world.entry(world.sweep(), lost) for _ in range(3)]
+    assert {(entry.reason, entry.protected_by, entry.outcome) for entry in entries} == {("orphan", "unproven", "none")}
+    with reaper.reading() as ledger:
+        assert [one.detail for one in ledger.events(9) if one.kind == "registry changed"] == ["its file was replaced"]
 
 
 # Another configuration

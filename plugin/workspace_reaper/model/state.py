@@ -73,8 +73,9 @@ class RegistryState:
 
     Attributes:
         owner_id: The value of ``@workspace_owner`` that marks this registry's sessions. The ledger creates it once.
-        generation: 0 until a full sweep has read the registry; then it grows by one whenever the identity changes.
-        identity: The registry as the last full sweep found it.
+        generation: 0 until a full sweep has read the registry, which begins the first; then it grows by one whenever the
+            identity changes. What was recorded before belongs to the first, also if that one has ended by then.
+        identity: The registry as the last full sweep found it, or the first sweep of any kind if none was a full one yet.
         total: Its number of rows then, counted up to a limit.
         capped: Whether that limit was reached.
     """

@@ -22,6 +22,7 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.operations.wiring import homes, sweep_settings
 from workspace_reaper.policy.breaker import revoke_approvals
 from workspace_reaper.policy.idle import SampleInterval
+from workspace_reaper.policy.registry_identity import next_generation
 from workspace_reaper.processes.clock import SystemClock
 from workspace_reaper.registry import load_schema, open_registry
 from workspace_reaper.settings import Settings
@@ -199,8 +200,8 @@ class Reaper:
     def doubt(self, why: str) -> None:
         """Start a new generation of the registry, because its content was replaced as a whole in the same location.
 
-        What was known before proves nothing any more. Nothing is written before the first full sweep. Raises ``LedgerError``
-        and ``SweepLocked``.
+        What was known before proves nothing any more, also what was reported before the first full sweep. Raises
+        ``LedgerError`` and ``SweepLocked``.
         """
         # A running sweep holds the lock, and must not kill by what it has confirmed before.
         self.state.doubt = why
@@ -214,15 +215,14 @@ class Reaper:
             return
         now = self.clock.now()
         before = ledger.load_state((), now)
-        if before.registry.generation:
-            ledger.save(
-                StateChanges(
-                    registry=replace(before.registry, generation=before.registry.generation + 1),
-                    forgotten=frozenset(one for one in before.confirmations if one[1] is Finding.ORPHAN),
-                    breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
-                    events=(Event(now, "registry changed", why),),
-                )
+        ledger.save(
+            StateChanges(
+                registry=replace(before.registry, generation=next_generation(before.registry)),
+                forgotten=frozenset(one for one in before.confirmations if one[1] is Finding.ORPHAN),
+                breaker=revoke_approvals(before.breaker) if before.breaker.approved else None,
+                events=(Event(now, "registry changed", why),),
             )
+        )
         self.state.doubt = None
 
     # The ledger

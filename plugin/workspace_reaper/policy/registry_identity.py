@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
@@ -13,7 +15,7 @@ def change_of_identity(before: RegistryState, now: LookupResult) -> str | None:
 
     The first read is never a change.
     """
-    return None if before.generation == 0 else difference(before.identity, now.identity)
+    return difference(before.identity, now.identity) if _is_read(before) else None
 
 
 def is_another(before: RegistryState, now: LookupResult) -> bool:
@@ -22,7 +24,11 @@ def is_another(before: RegistryState, now: LookupResult) -> bool:
     A change of the tables is not certain: the host itself may have made it.
     """
     old, new = before.identity, now.identity
-    return before.generation != 0 and (moved(old, new) or _went_back(old, new)) is not None
+    return _is_read(before) and (moved(old, new) or _went_back(old, new)) is not None
+
+
+def _is_read(registry: RegistryState) -> bool:
+    return registry.identity != RegistryIdentity()
 
 
 def difference(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
@@ -63,8 +69,21 @@ def recognise(before: RegistryState, now: LookupResult) -> RegistryState:
 
     A different registry starts a new generation: what an earlier generation knew proves nothing about this one.
     """
-    changed = before.generation == 0 or change_of_identity(before, now) is not None
-    return RegistryState(before.owner_id, before.generation + changed, now.identity, now.total, now.capped)
+    generation = next_generation(before) if change_of_identity(before, now) else max(1, before.generation)
+    return RegistryState(before.owner_id, generation, now.identity, now.total, now.capped)
+
+
+def next_generation(before: RegistryState) -> int:
+    """Return the generation after this one. What is recorded before the first full sweep belongs to the first."""
+    return max(1, before.generation) + 1
+
+
+def identified(before: RegistryState, now: LookupResult) -> RegistryState:
+    """Return the state of the registry after a sweep that is no full one, or that does not see every session.
+
+    Only the identity is remembered, if no sweep had read one: the next full sweep must notice that the database was replaced.
+    """
+    return before if _is_read(before) else replace(before, identity=now.identity)
 
 
 def is_proven(workspace_id: str, session: Session, state: LedgerState, generation: int) -> bool:

@@ -17,7 +17,7 @@ from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import describe_clock_step, used
 from workspace_reaper.policy.marks import is_marked, kill_command, mark_of
-from workspace_reaper.policy.registry_identity import change_of_identity, recognise
+from workspace_reaper.policy.registry_identity import change_of_identity, identified, recognise
 from workspace_reaper.policy.verdict import is_doubted, is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
@@ -49,7 +49,7 @@ def before_kills(
     registry = recognise(before.registry, rows)
     if not observation.everything and registry.generation == before.registry.generation:
         # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
-        registry = before.registry
+        registry = identified(before.registry, rows)
     known = builder.recognised | recognised_others(observation, rows)
     return StateChanges(
         registry=registry if registry != before.registry else None,

@@ -21,7 +21,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import breaker
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.marks import LONGEST
-from workspace_reaper.policy.registry_identity import recognise
+from workspace_reaper.policy.registry_identity import identified, recognise
 from workspace_reaper.sweep import record
 from workspace_reaper.sweep.conclude import conclude
 from workspace_reaper.sweep.confirm import approved_sessions, confirm
@@ -194,7 +194,10 @@ class Sweep:
                 self._context.state.sample_interval.stored(self._sampled_at)
             record.mark_recognised(self._context, self._seen, builder)
         else:
+            known = builder.state.registry
+            registry = identified(known, rows)
             changes = StateChanges(
+                registry=registry if registry != known else None,
                 confirmations=dict(confirmations.changed),
                 forgotten=frozenset(confirmations.forgotten),
                 directories=witnesses.changes,

@@ -10,6 +10,7 @@ _RUNS = "row.running for row in case.facts.rows"
 _DEAD_SINCE = "self.dead_since if seen is None or seen > self.now else seen"
 _UNCLEAR = "{one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}"
 _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded.get(one), reports[one])}\n"
+_OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _VALID = "<= self._context.settings.recheck_validity"
 
@@ -32,5 +33,10 @@ FOUND = (
     Mutant("a kill without an answer hides the processes", ("I96",), (Edit("sweep/prepare.py", _UNCLEAR, "set()"),)),
     Mutant("a report is recorded at each look", ("I98",), (Edit("operations/suspects.py", _NEW, "    new = reports\n"),)),
     Mutant("a look at the processes is valid for ten seconds", ("I99",), (Edit("sweep/kill.py", _VALID, "<= 10.0"),)),
+    Mutant(
+        "a report counts for any database",
+        ("I98",),
+        (Edit("sweep/judge.py", " if removal.generation == generation}", "}"), Edit("sweep/judge.py", _OF_NOW, "]")),
+    ),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

@@ -12,7 +12,15 @@ from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
 from workspace_reaper.model.workspace import RegistryIdentity
 from workspace_reaper.policy.marks import mark_of
-from workspace_reaper.policy.registry_identity import change_of_identity, is_another, is_proven, known_in_generation, recognise
+from workspace_reaper.policy.registry_identity import (
+    change_of_identity,
+    identified,
+    is_another,
+    is_proven,
+    known_in_generation,
+    next_generation,
+    recognise,
+)
 
 KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
 THE_SAME = rows(row(1), row(2))
@@ -69,6 +77,23 @@ def test_the_first_read_is_no_change_and_begins_the_first_generation() -> None:
     unread = RegistryState(OURS)
     assert change_of_identity(unread, THE_SAME) is None
     assert recognise(unread, THE_SAME) == registry(*THE_SAME.identity.sentinels)
+
+
+def test_a_look_before_the_first_full_sweep_remembers_which_registry_it_was() -> None:
+    looked = identified(RegistryState(OURS), THE_SAME)
+    assert (looked.generation, looked.identity) == (0, THE_SAME.identity)
+    assert recognise(looked, THE_SAME).generation == 1
+    elsewhere = changed(THE_SAME, location="file 2")
+    assert is_another(looked, elsewhere)
+    assert recognise(looked, elsewhere).generation == 2, "what was reported until then belongs to the first"
+    assert identified(looked, elsewhere) == looked
+    assert identified(KNOWN, elsewhere) == KNOWN
+
+
+def test_a_doubt_before_the_first_read_ends_the_first_generation() -> None:
+    doubted = replace(RegistryState(OURS), generation=next_generation(RegistryState(OURS)))
+    assert change_of_identity(doubted, THE_SAME) is None
+    assert recognise(doubted, THE_SAME).generation == 2
 
 
 def test_an_empty_registry_that_fills_is_the_same() -> None:

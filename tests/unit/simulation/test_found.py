@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.history import run
-from tests.simulation.plan import APPROVE, DAEMON, HOUR, SWEEP, Event, Interruption, Plan, Step
+from tests.simulation.plan import APPROVE, DAEMON, HOUR, LOOK_DELETED, RESTART, SWEEP, Event, Interruption, Plan, Step
 
 
 def test_i90_a_silent_program_that_begins_to_compute_while_the_reaper_is_stopped_saves_its_session() -> None:
@@ -49,3 +49,21 @@ def test_i33_a_cpu_sample_that_is_not_stored_is_taken_again(steps: list[Step]) -
     before = Step(Event(SWEEP)), Step(Event("work for a day", 1)), Step(Event("wait", 0, 24.1 * HOUR))
     found = run(Plan(0, 2, (*before, *steps, Step(Event("wait", 0, 5.0)), Step(Event(SWEEP)))))
     assert (found.violations, found.counts["kill idle"]) == ([], 1)
+
+
+@pytest.mark.parametrize("seen", [DAEMON, RESTART, "detach"], ids=["by the daemon", "by no daemon", "by the next sweep"])
+def test_i98_what_was_reported_before_the_first_full_sweep_proves_nothing_of_another_database(seen: str) -> None:
+    """The row came back with an older copy. Then an empty database was put in place."""
+    report = Event("attach", 0), Event("delete", 0), Event(DAEMON), Event("restore"), Event(DAEMON)
+    replaced = Event("swap database"), Event(seen), Event("detach", 0), Event("wait", 0, 61.0), Event(SWEEP)
+    found = run(Plan(0, 4, tuple(map(Step, (*report, *replaced))), has_daemon=True))
+    assert found.violations == []
+    assert found.counts["kill removed"] == 0
+
+
+def test_i98_a_hook_before_the_first_full_sweep_proves_nothing_of_another_database() -> None:
+    report = Event("keep", 0), Event("delete", 0), Event(LOOK_DELETED, 0)
+    replaced = Event("restore"), Event("swap database"), Event("unkeep", 0), Event("wait", 0, 61.0), Event(SWEEP)
+    found = run(Plan(0, 4, tuple(map(Step, (*report, *replaced)))))
+    assert found.violations == []
+    assert found.counts["kill deleted"] == 0
