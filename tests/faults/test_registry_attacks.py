@@ -25,6 +25,7 @@ from workspace_reaper.operations.status import read_status
 from workspace_reaper.policy.protections import PROVEN_WHEN
 from workspace_reaper.registry import open_watcher
 from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 pytestmark = pytest.mark.once
 
@@ -142,7 +143,7 @@ def watched(world: World) -> Iterator[DatabaseWatcher]:
             event = WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED
             world.plugin.on_row_gone(workspace_id, event)
 
-    living = LivingSessions([world.server.path], reaper.dependencies.matcher)
+    living = LivingSessions([TmuxTerminal(world.server.path)], reaper.dependencies.matcher, reaper.reading)
     watcher = DatabaseWatcher(changes, Hooks(), reaper.registry, living, reaper.doubt)
     watcher.start(30)
     try:
@@ -351,3 +352,17 @@ def test_a_session_of_a_registry_that_never_sweeps_goes_only_after_stranger_ttl(
     assert told["released_when"]["unproven"].endswith("and the registry has a row for another session")
     world.workspaces(1)
     assert outcomes(sweeps(world, clock, 1)[0])[stranger] == "reaped"
+
+
+def test_the_daemon_counts_a_renamed_session_among_those_whose_rows_vanish(world: World) -> None:
+    """Three of four workspaces with a session vanish. One of the three sessions has another name, which yields no workspace."""
+    ids = world.workspaces(4)
+    world.workspaces(10, sessions=False)
+    world.sweep()
+    world.server.run("rename-session", "-t", session_name(world.schema, ids[0]), "my work")
+    with watched(world) as watcher:
+        world.host.delete(*ids[:3])
+        wait_until(lambda: watcher._past is not None and ids[0] not in watcher._past.workspace_list.workspaces, 30)
+        assert world.plugin.drain(60)
+    assert history(world) == []
+    assert len(world.server.session_ids()) == 4

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
+from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 pytestmark = pytest.mark.once
 
@@ -489,11 +492,18 @@ def test_a_watcher_that_was_never_started(tmp_path: Path) -> None:
     assert changes.closed
 
 
-def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path) -> None:
+def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path, tmp_path: Path) -> None:
+    def living(*sockets: str) -> LivingSessions:
+        reading = partial(open_ledger, state_dir, registry_name="standard", location="here")
+        return LivingSessions([TmuxTerminal(socket) for socket in sockets], names, reading)
+
+    state_dir = tmp_path / "state"
     tmux_server.new_session("ws-one")
     tmux_server.new_session("other")
     nobody = str(short_tmp / "nobody")
     names = SessionMatcher({tmux_server.path: ("ws-(?P<id>.+)",), nobody: ("(?P<id>.+)",)}, lambda text: text)
-    assert LivingSessions([tmux_server.path, nobody], names)() == {"one"}
+    assert living(tmux_server.path, nobody)() == {"one"}
     (short_tmp / "file").touch()
-    assert LivingSessions([str(short_tmp / "file"), tmux_server.path], names)() is None
+    assert living(str(short_tmp / "file"), tmux_server.path)() is None
+    state_dir.chmod(0o777)
+    assert living(tmux_server.path)() is None, "the ledger cannot be read"

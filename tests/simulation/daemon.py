@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, cast
 
+from tests.simulation.memory.terminal import MemoryTerminal
 from tests.simulation.oracle.truth import HookKind
-from tests.simulation.world import SOCKET, World
+from tests.simulation.world import World
+from workspace_reaper.daemon.watcher import LivingSessions
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent, strongest
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.operations.suspects import look_at
-from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm
+from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
 from workspace_reaper.worker import LOOKS_AT_DIRECTORY
 
 __all__ = ["SimulatedDaemon"]
@@ -28,6 +30,7 @@ class SimulatedDaemon:
         self._world = world
         self._reaper = reaper
         self._saw = saw
+        self._living = LivingSessions([MemoryTerminal(world.tmux)], reaper.dependencies.matcher, reaper.reading)
         self._past: Past | None = None
         self._invalid: str | None = None
         # What each workspace is suspected of, and since when.
@@ -47,7 +50,8 @@ class SimulatedDaemon:
         if now is None:
             return
         past = self._past
-        comparison: Comparison | Unknown = compare(past, now, self._sessions(), self._world.clock.monotonic())
+        sessions = self._living() if vanished(past, now) else ()
+        comparison: Comparison | Unknown = compare(past, now, sessions, self._world.clock.monotonic())
         if isinstance(comparison, Comparison) and past is not None and comparison.deleted:
             rows = self._reaper.registry.look_up(comparison.deleted, ())
             comparison = rows if isinstance(rows, Unknown) else confirm(comparison, past.workspace_list, rows)
@@ -77,13 +81,6 @@ class SimulatedDaemon:
         return WorkspaceList(
             found.identity, ids, frozenset(row.workspace_id for row in rows if row.archived and not row.deleted)
         )
-
-    def _sessions(self) -> frozenset[str] | None:
-        if self._world.tmux.fault is not None:
-            return None
-        matcher = self._reaper.dependencies.matcher
-        named = (matcher.workspace_id(SOCKET, one.name) for one in self._world.tmux.sessions.values())
-        return frozenset(one for one in named if one is not None)
 
     def _report(self, found: Comparison) -> None:
         for workspace_id in found.deleted:

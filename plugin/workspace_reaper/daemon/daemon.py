@@ -27,6 +27,7 @@ from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import log_event
 from workspace_reaper.sweep.report import printable
+from workspace_reaper.tmux.terminal import TmuxTerminal
 
 # Seconds within which the daemon stops, so that it has ended after 5.
 STOPPING = 4.0
@@ -81,7 +82,8 @@ class ActiveConfiguration:
         self._canaries: CanarySchedule | None = None
         reaper, settings = setup.reaper, setup.settings
         if setup.changes is not None:
-            living = LivingSessions([terminal.socket for terminal in reaper.terminals], reaper.dependencies.matcher)
+            terminals = [TmuxTerminal(terminal.socket) for terminal in reaper.terminals]
+            living = LivingSessions(terminals, reaper.dependencies.matcher, reaper.reading)
             self._watcher = DatabaseWatcher(
                 setup.changes, DerivedEvents(plugins, plugin), reaper.registry, living, reaper.doubt
             )

@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.ports import ChangeWatcher, Registry
-from workspace_reaper.model.session import NO_OWNER
+from workspace_reaper.model.ports import ChangeWatcher, Ledger, Registry, Terminal
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
+from workspace_reaper.policy.marks import LONGEST
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.log import log_event
-from workspace_reaper.tmux.terminal import TmuxTerminal
+from workspace_reaper.sweep.observe import observe
+from workspace_reaper.sweep.own_options import OwnOptions
 
 # The longest wait for a commit in seconds, and so about the time between two heartbeats.
 _LONGEST_WAIT = 2.0
@@ -83,7 +86,7 @@ class DatabaseWatcher:
         changes: The watcher of the database. It is closed by `stop`.
         reports: Where the changes are reported.
         registry: Where deletions are looked up again before they are reported.
-        sessions: Returns the ids in the names of living sessions, or None if they are unknown. Called only after a workspace
+        sessions: Returns the workspaces of the living sessions, or None if they are unknown. Called only after a workspace
             disappeared.
         invalidate: Called with the reason if workspaces disappeared together with a change of the database's identity: their
             absence must not make orphans of their sessions. It is called again until it raises neither ``LedgerError`` nor
@@ -248,25 +251,38 @@ def _log_suppressed(comparison: Comparison) -> None:
 
 
 class LivingSessions:
-    """The living sessions on some sockets, for one thread.
+    """The workspaces that have a session, for one thread.
 
     Args:
-        sockets: Absolute paths.
-        names: Yields the workspace ids in the names.
+        terminals: The tmux sockets. A terminal is for one thread at a time.
+        matcher: Yields the workspace of a session, as in a sweep.
+        reading: Opens the ledger, which has the owner id of our marks.
     """
 
-    def __init__(self, sockets: Iterable[str], names: SessionMatcher) -> None:
-        # Own terminals: a terminal is for one thread at a time.
-        self._terminals = [TmuxTerminal(socket) for socket in sockets]
-        self._names = names
+    def __init__(
+        self,
+        terminals: Sequence[Terminal],
+        matcher: SessionMatcher,
+        reading: Callable[[], AbstractContextManager[Ledger]],
+    ) -> None:
+        self._terminals = terminals
+        self._matcher = matcher
+        self._reading = reading
 
     def __call__(self) -> frozenset[str] | None:
-        """Return the ids in the names of all sessions of any owner, or None if a socket could not be read."""
-        found: set[str | None] = set()
-        for terminal in self._terminals:
-            listing = terminal.observe(NO_OWNER, panes=False)
-            if isinstance(listing, Unknown):
-                return None
-            named = [session.name for session in listing.sessions] + [unknown.session or "" for unknown in listing.unreadable]
-            found |= {self._names.workspace_id(terminal.socket, name) for name in named}
-        return frozenset(one for one in found if one is not None)
+        """Return the workspaces of all sessions of any owner, or None if a socket or the ledger could not be read."""
+        try:
+            with self._reading() as ledger:
+                seen = observe(
+                    self._terminals,
+                    self._matcher,
+                    ledger.registry().owner_id,
+                    None,
+                    OwnOptions(),
+                    partial(ledger.longer_ids, LONGEST),
+                    panes=False,
+                )
+        except LedgerError:
+            return None
+        unreadable = {workspace_id for _, _, workspace_id in seen.unreadable}
+        return frozenset(seen.all_workspace_ids | unreadable) if seen.everything else None

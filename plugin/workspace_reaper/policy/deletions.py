@@ -78,7 +78,7 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     Args:
         past: What the last comparison returned.
         now: The list.
-        sessions: The ids in the names of living sessions, or None if unknown. They matter only if rows disappeared.
+        sessions: The workspaces of the living sessions, or None if unknown. They matter only if rows disappeared.
         at: Monotonic seconds.
     """
     if past is None:

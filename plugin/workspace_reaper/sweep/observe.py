@@ -101,6 +101,8 @@ def observe(
     own_options: OwnOptions,
     long_ids: Callable[[], Collection[str]],
     table: Callable[[], ProcessTable | Unknown] | None = None,
+    *,
+    panes: bool = True,
 ) -> Observation:
     """List every socket once, and then take the process ``table``, which is read meanwhile, if it is given.
 
@@ -108,10 +110,11 @@ def observe(
 
     A socket that cannot be read is Unknown; the other sockets are still listed. ``owner_id`` is the owner mark that counts as
     ours. ``long_ids`` returns the ids of known workspaces whose marks are digests, and is asked only if a mark needs it.
+    ``panes``: whether to list their panes too.
     """
     observation = Observation()
     for terminal in terminals:
-        listing = terminal.observe(owner_id)
+        listing = terminal.observe(owner_id, panes=panes)
         if isinstance(listing, Unknown):
             observation.unknown.append(listing)
             observation.everything = False

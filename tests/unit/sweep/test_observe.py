@@ -79,7 +79,7 @@ def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> Non
 def test_a_socket_that_does_not_answer_leaves_the_look_incomplete(answers: tuple[Listing | Unknown, ...]) -> None:
     class Answering:
         def __init__(self, answer: Listing | Unknown) -> None:
-            self.observe = lambda stamp: answer
+            self.observe = lambda stamp, panes: answer
 
     seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None, OwnOptions(), tuple)  # type: ignore[misc]
     assert (seen.everything, seen.unknown, seen.listings) == (False, [blind_socket()], [listing()])
