@@ -26,6 +26,7 @@ from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.unknown import Source
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.policy import rules
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
@@ -72,6 +73,7 @@ class Scene:
         if self.reason not in BY_HOOK:
             return self.world.sweep()
         suspects = dict.fromkeys(self.workspaces.values(), BY_HOOK[self.reason])
+        record_events(self.world.plugin.reaper(), suspects)
         return self.world.plugin.reaper().sweep(SweepRequest(suspects=suspects))
 
     def told(self, report: SweepReport) -> dict[str, tuple[str, str | None]]:

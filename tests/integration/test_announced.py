@@ -18,6 +18,7 @@ from workspace_hookspecs import Candidate, WorkspacePlugins, hookimpl
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.sessions import explain_session, keep_session
 from workspace_reaper.operations.status import read_status
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.operations.undo import announced, cancel_announcement
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport, iso
@@ -55,6 +56,7 @@ class Scene:
 
     def hook(self, said: WorkspaceEvent) -> SweepReport:
         """The look that a hook causes."""
+        record_events(self.world.plugin.reaper(), {self.workspace: said})
         return self.world.plugin.reaper().sweep(SweepRequest(suspects={self.workspace: said}))
 
     @property

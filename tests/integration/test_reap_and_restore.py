@@ -20,6 +20,7 @@ from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.restore import is_restorable
 from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_history
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.sweep.context import SweepRequest
 
 Worlds = Callable[..., World]
@@ -106,6 +107,7 @@ def test_what_was_deleted_goes_all_the_same_and_the_history_says_that_it_was_not
     world.sweep()
     world.host.delete(deleted)
     (world.state_dir / "snapshots").write_text("in the way")
+    record_events(world.plugin.reaper(), {deleted: WorkspaceEvent.DELETED})
     report = world.plugin.reaper().sweep(SweepRequest(suspects={deleted: WorkspaceEvent.DELETED}))
     assert world.entry(report, deleted).outcome == "reaped"
     assert report.exit_code == 3

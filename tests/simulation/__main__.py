@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from tests.simulation.floors import below_the_floor, never_happened
@@ -43,21 +44,34 @@ def main(arguments: list[str]) -> int:
         help="stop when a history breaks a rule, or when something essential never happens",
     )
     options = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)
-    seeds: range = options.seeds
+    with _without_log():
+        return _report(options.seeds, options.jobs, stops=options.first)
+
+
+def _report(seeds: range, jobs: int, *, stops: bool) -> int:
     if len(seeds) == 1:
         return _tell(seeds[0])
     tally = _Tally()
-    is_interrupted = tally.count(seeds, options.jobs, stops=options.first)
-    missing = [] if is_interrupted or (options.first and tally.failed) else list(below_the_floor(tally.counts, tally.done))
+    is_interrupted = tally.count(seeds, jobs, stops=stops)
+    missing = [] if is_interrupted or (stops and tally.failed) else list(below_the_floor(tally.counts, tally.done))
     for what, number in sorted(tally.counts.items()):
         print(f"{number:9,}  {what}")
     print(f"{tally.done:,} histories in {time.monotonic() - tally.began:.0f} s, {len(tally.failed)} of them broke a rule")
     for sentence in missing:
         print(sentence)
-    for seed in sorted(tally.failed)[: 1 if options.first else 3]:
+    for seed in sorted(tally.failed)[: 1 if stops else 3]:
         _tell(seed)
     return 130 if is_interrupted else 1 if tally.failed or missing else 0
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Tally:
@@ -105,17 +119,17 @@ def _run_all(seeds: range, jobs: int) -> Iterator[_Some]:
     if jobs == 1:
         yield from map(_run_some, chunks)
         return
-    with multiprocessing.Pool(jobs, _leave_signals_alone) as pool:
+    with multiprocessing.Pool(jobs, _prepare) as pool:
         yield from pool.imap_unordered(_run_some, chunks)
 
 
-def _leave_signals_alone() -> None:
-    """Ctrl-C is for the process that reports."""
+def _prepare() -> None:
+    """Write no log. Ctrl-C is for the process that reports."""
+    logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_some(seeds: range) -> _Some:
-    logging.disable(logging.CRITICAL)
     counts, failed = Counter[str](), list[int]()
     for seed in seeds:
         result = run(make_plan(seed))
