@@ -85,6 +85,8 @@ class Recheck:
             elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:
                 # The session was renamed, or another reaper marked it, since the first listing.
                 candidate.spare("unmanaged")
+            elif candidate.busy_at is not None:
+                candidate.spare("active")
             elif self._has_required_snapshot(candidate):
                 accepted = self._judge_again(candidate, session, rows, builder, reading.wall)
                 if accepted is not None and self._shows_own_options(candidate, session):
