@@ -441,6 +441,32 @@ def test_killed_after_the_kill_and_then_its_workspace_is_wanted_again(scene: Sce
     assert all(row["restorable"] for row in told_history(scene.world))
 
 
+def test_i96_killed_after_the_kill_a_server_that_the_intent_does_not_name_is_reported(world: World, tmp_path: Path) -> None:
+    """Its environment is cleaned, and it has left the tree of its session before the first sweep."""
+    worktree, pid_file = tmp_path / "worktree", tmp_path / "server.pid"
+    worktree.mkdir()
+    one = world.workspace(worktree=str(worktree))
+    inner = f"echo $$ > {pid_file}; exec sleep 100000"
+    world.session(one, command=f"cd {worktree}; (env -i setsid sh -c {shlex.quote(inner)} &); exec sleep 100000")
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+    server = psutil.Process(int(pid_file.read_text()))
+    try:
+        wait_until(lambda: server.name() == "sleep")
+        world.server.new_session("beside")
+        world.sweep()
+        world.host.archive(one)
+        killed_at(world, AFTER_KILL)
+        world.host.archive(one, on=False)
+        world.sweep()
+        [reap] = read_history(world.plugin.reaper(), 10)
+        assert reap.why == "found gone after an interruption"
+        why = "it works in the workspace's directory, and nothing shows that the session started it"
+        assert [(left.pid, left.why) for left in reap.cleanup.survivors] == [(server.pid, why)]
+        assert server.is_running()
+    finally:
+        server.kill()
+
+
 class AnotherBoot:
     """The processes of this machine, after it was started anew."""
 

@@ -31,7 +31,8 @@ class LeftoverProcesses:
     """What a killed session may have left behind.
 
     ``panes`` are the ids of its panes, ``recorded`` its processes before the kill, and ``details`` what was read of them then.
-    ``is_hidden``: processes of its panes could not be seen, so what became of them is unknown.
+    ``is_hidden``: processes of its panes could not be seen, so what became of them is unknown. ``left_alone`` is the reason why
+    none of them is signalled, None if each is judged by itself.
     """
 
     key: SessionKey
@@ -40,6 +41,7 @@ class LeftoverProcesses:
     recorded: Sequence[RecordedProcess]
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
     is_hidden: bool = False
+    left_alone: str | None = None
 
     @property
     def started(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult, SurvivingProcess
+from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, ReapResult
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Unknown
@@ -75,27 +75,30 @@ def _clean_up(
     processes = context.dependencies.processes
     boot = processes.boot
     cleanups = {intent.reap_id: ProcessCleanup() for intent in gone}
-    known = [intent for intent in gone if intent.processes and boot and intent.boot == boot]
-    lived_in = _workspaces_with_sessions(context, seen.listings)
-    spared: dict[str, str] = {}
-    for one in known:
-        is_lived_in = not seen.everything or one.workspace_id in lived_in
-        if why := left_alone_because(one.reason, rows.found.get(one.workspace_id), is_lived_in=is_lived_in):
-            spared[one.reap_id] = why
-            cleanups[one.reap_id] = _left_alone(context, one, why)
-    selected = {one.reap_id: one for one in known if one.reap_id not in spared}
-    if selected:
+    known = [intent for intent in gone if boot and intent.boot == boot]
+    if known:
+        lived_in = None if not seen.everything else _workspaces_with_sessions(context, seen.listings)
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
         shown = {server: shown_panes(listings[socket], server, processes) for socket, server in servers}
-        leftovers = [
-            LeftoverProcesses(one.key, frozenset(process.pane for process in one.processes), one.worktree, one.processes)
-            for one in selected.values()
-        ]
+        leftovers = [_leftovers(one, rows, is_lived_in=lived_in is None or one.workspace_id in lived_in) for one in known]
+        # The sessions of a group record the same processes: what is left alone for one of them is not ended for another.
+        leftovers.sort(key=lambda one: one.left_alone is None)
         sessions = [session for listing in seen.listings for session in listing.sessions]
         ended = terminate(context, shown, leftovers, others_of(context, sessions, worktrees))
-        cleanups |= {reap_id: ended[intent.key] for reap_id, intent in selected.items()}
+        cleanups |= {intent.reap_id: ended[intent.key] for intent in known}
     return cleanups
+
+
+def _leftovers(intent: Intent, rows: LookupResult, *, is_lived_in: bool) -> LeftoverProcesses:
+    why = left_alone_because(intent.reason, rows.found.get(intent.workspace_id), is_lived_in=is_lived_in)
+    return LeftoverProcesses(
+        intent.key,
+        frozenset(process.pane for process in intent.processes),
+        intent.worktree,
+        intent.processes,
+        left_alone=None if why is None else f"the reaper was interrupted, and {why}",
+    )
 
 
 def _workspaces_with_sessions(context: SweepContext, listings: Sequence[Listing]) -> Set[str | None]:
@@ -104,11 +107,3 @@ def _workspaces_with_sessions(context: SweepContext, listings: Sequence[Listing]
     named = {matcher.workspace_id(one.socket, row.session or "") for one in listings for row in one.unreadable}
     sessions = [session for listing in listings for session in listing.sessions]
     return named.union(*((matcher.manages(session), matcher.named(session)) for session in sessions))
-
-
-def _left_alone(context: SweepContext, intent: Intent, why: str) -> ProcessCleanup:
-    living = context.dependencies.processes.living([process.key for process in intent.processes])
-    text = f"the reaper was interrupted, and {why}"
-    return ProcessCleanup(
-        survivors=tuple(SurvivingProcess(one.key.pid, one.command, text) for one in intent.processes if one.key in living)
-    )

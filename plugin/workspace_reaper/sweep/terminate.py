@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workspace_reaper.model.machine_ports import Clock, Processes
-from workspace_reaper.model.process import Port, Process, ProcessKey, ProcessTable, SignalResult
+from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable, SignalResult
 from workspace_reaper.model.reap import EndedProcess, ProcessCleanup, RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
@@ -210,25 +210,33 @@ class Termination:
     def _add(self, source: LeftoverProcesses, recorded: RecordedProcess, process: Process, table: ProcessTable) -> None:
         key = recorded.key
         known = source.details.get(key) or self._processes.details([key]).get(key)
-        shown = self._shown.get(source.key.server_pid, ())
-        spared = None
-        if shown is None:
-            spared = "the session's socket cannot be read"
-        else:
-            suspect = Suspect(
-                process=process,
-                pane_lives=recorded.pane in shown,
-                uids=known.uids if known else None,
-                descendant=recorded.descendant,
-                in_worktree=self._in_worktree(source, recorded),
-                shelter=self._login_daemon_above(source, process, table),
-                command=known.command if known else recorded.command,
-                depends=self._dependents.of(process, source.worktree) if self._dependents else None,
-            )
-            spared = spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
+        spared = source.left_alone or self._spared_because(source, recorded, process, table, known)
         if known is not None and recorded.command != known.command:
             recorded = replace(recorded, command=known.command)
         self._found[key] = _Leftover(source, recorded, spared=spared)
+
+    def _spared_because(
+        self,
+        source: LeftoverProcesses,
+        recorded: RecordedProcess,
+        process: Process,
+        table: ProcessTable,
+        known: Details | None,
+    ) -> str | None:
+        shown = self._shown.get(source.key.server_pid, ())
+        if shown is None:
+            return "the session's socket cannot be read"
+        suspect = Suspect(
+            process=process,
+            pane_lives=recorded.pane in shown,
+            uids=known.uids if known else None,
+            descendant=recorded.descendant,
+            in_worktree=self._in_worktree(source, recorded),
+            shelter=self._login_daemon_above(source, process, table),
+            command=known.command if known else recorded.command,
+            depends=self._dependents.of(process, source.worktree) if self._dependents else None,
+        )
+        return spared_because(suspect, own_uid=self._own_uid, own_pids=self._own_pids, everywhere=self._everywhere)
 
     def _in_worktree(self, source: LeftoverProcesses, recorded: RecordedProcess) -> bool | None:
         if recorded.descendant or self._everywhere:
@@ -256,7 +264,9 @@ class Termination:
         listening: Collection[Port],
         unknown: Sequence[SurvivingProcess],
     ) -> ProcessCleanup:
-        found = {key: leftover for key, leftover in self._found.items() if leftover.source is source}
+        # The sessions of a group have the same processes: the record of each says what became of them.
+        own = {one.key for one in source.recorded}
+        found = {key: one for key, one in self._found.items() if one.source is source or key in own}
         hung_up = [one for one in source.recorded if one.key not in found]
         ended = [EndedProcess(one.key.pid, one.command, "HUP") for one in hung_up]
         survivors, freed = [HIDDEN] * source.is_hidden, sum(source.memory(one.key) for one in hung_up)

@@ -24,6 +24,21 @@ def test_i99_a_silent_program_that_computes_since_before_a_guard_that_expired_sa
     assert (found.violations, found.counts["kill archived"]) == ([], 1)
 
 
+def test_i96_what_an_ended_program_has_left_in_its_directory_is_named_after_a_crash_too() -> None:
+    """Its pane is dead, so that the intent names no process. The server that it left has a cleaned environment."""
+    crash = (Interruption("ledger.record_results", 1, Event("crash")),)
+    before = Event("escape cleaned", 1), Event("exit", 1), Event("wait", 0, 610.0)
+    found = run(Plan(0, 2, (*map(Step, before), Step(Event(SWEEP), crash))))
+    assert (found.violations, found.counts["kill dead"]) == ([], 1)
+
+
+def test_i96_what_lives_on_is_named_in_the_records_of_all_sessions_of_a_group() -> None:
+    """The process is a supervisor that runs a program for another session."""
+    before = Event(SWEEP), Event("view in group", 0), Event("supervise", 0), Event("archive", 0), Event("detach", 0)
+    found = run(Plan(0, 2, tuple(map(Step, before))))
+    assert (found.violations, found.counts["kill archived"]) == ([], 2)
+
+
 def test_i98_a_deletion_that_the_daemon_saw_proves_nothing_of_another_database() -> None:
     """It is looked at for five minutes. Meanwhile the row came back, and the database was replaced by an empty one."""
     back = (Interruption("registry.look_up", 1, Event("insert", 1)),)

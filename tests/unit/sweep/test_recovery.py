@@ -25,7 +25,8 @@ from tests.tools.builders import (
     unreadable,
 )
 from tests.tools.clocks import VirtualClock
-from tests.tools.leftovers import RECORDED, OneChild
+from tests.tools.leftovers import CHILD, RECORDED, OneChild
+from workspace_reaper.model.process import Origin
 from workspace_reaper.model.reap import Intent, ReapResult
 from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState, RegistryState
@@ -92,6 +93,28 @@ def test_after_a_crash_nothing_is_ended_while_another_session_of_the_workspace_m
     assert (result.outcome, processes.signals) == ("reaped", [])
     why = "the reaper was interrupted, and another session of the workspace may live"
     assert [(one.pid, one.why) for one in result.cleanup.survivors] == [(4711, why)]
+
+
+def test_i96_after_a_crash_what_the_session_has_started_since_its_intent_is_reported_and_not_ended() -> None:
+    started = CHILD._replace(origin=Origin("/s", SERVER.pid, 1, "%1"))
+    recorded = (replace(RECORDED[0], key=CHILD.key._replace(pid=4710)),)
+    processes, gone, results = OneChild(child=started), listing(socket=SOCKET, server=SERVER), list[ReapResult]()
+    state = LedgerState(RegistryState("owner"), open_intents=(replace(interrupted("archived"), processes=recorded),))
+    recover(context_of(gone, processes, results), state, observation(gone), rows(row()))
+    [result] = results
+    why = "the reaper was interrupted, and the reason for which the session was selected no longer holds"
+    assert [(one.pid, one.why) for one in result.cleanup.survivors] == [(4711, why)]
+    assert processes.signals == []
+
+
+def test_after_a_crash_what_is_left_alone_for_one_session_of_a_group_is_not_ended_for_another() -> None:
+    """Both have recorded the same process. The first was reaped because its row said so, and the row still does."""
+    processes, gone, results = OneChild(), listing(socket=SOCKET, server=SERVER), list[ReapResult]()
+    peer = replace(intent(2), reason="idle", boot=OneChild.boot, processes=RECORDED)
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted("archived"), peer))
+    recover(context_of(gone, processes, results), state, observation(gone), rows(row(archived=True)))
+    assert [[one.pid for one in result.cleanup.survivors] for result in results] == [[4711], [4711]]
+    assert processes.signals == []
 
 
 def context_of(second: Listing | Unknown, processes: OneChild, results: list[ReapResult]) -> Any:
