@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,9 @@ from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
 
 __all__ = ["Judging"]
+
+# The names of sessions of a workspace, and of those that show one: see ``World``.
+_OF_WORKSPACE = re.compile(r"(?:ws-(?=\w+$)|view-(?=\w+-))(\w+)")
 
 # Steps of the wall clock up to so many seconds may go unnoticed.
 _NOTICED = 5.0
@@ -215,13 +219,13 @@ class Judging:
         if options.get("@reaper_self") != self.world.identity(life):
             return None
         mark = bytes.fromhex(options.get("@reaper_workspace", "")).decode()
-        return next((one for one in self.world.workspaces if one.workspace_id == mark), None)
+        return self.world.by_id.get(mark)
 
     def named(self, life: SessionLife) -> WorkspaceLife | None:
         """The workspace that its name yields."""
-        world, name = self.world, self.world.tmux.sessions[life.session_id].name
-        names = ((one, world.host.session_name(one.workspace_id), world.viewer_name(one)) for one in world.workspaces)
-        return next((one for one, own, viewer in names if name == own or name.startswith(viewer)), None)
+        name = self.world.tmux.sessions[life.session_id].name
+        found = _OF_WORKSPACE.match(name)
+        return self.world.by_id.get(found[1]) if found else None
 
     def _workspace(self, one: WorkspaceLife, life: SessionLife, *, by_marks: bool, by_name: bool) -> Workspace:
         since = life.renamed_at if by_name and not by_marks else None

@@ -50,11 +50,11 @@ def make_plan(seed: int) -> Plan:
     workspaces = random.choice((2, 3, 3, 4, 5, 7))
     steps = [Step(Event(SWEEP))]
     has_daemon = random.random() < 0.25
-    for _ in range(random.choice((1, 1, 1, 2, 3))):
+    for _ in range(random.choice((1, 1, 1, 2))):
         steps += _episode(random, workspaces, has_daemon=has_daemon)
-    while sum(step.event.what == SWEEP for step in steps) < 5:
+    while sum(step.event.what == SWEEP for step in steps) < 4:
         steps += [Step(Event("wait", 0, random.choice(WAITS))), Step(Event(SWEEP))]
-    is_watched = random.random() < 0.1
+    is_watched = random.random() < 0.07
     if is_watched:
         steps += [Step(Event("wait", 0, 61.0)), Step(Event(SWEEP))] * 9
     return Plan(
@@ -80,7 +80,7 @@ def _episode(random: Random, workspaces: int, *, has_daemon: bool) -> list[Step]
             steps.append(Step(Event(what, target), during))
             if has_daemon and random.random() < 0.5:
                 steps.append(Step(Event(DAEMON), _during(random, workspaces, targets)))
-    for number in range(random.choice((2, 2, 3))):
+    for number in range(random.choice((2, 2, 2, 3))):
         rest = random.choice(rests if number == 0 else (*rests, 31.0, 61.0))
         steps.append(Step(Event("wait" if random.random() < 0.97 else "sleep", 0, rest)))
         if random.random() < 0.25:

@@ -83,6 +83,7 @@ class World:
         self.slept: list[tuple[float, float]] = []
         self.steps: list[tuple[float, float]] = []
         self.workspaces: list[WorkspaceLife] = []
+        self.by_id: dict[str, WorkspaceLife] = {}
         self.lives: dict[str, SessionLife] = {}
         self.ended: list[SessionLife] = []
         self.foreign: dict[str, str] = {}
@@ -117,6 +118,7 @@ class World:
         self.tree.make(one.path)
         one.place(self.now, gone=False)
         self.workspaces.append(one)
+        self.by_id[one.workspace_id] = one
         if row:
             self.host.insert([one.workspace_id], worktree=one.path)
             one.say(Row(), self.now)
