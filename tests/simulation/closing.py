@@ -112,8 +112,9 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
         # Another tmux server is a home of other sessions, whoever started it.
         if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
-            stays = len(life.of.directory) == 1
             group = {each.key for each in world.by_owner[process.owner]}
+            ids = {reap.intent.workspace_id for reap in history if reap.intent.key in group}
+            stays = len(life.of.directory) == 1 and life.of.workspace_id in ids
             named = {one.pid for reap in history if reap.intent.key in group for one in reap.cleanup.survivors}
             yield Leftover(process.pid, life.session_id, process.origin is not None or stays, process.pid in named)
 

@@ -147,7 +147,7 @@ def _recycle(world: World, one: WorkspaceLife) -> None:
     other, left = world.life_of(one.number + 1), world.left_behind(one)
     if not left:
         return
-    if left[0].pid % 2 or other is None or other.of is one:
+    if left[0].pid % 2 or other is None or other.of is one or other.dead_since is not None:
         world.machine.recycle(left[0].pid, ["editor"], parent=INIT, environ={}, cwd="/home/me", owner="nobody's")
     else:
         world.machine.recycle(left[0].pid, ["agent"], parent=world.pid_of(other), owner=other.owner)

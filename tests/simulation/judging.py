@@ -63,6 +63,7 @@ class Judging:
     reports: list[Report] = field(default_factory=list)
     began: float | None = None
     is_listed: bool = False
+    sampled_at: float | None = None
     listed_at: float = 0.0
     listed: list[list[WorkspaceLife]] = field(default_factory=list)
     rechecked_at: float | None = None
@@ -113,16 +114,24 @@ class Judging:
         self.dry_run = dry_run
         self.began, self.looked = now if full else None, None
         self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > _NOTICED
-        self.is_listed = self.is_read = False
+        self.is_listed, self.is_read, self.sampled_at = False, False, None
         self.rechecked_at = None
+        for life in self.world.lives.values():
+            life.seen_work = None
         self.looked_at_directories = None
         self.objecting.clear()
 
     def saved(self) -> None:
         """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
+        for life in self.world.lives.values():
+            if life.seen_work is not None:
+                life.worked, life.starving_seen, life.seen_work = life.seen_work, life.seen_work.last, None
         if self.began is None or self.looked is None or not self.is_read:
             return
         self.saved_at = self.world.now
+        if self.sampled_at is not None:
+            self.world.measure(self.sampled_at)
+            self.sampled_at = None
         if self.is_listed:
             sweep = FullSweep(self.began, self.looked, self.looked_at_directories)
             if sweep not in self.full_sweeps[-1:]:
@@ -159,8 +168,14 @@ class Judging:
             reaper=self._reaper(life),
             limits=self.limits,
             clock=self._clock(),
-            peers=tuple(Peer(self.truth(each, with_peers=False)) for each in peers),
+            peers=tuple(map(self._peer, peers)),
         )
+
+    def _peer(self, life: SessionLife) -> Peer:
+        """A peer as the recheck saw it: the guard does not ask for its marks."""
+        truth, since = self.truth(life, with_peers=False), life.foreign_since
+        is_late = since is not None and self.rechecked_at is not None and since > self.rechecked_at
+        return Peer(replace(truth, session=replace(truth.session, foreign=truth.session.foreign and not is_late)))
 
     def _session(self, life: SessionLife) -> Session:
         one = self.world.tmux.sessions[life.session_id]

@@ -85,10 +85,11 @@ class SessionLife:
     """A session of the simulated tmux, from its creation to its end.
 
     ``of`` is the workspace for which it was made. ``ended_by`` is who ended it, and ``reaped_for`` the reason if the reaper
-    did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its program
-    computes or waits for a CPU, ``worked`` its last work that a look has seen. ``due_since`` is since when it has been due
-    without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample of its
-    CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be seen.
+    did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its program computes
+    or waits for a CPU, ``worked`` its last work that a look has seen, and ``seen_work`` what is not stored yet. ``due_since``
+    is since when it has been due without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the
+    reaper last took a sample of its CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of
+    its pane cannot be seen.
     """
 
     of: WorkspaceLife
@@ -104,6 +105,7 @@ class SessionLife:
     starved: bool = False
     starving_seen: float | None = None
     worked: Work | None = None
+    seen_work: Work | None = None
     unmeasured: Work | None = None
     sampled_at: float | None = None
     dead_since: float | None = None
@@ -112,6 +114,7 @@ class SessionLife:
     hidden_since: float | None = None
     kept_since: float | None = None
     renamed_at: float | None = None
+    foreign_since: float | None = None
     announced_at: float | None = None
     taken_back_at: float | None = None
     ended_at: float | None = None

@@ -45,8 +45,7 @@ class JudgedProcesses:
         world, pids = self._judging.world, {key.pid for key in keys}
         for life in world.lives.values():
             if life.busy_since is not None and world.pid_of(life) in pids:
-                life.starving_seen = world.now
-                life.worked = Work(life.busy_since, world.now)
+                life.seen_work = Work(life.busy_since, world.now)
         return self._real.scheduling(keys)
 
     def table(self) -> ProcessTable | Unknown:
@@ -54,9 +53,8 @@ class JudgedProcesses:
         return self._real.table()
 
     def glance(self) -> ProcessTable | Unknown:
-        table = self._real.glance()
-        if isinstance(table, ProcessTable):
-            self._judging.world.measure()
+        table, judging = self._real.glance(), self._judging
+        judging.sampled_at = judging.world.now if isinstance(table, ProcessTable) else None
         return table
 
     def signal(self, key: ProcessKey, number: int) -> SignalResult:

@@ -119,6 +119,7 @@ def _end(world: World, life: SessionLife) -> None:
 
 def _mark_as_anothers(world: World, life: SessionLife) -> None:
     one = world.tmux.sessions[life.session_id]
+    life.foreign_since = world.now
     one.options.update({"@workspace_owner": "feed", "@reaper_workspace": "77", "@reaper_self": world.identity(life)})
 
 

@@ -256,15 +256,16 @@ class World:
                 life.worked = Work(life.busy_since, life.starving_seen)
         life.busy_since, life.starved, life.starving_seen = None, False, None
 
-    def measure(self) -> None:
-        """The reaper takes a sample of the CPU times: work that was long enough since the last one is seen."""
-        for life in self.lives.values():
-            work, life.unmeasured = life.unmeasured, None
-            if work is not None and life.sampled_at is not None:
-                began = max(work.began, life.sampled_at)
-                if (work.last - began) / 2 > 0.01 * (self.now - life.sampled_at) + 0.02:
+    def measure(self, at: float) -> None:
+        """The reaper has stored the sample of the CPU times of that moment: it shows long work since the last one."""
+        for life in (each for each in self.lives.values() if each.created <= at):
+            work = life.unmeasured
+            if work is not None and work.last <= at:
+                life.unmeasured = None
+                began = work.began if life.sampled_at is None else max(work.began, life.sampled_at)
+                if life.sampled_at is not None and (work.last - began) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
                     life.worked = Work(began, work.last)
-            life.sampled_at = self.now
+            life.sampled_at = at
 
 
 def _as_truth(row: Workspace) -> Row:

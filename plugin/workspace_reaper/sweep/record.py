@@ -10,6 +10,7 @@ from types import MappingProxyType
 from workspace_reaper.model.directory import DirectoryRecord
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import CpuSample, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
@@ -22,7 +23,6 @@ from workspace_reaper.policy.verdict import is_doubted, is_selected
 from workspace_reaper.sweep import alarms
 from workspace_reaper.sweep.alarm_kind import AlarmLimits, SweepResult
 from workspace_reaper.sweep.context import ReapCandidate, SweepContext
-from workspace_reaper.sweep.judge import Announcements
 from workspace_reaper.sweep.look_up import recognised_others, unknown_sessions
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import notify_alarms
@@ -50,6 +50,8 @@ def before_kills(
     if not observation.everything and registry.generation == before.registry.generation:
         # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
         registry = identified(before.registry, rows)
+    elif not observation.everything:
+        registry = replace(registry, total=before.registry.total, capped=before.registry.capped)
     known = builder.recognised | recognised_others(observation, rows)
     return StateChanges(
         registry=registry if registry != before.registry else None,
@@ -252,10 +254,12 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
             pace.learn(len(now), seconds, server=server)
 
 
-def mark_announced(context: SweepContext, announcements: Announcements) -> None:
+def mark_announced(
+    context: SweepContext, made: Mapping[SessionKey, float] = MappingProxyType({}), withdrawn: Collection[SessionKey] = ()
+) -> None:
     """Set the deadline on the sessions that were announced, and unset it on those that no longer are."""
     for terminal in context.dependencies.terminals:
-        made = {key: at for key, at in announcements.made.items() if key.socket == terminal.socket}
-        withdrawn = [key for key in announcements.withdrawn if key.socket == terminal.socket]
-        if made or withdrawn:
-            terminal.announce(made, withdrawn)
+        set_here = {key: at for key, at in made.items() if key.socket == terminal.socket}
+        unset_here = [key for key in withdrawn if key.socket == terminal.socket]
+        if set_here or unset_here:
+            terminal.announce(set_here, unset_here)

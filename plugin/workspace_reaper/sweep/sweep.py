@@ -185,6 +185,8 @@ class Sweep:
         self, builder: FactsBuilder, announcements: Announcements, rows: LookupResult, witnesses: Witnesses
     ) -> None:
         now, confirmations = self._dependencies.clock.now(), builder.confirmations
+        # An announcement that the ledger has was shown to the session's user, also if this process ends in between.
+        record.mark_announced(self._context, made=announcements.made)
         if self._request.full:
             servers = server_changes(self._seen, builder.state.servers, self._dependencies.processes)
             doubts = self._lasting_doubts(builder.state)
@@ -204,7 +206,7 @@ class Sweep:
             )
             record.save(self._context, changes)
         confirmations.saved()
-        record.mark_announced(self._context, announcements)
+        record.mark_announced(self._context, withdrawn=announcements.withdrawn)
 
     def _record_after_kills(self, builder: FactsBuilder) -> None:
         before = builder.state

@@ -82,3 +82,20 @@ def test_i98_a_hook_before_the_first_full_sweep_proves_nothing_of_another_databa
     found = run(Plan(0, 4, tuple(map(Step, (*report, *replaced)))))
     assert found.violations == []
     assert found.counts["kill deleted"] == 0
+
+
+def test_i93_an_announcement_that_the_ledger_has_was_shown_to_the_user() -> None:
+    """The reaper crashes right after it has written its state, and its next sweep is late."""
+    crash = (Interruption("terminal.mark", 1, Event("crash")),)
+    steps = Step(Event("archive")), Step(Event("wait", 0, 61.0)), Step(Event(SWEEP), crash), Step(Event("wait", 0, 1810.0))
+    found = run(Plan(0, 2, steps, undo_window=600.0))
+    assert (found.violations, found.counts["kill archived"]) == ([], 1)
+
+
+def test_i65_rows_that_were_lost_while_not_all_could_be_seen_trip_the_breaker_later() -> None:
+    """An empty database was put in place, tmux did not show all, and then one row came back."""
+    cut = (Interruption("terminal.observe", 1, Event("cut answer")),)
+    before = Step(Event(SWEEP)), Step(Event("swap database")), Step(Event("wait", 0, 12.1 * HOUR)), Step(Event(SWEEP), cut)
+    # With three sessions, the two orphans alone do not trip it.
+    found = run(Plan(0, 4, (Step(Event("end", 3)), *before, Step(Event("insert", 1)))))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 0)
