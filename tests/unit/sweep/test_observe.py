@@ -67,6 +67,13 @@ def test_a_narrow_look_takes_only_what_was_asked_for() -> None:
     assert seen.unmanaged == 1
 
 
+def test_a_narrow_look_counts_another_owner_only_of_what_was_asked_for() -> None:
+    theirs, narrow = (session(1, owner=Owner.FOREIGN), session(2, owner=Owner.FOREIGN)), Observation()
+    narrow.add(listing(*theirs), NAMES, {"w2"})
+    assert narrow.other_owners == [(theirs[1], "w2")]
+    assert observation(listing(*theirs)).other_owners == [(theirs[0], "w1"), (theirs[1], "w2")]
+
+
 def test_only_a_socket_of_which_every_row_was_read_can_tell_who_is_gone() -> None:
     seen = observation(
         listing(session(1), session(2, name="notes")),
