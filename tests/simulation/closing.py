@@ -90,16 +90,15 @@ def _unsaid(judging: Judging) -> Iterator[Violation]:
     world, last = judging.world, judging.reports[-1]
     if not last.complete:
         return
-    raised = {alarm.name for alarm in last.alarms}
+    raised, ownership = {alarm.name for alarm in last.alarms}, judging.ownership
     for life in world.lives.values():
         name, own = world.tmux.sessions[life.session_id].name, world.tmux.sessions[life.session_id].options
-        one = judging.marked_by_any(life) if judging.is_foreign(life) else None
+        one = ownership.marked_by_any(life) if ownership.is_foreign(life) else None
         if one is not None and one.row is not None and not one.row.deleted and "other_owner" not in raised:
             why = "its workspace has a row, it carries another owner's marks, and no alarm says so"
             yield Violation("disowned", name, why, world.now)
-        is_managed = judging.marked(life) is not None or (judging.named(life) is not None and not judging.is_foreign(life))
         inherited = [option for option in _OPTIONS if option in world.tmux.options and option not in own]
-        if is_managed and inherited and "inherited" not in raised:
+        if ownership.manages(life) and inherited and "inherited" not in raised:
             yield Violation("inherited", name, f"it inherits {', '.join(inherited)}, and no alarm says so", world.now)
 
 
@@ -132,7 +131,7 @@ def returns(judging: Judging) -> Iterator[Return]:
         if before is None or before.ended_at is None or life.created < before.ended_at:
             continue
         is_same = before.reaped_for in _SAID and life.of.rows[-1].since < before.ended_at
-        is_ours = world.tmux.sessions[life.session_id].name == before.reaped_as and not judging.is_foreign(life)
+        is_ours = world.tmux.sessions[life.session_id].name == before.reaped_as and not judging.ownership.is_foreign(life)
         yield Return(
             life.session_id,
             reaped_at=before.ended_at,

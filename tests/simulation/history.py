@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.closing import judge_end, report_of, returns
 from tests.simulation.daemon import SimulatedDaemon
+from tests.simulation.dues import note_due
 from tests.simulation.floors import COUNTED
 from tests.simulation.happenings import happen
 from tests.simulation.judged_ports import JudgedDirectories, JudgedLedger, JudgedPlugins, JudgedRegistry, JudgedTerminal
@@ -19,6 +20,7 @@ from tests.simulation.oracle.rows import gone
 from tests.simulation.oracle.truth import Limits
 from tests.simulation.oracle.truth_reports import REGISTRY
 from tests.simulation.oracle.violation import Violation
+from tests.simulation.ownership import Ownership
 from tests.simulation.plan import (
     APPROVE,
     DAEMON,
@@ -73,7 +75,7 @@ class History:
         limits = Limits(undo_window=plan.undo_window, abstain_alarm=WATCHED_ALARM if plan.is_watched else 1800.0)
         ports = Ports(world)
         self._ports = ports
-        self.judging = Judging(world, limits, ports.ledger.registry().owner_id)
+        self.judging = Judging(world, limits, Ownership(world, ports.ledger.registry().owner_id))
         ports.terminal = JudgedTerminal(ports.terminal, self.judging)
         ports.directories = JudgedDirectories(world.directories, self.judging)
         ports.plugins = JudgedPlugins(ports.plugins, self.judging)
@@ -219,7 +221,7 @@ class History:
         world, judging = self.world, self.judging
         names = [(one.name, one.session_id) for one in world.tmux.sessions.values()]
         for life in world.lives.values():
-            of = dict.fromkeys((life.of, judging.named(life)))
+            of = dict.fromkeys((life.of, judging.ownership.named(life)))
             names += [(f"the workspace {one.workspace_id} ", life.session_id) for one in of if one is not None]
         self._counts["breaker latched"] += judging.breaker.latched
         self._counts["clock stepped"] += judging.is_stepped
@@ -229,7 +231,7 @@ class History:
         self._counts["session came back"] += sum(one.is_due for one in back)
         judging.violations += judge_returns(back, judging.reports[-1])
         if self._plan.is_watched:
-            judging.note_due()
+            note_due(judging)
         for life in world.lives.values():
             if life.is_listed_attached:
                 life.seen_attached = world.now

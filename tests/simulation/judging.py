@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -10,16 +9,13 @@ from dataclasses import dataclass, field, replace
 from tests.simulation.breaker_watch import BreakerWatch, name_of
 from tests.simulation.daemon_watch import DaemonWatch
 from tests.simulation.lives import SessionLife, WorkspaceLife
-from tests.simulation.oracle import Violation, due, judge_kill
-from tests.simulation.oracle.rows import gone
+from tests.simulation.oracle import Violation, judge_kill
 from tests.simulation.oracle.truth import (
-    Clock,
     FullSweep,
     KillTruth,
     Limits,
     Peer,
     Reaper,
-    Reason,
     Session,
     Veto,
     Work,
@@ -27,17 +23,12 @@ from tests.simulation.oracle.truth import (
 )
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
-from tests.simulation.world import SOCKET, World
+from tests.simulation.ownership import Ownership
+from tests.simulation.world import NOTICED, SOCKET, World
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
 
 __all__ = ["Judging"]
-
-# The names of sessions of a workspace, and of those that show one: see ``World``.
-_OF_WORKSPACE = re.compile(r"(?:ws-(?=\w+$)|view-(?=\w+-))(\w+)")
-
-# Steps of the wall clock up to so many seconds may go unnoticed.
-_NOTICED = 5.0
 
 
 @dataclass(slots=True)
@@ -52,7 +43,7 @@ class Judging:
 
     world: World
     limits: Limits
-    owner_id: str
+    ownership: Ownership
     violations: list[Violation] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     full_sweeps: list[FullSweep] = field(default_factory=list)
@@ -87,7 +78,7 @@ class Judging:
 
     def forget(self, owner_id: str) -> None:
         """The state directory is lost, and with it all that the reaper knew. It has another owner id from now on."""
-        self.owner_id = owner_id
+        self.ownership = Ownership(self.world, owner_id)
         self.full_sweeps, self.intents, self.intended, self.ends = [], {}, {}, []
         self.saved_at = float("inf")
         self.breaker = BreakerWatch(self.world, self.limits)
@@ -113,7 +104,7 @@ class Judging:
         now = self.world.now
         self.dry_run = dry_run
         self.began, self.looked = now if full else None, None
-        self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > _NOTICED
+        self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > NOTICED
         self.is_listed, self.is_read, self.sampled_at = False, False, None
         self.rechecked_at = None
         for life in self.world.lives.values():
@@ -144,7 +135,7 @@ class Judging:
 
     def saw(self, rows: Collection[str]) -> None:
         """The daemon has looked, and saw these rows."""
-        self.daemon.look(rows, {one.workspace_id for life in self.world.lives.values() for one in self._owners(life)})
+        self.daemon.look(rows, {one.workspace_id for life in self.world.lives.values() for one in self.ownership.owners(life)})
 
     def read(self, ids: Collection[str], *, again: bool) -> None:
         """The reaper has read these rows; ``again`` in a recheck. Of what a sweep finds only that counts of which it is."""
@@ -167,7 +158,7 @@ class Judging:
             workspaces=self._workspaces(life),
             reaper=self._reaper(life),
             limits=self.limits,
-            clock=self._clock(),
+            clock=self.world.clock_truth(is_stepped=self.is_stepped),
             peers=tuple(map(self._peer, peers)),
         )
 
@@ -188,9 +179,9 @@ class Judging:
             panes=(life.dead_since,),
             attached_since=life.attached_since,
             kept_since=life.kept_since,
-            foreign=self.is_foreign(life),
+            foreign=self.ownership.is_foreign(life),
             renamed_at=life.renamed_at,
-            home=self._is_home(life),
+            home=self.world.is_home(life),
             processes_visible=life.hidden_since is None or life.hidden_since > self._oldest_look,
             veto=self._veto(life.session_id),
             announced_at=life.announced_at,
@@ -203,44 +194,14 @@ class Judging:
         oldest_recheck = self.world.now - self.limits.guard_validity
         return (self.rechecked_at or oldest_recheck) - self.limits.processes_validity
 
-    def _is_home(self, life: SessionLife) -> bool:
-        """Whether the reaper runs in it."""
-        reaper = self.world.machine.processes[self.world.reaper_pid]
-        return life.dead_since is None and reaper.parent == self.world.pid_of(life)
-
-    def is_foreign(self, life: SessionLife) -> bool:
-        """Whether its own marks name another reaper."""
-        options = self.world.tmux.sessions[life.session_id].options
-        is_own = options.get("@reaper_self") == self.world.identity(life)
-        return is_own and options.get("@workspace_owner") not in (None, "", self.owner_id)
-
     def _veto(self, session_id: str) -> Veto:
         held = self.asked
         return Veto.UNANSWERED if held is None else Veto.VETOED if session_id in held else Veto.NONE
 
     def _workspaces(self, life: SessionLife) -> tuple[Workspace, ...]:
-        marked, named = self.marked(life), self.named(life)
+        marked, named = self.ownership.marked(life), self.ownership.named(life)
         ones = dict.fromkeys(one for one in (marked, named) if one is not None)
         return tuple(self._workspace(one, life, by_marks=one is marked, by_name=one is named) for one in ones)
-
-    def marked(self, life: SessionLife) -> WorkspaceLife | None:
-        """The workspace that its own marks name, if they are ours and its own."""
-        options = self.world.tmux.sessions[life.session_id].options
-        return self.marked_by_any(life) if options.get("@workspace_owner") == self.owner_id else None
-
-    def marked_by_any(self, life: SessionLife) -> WorkspaceLife | None:
-        """The workspace that its own marks name, whoever has set them."""
-        options = self.world.tmux.sessions[life.session_id].options
-        if options.get("@reaper_self") != self.world.identity(life):
-            return None
-        mark = bytes.fromhex(options.get("@reaper_workspace", "")).decode()
-        return self.world.by_id.get(mark)
-
-    def named(self, life: SessionLife) -> WorkspaceLife | None:
-        """The workspace that its name yields."""
-        name = self.world.tmux.sessions[life.session_id].name
-        found = _OF_WORKSPACE.match(name)
-        return self.world.by_id.get(found[1]) if found else None
 
     def _workspace(self, one: WorkspaceLife, life: SessionLife, *, by_marks: bool, by_name: bool) -> Workspace:
         since = life.renamed_at if by_name and not by_marks else None
@@ -263,7 +224,8 @@ class Judging:
     def _under_this_registry(self, at: float | None) -> float | None:
         """When that was, unless the database has been replaced since, longer ago than a recheck may be."""
         replaced = self.world.replaced_at
-        is_past = replaced <= self.world.now - self.limits.guard_validity - self._clock().set_back
+        set_back = self.world.clock_truth(is_stepped=self.is_stepped).set_back
+        is_past = replaced <= self.world.now - self.limits.guard_validity - set_back
         return None if at is not None and at < replaced and is_past else at
 
     def _reaper(self, life: SessionLife) -> Reaper:
@@ -276,7 +238,7 @@ class Judging:
             breaker_latched=self.breaker.latched,
             managed=managed,
             strangers_due=strangers,
-            recognised=recognised - self._has_row(life),
+            recognised=recognised - self.ownership.has_row(life),
             processes_read_at=self.processes_read_at,
             rechecked_at=self.rechecked_at,
             registry_unreadable_since=world.registry_fault_since,
@@ -285,49 +247,25 @@ class Judging:
     def count(self) -> None:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
-        managed = self._managed()
+        managed = self.ownership.managed()
         # One that has ended since the listing still shows what the registry recognises.
         recognised = sum(any(one.row is not None for one in owners) for owners in self.listed)
         self.census = len(managed), 0, recognised
-        unknown = [each for each in managed if all(one.known_at is None for one in self._owners(each))]
-        strangers = [each for each in unknown if not self._has_row(each)]
+        unknown = [each for each in managed if all(one.known_at is None for one in self.ownership.owners(each))]
+        strangers = [each for each in unknown if not self.ownership.has_row(each)]
         self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
         if self.began is not None and self.is_listed:
-            without = {name_of(each.key): self.truth(each, with_peers=False) for each in managed if self._is_gone(each)}
-            self.breaker.look(len(managed), without)
+            without = [each for each in managed if self.ownership.is_gone(each)]
+            self.breaker.look(len(managed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})
 
     def note_listing(self) -> None:
         """All sessions have been listed."""
         self.is_listed, self.listed_at = True, self.world.now
-        self.listed = [self._owners(each) for each in self._managed()]
+        self.listed = [self.ownership.owners(each) for each in self.ownership.managed()]
 
     def reset_breaker(self) -> None:
         """An operator has reset the breaker."""
-        self.breaker.reset({name_of(each.key) for each in self._managed() if self._is_gone(each)})
-
-    def _managed(self) -> list[SessionLife]:
-        """The sessions that are ours."""
-        return [each for each in self.world.lives.values() if self._owners(each) and not self.is_foreign(each)]
-
-    def _owners(self, life: SessionLife) -> list[WorkspaceLife]:
-        """The workspaces of its marks and of its name."""
-        return [one for one in (self.marked(life), self.named(life)) if one is not None]
-
-    def _has_row(self, life: SessionLife) -> bool:
-        return any(one.row is not None for one in self._owners(life))
-
-    def _is_gone(self, life: SessionLife) -> bool:
-        """Whether there is no row for it, or only one that is flagged deleted."""
-        return all(gone(one.rows[-1]) for one in self._owners(life))
-
-    def _clock(self) -> Clock:
-        world, now = self.world, self.world.now
-        return Clock(
-            slept=tuple(world.slept),
-            stepped=self.is_stepped,
-            unnoticed=sum(seconds for _, seconds in world.steps if 0 < seconds <= _NOTICED),
-            set_back=sum(-seconds for at, seconds in world.steps if seconds < 0 and now - at < 60.0),
-        )
+        self.breaker.reset({name_of(each.key) for each in self.ownership.managed() if self.ownership.is_gone(each)})
 
     # What is judged
 
@@ -354,21 +292,3 @@ class Judging:
     def blame(self, truth: KillTruth, rule: str, why: str) -> None:
         """Note that a kill breaks a rule."""
         self.violations.append(Violation(rule, truth.session.name, why, truth.now))
-
-    def note_due(self) -> None:
-        """Note for each session for which reasons it is due, and since when."""
-        for life in self.world.lives.values():
-            # After the clock was set, an age by the clock is shorter than it truly is until some time has passed; and after a
-            # sleep, of which a sweep sees only how long it was. When a client left is known only if a sweep has seen it. A hook
-            # that reports an archiving is not kept over a restart. Work is dated at the sample that shows it.
-            is_undated = life.attach is not None or life.worked is not None
-            is_dated = not self.world.steps and not self.world.slept and not is_undated
-            reasons = due(self.truth(life)) if is_dated else ()
-            life.due_for = tuple(reason for reason in reasons if reason not in self._forgotten_reasons(life))
-            life.due_since = (life.due_since or self.world.now) if life.due_for else None
-
-    def _forgotten_reasons(self, life: SessionLife) -> tuple[Reason, ...]:
-        """What the reaper has left to the ticks: a hook whose row did not agree."""
-        hooks, given_up = life.of.hooks, life.of.given_up_at
-        is_given_up = given_up is not None and all(hook.at <= given_up for hook in hooks)
-        return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up else (Reason.ARCHIVED_BY_HOOK,)

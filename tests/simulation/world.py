@@ -18,15 +18,18 @@ from tests.simulation.memory.process import SimulatedProcess
 from tests.simulation.memory.registry import MemoryHost
 from tests.simulation.memory.snapshots import MemoryDisk
 from tests.simulation.memory.tmux import MemoryTmux
-from tests.simulation.oracle.truth import Absence, Row, Work
+from tests.simulation.oracle.truth import Absence, Clock, Row, Work
 from tests.tools.clocks import VirtualClock
 from workspace_reaper.model.workspace import Workspace
 
-__all__ = ["FOREIGN", "ROOT", "SOCKET", "STATE", "World", "WorldClock"]
+__all__ = ["FOREIGN", "NOTICED", "ROOT", "SOCKET", "STATE", "World", "WorldClock"]
 
 ROOT = "/simulated"
 STATE = "/simulated-state"
 SOCKET = "/run/tmux/simulated"
+
+# Steps of the wall clock up to so many seconds may go unnoticed.
+NOTICED = 5.0
 # The names of sessions that no pattern matches.
 FOREIGN = ("notes", "scratch")
 
@@ -223,6 +226,19 @@ class World:
     def viewer_name(one: WorkspaceLife) -> str:
         """How the names of the viewers of a workspace's session begin."""
         return f"view-{one.workspace_id}-"
+
+    def is_home(self, life: SessionLife) -> bool:
+        """Whether the reaper runs in it."""
+        return life.dead_since is None and self.machine.processes[self.reaper_pid].parent == self.pid_of(life)
+
+    def clock_truth(self, *, is_stepped: bool) -> Clock:
+        """What has happened to the clocks, as the oracle calls it."""
+        return Clock(
+            slept=tuple(self.slept),
+            stepped=is_stepped,
+            unnoticed=sum(seconds for _, seconds in self.steps if 0 < seconds <= NOTICED),
+            set_back=sum(-seconds for at, seconds in self.steps if seconds < 0 and self.now - at < 60.0),
+        )
 
     def is_of_living(self, one: SimulatedProcess) -> bool:
         """Whether a process truly belongs to a living session."""

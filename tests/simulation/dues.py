@@ -1,0 +1,31 @@
+"""Notes which sessions are due, whatever the reaper may doubt, and since when."""
+
+from __future__ import annotations
+
+from tests.simulation.judging import Judging
+from tests.simulation.lives import SessionLife
+from tests.simulation.oracle import due
+from tests.simulation.oracle.truth import Reason
+
+__all__ = ["note_due"]
+
+
+def note_due(judging: Judging) -> None:
+    """Note for each session for which reasons it is due, and since when."""
+    world = judging.world
+    for life in world.lives.values():
+        # After the clock was set, an age by the clock is shorter than it truly is until some time has passed; and after a
+        # sleep, of which a sweep sees only how long it was. When a client left is known only if a sweep has seen it. A hook
+        # that reports an archiving is not kept over a restart. Work is dated at the sample that shows it.
+        is_undated = life.attach is not None or life.worked is not None
+        is_dated = not world.steps and not world.slept and not is_undated
+        reasons = due(judging.truth(life)) if is_dated else ()
+        life.due_for = tuple(reason for reason in reasons if reason not in _forgotten_reasons(life))
+        life.due_since = (life.due_since or world.now) if life.due_for else None
+
+
+def _forgotten_reasons(life: SessionLife) -> tuple[Reason, ...]:
+    """What the reaper has left to the ticks: a hook whose row did not agree."""
+    hooks, given_up = life.of.hooks, life.of.given_up_at
+    is_given_up = given_up is not None and all(hook.at <= given_up for hook in hooks)
+    return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up else (Reason.ARCHIVED_BY_HOOK,)
