@@ -108,7 +108,7 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
     reaped = {life.owner: life for life in world.ended if life.reaped_for and life.owner not in living}
     for process in world.machine.processes.values():
         life = None if process.is_zombie else reaped.get(process.owner)
-        # Another tmux server is a home of other sessions, whoever started it.
+        # Other sessions may run in a tmux server that the session has started.
         if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
             group = {each.key for each in world.by_owner[process.owner]}

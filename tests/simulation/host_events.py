@@ -148,7 +148,7 @@ def _recycle(world: World, one: WorkspaceLife) -> None:
     if not left:
         return
     if left[0].pid % 2 or other is None or other.of is one or other.dead_since is not None:
-        world.machine.recycle(left[0].pid, ["editor"], parent=INIT, environ={}, cwd="/home/me", owner="nobody's")
+        world.machine.recycle(left[0].pid, ["editor"], parent=INIT, environ={}, cwd="/home/me", owner="its user")
     else:
         world.machine.recycle(left[0].pid, ["agent"], parent=world.pid_of(other), owner=other.owner)
 

@@ -33,7 +33,7 @@ class Ownership:
         return self.marked_by_any(life) if options.get("@workspace_owner") == self.owner_id else None
 
     def marked_by_any(self, life: SessionLife) -> WorkspaceLife | None:
-        """The workspace that its own marks name, whoever has set them."""
+        """The workspace that its own marks name, of any owner."""
         options = self.world.tmux.sessions[life.session_id].options
         if options.get("@reaper_self") != self.world.identity(life):
             return None

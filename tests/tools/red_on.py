@@ -47,8 +47,8 @@ def run(product: Path, number: str, files: Sequence[str]) -> Mapping[tuple[str, 
     Each has pytest's time limit, and one that exceeds it has failed.
 
     Returns:
-        For each test function, by its module and name, the results of its examples with the first line of how each ended. None
-        if this product lacks what the tests share.
+        For each test function, by its module and name, the results of its examples with the first line of how each ended. It is
+        empty if this product lacks what the tests share.
     """
     path = os.pathsep.join(str(product / package) for package in PACKAGES)
     report = product / "results.xml"

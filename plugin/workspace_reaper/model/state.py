@@ -73,9 +73,9 @@ class RegistryState:
 
     Attributes:
         owner_id: The value of ``@workspace_owner`` that marks this registry's sessions. The ledger creates it once.
-        generation: 0 until a full sweep has read the registry, which begins the first; then it grows by one whenever the
-            identity changes. What was recorded before belongs to the first, also if that one has ended by then.
-        identity: The registry as the last full sweep found it, or the first sweep of any kind if none was a full one yet.
+        generation: 0 until a full sweep has read the registry, which begins generation 1. It grows by one whenever the identity
+            changes. What is recorded under 0 belongs to 1. If the identity changes before the first full sweep, 2 follows 0.
+        identity: The registry as the last full sweep found it. Before the first one: as the first sweep of any kind found it.
         total: Its number of rows then, counted up to a limit.
         capped: Whether that limit was reached.
     """

@@ -112,7 +112,7 @@ class Reaper:
         return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
-        """Take over what the reaper before has reported, which is not reported again, and what is recorded or not yet."""
+        """Take over from the reaper before what must not be reported or recorded again, and a doubt that is not recorded."""
         self.state.unrecorded_alarms.take_over(before.state.unrecorded_alarms)
         if self.settings.state_dir == before.settings.state_dir and self.asks_same_registry(before):
             self.state.last_event, self.state.doubt = before.state.last_event, before.state.doubt

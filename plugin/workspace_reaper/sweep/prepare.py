@@ -32,7 +32,7 @@ def read_processes(
 ) -> Unknown | None:
     """Give each candidate its processes, and spare those that must be idle and whose processes use the CPU.
 
-    One whose intent is recorded is left to its recheck, which also sees whether the session has ended meanwhile.
+    One whose intent is recorded is spared by its recheck.
     ``first`` is a table of just now, None if there is none. Returns what could not be read: then no session may be killed.
     """
     processes, thresholds = context.dependencies.processes, context.settings.thresholds
@@ -72,6 +72,7 @@ def read_processes(
     for candidate in (one for one in must_be_idle if one.key not in unclear):
         if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, second.at - first.at):
             candidate.busy_at = second.at
+            # Its processes are also gone if the session has ended, which the recheck of one with an intent sees.
             if candidate.intent is None:
                 candidate.spare("active")
     return None

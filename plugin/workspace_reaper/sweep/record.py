@@ -47,11 +47,10 @@ def before_kills(
     """
     before = builder.state
     registry = recognise(before.registry, rows)
-    if not observation.everything and registry.generation == before.registry.generation:
+    if not observation.everything:
         # The breaker made no step. What the registry lost must still show in the next sweep that sees everything.
-        registry = identified(before.registry, rows)
-    elif not observation.everything:
-        registry = replace(registry, total=before.registry.total, capped=before.registry.capped)
+        was, is_same = before.registry, registry.generation == before.registry.generation
+        registry = identified(was, rows) if is_same else replace(registry, total=was.total, capped=was.capped)
     known = builder.recognised | recognised_others(observation, rows)
     return StateChanges(
         registry=registry if registry != before.registry else None,

@@ -35,7 +35,9 @@ _NOTIFY = "    notify_reaped(context.dependencies.plugins, [one.intent for one i
 _RECORD = "    try:\n        context.ledger.record_results(results)\n"
 
 SURVIVORS = (
-    Mutant("the name of a renamed session is nobody's", ("H01",), (Edit(_RECHECK, _NAMED, "        named_row = None\n"),)),
+    Mutant(
+        "the name of a renamed session yields no workspace", ("H01",), (Edit(_RECHECK, _NAMED, "        named_row = None\n"),)
+    ),
     Mutant(
         "another reason is as good",
         ("H02",),

@@ -74,7 +74,7 @@ SECOND_SURVEY = (
         (Edit(_RULES, "    condition=lambda facts, _limits: facts.is_witnessed or", "    condition=lambda facts, _limits:"),),
     ),
     Mutant("a stranger is not unproven", ("I84",), (Edit(_PROTECTIONS, "        not case.facts.proven\n", "        False\n"),)),
-    Mutant("many strangers wait for nobody", ("I84",), (Edit("sweep/judge.py", _MANY, "        if False and"),)),
+    Mutant("many strangers need no approval", ("I84",), (Edit("sweep/judge.py", _MANY, "        if False and"),)),
     Mutant("an unreadable row protects nothing", ("I87",), (Edit(_PROTECTIONS, _UNKNOWN, _FALSE),)),
     Mutant("waiting for a CPU is no work", ("I89",), (Edit("sweep/prepare.py", _STARVED, "    return False\n"),)),
 )

@@ -58,7 +58,7 @@ SILENT = (
         (Edit("sweep/conclude.py", "        if reaped:\n            sessions", "        if False:\n            sessions"),),
     ),
     Mutant(
-        "a session that no registry has known is nobody's",
+        "a session that no registry has known is unmanaged",
         ("I54",),
         (Edit(_RULES, _ORPHAN, _ORPHAN + "    condition=lambda facts, _limits: facts.proven,\n"),),
     ),

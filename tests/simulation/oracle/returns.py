@@ -25,8 +25,8 @@ class Return:
         reaped_at: When the one before was reaped.
         recorded_at: When the ledger was given the outcome of that; None if it was not.
         created: When it was made.
-        is_due: What the host says of the workspace is what it said when the one before was reaped for that, and nobody keeps
-            the session.
+        is_due: What the host says of the workspace is what it said when the one before was reaped for that, and the session is
+            not kept.
     """
 
     session: str

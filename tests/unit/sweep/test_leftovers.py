@@ -60,16 +60,16 @@ def test_what_runs_below_a_server_that_others_use_is_needed_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("other", "found"),
     [
-        pytest.param("/work/w1", "w2", id="the same directory"),
-        pytest.param("/work/w1/nested", "w2", id="a directory in its own"),
-        pytest.param("/work", None, id="a directory above its own"),
+        pytest.param("/srv/w1", "w2", id="the same directory"),
+        pytest.param("/srv/w1/nested", "w2", id="a directory in its own"),
+        pytest.param("/srv", None, id="a directory above its own"),
         pytest.param("/elsewhere", None, id="another directory"),
     ],
 )
 def test_in_which_other_workspace_a_process_works(other: str, found: str | None) -> None:
     machine = Machine()
-    for path in ("/work/w1/nested", "/elsewhere"):
+    for path in ("/srv/w1/nested", "/elsewhere"):
         machine.tree.make(path)
-    editor = machine.spawn(["editor"], cwd="/work/w1/nested")
+    editor = machine.spawn(["editor"], cwd="/srv/w1/nested")
     dependents = machine.dependents(worktrees={"w2": other})
-    assert dependents.workspace_of(machine.rows()[editor], "/work/w1") == found
+    assert dependents.workspace_of(machine.rows()[editor], "/srv/w1") == found
