@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
@@ -21,9 +23,12 @@ from tests.tools.writer import Writer, restore_elsewhere
 from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.model.session import NO_OWNER, Listing
+from workspace_reaper.model.state import ServerState, StateChanges
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.policy.session_names import SessionMatcher
+from workspace_reaper.processes.processes import SystemProcesses
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
@@ -493,9 +498,10 @@ def test_a_watcher_that_was_never_started(tmp_path: Path) -> None:
 
 
 def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path, tmp_path: Path) -> None:
+    opened = partial(open_ledger, tmp_path / "state", registry_name="standard", location="here")
+
     def living(*sockets: str) -> LivingSessions:
-        reading = partial(open_ledger, state_dir, registry_name="standard", location="here")
-        return LivingSessions([TmuxTerminal(socket) for socket in sockets], names, reading)
+        return LivingSessions([TmuxTerminal(socket) for socket in sockets], names, opened, SystemProcesses())
 
     state_dir = tmp_path / "state"
     tmux_server.new_session("ws-one")
@@ -507,3 +513,24 @@ def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path, tmp_path: Pat
     assert living(str(short_tmp / "file"), tmux_server.path)() is None
     state_dir.chmod(0o777)
     assert living(tmux_server.path)() is None, "the ledger cannot be read"
+
+
+def test_i103_sessions_whose_socket_was_removed_are_not_gone(tmux_server: TmuxServer, tmp_path: Path) -> None:
+    """With no living session in sight, no number of deleted rows would be too many."""
+    tmux_server.new_session("ws-one")
+    terminal, processes = TmuxTerminal(tmux_server.path), SystemProcesses()
+    opened = partial(open_ledger, tmp_path / "state", registry_name="standard", location="here")
+    names = SessionMatcher({tmux_server.path: ("ws-(?P<id>.+)",)}, lambda text: text)
+    living = LivingSessions([terminal], names, opened, processes)
+    listing = terminal.observe(NO_OWNER)
+    assert isinstance(listing, Listing)
+    assert listing.server is not None
+    pid = listing.server.pid
+    with opened(read_only=False) as ledger:
+        server = ServerState(pid, listing.server.start, processes.start_time(pid))
+        ledger.save(StateChanges(servers={tmux_server.path: server}))
+    assert living() == {"one"}
+    Path(tmux_server.path).unlink()
+    assert living() is None
+    os.kill(pid, signal.SIGUSR1)
+    wait_until(lambda: living() == {"one"}, PATIENCE)

@@ -57,6 +57,8 @@ def _report(seeds: range, jobs: int, *, stops: bool) -> int:
     for what, number in sorted(tally.counts.items()):
         print(f"{number:9,}  {what}")
     print(f"{tally.done:,} histories in {time.monotonic() - tally.began:.0f} s, {len(tally.failed)} of them broke a rule")
+    if tally.failed:
+        print(f"their seeds are {', '.join(map(str, sorted(tally.failed)))}")
     for sentence in missing:
         print(sentence)
     for seed in sorted(tally.failed)[: 1 if stops else 3]:

@@ -13,6 +13,7 @@ from workspace_reaper.model.reap import Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Alarm as Raised
 from workspace_reaper.model.unknown import Source
+from workspace_reaper.sweep.leftovers import HIDDEN
 from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["identity_of", "judge_end", "report_of", "returns"]
@@ -113,9 +114,11 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
             # Where a directory has moved or gone, nothing shows later what worked in it.
             group = {each.key for each in world.by_owner[process.owner]}
             ids = {reap.intent.workspace_id for reap in history if reap.intent.key in group}
-            stays = len(life.of.directory) == 1 and life.of.workspace_id in ids
+            stays = life.of.is_untouched and life.of.workspace_id in ids
+            # Of a session whose processes are out of sight, the record says just that.
             named = {one.pid for reap in history if reap.intent.key in group for one in reap.cleanup.survivors}
-            yield Leftover(process.pid, life.session_id, process.origin is not None or stays, process.pid in named)
+            is_named = process.pid in named or HIDDEN.pid in named
+            yield Leftover(process.pid, life.session_id, process.origin is not None or stays, is_named)
 
 
 # What the host says again of a workspace whose session it starts again.
@@ -125,7 +128,8 @@ _SAID = ("deleted", "removed", "archived", "worktree-deleted", "orphan")
 def returns(judging: Judging) -> Iterator[Return]:
     """The sessions that came back after they had been reaped."""
     world = judging.world
-    reaped = {life.of: life for life in world.ended if life.reaped_for}
+    # A new server whose socket was removed before a sweep has seen it is not to be found.
+    reaped = {} if world.tmux.is_unlinked else {life.of: life for life in world.ended if life.reaped_for}
     for life in world.lives.values() if reaped and not world.steps else ():
         before = reaped.get(life.of)
         if before is None or before.ended_at is None or life.created < before.ended_at:

@@ -30,7 +30,9 @@ class SimulatedDaemon:
         self._world = world
         self._reaper = reaper
         self._saw = saw
-        self._living = LivingSessions([MemoryTerminal(world.tmux)], reaper.dependencies.matcher, reaper.reading)
+        self._living = LivingSessions(
+            [MemoryTerminal(world.tmux)], reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes
+        )
         self._past: Past | None = None
         self._invalid: str | None = None
         # What each workspace is suspected of, and since when.

@@ -214,8 +214,12 @@ class History:
                 continue
             if full:
                 one.known_at = now
-            if not one.row.deleted and not one.directory[-1].gone:
+            directory = one.directory[-1]
+            if not one.row.deleted and not directory.gone:
                 one.seen_with_row = now
+            elif full and not one.row.deleted and directory.since <= one.looked_at:
+                # The row has outlived the directory, so that they cannot go together any more.
+                one.seen_with_row = None
 
     def _note_full(self, report: SweepReport, blind: frozenset[str]) -> None:
         world, judging = self.world, self.judging

@@ -51,6 +51,7 @@ class JudgedTerminal:
         listing = self._real.observe(owner_id, panes=panes, only=only)
         if isinstance(listing, Listing):
             judging, world = self._judging, self._judging.world
+            is_first = not judging.is_listed
             # What a socket that was removed does not list is not gone.
             if world.tmux.is_reachable or world.tmux.server is None:
                 judging.note_listing()
@@ -60,7 +61,8 @@ class JudgedTerminal:
             for _, life in () if only else lives:
                 life.is_listed_attached = life.attached_since is not None
             # An option that comes and goes leaves no trace, as a client does: it counts once the ledger has it.
-            judging.objecting += [life for one, life in lives if one.kept]
+            # Later listings of a sweep are about the sessions that it rechecks.
+            judging.objecting += [life for one, life in lives if one.kept and (is_first or one.key.session_id in only)]
         return listing
 
     def announce(self, made: Mapping[SessionKey, float], withdrawn: Sequence[SessionKey]) -> None:

@@ -56,7 +56,7 @@ class Judging:
     is_listed: bool = False
     sampled_at: float | None = None
     listed_at: float = 0.0
-    listed: list[list[WorkspaceLife]] = field(default_factory=list)
+    listed: dict[SessionLife, list[WorkspaceLife]] = field(default_factory=dict)
     rechecked_at: float | None = None
     objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
@@ -67,7 +67,8 @@ class Judging:
     saved_at: float = float("inf")
     breaker: BreakerWatch = field(init=False)
     daemon: DaemonWatch = field(init=False)
-    census: tuple[int, int, int] = (0, 0, 0)
+    census: tuple[int, int] = (0, 0)
+    recognised: set[SessionLife] = field(default_factory=set)
     asked: frozenset[str] | None = frozenset()
     dry_run: bool = False
     processes_read_at: float = float("-inf")
@@ -230,7 +231,7 @@ class Judging:
 
     def _reaper(self, life: SessionLife) -> Reaper:
         world = self.world
-        managed, strangers, recognised = self.census
+        managed, strangers = self.census
         return Reaper(
             full_sweeps=tuple(self.full_sweeps),
             dry_run=self.dry_run,
@@ -238,7 +239,7 @@ class Judging:
             breaker_latched=self.breaker.latched,
             managed=managed,
             strangers_due=strangers,
-            recognised=recognised - self.ownership.has_row(life),
+            recognised=len(self.recognised - {life}),
             processes_read_at=self.processes_read_at,
             rechecked_at=self.rechecked_at,
             registry_unreadable_since=world.registry_fault_since,
@@ -249,11 +250,11 @@ class Judging:
         those with a row, and what the breaker counts."""
         managed = self.ownership.managed()
         # One that has ended since the listing still shows what the registry recognises.
-        recognised = sum(any(one.row is not None for one in owners) for owners in self.listed)
-        self.census = len(managed), 0, recognised
+        self.recognised = {each for each, owners in self.listed.items() if any(one.row is not None for one in owners)}
+        self.census = len(managed), 0
         unknown = [each for each in managed if all(one.known_at is None for one in self.ownership.owners(each))]
         strangers = [each for each in unknown if not self.ownership.has_row(each)]
-        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers), recognised
+        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers)
         if self.began is not None and self.is_listed:
             without = [each for each in managed if self.ownership.is_gone(each)]
             self.breaker.look(len(managed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})
@@ -261,7 +262,7 @@ class Judging:
     def note_listing(self) -> None:
         """All sessions have been listed."""
         self.is_listed, self.listed_at = True, self.world.now
-        self.listed = [self.ownership.owners(each) for each in self.ownership.managed()]
+        self.listed = {each: self.ownership.owners(each) for each in self.ownership.managed()}
 
     def reset_breaker(self) -> None:
         """An operator has reset the breaker."""

@@ -17,9 +17,10 @@ __all__ = ["SessionLife", "WorkspaceLife"]
 class WorkspaceLife:
     """A workspace: its number in the plan, what the registry said of it and when, and its directory.
 
-    ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is read.
-    ``read_at`` is when its row was last read by a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is
-    when its directory was last looked at. ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
+    ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is
+    read. ``is_untouched``: nothing about its directory has changed, whether or not a look can have seen that. ``read_at``
+    is when its row was last read by a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is when its
+    directory was last looked at. ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
     """
 
     number: int
@@ -28,6 +29,7 @@ class WorkspaceLife:
     rows: list[RowState] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
     directory: list[Directory] = field(default_factory=list)
+    is_untouched: bool = True
     seen_with_row: float | None = None
     known_at: float | None = None
     daemon_saw_it_go: float | None = None
@@ -66,6 +68,7 @@ class WorkspaceLife:
         """Note that something about its directory changes. What no look can have seen is forgotten."""
         before = self.directories()[-1] if self.directory else Directory()
         after = replace(before, since=now, **changes)  # type: ignore[arg-type]
+        self.is_untouched = self.is_untouched and (not self.directory or replace(after, since=before.since) == before)
         if len(self.directory) > 1 and before.since > self.looked_at:
             self.directory.pop()
             before = self.directory[-1]

@@ -24,6 +24,7 @@ from tests.simulation.chances import (
     WAITS,
 )
 from tests.simulation.plan import DAEMON, LOSE_STATE, RESTART, RESTART_INSIDE, RUNS, SWEEP, Event, Interruption, Plan, Step
+from tests.simulation.scenes import SCENES, scene_of
 
 __all__ = ["make_plan"]
 
@@ -50,6 +51,8 @@ def make_plan(seed: int) -> Plan:
     workspaces = random.choice((2, 3, 3, 4, 5, 7))
     steps = [Step(Event(SWEEP))]
     has_daemon = random.random() < 0.25
+    if random.random() < 0.06:
+        steps += scene_of(random.choice(SCENES), random.randrange(workspaces), workspaces)
     for _ in range(random.choice((1, 1, 1, 2))):
         steps += _episode(random, workspaces, has_daemon=has_daemon)
     while sum(step.event.what == SWEEP for step in steps) < 4:

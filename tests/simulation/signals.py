@@ -37,6 +37,7 @@ class JudgedProcesses:
         self._judging = judging
         self._counts = counts
         self._terms: dict[ProcessKey, float] = {}
+        self._continued: set[ProcessKey] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -67,6 +68,8 @@ class JudgedProcesses:
             self._judging.violations += judge_signal(truth)
             if number == signal.SIGTERM:
                 self._terms[key] = world.now
+            elif number == signal.SIGCONT and key in self._terms:
+                self._continued.add(key)
         return result
 
     def _truth(self, key: ProcessKey, number: int) -> SignalTruth:
@@ -82,7 +85,8 @@ class JudgedProcesses:
             recorded=key.started,
             kind=_kind(one, world.reaper_pid),
             origin=Origin.NONE if life is None or one is None else _origin(one),
-            stopped=one is not None and one.is_stopped,
+            # One that was stopped again after that has had its time.
+            stopped=one is not None and one.is_stopped and key not in self._continued,
             ended=Ended.LIVES if life is None or life.is_alive else self._ended(life, self._terms.get(key, world.now)),
             row_selects=life is None or self._selects(life),
             running=life is not None and life.of.row is not None and life.of.row.running,

@@ -90,7 +90,8 @@ def _rename_to_next(world: World, life: SessionLife) -> None:
 def _view_in_group(world: World, life: SessionLife) -> None:
     """Somebody opens a viewer: a session of the same group, with a client. Its name may belong to the workspace, or to none."""
     if not world.peers_of(life):
-        number = int(world.now * 1000)
+        world.viewers += 1
+        number = world.viewers
         name = f"{world.viewer_name(life.of)}{number}" if number % 2 else f"watch-{number}"
         viewer = world.new_session(life.of, group=life.session_id, name=name)
         _attach(world, viewer)

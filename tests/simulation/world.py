@@ -94,6 +94,7 @@ class World:
         self.inherits_keep_since: float | None = None
         self.registry_fault_since: float | None = None
         self.replaced_at = float("-inf")
+        self.viewers = 0
         self.story: list[str] = []
         for _ in range(workspaces):
             self.new_workspace(row=True)
@@ -278,10 +279,18 @@ class World:
             work = life.unmeasured
             if work is not None and work.last <= at:
                 life.unmeasured = None
-                began = work.began if life.sampled_at is None else max(work.began, life.sampled_at)
-                if life.sampled_at is not None and (work.last - began) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
-                    life.worked = Work(began, work.last)
+                _note_work(life, work, at)
+            elif life.busy_since is not None and not life.starved:
+                _note_work(life, Work(life.busy_since, at), at)
             life.sampled_at = at
+
+
+def _note_work(life: SessionLife, work: Work, at: float) -> None:
+    """Note the work that the sample of that moment shows: what was done since the sample before, if that is enough."""
+    if life.sampled_at is not None:
+        began = max(work.began, life.sampled_at)
+        if (work.last - began) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
+            life.worked = Work(began, work.last)
 
 
 def _as_truth(row: Workspace) -> Row:

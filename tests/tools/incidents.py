@@ -20,7 +20,7 @@ else:
 __all__ = ["ROOT", "Incident", "Test", "incidents", "named_tests", "page"]
 
 ROOT = Path(__file__).parents[2]
-_NAME = re.compile(r"test_((?:i[0-9]{2}_)+)(.+)")
+_NAME = re.compile(r"test_((?:i[0-9]{2,3}_)+)(.+)")
 
 _HEAD = """\
 # Incidents

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from workspace_reaper.model.process import ProcessKey, Scheduling
-from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import ClockReading, ClockSkew, ClockState, CpuSample, CpuState
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
@@ -85,8 +86,10 @@ class Noticed:
     stepped: float = 0.0
 
 
-def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
+def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahead: float = 0.0) -> Noticed:
     """Compare the clocks with the stored ones.
+
+    ``ahead`` is by how many seconds the wall clock was stepped forward while sessions ran, for the first look since the boot.
 
     A skew is dropped once its age exceeds ``keep``, the greatest age that any rule compares with, but not within a week.
     """
@@ -94,7 +97,12 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Not
     if before.offset is None or before.boot != boot:
         # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
         # machines without a battery-backed clock do once they have reached a time server.
-        return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
+        skews: tuple[ClockSkew, ...] = (ClockSkew(offset, _FOR_EVER),)
+        before_that = max(0.0, slept) + (ahead if ahead > JUMP else 0.0)
+        if before_that > SLACK:
+            # When it slept, and when the clock was stepped, is unknown. On the safe side: after all that has happened so far.
+            skews += (ClockSkew(now.wall, before_that),)
+        return Noticed(ClockState(boot, offset, slept, skews))
     ahead, asleep = offset - before.offset, slept - before.slept
     stepped = ahead if abs(ahead) > JUMP else 0.0
     skews = before.skews
@@ -183,18 +191,30 @@ def is_starved(before: Mapping[ProcessKey, Scheduling], after: Mapping[ProcessKe
     return is_busy(0.0, waited, seconds) or any(before[key].runnable and after[key].runnable for key in both)
 
 
+def ended_since(session: Session, sampled_at: float | None, now: float) -> float | None:
+    """Return when the program of a pane last ended since that sample (Unix seconds), None if none did.
+
+    What it used since then is unknown: it may have worked until it ended.
+    """
+    if sampled_at is None:
+        return None
+    ended = [pane.dead_at for pane in session.panes if pane.dead_at is not None and pane.dead_at >= int(sampled_at)]
+    return min(now, max(ended)) if ended else None
+
+
 def advance(
     state: CpuState,
     now: float,
     processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
     age_clock: AgeClock = _PLAIN,
     hidden: Collection[SessionKey] = frozenset(),
+    ended: Mapping[SessionKey, float] = MappingProxyType({}),
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
     A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
     samples, because nothing is busy while it sleeps. Work that the clock now dates in the future is dated now. The processes of
-    ``hidden`` sessions cannot be seen: they may compute.
+    ``hidden`` sessions cannot be seen: they may compute. ``ended`` is when programs have ended: see ``ended_since``.
     """
     passed = 0.0 if state.at is None else age_clock.since(state.at, now)
     samples: dict[SessionKey, CpuSample] = {}
@@ -203,6 +223,8 @@ def advance(
         is_ahead = before is not None and before.busy_at is not None and before.busy_at > now
         if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
+        elif key in ended:
+            samples[key] = CpuSample(seconds, ended[key])
         elif before is None or state.at is None:
             samples[key] = CpuSample(seconds)
         elif seconds == before.seconds:

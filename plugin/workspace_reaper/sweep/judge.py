@@ -21,7 +21,7 @@ from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import AgeClock, notice
+from workspace_reaper.policy.idle import AgeClock, ended_since, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import is_another, recognise
@@ -29,7 +29,7 @@ from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import causes_to_undo, held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
-from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.observe import Observation, stepped_ahead
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 from workspace_reaper.sweep.witnesses import Witnesses
@@ -47,7 +47,8 @@ def build_facts(
     """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
     reading = dependencies.clock.read()
-    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest)
+    ahead = stepped_ahead(seen, dependencies.processes, reading) if ledger_state.clock.offset is None else 0.0
+    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest, ahead=ahead)
     age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
     context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation
@@ -112,7 +113,9 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
     complete = with_escaped(found, context.state.seen_below, table)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
-    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
+    ends = {session.key: ended_since(session, ledger_state.cpu.at, table.at) for session, _ in seen.sessions}
+    ended = {key: at for key, at in ends.items() if at is not None}
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden, ended)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.

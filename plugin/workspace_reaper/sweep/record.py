@@ -11,7 +11,7 @@ from workspace_reaper.model.directory import DirectoryRecord
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.session import SessionKey
-from workspace_reaper.model.state import CpuSample, Event, Finding, LedgerState, ServerState, StateChanges
+from workspace_reaper.model.state import UNDONE, CpuSample, Event, Finding, LedgerState, ServerState, StateChanges
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.confirmations import Confirmations
@@ -167,11 +167,15 @@ def after_kills(builder: FactsBuilder, report: SweepReport, limits: AlarmLimits,
 def without_registry(
     ledger_state: LedgerState, observation: Observation, report: SweepReport, limits: AlarmLimits, now: float
 ) -> StateChanges:
-    """Return what changes although the registry could not be read: the clients of sessions, and which sessions are gone.
-    Pure."""
+    """Return what changes although the registry could not be read: the clients of sessions, which announcements their users
+    cancelled by keeping them, and which sessions are gone. Pure."""
     confirmations = Confirmations(ledger_state.confirmations, now)
     for session, _ in observation.sessions:
         confirmations.note_clients(session, ledger_state.last_complete)
+        if session.kept and Finding.ANNOUNCED in confirmations.of(session.key):
+            # By the next sweep it may not be kept any more. Which cause holds is unknown without its row: that sweep knows.
+            for undone in UNDONE.values():
+                confirmations.set(session.key, undone, holds=True)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
     return _changes(

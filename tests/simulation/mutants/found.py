@@ -12,6 +12,9 @@ _UNCLEAR = "{one.key for one in candidates if one.attempts and is_hidden(second,
 _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded.get(one), reports[one])}\n"
 _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
+_KEPT = "if session.kept and "
+_BEFORE = "if before_that > SLACK:"
+_REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _VALID = "<= self._context.settings.recheck_validity"
 
 FOUND = (
@@ -38,5 +41,9 @@ FOUND = (
         ("I98",),
         (Edit("sweep/judge.py", " if removal.generation == generation}", "}"), Edit("sweep/judge.py", _OF_NOW, "]")),
     ),
+    Mutant("a keep without a row cancels nothing", ("I100",), (Edit("sweep/record.py", _KEPT, "if False and "),)),
+    Mutant("the sleep before the first sweep is idle time", ("I101",), (Edit("policy/idle.py", _BEFORE, "if False:"),)),
+    Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", "if sampled_at is None:", "if True:"),)),
+    Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

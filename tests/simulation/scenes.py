@@ -1,0 +1,64 @@
+"""Rare meetings that chance alone brings about too seldom: what happens, in its order. The workspaces are counted from one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tests.simulation.plan import HOUR, SWEEP, Event, Interruption, Step
+
+__all__ = ["SCENES", "scene_of"]
+
+
+def _steps(*events: tuple[str, int] | tuple[str, int, float] | str) -> tuple[Step, ...]:
+    return tuple(Step(Event(SWEEP) if isinstance(event, str) else Event(*event)) for event in events)
+
+
+def _sweep(*during: tuple[str, int, tuple[str, int] | tuple[str, int, float]]) -> Step:
+    return Step(Event(SWEEP), tuple(Interruption(point, nth, Event(*event)) for point, nth, event in during))
+
+
+_AT_RECHECK = ("registry.look_up", 2)
+
+SCENES: Sequence[tuple[Step, ...]] = (
+    # A renamed session belongs to two archived workspaces, and the host runs something for the second one.
+    _steps(("end", 1), ("archive", 0), ("archive", 1), ("run", 1), ("rename to next", 0), ("wait", 0, 24.1 * HOUR), SWEEP),
+    # The same where the second one is pinned, and both are idle.
+    _steps(("end", 1), ("pin", 1), ("rename to next", 0), ("wait", 0, 48.1 * HOUR), SWEEP),
+    # An absence is refuted at the recheck, and is there again right after it.
+    (
+        *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 31.0)),
+        _sweep((*_AT_RECHECK, ("insert", 0))),
+        *_steps(("delete", 0), ("wait", 0, 1.0), SWEEP),
+    ),
+    (
+        *_steps(("delete with directory", 0), SWEEP, ("wait", 0, 31.0)),
+        _sweep(("directories.look", 2, ("make directory", 0))),
+        *_steps(("remove directory", 0), ("wait", 0, 1.0), SWEEP),
+    ),
+    # The row is back at the recheck, and says that the workspace is archived.
+    (
+        *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 31.0)),
+        _sweep((*_AT_RECHECK, ("insert", 0)), (*_AT_RECHECK, ("archive", 0))),
+    ),
+    # The panes died while the clock was ahead.
+    _steps(("step clock ahead", 0, 49.0 * HOUR), ("exit", 0), SWEEP, ("step clock back", 0, 49.0 * HOUR), SWEEP),
+    # A kill gets no answer, and then the processes of the session are out of sight.
+    (
+        *_steps(("archive", 0), ("escape", 0), ("wait", 0, 125.0)),
+        _sweep(("terminal.kill", 1, ("no answer", 0)), ("terminal.observe", 3, ("hide", 0))),
+    ),
+    (
+        *_steps(("archive", 0), ("escape", 0), ("wait", 0, 125.0)),
+        _sweep(("terminal.kill", 1, ("lose answer", 0)), ("terminal.kill", 2, ("hide", 0))),
+    ),
+)
+
+
+def scene_of(scene: Sequence[Step], first: int, workspaces: int) -> list[Step]:
+    """Return the steps of a scene, with the workspaces counted from ``first``."""
+
+    def moved(event: Event) -> Event:
+        return replace(event, who=(event.who + first) % workspaces)
+
+    return [Step(moved(step.event), tuple(replace(one, event=moved(one.event)) for one in step.during)) for step in scene]
