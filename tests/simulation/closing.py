@@ -114,9 +114,11 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
             # Where a directory has moved or gone, nothing shows later what worked in it.
             group = {each.key for each in world.by_owner[process.owner]}
             ids = {reap.intent.workspace_id for reap in history if reap.intent.key in group}
-            stays = life.of.is_untouched and life.of.workspace_id in ids
+            # Nothing distinguishes it from what a living session of the workspace started there.
+            is_shared = any(each.of is life.of for each in world.lives.values())
+            stays = life.of.is_untouched and life.of.workspace_id in ids and not is_shared
             # Of a session whose processes are out of sight, the record says just that.
-            named = {one.pid for reap in history if reap.intent.key in group for one in reap.cleanup.survivors}
+            named = {one.pid for reap in history if reap.intent.workspace_id in ids for one in reap.cleanup.survivors}
             is_named = process.pid in named or HIDDEN.pid in named
             yield Leftover(process.pid, life.session_id, process.origin is not None or stays, is_named)
 

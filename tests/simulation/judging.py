@@ -24,6 +24,7 @@ from tests.simulation.oracle.truth import (
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
 from tests.simulation.ownership import Ownership
+from tests.simulation.work import measure
 from tests.simulation.world import NOTICED, SOCKET, World
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
@@ -122,7 +123,7 @@ class Judging:
             return
         self.saved_at = self.world.now
         if self.sampled_at is not None:
-            self.world.measure(self.sampled_at)
+            measure(self.world.lives.values(), self.sampled_at)
             self.sampled_at = None
         if self.is_listed:
             sweep = FullSweep(self.began, self.looked, self.looked_at_directories)

@@ -262,7 +262,7 @@ class World:
         return any(self.tmux.process(life.session_id).directory is place for life in lives)
 
     def end_work(self, life: SessionLife) -> None:
-        """Its program rests. Whether a look can measure what it did depends on when the next look is: see ``measure``."""
+        """Its program rests. Whether a look can measure what it did depends on when the next look is: see ``work.measure``."""
         if life.busy_since is None:
             return
         if not life.starved:
@@ -272,25 +272,6 @@ class World:
             if life.starving_seen is not None:
                 life.worked = Work(life.busy_since, life.starving_seen)
         life.busy_since, life.starved, life.starving_seen = None, False, None
-
-    def measure(self, at: float) -> None:
-        """The reaper has stored the sample of the CPU times of that moment: it shows long work since the last one."""
-        for life in (each for each in self.lives.values() if each.created <= at):
-            work = life.unmeasured
-            if work is not None and work.last <= at:
-                life.unmeasured = None
-                _note_work(life, work, at)
-            elif life.busy_since is not None and not life.starved:
-                _note_work(life, Work(life.busy_since, at), at)
-            life.sampled_at = at
-
-
-def _note_work(life: SessionLife, work: Work, at: float) -> None:
-    """Note the work that the sample of that moment shows: what was done since the sample before, if that is enough."""
-    if life.sampled_at is not None:
-        began = max(work.began, life.sampled_at)
-        if (work.last - began) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
-            life.worked = Work(began, work.last)
 
 
 def _as_truth(row: Workspace) -> Row:

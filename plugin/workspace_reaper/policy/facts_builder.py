@@ -23,7 +23,7 @@ from workspace_reaper.model.state import (
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.confirmations import Confirmations, has_left, retry_at
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.idle import AgeClock, ended_since, notice
+from workspace_reaper.policy.idle import AgeClock, notice, worked_until
 from workspace_reaper.policy.marks import is_marked_as
 from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
 from workspace_reaper.policy.witness import Witness
@@ -178,15 +178,9 @@ class FactsBuilder:
             doubtful=workspace_id in self.doubtful or (reported is WorkspaceEvent.DOUBTED and not is_confirmed),
             home=lives_in(session, self.own_location),
             age_clock=self.age_clock,
-            busy_at=self._busy_at(session, now),
+            busy_at=worked_until(session, sample.busy_at if (sample := self.cpu.samples.get(key)) else None, now),
             **remembered,
         )
-
-    def _busy_at(self, session: Session, now: float) -> float | None:
-        """Return when the session's processes were last at work, or may have been."""
-        sample = self.cpu.samples.get(session.key)
-        ended = ended_since(session, self.cpu.at, now)
-        return ended if ended is not None else sample.busy_at if sample else None
 
     def _remembered(self, key: SessionKey, seen: Mapping[Finding, Confirmation], now: float) -> dict[str, Any]:
         """Return the facts that rest on what earlier sweeps have found."""

@@ -141,6 +141,10 @@ def describe_clock_step(seconds: float) -> str:
 SHARE = 0.01
 
 
+# CPU seconds that a program may need to start.
+STARTING = 10.0
+
+
 # The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none.
 TICK = 0.01
 
@@ -191,15 +195,14 @@ def is_starved(before: Mapping[ProcessKey, Scheduling], after: Mapping[ProcessKe
     return is_busy(0.0, waited, seconds) or any(before[key].runnable and after[key].runnable for key in both)
 
 
-def ended_since(session: Session, sampled_at: float | None, now: float) -> float | None:
-    """Return when the program of a pane last ended since that sample (Unix seconds), None if none did.
+def worked_until(session: Session, busy_at: float | None, now: float) -> float | None:
+    """Return when the session was last at work (Unix seconds), None if it never was.
 
-    What it used since then is unknown: it may have worked until it ended.
+    ``busy_at`` is when a sample last found it so. No sample shows what the program of a pane used right before it ended: it may
+    have worked until then.
     """
-    if sampled_at is None:
-        return None
-    ended = [pane.dead_at for pane in session.panes if pane.dead_at is not None and pane.dead_at >= int(sampled_at)]
-    return min(now, max(ended)) if ended else None
+    ended = [pane.dead_at for pane in session.panes if pane.dead_at is not None]
+    return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at
 
 
 def advance(
@@ -208,13 +211,14 @@ def advance(
     processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
     age_clock: AgeClock = _PLAIN,
     hidden: Collection[SessionKey] = frozenset(),
-    ended: Mapping[SessionKey, float] = MappingProxyType({}),
+    quiet: Mapping[SessionKey, float] = MappingProxyType({}),
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
-    A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
+    A session without an earlier sample counts as busy if it may have been busy ever since its last activity in tmux, ``quiet``
+    seconds ago: it has used enough, and when is unknown. ``age_clock`` says how long the machine was awake since the last
     samples, because nothing is busy while it sleeps. Work that the clock now dates in the future is dated now. The processes of
-    ``hidden`` sessions cannot be seen: they may compute. ``ended`` is when programs have ended: see ``ended_since``.
+    ``hidden`` sessions cannot be seen: they may compute.
     """
     passed = 0.0 if state.at is None else age_clock.since(state.at, now)
     samples: dict[SessionKey, CpuSample] = {}
@@ -223,10 +227,9 @@ def advance(
         is_ahead = before is not None and before.busy_at is not None and before.busy_at > now
         if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
-        elif key in ended:
-            samples[key] = CpuSample(seconds, ended[key])
         elif before is None or state.at is None:
-            samples[key] = CpuSample(seconds)
+            is_unknown = seconds > STARTING and is_busy(0.0, seconds, quiet.get(key, float("inf")))
+            samples[key] = CpuSample(seconds, now if is_unknown else None)
         elif seconds == before.seconds:
             samples[key] = before
         else:

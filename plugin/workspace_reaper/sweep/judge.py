@@ -21,7 +21,7 @@ from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
-from workspace_reaper.policy.idle import AgeClock, ended_since, notice
+from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import is_another, recognise
@@ -113,9 +113,8 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
     complete = with_escaped(found, context.state.seen_below, table)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
-    ends = {session.key: ended_since(session, ledger_state.cpu.at, table.at) for session, _ in seen.sessions}
-    ended = {key: at for key, at in ends.items() if at is not None}
-    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden, ended)
+    quiet = {session.key: age_clock.since(session.last_activity, table.at) for session, _ in seen.sessions}
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden, quiet)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.

@@ -14,6 +14,7 @@ _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _KEPT = "if session.kept and "
 _BEFORE = "if before_that > SLACK:"
+_ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _VALID = "<= self._context.settings.recheck_validity"
 
@@ -43,7 +44,7 @@ FOUND = (
     ),
     Mutant("a keep without a row cancels nothing", ("I100",), (Edit("sweep/record.py", _KEPT, "if False and "),)),
     Mutant("the sleep before the first sweep is idle time", ("I101",), (Edit("policy/idle.py", _BEFORE, "if False:"),)),
-    Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", "if sampled_at is None:", "if True:"),)),
+    Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
     Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

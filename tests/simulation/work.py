@@ -1,0 +1,35 @@
+"""What the samples of CPU time show of the work of simulated programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.simulation.lives import SessionLife
+from tests.simulation.oracle.truth import Work
+
+__all__ = ["measure"]
+
+
+def measure(lives: Iterable[SessionLife], at: float) -> None:
+    """The reaper has stored the sample of the CPU times of that moment: it shows long work since the last one."""
+    for life in (each for each in lives if each.created <= at):
+        work = life.unmeasured
+        if work is not None and work.last <= at:
+            life.unmeasured = None
+            _note(life, work, at)
+        elif life.busy_since is not None and not life.starved:
+            _note(life, Work(life.busy_since, at), at)
+        life.sampled_at = at
+
+
+def _note(life: SessionLife, work: Work, at: float) -> None:
+    """Note the work that the sample of that moment shows: what was done since the sample before, if that is enough.
+
+    The first sample does not show when it was done.
+    """
+    if life.sampled_at is None and life.dead_since is None and (work.last - work.began) / 2 > 10.0:
+        life.worked = Work(work.began, at)
+    elif life.sampled_at is not None:
+        began = max(work.began, life.sampled_at)
+        if (work.last - began) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
+            life.worked = Work(began, work.last)
