@@ -26,8 +26,12 @@ MOST_SUSPECTS = 100_000
 
 @dataclass(slots=True)
 class _Suspect:
+    """A workspace in the queue. ``reported_at`` is when its event was reported, ``named_at`` when any event last was: the looks
+    begin again then."""
+
     event: WorkspaceEvent
     named_at: float
+    reported_at: float
     ticket: int
     look: int = 0
 
@@ -109,15 +113,21 @@ class Worker:
             if overflows:
                 self._tick = self._tickets
             if not too_many:
-                ticket = self._tickets if known is None else known.ticket
-                if known is not None:
-                    event = strongest(known.event, event)
-                self._suspects[workspace_id] = _Suspect(event, time.monotonic(), ticket)
+                self._suspects[workspace_id] = self._suspect(known, event)
             self._start()
         if overflows:
             # Without the lock: a slow log handler must not stop the other hooks.
             text = f"more than {MOST_SUSPECTS} workspaces are queued: the next full sweep looks at all others"
             log_event(logging.WARNING, text)
+
+    def _suspect(self, known: _Suspect | None, event: WorkspaceEvent) -> _Suspect:
+        """Return the suspect that coalesces what is in the queue with a new event."""
+        now = time.monotonic()
+        if known is None:
+            return _Suspect(event, now, now, self._tickets)
+        counts = strongest(known.event, event)
+        # A weaker event makes no news of the one before, which may be of a database that has been replaced since.
+        return _Suspect(counts, now, now if counts is event else known.reported_at, known.ticket)
 
     def has_forgotten(self) -> bool:
         """Return whether ``forget`` was called since the current suspects were taken from the queue."""
@@ -217,7 +227,7 @@ class Worker:
         suspects = {workspace_id: suspect.event for workspace_id, suspect in due.items()}
         final = {workspace_id for workspace_id, suspect in due.items() if suspect.look == len(suspect.looks) - 1}
         now = time.monotonic()
-        ages = {workspace_id: now - suspect.named_at for workspace_id, suspect in due.items()}
+        ages = {workspace_id: now - suspect.reported_at for workspace_id, suspect in due.items()}
         unsettled: set[str] = set()
         self._guarded(lambda: unsettled.update(self._look_at(suspects, final, ages)))
         return unsettled - final

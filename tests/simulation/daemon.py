@@ -47,6 +47,19 @@ class SimulatedDaemon:
                 self._world.clock.sleep(seconds)
                 self._look_at_suspects()
 
+    def coalesce(self, workspace_id: str, event: WorkspaceEvent) -> tuple[WorkspaceEvent, float]:
+        """Return what counts once a hook reports an event as well, and when that was reported: see ``Worker``."""
+        known, now = self._suspects.get(workspace_id), self._world.clock.monotonic()
+        counts = event if known is None else strongest(known[0], event)
+        reported_at = now if known is None or counts is event else known[1]
+        if known is not None:
+            self._suspects[workspace_id] = counts, reported_at
+        return counts, reported_at
+
+    def settle(self, workspace_id: str) -> None:
+        """The looks after a hook have found its row."""
+        self._suspects.pop(workspace_id, None)
+
     def _compare(self) -> None:
         now = self._list() if self._is_valid() else None
         if now is None:

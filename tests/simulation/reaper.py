@@ -19,7 +19,7 @@ from tests.simulation.plan import Interruption
 from tests.simulation.points import Answer, Crash, Interposed, Points
 from tests.simulation.world import SOCKET, STATE, World
 from workspace_reaper.model.errors import LedgerError
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import DERIVED_EVENTS, WorkspaceEvent
 from workspace_reaper.model.ports import Ledger
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Source, Unknown
@@ -132,15 +132,20 @@ class SimulatedReaper:
     def hook(self, workspace_id: str, event: WorkspaceEvent) -> None:
         """A host's hook names a workspace: look at it, and again until its row agrees."""
         began = self.clock.monotonic()
+        event, reported_at = self.daemon.coalesce(workspace_id, event) if self.daemon else (event, began)
         for number, at in enumerate(LOOKS):
             self.clock.sleep(max(0.0, began + at - self.clock.monotonic()))
-            final = {workspace_id} if number == len(LOOKS) - 1 else set()
-            ages = {workspace_id: self.clock.monotonic() - began}
+            final = {workspace_id} if number == len(LOOKS) - 1 and event not in DERIVED_EVENTS else set()
+            ages = {workspace_id: self.clock.monotonic() - reported_at}
             left = look_at(
                 cast(Reaper, self), {workspace_id: event}, final, ages, stopping=lambda: False, replaced=lambda: False
             )
             if not left:
                 break
+        else:
+            return
+        if self.daemon:
+            self.daemon.settle(workspace_id)
 
     def approve(self) -> None:
         """An operator approves what a dry run shows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tests.simulation.plan import HOUR, SWEEP, Event, Interruption, Step
+from tests.simulation.plan import DAEMON, HOUR, SWEEP, Event, Interruption, Step
 
 __all__ = ["SCENES", "scene_of"]
 
@@ -43,6 +43,17 @@ SCENES: Sequence[tuple[Step, ...]] = (
     ),
     # The panes died while the clock was ahead.
     _steps(("step clock ahead", 0, 49.0 * HOUR), ("exit", 0), SWEEP, ("step clock back", 0, 49.0 * HOUR), SWEEP),
+    # The daemon saw a row go. It came back with an older copy, and then another database was put in place.
+    (
+        *_steps(("attach", 0), ("delete", 0), (DAEMON, 0), ("restore", 0), ("swap database", 0), SWEEP),
+        *_steps(("detach", 0), ("wait", 0, 61.0), SWEEP),
+    ),
+    # The same while the row is looked at: it comes back within a sweep.
+    (
+        *_steps(("attach", 0), ("delete", 0), (DAEMON, 0)),
+        _sweep(("registry.look_up", 1, ("insert", 0))),
+        *_steps(("swap database", 0), SWEEP, ("detach", 0), ("wait", 0, 61.0), (DAEMON, 0)),
+    ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (
         *_steps(("archive", 0), ("escape", 0), ("wait", 0, 125.0)),

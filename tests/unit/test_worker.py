@@ -114,6 +114,23 @@ def test_how_long_ago_a_hook_named_it_is_counted_also_while_the_thread_is_busy(
     assert 0.1 <= first["a"] < second["a"]
 
 
+@pytest.mark.parametrize(
+    ("then", "is_renewed"),
+    [(WorkspaceEvent.ARCHIVED, False), (WorkspaceEvent.REMOVED, True), (WorkspaceEvent.DELETED, True)],
+)
+def test_i98_a_weaker_event_makes_no_news_of_the_one_before(
+    worker: Worker, recorder: Recorder, then: WorkspaceEvent, is_renewed: bool
+) -> None:
+    """Another database may have been put in place between the two."""
+    recorder.gate.clear()
+    worker.wake()
+    assert recorder.entered.wait(20)
+    worker.suspect("a", WorkspaceEvent.REMOVED)
+    reported_at = worker._suspects["a"].reported_at
+    worker.suspect("a", then)
+    assert (worker._suspects["a"].reported_at > reported_at) is is_renewed
+
+
 def test_i83_the_looks_at_a_directory_are_less_than_ten_seconds_apart() -> None:
     looks = worker_module.LOOKS_AT_DIRECTORY
     assert max(later - earlier for earlier, later in pairwise(looks)) < 10
