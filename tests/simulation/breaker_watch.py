@@ -82,7 +82,8 @@ class BreakerWatch:
             orphans=frozenset(name for name, truth in gone.items() if counts(truth)),
             managed=managed,
             rows_before=len(self.rows),
-            rows_lost=len(lost - removed),
+            # Which rows are new is not counted.
+            rows_lost=len(self.rows) - len(self.world.host.rows) - len(removed),
             gone=frozenset(gone),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from tests.simulation.judging import Judging
 from tests.simulation.oracle import Leftover, Return, Violation, judge_leaks, judge_ledger, judge_leftovers
+from tests.simulation.oracle.rows import archived, given_up, gone
 from tests.simulation.oracle.truth_records import Identity, Record
 from tests.simulation.oracle.truth_reports import Alarm, Report, Stay
 from tests.simulation.world import SOCKET, World
@@ -109,13 +110,17 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
     reaped = {life.owner: life for life in world.ended if life.reaped_for and life.owner not in living}
     for process in world.machine.processes.values():
         life = None if process.is_zombie else reaped.get(process.owner)
+        if life is not None and process.key.started > (life.ended_at or 0.0):
+            # Another session of its group has started it, which was ended by others.
+            continue
         # Other sessions may run in a tmux server that the session has started.
         if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
             group = {each.key for each in world.by_owner[process.owner]}
             ids = {reap.intent.workspace_id for reap in history if reap.intent.key in group}
-            # Nothing distinguishes it from what a living session of the workspace started there.
-            is_shared = any(each.of is life.of for each in world.lives.values())
+            # Nothing distinguishes it from what a later session of the workspace started there.
+            later = [each for each in (*world.lives.values(), *world.ended) if each.created >= (life.ended_at or 0.0)]
+            is_shared = any(each.of is life.of for each in later)
             stays = life.of.is_untouched and life.of.workspace_id in ids and not is_shared
             # Of a session whose processes are out of sight, the record says just that.
             named = {one.pid for reap in history if reap.intent.workspace_id in ids for one in reap.cleanup.survivors}
@@ -124,7 +129,7 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
 
 
 # What the host says again of a workspace whose session it starts again.
-_SAID = ("deleted", "removed", "archived", "worktree-deleted", "orphan")
+_SAID = dict.fromkeys(("deleted", "removed", "orphan"), gone) | {"archived": archived, "worktree-deleted": given_up}
 
 
 def returns(judging: Judging) -> Iterator[Return]:
@@ -136,7 +141,8 @@ def returns(judging: Judging) -> Iterator[Return]:
         before = reaped.get(life.of)
         if before is None or before.ended_at is None or life.created < before.ended_at:
             continue
-        is_same = before.reaped_for in _SAID and life.of.rows[-1].since < before.ended_at
+        says, row = _SAID.get(before.reaped_for), life.of.rows[-1]
+        is_same = says is not None and says(row) and row.since < before.ended_at
         is_ours = world.tmux.sessions[life.session_id].name == before.reaped_as and not judging.ownership.is_foreign(life)
         yield Return(
             life.session_id,

@@ -53,5 +53,6 @@ class DaemonWatch:
                 one.daemon_saw_it_go = None
             elif one.workspace_id in gone:
                 one.daemon_saw_it_go = now
+                one.known_at = now
                 one.vanished = vanished
         self.listed, self.database = frozenset(rows), (host.location, host.commits)

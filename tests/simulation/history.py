@@ -208,7 +208,7 @@ class History:
 
     def _note_rows(self, *, full: bool) -> None:
         """The reaper has read all rows, and looked at their directories. It remembers the rows only from a full sweep."""
-        now = self.world.now
+        now, looked = self.world.now, self.judging.looked or 0.0
         for one in self.world.workspaces:
             if one.row is None or one.rows[-1].since > one.read_at:
                 continue
@@ -217,7 +217,7 @@ class History:
             directory = one.directory[-1]
             if not one.row.deleted and not directory.gone:
                 one.seen_with_row = now
-            elif full and not one.row.deleted and directory.since <= one.looked_at:
+            elif full and not one.row.deleted and directory.since <= one.looked_at and one.rows[-1].since <= looked:
                 # The row has outlived the directory, so that they cannot go together any more.
                 one.seen_with_row = None
 

@@ -58,7 +58,7 @@ class JudgedTerminal:
             judging.rechecked_at = world.clock.called_at if only else judging.rechecked_at
             # A session that belongs to no workspace has no life.
             lives = [(one, life) for one in listing.sessions if (life := world.lives.get(one.key.session_id)) is not None]
-            for _, life in () if only else lives:
+            for _, life in lives if is_first else ():
                 life.is_listed_attached = life.attached_since is not None
             # An option that comes and goes leaves no trace, as a client does: it counts once the ledger has it.
             # Later listings of a sweep are about the sessions that it rechecks.
@@ -147,6 +147,10 @@ class JudgedRegistry:
         if isinstance(rows, LookupResult):
             judging.read(ids, again=again)
         return rows
+
+    def note_lost(self) -> None:
+        """The answer did not arrive."""
+        self._judging.is_read = False
 
 
 class JudgedLedger:

@@ -72,6 +72,7 @@ class Judging:
     recognised: set[SessionLife] = field(default_factory=set)
     asked: frozenset[str] | None = frozenset()
     dry_run: bool = False
+    is_counting: bool = False
     processes_read_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -131,7 +132,7 @@ class Judging:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()
             for life in self.world.lives.values():
-                if life.hidden_since is not None:
+                if life.hidden_since is not None and life.hidden_since <= self.listed_at:
                     # It could not be seen to rest.
                     life.worked = Work(life.hidden_since, self.world.now)
 
@@ -178,7 +179,7 @@ class Judging:
             name=one.name,
             created=life.created,
             activity=life.activity(self.world.now),
-            panes=(life.dead_since,),
+            panes=(life.dead_at_recheck(self.rechecked_at),),
             attached_since=life.attached_since,
             kept_since=life.kept_since,
             foreign=self.ownership.is_foreign(life),
@@ -227,8 +228,8 @@ class Judging:
         """When that was, unless the database has been replaced since, longer ago than a recheck may be."""
         replaced = self.world.replaced_at
         set_back = self.world.clock_truth(is_stepped=self.is_stepped).set_back
-        is_past = replaced <= self.world.now - self.limits.guard_validity - set_back
-        return None if at is not None and at < replaced and is_past else at
+        is_past = self.is_counting or replaced <= self.world.now - self.limits.guard_validity - set_back
+        return None if at is not None and at <= replaced and is_past else at
 
     def _reaper(self, life: SessionLife) -> Reaper:
         world = self.world
@@ -249,6 +250,7 @@ class Judging:
     def count(self) -> None:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
+        self.is_counting = True
         managed = self.ownership.managed()
         # One that has ended since the listing still shows what the registry recognises.
         self.recognised = {each for each, owners in self.listed.items() if any(one.row is not None for one in owners)}
@@ -259,6 +261,7 @@ class Judging:
         if self.began is not None and self.is_listed:
             without = [each for each in managed if self.ownership.is_gone(each)]
             self.breaker.look(len(managed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})
+        self.is_counting = False
 
     def note_listing(self) -> None:
         """All sessions have been listed."""

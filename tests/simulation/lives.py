@@ -12,6 +12,9 @@ from workspace_reaper.model.session import SessionKey
 
 __all__ = ["SessionLife", "WorkspaceLife"]
 
+# CPU time has a resolution of 0.01 s: less than that no look can see.
+_MEASURABLE = 0.02
+
 
 @dataclass(slots=True, eq=False)
 class WorkspaceLife:
@@ -87,12 +90,13 @@ class WorkspaceLife:
 class SessionLife:
     """A session of the simulated tmux, from its creation to its end.
 
-    ``of`` is the workspace for which it was made. ``ended_by`` is who ended it, and ``reaped_for`` the reason if the reaper
-    did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its program computes
-    or waits for a CPU, ``worked`` its last work that a look has seen, and ``seen_work`` what is not stored yet. ``due_since``
-    is since when it has been due without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the
-    reaper last took a sample of its CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of
-    its pane cannot be seen.
+    ``of`` is the workspace for which it was made. ``ended_by`` is who ended it, and ``reaped_for`` the reason if the
+    reaper did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its
+    program computes or waits for a CPU, and ``computed`` for how long the machine was awake since then, ``worked`` its
+    last work that a look has seen, and ``seen_work`` what is not stored yet. ``due_since`` is since when it has been due
+    without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample
+    of its CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be
+    seen. ``died_before`` is when its panes had died before they were last respawned, at ``respawned_at``.
     """
 
     of: WorkspaceLife
@@ -105,6 +109,7 @@ class SessionLife:
     seen_attached: float | None = None
     output: float | None = None
     busy_since: float | None = None
+    computed: float = 0.0
     starved: bool = False
     starving_seen: float | None = None
     worked: Work | None = None
@@ -112,6 +117,8 @@ class SessionLife:
     unmeasured: Work | None = None
     sampled_at: float | None = None
     dead_since: float | None = None
+    died_before: float | None = None
+    respawned_at: float | None = None
     attached_since: float | None = None
     client: int | None = None
     hidden_since: float | None = None
@@ -133,9 +140,16 @@ class SessionLife:
     def is_alive(self) -> bool:
         return self.ended_at is None
 
+    def dead_at_recheck(self, rechecked_at: float | None) -> float | None:
+        """Since when its panes have been dead, as a recheck at that moment saw it: the guard sees that they are dead, and not
+        that they lived in between."""
+        is_late = rechecked_at is not None and self.respawned_at is not None and self.respawned_at >= rechecked_at
+        return self.died_before if is_late and self.dead_since is not None else self.dead_since
+
     def activity(self, now: float) -> Activity:
         """What the oracle calls its activity."""
-        work = self.worked if self.busy_since is None else Work(self.busy_since, now)
+        is_measurable = self.starved or self.computed >= _MEASURABLE
+        work = Work(self.busy_since, now) if self.busy_since is not None and is_measurable else self.worked
         return Activity(self.input, self.attach, self.seen_attached, self.output, work)
 
     def is_in(self, directory: Directory) -> bool:

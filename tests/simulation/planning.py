@@ -51,9 +51,11 @@ def make_plan(seed: int) -> Plan:
     workspaces = random.choice((2, 3, 3, 4, 5, 7))
     steps = [Step(Event(SWEEP))]
     has_daemon = random.random() < 0.25
+    episodes = random.choice((1, 1, 1, 2))
     if random.random() < 0.06:
         steps += scene_of(random.choice(SCENES), random.randrange(workspaces), workspaces)
-    for _ in range(random.choice((1, 1, 1, 2))):
+        episodes -= 1
+    for _ in range(episodes):
         steps += _episode(random, workspaces, has_daemon=has_daemon)
     while sum(step.event.what == SWEEP for step in steps) < 4:
         steps += [Step(Event("wait", 0, random.choice(WAITS))), Step(Event(SWEEP))]

@@ -198,7 +198,8 @@ class SimulatedReaper:
             return None
         if what == "lose answer":
             self._world.tell(f"the answer of {one.point} is lost")
-            return lambda call, args: (call(), _no_answer(one.point, args))[1]
+            lost = self._ports.registry.note_lost if one.point == "registry.look_up" else bool
+            return lambda call, args: (call(), lost(), _no_answer(one.point, args))[2]
         self._happens(one)
         return None
 

@@ -18,8 +18,6 @@ def _sweep(*during: tuple[str, int, tuple[str, int] | tuple[str, int, float]]) -
     return Step(Event(SWEEP), tuple(Interruption(point, nth, Event(*event)) for point, nth, event in during))
 
 
-_AT_RECHECK = ("registry.look_up", 2)
-
 SCENES: Sequence[tuple[Step, ...]] = (
     # A renamed session belongs to two archived workspaces, and the host runs something for the second one.
     _steps(("end", 1), ("archive", 0), ("archive", 1), ("run", 1), ("rename to next", 0), ("wait", 0, 24.1 * HOUR), SWEEP),
@@ -28,7 +26,7 @@ SCENES: Sequence[tuple[Step, ...]] = (
     # An absence is refuted at the recheck, and is there again right after it.
     (
         *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 31.0)),
-        _sweep((*_AT_RECHECK, ("insert", 0))),
+        _sweep(("registry.look_up", 2, ("insert", 0))),
         *_steps(("delete", 0), ("wait", 0, 1.0), SWEEP),
     ),
     (
@@ -39,7 +37,7 @@ SCENES: Sequence[tuple[Step, ...]] = (
     # The row is back at the recheck, and says that the workspace is archived.
     (
         *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 31.0)),
-        _sweep((*_AT_RECHECK, ("insert", 0)), (*_AT_RECHECK, ("archive", 0))),
+        _sweep(("terminal.observe", 2, ("insert", 0)), ("terminal.observe", 2, ("archive", 0))),
     ),
     # The panes died while the clock was ahead.
     _steps(("step clock ahead", 0, 49.0 * HOUR), ("exit", 0), SWEEP, ("step clock back", 0, 49.0 * HOUR), SWEEP),

@@ -250,6 +250,7 @@ class World:
         """Programs compute while time passes."""
         for life in self.lives.values():
             if life.busy_since is not None:
+                life.computed += seconds
                 if life.starved:
                     self.machine.wait_for_cpu(self.pid_of(life), seconds)
                 else:

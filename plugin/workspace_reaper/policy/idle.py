@@ -98,11 +98,12 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahe
         # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
         # machines without a battery-backed clock do once they have reached a time server.
         skews: tuple[ClockSkew, ...] = (ClockSkew(offset, _FOR_EVER),)
-        before_that = max(0.0, slept) + (ahead if ahead > JUMP else 0.0)
+        ahead = ahead if ahead > JUMP else 0.0
+        before_that = max(0.0, slept) + ahead
         if before_that > SLACK:
             # When it slept, and when the clock was stepped, is unknown. On the safe side: after all that has happened so far.
             skews += (ClockSkew(now.wall, before_that),)
-        return Noticed(ClockState(boot, offset, slept, skews))
+        return Noticed(ClockState(boot, offset, slept, skews), ahead)
     ahead, asleep = offset - before.offset, slept - before.slept
     stepped = ahead if abs(ahead) > JUMP else 0.0
     skews = before.skews

@@ -77,7 +77,7 @@ class Observation:
                     self.unknown.append(_lost(session))
                 theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
                 if theirs is not None:
-                    self.all_workspace_ids.add(theirs)
+                    self.all_workspace_ids |= {theirs, matcher.named(session) or theirs}
                     if only is None or theirs in only:
                         self.other_owners.append((session, theirs))
                 continue

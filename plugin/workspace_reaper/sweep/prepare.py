@@ -28,12 +28,17 @@ SNAPSHOT_ATTEMPTS = 3
 
 
 def read_processes(
-    context: SweepContext, seen: Observation, candidates: Sequence[ReapCandidate], first: ProcessTable | Unknown | None
+    context: SweepContext,
+    seen: Observation,
+    candidates: Sequence[ReapCandidate],
+    first: ProcessTable | Unknown | None,
+    first_at: float = 0.0,
 ) -> Unknown | None:
     """Give each candidate its processes, and spare those that must be idle and whose processes use the CPU.
 
     One whose intent is recorded is spared by its recheck.
-    ``first`` is a table of just now, None if there is none. Returns what could not be read: then no session may be killed.
+    ``first`` is a table of just now, None if there is none, and ``first_at`` is before it was taken (monotonic seconds).
+    Returns what could not be read: then no session may be killed.
     """
     processes, thresholds = context.dependencies.processes, context.settings.thresholds
     must_be_idle = [
@@ -41,8 +46,9 @@ def read_processes(
         for candidate in candidates
         if IdleClock.CPU in thresholds.idle_clocks and candidate.reason.rests_on_idleness(candidate.facts, thresholds)
     ]
+    clock = context.dependencies.clock
     if must_be_idle and first is None:
-        first = processes.table()
+        first_at, first = clock.monotonic(), processes.table()
     if isinstance(first, Unknown):
         return first
     before: Mapping[SessionKey, Sequence[SessionProcess]] = {}
@@ -51,12 +57,11 @@ def read_processes(
     if must_be_idle and first is not None:
         before = _by_session(context, first, seen)
         waited = processes.scheduling([one.process.key for candidate in must_be_idle for one in before[candidate.key]])
-        clock = context.dependencies.clock
         began = clock.monotonic()
         # Reading the details fills the time between the two readings, or a part of it.
         details = processes.details([one.process.key for candidate in candidates for one in before[candidate.key]])
         clock.sleep(min(CPU_WINDOW, max(0.0, began + CPU_WINDOW - clock.monotonic())))
-    looked_at = context.dependencies.clock.read().elapsed
+    looked_at = clock.read().elapsed
     second = processes.table()
     if isinstance(second, Unknown):
         return second
@@ -69,8 +74,10 @@ def read_processes(
         candidate.processes = now[candidate.key]
         candidate.is_hidden = is_hidden(second, candidate.facts.session)
         _add_details(candidate, details)
+    # While the machine slept between the two, nothing computed.
+    seconds = 0.0 if first is None else min(second.at - first.at, clock.monotonic() - first_at)
     for candidate in (one for one in must_be_idle if one.key not in unclear):
-        if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, second.at - first.at):
+        if first is not None and _is_at_work(context, candidate, before[candidate.key], waited, seconds):
             candidate.busy_at = second.at
             # Its processes are also gone if the session has ended, which the recheck of one with an intent sees.
             if candidate.intent is None:

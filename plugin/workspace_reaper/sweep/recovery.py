@@ -12,7 +12,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.verdict import left_alone_because
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.leftovers import LeftoverProcesses, known_worktrees, others_of
-from workspace_reaper.sweep.observe import Observation, shown_panes
+from workspace_reaper.sweep.observe import Observation, missed_server, shown_panes
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import list_again
 from workspace_reaper.sweep.terminate import terminate
@@ -26,8 +26,9 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
     """
     dependencies = context.dependencies
     intents = [one for one in ledger_state.open_intents if (one.key.socket, one.key.server_pid) not in seen.replaced]
-    spared, missing = by_presence(intents, seen.listings)
-    _, gone = by_presence(missing, list(_list_missing(context, ledger_state.registry.owner_id, missing)))
+    spared, missing = by_presence(_in_sight(context, intents, seen.listings), seen.listings)
+    again = list(_list_missing(context, ledger_state.registry.owner_id, missing))
+    _, gone = by_presence(_in_sight(context, missing, again), again)
     cleanups = _clean_up(context, gone, seen, rows, known_worktrees(ledger_state, rows))
     snapshots = dependencies.snapshots
     if snapshots is not None:
@@ -41,6 +42,24 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
         results.append(ReapResult(intent.reap_id, now, Outcome.REAPED, why, cleanups[intent.reap_id], snapshot))
     context.ledger.record_results(results)
     notify_reaped(dependencies.plugins, intents, results)
+
+
+def _in_sight(context: SweepContext, intents: Sequence[Intent], listings: Sequence[Listing]) -> list[Intent]:
+    """Return the intents without those whose tmux server may run although its socket was removed, and report these servers."""
+    processes, by_socket = context.dependencies.processes, {listing.socket: listing for listing in listings}
+    in_sight = []
+    for intent in intents:
+        listing = by_socket.get(intent.key.socket)
+        # No server has outlived its boot.
+        if listing is None or intent.boot != processes.boot:
+            missed = None
+        else:
+            missed = missed_server(listing, intent.key.server_pid, processes)
+        if missed is None:
+            in_sight.append(intent)
+        else:
+            context.add_unknown(missed)
+    return in_sight
 
 
 def _list_missing(context: SweepContext, owner: str, missing: Sequence[Intent]) -> Iterator[Listing]:

@@ -163,7 +163,7 @@ class Sweep:
 
     def _reap(self, candidates: list[ReapCandidate], builder: FactsBuilder, rows: LookupResult, witnesses: Witnesses) -> None:
         def look_at_processes(some: Sequence[ReapCandidate], first: ProcessTable | Unknown | None = None) -> Unknown | None:
-            unknown = read_processes(self._context, self._seen, some, first)
+            unknown = read_processes(self._context, self._seen, some, first, self._sampled_at)
             record.record_work(self._context, builder, candidates)
             return unknown
 

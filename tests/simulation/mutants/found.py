@@ -16,6 +16,8 @@ _KEPT = "if session.kept and "
 _BEFORE = "if before_that > SLACK:"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
+_AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
+_OUT_OF_SIGHT = "if listing is None or intent.boot != processes.boot:"
 _VALID = "<= self._context.settings.recheck_validity"
 
 FOUND = (
@@ -46,5 +48,7 @@ FOUND = (
     Mutant("the sleep before the first sweep is idle time", ("I101",), (Edit("policy/idle.py", _BEFORE, "if False:"),)),
     Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
     Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
+    Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
+    Mutant("an intent out of sight is closed", ("I105",), (Edit("sweep/recovery.py", _OUT_OF_SIGHT, "if True:"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

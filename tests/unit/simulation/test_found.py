@@ -88,6 +88,24 @@ def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_break
     assert found.counts["kill removed"] == 0
 
 
+def test_i104_a_program_that_computes_before_and_after_the_machine_slept_saves_its_session() -> None:
+    """It began after the CPU times of the sweep were read. The machine sleeps before they are read once more."""
+    asleep = (
+        Interruption("registry.look_up", 1, Event("compute", 1)),
+        Interruption("ledger.save", 1, Event("sleep", 0, 13.0 * HOUR)),
+    )
+    found = run(Plan(0, 2, (Step(Event("wait", 0, 48.1 * HOUR)), Step(Event(SWEEP), asleep))))
+    assert (found.violations, found.counts["kill idle"]) == ([], 1)
+
+
+def test_i105_a_session_out_of_sight_is_not_recorded_as_reaped() -> None:
+    """Its kill gets no answer, and a look at its workspace alone follows before any full sweep."""
+    removed = (Interruption("terminal.kill", 1, Event("unlink socket")),)
+    found = run(Plan(0, 2, (Step(Event("delete", 1)), Step(Event(LOOK_DELETED, 1), removed))))
+    assert found.violations == []
+    assert sum(number for what, number in found.counts.items() if what.startswith("kill ")) == 1
+
+
 @pytest.mark.parametrize(
     "steps",
     [

@@ -27,7 +27,8 @@ def test_without_a_table_of_processes_no_idle_session_may_be_killed() -> None:
     """A silent process that computes could not be told from an idle one."""
     candidate = ReapCandidate(entry(), IDLE.key, facts(row(), session=IDLE), rules.IDLE, "01J")
     context: Any = SimpleNamespace(
-        dependencies=SimpleNamespace(processes=OneChild(blind=True)), settings=SimpleNamespace(thresholds=DEFAULTS)
+        dependencies=SimpleNamespace(processes=OneChild(blind=True), clock=VirtualClock(NOW)),
+        settings=SimpleNamespace(thresholds=DEFAULTS),
     )
     unknown = read_processes(context, observation(listing(IDLE)), [candidate], None)
     assert unknown is not None
