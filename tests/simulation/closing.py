@@ -121,7 +121,7 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
             # Nothing distinguishes it from what a later session of the workspace started there.
             later = [each for each in (*world.lives.values(), *world.ended) if each.created >= (life.ended_at or 0.0)]
             is_shared = any(each.of is life.of for each in later)
-            stays = life.of.is_untouched and life.of.workspace_id in ids and not is_shared
+            stays = life.of.is_untouched and life.of.workspace_id in ids and life.of.is_recorded and not is_shared
             # Of a session whose processes are out of sight, the record says just that.
             named = {one.pid for reap in history if reap.intent.workspace_id in ids for one in reap.cleanup.survivors}
             is_named = process.pid in named or HIDDEN.pid in named

@@ -20,12 +20,15 @@ def note_due(judging: Judging) -> None:
         is_undated = life.attach is not None or life.worked is not None
         is_dated = not world.steps and not world.slept and not is_undated
         reasons = due(judging.truth(life)) if is_dated else ()
-        life.due_for = tuple(reason for reason in reasons if reason not in _forgotten_reasons(life))
+        life.due_for = tuple(reason for reason in reasons if reason not in _forgotten_reasons(judging, life))
         life.due_since = (life.due_since or world.now) if life.due_for else None
 
 
-def _forgotten_reasons(life: SessionLife) -> tuple[Reason, ...]:
-    """What the reaper has left to the ticks: a hook whose row did not agree."""
-    hooks, given_up = life.of.hooks, life.of.given_up_at
-    is_given_up = given_up is not None and all(hook.at <= given_up for hook in hooks)
+def _forgotten_reasons(judging: Judging, life: SessionLife) -> tuple[Reason, ...]:
+    """What the reaper has left to the ticks: a hook whose row did not agree, or that came before a full sweep had read the
+    database that is there now."""
+    hooks, given_up, replaced = life.of.hooks, life.of.given_up_at, judging.world.replaced_at
+    looks = [sweep.looked for sweep in judging.full_sweeps if sweep.looked >= replaced > float("-inf")]
+    first_look = min(looks, default=replaced)
+    is_given_up = all(hook.at <= max(first_look, given_up or first_look) for hook in hooks)
     return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up else (Reason.ARCHIVED_BY_HOOK,)

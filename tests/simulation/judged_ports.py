@@ -133,13 +133,14 @@ class JudgedRegistry:
     def __init__(self, real: Any, judging: Judging) -> None:
         self._real = real
         self._judging = judging
+        self._is_again = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def look_up(self, ids: Collection[str], sentinels: Collection[str], **how: bool) -> LookupResult | Unknown:
         judging = self._judging
-        again = judging.looked is not None
+        again = self._is_again = judging.looked is not None
         if not again:
             judging.looked = judging.world.now
             judging.count()
@@ -150,7 +151,7 @@ class JudgedRegistry:
 
     def note_lost(self) -> None:
         """The answer did not arrive."""
-        self._judging.is_read = False
+        self._judging.is_read = self._is_again
 
 
 class JudgedLedger:

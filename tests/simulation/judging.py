@@ -88,7 +88,7 @@ class Judging:
         for life in self.world.ended:
             life.reaped_for = ""
         for one in self.world.workspaces:
-            one.known_at = one.seen_with_row = one.daemon_saw_it_go = None
+            one.known_at, one.seen_with_row, one.daemon_saw_it_go, one.is_recorded = None, None, None, False
             one.hooks.clear()
 
     def begin(
@@ -100,8 +100,7 @@ class Judging:
         shown: Collection[SessionKey] = (),
         shown_at: str = "",
     ) -> None:
-        """A run of the reaper begins. ``named`` are the workspaces that it is about unless it is a full one, and ``shown`` the
-        sessions that an operator lets go."""
+        """A run of the reaper begins, about the workspaces ``named`` or all. An operator lets the sessions ``shown`` go."""
         self.breaker.begin(shown, shown_at)
         self.about = frozenset(named)
         now = self.world.now
@@ -257,7 +256,9 @@ class Judging:
         self.census = len(managed), 0
         unknown = [each for each in managed if all(one.known_at is None for one in self.ownership.owners(each))]
         strangers = [each for each in unknown if not self.ownership.has_row(each)]
-        self.census = len(managed), sum(not judge_kill(self.truth(each), "orphan") for each in strangers)
+        # By a clock that was set back, fewer of them have been idle for long enough.
+        due = [] if self.world.steps else [each for each in strangers if not judge_kill(self.truth(each), "orphan")]
+        self.census = len(managed), len(due)
         if self.began is not None and self.is_listed:
             without = [each for each in managed if self.ownership.is_gone(each)]
             self.breaker.look(len(managed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})

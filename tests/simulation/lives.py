@@ -21,9 +21,10 @@ class WorkspaceLife:
     """A workspace: its number in the plan, what the registry said of it and when, and its directory.
 
     ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is
-    read. ``is_untouched``: nothing about its directory has changed, whether or not a look can have seen that. ``read_at``
-    is when its row was last read by a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is when its
-    directory was last looked at. ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
+    read. ``is_untouched``: nothing about its directory has changed, whether or not a look can have seen that.
+    ``is_recorded``: a full sweep has read its row and recorded where it is. ``read_at`` is when its row was last read by
+    a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is when its directory was last looked at.
+    ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
     """
 
     number: int
@@ -33,6 +34,7 @@ class WorkspaceLife:
     hooks: list[Hook] = field(default_factory=list)
     directory: list[Directory] = field(default_factory=list)
     is_untouched: bool = True
+    is_recorded: bool = False
     seen_with_row: float | None = None
     known_at: float | None = None
     daemon_saw_it_go: float | None = None

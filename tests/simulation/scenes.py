@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tests.simulation.plan import DAEMON, HOUR, SWEEP, Event, Interruption, Step
+from tests.simulation.plan import DAEMON, HOUR, LOOK_DELETED, SWEEP, Event, Interruption, Step
 
 __all__ = ["SCENES", "scene_of"]
 
@@ -51,6 +51,28 @@ SCENES: Sequence[tuple[Step, ...]] = (
         *_steps(("attach", 0), ("delete", 0), (DAEMON, 0)),
         _sweep(("registry.look_up", 1, ("insert", 0))),
         *_steps(("swap database", 0), SWEEP, ("detach", 0), ("wait", 0, 61.0), (DAEMON, 0)),
+    ),
+    # A row was there again while its session was out of sight.
+    (
+        *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("insert", 0), ("wait", 0, 61.0), ("mute", 0), SWEEP),
+        *_steps(("delete", 0), ("unmute", 0), ("wait", 0, 61.0), SWEEP),
+    ),
+    # A recheck finds the row of which a hook has reported the deletion.
+    (
+        *_steps(("delete", 0)),
+        Step(Event(LOOK_DELETED, 0), (Interruption("registry.look_up", 2, Event("insert", 0)),)),
+        *_steps(("delete", 0), ("wait", 0, 61.0), SWEEP),
+    ),
+    # The reaper is stopped between its reading and its verdict, while it closes the intents of a crash.
+    (
+        *_steps(("delete with directory", 0), ("archive", 1), ("wait", 0, 125.0)),
+        _sweep(("ledger.record_results", 1, ("crash", 0))),
+        _sweep(("terminal.observe", 2, ("freeze", 0, 61.0))),
+    ),
+    # Most rows are lost, and for the daemon the database is another one.
+    (
+        *_steps(("restore in place", 0), ("wait", 0, 12.1 * HOUR), SWEEP, ("delete", 0), ("delete", 1), (DAEMON, 0)),
+        *_steps(("delete", 2), (DAEMON, 0), SWEEP, SWEEP, ("wait", 0, 61.0), SWEEP, ("wait", 0, 61.0), SWEEP),
     ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (

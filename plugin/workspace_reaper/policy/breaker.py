@@ -49,18 +49,21 @@ def step(
     loss: str | None,
     now: float,
     strangers: Set[SessionKey] = frozenset(),
+    known_before: Set[SessionKey] = frozenset(),
 ) -> BreakerState:
     """Return the breaker after one full sweep that found these orphans among ``managed`` sessions.
 
     ``orphans`` are those that the registry has known. ``strangers``, which it has never known, neither trip nor hold the
-    breaker. A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it, and those that would
-    have tripped it since, release it, by not being orphans any more.
+    breaker, but for those that were known before the registry changed (``known_before``): where rows are lost, they are the
+    sessions of these rows. A latched breaker stays latched whatever the ratio becomes. Only the sessions that tripped it,
+    and those that would have tripped it since, release it, by not being orphans any more.
     """
     fresh = orphans - state.approved
     approved = state.approved.intersection(orphans | strangers)
     too_many = exceeds_half(len(fresh), managed)
+    tripping = fresh | (known_before - state.approved if loss else frozenset())
     if state.latched and (too_many or loss):
-        return replace(state, tripped=state.tripped | fresh, clear_sweeps=0, approved=approved)
+        return replace(state, tripped=state.tripped | tripping, clear_sweeps=0, approved=approved)
     if state.latched:
         tripped = state.tripped | _started_again(state.tripped, fresh)
         # What tripped it was known then, and may be a stranger to the registry that is read now.
@@ -69,7 +72,7 @@ def step(
         return latched if clear < CLEAR_SWEEPS else BreakerState(approved=approved)
     if too_many or loss:
         cause = f"{len(fresh)} of {managed} managed sessions have no row, or one marked deleted" if too_many else loss or ""
-        return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(fresh), approved=approved)
+        return BreakerState(latched=True, since=now, cause=cause, tripped=frozenset(tripping), approved=approved)
     return state if approved == state.approved else replace(state, approved=approved)
 
 

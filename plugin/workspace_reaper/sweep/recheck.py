@@ -26,7 +26,8 @@ class Recheck:
     """The rechecks of one sweep.
 
     ``registry`` is the registry as the sweep found it: if a recheck finds another one, no more session is killed.
-    ``candidates`` are all sessions that the sweep is to reap.
+    ``candidates`` are all sessions that the sweep is to reap. ``refuted`` are the workspaces that are there although they were
+    reported as deleted: another deletion needs a report of its own.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Recheck:
         self._builder = builder
         self._registry = registry
         self._witnesses = witnesses
+        self.refuted: set[str] = set()
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
         """List the sessions of the socket once more. See ``list_again``.
@@ -151,6 +153,7 @@ class Recheck:
         """Forget the confirmations of an absence that this look refutes: it must be found again as often as at first."""
         confirmations = self._builder.confirmations
         if not facts.gone:
+            self.refuted.add(facts.workspace_id)
             confirmations.set(key, Finding.ORPHAN, holds=False)
         if not facts.is_witnessed:
             confirmations.set(key, Finding.WITNESSED, holds=False)

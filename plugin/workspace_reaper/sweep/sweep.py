@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -51,6 +51,8 @@ class Sweep:
         self._request = request
         self._seen = Observation()
         self._sampled_at = 0.0
+        self._looked_at = 0.0
+        self._refuted: Set[str] = frozenset()
 
     def run(self) -> SweepReport:
         """Run the nine steps. Raises no error of tmux, the registry or the ledger: what could not be read is in the report."""
@@ -74,7 +76,7 @@ class Sweep:
         self.report.seconds.observe = perf_counter() - started
         if self._request.counts:
             ledger_state = record.record_unrecorded_alarms(self._context, ledger_state)
-        started = perf_counter()
+        started, self._looked_at = perf_counter(), self._dependencies.clock.read().elapsed
         rows = look_up(self._context, self._seen, ledger_state)
         self.report.seconds.look_up = perf_counter() - started
         if isinstance(rows, Unknown):
@@ -128,7 +130,8 @@ class Sweep:
         context, settings, seen = self._context, self._context.settings, self._seen
         builder, now = build_facts(context, seen, ledger_state, rows, witnesses)
         if self._request.full:
-            builder = confirm(builder, seen, rows, settings.thresholds, now)
+            delay = self._dependencies.clock.read().elapsed - self._looked_at
+            builder = confirm(builder, seen, rows, settings.thresholds, now, delay)
         judged_with = builder
         if approved := approved_sessions(context, seen, ledger_state, rows):
             builder = replace(builder, breaker=breaker.approve(builder.breaker, approved))
@@ -173,6 +176,7 @@ class Sweep:
             self._hold_all(unknown)
             return
         recheck = Recheck(self._context, builder, recognise(builder.state.registry, rows), witnesses, candidates)
+        self._refuted = recheck.refuted
         killer = BatchKiller(self._context, recheck, look_at_processes)
         for terminal in self._dependencies.terminals:
             here = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
@@ -212,14 +216,15 @@ class Sweep:
         before = builder.state
         if self._request.full:
             now, limits = self._dependencies.clock.now(), record.alarm_limits(self._context)
-            record.save(self._context, record.after_kills(builder, self.report, limits, now), before)
+            changes = replace(record.after_kills(builder, self.report, limits, now), settled=frozenset(self._refuted))
+            record.save(self._context, changes, before)
             record.prune_snapshots(self._context, before)
         elif self.report.complete:
             left = {entry.workspace_id for entry in self.report.sessions if entry.outcome is not Outcome.REAPED}
             reported = before.reported.keys() | before.removals.keys()
             unseen = self._lasting_doubts(before) - {entry.workspace_id for entry in self.report.sessions}
             settled = reported & (self._request.suspects or {}).keys() - left - unseen
-            record.save(self._context, StateChanges(settled=frozenset(settled)))
+            record.save(self._context, StateChanges(settled=frozenset(settled | self._refuted)))
 
     def _lasting_doubts(self, state: LedgerState) -> frozenset[str]:
         longest = self._context.settings.thresholds.stranger_ttl

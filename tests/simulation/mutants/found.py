@@ -18,6 +18,10 @@ _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
 _OUT_OF_SIGHT = "if listing is None or intent.boot != processes.boot:"
+_REFUTED = "    _forget_refuted(confirmations, rows)\n"
+_NO_REPORT = "            self.refuted.add(facts.workspace_id)\n"
+_DELAY = "delay = self._dependencies.clock.read().elapsed - self._looked_at"
+_BEFORE_CHANGE = "(known_before - state.approved if loss else frozenset())"
 _VALID = "<= self._context.settings.recheck_validity"
 
 FOUND = (
@@ -49,6 +53,10 @@ FOUND = (
     Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
     Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
     Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
+    Mutant("a row refutes no absence of another sweep", ("I94",), (Edit("sweep/confirm.py", _REFUTED, ""),)),
+    Mutant("a recheck refutes no report", ("I106",), (Edit("sweep/recheck.py", _NO_REPORT, ""),)),
+    Mutant("an absence is dated when it is judged", ("I107",), (Edit("sweep/sweep.py", _DELAY, "delay = 0.0"),)),
+    Mutant("nothing holds a breaker that lost rows tripped", ("I108",), (Edit("policy/breaker.py", _BEFORE_CHANGE, "set()"),)),
     Mutant("an intent out of sight is closed", ("I105",), (Edit("sweep/recovery.py", _OUT_OF_SIGHT, "if True:"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

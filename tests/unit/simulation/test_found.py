@@ -106,6 +106,38 @@ def test_i105_a_session_out_of_sight_is_not_recorded_as_reaped() -> None:
     assert sum(number for what, number in found.counts.items() if what.startswith("kill ")) == 1
 
 
+def test_i94_a_row_that_was_there_while_its_session_was_out_of_sight_refutes_an_absence() -> None:
+    seen = Event(SWEEP), Event("delete", 1), Event("wait", 0, 125.0), Event(SWEEP)
+    back = Event("insert", 1), Event("wait", 0, 61.0), Event("mute"), Event(SWEEP), Event("delete", 1)
+    found = run(Plan(0, 2, tuple(map(Step, (*seen, *back)))))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 1)
+
+
+def test_i106_a_recheck_that_finds_the_row_ends_the_report_of_its_deletion() -> None:
+    back = (Interruption("registry.look_up", 2, Event("insert", 1)),)
+    before = Step(Event(SWEEP)), Step(Event("delete", 1)), Step(Event(LOOK_DELETED, 1), back)
+    found = run(Plan(0, 2, (*before, Step(Event("delete", 1)))))
+    assert (found.violations, found.counts["kill deleted"]) == ([], 0)
+
+
+def test_i107_two_readings_within_a_second_do_not_confirm_an_absence() -> None:
+    """The reaper was stopped after the second one, while it closed the intents that a crash had left open."""
+    crash, stop = Event("crash"), Event("freeze", 0, 61.0)
+    before = Event(SWEEP), Event("delete with directory", 0), Event("archive", 1), Event("wait", 0, 125.0)
+    crashed = Step(Event(SWEEP), (Interruption("ledger.record_results", 1, crash),))
+    stopped = Step(Event(SWEEP), (Interruption("terminal.observe", 2, stop),))
+    found = run(Plan(0, 3, (*map(Step, before), crashed, stopped)))
+    assert found.violations == []
+
+
+def test_i108_a_breaker_that_lost_rows_tripped_holds_what_was_known_before_the_registry_changed() -> None:
+    """The daemon compares with the database that it had read before a copy was put in its place."""
+    before = Event("restore in place"), Event("wait", 0, 12.1 * HOUR), Event(SWEEP)
+    lost = Event("delete", 1), Event("delete", 2), Event(DAEMON), Event("delete", 3), Event(DAEMON)
+    found = run(Plan(0, 4, tuple(map(Step, (*before, *lost, Event(SWEEP), Event(SWEEP)))), has_daemon=True))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 0)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -156,3 +188,11 @@ def test_i65_rows_that_were_lost_while_not_all_could_be_seen_trip_the_breaker_la
     # With three sessions, the two orphans alone do not trip it.
     found = run(Plan(0, 4, (Step(Event("end", 3)), *before, Step(Event("insert", 1)))))
     assert (found.violations, found.counts["kill orphan"]) == ([], 0)
+
+
+def test_i84_many_strangers_at_once_wait_for_an_operator_and_are_reported() -> None:
+    """Four sessions of six have no row and never had one: they may be those of another database."""
+    before = *(Event("new without row") for _ in range(4)), Event("wait", 0, 12.1 * HOUR)
+    found = run(Plan(0, 2, tuple(map(Step, (*before, Event(SWEEP)))), is_watched=True))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 0)
+    assert found.counts["by unproven"] > 0
