@@ -35,6 +35,9 @@ class BreakerWatch:
     shown: frozenset[str] = frozenset()
     shown_at: str = ""
     _before: BreakerTruth = field(default_factory=BreakerTruth)
+    _count: Count = field(default_factory=lambda: Count(frozenset(), 0))
+    _gone: Mapping[str, KillTruth] = field(default_factory=dict)
+    _lost: set[str] = field(default_factory=set)
     _during: BreakerTruth | None = None
     _after: BreakerTruth | None = None
 
@@ -53,11 +56,23 @@ class BreakerWatch:
 
     def look(self, managed: int, gone: Mapping[str, KillTruth]) -> None:
         """A full sweep reads all rows. There are so many managed sessions, and these of them have no row."""
-        before, location = self._before, self.world.host.location
-        if location != self.location:
-            before = replace(before, approved=frozenset())
-        self._during = self._after = advance(before, self._count(managed, gone), self.limits)
-        if self.shown and self.shown_at == location:
+        if self.world.host.location != self.location:
+            self._before = replace(self._before, approved=frozenset())
+        self._count, self._gone = self._counted(managed, gone), gone
+        self._advance()
+
+    def look_at_directories(self) -> None:
+        """It looks at the directories: a row whose directory has gone since the look-up does not count either."""
+        there = {one.workspace_id for one in self.world.workspaces if not self._went_with_directory(one)}
+        of = {name: {one.workspace_id for one in truth.workspaces} for name, truth in self._gone.items()}
+        orphans = frozenset(name for name in self._count.orphans if of[name] & there)
+        self._count = replace(self._count, orphans=orphans, rows_lost=self._count.rows_lost - len(self._lost - there))
+        self._lost &= there
+        self._advance()
+
+    def _advance(self) -> None:
+        self._during = self._after = advance(self._before, self._count, self.limits)
+        if self.shown and self.shown_at == self.world.host.location:
             # What was not shown is held in this sweep all the same.
             self._after = approve(self._during, self.shown)
 
@@ -73,11 +88,12 @@ class BreakerWatch:
             self._before = reset(self._before, gone)
         self._during = self._after = None
 
-    def _count(self, managed: int, gone: Mapping[str, KillTruth]) -> Count:
+    def _counted(self, managed: int, gone: Mapping[str, KillTruth]) -> Count:
         lost = self.rows - self.world.host.rows.keys()
         removed = {
             one.workspace_id for one in self.world.workspaces if one.workspace_id in lost and self._went_with_directory(one)
         }
+        self._lost = set(lost - removed)
         return Count(
             orphans=frozenset(name for name, truth in gone.items() if counts(truth)),
             managed=managed,

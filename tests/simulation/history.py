@@ -210,10 +210,10 @@ class History:
         """The reaper has read all rows, and looked at their directories. It remembers the rows only from a full sweep."""
         now, looked = self.world.now, self.judging.looked or 0.0
         for one in self.world.workspaces:
+            if full and one.had_row_at >= looked:
+                one.known_at, one.is_recorded = now, True
             if one.row is None or one.rows[-1].since > one.read_at or one.read_at < looked:
                 continue
-            if full:
-                one.known_at, one.is_recorded = now, True
             directory = one.directory[-1]
             if not one.row.deleted and not directory.gone:
                 one.seen_with_row = now

@@ -125,7 +125,7 @@ def _move_directory(world: World, one: WorkspaceLife) -> None:
     if one.directory[-1].gone:
         return
     inside = world.is_worked_in(one)
-    world.tree.move(one.path, f"{one.path}-moved-{int(world.now)}")
+    world.tree.move(one.path, f"{one.path}-moved-{world.now:.3f}")
     one.place(world.now, gone=True, session_inside=inside)
 
 
@@ -134,7 +134,7 @@ def _unmount(world: World, _one: WorkspaceLife) -> None:
     if all(each.directory[-1].gone for each in world.workspaces):
         return
     worked_in = {each.workspace_id for each in world.workspaces if not each.directory[-1].gone and world.is_worked_in(each)}
-    world.tree.move(ROOT, f"{ROOT}-{int(world.now)}")
+    world.tree.move(ROOT, f"{ROOT}-{world.now:.3f}")
     world.tree.make(ROOT)
     for each in world.workspaces:
         if not each.directory[-1].gone:

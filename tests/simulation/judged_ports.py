@@ -122,6 +122,8 @@ class JudgedDirectories:
                 one.looked_at = now
             if name == "look" and self._judging.looked_at_directories is None:
                 self._judging.looked_at_directories = now
+                if self._judging.began is not None and self._judging.is_listed:
+                    self._judging.breaker.look_at_directories()
             return found(*args)
 
         return looking

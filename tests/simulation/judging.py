@@ -108,10 +108,9 @@ class Judging:
         self.began, self.looked = now if full else None, None
         self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > NOTICED
         self.is_listed, self.is_read, self.sampled_at = False, False, None
-        self.rechecked_at = None
+        self.rechecked_at = self.looked_at_directories = None
         for life in self.world.lives.values():
             life.seen_work = None
-        self.looked_at_directories = None
         self.objecting.clear()
 
     def saved(self) -> None:
@@ -140,12 +139,13 @@ class Judging:
         self.daemon.look(rows, {one.workspace_id for life in self.world.lives.values() for one in self.ownership.owners(life)})
 
     def read(self, ids: Collection[str], *, again: bool) -> None:
-        """The reaper has read these rows; ``again`` in a recheck. Of what a sweep finds only that counts of which it is."""
+        """The reaper has read these rows; ``again`` in a recheck. Only that counts of which the sweep is."""
         self.is_read = True
         counted = ids if again or self.began is not None else self.about
         for one in self.world.workspaces:
             if one.workspace_id in ids and one.workspace_id in counted:
                 one.read_at = self.world.now
+                one.had_row_at = one.had_row_at if one.row is None else one.read_at
                 one.swept_at = one.swept_at if self.began is None else one.read_at
 
     # The truth

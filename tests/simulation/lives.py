@@ -22,9 +22,10 @@ class WorkspaceLife:
 
     ``seen_with_row`` is that of the last state of its directory: each sweep moves it. It is written there before it is
     read. ``is_untouched``: nothing about its directory has changed, whether or not a look can have seen that.
-    ``is_recorded``: a full sweep has read its row and recorded where it is. ``read_at`` is when its row was last read by
-    a sweep that was about it, and ``swept_at`` by a full one. ``looked_at`` is when its directory was last looked at.
-    ``given_up_at`` is when the reaper last gave up a hook whose row did not agree.
+    ``is_recorded``: a full sweep has read its row and recorded where it is. ``had_row_at`` is when a look last read a row
+    of it, and ``read_at`` when its row was last read by a sweep that was about it, and ``swept_at`` by a full one.
+    ``looked_at`` is when its directory was last looked at. ``given_up_at`` is when the reaper last gave up a hook whose
+    row did not agree.
     """
 
     number: int
@@ -41,6 +42,7 @@ class WorkspaceLife:
     vanished: tuple[int, int] = (1, 1)
     given_up_at: float | None = None
     read_at: float = 0.0
+    had_row_at: float = -1.0
     swept_at: float = 0.0
     looked_at: float = 0.0
 
