@@ -141,9 +141,12 @@ def directory_identity(pattern: FilePattern) -> str:
     try:
         status = os.stat(directory)
     except OSError as error:
-        raise _cannot_list(directory, error) from error
-    shown = os.path.realpath(pattern.path) if pattern.is_one_file else _below(directory, pattern)
-    return f"{shown} (directory: device {status.st_dev}, inode {status.st_ino})"
+        raise UnreadableFiles(
+            f"{shown([pattern])} is in {directory}, which cannot be read ({error.strerror}): start the host once, or correct "
+            "files.paths."
+        ) from error
+    path = os.path.realpath(pattern.path) if pattern.is_one_file else _below(directory, pattern)
+    return f"{path} (directory: device {status.st_dev}, inode {status.st_ino})"
 
 
 def shown(patterns: Sequence[FilePattern]) -> str:
