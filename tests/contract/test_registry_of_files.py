@@ -450,14 +450,34 @@ def test_half_a_file_that_is_valid_is_unknown_while_it_is_written(tmp_path: Path
 # What is kept, and what identifies it
 
 
-def test_a_second_write_within_one_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
-    """Nothing is kept of a file whose stamp may not show the next write."""
-    state = file(tmp_path, [{"id": "a"}])
-    registry = described(state, items="$")
+def test_nothing_is_kept_of_a_file_whose_stamp_may_not_show_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second write within one tick of the kernel's clock."""
+    registry = described(file(tmp_path, [{"id": "a"}]), items="$")
+    monkeypatch.setattr(read, "TICK", 1e9)
     rows(registry.look_up([], []))
-    with state.open("r+") as stream:
-        stream.write('[{"id": "b"}]')
-    assert set(rows(registry.look_up(["a", "b"], [])).found) == {"b"}
+    monkeypatch.setattr(documents, "read_bytes", None)
+    with pytest.raises(TypeError):
+        registry.look_up([], [])
+
+
+@pytest.mark.parametrize(
+    ("modified", "changed", "is_settled"), [(0, 0, True), (99, 0, False), (0, 101, False), (150, 150, True)]
+)
+def test_a_stamp_is_settled_once_each_write_changes_it(modified: int, changed: int, is_settled: bool) -> None:
+    stamp = read.RecordStamp(1, 2, 3, modified * 10**7, changed * 10**7)
+    assert stamp.is_settled(1.0) is is_settled
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"), [(fifo, "is not a regular file"), (device, "is not a regular file"), (directory, "is a directory")]
+)
+def test_what_is_no_file_is_not_read(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
+    host = FilesHost(tmp_path / "host")
+    host.create()
+    damage(host.path)
+    assert says in reason(registry_of(host).look_up([], []))
 
 
 def test_a_file_that_is_unchanged_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
