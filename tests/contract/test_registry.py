@@ -11,23 +11,26 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
+from tests.tools.file_hosts import FilesHost, MapHost
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
 from tests.tools.registries import registry_of, rows
 from workspace_reaper.model.ports import Registry
 from workspace_reaper.model.workspace import FLAGS, Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
-Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost | MemoryHost"
+Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost | FilesHost | MemoryHost"
+FILES = {"files": FilesHost, "files-map": MapHost}
 
 
 def everywhere(kinds: Mapping[str, type]) -> list[ParameterSet]:
-    """These hosts over a file and over PostgreSQL, and the host of the simulation in memory."""
+    """These hosts over a file and over PostgreSQL, hosts with files, and the host of the simulation in memory."""
     places = [
         pytest.param((kind, server.values[0]), id=f"{server.id}-{name}", marks=server.marks)
         for name, kind in kinds.items()
         for server in SERVERS
     ]
-    return [*places, pytest.param((MemoryHost, None), id="memory")]
+    files = [pytest.param((kind, None), id=name) for name, kind in FILES.items()]
+    return [*places, *files, pytest.param((MemoryHost, None), id="memory")]
 
 
 def url_of(request: pytest.FixtureRequest, server: str | None) -> str | None:
@@ -42,6 +45,11 @@ def url_of(request: pytest.FixtureRequest, server: str | None) -> str | None:
 def port_of(host: Host | MemoryHost) -> Registry:
     """The port over that host."""
     return MemoryRegistry(host) if isinstance(host, MemoryHost) else registry_of(host)
+
+
+def has_row_numbers(host: Host | MemoryHost) -> bool:
+    """Whether its rows have an order that no write changes."""
+    return host.server is None and not isinstance(host, FilesHost)
 
 
 @pytest.fixture(params=SERVERS)
@@ -125,7 +133,7 @@ def test_a_row_that_was_made_later_has_a_higher_place(host: Host) -> None:
     for one in ids:
         host.insert([one])
     found = rows(port_of(host).look_up(ids, [])).found
-    assert [found[one].place for one in ids] == ([1, 2, 3] if host.server is None else [None] * 3)
+    assert [found[one].place for one in ids] == ([1, 2, 3] if has_row_numbers(host) else [None] * 3)
 
 
 @pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
@@ -162,8 +170,8 @@ def test_oldest_and_anchors(host: Host) -> None:
         host.insert([one])
     registry = port_of(host)
     first = rows(registry.look_up([], []))
-    # PostgreSQL's rows move when they are written to: there they are the first by their ids.
-    expected = ids if host.server is None else sorted(ids)
+    # PostgreSQL's rows move when they are written to, and a host may sort its list: there they are the first by their ids.
+    expected = ids if has_row_numbers(host) else sorted(ids)
     assert first.identity.sentinels == tuple(expected[:32])
 
     host.delete(expected[0], expected[3])
@@ -232,17 +240,29 @@ DEEDS = {
     "delete_worktree": "worktree_deleted",
 }
 SET_FLAGS = [(name, deed) for name, kind in EVERY_HOST.items() for deed in DEEDS if hasattr(kind, deed)]
+KINDS: dict[str, type[Host]] = {**EVERY_HOST, **FILES}
 
 
-@pytest.mark.parametrize("name", EVERY_HOST)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_host_sets_each_flag_that_its_schema_reads(tmp_path: Path, name: str) -> None:
-    read = registry_of(EVERY_HOST[name](tmp_path / "host.sqlite")).schema.facts(frozenset())
-    assert {DEEDS[deed] for one, deed in SET_FLAGS if one == name} == {one for one in FLAGS if getattr(read, one) is not None}
+    read = registry_of(KINDS[name](tmp_path / "host.sqlite")).schema.facts(frozenset())
+    sets = {fact for deed, fact in DEEDS.items() if hasattr(KINDS[name], deed)}
+    assert sets == {one for one in FLAGS if getattr(read, one) is not None}
 
 
 @pytest.mark.parametrize(("name", "deed"), SET_FLAGS)
 def test_each_flag_that_the_host_sets_is_read(tmp_path: Path, server: str | None, name: str, deed: str) -> None:
     host = EVERY_HOST[name](tmp_path / "host.sqlite", server)
+    reads_each_flag(host, deed)
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("kind", FILES.values(), ids=FILES)
+def test_each_flag_in_a_file_is_read(tmp_path: Path, kind: type[FilesHost], deed: str) -> None:
+    reads_each_flag(kind(tmp_path / "host.sqlite"), deed)
+
+
+def reads_each_flag(host: Host, deed: str) -> None:
     host.create()
     one, other = host.new_id(1), host.new_id(2)
     host.insert([one, other])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -135,6 +137,37 @@ def test_any_other_server(machine: Machine) -> None:
 
     follow(
         PAGES / "table.md",
+        machine.run,
+        instead={
+            "pipx install workspace-reaper": installed,
+            "workspace-reaper run": machine.start,
+            "workspace-reaper history": once(delete, lambda: machine.run("workspace-reaper history")),
+            "rm -r ~/.config/workspace-reaper ~/.local/state/workspace-reaper": lambda: (
+                machine.stop() + machine.run("rm -r ~/.config/workspace-reaper ~/.local/state/workspace-reaper")
+            ),
+            "pipx uninstall workspace-reaper": installed,
+        },
+        patiently=["workspace-reaper history"],
+        patience=LONG,
+    )
+    assert len(server.session_ids()) == 1
+
+
+def test_a_server_that_keeps_files(machine: Machine) -> None:
+    state = machine.home / ".claude-squad" / "state.json"
+    state.parent.mkdir()
+    (example,) = re.findall(r"```json\n(.*?)```", (PAGES / "files.md").read_text(encoding="utf-8"), re.DOTALL)
+    document = json.loads(example)
+    state.write_text(example)
+    server = machine.server("default")
+    for name in ("Fixlogin", "docsv1_2"):
+        server.new_session(f"claudesquad_{name}")
+
+    def delete() -> None:
+        state.write_text(json.dumps({**document, "instances": document["instances"][1:]}))
+
+    follow(
+        PAGES / "files.md",
         machine.run,
         instead={
             "pipx install workspace-reaper": installed,

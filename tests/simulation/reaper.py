@@ -41,7 +41,7 @@ from workspace_reaper.worker import LOOKS
 __all__ = ["SimulatedReaper"]
 
 # The defaults, by the wiring of the product. The oracle has them from the documentation.
-SETTINGS = sweep_settings(Settings(state_dir=Path(STATE)), STANDARD, "memory")
+SETTINGS = sweep_settings(Settings(state_dir=Path(STATE)), STANDARD, ())
 
 _PATTERNS = {SOCKET: (r"ws-(?P<id>w\d+)", r"view-(?P<id>w\d+)-\d+")}
 

@@ -84,6 +84,7 @@ def registries_table() -> str:
     described = [load_schema(name).describe() for name in registry_names()]
     rows = [(f"`{one.name}`", one.server, one.sessions, one.database) for one in described]
     rows.append(("`table`", "any other: one table, described in the configuration", "as `session_patterns` says", "none"))
+    rows.append(("`files`", "any other: files, described in the configuration", "as `session_patterns` says", "none"))
     return _table(("`registry`", "the server", "its sessions", "its database, unless configured"), rows)
 
 

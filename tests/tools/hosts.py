@@ -53,6 +53,11 @@ class Host(ABC):
         """What ``database_url`` has to say."""
         return self.server or str(self.path)
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What names this host in a configuration."""
+        return {"registry": self.schema, "database_url": f"sqlite:///{self.path}"}
+
     @contextmanager
     def writing(self) -> Iterator[Any]:
         """A connection that commits at the end and is closed. It takes ``?`` for a parameter."""

@@ -20,7 +20,8 @@ __all__ = ["listen", "opened", "reason", "registry_of", "rows"]
 
 def registry_of(host: Host, *, busy_limit: float = 0.05) -> DatabaseRegistry:
     """The registry of that host, wherever its database is, with a short busy limit (seconds)."""
-    return open_registry(load_schema(host.schema, getattr(host, "table", None)), host.place, {}, busy_limit=busy_limit).database
+    schema = load_schema(host.schema, getattr(host, "table", None), getattr(host, "files", None))
+    return open_registry(schema, host.place, {}, busy_limit=busy_limit).database
 
 
 def opened(host: Host, *, busy_limit: float = 0.05, path: Path | None = None) -> SqliteRegistry:

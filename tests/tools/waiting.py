@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["wait_until"]
+__all__ = ["next_second", "wait_until"]
 
 T = TypeVar("T")
 
@@ -20,3 +20,9 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, *, every: floa
         if time.monotonic() > deadline:
             raise AssertionError(f"still not so after {timeout:g} s: {predicate!r}")
         time.sleep(every)
+
+
+def next_second() -> None:
+    """Wait until the wall clock shows another second: tmux dates the creation of a session by whole seconds."""
+    now = int(time.time())
+    wait_until(lambda: int(time.time()) != now)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.tools import commands
+from tests.tools.file_hosts import FILE_HOSTS
 from tests.tools.hosts import HOSTS, Host
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["World", "outcomes", "session_name"]
+
+KINDS: dict[str, type[Host]] = {**HOSTS, **FILE_HOSTS}
 
 AT_ONCE = {
     "activity_grace": 0,
@@ -27,12 +31,16 @@ AT_ONCE = {
 
 def session_name(schema: str, workspace_id: str) -> str:
     """The name that the host gives a workspace's session."""
-    return HOSTS[schema].session_name(workspace_id)
+    return KINDS[schema].session_name(workspace_id)
 
 
 def outcomes(report: SweepReport) -> dict[str, str]:
     """What became of each session, by workspace id."""
     return {entry.workspace_id: entry.outcome for entry in report.sessions}
+
+
+def _assignments(settings: Mapping[str, object]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 class World:
@@ -46,15 +54,14 @@ class World:
         self._stack = ExitStack()
         self.tmp = tmp
         self.schema = schema
-        self.host: Any = HOSTS[schema](tmp / "host.sqlite")
+        self.host: Any = KINDS[schema](tmp / "host.sqlite")
         self.host.create()
         self.servers = [self._stack.enter_context(TmuxServer()) for _ in range(servers)]
         self.state_dir = tmp / "state"
         self.config = tmp / "workspace-reaper.toml"
         self.settings: dict[str, object] = {
             **AT_ONCE,
-            "registry": schema,
-            "database_url": f"sqlite:///{self.host.path}",
+            **self.host.settings,
             "tmux_sockets": [server.path for server in self.servers],
             "state_dir": str(self.state_dir),
             **settings,
@@ -86,7 +93,7 @@ class World:
         other.config = self.tmp / f"{name}.toml"
         other.settings = {
             **self.settings,
-            "database_url": f"sqlite:///{other.host.path}",
+            **other.host.settings,
             "state_dir": str(other.state_dir),
             **settings,
         }
@@ -141,9 +148,11 @@ class World:
         return plugin
 
     def write_config(self) -> Path:
-        """The configuration file, as JSON's scalars and lists happen to be TOML."""
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in self.settings.items()]
-        self.config.write_text("".join(lines))
+        """The configuration file, as JSON's scalars and lists happen to be TOML. A dictionary is a section."""
+        sections = {name: value for name, value in self.settings.items() if isinstance(value, dict)}
+        top = {name: value for name, value in self.settings.items() if name not in sections}
+        blocks = [_assignments(top), *(f"[{name}]\n{_assignments(section)}" for name, section in sections.items())]
+        self.config.write_text("".join(blocks))
         self.config.chmod(0o600)  # whatever the umask: one that others may write is refused
         return self.config
 

@@ -12,7 +12,7 @@ from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.registry import open_watcher
-from workspace_reaper.settings import Settings, load_settings
+from workspace_reaper.settings import SECTIONS, Settings, load_settings
 from workspace_reaper.sweep.log import log_event
 
 
@@ -47,17 +47,17 @@ def set_up(settings: Settings, environ: Mapping[str, str]) -> Setup:
     """Build the reaper and the watcher of the database.
 
     Raises:
-        ConfigurationError: A setting is invalid, ``[table]`` does not fit the database, or tmux is too old. A database that
-            cannot be read is no error here: it may become readable.
+        ConfigurationError: A setting is invalid, ``[table]`` or ``[files]`` does not fit what it describes, or tmux is too old.
+            A database or a file that cannot be read is no error here: it may become readable.
     """
     reaper = Reaper(settings, environ)
     if not settings.enabled:
         return Setup(settings, reaper, None)
     reaper.require_tmux()
-    if settings.table is not None:
+    if settings.registry in SECTIONS:
         for finding in reaper.registry.examine():
             if not finding.fatal:
                 log_event(logging.WARNING, f"{finding.text}: {finding.do}" if finding.do else finding.text)
-            elif finding.misfit:  # otherwise the table cannot be read, which the first sweep logs
-                raise ConfigurationError(f"table: {finding.text}")
+            elif finding.misfit:  # otherwise it cannot be read, which the first sweep logs
+                raise ConfigurationError(f"{settings.registry}: {finding.text}")
     return Setup(settings, reaper, open_watcher(reaper.schema, settings.database_url, environ))

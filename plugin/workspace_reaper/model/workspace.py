@@ -10,12 +10,12 @@ IdType = Literal["text", "uuid", "uuid-hex", "uuid-blob", "integer"]
 IdInSession = Literal["text", "hex"]
 Flag = Literal["archived", "pinned", "running", "deleted", "worktree_deleted"]
 
-_TRUTH = "A column, or an SQL expression over the table's columns, that gives true, false or NULL: whether"
+_TRUTH = "A column, or an SQL expression over the columns, that gives true, false or NULL: whether"
 
 
-@dataclass(frozen=True, slots=True)
-class HostTable:
-    """A table of the host's database, as the configuration describes it. ``ValueError`` if a field is blank.
+@dataclass(frozen=True)
+class DescribedWorkspaces:
+    """What the sections ``[table]`` and ``[files]`` have in common. ``ValueError`` if a field is blank.
 
     A plain name (letters, digits and ``_``) is a column. Anything else is the operator's SQL expression, evaluated in a read-
     only session. The metadata of each field has its ``description``, a sentence.
@@ -23,9 +23,6 @@ class HostTable:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  pydantic's own name, by which settings refuse other fields
 
-    name: str = field(
-        metadata={"description": "The table that has a row for each workspace: its name, or `schema.name`, exactly as it is."}
-    )
     id: str = field(metadata={"description": "The column that holds the workspace's id. It should have an index."})
     id_type: IdType = field(
         metadata={
@@ -72,6 +69,60 @@ class HostTable:
                 raise ValueError(f"{name} is {value!r}")
         if self.id_in_session == "hex" and not self.id_type.startswith("uuid"):
             raise ValueError(f"id_in_session is 'hex', which is for UUIDs, and id_type is {self.id_type!r}")
+
+
+# A base of its own, so that these fields come before those that are in common.
+@dataclass(frozen=True)
+class _TableName:
+    name: str = field(
+        metadata={"description": "The table that has a row for each workspace: its name, or `schema.name`, exactly as it is."}
+    )
+
+
+@dataclass(frozen=True)
+class HostTable(DescribedWorkspaces, _TableName):
+    """A table of the host's database, as the configuration describes it."""
+
+
+@dataclass(frozen=True)
+class _FilePaths:
+    paths: tuple[str, ...] = field(
+        metadata={
+            "description": "The files that list the workspaces, as absolute paths, in which `*`, `?` and `[...]` match names. "
+            "`~` and `$VARIABLE` are expanded. The format follows the ending: `.json`, `.toml`, `.yaml` or `.yml`."
+        }
+    )
+    items: str | None = field(
+        default=None,
+        kw_only=True,
+        metadata={
+            "description": "Where in each file the workspaces are, as a JSON path of SQLite such as `$.instances`: a list or "
+            "a map. Without it each file is one workspace."
+        },
+    )
+
+
+@dataclass(frozen=True)
+class HostFiles(DescribedWorkspaces, _FilePaths):
+    """The files in which a host keeps its workspaces, as the configuration describes them.
+
+    The columns of the expressions are ``key``, ``value`` (the item as JSON), ``path`` and ``stem`` (those of its file).
+    """
+
+    id: str = field(
+        metadata={
+            "description": "An SQL expression that gives the workspace's id, such as `value->>'id'`. Here and in the other "
+            "expressions the columns are `key` (in a map, or the index in a list), `value` (the workspace as JSON), `path` (of "
+            "the file) and `stem` (the file's name without its ending)."
+        }
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.paths or not all(path.strip() and "\0" not in path for path in self.paths):
+            raise ValueError(f"paths is {list(self.paths)!r}")
+        if self.items is not None and not self.items.startswith("$"):
+            raise ValueError(f"items is {self.items!r}, which does not begin with '$'")
 
 
 @dataclass(frozen=True, slots=True)

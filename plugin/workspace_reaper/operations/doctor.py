@@ -32,6 +32,7 @@ __all__ = ["FAIL", "OK", "WARN", "Check", "examine", "examine_with"]
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 
 _FIX_DATABASE = "fix this, or set database_url to the host's own database; until then nothing is reaped"
+_FIX_FILES = "fix this, or name the host's own files in [files]; until then nothing is reaped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,21 +209,22 @@ def _known_sessions(reaper: Reaper) -> Iterator[Check]:
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
+    name, fix = ("files", _FIX_FILES) if reaper.settings.registry == "files" else ("database", _FIX_DATABASE)
     for finding in reaper.registry.examine():
         if finding.fatal:
-            yield Check("database", FAIL, finding.text, _FIX_DATABASE)
+            yield Check(name, FAIL, finding.text, fix)
             return
-        yield Check("database", WARN, finding.text, finding.do or "fix this: it works, but costs more than it should")
+        yield Check(name, WARN, finding.text, finding.do or "fix this: it works, but costs more than it should")
     answer = reaper.registry.look_up((), ())
     if isinstance(answer, Unknown):
-        yield Check("database", FAIL, answer.reason, _FIX_DATABASE)
+        yield Check(name, FAIL, answer.reason, fix)
         return
     what = f"{answer.identity.location}: {answer.identity.schema}"
     if answer.total:
         rows = f"more than {answer.total - 1}" if answer.capped else str(answer.total)
-        yield Check("database", OK, f"{what}, {rows} rows")
+        yield Check(name, OK, f"{what}, {rows} rows")
     else:
-        yield Check("database", WARN, f"{what}, no rows", "check whether this is the host's own database")
+        yield Check(name, WARN, f"{what}, no rows", f"check whether this is the host's own {name}")
 
 
 def _state_dir(folder: Path) -> Iterator[Check]:

@@ -48,7 +48,7 @@ class Reaper:
     def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
         self.settings = settings
-        self.schema = load_schema(settings.registry, settings.table)
+        self.schema = load_schema(settings.registry, settings.table, settings.files)
         self.registry = open_registry(self.schema, settings.database_url, environ)
         self.clock: Clock = SystemClock()
         self._environ = environ
@@ -102,7 +102,7 @@ class Reaper:
     @cached_property
     def sweep_settings(self) -> SweepSettings:
         """The numbers and switches of a sweep."""
-        return sweep_settings(self.settings, self.schema, self.registry.location)
+        return sweep_settings(self.settings, self.schema, self.registry.records)
 
     @cached_property
     def state(self) -> ReaperState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
 from collections.abc import Mapping
@@ -35,8 +36,8 @@ def homes(settings: Settings, schema: Schema, environ: Mapping[str, str]) -> dic
     return found
 
 
-def sweep_settings(settings: Settings, schema: Schema, location: str) -> SweepSettings:
-    """Return the numbers and switches of a sweep. ``location`` is that of the registry."""
+def sweep_settings(settings: Settings, schema: Schema, records: tuple[str, ...]) -> SweepSettings:
+    """Return the numbers and switches of a sweep. ``records`` are the files of the registry, with wildcards."""
     from workspace_reaper.policy.facts import Thresholds
     from workspace_reaper.sweep.context import SweepSettings
 
@@ -47,7 +48,7 @@ def sweep_settings(settings: Settings, schema: Schema, location: str) -> SweepSe
         end_everywhere=settings.survivors == "all",
         reuses_ids=schema.reuses_ids,
         removes_worktree=schema.removes_worktree,
-        records=tuple(os.path.realpath(one) for one in (settings.state_dir, location) if str(one).startswith("/")),
+        records=(glob.escape(os.path.realpath(settings.state_dir)), *records),
     )
 
 

@@ -11,6 +11,7 @@ import os.path
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 
 from workspace_reaper.model.directory import Directory, DirectoryRecord, Sight, Workplace
 
@@ -47,7 +48,7 @@ class Surroundings:
         generation: The generation of the registry now.
         homes: The paths of the home directories of this user, as they are written and as they resolve.
         named: The directories that living rows name.
-        records: The files of the registry and of the ledger.
+        records: The files of the registry and of the ledger. Wildcards stand for names.
     """
 
     generation: int
@@ -103,7 +104,7 @@ def _unusable(there: Directory, around: Surroundings) -> Iterator[str]:
         yield "the directories of the other workspaces cannot be read"
     elif any(is_inside(os.path.normpath(name), path) for name in around.named for path in paths):
         yield f"the row of another workspace names {there.path}, or a directory in it"
-    if any(is_inside(name, path) for name in around.records for path in paths):
+    if any(_may_lie_in(record, path) for record in around.records for path in paths):
         yield f"the record of the workspace lay in {there.path}"
 
 
@@ -116,6 +117,12 @@ def is_inside(path: str, directory: str) -> bool:
     """Return whether the path is the directory or in it, by their texts."""
     top = os.path.normpath(directory)
     return path == top or path.startswith(top.rstrip("/") + "/")
+
+
+def _may_lie_in(record: str, directory: str) -> bool:
+    """Return whether a file with this path may be the directory or in it. Wildcards in ``record`` stand for names."""
+    names, there = record.split("/"), os.path.normpath(directory).split("/")
+    return len(there) <= len(names) and all(map(fnmatchcase, there, names))
 
 
 def restored(records: Collection[DirectoryRecord], generation: int, deleted: Collection[str] = ()) -> frozenset[str]:

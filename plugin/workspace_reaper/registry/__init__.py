@@ -7,6 +7,8 @@ package, loading a schema and ``open_registry`` import no database library; the 
 from __future__ import annotations
 
 import difflib
+import glob
+import os
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
@@ -15,13 +17,15 @@ from typing import TYPE_CHECKING, cast
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.ports import ChangeWatcher, Registry
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import HostTable, LookupResult
+from workspace_reaper.model.workspace import HostFiles, HostTable, LookupResult
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
 
 if TYPE_CHECKING:
     from workspace_reaper.registry.base import DatabaseRegistry
+    from workspace_reaper.registry.files.registry import FilesRegistry
     from workspace_reaper.registry.postgres import PostgresRegistry
     from workspace_reaper.registry.schema_check import SchemaFinding
+    from workspace_reaper.registry.schemas.files import FilesSchema
 
 __all__ = [
     "Home",
@@ -36,27 +40,30 @@ __all__ = [
 
 _GROUP = "workspace_reaper.registries"
 
-# The registry that is described in the configuration, and so has no entry point.
+# The registries that are described in the configuration, and so have no entry points.
 _TABLE = "table"
+_FILES = "files"
 
 # Seconds that a look-up waits for a lock before the registry is Unknown.
 _BUSY_LIMIT = 1.0
 
 
 def registry_names() -> list[str]:
-    """Return the names of the installed registries, without ``table``."""
+    """Return the names of the installed registries, without ``table`` and ``files``."""
     return sorted({point.name for point in _installed()})
 
 
-def load_schema(name: str, table: HostTable | None = None) -> Schema:
+def load_schema(name: str, table: HostTable | None = None, files: HostFiles | None = None) -> Schema:
     """Return the schema of the registry with that name.
 
     Args:
-        name: The name of an entry point, or ``table``.
+        name: The name of an entry point, ``table`` or ``files``.
         table: The table that the configuration describes, for the registry ``table``.
+        files: The files that the configuration describes, for the registry ``files``.
 
     Raises:
-        ConfigurationError: No such registry is installed, or it cannot be loaded. The field is ``registry`` or ``table``.
+        ConfigurationError: No such registry is installed, or it cannot be loaded. The field is ``registry``, ``table`` or
+            ``files``.
     """
     if name == _TABLE:
         from workspace_reaper.registry.schemas.table import TableSchema
@@ -64,6 +71,12 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
         if table is None:
             raise ConfigurationError('table: not set, but registry = "table" needs it: describe the table in a section [table]')
         return TableSchema(table)
+    if name == _FILES:
+        from workspace_reaper.registry.schemas.files import FilesSchema
+
+        if files is None:
+            raise ConfigurationError('files: not set, but registry = "files" needs it: describe the files in a section [files]')
+        return FilesSchema(files)
     schema = _load(_entry_point(name))
     if not isinstance(schema, Schema):
         raise ConfigurationError(
@@ -74,12 +87,19 @@ def load_schema(name: str, table: HostTable | None = None) -> Schema:
 
 
 class LazyRegistry(Registry):
-    """A registry that imports its database library at the first look-up: ``status`` and ``history`` need only its name."""
+    """A registry that imports its database library at the first look-up: ``status`` and ``history`` need only its name.
 
-    def __init__(self, schema: Schema, location: str, load: Callable[[], DatabaseRegistry]) -> None:
+    Attributes:
+        records: The absolute paths of its files, in which wildcards stand for names; none for a server.
+    """
+
+    def __init__(
+        self, schema: Schema, location: str, load: Callable[[], DatabaseRegistry], records: tuple[str, ...] = ()
+    ) -> None:
         self._schema = schema
         self._location = location
         self._load = load
+        self.records = records
 
     @property
     def name(self) -> str:
@@ -117,13 +137,16 @@ def open_registry(
 
     Args:
         schema: How the database is read.
-        database_url: Where the database is. None: the schema's default.
-        environ: The environment from which the schema takes its default.
+        database_url: Where the database is. None: the schema's default. The registry ``files`` has none.
+        environ: The environment from which the schema takes its default, and the variables in ``files.paths``.
         busy_limit: Seconds that a look-up waits for a lock.
 
     Raises:
-        ConfigurationError: ``database_url`` names neither an SQLite file nor a PostgreSQL database, or there is no default.
+        ConfigurationError: ``database_url`` names neither an SQLite file nor a PostgreSQL database, or there is no default; or
+            ``files.paths`` cannot be expanded.
     """
+    if schema.name == _FILES:
+        return _open_files(cast("FilesSchema", schema), environ)
     from workspace_reaper.registry.location import is_server, path_of
 
     url = database_url if database_url is not None else schema.default_database(environ)
@@ -139,14 +162,31 @@ def open_registry(
 
         return SqliteRegistry(schema, path, busy_limit=busy_limit)
 
-    return LazyRegistry(schema, path, load)
+    return LazyRegistry(schema, path, load, (glob.escape(os.path.realpath(path)),))
+
+
+def _open_files(schema: FilesSchema, environ: Mapping[str, str]) -> LazyRegistry:
+    from workspace_reaper.registry.files.patterns import expanded, record_patterns, shown
+
+    patterns = expanded(schema.files.paths, environ)
+
+    def load() -> DatabaseRegistry:
+        from workspace_reaper.registry.files.registry import FilesRegistry
+
+        return FilesRegistry(schema, patterns)
+
+    return LazyRegistry(schema, shown(patterns), load, record_patterns(patterns))
 
 
 def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> ChangeWatcher:
-    """Return a watcher of the database. The arguments and errors are those of `open_registry`."""
+    """Return a watcher of the database or the files. The arguments and errors are those of `open_registry`."""
     database = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
+    if schema.name == _FILES:
+        from workspace_reaper.registry.files.watch import FilesWatcher
+
+        return FilesWatcher(cast("FilesRegistry", database))
     from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
     if isinstance(database, SqliteRegistry):
@@ -168,7 +208,7 @@ def _entry_point(name: str) -> EntryPoint:
     if matching:
         values = ", ".join(sorted(matching))
         raise ConfigurationError(f"registry: several installed packages name {name!r} ({values}): uninstall all but one")
-    known = sorted({_TABLE, *registry_names()})
+    known = sorted({_TABLE, _FILES, *registry_names()})
     near = difflib.get_close_matches(name, known, n=1)
     advice = f"Did you mean {near[0]!r}? Otherwise" if near else "Correct the name, or"
     raise ConfigurationError(

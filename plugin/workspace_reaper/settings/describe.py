@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any, NamedTuple
 
-from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.model.workspace import DescribedWorkspaces, HostFiles, HostTable
 from workspace_reaper.settings.settings import Settings
-from workspace_reaper.settings.types import TABLE_KINDS, SettingKind
+from workspace_reaper.settings.types import SECTION_KINDS, SettingKind
 from workspace_reaper.util.durations import render_duration
 
 # The prefix of every environment variable that is a setting.
 PREFIX = "WORKSPACE_REAPER_"
 
-_TABLE = "table."
+# The settings that are sections of the file.
+SECTIONS: Mapping[str, type[DescribedWorkspaces]] = {"table": HostTable, "files": HostFiles}
 
 
 class SettingDescription(NamedTuple):
@@ -28,17 +30,19 @@ class SettingDescription(NamedTuple):
 
 
 def describe_settings() -> list[SettingDescription]:
-    """Return every setting in the order in which the class declares them, and the keys of ``table`` after it."""
-    names = list(Settings.model_fields)
-    after = names.index("table") + 1
-    names[after:after] = [_TABLE + field.name for field in fields(HostTable)]
-    return [_described(name) for name in names]
+    """Return every setting in the order in which the class declares them, and the keys of each section after it."""
+    return [
+        _described(name)
+        for setting in Settings.model_fields
+        for name in (setting, *(f"{setting}.{field.name}" for field in _keys_of(setting)))
+    ]
 
 
 def kind_of(name: str) -> SettingKind:
-    """Return the type of a setting, or of a key of ``table`` (``table.id``)."""
-    if name.startswith(_TABLE):
-        return TABLE_KINDS.get(name.removeprefix(_TABLE), TABLE_KINDS["name"])
+    """Return the type of a setting, or of a key of a section (``table.id``)."""
+    _, dot, key = name.partition(".")
+    if dot:
+        return SECTION_KINDS.get(key, SECTION_KINDS["name"])
     return next(item for item in Settings.model_fields[name].metadata if isinstance(item, SettingKind))
 
 
@@ -47,9 +51,14 @@ def variable_of(name: str) -> str:
     return PREFIX + name.partition(".")[0].upper()
 
 
+def _keys_of(setting: str) -> Sequence[Field[Any]]:
+    return fields(SECTIONS[setting]) if setting in SECTIONS else ()
+
+
 def _described(name: str) -> SettingDescription:
-    if name.startswith(_TABLE):
-        field = next(field for field in fields(HostTable) if _TABLE + field.name == name)
+    section, dot, key = name.partition(".")
+    if dot:
+        field = next(field for field in _keys_of(section) if field.name == key)
         default = "needed" if field.default is MISSING else _text("none" if field.default is None else field.default)
         description = str(field.metadata["description"])
     else:

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.workspace import HostTable
-from workspace_reaper.settings.describe import PREFIX, kind_of, variable_of
+from workspace_reaper.settings.describe import PREFIX, SECTIONS, kind_of, variable_of
 from workspace_reaper.settings.settings import APPLICATION, Settings
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.passwords import may_contain_password, names_password
@@ -28,14 +27,17 @@ from workspace_reaper.util.text import printable
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
 # Without one of these, the others name another host than the user's.
-_NAME_HOST = ("registry", "database_url", "table")
+_NAME_HOST = ("registry", "database_url", *SECTIONS)
 _URL = "database_url"
 # SQL and regular expressions may contain what looks like a URL.
-_MAY_CONTAIN_URL = (_URL, "table", "session_patterns")
+_MAY_CONTAIN_URL = (_URL, *SECTIONS, "session_patterns")
 # A path may contain ':' and '@'.
 _PATHS = ("tmux_sockets", "state_dir")
 _HOW_TO_WRITE_VALUES = "TOML writes true and false in lower case, and text in quotes"
-_NEEDED_BY_TABLE = ("table", "session_patterns", "tmux_sockets", "database_url")
+_NEEDED_BY = {
+    "table": ("table", "session_patterns", "tmux_sockets", "database_url"),
+    "files": ("files", "session_patterns", "tmux_sockets"),
+}
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -184,7 +186,7 @@ def _section_advice(key: str, value: object) -> str | None:
     """Return what to do about a section that there is not, None if this is none."""
     if not isinstance(value, Mapping):
         return None
-    return _nearest(key, ["table"]) or f"the settings are not in a section: delete the line [{_shown_key(key)}]"
+    return _nearest(key, SECTIONS) or f"the settings are not in a section: delete the line [{_shown_key(key)}]"
 
 
 def _key_advice(key: str, known: Iterable[str]) -> str:
@@ -233,11 +235,11 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
     for item in error.errors(include_url=False):
         top = str(item["loc"][0])
         refused.add(top)
-        # The location continues with the index in a tuple, which is not shown, or with the key of the table.
-        field = ".".join(map(str, item["loc"][:2])) if top == "table" else top
+        # The location continues with the index in a tuple, which is not shown, or with the key of the section.
+        field = ".".join(map(str, item["loc"][:2])) if top in SECTIONS else top
         place = places[top]
         if item["type"] == "unexpected_keyword_argument":
-            found[field] = f"{_shown_key(field)} ({place}) {_what_a_key_is(str(item['loc'][1]), place)}"
+            found[field] = f"{_shown_key(field)} ({place}) {_what_a_key_is(top, str(item['loc'][1]), place)}"
         elif item["type"] == "missing":
             found[field] = _problem(field, place, "is missing")
         else:
@@ -248,11 +250,11 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
     return list(found.values()), frozenset(refused)
 
 
-def _what_a_key_is(key: str, place: str) -> str:
-    """Return the second half of the message about a key of ``table`` that is none."""
+def _what_a_key_is(section: str, key: str, place: str) -> str:
+    """Return the second half of the message about a key of a section that is none."""
     if key not in Settings.model_fields:
-        return f"is not a setting: {_key_advice(key, [known.name for known in fields(HostTable)])}"
-    where = f"set {variable_of(key)}" if place.startswith(PREFIX) else "move the line above [table]"
+        return f"is not a setting: {_key_advice(key, [known.name for known in fields(SECTIONS[section])])}"
+    where = f"set {variable_of(key)}" if place.startswith(PREFIX) else f"move the line above [{section}]"
     return f"is a setting of its own: {where}"
 
 
@@ -262,9 +264,16 @@ def _shown_key(key: str) -> str:
 
 def _not_together(settings: Settings, places: Mapping[str, str]) -> list[str]:
     """Return the messages about settings that other settings require or exclude."""
-    if settings.registry != "table":
-        advice = 'set, but registry is another one: write registry = "table", or remove [table]'
-        return [f"table ({places['table']}): {advice}"] if settings.table else []
-    missing = [name for name in _NEEDED_BY_TABLE if getattr(settings, name) is None]
-    advice = f'"table" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'
-    return [f"registry ({places['registry']}): {advice}"] if missing else []
+    registry = settings.registry
+    found = [
+        f'{name} ({places[name]}): set, but registry is another one: write registry = "{name}", or remove [{name}]'
+        for name in SECTIONS
+        if registry != name and getattr(settings, name)
+    ]
+    missing = [name for name in _NEEDED_BY.get(registry, ()) if getattr(settings, name) is None]
+    if missing:
+        needs = f'"{registry}" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'
+        found.append(f"registry ({places['registry']}): {needs}")
+    if registry == "files" and settings.database_url is not None:
+        found.append(f'{_URL} ({places[_URL]}): set, but registry = "files" reads no database: remove it')
+    return found

@@ -12,6 +12,7 @@ from workspace_reaper.settings.types import (
     Count,
     Directory,
     Duration,
+    Files,
     IdleClocks,
     Interval,
     LogFormat,
@@ -49,12 +50,18 @@ class Settings(BaseSettings):
     )
     registry: Name = Field(
         default="standard",
-        description="The kind of server: the name of an installed registry, or `table` for any other table that lists "
-        "workspaces, described below. A package adds a registry by an entry point in the group `workspace_reaper.registries`.",
+        description="The kind of server: the name of an installed registry, `table` for any other table that lists "
+        "workspaces, or `files` for files that do, described below. A package adds a registry by an entry point in the group "
+        "`workspace_reaper.registries`.",
     )
     table: Table = Field(
         default=None,
         description='With `registry = "table"`: the host\'s table, in a section `[table]` with the keys that follow.',
+        json_schema_extra={"default_text": "none"},
+    )
+    files: Files = Field(
+        default=None,
+        description='With `registry = "files"`: the host\'s files, in a section `[files]` with the keys that follow.',
         json_schema_extra={"default_text": "none"},
     )
     tmux_sockets: Sockets = Field(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.model.workspace import HostFiles, HostTable
 from workspace_reaper.util.durations import parse_duration
 
 
@@ -132,9 +132,20 @@ Table = Annotated[
     SettingKind("table", 'the keys that describe it, such as {"name": "tasks", "id": "id", "id_type": "uuid"}', json=True),
 ]
 
-# The types of the keys of ``table``. All others have the type of ``name``.
-TABLE_KINDS = {
+Files = Annotated[
+    HostFiles | None,
+    SettingKind(
+        "table",
+        """the keys that describe them, such as {"paths": ["~/.app/*.json"], "id": "stem", "id_type": "text"}""",
+        json=True,
+    ),
+]
+
+# The types of the keys of ``table`` and ``files``. All others have the type of ``name``.
+SECTION_KINDS = {
     "name": SettingKind("text", "the name of a table or a column, or an SQL expression"),
+    "paths": SettingKind("list of text", 'paths such as ["~/.app/state.json"] or ["$APP_DATA/*/workspace.yaml"]'),
+    "items": SettingKind("text", "a JSON path such as $.instances"),
     "id_type": SettingKind("word", "text, uuid, uuid-hex, uuid-blob or integer"),
     "id_in_session": SettingKind("word", "text or hex"),
     "removes_worktree": SettingKind("true or false", "true or false"),

@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError, ReaperError
-from workspace_reaper.settings import SettingDescription, describe_settings, load_settings
+from workspace_reaper.settings import SECTIONS, SettingDescription, describe_settings, load_settings
 from workspace_reaper.setup.choose import Choice
 from workspace_reaper.setup.discover import Database, Machine
 from workspace_reaper.util.files import make_private, staged_file
@@ -29,20 +29,20 @@ Nothing is reaped until this is true. Before that, run 'workspace-reaper doctor'
 'workspace-reaper sweep --dry-run'."""
 
 _NONE_FITS = """\
-Either your server keeps its workspaces in the table of the registry "standard", or describe its own table at the end of this \
-file and set registry = "table", database_url, tmux_sockets and session_patterns."""
+Either your server keeps its workspaces in the table of the registry "standard", or describe its own table or its files at the \
+end of this file, and set tmux_sockets, session_patterns, and registry = "table" with database_url, or registry = "files"."""
 
 
 def configuration(machine: Machine, choice: Choice) -> str:
     """Return the text of the file for a choice. ``load_settings`` accepts it, whatever was found."""
     described, found = describe_settings(), _found(machine, choice)
-    top = [setting for setting in described if setting.name != "enabled" and not _is_of_table(setting)]
+    top = [setting for setting in described if setting.name != "enabled" and not _section(setting)]
     (switch,) = (setting for setting in described if setting.name == "enabled")
     blocks = [
         _comment(_HEAD),
         [*_meaning(switch), *_comment(_SWITCH), "enabled = false"],
         *(_setting(setting, found) for setting in top),
-        [line for setting in described if _is_of_table(setting) for line in _table(setting)],
+        *([line for setting in described if _section(setting) == name for line in _key(setting)] for name in SECTIONS),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -59,8 +59,9 @@ def toml_text(text: str) -> str:
     return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped) + '"'
 
 
-def _is_of_table(setting: SettingDescription) -> bool:
-    return setting.name == "table" or setting.name.startswith("table.")
+def _section(setting: SettingDescription) -> str | None:
+    """Return the section that a setting is, or that it is a key of."""
+    return name if (name := setting.name.partition(".")[0]) in SECTIONS else None
 
 
 def _comment(text: str) -> list[str]:
@@ -128,9 +129,9 @@ def _line(name: str, values: Sequence[str], *, is_chosen: bool) -> list[str]:
     return [f"{name} = {value}" if is_chosen else f"#{name} = {value}"]
 
 
-def _table(setting: SettingDescription) -> list[str]:
-    _, _, key = setting.name.partition(".")
-    return [*_meaning(setting), f"#{key} = {_default(setting)}" if key else "#[table]"]
+def _key(setting: SettingDescription) -> list[str]:
+    section, _, key = setting.name.partition(".")
+    return [*_meaning(setting), f"#{key} = {_default(setting)}" if key else f"#[{section}]"]
 
 
 def save(text: str, file: Path, *, force: bool) -> Path | None:

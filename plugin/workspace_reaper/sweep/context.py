@@ -59,8 +59,8 @@ class SweepSettings:
     at again before a recheck (seconds). ``guard_validity``: nor does a guard kill that tmux evaluates so long after the
     recheck's listing (whole seconds).
     ``end_everywhere``: end surviving processes wherever they work. ``reuses_ids``: the host reuses the ids of deleted
-    workspaces. ``removes_worktree``: the host removes the directory of a workspace that it deletes. ``records`` are the places
-    of the registry and of the ledger.
+    workspaces. ``removes_worktree``: the host removes the directory of a workspace that it deletes. ``records`` are the files
+    of the registry and of the ledger, with wildcards.
     """
 
     thresholds: Thresholds

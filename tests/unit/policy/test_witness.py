@@ -50,6 +50,12 @@ DOUBTS = {
     "g: the ledger lay in it": (
         RECORD, ABSENT, replace(AROUND, records=("/srv/trees/w1/state",)), (), "the record of the workspace lay in"
     ),
+    "g: its own file lay in it": (
+        RECORD, ABSENT, replace(AROUND, records=("/srv/trees/*/.app/w.json",)), (), "the record of the workspace lay in"
+    ),
+    "g: its own file was it": (
+        RECORD, ABSENT, replace(AROUND, records=("/srv/trees/w?",)), (), "the record of the workspace lay in"
+    ),
 }  # fmt: skip
 
 
@@ -69,6 +75,7 @@ def test_i83_each_condition_alone_makes_it_say_nothing(
         pytest.param(MOUNTED, replace(ABSENT, has_neighbour=True), AROUND, (), id="below a mount that is there"),
         pytest.param(RECORD, ABSENT, AROUND, [Workplace("8:11", 0), Workplace("8:99", 2)], id="processes in what was removed"),
         pytest.param(RECORD, ABSENT, replace(AROUND, named={"/srv/trees/w10", "/srv/trees"}), (), id="rows that name others"),
+        pytest.param(RECORD, ABSENT, replace(AROUND, records=("/srv/trees/x*/w.json", "/srv/*")), (), id="files elsewhere"),
     ],
 )
 def test_i83_row_and_directory_went_together(

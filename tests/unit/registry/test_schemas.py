@@ -117,7 +117,9 @@ def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = open_registry(schema, None, {"PLACE": str(tmp_path / "db")}).look_up(["a"], [])
     assert isinstance(answer, LookupResult)
     assert answer.found == {"a": Workspace("a", archived=True)}
-    with pytest.raises(ConfigurationError, match=f"installed are: {', '.join(sorted([*BUILT_IN, 'mine', 'table']))}. "):
+    with pytest.raises(
+        ConfigurationError, match=f"installed are: {', '.join(sorted([*BUILT_IN, 'mine', 'table', 'files']))}. "
+    ):
         load_schema("nobody")
 
 

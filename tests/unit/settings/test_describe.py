@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.workspace import HostTable, IdInSession, IdType
+from workspace_reaper.model.workspace import HostFiles, HostTable, IdInSession, IdType
 from workspace_reaper.settings import Settings, load_settings
 from workspace_reaper.settings.describe import kind_of
 
@@ -145,3 +145,72 @@ def test_no_json(home: Path) -> None:
 def test_the_words_are_those_that_there_are(key: str, words: Any) -> None:
     *first, last = get_args(words)
     assert kind_of(f"table.{key}").write == f"{', '.join(first)} or {last}"
+
+
+FILES = """
+registry = "files"
+tmux_sockets = ["default"]
+session_patterns = ["app_(?P<id>.+)"]
+[files]
+paths = ["~/.app/state.json"]
+items = "$.instances"
+id = "value->>'title'"
+id_type = "text"
+archived = "value->>'status' = 'paused'"
+"""
+
+
+def test_files(home: Path) -> None:
+    assert load(home, FILES).files == HostFiles(
+        ("~/.app/state.json",), "value->>'title'", "text", items="$.instances", archived="value->>'status' = 'paused'"
+    )
+
+
+def test_files_in_the_environment(home: Path) -> None:
+    told = {"paths": ["/a.json"], "id": "key", "id_type": "text"}
+    assert load(home, FILES, FILES=json.dumps(told)).files == HostFiles(("/a.json",), "key", "text")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[files]", "[file]", "file (FILE) is not a setting: did you mean files?"),
+        (
+            'registry = "files"',
+            'registry = "standard"',
+            'files (FILE): set, but registry is another one: write registry = "files"',
+        ),
+        ("[files]", "[files]\ntick = 5", "files.tick (FILE) is a setting of its own: move the line above [files]"),
+        ("items = ", "item = ", "files.item (FILE) is not a setting: did you mean items?"),
+        ('items = "$.instances"', 'items = "instances"', "files (FILE): items is 'instances', which does not begin with '$'"),
+        ('items = "$.instances"', 'items = ""', "files (FILE): items is ''"),
+        ('["~/.app/state.json"]', "[]", "files (FILE): paths is []"),
+        ('["~/.app/state.json"]', '["", "/a.json"]', "files (FILE): paths is ['', '/a.json']"),
+        (
+            '["~/.app/state.json"]',
+            '"~/.app/state.json"',
+            "files.paths (FILE): '~/.app/state.json' is refused: write paths such as",
+        ),
+        ('id_type = "text"', 'id_type = "guid"', "files.id_type (FILE): 'guid' is refused: write text, uuid"),
+        ('id_type = "text"', "", "files.id_type (FILE): is missing: write text, uuid"),
+    ],
+)
+def test_a_bad_key_of_files(home: Path, old: str, new: str, says: str) -> None:
+    assert says in refusal(home, FILES.replace(old, new))
+
+
+def test_files_have_no_database(home: Path) -> None:
+    told = 'database_url (FILE): set, but registry = "files" reads no database: remove it'
+    assert refusal(home, FILES.replace("[files]", 'database_url = "/x.sqlite"\n[files]')) == told
+    by_variable = refusal(home, FILES, DATABASE_URL="/x.sqlite")
+    assert by_variable == told.replace("FILE", "WORKSPACE_REAPER_DATABASE_URL")
+
+
+def test_what_files_need(home: Path) -> None:
+    missing = 'registry (FILE): "files" needs files, session_patterns, tmux_sockets: set them'
+    assert refusal(home, 'registry = "files"') == missing
+    assert (
+        refusal(home, FILES.replace('tmux_sockets = ["default"]', "")) == 'registry (FILE): "files" needs tmux_sockets: set it'
+    )
+    both = refusal(home, FILES + FULL[FULL.index("[table]") :])
+    assert both == 'table (FILE): set, but registry is another one: write registry = "table", or remove [table]'

@@ -10,13 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.workspace import HostTable
+from workspace_reaper.model.workspace import HostFiles, HostTable
 from workspace_reaper.settings import Settings, describe_settings, load_settings, load_usable_settings
 
 DEFAULTS = {
     "database_url": None,
     "registry": "standard",
     "table": None,
+    "files": None,
     "tmux_sockets": None,
     "session_patterns": None,
     "tick": 60.0,
@@ -357,8 +358,10 @@ def test_configured_in_the_file(home: Path) -> None:
 def test_every_setting_is_described() -> None:
     described = {item.name: item for item in describe_settings()}
     keys = [f"table.{field.name}" for field in fields(HostTable)]
+    of_files = [f"files.{field.name}" for field in fields(HostFiles)]
     assert [name for name in described if "." not in name] == list(Settings.model_fields)
     assert list(described)[list(described).index("table") + 1 :][: len(keys)] == keys
+    assert list(described)[list(described).index("files") + 1 :][: len(of_files)] == of_files
     for name, item in described.items():
         assert item.variable == "WORKSPACE_REAPER_" + name.partition(".")[0].upper()
         assert item.description.endswith(".")

@@ -165,8 +165,10 @@ def test_every_setting_stands_in_the_file_with_its_meaning(setting) -> None:
     text = configuration(Machine(), choose(Machine()))
     in_one_line = " ".join(text.replace("\n# ", " ").split())
     assert f"{setting.description} ({setting.type}; default: {setting.default})" in in_one_line
-    key = setting.name.removeprefix("table.")
-    assert re.search(rf"^#?{key} = " if key != "table" else r"^#\[table\]$", text, re.MULTILINE)
+    _, is_section, of_section = text.partition(f"#[{setting.name.partition('.')[0]}]\n")
+    key = setting.name.rpartition(".")[2]
+    assert is_section or re.search(rf"^#?{key} = ", text, re.MULTILINE)
+    assert "." not in setting.name or re.search(rf"^#?{key} = ", of_section.partition("\n#[")[0], re.MULTILINE)
 
 
 def test_the_defaults_that_are_commented_out_are_the_defaults(load: Callable[[str], Settings]) -> None:
@@ -189,8 +191,12 @@ def test_the_table_that_is_commented_out_can_be_filled_in(load: Callable[[str], 
     for old, new in filled.items():
         assert old in head
         head = head.replace(old, new)
+    keys, _, files = keys.partition("#[files]")
     keys = re.sub(r"^#(?=\w+ = )", "", keys, flags=re.MULTILINE).replace('id_type = "..."', 'id_type = "uuid"')
     assert load(head + table[1:] + keys).registry == "table"
+    head = head.replace('registry = "table"', 'registry = "files"').replace('database_url = "/x"', "")
+    files = re.sub(r"^#(?=\w+ = )", "", files, flags=re.MULTILINE).replace('id_type = "..."', 'id_type = "uuid"')
+    assert load(f"{head}[files]{files}".replace('items = "..."', 'items = "$.x"')).registry == "files"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

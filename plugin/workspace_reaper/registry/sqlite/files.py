@@ -18,7 +18,7 @@ from workspace_reaper.registry.location import DatabaseNotFound
 _COUNTER_AT, _COUNTER_SIZE = 24, 4
 
 # Seconds within which two writes may get the same time of modification. The kernel's clock moves every 1 to 10 ms.
-_TICK = 0.05
+TICK = 0.05
 
 
 class Pin:
@@ -96,7 +96,7 @@ class DatabaseFiles:
 
 def is_settled(stamped: Stamps, now: float) -> bool:
     """Return whether each write after ``now`` (Unix seconds) changes the stamps."""
-    return all(abs(now - stamp.modified / 1e9) > _TICK for stamp in stamped if stamp)
+    return all(abs(now - stamp.modified / 1e9) > TICK for stamp in stamped if stamp)
 
 
 def lost_its_log(before: Stamps, now: Stamps) -> bool:

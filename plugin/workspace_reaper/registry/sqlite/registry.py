@@ -24,7 +24,10 @@ from workspace_reaper.registry.sqlite.connection import begin, count_of_changes,
 from workspace_reaper.registry.sqlite.errors import in_words
 
 # The number of ids in one statement. SQLite permits 32,766 variables in one, and 999 before 3.32.
-_CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
+CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
+
+# The statements by the optional columns that the database lacks, and by whether its rows have numbers.
+StatementCache = dict[tuple[frozenset[str], bool], Statements]
 
 
 class SqliteRegistry(DatabaseRegistry):
@@ -43,7 +46,7 @@ class SqliteRegistry(DatabaseRegistry):
         super().__init__(schema)
         self._path = path
         self._busy_limit = busy_limit
-        self._cache: dict[tuple[frozenset[str], bool], Statements] = {}
+        self._cache: StatementCache = {}
         self._engine = create_engine("sqlite://", creator=lambda: open_readonly(path, busy_limit), poolclass=NullPool)
 
     @property
@@ -56,15 +59,7 @@ class SqliteRegistry(DatabaseRegistry):
         return self._engine.connect()
 
     def statements_in(self, connection: Connection) -> Statements:
-        schema = self._schema
-        there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
-        absent = absent_columns(schema, there, lambda: _table_names(connection))
-        by_rowid = _has_rowid(connection, schema)
-        read = self._cache.get((absent, by_rowid))
-        if read is None:
-            read = self._cache[absent, by_rowid] = statements(strict(schema.facts(absent)), by_rowid=by_rowid)
-        probed(connection, read.columns, read.probe, there)
-        return read
+        return statements_of(self._schema, connection, self._cache)
 
     def identity_in(self, connection: Connection, location: str) -> RegistryIdentity:
         """Return what identifies the content, without sentinels. The connection is in a transaction."""
@@ -86,7 +81,7 @@ class SqliteRegistry(DatabaseRegistry):
     def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
         possible = self._possible(ids, sentinels)
         with self.session() as (connection, location):
-            fetched = fetch(connection, self.statements_in(connection), possible, _CHUNK, every_spelling=every_spelling)
+            fetched = fetch(connection, self.statements_in(connection), possible, CHUNK, every_spelling=every_spelling)
             found = self.identity_in(connection, location)
         if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
@@ -99,6 +94,18 @@ class SqliteRegistry(DatabaseRegistry):
         unbound = (None,) * len(compiled.positiontup or ())
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", unbound)
         return not any(parent == 0 and detail.startswith("SCAN") for _, parent, _, detail in plan)
+
+
+def statements_of(schema: Schema, connection: Connection, cache: StatementCache) -> Statements:
+    """Return the statements of a schema for the database of this connection, as it is now. Raises ``SchemaMismatch``."""
+    there = {table.fullname: _columns(connection, table.name, table.schema) for table in schema.tables}
+    absent = absent_columns(schema, there, lambda: _table_names(connection))
+    by_rowid = _has_rowid(connection, schema)
+    read = cache.get((absent, by_rowid))
+    if read is None:
+        read = cache[absent, by_rowid] = statements(strict(schema.facts(absent)), by_rowid=by_rowid)
+    probed(connection, read.columns, read.probe, there)
+    return read
 
 
 def _table_names(connection: Connection) -> Iterable[str]:
@@ -143,8 +150,13 @@ def strict(facts: WorkspaceColumns) -> WorkspaceColumns:
     for field in fields(facts):
         value = getattr(facts, field.name)
         if isinstance(value, ColumnClause) and value.is_literal:
-            literals[field.name] = literal_column(_TOKEN.sub(_in_backquotes, value.name), value.type)
+            literals[field.name] = literal_column(strict_text(value.name), value.type)
     return replace(facts, **literals) if literals else facts
+
+
+def strict_text(expression: str) -> str:
+    """Return one expression as `strict` does."""
+    return _TOKEN.sub(_in_backquotes, expression)
 
 
 def _in_backquotes(token: re.Match[str]) -> str:
