@@ -10,7 +10,7 @@ from tests.simulation.oracle.rows import archived, given_up, gone
 from tests.simulation.oracle.truth_records import Identity, Record
 from tests.simulation.oracle.truth_reports import Alarm, Report, Stay
 from tests.simulation.world import SOCKET, World
-from workspace_reaper.model.reap import Reap
+from workspace_reaper.model.reap import Outcome, Reap
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import Alarm as Raised
 from workspace_reaper.model.unknown import Source
@@ -117,7 +117,8 @@ def _leftovers(world: World, history: list[Reap]) -> Iterator[Leftover]:
         if life is not None and not process.name.startswith("tmux"):
             # Where a directory has moved or gone, nothing shows later what worked in it.
             group = {each.key for each in world.by_owner[process.owner]}
-            ids = {reap.intent.workspace_id for reap in history if reap.intent.key in group}
+            reaps = [reap for reap in history if reap.intent.key in group and reap.outcome is Outcome.REAPED]
+            ids = {reap.intent.workspace_id for reap in reaps}
             # Nothing distinguishes it from what a later session of the workspace started there.
             later = [each for each in (*world.lives.values(), *world.ended) if each.created >= (life.ended_at or 0.0)]
             is_shared = any(each.of is life.of for each in later)

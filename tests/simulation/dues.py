@@ -31,4 +31,7 @@ def _forgotten_reasons(judging: Judging, life: SessionLife) -> tuple[Reason, ...
     looks = [sweep.looked for sweep in judging.full_sweeps if sweep.looked >= replaced > float("-inf")]
     first_look = min(looks, default=replaced)
     is_given_up = all(hook.at <= max(first_look, given_up or first_look) for hook in hooks)
-    return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up else (Reason.ARCHIVED_BY_HOOK,)
+    # It says nothing of a session that was made later, which keeps the others of its group.
+    group = (life, *judging.world.peers_of(life))
+    is_older = any(hook.at <= each.created for hook in hooks[-1:] for each in group)
+    return (Reason.ARCHIVED_BY_HOOK, Reason.DELETED) if is_given_up or is_older else (Reason.ARCHIVED_BY_HOOK,)

@@ -215,7 +215,7 @@ class History:
             if one.row is None or one.rows[-1].since > one.read_at or one.read_at < looked:
                 continue
             directory = one.directory[-1]
-            if not one.row.deleted and not directory.gone:
+            if not one.row.deleted and one.row.readable and not directory.gone:
                 one.seen_with_row = now
             elif full and not one.row.deleted and directory.since <= one.looked_at and one.rows[-1].since <= looked:
                 # The row has outlived the directory, so that they cannot go together any more.

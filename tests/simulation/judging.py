@@ -250,7 +250,7 @@ class Judging:
         """Note what is true of all managed sessions at the look-up of this sweep: how many there are, strangers among them,
         those with a row, and what the breaker counts."""
         self.is_counting = True
-        managed = self.ownership.managed()
+        managed = [each for each in self.ownership.managed() if each in self.listed]
         # One that has ended since the listing still shows what the registry recognises.
         self.recognised = {each for each, owners in self.listed.items() if any(one.row is not None for one in owners)}
         self.census = len(managed), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.oracle.rows import gone
@@ -12,6 +13,13 @@ __all__ = ["Ownership"]
 
 # The names of sessions of a workspace, and of those that show one: see ``World``.
 _OF_WORKSPACE = re.compile(r"(?:ws-(?=\w+$)|view-(?=\w+-))(\w+)")
+
+
+@cache
+def _named(name: str) -> str:
+    """The id that a name yields; empty if it yields none."""
+    found = _OF_WORKSPACE.match(name)
+    return found[1] if found else ""
 
 
 class Ownership:
@@ -43,8 +51,7 @@ class Ownership:
     def named(self, life: SessionLife) -> WorkspaceLife | None:
         """The workspace that its name yields."""
         name = self.world.tmux.sessions[life.session_id].name
-        found = _OF_WORKSPACE.match(name)
-        return self.world.by_id.get(found[1]) if found else None
+        return self.world.by_id.get(_named(name))
 
     def managed(self) -> list[SessionLife]:
         """The sessions that are ours."""

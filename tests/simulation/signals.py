@@ -102,7 +102,10 @@ class JudgedProcesses:
         world = self._judging.world
         above, life = world.machine.processes.get(one.parent), self._owner(one.owner)
         runs = self._owner(above.owner) if above is not None else None
-        return runs if life is not None and not life.is_alive and runs is not None else life
+        if life is None or life.is_alive or runs is None:
+            return life
+        # Of two that have ended, the one that the reaper has ended.
+        return life if life.ended_by == "the reaper" and runs.ended_by not in ("", "the reaper") else runs
 
     def _owner(self, owner: str) -> SessionLife | None:
         """The session that it is. Of a group it is one that lives, or the last one that ended."""
