@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from workspace_reaper.model.process import ProcessKey, Scheduling
-from workspace_reaper.model.session import Session, SessionKey
+from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.state import ClockReading, ClockSkew, ClockState, CpuSample, CpuState
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
@@ -86,10 +85,8 @@ class Noticed:
     stepped: float = 0.0
 
 
-def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahead: float = 0.0) -> Noticed:
+def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
     """Compare the clocks with the stored ones.
-
-    ``ahead`` is by how many seconds the wall clock was stepped forward while sessions ran, for the first look since the boot.
 
     A skew is dropped once its age exceeds ``keep``, the greatest age that any rule compares with, but not within a week.
     """
@@ -97,13 +94,7 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahe
     if before.offset is None or before.boot != boot:
         # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
         # machines without a battery-backed clock do once they have reached a time server.
-        skews: tuple[ClockSkew, ...] = (ClockSkew(offset, _FOR_EVER),)
-        ahead = ahead if ahead > JUMP else 0.0
-        before_that = max(0.0, slept) + ahead
-        if before_that > SLACK:
-            # When it slept, and when the clock was stepped, is unknown. On the safe side: after all that has happened so far.
-            skews += (ClockSkew(now.wall, before_that),)
-        return Noticed(ClockState(boot, offset, slept, skews), ahead)
+        return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
     ahead, asleep = offset - before.offset, slept - before.slept
     stepped = ahead if abs(ahead) > JUMP else 0.0
     skews = before.skews
@@ -140,10 +131,6 @@ def describe_clock_step(seconds: float) -> str:
 
 # The share of one core above which a process tree counts as busy.
 SHARE = 0.01
-
-
-# CPU seconds that a program may need to start.
-STARTING = 10.0
 
 
 # The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none.
@@ -196,28 +183,16 @@ def is_starved(before: Mapping[ProcessKey, Scheduling], after: Mapping[ProcessKe
     return is_busy(0.0, waited, seconds) or any(before[key].runnable and after[key].runnable for key in both)
 
 
-def worked_until(session: Session, busy_at: float | None, now: float) -> float | None:
-    """Return when the session was last at work (Unix seconds), None if it never was.
-
-    ``busy_at`` is when a sample last found it so. No sample shows what the program of a pane used right before it ended: it may
-    have worked until then.
-    """
-    ended = [pane.dead_at for pane in session.panes if pane.dead_at is not None]
-    return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at
-
-
 def advance(
     state: CpuState,
     now: float,
     processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
     age_clock: AgeClock = _PLAIN,
     hidden: Collection[SessionKey] = frozenset(),
-    quiet: Mapping[SessionKey, float] = MappingProxyType({}),
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
-    A session without an earlier sample counts as busy if it may have been busy ever since its last activity in tmux, ``quiet``
-    seconds ago: it has used enough, and when is unknown. ``age_clock`` says how long the machine was awake since the last
+    A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
     samples, because nothing is busy while it sleeps. Work that the clock now dates in the future is dated now. The processes of
     ``hidden`` sessions cannot be seen: they may compute.
     """
@@ -229,8 +204,7 @@ def advance(
         if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
         elif before is None or state.at is None:
-            is_unknown = seconds > STARTING and is_busy(0.0, seconds, quiet.get(key, float("inf")))
-            samples[key] = CpuSample(seconds, now if is_unknown else None)
+            samples[key] = CpuSample(seconds)
         elif seconds == before.seconds:
             samples[key] = before
         else:

@@ -29,7 +29,7 @@ from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import causes_to_undo, held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
-from workspace_reaper.sweep.observe import Observation, stepped_ahead
+from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 from workspace_reaper.sweep.witnesses import Witnesses
@@ -47,8 +47,7 @@ def build_facts(
     """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
     reading = dependencies.clock.read()
-    ahead = stepped_ahead(seen, dependencies.processes, reading) if ledger_state.clock.offset is None else 0.0
-    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest, ahead=ahead)
+    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest)
     age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
     context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation
@@ -113,8 +112,7 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
     complete = with_escaped(found, context.state.seen_below, table)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
-    quiet = {session.key: age_clock.since(session.last_activity, table.at) for session, _ in seen.sessions}
-    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden, quiet)
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.
