@@ -1,4 +1,4 @@
-"""Files that only the configuration describes: what they tell, and what cannot be read kills nobody."""
+"""Files that only the configuration describes: what is read from them, and that what cannot be read is not gone."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ import pytest
 
 from workspace_reaper.registry.files import yaml_loader
 from workspace_reaper.registry.files.errors import IncompleteFile, UnreadableFiles
-from workspace_reaper.registry.files.parse import MOST_LEVELS, as_json
+from workspace_reaper.registry.files.parse import as_json
+from workspace_reaper.registry.files.strict import MOST_LEVELS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from workspace_reaper.registry.files.parse import MOST_LEVELS, Malformed, TooDeep, without_duplicates
+from workspace_reaper.registry.files.strict import MOST_LEVELS, Malformed, TooDeep, without_duplicates
 
 # The largest number of values in a document, those of aliases counted each time.
 MOST_VALUES = 1_000_000
