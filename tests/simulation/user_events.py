@@ -102,8 +102,6 @@ def _exit(world: World, life: SessionLife) -> None:
         group = (life, *world.peers_of(life))
         for each in group:
             world.end_work(each)
-            # No sample shows what a program has used right before it ended.
-            each.unmeasured = None
             each.dead_since, each.hidden_since = world.now, None
         world.tmux.exit(life.session_id)
 

@@ -74,8 +74,8 @@ class Remembered:
         return last_sweep is None or one.came >= int(last_sweep)
 
     def idle(self, one: Seen, now: float, last_sweep: float | None) -> float:
-        """For how long there was neither input nor output in it."""
-        moments = [one.activity, *one.outputs]
+        """For how long there was neither input nor output in it, and no program of a pane ended."""
+        moments = [one.activity, *one.outputs, *(died for _, died in one.panes if died is not None)]
         if one.came is not None:
             moments.append(one.came)
         if not one.clients and self.has_left(one, last_sweep):

@@ -23,7 +23,7 @@ from workspace_reaper.model.state import (
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.confirmations import Confirmations, has_left, retry_at
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.idle import AgeClock, notice
+from workspace_reaper.policy.idle import AgeClock, notice, worked_until
 from workspace_reaper.policy.marks import is_marked_as
 from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
 from workspace_reaper.policy.witness import Witness
@@ -178,7 +178,7 @@ class FactsBuilder:
             doubtful=workspace_id in self.doubtful or (reported is WorkspaceEvent.DOUBTED and not is_confirmed),
             home=lives_in(session, self.own_location),
             age_clock=self.age_clock,
-            busy_at=sample.busy_at if (sample := self.cpu.samples.get(key)) else None,
+            busy_at=worked_until(session, sample.busy_at if (sample := self.cpu.samples.get(key)) else None, now),
             **remembered,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workspace_reaper.model.process import ProcessKey, Scheduling
-from workspace_reaper.model.session import SessionKey
+from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import ClockReading, ClockSkew, ClockState, CpuSample, CpuState
 from workspace_reaper.model.verdict import IdleClock
 from workspace_reaper.policy.process_tree import SessionProcess
@@ -181,6 +181,16 @@ def is_starved(before: Mapping[ProcessKey, Scheduling], after: Mapping[ProcessKe
     both = before.keys() & after.keys()
     waited = sum(after[key].waited - before[key].waited for key in both)
     return is_busy(0.0, waited, seconds) or any(before[key].runnable and after[key].runnable for key in both)
+
+
+def worked_until(session: Session, busy_at: float | None, now: float) -> float | None:
+    """Return when the session was last at work (Unix seconds), None if it never was.
+
+    ``busy_at`` is when a sample last found it so. No sample shows what the program of a pane used right before it ended: it may
+    have worked until then.
+    """
+    ended = [pane.dead_at for pane in session.panes if pane.dead_at is not None]
+    return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at
 
 
 def advance(

@@ -13,6 +13,7 @@ _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded
 _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _KEPT = "if session.kept and "
+_ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
 _OUT_OF_SIGHT = "if listing is None or intent.boot != processes.boot:"
@@ -47,6 +48,7 @@ FOUND = (
         (Edit("sweep/judge.py", " if removal.generation == generation}", "}"), Edit("sweep/judge.py", _OF_NOW, "]")),
     ),
     Mutant("a keep without a row cancels nothing", ("I100",), (Edit("sweep/record.py", _KEPT, "if False and "),)),
+    Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
     Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
     Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
     Mutant("a row refutes no absence of another sweep", ("I94",), (Edit("sweep/confirm.py", _REFUTED, ""),)),

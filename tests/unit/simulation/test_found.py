@@ -57,6 +57,22 @@ def test_i100_a_keep_that_only_a_sweep_without_the_database_saw_cancels_the_anno
     assert (found.violations, found.counts["kill archived"]) == ([], 0)
 
 
+@pytest.mark.parametrize("look", [(), (Event(APPROVE),)], ids=["sampled", "not sampled yet"])
+def test_i102_a_program_that_computed_until_it_ended_was_active_until_then(look: tuple[Event, ...]) -> None:
+    """The closing sweeps reap it a minute later."""
+    before = Event(SWEEP), Event("delete", 0), Event("wait", 0, 125.0), Event(SWEEP), Event("compute", 0)
+    found = run(Plan(0, 2, tuple(map(Step, (*before, Event("wait", 0, 61.0), Event("exit", 0), *look, Event(SWEEP))))))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 1)
+
+
+def test_i103_a_session_that_another_reaper_marked_counts_by_its_name_too() -> None:
+    """Three of four workspaces with a session went, and only two of the sessions carry marks of ours."""
+    before = Event(SWEEP), Event("mark as another's", 3), Event("delete", 3), Event("delete", 0), Event("delete", 1)
+    found = run(Plan(0, 4, tuple(map(Step, (*before, Event(DAEMON)))), has_daemon=True, rows_alone=9))
+    assert found.violations == []
+    assert found.counts["kill removed"] == 0
+
+
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
     steps = Event(SWEEP), Event("unlink socket"), Event("delete most", 3), Event(DAEMON)
     found = run(Plan(0, 4, tuple(map(Step, steps)), has_daemon=True, rows_alone=9))
