@@ -77,7 +77,7 @@ def test_i67_a_renamed_session_is_neither_idle_nor_dead(world: World, limit: str
     world.server.run("respawn-pane", "-k", "-t", f"{session_id}:", "exit 0")
     # Now and then tmux misses the end of a child, and dates it when another one has ended.
     dated = ["display-message", "-p", "-t", f"{session_id}:", "#{pane_dead}#{pane_dead_time}"]
-    wait_until(lambda: world.server.run("run-shell", "true", ";", *dated) not in ("0", "1"))
+    wait_until(lambda: world.server.run("run-shell", "-b", "true", ";", *dated) not in ("0", "1"))
     second = int(time.time())
     wait_until(lambda: time.time() >= second + 2)  # the resolution of tmux's clocks
     world.configure(**{limit: 0})

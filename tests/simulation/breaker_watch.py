@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.simulation.lives import WorkspaceLife
-from tests.simulation.oracle import BreakerTruth, Count, advance, approve, counts, has_witness, reset
+from tests.simulation.oracle import BreakerTruth, Count, advance, approve, counts, has_witness, is_of_lost_row, reset
 from tests.simulation.oracle.truth import KillTruth, Limits, Workspace
 from tests.simulation.world import World
 from workspace_reaper.model.session import SessionKey
@@ -101,6 +101,7 @@ class BreakerWatch:
             # Which rows are new is not counted.
             rows_lost=len(self.rows) - len(self.world.host.rows) - len(removed),
             gone=frozenset(gone),
+            lost=frozenset(name for name, truth in gone.items() if is_of_lost_row(truth)),
         )
 
     def _went_with_directory(self, one: WorkspaceLife) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tests.simulation.plan import DAEMON, HOUR, LOOK_DELETED, SWEEP, Event, Interruption, Step
+from tests.simulation.plan import DAEMON, HOUR, LOOK_DELETED, LOSE_STATE, SWEEP, Event, Interruption, Step
 
 __all__ = ["SCENES", "scene_of"]
 
@@ -73,6 +73,13 @@ SCENES: Sequence[tuple[Step, ...]] = (
     (
         *_steps(("restore in place", 0), ("wait", 0, 12.1 * HOUR), SWEEP, ("delete", 0), ("delete", 1), (DAEMON, 0)),
         *_steps(("delete", 2), (DAEMON, 0), SWEEP, SWEEP, ("wait", 0, 61.0), SWEEP, ("wait", 0, 61.0), SWEEP),
+    ),
+    # The machine slept before the first sweep.
+    _steps((LOSE_STATE, 0), ("sleep", 0, 49.0 * HOUR), SWEEP),
+    # Two rows go, an older copy is put in place without them, and two more go.
+    (
+        *_steps(("delete", 2), ("delete", 3), (DAEMON, 0), ("restore in place", 0), ("delete", 2), ("delete", 3)),
+        *_steps(("insert newest", 0), (DAEMON, 0), SWEEP, ("delete", 0), ("delete", 1), (DAEMON, 0)),
     ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (

@@ -169,7 +169,7 @@ class MachineWorld:
             os.kill(pane.pid, signal.SIGKILL)
         # Now and then tmux misses the end of a child: since when a pane is dead it then tells when another one has ended.
         undated = ["display-message", "-p", "-t", f"{session_id}:", "#{W:#{P:#{?pane_dead_time,,1}}}"]
-        wait_until(lambda: not self.server.run("run-shell", "true", ";", *undated))
+        wait_until(lambda: not self.server.run("run-shell", "-b", "true", ";", *undated))
 
     def restart_tmux(self) -> None:
         """The server ends, and with it its sessions and clients."""

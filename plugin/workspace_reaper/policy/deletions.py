@@ -87,7 +87,9 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     old, new = past.workspace_list.identity, now.identity
     changed = difference(old, new) or _lost_version(old, new) or now.replaced or _restored(past, now, missing)
     if changed is not None:
-        return Comparison(Past(now), suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
+        # What vanished before the change counts on: a minute's deletions are not few because the tables changed within it.
+        counted = Past(now, past.recent, living=past.living)
+        return Comparison(counted, suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     # A flag that an older copy has may have been removed since.
     older_copy = now.looks_restored or now.may_be_restored
     archived = () if older_copy else tuple(sorted(now.archived - past.workspace_list.archived))

@@ -85,8 +85,10 @@ class Noticed:
     stepped: float = 0.0
 
 
-def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Noticed:
+def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahead: float = 0.0) -> Noticed:
     """Compare the clocks with the stored ones.
+
+    ``ahead`` is by how many seconds the wall clock was stepped forward while sessions ran, for the first look since the boot.
 
     A skew is dropped once its age exceeds ``keep``, the greatest age that any rule compares with, but not within a week.
     """
@@ -94,7 +96,13 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float) -> Not
     if before.offset is None or before.boot != boot:
         # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
         # machines without a battery-backed clock do once they have reached a time server.
-        return Noticed(ClockState(boot, offset, slept, (ClockSkew(offset, _FOR_EVER),)))
+        ahead = ahead if ahead > JUMP else 0.0
+        before_that = max(0.0, slept) + ahead
+        skews: tuple[ClockSkew, ...] = (ClockSkew(offset, _FOR_EVER),)
+        if before_that > SLACK:
+            # When it slept, and when the clock was stepped, is unknown. On the safe side: after all that has happened so far.
+            skews += (ClockSkew(now.wall, before_that),)
+        return Noticed(ClockState(boot, offset, slept, skews), ahead)
     ahead, asleep = offset - before.offset, slept - before.slept
     stepped = ahead if abs(ahead) > JUMP else 0.0
     skews = before.skews

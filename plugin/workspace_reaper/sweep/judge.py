@@ -29,7 +29,7 @@ from workspace_reaper.policy.rules import ORPHAN
 from workspace_reaper.policy.verdict import causes_to_undo, held_by_their_group, is_selected, is_to_be_announced, judge
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.explain import released_when
-from workspace_reaper.sweep.observe import Observation
+from workspace_reaper.sweep.observe import Observation, stepped_ahead
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
 from workspace_reaper.sweep.witnesses import Witnesses
@@ -47,7 +47,8 @@ def build_facts(
     """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
     reading = dependencies.clock.read()
-    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest)
+    ahead = stepped_ahead(seen, dependencies.processes, reading) if ledger_state.clock.offset is None else 0.0
+    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest, ahead=ahead)
     age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
     context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation

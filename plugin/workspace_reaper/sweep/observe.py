@@ -9,7 +9,7 @@ from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
-from workspace_reaper.model.state import ServerState
+from workspace_reaper.model.state import ClockReading, ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.marks import is_digest, kill_command
 from workspace_reaper.policy.session_names import SessionMatcher
@@ -208,6 +208,17 @@ def shown_panes(listing: Listing | Unknown, server_pid: int, processes: Processe
     return frozenset(
         pane.pane_id for session in listing.sessions if session.key.server_pid == server_pid for pane in session.panes
     )
+
+
+def stepped_ahead(observation: Observation, processes: Processes, now: ClockReading) -> float:
+    """Return by how many seconds the wall clock was stepped forward since the tmux servers started, 0 if that is unknown.
+
+    tmux dates its start with the wall clock, and the system with the time since boot, where it reports the boot.
+    """
+    servers = {listing.server for listing in observation.listings if listing.server is not None} if processes.boot else ()
+    started = {server.start: processes.start_time(server.pid) for server in servers}
+    ages = [(now.wall - by_wall, now.elapsed - at) for by_wall, at in started.items() if at is not None]
+    return max((by_wall - true for by_wall, true in ages), default=0.0)
 
 
 def server_changes(

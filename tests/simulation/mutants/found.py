@@ -13,6 +13,8 @@ _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded
 _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _KEPT = "if session.kept and "
+_COUNTED = "counted = Past(now, past.recent, living=past.living)"
+_BEFORE = "if before_that > SLACK:"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
@@ -48,6 +50,7 @@ FOUND = (
         (Edit("sweep/judge.py", " if removal.generation == generation}", "}"), Edit("sweep/judge.py", _OF_NOW, "]")),
     ),
     Mutant("a keep without a row cancels nothing", ("I100",), (Edit("sweep/record.py", _KEPT, "if False and "),)),
+    Mutant("the sleep before the first sweep is idle time", ("I101",), (Edit("policy/idle.py", _BEFORE, "if False:"),)),
     Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
     Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
     Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
@@ -56,5 +59,8 @@ FOUND = (
     Mutant("an absence is dated when it is judged", ("I107",), (Edit("sweep/sweep.py", _DELAY, "delay = 0.0"),)),
     Mutant("nothing holds a breaker that lost rows tripped", ("I108",), (Edit("policy/breaker.py", _BEFORE_CHANGE, "set()"),)),
     Mutant("an intent out of sight is closed", ("I105",), (Edit("sweep/recovery.py", _OUT_OF_SIGHT, "if True:"),)),
+    Mutant(
+        "a change of identity forgets what vanished", ("I109",), (Edit("policy/deletions.py", _COUNTED, "counted = Past(now)"),)
+    ),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

@@ -5,7 +5,7 @@ It follows docs/how-it-decides.md and shares no code with the reaper. Each funct
 
 from __future__ import annotations
 
-from tests.simulation.oracle.breaker import BreakerTruth, Count, advance, approve, counts, reset
+from tests.simulation.oracle.breaker import BreakerTruth, Count, advance, approve, counts, is_of_lost_row, reset
 from tests.simulation.oracle.evidence import has_witness
 from tests.simulation.oracle.kills import due, judge_kill
 from tests.simulation.oracle.leaks import judge_leaks
@@ -26,6 +26,7 @@ __all__ = [
     "counts",
     "due",
     "has_witness",
+    "is_of_lost_row",
     "judge_kill",
     "judge_leaks",
     "judge_ledger",

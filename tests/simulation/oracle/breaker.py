@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from tests.simulation.oracle.evidence import has_witness, hook, stranger
-from tests.simulation.oracle.rows import gone, judged_workspaces
+from tests.simulation.oracle.rows import gone, judged_workspaces, lost
 from tests.simulation.oracle.truth import HookKind, KillTruth, Limits, Workspace
 
-__all__ = ["BreakerTruth", "Count", "advance", "approve", "counts", "reset"]
+__all__ = ["BreakerTruth", "Count", "advance", "approve", "counts", "is_of_lost_row", "reset"]
 
 _CLEAN = 3
 
@@ -22,6 +22,7 @@ class Count:
         orphans: The sessions, by identity, whose row is gone and that the registry has known: no strangers, none that a hook
             named, none with a witness, none that the daemon saw go. See ``counts``.
         gone: All sessions, by identity, whose row is gone.
+        lost: Those of them that had a row until another database, or an older copy, was put in place: see ``is_of_lost_row``.
         managed: The managed sessions.
         rows_before: The rows at the look-up of the last complete full sweep.
         rows_lost: Those of them that are gone, without those that went together with their directories.
@@ -32,6 +33,7 @@ class Count:
     rows_before: int = 0
     rows_lost: int = 0
     gone: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ def counts(truth: KillTruth) -> bool:
     return bool(judged) and all(_is_absent_alone(truth, workspace) for workspace in judged)
 
 
+def is_of_lost_row(truth: KillTruth) -> bool:
+    """Return whether the session is one of those that an operator lets go with a breaker that lost rows tripped."""
+    return any(lost(workspace) for workspace in judged_workspaces(truth))
+
+
 def _is_absent_alone(truth: KillTruth, workspace: Workspace) -> bool:
     is_named = not list(hook(workspace, HookKind.DELETED, lambda state: not gone(state)))
     is_otherwise_known = is_named or has_witness(truth.limits, workspace) or workspace.daemon_saw_it_go is not None
@@ -64,8 +71,9 @@ def advance(breaker: BreakerTruth, count: Count, limits: Limits) -> BreakerTruth
     approved = breaker.approved & (count.gone | count.orphans)
     orphans = count.orphans - approved
     if _trips(replace(count, orphans=orphans), limits):
-        return BreakerTruth(latched=True, tripped_by=breaker.tripped_by | orphans, approved=approved)
-    if not breaker.latched or breaker.tripped_by & orphans:
+        lost_ones = count.lost - approved if _loses_rows(count, limits) else frozenset()
+        return BreakerTruth(latched=True, tripped_by=breaker.tripped_by | orphans | lost_ones, approved=approved)
+    if not breaker.latched or breaker.tripped_by & (orphans | count.lost):
         return BreakerTruth(breaker.latched, breaker.tripped_by, approved=approved)
     clean = breaker.clean + 1
     if clean >= _CLEAN:
@@ -90,4 +98,8 @@ def reset(breaker: BreakerTruth, gone_now: Collection[str]) -> BreakerTruth:
 def _trips(count: Count, limits: Limits) -> bool:
     orphans = len(count.orphans)
     of_sessions = orphans >= limits.vanish and 2 * orphans > count.managed
-    return of_sessions or (count.rows_lost >= limits.vanish and 2 * count.rows_lost > count.rows_before)
+    return of_sessions or _loses_rows(count, limits)
+
+
+def _loses_rows(count: Count, limits: Limits) -> bool:
+    return count.rows_lost >= limits.vanish and 2 * count.rows_lost > count.rows_before

@@ -93,6 +93,16 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
     assert compare(comparison.past, replace(now, workspaces=ids(7)), NO_SESSIONS, 0.0).deleted == ("w007",)
 
 
+def test_i109_what_vanished_before_a_change_of_identity_counts_for_a_minute() -> None:
+    """Four of five sessions lose their rows within a minute, and the tables are changed in between."""
+    lists = [workspace_list(ids(20, first)) for first in (0, 2, 2, 4)]
+    lists[2:] = [changed(one, schema_version="2") for one in lists[2:]]
+    past = compare(Past(lists[0]), lists[1], ids(5), 100.0).past
+    past = compare(past, lists[2], ids(3, first=2), 110.0).past
+    assert compare(past, lists[3], ids(3, first=2), 159.0).deleted == ()
+    assert compare(past, lists[3], ids(3, first=2), 161.0).deleted == ("w002", "w003")
+
+
 def test_a_schema_version_that_was_not_there_before_is_a_new_baseline() -> None:
     comparison = after(workspace_list(ids(9), schema_version=None), workspace_list(ids(8)))
     assert (comparison.deleted, comparison.suppressed) == ((), {"w008"})

@@ -45,8 +45,8 @@ BOOT = ClockSkew(STARTED, 1e10)
 class Machine:
     """A machine in small. ``lived`` is how long it was awake."""
 
-    lived: float = DAY / 2
-    slept: float = DAY / 2
+    lived: float = DAY
+    slept: float = 0.0
     offset: float = STARTED
     state: ClockState = field(default_factory=ClockState)
     boot: str = "one"
@@ -75,8 +75,19 @@ def machine() -> Machine:
 
 
 def test_a_first_look_remembers_how_the_clocks_are(machine: Machine) -> None:
-    assert machine.state == ClockState("one", STARTED, DAY / 2, (BOOT,))
+    assert machine.state == ClockState("one", STARTED, 0.0, (BOOT,))
     assert machine.stepped == 0
+
+
+def test_the_sleep_before_the_first_look_is_no_idle_time() -> None:
+    """When the machine slept since it was started is unknown, so it may have been after the last activity."""
+    machine = Machine(lived=DAY / 2, slept=DAY / 2)
+    machine.sweep()
+    assert machine.state == ClockState("one", STARTED, DAY / 2, (BOOT, ClockSkew(NOW, DAY / 2)))
+    assert machine.stepped == 0
+    age_clock = machine.goes(on=600).sweep()
+    assert age_clock.since(STARTED, machine.wall) == DAY / 2 + 600
+    assert age_clock.since(NOW - 60, machine.wall) == 600
 
 
 def test_nothing_was_active_before_the_machine_was_started(machine: Machine) -> None:
@@ -104,7 +115,7 @@ def test_time_asleep_does_not_count(machine: Machine) -> None:
     typed = machine.wall
     age_clock = machine.goes(on=30, asleep=8 * HOUR).goes(on=20).sweep()
     assert age_clock.since(typed, machine.wall) == 50
-    assert (machine.stepped, machine.state.slept) == (0, DAY / 2 + 8 * HOUR)
+    assert (machine.stepped, machine.state.slept) == (0, 8 * HOUR)
     age_clock = machine.goes(on=HOUR).sweep()
     assert age_clock.since(typed, machine.wall) == HOUR + 50
     # What came after it was noticed is dated by the clock as it goes now.

@@ -57,6 +57,22 @@ def test_i100_a_keep_that_only_a_sweep_without_the_database_saw_cancels_the_anno
     assert (found.violations, found.counts["kill archived"]) == ([], 0)
 
 
+@pytest.mark.parametrize(
+    ("before", "cause", "kill", "number"),
+    [
+        (Event("sleep", 0, 49.0 * HOUR), Event(SWEEP), "kill idle", 0),
+        # After two minutes it is old enough.
+        (Event("step clock ahead", 0, 49.0 * HOUR), Event("flag deleted", 0), "kill orphan", 1),
+    ],
+    ids=["asleep", "set"],
+)
+def test_i101_what_the_clock_went_on_before_the_first_sweep_is_no_age(
+    before: Event, cause: Event, kill: str, number: int
+) -> None:
+    found = run(Plan(0, 2, tuple(map(Step, (before, cause, Event(SWEEP))))))
+    assert (found.violations, found.counts[kill]) == ([], number)
+
+
 @pytest.mark.parametrize("look", [(), (Event(APPROVE),)], ids=["sampled", "not sampled yet"])
 def test_i102_a_program_that_computed_until_it_ended_was_active_until_then(look: tuple[Event, ...]) -> None:
     """The closing sweeps reap it a minute later."""
@@ -71,6 +87,15 @@ def test_i103_a_session_that_another_reaper_marked_counts_by_its_name_too() -> N
     found = run(Plan(0, 4, tuple(map(Step, (*before, Event(DAEMON)))), has_daemon=True, rows_alone=9))
     assert found.violations == []
     assert found.counts["kill removed"] == 0
+
+
+def test_i109_what_vanished_before_the_database_was_restored_counts_for_a_minute() -> None:
+    """All four workspaces with a session lose their rows, two before an older copy is put in place and two afterwards."""
+    first = Event(SWEEP), Event("delete", 2), Event("delete", 3), Event(DAEMON)
+    restored = Event("restore in place"), Event("delete", 2), Event("delete", 3), Event("insert newest"), Event(DAEMON)
+    then = Event(SWEEP), Event("delete", 0), Event("delete", 1), Event(DAEMON)
+    found = run(Plan(0, 4, tuple(map(Step, (*first, *restored, *then))), has_daemon=True, rows_alone=9))
+    assert (found.violations, found.counts["kill removed"]) == ([], 0)
 
 
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
