@@ -109,7 +109,7 @@ def start(world: World, name: str, *, server: TmuxServer | None = None) -> tuple
     forever = f"exec sh -c 'while :; do sleep 1000; done' {shlex.quote(BAD)}"
     command = f"cd {shlex.quote(str(worktree))}; cat {shlex.quote(str(out))}; {forever}"
     bad = BAD
-    server.new_session("first")  # a server whose only command fails exits, also below the next command
+    server.new_session(f"before-{name}")  # a server whose only command fails exits, also below the next command
     try:
         session_id = server.new_session(f"ws-{name}{bad}", command)
     except AssertionError:  # tmux 3.8 rewrites no control characters any more

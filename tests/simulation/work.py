@@ -27,8 +27,10 @@ def _note(life: SessionLife, work: Work, at: float) -> None:
 
     The first sample does not show when it was done.
     """
-    if life.sampled_at is not None:
+    # While the machine slept it did nothing.
+    if life.sampled_at is None and life.dead_since is None and min(work.last - work.began, life.computed) / 2 > 10.0:
+        life.worked = Work(work.began, at)
+    elif life.sampled_at is not None:
         began = max(work.began, life.sampled_at)
-        # While the machine slept it did nothing.
         if min(work.last - began, life.computed) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
             life.worked = Work(began, work.last)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from workspace_reaper.model.process import ProcessKey, Scheduling
 from workspace_reaper.model.session import Session, SessionKey
@@ -141,6 +142,10 @@ def describe_clock_step(seconds: float) -> str:
 SHARE = 0.01
 
 
+# CPU seconds that a program may need to start.
+STARTING = 10.0
+
+
 # The resolution of CPU time on Linux in seconds (100 ticks a second). A difference of one tick may be none.
 TICK = 0.01
 
@@ -207,10 +212,12 @@ def advance(
     processes_by_session: Mapping[SessionKey, Iterable[SessionProcess]],
     age_clock: AgeClock = _PLAIN,
     hidden: Collection[SessionKey] = frozenset(),
+    quiet: Mapping[SessionKey, float] = MappingProxyType({}),
 ) -> CpuState:
     """Return the state with new samples of these sessions. Those of all others are dropped.
 
-    A session without an earlier sample does not count as busy. ``age_clock`` says how long the machine was awake since the last
+    A session without an earlier sample counts as busy if it may have been busy ever since its last activity in tmux, ``quiet``
+    seconds ago: it has used enough, and when is unknown. ``age_clock`` says how long the machine was awake since the last
     samples, because nothing is busy while it sleeps. Work that the clock now dates in the future is dated now. The processes of
     ``hidden`` sessions cannot be seen: they may compute.
     """
@@ -222,7 +229,8 @@ def advance(
         if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
         elif before is None or state.at is None:
-            samples[key] = CpuSample(seconds)
+            is_unknown = seconds > STARTING and is_busy(0.0, seconds, quiet.get(key, float("inf")))
+            samples[key] = CpuSample(seconds, now if is_unknown else None)
         elif seconds == before.seconds:
             samples[key] = before
         else:

@@ -113,7 +113,8 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
     complete = with_escaped(found, context.state.seen_below, table)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
-    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
+    quiet = {session.key: age_clock.since(session.last_activity, table.at) for session, _ in seen.sessions}
+    after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden, quiet)
     if seen.everything and not seen.unknown:
         return after
     # A session that could not be read in this sweep is not gone: its sample stays.

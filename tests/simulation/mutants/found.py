@@ -15,6 +15,7 @@ _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > M
 _KEPT = "if session.kept and "
 _COUNTED = "counted = Past(now, past.recent, living=past.living)"
 _BEFORE = "if before_that > SLACK:"
+_UNKNOWN = "seconds > STARTING and is_busy"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
@@ -62,5 +63,6 @@ FOUND = (
     Mutant(
         "a change of identity forgets what vanished", ("I109",), (Edit("policy/deletions.py", _COUNTED, "counted = Past(now)"),)
     ),
+    Mutant("nothing computed before the first look", ("I110",), (Edit("policy/idle.py", _UNKNOWN, "False and is_busy"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

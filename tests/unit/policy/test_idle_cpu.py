@@ -54,6 +54,18 @@ def test_a_session_seen_for_the_first_time_is_not_known_to_be_busy() -> None:
     assert idle.advance(CpuState(), NOW, {KEY: using(99.0)}) == CpuState(NOW, {KEY: CpuSample(99.0, None)})
 
 
+@pytest.mark.parametrize(
+    ("seconds", "quiet", "busy_at"),
+    [(9.0, 60.0, None), (11.0, 60.0, NOW), (11.0, 1000.0, NOW), (11.0, 1200.0, None), (1800.0, 172_800.0, NOW)],
+)
+def test_what_may_have_computed_since_its_last_activity_is_busy_at_the_first_look(
+    seconds: float, quiet: float, busy_at: float | None
+) -> None:
+    """When it has used so much is unknown: it may have been until now."""
+    found = idle.advance(CpuState(), NOW, {KEY: using(seconds)}, quiet={KEY: quiet})
+    assert found.samples[KEY] == CpuSample(seconds, busy_at)
+
+
 def test_work_since_the_last_sweep_is_dated_now() -> None:
     assert idle.advance(known(10.0), NOW, {KEY: using(11.0)}).samples[KEY] == CpuSample(11.0, NOW)
 

@@ -98,6 +98,13 @@ def test_i109_what_vanished_before_the_database_was_restored_counts_for_a_minute
     assert (found.violations, found.counts["kill removed"]) == ([], 0)
 
 
+def test_i110_what_may_have_computed_until_the_first_look_is_not_idle() -> None:
+    """It computed for an hour of its two silent days, and until a moment ago. The other session did nothing."""
+    events = Event("wait", 0, 48.0 * HOUR), Event("compute", 0), Event("wait", 0, 1.5 * HOUR), Event("work ends", 0)
+    found = run(Plan(0, 2, tuple(map(Step, (*events, Event(SWEEP))))))
+    assert (found.violations, found.counts["kill idle"]) == ([], 1)
+
+
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
     steps = Event(SWEEP), Event("unlink socket"), Event("delete most", 3), Event(DAEMON)
     found = run(Plan(0, 4, tuple(map(Step, steps)), has_daemon=True, rows_alone=9))
