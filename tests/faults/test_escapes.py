@@ -109,12 +109,13 @@ def start(world: World, name: str, *, server: TmuxServer | None = None) -> tuple
     forever = f"exec sh -c 'while :; do sleep 1000; done' {shlex.quote(BAD)}"
     command = f"cd {shlex.quote(str(worktree))}; cat {shlex.quote(str(out))}; {forever}"
     bad = BAD
-    server.new_session(f"before-{name}")  # a server whose only command fails exits, also below the next command
+    before = server.new_session("before")  # a server whose only command fails exits, also below the next command
     try:
         session_id = server.new_session(f"ws-{name}{bad}", command)
     except AssertionError:  # tmux 3.8 rewrites no control characters any more
         bad = re.sub(r"[\x00-\x1f\x7f]", "", BAD)
         session_id = server.new_session(f"ws-{name}{bad}", command)
+    server.run("kill-session", "-t", before)
     target = f"{session_id}:"
     server.run("select-pane", "-t", target, "-T", BAD.replace("#", "##"))
     server.run("rename-window", "-t", target, "--", bad.replace("#", "##"))
