@@ -106,6 +106,10 @@ class JudgedPlugins:
         self._real.reaped(reap)
 
 
+# The methods that look at the directories that they are asked for.
+_OF_PATHS = frozenset({"find", "missing", "look"})
+
+
 class JudgedDirectories:
     """Directories of which each look is noted."""
 
@@ -118,8 +122,10 @@ class JudgedDirectories:
 
         def looking(*args: Any) -> Any:
             now = world.now
+            paths = {getattr(each, "path", each) for each in args[0]} if name in _OF_PATHS else ()
             for one in world.workspaces:
-                one.looked_at = now
+                if one.path in paths:
+                    one.looked_at = now
             if name == "look" and self._judging.looked_at_directories is None:
                 self._judging.looked_at_directories = now
                 if self._judging.began is not None and self._judging.is_listed:
