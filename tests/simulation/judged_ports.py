@@ -33,6 +33,7 @@ class JudgedTerminal:
 
     def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
         judging, world = self._judging, self._judging.world
+        judging.attempted.update(guard.key for guard in guards)
         lives = {guard.key: life for guard in guards if (life := world.lives.get(guard.key.session_id)) is not None}
         truths = {key: judging.truth(life) for key, life in lives.items()}
         foreign = dict(world.foreign)

@@ -18,13 +18,12 @@ from tests.simulation.oracle.truth import (
     Reaper,
     Session,
     Veto,
-    Work,
     Workspace,
 )
 from tests.simulation.oracle.truth_records import End, Identity
 from tests.simulation.oracle.truth_reports import Report
 from tests.simulation.ownership import Ownership
-from tests.simulation.work import measure
+from tests.simulation.work import measure, store, store_hidden
 from tests.simulation.world import NOTICED, SOCKET, World
 from workspace_reaper.model.reap import Intent
 from workspace_reaper.model.session import SessionKey
@@ -38,8 +37,9 @@ class Judging:
 
     ``began`` is when the running sweep began (None: it is not a full one), ``looked`` when it read the rows, and
     ``looked_at_directories`` when it first looked at the directories after that. ``saved_at`` is when the last full
-    sweep that could read the registry wrote its state, and with it the clocks. ``is_stepped``: the wall clock was set between
-    that and the begin of the running sweep, of whatever kind. ``rechecked_at`` is when its latest recheck began.
+    sweep that could read the registry read the clocks of its state. ``is_stepped``: the wall clock was set between
+    that and the begin of the running sweep, of whatever kind. ``rechecked_at`` is when its latest recheck began, and
+    ``attempted`` are the sessions that it has tried to end.
     """
 
     world: World
@@ -61,6 +61,7 @@ class Judging:
     rechecked_at: float | None = None
     objecting: list[SessionLife] = field(default_factory=list)
     is_read: bool = False
+    is_saved: bool = False
     looked: float | None = None
     looked_at_directories: float | None = None
     about: frozenset[str] = frozenset()
@@ -74,6 +75,7 @@ class Judging:
     dry_run: bool = False
     is_counting: bool = False
     processes_read_at: float = float("-inf")
+    attempted: set[SessionKey] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.daemon = DaemonWatch(self.world)
@@ -107,7 +109,8 @@ class Judging:
         self.dry_run = dry_run
         self.began, self.looked = now if full else None, None
         self.is_stepped = abs(sum(seconds for at, seconds in self.world.steps if self.saved_at < at <= now)) > NOTICED
-        self.is_listed, self.is_read, self.sampled_at = False, False, None
+        self.is_listed, self.is_read, self.is_saved, self.sampled_at = False, False, False, None
+        self.attempted.clear()
         self.rechecked_at = self.looked_at_directories = None
         for life in self.world.lives.values():
             life.seen_work = None
@@ -115,12 +118,11 @@ class Judging:
 
     def saved(self) -> None:
         """The reaper has written its state: if this is a full sweep that could see, it counts from now on."""
-        for life in self.world.lives.values():
-            if life.seen_work is not None:
-                life.worked, life.starving_seen, life.seen_work = life.seen_work, life.seen_work.last, None
+        store(self.world.lives.values())
         if self.began is None or self.looked is None or not self.is_read:
             return
-        self.saved_at = self.world.now
+        if not self.is_saved:  # later the clocks are read for other purposes
+            self.is_saved, self.saved_at = True, self.world.clock.read_at
         if self.sampled_at is not None:
             measure(self.world.lives.values(), self.sampled_at)
             self.sampled_at = None
@@ -129,10 +131,7 @@ class Judging:
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()
-            for life in self.world.lives.values():
-                if life.hidden_since is not None and life.hidden_since <= self.listed_at:
-                    # It could not be seen to rest.
-                    life.worked = Work(life.hidden_since, self.world.now)
+            store_hidden(self.world.lives.values(), self.listed_at, self.world.now)
 
     def saw(self, rows: Collection[str]) -> None:
         """The daemon has looked, and saw these rows."""

@@ -115,7 +115,8 @@ class JudgedProcesses:
 
     def _ended(self, life: SessionLife, at: float) -> Ended:
         """A session that its user ended right before our kill is like one that the kill ended: tmux may give no answer."""
-        is_in_time = life.key in self._judging.intents and at - (life.ended_at or 0.0) < _VALIDITY
+        is_soon = life.key in self._judging.intents and at - (life.ended_at or 0.0) < _VALIDITY
+        is_in_time = is_soon or life.key in self._judging.attempted
         return Ended.BY_US if life.ended_by == "the reaper" or is_in_time else Ended.UNKNOWN
 
     def _selects(self, life: SessionLife) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tests.simulation.lives import SessionLife
 from tests.simulation.oracle.truth import Work
 
-__all__ = ["measure"]
+__all__ = ["measure", "store", "store_hidden"]
 
 
 def measure(lives: Iterable[SessionLife], at: float) -> None:
@@ -20,6 +20,20 @@ def measure(lives: Iterable[SessionLife], at: float) -> None:
         elif life.busy_since is not None and not life.starved:
             _note(life, Work(life.busy_since, at), at)
         life.sampled_at = at
+
+
+def store(lives: Iterable[SessionLife]) -> None:
+    """The reaper has stored the work that its looks have seen."""
+    for life in lives:
+        if life.seen_work is not None:
+            life.worked, life.starving_seen, life.seen_work = life.seen_work, life.seen_work.last, None
+
+
+def store_hidden(lives: Iterable[SessionLife], listed_at: float, now: float) -> None:
+    """The reaper has stored that some of them cannot be seen: neither can it be seen that they rest."""
+    for life in lives:
+        if life.hidden_since is not None and life.hidden_since <= listed_at:
+            life.worked = Work(life.hidden_since, now)
 
 
 def _note(life: SessionLife, work: Work, at: float) -> None:

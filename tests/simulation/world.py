@@ -20,6 +20,7 @@ from tests.simulation.memory.snapshots import MemoryDisk
 from tests.simulation.memory.tmux import MemoryTmux
 from tests.simulation.oracle.truth import Absence, Clock, Row, Work
 from tests.tools.clocks import VirtualClock
+from workspace_reaper.model.state import ClockReading
 from workspace_reaper.model.workspace import Workspace
 
 __all__ = ["FOREIGN", "NOTICED", "ROOT", "SOCKET", "STATE", "World", "WorldClock"]
@@ -41,13 +42,18 @@ _MOMENT = 0.001
 class WorldClock(VirtualClock):
     """The clocks of the machine. ``passed`` is called with the seconds that the machine was awake.
 
-    ``called_at`` is when the reaper began its latest call of a port, before what interrupts it.
+    ``called_at`` is when the reaper began its latest call of a port, before what interrupts it, and ``read_at`` when it last
+    read the clocks.
     """
 
     def __init__(self) -> None:
         super().__init__(_WALL, _UPTIME, _UPTIME)
         self.passed: Callable[[float], None] = lambda _seconds: None
-        self.called_at = self.elapsed
+        self.called_at = self.read_at = self.elapsed
+
+    def read(self) -> ClockReading:
+        self.read_at = self.elapsed
+        return super().read()
 
     def take_a_moment(self) -> None:
         """A millisecond passes, in which no program does anything."""

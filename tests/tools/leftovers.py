@@ -50,6 +50,9 @@ class OneChild:
     def details(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Details]:
         return dict.fromkeys(keys, Details("sh", ("sh",), frozenset({os.geteuid()}), 0, frozenset()))
 
+    def start_time(self, pid: int) -> float | None:
+        return None
+
     def needed(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, str]:
         return {}
 

@@ -107,6 +107,7 @@ def _terminate(
             one.recorded_processes,
             one.details,
             is_hidden=one.is_hidden,
+            server_started=one.server_started,
         )
         for one in reaped
     ]

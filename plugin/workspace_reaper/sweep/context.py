@@ -161,6 +161,7 @@ class ReapCandidate:
     ``entry`` is its line in the report, ``kill_result`` the last answer of its guard, ``busy_at`` when its processes were found
     at work (Unix seconds). ``processes`` are its processes before the kill, with their ``details``, and ``looked_at`` is when
     they were last looked at (``ClockReading.elapsed``); ``is_hidden`` if some of its panes' processes cannot be seen.
+    ``server_started`` is when its tmux server started (seconds since the boot), None if that cannot be seen.
     ``intent`` is None until it is committed. ``snapshot`` is None once the panes are kept, otherwise the reason why they are
     not. ``attempts`` counts the kills without an answer, ``late`` those that came too late after their recheck;
     ``largest_batch`` limits the batch of the next.
@@ -181,6 +182,7 @@ class ReapCandidate:
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
     looked_at: float = 0.0
     is_hidden: bool = False
+    server_started: float | None = None
     busy_at: float | None = None
     snapshot: str | None = "not taken"
     cleanup: ProcessCleanup = field(default_factory=ProcessCleanup)

@@ -15,7 +15,7 @@ from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.escaped_processes import SeenBelow, with_escaped
-from workspace_reaper.policy.process_tree import children_of, is_tmux, processes_by_session
+from workspace_reaper.policy.process_tree import all_below, children_of, is_tmux, processes_by_session
 from workspace_reaper.sweep.context import SweepContext
 
 # The pid that the reaper sees for a process outside of its pid namespace.
@@ -31,6 +31,7 @@ class LeftoverProcesses:
     """What a killed session may have left behind.
 
     ``panes`` are the ids of its panes, ``recorded`` its processes before the kill, and ``details`` what was read of them then.
+    ``server_started`` is when its tmux server started (seconds since the boot), None if that is unknown.
     ``is_hidden``: processes of its panes could not be seen, so what became of them is unknown. ``left_alone`` is the reason why
     none of them is signalled, None if each is judged by itself.
     """
@@ -42,11 +43,12 @@ class LeftoverProcesses:
     details: Mapping[ProcessKey, Details] = field(default_factory=dict)
     is_hidden: bool = False
     left_alone: str | None = None
+    server_started: float | None = None
 
     @property
     def started(self) -> float | None:
-        """When the oldest process of the session started, None if there was no process."""
-        return min((process.key.started for process in self.recorded), default=None)
+        """When the oldest process of the session started, or at the earliest can have started; None if that is unknown."""
+        return min((process.key.started for process in self.recorded), default=self.server_started)
 
     @property
     def ports(self) -> frozenset[Port]:
@@ -109,8 +111,9 @@ class Others:
             known: The processes that are known to come from them.
         """
         found = with_escaped(processes_by_session(table, self.sessions), self.seen_below, table)
-        alive = {one.process.key for some in found.values() for one in some}
         origins, children = ProcessOrigins(leftovers), children_of(table)
+        # What a living session runs for another one is alive, whatever its environment names.
+        alive = all_below((one.process for some in found.values() for one in some), children)
         left = [one for one in table.processes.values() if one.key in known or origins.source_of(one) is not None]
         return Dependents(self, processes, alive, children, left)
 

@@ -73,6 +73,8 @@ def read_processes(
     for candidate in (one for one in candidates if one.key not in unclear):
         candidate.processes = now[candidate.key]
         candidate.is_hidden = is_hidden(second, candidate.facts.session)
+        server = second.processes.get(candidate.key.server_pid)
+        candidate.server_started = server.key.started if server is not None else None
         _add_details(candidate, details)
     # While the machine slept between the two, nothing computed.
     seconds = 0.0 if first is None else min(second.at - first.at, clock.monotonic() - first_at)

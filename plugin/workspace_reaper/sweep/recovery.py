@@ -100,7 +100,11 @@ def _clean_up(
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
         shown = {server: shown_panes(listings[socket], server, processes) for socket, server in servers}
-        leftovers = [_leftovers(one, rows, is_lived_in=lived_in is None or one.workspace_id in lived_in) for one in known]
+        started = {pid: processes.start_time(pid) for socket, pid in servers if _runs(listings[socket], pid)}
+        leftovers = [
+            _leftovers(one, rows, started.get(one.key.server_pid), is_lived_in=lived_in is None or one.workspace_id in lived_in)
+            for one in known
+        ]
         # The sessions of a group record the same processes: what is left alone for one of them is not ended for another.
         leftovers.sort(key=lambda one: one.left_alone is None)
         sessions = [session for listing in seen.listings for session in listing.sessions]
@@ -109,7 +113,11 @@ def _clean_up(
     return cleanups
 
 
-def _leftovers(intent: Intent, rows: LookupResult, *, is_lived_in: bool) -> LeftoverProcesses:
+def _runs(listing: Listing, server_pid: int) -> bool:
+    return listing.server is not None and listing.server.pid == server_pid
+
+
+def _leftovers(intent: Intent, rows: LookupResult, server_started: float | None, *, is_lived_in: bool) -> LeftoverProcesses:
     why = left_alone_because(intent.reason, rows.found.get(intent.workspace_id), is_lived_in=is_lived_in)
     return LeftoverProcesses(
         intent.key,
@@ -117,6 +125,7 @@ def _leftovers(intent: Intent, rows: LookupResult, *, is_lived_in: bool) -> Left
         intent.worktree,
         intent.processes,
         left_alone=None if why is None else f"the reaper was interrupted, and {why}",
+        server_started=server_started,
     )
 
 

@@ -16,6 +16,8 @@ _KEPT = "if session.kept and "
 _COUNTED = "counted = Past(now, past.recent, living=past.living)"
 _BEFORE = "if before_that > SLACK:"
 _UNKNOWN = "seconds > STARTING and is_busy"
+_BELOW = "for some in found.values() for one in some), children)"
+_NOT_BELOW = "for some in found.values() for one in some), {})"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
@@ -64,5 +66,9 @@ FOUND = (
         "a change of identity forgets what vanished", ("I109",), (Edit("policy/deletions.py", _COUNTED, "counted = Past(now)"),)
     ),
     Mutant("nothing computed before the first look", ("I110",), (Edit("policy/idle.py", _UNKNOWN, "False and is_busy"),)),
+    Mutant("what a living session runs for another is not alive", ("I111",), (Edit("sweep/leftovers.py", _BELOW, _NOT_BELOW),)),
+    Mutant(
+        "a session without processes leaves none", ("I112",), (Edit("sweep/leftovers.py", "=self.server_started)", "=None)"),)
+    ),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

@@ -59,7 +59,10 @@ def is_of_lost_row(truth: KillTruth) -> bool:
 
 def _is_absent_alone(truth: KillTruth, workspace: Workspace) -> bool:
     is_named = not list(hook(workspace, HookKind.DELETED, lambda state: not gone(state)))
-    is_otherwise_known = is_named or has_witness(truth.limits, workspace) or workspace.daemon_saw_it_go is not None
+    count, of = workspace.vanished
+    # While many go, the daemon reports nothing.
+    is_reported = workspace.daemon_saw_it_go is not None and not (count >= truth.limits.vanish and 2 * count > of)
+    is_otherwise_known = is_named or has_witness(truth.limits, workspace) or is_reported
     return gone(workspace.rows[-1]) and not stranger(workspace) and not is_otherwise_known
 
 

@@ -78,7 +78,8 @@ def confirmations(truth: KillTruth, since: float, needed: int, *, directory: flo
     """Enough complete full sweeps have looked since then, far enough apart; at the directory too if its end is part of it."""
     count, last = 0, float("-inf")
     for sweep in truth.reaper.full_sweeps:
-        apart = sweep.looked - last + truth.limits.resolution >= truth.limits.confirmation_gap
+        unnoticed = truth.limits.resolution + truth.clock.unnoticed
+        apart = sweep.looked - last + unnoticed >= truth.limits.confirmation_gap
         looked_at_directory = sweep.looked if sweep.directories is None else sweep.directories
         if sweep.looked >= since and looked_at_directory >= directory and apart:
             count, last = count + 1, sweep.looked

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.builders import SERVER, pane, process, session, table
 from workspace_reaper.model.process import Origin, Process
 from workspace_reaper.model.session import Session
-from workspace_reaper.policy.process_tree import foreground, is_tmux, processes_by_session
+from workspace_reaper.policy.process_tree import all_below, children_of, foreground, is_tmux, processes_by_session
 
 TMUX = process(SERVER.pid, parent=1, name="tmux: server", started=10.0)
 LEADER = process(1001, parent=SERVER.pid)
@@ -52,6 +52,13 @@ def test_what_left_the_tree_is_known_by_its_environment_with_all_below_it() -> N
 
 def test_what_is_below_a_pane_is_a_descendant_whatever_its_environment_says() -> None:
     assert family(LEADER, process(7, parent=1001, origin=came_from())) == {1001: True, 7: True}
+
+
+def test_all_that_runs_below_some_processes() -> None:
+    """Each once, and without a nested tmux and what runs in it."""
+    nested = (process(9, parent=8, name="tmux: server"), process(10, parent=9))
+    found = table(TMUX, LEADER, process(7, parent=1001, origin=came_from(session_number=2)), process(8, parent=7), *nested)
+    assert {key.pid for key in all_below([LEADER, found.processes[7]], children_of(found))} == {1001, 7, 8}
 
 
 def test_what_came_from_a_pane_that_is_gone_goes_by_the_number_of_its_session() -> None:

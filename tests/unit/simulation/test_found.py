@@ -105,6 +105,26 @@ def test_i110_what_may_have_computed_until_the_first_look_is_not_idle() -> None:
     assert (found.violations, found.counts["kill idle"]) == ([], 1)
 
 
+def test_i111_what_a_living_session_out_of_sight_runs_for_a_reaped_one_gets_no_signal() -> None:
+    """Its supervisor is known by its environment alone, and so is the program of the other session below it."""
+    late = (Interruption("terminal.kill", 1, Event("supervise", 0)),)
+    # Where it works shows nothing either.
+    before = Event("move directory", 0), Event(SWEEP), Event("delete with directory", 1), Event("hide", 0), Event(SWEEP)
+    found = run(Plan(0, 2, (*map(Step, (*before, Event("wait", 0, 31.0))), Step(Event(SWEEP), late))))
+    assert (found.violations, found.counts["kill removed"]) == ([], 1)
+
+
+@pytest.mark.parametrize("crash", [(), (Interruption("ledger.record_results", 1, Event("crash")),)], ids=["", "and a crash"])
+def test_i112_what_a_pane_that_was_dead_at_the_last_look_has_started_is_named(crash: tuple[Interruption, ...]) -> None:
+    """It is started again right before the kill, and a program of the other session uses a server of it."""
+    points = (("ledger.record_intents", "respawn"), ("terminal.kill", "depend"))
+    late = tuple(Interruption(point, 1, Event(what, 0)) for point, what in points)
+    before = Event(SWEEP), Event("exit", 0), Event("delete with directory", 0), Event(SWEEP), Event("wait", 0, 31.0)
+    found = run(Plan(0, 2, (*map(Step, before), Step(Event(SWEEP), (*late, *crash)))))
+    assert found.violations == []
+    assert found.counts["kill removed"] == 1
+
+
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
     steps = Event(SWEEP), Event("unlink socket"), Event("delete most", 3), Event(DAEMON)
     found = run(Plan(0, 4, tuple(map(Step, steps)), has_daemon=True, rows_alone=9))
