@@ -96,10 +96,11 @@ class SessionLife:
 
     ``of`` is the workspace for which it was made. ``ended_by`` is who ended it, and ``reaped_for`` the reason if the
     reaper did, and still remembers it: under ``reap_id``, by the name ``reaped_as``. ``busy_since`` is since when its
-    program computes or waits for a CPU, and ``computed`` for how long the machine was awake since then, ``worked`` its
-    last work that a look has seen, and ``seen_work`` what is not stored yet. ``due_since`` is since when it has been due
-    without a fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample
-    of its CPU time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be
+    program computes or waits for a CPU, ``computed`` for how long the machine was awake since then, or since the work that
+    no sample has shown yet, ``used`` how much CPU time its program has used in all, in seconds, ``worked`` its last work
+    that a look has seen, and ``seen_work`` what is not stored yet. ``due_since`` is since when it has been due without a
+    fact that protects it, ``due_for`` for which reasons. ``sampled_at`` is when the reaper last took a sample of its CPU
+    time, ``unmeasured`` the work since then. ``hidden_since`` is since when the process of its pane cannot be
     seen. ``died_before`` is when its panes had died before they were last respawned, at ``respawned_at``.
     """
 
@@ -114,6 +115,7 @@ class SessionLife:
     output: float | None = None
     busy_since: float | None = None
     computed: float = 0.0
+    used: float = 0.0
     starved: bool = False
     starving_seen: float | None = None
     worked: Work | None = None

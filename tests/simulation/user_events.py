@@ -43,7 +43,8 @@ def _print(world: World, life: SessionLife) -> None:
 
 def _compute(world: World, life: SessionLife) -> None:
     if life.busy_since is None and life.dead_since is None:
-        life.busy_since, life.computed = world.now, 0.0
+        # One sample shows both this work and the last one, if none has come in between.
+        life.busy_since, life.computed = world.now, 0.0 if life.unmeasured is None else life.computed
 
 
 def _work_for_a_day(world: World, life: SessionLife) -> None:
@@ -111,7 +112,7 @@ def _respawn(world: World, life: SessionLife) -> None:
         world.tmux.respawn(life.session_id)
         for each in (life, *world.peers_of(life)):
             each.died_before, each.respawned_at = each.dead_since, world.now
-            each.dead_since, each.output = None, world.now
+            each.dead_since, each.output, each.used = None, world.now, 0.0
 
 
 def _end(world: World, life: SessionLife) -> None:

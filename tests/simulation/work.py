@@ -14,7 +14,10 @@ def measure(lives: Iterable[SessionLife], at: float) -> None:
     """The reaper has stored the sample of the CPU times of that moment: it shows long work since the last one."""
     for life in (each for each in lives if each.created <= at):
         work = life.unmeasured
-        if work is not None and work.last <= at:
+        if life.sampled_at is None:
+            _note_first(life, at)
+            life.unmeasured = None if work is not None and work.last <= at else work
+        elif work is not None and work.last <= at:
             life.unmeasured = None
             _note(life, work, at)
         elif life.busy_since is not None and not life.starved:
@@ -37,14 +40,16 @@ def store_hidden(lives: Iterable[SessionLife], listed_at: float, now: float) -> 
 
 
 def _note(life: SessionLife, work: Work, at: float) -> None:
-    """Note the work that the sample of that moment shows: what was done since the sample before, if that is enough.
-
-    The first sample does not show when it was done.
-    """
+    """Note the work that the sample of that moment shows: what was done since the sample before, if that is enough."""
+    before = life.sampled_at or 0.0
+    began = max(work.began, before)
     # While the machine slept it did nothing.
-    if life.sampled_at is None and life.dead_since is None and min(work.last - work.began, life.computed) / 2 > 10.0:
-        life.worked = Work(work.began, at)
-    elif life.sampled_at is not None:
-        began = max(work.began, life.sampled_at)
-        if min(work.last - began, life.computed) / 2 > 0.01 * (at - life.sampled_at) + 0.02:
-            life.worked = Work(began, work.last)
+    if min(work.last - began, life.computed) / 2 > 0.01 * (at - before) + 0.02:
+        life.worked = Work(began, work.last)
+
+
+def _note_first(life: SessionLife, at: float) -> None:
+    """Note what the first sample shows, if it is enough. When it was done is unknown: it may have been until now."""
+    last = max(life.created, life.input or 0.0, life.attach or 0.0, life.output or 0.0)
+    if life.dead_since is None and life.used > max(10.0, 0.01 * (at - last)):
+        life.worked = Work(life.created, at)

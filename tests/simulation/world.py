@@ -171,6 +171,7 @@ class World:
             peer = self.lives[group]
             life.busy_since, life.starved, life.worked = peer.busy_since, peer.starved, peer.worked
             life.output, life.dead_since, life.hidden_since = peer.output, peer.dead_since, peer.hidden_since
+            life.used = peer.used
         if self.inherits_keep_since is not None:
             life.kept_since = self.now
         self.lives[session_id] = life
@@ -260,6 +261,7 @@ class World:
                 if life.starved:
                     self.machine.wait_for_cpu(self.pid_of(life), seconds)
                 else:
+                    life.used += seconds / 2
                     self.machine.work(self.pid_of(life), seconds / 2)
 
     def is_worked_in(self, one: WorkspaceLife) -> bool:
@@ -273,7 +275,7 @@ class World:
         if life.busy_since is None:
             return
         if not life.starved:
-            life.unmeasured = Work(life.busy_since, self.now)
+            life.unmeasured = Work(life.unmeasured.began if life.unmeasured else life.busy_since, self.now)
         else:
             self.machine.starve(self.pid_of(life), on=False)
             if life.starving_seen is not None:
