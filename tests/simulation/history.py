@@ -208,16 +208,18 @@ class History:
 
     def _note_rows(self, *, full: bool) -> None:
         """The reaper has read all rows, and looked at their directories. It remembers the rows only from a full sweep."""
-        now, looked = self.world.now, self.judging.looked or 0.0
+        looked = self.judging.looked or 0.0
+        at = self.judging.looked_at_directories or looked
         for one in self.world.workspaces:
             if full and one.had_row_at >= looked:
-                one.known_at, one.is_recorded = now, True
-            if one.row is None or one.rows[-1].since > one.read_at or one.read_at < looked:
+                one.known_at, one.is_recorded = self.world.now, True
+            row = one.row_at(looked)
+            if row is None or row.deleted or one.read_at < looked:
                 continue
-            directory = one.directory[-1]
-            if not one.row.deleted and one.row.readable and not directory.gone:
-                one.seen_with_row = now
-            elif full and not one.row.deleted and directory.since <= one.looked_at and one.rows[-1].since <= looked:
+            directory = one.directory_at(at)
+            if row.readable and not directory.gone:
+                one.seen_with_row = looked
+            elif full and directory.since <= one.looked_at:
                 # The row has outlived the directory, so that they cannot go together any more.
                 one.seen_with_row = None
 

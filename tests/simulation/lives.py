@@ -51,6 +51,15 @@ class WorkspaceLife:
         """The row that it has now, if any."""
         return self.rows[-1].rows[0] if self.rows and self.rows[-1].rows else None
 
+    def row_at(self, at: float) -> Row | None:
+        """The row that it had then, if any."""
+        state = next((each for each in reversed(self.rows) if each.since <= at), None)
+        return state.rows[0] if state is not None and state.rows else None
+
+    def directory_at(self, at: float) -> Directory:
+        """The state of its directory then."""
+        return next((each for each in reversed(self.directory) if each.since <= at), self.directory[0])
+
     def say(self, row: Row | None, now: float, absence: Absence = Absence.DELETED) -> None:
         """Note what the registry says from now on. What no look can have read is forgotten."""
         if len(self.rows) > 1 and self.rows[-1].since > self.read_at:
