@@ -130,6 +130,8 @@ class History:
             self._run(step)
         except Crash:
             self._counts["crash"] += 1
+            if self.judging.is_saved:
+                self._note_rows(full=True)
             self.reaper.points.arm(())
             self._start()
         self.reaper.points.arm(())
@@ -184,16 +186,8 @@ class History:
     def _blind(self) -> frozenset[str]:
         """What the reaper cannot read now."""
         world = self.world
-        is_silent = world.tmux.fault is not None or self._is_missed()
+        is_silent = world.tmux.fault is not None or world.is_missed()
         return frozenset([SOCKET] * is_silent + [REGISTRY] * (world.host.fault is not None))
-
-    def _is_missed(self) -> bool:
-        """Whether the socket was removed under a living server. Only a reaper that knows the server can miss it."""
-        server = self.world.tmux.server
-        if not self.world.tmux.is_unlinked or server is None:
-            return False
-        known = self.ledger.load_state((), self.world.clock.now()).servers.get(SOCKET)
-        return known is not None and known.pid == server.pid
 
     def _note(self, before: int, blind: frozenset[str]) -> None:
         """Take notes of the reports of a step."""
@@ -219,7 +213,7 @@ class History:
             directory = one.directory_at(at)
             if row.readable and not directory.gone:
                 one.seen_with_row = looked
-            elif full and directory.since <= one.looked_at:
+            elif full and directory.since <= one.looked_at and one.rows[-1].since <= looked:
                 # The row has outlived the directory, so that they cannot go together any more.
                 one.seen_with_row = None
 

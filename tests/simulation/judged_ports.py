@@ -53,8 +53,8 @@ class JudgedTerminal:
         if isinstance(listing, Listing):
             judging, world = self._judging, self._judging.world
             is_first = not judging.is_listed
-            # What a socket that was removed does not list is not gone.
-            if world.tmux.is_reachable or world.tmux.server is None:
+            # What the socket of a known server does not list, because it was removed, is not gone.
+            if not world.is_missed():
                 judging.note_listing()
             judging.rechecked_at = world.clock.called_at if only else judging.rechecked_at
             # A session that belongs to no workspace has no life.

@@ -87,8 +87,8 @@ class Judging:
         self.full_sweeps, self.intents, self.intended, self.ends = [], {}, {}, []
         self.saved_at = float("inf")
         self.breaker = BreakerWatch(self.world, self.limits)
-        for life in self.world.ended:
-            life.reaped_for = ""
+        for life in (*self.world.ended, *self.world.lives.values()):
+            life.reaped_for, life.sampled_at = "", None
         for one in self.world.workspaces:
             one.known_at, one.seen_with_row, one.daemon_saw_it_go, one.is_recorded = None, None, None, False
             one.hooks.clear()
@@ -125,13 +125,13 @@ class Judging:
             self.is_saved, self.saved_at = True, self.world.clock.read_at
         if self.sampled_at is not None:
             measure(self.world.lives.values(), self.sampled_at)
+            store_hidden(self.world.lives.values(), self.sampled_at, self.world.now)
             self.sampled_at = None
         if self.is_listed:
             sweep = FullSweep(self.began, self.looked, self.looked_at_directories)
             if sweep not in self.full_sweeps[-1:]:
                 self.full_sweeps.append(sweep)
                 self.breaker.save()
-            store_hidden(self.world.lives.values(), self.listed_at, self.world.now)
 
     def saw(self, rows: Collection[str]) -> None:
         """The daemon has looked, and saw these rows."""

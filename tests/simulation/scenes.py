@@ -34,10 +34,10 @@ SCENES: Sequence[tuple[Step, ...]] = (
         _sweep(("directories.look", 2, ("make directory", 0))),
         *_steps(("remove directory", 0), ("wait", 0, 1.0), SWEEP),
     ),
-    # The row is back at the recheck, and says that the workspace is archived.
+    # The row does not say any more that the workspace is archived, but its session is idle as well.
     (
-        *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 31.0)),
-        _sweep(("terminal.observe", 2, ("insert", 0)), ("terminal.observe", 2, ("archive", 0))),
+        *_steps(("archive", 0), SWEEP, ("wait", 0, 48.1 * HOUR)),
+        _sweep(("ledger.record_intents", 1, ("unarchive", 0)), ("snapshots.take", 1, ("freeze", 0, 6.0))),
     ),
     # The panes died while the clock was ahead.
     _steps(("step clock ahead", 0, 49.0 * HOUR), ("exit", 0), SWEEP, ("step clock back", 0, 49.0 * HOUR), SWEEP),
@@ -80,6 +80,26 @@ SCENES: Sequence[tuple[Step, ...]] = (
     (
         *_steps(("delete", 2), ("delete", 3), (DAEMON, 0), ("restore in place", 0), ("delete", 2), ("delete", 3)),
         *_steps(("insert newest", 0), (DAEMON, 0), SWEEP, ("delete", 0), ("delete", 1), (DAEMON, 0)),
+    ),
+    # A program computes for more than an hour of two silent days, until the first look.
+    (
+        *_steps(("end", 0), ("start again", 0), ("wait", 0, 48.0 * HOUR), ("compute", 0), ("wait", 0, 1.5 * HOUR)),
+        *_steps(("work ends", 0), SWEEP),
+    ),
+    # A living session that is out of sight begins to run a program for one that is about to be reaped.
+    (
+        *_steps(("move directory", 0), SWEEP, ("delete with directory", 1), ("hide", 0), SWEEP, ("wait", 0, 31.0)),
+        _sweep(("terminal.kill", 1, ("supervise", 0))),
+    ),
+    # A dead pane is started again right before the kill, and what it starts is needed by another session.
+    (
+        *_steps(("exit", 0), ("delete with directory", 0), SWEEP, ("wait", 0, 31.0)),
+        _sweep(("ledger.record_intents", 1, ("respawn", 0)), ("terminal.kill", 1, ("depend", 0))),
+    ),
+    # After a kill no session can be listed. Its server has a clean environment.
+    (
+        *_steps(("escape cleaned", 0), ("archive", 0), ("wait", 0, 61.0)),
+        _sweep(("terminal.observe", 3, ("mute", 0))),
     ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (

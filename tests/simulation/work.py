@@ -32,10 +32,10 @@ def store(lives: Iterable[SessionLife]) -> None:
             life.worked, life.starving_seen, life.seen_work = life.seen_work, life.seen_work.last, None
 
 
-def store_hidden(lives: Iterable[SessionLife], listed_at: float, now: float) -> None:
-    """The reaper has stored that some of them cannot be seen: neither can it be seen that they rest."""
+def store_hidden(lives: Iterable[SessionLife], at: float, now: float) -> None:
+    """The reaper has stored which of them could not be seen at that moment: neither could it be seen that they rest."""
     for life in lives:
-        if life.hidden_since is not None and life.hidden_since <= listed_at:
+        if life.hidden_since is not None and life.hidden_since <= at:
             life.worked = Work(life.hidden_since, now)
 
 

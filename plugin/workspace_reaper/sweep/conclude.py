@@ -48,7 +48,9 @@ def conclude(
                 shown |= _verify(context, recheck, terminal, pending, alive)
         reaped = [one for one in candidates if one.entry.outcome is Outcome.REAPED]
         if reaped:
-            sessions = [session for some in alive.values() for session in some]
+            # Where the sessions could not be listed again, the listing from before the kills has those that they ended.
+            ended = {one.key for one in reaped}
+            sessions = [session for some in alive.values() for session in some if session.key not in ended]
             _terminate(context, shown, reaped, others_of(context, sessions, worktrees))
     with seconds.step("record"):
         _record_results(context, candidates)

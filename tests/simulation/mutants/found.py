@@ -18,6 +18,7 @@ _BEFORE = "if before_that > SLACK:"
 _UNKNOWN = "seconds > STARTING and is_busy"
 _BELOW = "for some in found.values() for one in some), children)"
 _NOT_BELOW = "for some in found.values() for one in some), {})"
+_NOT_ENDED = " if session.key not in ended]"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
@@ -70,5 +71,6 @@ FOUND = (
     Mutant(
         "a session without processes leaves none", ("I112",), (Edit("sweep/leftovers.py", "=self.server_started)", "=None)"),)
     ),
+    Mutant("a session that was ended may depend on what it left", ("I113",), (Edit("sweep/conclude.py", _NOT_ENDED, "]"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

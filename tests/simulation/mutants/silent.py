@@ -55,7 +55,7 @@ SILENT = (
     Mutant(
         "what left the process tree is left running",
         ("I51",),
-        (Edit("sweep/conclude.py", "        if reaped:\n            sessions", "        if False:\n            sessions"),),
+        (Edit("sweep/conclude.py", "        if reaped:\n", "        if False:\n"),),
     ),
     Mutant(
         "a session that no registry has known is unmanaged",

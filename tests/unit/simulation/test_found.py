@@ -125,6 +125,14 @@ def test_i112_what_a_pane_that_was_dead_at_the_last_look_has_started_is_named(cr
     assert found.counts["kill removed"] == 1
 
 
+def test_i113_what_works_in_the_directory_is_named_also_if_the_sessions_cannot_be_listed_again() -> None:
+    """It has left the tree with a cleaned environment. The listing from before the kill still has its session."""
+    silent = (Interruption("terminal.observe", 3, Event("mute")),)
+    before = Event(SWEEP), Event("escape cleaned", 0), Event("archive", 0), Event("wait", 0, 61.0)
+    found = run(Plan(0, 2, (*map(Step, before), Step(Event(SWEEP), silent))))
+    assert (found.violations, found.counts["kill archived"]) == ([], 1)
+
+
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
     steps = Event(SWEEP), Event("unlink socket"), Event("delete most", 3), Event(DAEMON)
     found = run(Plan(0, 4, tuple(map(Step, steps)), has_daemon=True, rows_alone=9))
