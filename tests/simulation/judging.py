@@ -252,15 +252,15 @@ class Judging:
         managed = [each for each in self.ownership.managed() if each in self.listed]
         # One that has ended since the listing still shows what the registry recognises.
         self.recognised = {each for each, owners in self.listed.items() if any(one.row is not None for one in owners)}
-        self.census = len(managed), 0
+        self.census = len(self.listed), 0
         unknown = [each for each in managed if all(one.known_at is None for one in self.ownership.owners(each))]
         strangers = [each for each in unknown if not self.ownership.has_row(each)]
         # By a clock that was set back, fewer of them have been idle for long enough.
         due = [] if self.world.steps else [each for each in strangers if not judge_kill(self.truth(each), "orphan")]
-        self.census = len(managed), len(due)
+        self.census = len(self.listed), len(due)
         if self.began is not None and self.is_listed:
             without = [each for each in managed if self.ownership.is_gone(each)]
-            self.breaker.look(len(managed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})
+            self.breaker.look(len(self.listed), {name_of(each.key): self.truth(each, with_peers=False) for each in without})
         self.is_counting = False
 
     def note_listing(self) -> None:

@@ -22,6 +22,9 @@ __all__ = ["JudgedProcesses"]
 # The reasons that rest on the absence of a row.
 _WITHOUT_ROW = ("deleted", "removed", "orphan")
 
+# Seconds between two looks at the CPU time.
+_LOOK = 0.2
+
 # Seconds for which the facts of a recheck are valid.
 _VALIDITY = 5.0
 
@@ -38,6 +41,7 @@ class JudgedProcesses:
         self._counts = counts
         self._terms: dict[ProcessKey, float] = {}
         self._continued: set[ProcessKey] = set()
+        self._scheduled: dict[int, float] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -45,8 +49,12 @@ class JudgedProcesses:
     def scheduling(self, keys: Collection[ProcessKey]) -> Mapping[ProcessKey, Scheduling]:
         world, pids = self._judging.world, {key.pid for key in keys}
         for life in world.lives.values():
-            if life.busy_since is not None and world.pid_of(life) in pids:
+            if life.busy_since is None or (pid := world.pid_of(life)) not in pids:
+                continue
+            # What has just begun is not runnable at both of two looks, and has used nothing yet.
+            if life.busy_since <= self._scheduled.get(pid, 0.0) or world.now - life.busy_since > _LOOK:
                 life.seen_work = Work(life.busy_since, world.now)
+        self._scheduled.update(dict.fromkeys(pids, world.now))
         return self._real.scheduling(keys)
 
     def table(self) -> ProcessTable | Unknown:
@@ -101,7 +109,7 @@ class JudgedProcesses:
         """The session to which a process belongs: what another session runs for one that has ended belongs to that one."""
         world = self._judging.world
         above, life = world.machine.processes.get(one.parent), self._owner(one.owner)
-        runs = self._owner(above.owner) if above is not None else None
+        runs = self._owner(one.run_by or (above.owner if above is not None else ""))
         if life is None or life.is_alive or runs is None:
             return life
         # Of two that have ended, the one that the reaper has ended.

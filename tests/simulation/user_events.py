@@ -17,7 +17,8 @@ def _attach(world: World, life: SessionLife) -> None:
         life.attach = life.input = world.now
         for each in (life, *world.peers_of(life)):
             each.attached_since = each.attached_since or world.now
-        life.object_to_end(world.now)
+        if not world.clock.is_behind:
+            life.object_to_end(world.now)
 
 
 def _detach(world: World, life: SessionLife) -> None:
@@ -169,6 +170,7 @@ def _supervise(world: World, life: SessionLife) -> None:
     machine.set_session(runner)
     child = machine.spawn(["app"], parent=runner, owner=other.owner)
     machine.processes[child].origin = machine.processes[world.pid_of(other)].origin
+    machine.processes[child].run_by = life.owner
     machine.changed(machine.processes[child])
 
 

@@ -42,17 +42,22 @@ _MOMENT = 0.001
 class WorldClock(VirtualClock):
     """The clocks of the machine. ``passed`` is called with the seconds that the machine was awake.
 
-    ``called_at`` is when the reaper began its latest call of a port, before what interrupts it, and ``read_at`` when it last
-    read the clocks.
+    ``called_at`` is when the reaper began its latest call of a port, before what interrupts it, ``read_at`` when it last read.
     """
 
     def __init__(self) -> None:
         super().__init__(_WALL, _UPTIME, _UPTIME)
         self.passed: Callable[[float], None] = lambda _seconds: None
         self.called_at = self.read_at = self.elapsed
+        self.read_wall = self.wall  # the latest
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a step that goes unnoticed set it back to before the reaper read it last: what is dated now seems older."""
+        return 0.0 < self.read_wall - self.wall <= NOTICED
 
     def read(self) -> ClockReading:
-        self.read_at = self.elapsed
+        self.read_at, self.read_wall = self.elapsed, max(self.wall, self.read_wall)
         return super().read()
 
     def take_a_moment(self) -> None:

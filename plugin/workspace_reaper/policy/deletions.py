@@ -86,14 +86,14 @@ def compare(past: Past | None, now: WorkspaceList, sessions: Collection[str] | N
     missing = vanished(past, now)
     old, new = past.workspace_list.identity, now.identity
     changed = difference(old, new) or _lost_version(old, new) or now.replaced or _restored(past, now, missing)
+    following, too_many = _count(past, now, missing, sessions, at)
     if changed is not None:
-        # What vanished before the change counts on: a minute's deletions are not few because the tables changed within it.
-        counted = Past(now, past.recent, living=past.living)
+        # A minute's deletions are not few because the tables changed within it.
+        counted = replace(following, gone=())
         return Comparison(counted, suppressed=missing, why=changed, uncertain=bool(missing) or _lost_much(past, at))
     # A flag that an older copy has may have been removed since.
     older_copy = now.looks_restored or now.may_be_restored
     archived = () if older_copy else tuple(sorted(now.archived - past.workspace_list.archived))
-    following, too_many = _count(past, now, missing, sessions, at)
     why = older_copy or too_many
     if missing and why:
         doubted = now.looks_restored is not None

@@ -53,6 +53,7 @@ class SimulatedProcess:
         ignores: The signals that it ignores.
         delay: For how many seconds it works on after a signal that ends it.
         owner: Whose it really is. No port shows it.
+        run_by: The owner of the supervisor that runs it, if another one does.
         is_collected: Whether its parent waits for it when it ends.
         serves_mount: Whether it serves a mounted file system.
         serves_terminals: Whether terminals run in it.
@@ -77,6 +78,7 @@ class SimulatedProcess:
     memory: int
     delay: float
     owner: str
+    run_by: str = ""
     is_collected: bool = True
     is_zombie: bool = False
     is_stopped: bool = False

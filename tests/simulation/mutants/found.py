@@ -13,7 +13,7 @@ _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded
 _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _KEPT = "if session.kept and "
-_COUNTED = "counted = Past(now, past.recent, living=past.living)"
+_COUNTED = "counted = replace(following, gone=())"
 _BEFORE = "if before_that > SLACK:"
 _UNKNOWN = "seconds > STARTING and is_busy"
 _BELOW = "for some in found.values() for one in some), children)"

@@ -89,7 +89,7 @@ def test_another_identity_is_a_new_baseline(change: dict[str, object], words: st
     assert (comparison.deleted, comparison.archived) == ((), ())
     assert comparison.suppressed == {"w008"}
     assert words in (comparison.why or "")
-    assert comparison.past == Past(now)
+    assert (comparison.past.workspace_list, comparison.past.gone) == (now, ())
     assert compare(comparison.past, replace(now, workspaces=ids(7)), NO_SESSIONS, 0.0).deleted == ("w007",)
 
 
@@ -101,6 +101,14 @@ def test_i109_what_vanished_before_a_change_of_identity_counts_for_a_minute() ->
     past = compare(past, lists[2], ids(3, first=2), 110.0).past
     assert compare(past, lists[3], ids(3, first=2), 159.0).deleted == ()
     assert compare(past, lists[3], ids(3, first=2), 161.0).deleted == ("w002", "w003")
+
+
+def test_i109_what_vanishes_together_with_a_change_of_identity_counts_for_a_minute() -> None:
+    lists = [workspace_list(ids(20, first)) for first in (0, 2, 4)]
+    lists[1:] = [changed(one, schema_version="2") for one in lists[1:]]
+    past = compare(Past(lists[0]), lists[1], ids(5), 100.0).past
+    assert compare(past, lists[2], ids(3, first=2), 159.0).deleted == ()
+    assert compare(past, lists[2], ids(3, first=2), 161.0).deleted == ("w002", "w003")
 
 
 def test_a_schema_version_that_was_not_there_before_is_a_new_baseline() -> None:
