@@ -41,6 +41,7 @@ def test_a_mutant_is_made_in_a_copy(tmp_path: Path) -> None:
         assert (base / module).read_text(encoding="utf-8") == text
 
 
+@pytest.mark.once
 def test_a_rule_that_is_taken_out_is_found() -> None:
     [mutant] = [one for one in MUTANTS if one.name == "one look is enough for an orphan"]
     story = find(mutant, 1000)
@@ -48,6 +49,7 @@ def test_a_rule_that_is_taken_out_is_found() -> None:
     assert "unconfirmed:" in story
 
 
+@pytest.mark.once
 def test_a_reaper_that_ends_nothing_is_found() -> None:
     [mutant] = [one for one in MUTANTS if one.name == "no session passes the guard"]
     story = find(mutant, 1000)
