@@ -101,6 +101,11 @@ SCENES: Sequence[tuple[Step, ...]] = (
         *_steps(("escape cleaned", 0), ("archive", 0), ("wait", 0, 61.0)),
         _sweep(("terminal.observe", 3, ("mute", 0))),
     ),
+    # Most rows are flagged as deleted when the reaper sees their sessions first after an older copy was put in place.
+    (
+        *_steps(("mute", 0), ("restore in place", 0), SWEEP, ("flag deleted", 0), ("flag deleted", 1), ("flag deleted", 2)),
+        *_steps(("unmute", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 61.0), SWEEP),
+    ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (
         *_steps(("archive", 0), ("escape", 0), ("wait", 0, 125.0)),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tests.simulation.judging import Judging
-from tests.simulation.lives import SessionLife
+from tests.simulation.lives import SessionLife, WorkspaceLife
 from tests.simulation.memory.process import SimulatedProcess
 from tests.simulation.memory.processes import MemoryProcesses
 from tests.simulation.oracle import judge_signal
@@ -97,8 +97,10 @@ class JudgedProcesses:
             stopped=one is not None and one.is_stopped and key not in self._continued,
             ended=Ended.LIVES if life is None or life.is_alive else self._ended(life, self._terms.get(key, world.now)),
             row_selects=life is None or self._selects(life),
-            running=life is not None and life.of.row is not None and life.of.row.running,
-            sibling_lives=life is not None and any(each.of is life.of for each in world.lives.values()),
+            running=life is not None and (row := self._workspace_of(life).row) is not None and row.running,
+            # Nothing shows of a session whose name and marks say otherwise that it was made for the workspace.
+            sibling_lives=life is not None
+            and any(self._workspace_of(life) in self._judging.ownership.owners(each) for each in world.lives.values()),
             dependences=tuple(self._dependences(one)) if one is not None else (),
             term_at=self._terms.get(key),
             term_waits=one is not None and signal.SIGTERM in one.pending,
@@ -127,9 +129,14 @@ class JudgedProcesses:
         is_in_time = is_soon or life.key in self._judging.attempted
         return Ended.BY_US if life.ended_by == "the reaper" or is_in_time else Ended.UNKNOWN
 
+    def _workspace_of(self, life: SessionLife) -> WorkspaceLife:
+        """The workspace as which it was ended: not the one for which it was made, if it was renamed before it had marks."""
+        intent = self._judging.intents.get(life.key)
+        return life.of if intent is None else self._judging.world.by_id.get(intent.workspace_id or "", life.of)
+
     def _selects(self, life: SessionLife) -> bool:
         """Whether the row still speaks for an end of the session for the reason for which it was selected."""
-        row, intent = life.of.row, self._judging.intents.get(life.key)
+        row, intent = self._workspace_of(life).row, self._judging.intents.get(life.key)
         reason = intent.reason if intent is not None else ""
         if row is None or row.deleted:
             return reason in _WITHOUT_ROW

@@ -137,7 +137,7 @@ class Oracle:
                 memory.look(one, workspace, host.rows.get(workspace), now, self._last_sweep)
                 memory.look_for_row(workspace, now, self._limits.confirmation_gap, gone=gone, witnessed=witnessed)
                 if gone and not witnessed and not _older(one, said.get(workspace)):
-                    (proven if self._proven(one, workspace, {}, self._registry) else strange).add(one.key)
+                    (proven if self._proven(one, workspace, host.rows, self._registry) else strange).add(one.key)
         self._of = {one.key: self._of[one.key] for one in sessions if one.key in self._of}
         excused = self.directories.excused(host, self._registry, ours.values())
         lost = len(self._rows) - len(host.rows) - len(excused - host.rows.keys())

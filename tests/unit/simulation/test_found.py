@@ -133,6 +133,12 @@ def test_i113_what_works_in_the_directory_is_named_also_if_the_sessions_cannot_b
     assert (found.violations, found.counts["kill archived"]) == ([], 1)
 
 
+def test_i114_rows_that_are_flagged_as_deleted_at_the_first_look_trip_the_breaker() -> None:
+    steps = (*(Event("flag deleted", who) for who in range(3)), Event("wait", 0, 125.0), Event(SWEEP), Event("wait", 0, 61.0))
+    found = run(Plan(0, 4, tuple(map(Step, (*steps, Event(SWEEP))))))
+    assert (found.violations, found.counts["kill orphan"]) == ([], 0)
+
+
 def test_i103_rows_that_vanish_while_the_socket_is_removed_are_left_to_the_breaker() -> None:
     steps = Event(SWEEP), Event("unlink socket"), Event("delete most", 3), Event(DAEMON)
     found = run(Plan(0, 4, tuple(map(Step, steps)), has_daemon=True, rows_alone=9))
