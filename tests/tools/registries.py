@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import event
-
 from tests.tools.hosts import Host
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
@@ -47,4 +45,11 @@ def reason(answer: LookupResult | Unknown) -> str:
 
 def listen(registry: SqliteRegistry, prepare: Callable[[sqlite3.Connection], object]) -> None:
     """Have each connection that the registry opens prepared by SQLite's own means."""
-    event.listen(registry._engine, "connect", lambda connection, _record: prepare(connection))
+    opening: Callable[[], sqlite3.Connection] = registry._open
+
+    def prepared() -> sqlite3.Connection:
+        connection = opening()
+        prepare(connection)
+        return connection
+
+    registry._open = prepared  # type: ignore[assignment]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,7 +26,6 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.engine import Connection
 from sqlalchemy.types import NullType
 
 from workspace_reaper.model.workspace import FLAGS, Workspace
@@ -136,8 +135,15 @@ def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[boo
     return column == any_(bindparam("ids", type_=ARRAY(column.type)))
 
 
+class Reader(Protocol):
+    """What runs the statements of a look-up: a connection of SQLAlchemy, or a faster way to do the same."""
+
+    def execute(self, statement: Any, parameters: Any = None, /) -> Any:
+        """Return the rows as SQLAlchemy does."""
+
+
 def fetch(
-    connection: Connection,
+    connection: Reader,
     read: Statements,
     ids: Collection[str],
     chunk: int = sys.maxsize,
@@ -165,7 +171,7 @@ def _endangered(seen: Workspace) -> bool:
     return seen.archived or seen.deleted or seen.worktree_deleted
 
 
-def _matching(connection: Connection, statement: Executable, ids: Iterable[Any], chunk: int) -> list[Any]:
+def _matching(connection: Reader, statement: Executable, ids: Iterable[Any], chunk: int) -> list[Any]:
     found: list[Any] = []
     remaining = iter(ids)
     while some := list(islice(remaining, chunk)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnClause, create_engine, literal_column, select
@@ -14,14 +15,18 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
+from workspace_reaper.registry.rows import Fetched
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 from workspace_reaper.registry.schema_check import absent_columns, probed
 from workspace_reaper.registry.sqlite.connection import begin, count_of_changes, is_table, open_readonly, raw, schema_version
 from workspace_reaper.registry.sqlite.errors import in_words
+from workspace_reaper.registry.sqlite.prepared import PreparedStatements, SchemaChanged, columns_of
+from workspace_reaper.registry.sqlite.unchanged import UnchangedLookup
 
 # The number of ids in one statement. SQLite permits 32,766 variables in one, and 999 before 3.32.
 CHUNK = 30_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
@@ -47,12 +52,25 @@ class SqliteRegistry(DatabaseRegistry):
         self._path = path
         self._busy_limit = busy_limit
         self._cache: StatementCache = {}
-        self._engine = create_engine("sqlite://", creator=lambda: open_readonly(path, busy_limit), poolclass=NullPool)
+        self._prepared: PreparedStatements | None = None
+        self._unchanged = UnchangedLookup(path)
+        self._open = partial(open_readonly, path, busy_limit)
+        self._engine = create_engine("sqlite://", creator=self._opened, poolclass=NullPool)
+
+    def _opened(self) -> sqlite3.Connection:
+        return self._open()
 
     @property
     def location(self) -> str:
         """The absolute path, as configured: symbolic links are not followed."""
         return self._path
+
+    def look_up(
+        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+    ) -> LookupResult | Unknown:
+        """Read the rows, as every registry does. While the files have not changed, the last answer may be given again."""
+        read = partial(super().look_up, ids, sentinels, every_spelling=every_spelling)
+        return read() if every_spelling else self._unchanged.look_up(ids, sentinels, read)
 
     def connect(self) -> Connection:
         """Open a connection, for a caller that closes it."""
@@ -63,7 +81,9 @@ class SqliteRegistry(DatabaseRegistry):
 
     def identity_in(self, connection: Connection, location: str) -> RegistryIdentity:
         """Return what identifies the content, without sentinels. The connection is in a transaction."""
-        sqlite = raw(connection)
+        return self._identity_in(raw(connection), location)
+
+    def _identity_in(self, sqlite: sqlite3.Connection, location: str) -> RegistryIdentity:
         version, counter = schema_version(sqlite), count_of_changes(sqlite, self._path)
         return RegistryIdentity(location, self._schema.identity, f"schema version {version}", counter)
 
@@ -79,13 +99,39 @@ class SqliteRegistry(DatabaseRegistry):
         return in_words(error, self._path, self.name, self._busy_limit)
 
     def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
-        possible = self._possible(ids, sentinels)
-        with self.session() as (connection, location):
-            fetched = fetch(connection, self.statements_in(connection), possible, CHUNK, every_spelling=every_spelling)
-            found = self.identity_in(connection, location)
-        if identity(self._path) != location:
+        possible, prepared = self._possible(ids, sentinels), self._prepared
+        found = None if prepared is None else self._read_prepared(prepared, possible, every_spelling=every_spelling)
+        fetched, seen = found or self._read_anew(possible, every_spelling=every_spelling)
+        if identity(self._path) != seen.location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
-        return fetched.rows_of(found, ids, sentinels)
+        return fetched.rows_of(seen, ids, sentinels)
+
+    def _read_prepared(
+        self, prepared: PreparedStatements, possible: Collection[str], *, every_spelling: bool
+    ) -> tuple[Fetched, RegistryIdentity] | None:
+        """Read with statements that have been checked before. Returns None if the schema is another one by now."""
+        location = identity(self._path)
+        with closing(self._opened()) as connection:
+            begin(connection)
+            try:
+                fetched = fetch(prepared.on(connection), prepared.read, possible, CHUNK, every_spelling=every_spelling)
+            except SchemaChanged:
+                return None
+            except sqlite3.OperationalError as error:
+                # A view or an expression may not be readable any more although the columns are the same.
+                if "locked" in str(error):
+                    raise
+                return None
+            return fetched, self._identity_in(connection, location)
+
+    def _read_anew(self, possible: Collection[str], *, every_spelling: bool) -> tuple[Fetched, RegistryIdentity]:
+        """Check the schema, read, and prepare the statements for the next look-up."""
+        self._prepared = None
+        with self.session() as (connection, location):
+            read = self.statements_in(connection)
+            fetched = fetch(connection, read, possible, CHUNK, every_spelling=every_spelling)
+            self._prepared = PreparedStatements(self._schema, columns_of(raw(connection), self._schema), read)
+            return fetched, self.identity_in(connection, location)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         if not is_table(raw(connection), self._schema.tables[0].name):
