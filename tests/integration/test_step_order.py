@@ -36,9 +36,11 @@ class Watched:
         watched = self
 
         class Terminal(TmuxTerminal):
-            def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+            def observe(
+                self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+            ) -> Listing | Unknown:
                 watched.calls.append(("list", tuple(only)))
-                return super().observe(owner_id, panes=panes, only=only)
+                return super().observe(owner_id, panes=panes, only=only, others=others)
 
             def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
                 watched.calls.append(("kill", tuple(guard.key.session_id for guard in guards)))

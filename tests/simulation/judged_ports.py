@@ -47,8 +47,10 @@ class JudgedTerminal:
         world.note_ended("the reaper")
         return results
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        listing = self._real.observe(owner_id, panes=panes, only=only)
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
+        listing = self._real.observe(owner_id, panes=panes, only=only, others=others)
         if isinstance(listing, Listing):
             judging, world = self._judging, self._judging.world
             is_first = not judging.is_listed

@@ -33,7 +33,8 @@ from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.policy.verdict import Judgement
 from workspace_reaper.registry.schemas.standard import STANDARD
 from workspace_reaper.settings import Settings
-from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest
+from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest, SweptHost
+from workspace_reaper.sweep.ledgers import OneLedger
 from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.worker import LOOKS
@@ -118,7 +119,8 @@ class SimulatedReaper:
             shown=request.approve,
             shown_at=self._shown_at,
         )
-        report = Sweep(self.dependencies, self.sweep_settings, self.state, self._ledger, request).run()
+        host = SweptHost(self.dependencies, self.sweep_settings, self.state, self._ledger, request)
+        report = Sweep([host], OneLedger(self._ledger)).run()
         self.reports.append(report)
         return report
 

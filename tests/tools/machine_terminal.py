@@ -28,9 +28,11 @@ class TimedTerminal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
         """The real listing, with each time carried over."""
-        listing = self._real.observe(owner_id, panes=panes, only=only)
+        listing = self._real.observe(owner_id, panes=panes, only=only, others=others)
         if isinstance(listing, Unknown):
             return listing
         self._freeze.listed(only)

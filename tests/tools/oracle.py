@@ -47,6 +47,7 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
         "veto": facts.veto is not None,
         "home": facts.home,
         "group": facts.shared,
+        "contested": facts.contested is not None,
         "unknown": any(one.unreadable for one in its_rows(facts)),
     }
     found = [(reason.name, saves) for reason in REASONS if (saves := reason.holding(facts, rules)) is not None]

@@ -40,9 +40,10 @@ class LedgerConnection:
         self.path = path
         self.read_only = read_only
         self._busy_seconds = busy_seconds
-        self._prepare = prepare
+        self._preparations = [prepare]
         self._lock = threading.Lock()
         self._forking_thread: int | None = None
+        self._joining_thread: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._identity: FileIdentity | None = None
         self._pid = 0
@@ -73,8 +74,48 @@ class LedgerConnection:
             self._closed = True
             self._disconnect()
 
+    def prepare_also(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Call this with each new connection too. The next transaction has one. Raises ``LedgerError``."""
+        with self._lock:
+            self._preparations.append(prepare)
+            self._disconnect()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of all that this thread reads and writes in the block. Other threads wait for its end."""
+        with self._lock:
+            self._joining_thread = threading.get_ident()
+            try:
+                try:
+                    yield
+                    self._end(sqlite3.Connection.commit)
+                except BaseException:
+                    self._end(sqlite3.Connection.rollback)
+                    raise
+            except ERRORS as error:
+                self._disconnect()
+                raise ledger_error(self.path, error) from error
+            finally:
+                self._joining_thread = None
+
+    def _end(self, how: Callable[[sqlite3.Connection], None]) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            how(self._connection)
+
+    @contextmanager
+    def _joined(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        if connection is None or not connection.in_transaction:
+            connection = self._connect()
+            connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
+        yield connection
+
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        if self._joining_thread == threading.get_ident():
+            with self._joined() as connection:
+                yield connection
+            return
         with self._lock:
             try:
                 connection = self._connect()
@@ -99,7 +140,8 @@ class LedgerConnection:
         self._disconnect()
         connection = (open_for_reading if self.read_only else open_for_writing)(self.path, self._busy_seconds)
         try:
-            self._prepare(connection)
+            for prepare in self._preparations:
+                prepare(connection)
             self._identity = file_identity(self.path)
         except BaseException:  # nothing else has the connection yet
             connection.close()
@@ -139,7 +181,7 @@ class LedgerConnection:
 
     def after_fork_in_child(self) -> None:
         """Replace the lock: a thread that does not exist here may hold it."""
-        self._forking_thread = None
+        self._forking_thread = self._joining_thread = None
         self._lock = threading.Lock()
         self._abandon()
 

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from workspace_reaper.ledger import tables
 from workspace_reaper.ledger.connection import LedgerConnection
 from workspace_reaper.ledger.errors import shown
 from workspace_reaper.ledger.rows import columns_of, escape, from_rows, to_row
-from workspace_reaper.ledger.state_rows import read_state, write_changes, write_rows
+from workspace_reaper.ledger.state_rows import read_states, write_changes, write_rows
 from workspace_reaper.ledger.tables import (
     REGISTRY_COLUMNS,
     DeletionRow,
@@ -23,7 +24,7 @@ from workspace_reaper.ledger.tables import (
 )
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent, strongest
-from workspace_reaper.model.ports import Ledger
+from workspace_reaper.model.ports import Ledger, Ledgers
 from workspace_reaper.model.reap import Intent, Outcome, Reap, ReapResult
 from workspace_reaper.model.state import (
     Event,
@@ -76,14 +77,25 @@ class SqliteLedger(Ledger):
     """
 
     def __init__(self, path: Path, *, registry_name: str, location: str, read_only: bool, busy_seconds: float) -> None:
-        self._configured = escape(registry_name), escape(location)
-        self._new_owner_id = os.urandom(8).hex()
+        self._configure(registry_name, location)
         self._file = LedgerConnection(path, read_only=read_only, busy_seconds=busy_seconds, prepare=self._add_registry)
         try:
             self.registry()
         except BaseException:  # the caller has no ledger to close
             self.close()
             raise
+
+    def _configure(self, registry_name: str, location: str) -> None:
+        self._configured = escape(registry_name), escape(location)
+        self._new_owner_id = os.urandom(8).hex()
+
+    def beside(self, registry_name: str, location: str) -> SqliteLedger:
+        """Return the state of another configured registry in the same file, which this one opens and closes."""
+        other = object.__new__(SqliteLedger)
+        other._configure(registry_name, location)
+        other._file = self._file
+        self._file.prepare_also(other._add_registry)
+        return other
 
     def __enter__(self) -> SqliteLedger:
         return self
@@ -104,7 +116,7 @@ class SqliteLedger(Ledger):
         return self._read(lambda connection: from_rows(RecordedRegistry, connection.execute(_REGISTRIES).fetchall()))
 
     def load_state(self, ids: Collection[str], now: float) -> LedgerState:
-        return self._read(lambda connection: read_state(connection, *self._registry(connection), ids, now))
+        return self._read(lambda connection: read_states(connection, [self._registry(connection)], [ids], now)[0])
 
     def longer_ids(self, length: int) -> Collection[str]:
         def ids(connection: sqlite3.Connection) -> Collection[str]:
@@ -225,6 +237,27 @@ class SqliteLedger(Ledger):
         except (ValueError, KeyError, TypeError) as error:  # raised for rows that this version did not write
             path = shown(self._file.path)
             raise LedgerError(f"The ledger {path} contains invalid data ({error!r}): move the file away.") from error
+
+
+class SqliteLedgers(Ledgers):
+    """The port ``Ledgers`` over several registries in one file. The first ledger is that of ``open_ledger``, and the others are
+    ``beside`` it."""
+
+    def __init__(self, ledgers: Sequence[SqliteLedger]) -> None:
+        self._ledgers = ledgers
+        self._first = ledgers[0]
+
+    def registries(self) -> Sequence[RegistryState]:
+        return self._first._read(lambda connection: [state for _, state in self._found(connection)])
+
+    def load_states(self, ids: Sequence[Collection[str]], now: float) -> Sequence[LedgerState]:
+        return self._first._read(lambda connection: read_states(connection, self._found(connection), ids, now))
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._first._file.together()
+
+    def _found(self, connection: sqlite3.Connection) -> Sequence[tuple[int, RegistryState]]:
+        return [ledger._registry(connection) for ledger in self._ledgers]
 
 
 def _why_not_recorded(connection: sqlite3.Connection, registry_id: int, results: Sequence[ReapResult]) -> str:

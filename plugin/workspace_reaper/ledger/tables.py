@@ -7,7 +7,8 @@ their columns with these classes.
 from __future__ import annotations
 
 import sqlite3
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from workspace_reaper.ledger.rows import columns_of, from_rows
 from workspace_reaper.model.directory import DirectoryRecord
@@ -93,6 +94,8 @@ class Table(Generic[T]):
         self._key = key.split()
         names = ", ".join(map(_quoted, self.columns))
         self._select = " ".join(("SELECT", names, "FROM", name, "WHERE registry_id = ?"))
+        every = "registry_id IN (SELECT value FROM json_each(?))"
+        self._select_all = " ".join(("SELECT registry_id,", names, "FROM", name, "WHERE", every))
         marks = ", ".join("?" * (len(self.columns) + 1))
         self.insert = " ".join(("INSERT INTO", name, f"(registry_id, {names}) VALUES ({marks})"))
         self.upsert = self.upsert_of(*(column for column in self.columns if column not in self._key))
@@ -106,6 +109,21 @@ class Table(Generic[T]):
     def select(self, connection: sqlite3.Connection, registry_id: int, condition: str = "", *parameters: object) -> list[T]:
         """Return the values of this registry that satisfy the condition, which continues the WHERE clause."""
         return from_rows(self.kind, connection.execute(f"{self._select} {condition}", (registry_id, *parameters)).fetchall())
+
+    def select_all(
+        self, connection: sqlite3.Connection, registry_ids: str, condition: str = "", *parameters: object
+    ) -> dict[int, list[T]]:
+        """Return the values of several registries that satisfy the condition, by registry. ``registry_ids`` is a JSON list."""
+        rows = connection.execute(f"{self._select_all} {condition}", (registry_ids, *parameters)).fetchall()
+        return self.by_registry(rows)
+
+    def by_registry(self, rows: Sequence[Sequence[Any]]) -> dict[int, list[T]]:
+        """Return the values in rows that have the registry's id in front, by registry."""
+        found: dict[int, list[T]] = {}
+        if rows:
+            for row, value in zip(rows, from_rows(self.kind, [row[1:] for row in rows]), strict=True):
+                found.setdefault(row[0], []).append(value)
+        return found
 
 
 def assignments(columns: tuple[str, ...]) -> str:

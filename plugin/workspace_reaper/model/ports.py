@@ -5,6 +5,7 @@ adapters.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from workspace_reaper.model.events import WorkspaceEvent
@@ -27,13 +28,16 @@ class Terminal(Protocol):
     def socket(self) -> str:
         """The absolute path of the socket."""
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
         """List the sessions as they are now.
 
         Args:
             owner_id: The owner id that counts as ours.
             panes: Whether to list their panes too.
             only: Narrow the listing to these session ids. It may contain a few others.
+            others: The owner ids of other hosts of this reaper, which count as ours too.
         """
 
     def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
@@ -194,6 +198,19 @@ class Ledger(Protocol):
 
     def events_after(self, number: int | None) -> tuple[int, list[Event]]:
         """Return the number of the latest event, and the events that came after that number, oldest first (None: no events)."""
+
+
+class Ledgers(Protocol):
+    """The ledgers of all hosts of one reaper, in their order. Every method raises ``LedgerError`` if it fails."""
+
+    def registries(self) -> Sequence[RegistryState]:
+        """Return the state of each registry. See ``Ledger.registry``."""
+
+    def load_states(self, ids: Sequence[Collection[str]], now: float) -> Sequence[LedgerState]:
+        """Return the state that a sweep over these workspaces of each host needs."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """All that is written through these ledgers in the block is committed together, or not at all."""
 
 
 class Snapshots(Protocol):

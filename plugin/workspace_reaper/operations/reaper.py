@@ -167,10 +167,13 @@ class Reaper:
 
     def run(self, request: SweepRequest, ledger: SqliteLedger) -> SweepReport:
         """Run one sweep with this ledger, even if the reaper is switched off."""
+        from workspace_reaper.sweep.context import SweptHost
+        from workspace_reaper.sweep.ledgers import OneLedger
         from workspace_reaper.sweep.sweep import Sweep
 
         dependencies = replace(self.dependencies, plugins=self.plugins)
-        return Sweep(dependencies, self.sweep_settings, self.state, ledger, request).run()
+        host = SweptHost(dependencies, self.sweep_settings, self.state, ledger, request)
+        return Sweep([host], OneLedger(ledger)).run()
 
     def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:
         now = self.clock.now()

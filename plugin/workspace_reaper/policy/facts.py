@@ -70,6 +70,7 @@ class Facts:
         many_strangers: It is one of several sessions that this registry has never known and that would be reaped together.
         renamed: Its name does not yield the workspace of its marks any more.
         named_row: The row of the workspace that the name of a renamed session yields.
+        contested: Why it may belong to another host of this reaper, as a clause; None if it does not.
         age_clock: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
         generation: The generation of the registry.
         known_in_generation: The last generation known to have known the workspace. Only read if the row is absent
@@ -107,6 +108,7 @@ class Facts:
     witnessed: int = 0
     witness: Witness | None = None
     doubtful: bool = False
+    contested: str | None = None
 
     @property
     def idle_seconds(self) -> float:

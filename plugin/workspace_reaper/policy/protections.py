@@ -30,6 +30,14 @@ UNKNOWN = Protection(
     doubts=always,
 )
 
+CONTESTED = Protection(
+    "contested",
+    "another host of this reaper claims its name too, and its record knows the workspace or cannot be read",
+    holds=lambda case: case.facts.contested is not None,
+    detail=lambda case: str(case.facts.contested),
+    released_when=lambda _case, _breaker: "the other host's record can be read and has no row for it, or its name is another",
+)
+
 
 def _renamed(case: Case) -> str:
     now = f"it was renamed, and belongs to the workspace {case.facts.workspace_id}"
@@ -295,4 +303,4 @@ RETRYING = Protection(
 )
 
 # What protects from every rule.
-ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN, RENAMED)
+ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN, CONTESTED, RENAMED)

@@ -4,6 +4,7 @@ sweep."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.machine_ports import Clock
@@ -32,16 +33,19 @@ def conclude(
     seen: Observation,
     worktrees: Mapping[str, str],
     candidates: Sequence[ReapCandidate],
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Verify, terminate and record. The outcomes are in the candidates' entries and in the ledger afterwards.
 
-    ``worktrees`` are the known directories of workspaces.
+    ``worktrees`` are the known directories of workspaces, and ``elsewhere`` those in which other hosts' sessions live.
     """
     seconds = context.report.seconds
     with seconds.step("terminate"):
         shown: dict[int, frozenset[str] | None] = {}
         # Of a socket on which nothing was killed, the first listing is as good as another.
-        alive: dict[str, Sequence[Session]] = {listing.socket: listing.sessions for listing in seen.listings}
+        alive: dict[str, Sequence[Session]] = {
+            listing.socket: listing.sessions for listing in (*seen.listings, *seen.elsewhere)
+        }
         for terminal in context.dependencies.terminals:
             pending = [one for one in candidates if one.key.socket == terminal.socket and not one.is_concluded]
             if pending:
@@ -49,7 +53,7 @@ def conclude(
         reaped = [one for one in candidates if one.entry.outcome is Outcome.REAPED]
         if reaped:
             sessions = [session for some in alive.values() for session in some]
-            _terminate(context, shown, reaped, others_of(context, sessions, worktrees))
+            _terminate(context, shown, reaped, others_of(context, sessions, worktrees, elsewhere))
     with seconds.step("record"):
         _record_results(context, candidates)
 

@@ -25,6 +25,7 @@ from workspace_reaper.sweep.last_report import LastReport
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.sweep.report import SessionReport, SweepReport
+from workspace_reaper.sweep.rivals import NO_RIVALS, Rivals
 from workspace_reaper.sweep.unrecorded_alarms import UnrecordedAlarms
 from workspace_reaper.util.batch_size import BatchSize
 from workspace_reaper.util.threads import InBackground, run_in_background
@@ -107,6 +108,10 @@ class ReaperState:
     recorded: dict[str, Report] = field(default_factory=dict)
     refused_reload: str | None = None
 
+    def for_another_host(self) -> ReaperState:
+        """Return a new state for another host of the same reaper. It shares what is known of tmux and of the machine."""
+        return ReaperState(self.sample_interval, self.batch_size, self.marks_at_once, self.own_options)
+
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
@@ -138,8 +143,26 @@ class SweepRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SweptHost:
+    """One host in a sweep.
+
+    ``name`` is None if it is the only one. ``is_asked`` is False for a host that is not swept: only its patterns count, and its
+    record is asked where it claims a session of another host.
+    """
+
+    dependencies: Dependencies
+    settings: SweepSettings
+    state: ReaperState
+    ledger: Ledger
+    request: SweepRequest
+    name: str | None = None
+    is_asked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SweepContext:
-    """Everything that is the same for all steps of one sweep."""
+    """Everything that is the same for all steps of one sweep of one host. ``rivals`` are the other hosts, and ``host`` is
+    the name of this one if there are any."""
 
     dependencies: Dependencies
     settings: SweepSettings
@@ -147,6 +170,8 @@ class SweepContext:
     ledger: Ledger
     request: SweepRequest
     report: SweepReport
+    rivals: Rivals = NO_RIVALS
+    host: str | None = None
 
     def add_unknown(self, unknown: Unknown) -> None:
         """Report what could not be read, once."""

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ulid import ULID
 
 from workspace_reaper.model.events import GONE_EVENTS, WorkspaceEvent
 from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.process import ProcessTable
-from workspace_reaper.model.reap import Outcome
+from workspace_reaper.model.reap import Vetoes
 from workspace_reaper.model.session import Listing, SessionKey
 from workspace_reaper.model.state import UNDONE, CpuState, Finding, LedgerState
-from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy import idle
 from workspace_reaper.policy.confirmations import Confirmations
-from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.facts_builder import FactsBuilder
 from workspace_reaper.policy.idle import AgeClock, notice
-from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
+from workspace_reaper.policy.process_tree import is_hidden
 from workspace_reaper.policy.protections import MANY_STRANGERS
 from workspace_reaper.policy.registry_identity import is_another, recognise
 from workspace_reaper.policy.rules import ORPHAN
@@ -32,7 +31,12 @@ from workspace_reaper.sweep.explain import released_when
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import as_candidate
 from workspace_reaper.sweep.report import SessionReport
+from workspace_reaper.sweep.rivals import Rivals
+from workspace_reaper.sweep.session_processes import SessionProcesses
 from workspace_reaper.sweep.witnesses import Witnesses
+
+if TYPE_CHECKING:
+    from workspace_hookspecs import Candidate
 
 # Ticks before the next attempt after repeated failed kills.
 RETRY_AFTER = 3
@@ -107,9 +111,7 @@ def _measure(context: SweepContext, ledger_state: LedgerState, seen: Observation
     table = seen.table
     if not isinstance(table, ProcessTable):
         return ledger_state.cpu
-    found = processes_by_session(table, [session for listing in seen.listings for session in listing.sessions])
-    context.state.seen_below = remember(context.state.seen_below, found, table)
-    complete = with_escaped(found, context.state.seen_below, table)
+    complete = (seen.processes or SessionProcesses(table, seen.listings)).remembered_in(context.state)
     managed = {session.key: complete[session.key] for session, _ in seen.sessions}
     hidden = {session.key for session, _ in seen.sessions if is_hidden(table, session)}
     after = idle.advance(ledger_state.cpu, table.at, managed, age_clock, hidden)
@@ -130,10 +132,11 @@ class Announcements:
 class Judge:
     """The verdicts of one sweep. ``entries`` are the lines of the report, one for each managed session."""
 
-    def __init__(self, builder: FactsBuilder, thresholds: Thresholds, now: float) -> None:
+    def __init__(self, builder: FactsBuilder, thresholds: Thresholds, now: float, host: str | None = None) -> None:
         self._builder = builder
         self._thresholds = thresholds
         self._now = now
+        self._host = host
         self.entries: list[SessionReport] = []
 
     def judge_each(self, seen: Observation, rows: LookupResult) -> None:
@@ -149,6 +152,7 @@ class Judge:
                 workspace_id=workspace_id,
                 verdict=Verdict.KEEP,
                 key=session.key,
+                host=self._host,
             )
             self._judge(entry, facts)
             self.entries.append(entry)
@@ -189,19 +193,27 @@ class Judge:
                 if entry.key in shared and entry.facts is not None:
                     self._judge(entry, replace(entry.facts, shared=True))
 
-    def hold_vetoed(self, plugins: Plugins) -> Sequence[str]:
-        """Ask the plugins, and hold what they veto. Returns a sentence for each plugin that gave no usable answer."""
+    def hold_contested(self, rivals: Rivals) -> None:
+        """Hold the sessions that another host claims too, if its record does not exclude that they are its own."""
+        due = [*self.selected, *self.waiting]
+        contested = rivals.contested([entry.facts.session for entry in due if entry.facts])
+        for entry in due:
+            why = contested.get(entry.facts.session.key) if entry.facts else None
+            if entry.facts is not None and why is not None:
+                self._judge(entry, replace(entry.facts, contested=why))
+
+    def candidates(self) -> Sequence[Candidate]:
+        """Return the sessions about which the other plugins are to be asked. Gives those to be reaped now the id of a reap."""
         for entry in self.selected:
             entry.reap_id = str(ULID.from_timestamp(self._now))
-        asked = [*self.selected, *self.waiting]
-        if not asked:
-            return ()
-        vetoes = plugins.vetoes([as_candidate(entry, self._deadline_of(entry)) for entry in asked])
-        for entry in asked:
+        return [as_candidate(entry, self._deadline_of(entry)) for entry in (*self.selected, *self.waiting)]
+
+    def hold_vetoed(self, vetoes: Vetoes) -> None:
+        """Hold what the other plugins veto."""
+        for entry in (*self.selected, *self.waiting):
             veto = vetoes.of(entry.socket, entry.session)
             if veto is not None and entry.facts is not None:
                 self._judge(entry, replace(entry.facts, veto=veto))
-        return vetoes.failures
 
     def announce(self) -> Announcements:
         """Record which sessions are announced from now on, and which no longer."""
@@ -257,25 +269,15 @@ class Judge:
         )
 
 
-def hold_all(context: SweepContext, seen: Observation, unknown: Unknown) -> None:
-    """Hold every session that would be reaped, because something that all verdicts need could not be read."""
-    context.add_unknown(unknown)
-    sessions = context.report.sessions
-    for entry in sessions:
-        if entry.verdict is Verdict.REAP and entry.outcome is Outcome.NONE:
-            entry.verdict, entry.protected_by = Verdict.HOLD, unknown.source.value
-    judged = {entry.key for entry in sessions}
-    for session, workspace_id in seen.sessions:
-        if session.key not in judged:
-            sessions.append(_unknown_entry(session.key.socket, session.name, session.key, workspace_id))
+def ask_vetoes(judges: Collection[Judge], plugins: Plugins) -> Sequence[str]:
+    """Ask the plugins once about the sessions of all hosts, and hold what they veto.
 
-
-def hold_unreadable(context: SweepContext, seen: Observation) -> None:
-    """Report the sessions that match by name and cannot be read."""
-    for socket, name, workspace_id in seen.unreadable:
-        context.report.sessions.append(_unknown_entry(socket, name, None, workspace_id))
-
-
-def _unknown_entry(socket: str, name: str, key: SessionKey | None, workspace_id: str) -> SessionReport:
-    session_id = key.session_id if key else None
-    return SessionReport(socket, name, session_id, workspace_id, Verdict.HOLD, protected_by="unknown", key=key)
+    Returns a sentence for each plugin that gave no usable answer.
+    """
+    candidates = [candidate for one in judges for candidate in one.candidates()]
+    if not candidates:
+        return ()
+    vetoes = plugins.vetoes(candidates)
+    for one in judges:
+        one.hold_vetoed(vetoes)
+    return vetoes.failures

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 from workspace_reaper.model.machine_ports import Processes
 from workspace_reaper.model.process import Details, Port, Process, ProcessKey, ProcessTable
@@ -201,17 +202,23 @@ def known_worktrees(state: LedgerState, rows: LookupResult) -> Mapping[str, str]
     return {**state.worktrees, **{one: row.worktree for one, row in rows.found.items() if row.worktree}}
 
 
-def others_of(context: SweepContext, sessions: Sequence[Session], worktrees: Mapping[str, str]) -> Others:
+def others_of(
+    context: SweepContext,
+    sessions: Sequence[Session],
+    worktrees: Mapping[str, str],
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
+) -> Others:
     """Return who may depend on the processes of killed sessions.
 
     Args:
         context: What the sweep works with.
         sessions: All sessions that still live.
         worktrees: The known directories of workspaces.
+        elsewhere: The directories in which sessions of other hosts live.
     """
     managed = {context.dependencies.matcher.manages(session) for session in sessions}
     known = {one: os.path.realpath(worktree) for one, worktree in worktrees.items() if one in managed}
-    return Others(sessions, known, context.state.seen_below)
+    return Others(sessions, {**elsewhere, **known}, context.state.seen_below)
 
 
 def _is_within(path: str | None, directory: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from workspace_reaper.model.events import GONE_EVENTS
 from workspace_reaper.model.state import LedgerState
 from workspace_reaper.model.unknown import Source, Unknown
@@ -26,14 +28,19 @@ def recognised_others(seen: Observation, rows: LookupResult) -> frozenset[str]:
     return frozenset(one for _, one in seen.other_owners if (row := rows.found.get(one)) and not row.deleted)
 
 
-def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
-    """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""
+def look_up(
+    context: SweepContext, seen: Observation, ledger_state: LedgerState, disputed: Collection[str] = ()
+) -> LookupResult | Unknown:
+    """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report.
+
+    ``disputed`` are the workspaces of sessions that another host of this reaper claims too.
+    """
     suspects = context.request.suspects or {}
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
     others = {workspace_id for _, workspace_id in seen.other_owners}
     renamed = {workspace_id for workspace_id in seen.renamed.values() if workspace_id is not None}
     # Also those whose sessions have gone: which rows vanished together with them says what happened to the registry.
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed, *ledger_state.directories})
+    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed, *disputed, *ledger_state.directories})
     rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.machine_ports import Processes
@@ -14,6 +14,7 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.marks import is_digest, kill_command
 from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.own_options import OwnOptions
+from workspace_reaper.sweep.session_processes import SessionProcesses
 from workspace_reaper.util.text import printable
 
 
@@ -27,7 +28,8 @@ class Observation:
     workspace that it yields instead, if any. ``all_workspace_ids`` are those of all these sessions, also of those that this
     sweep does not look at. ``everything`` is False if a socket did not answer. ``replaced`` are servers (socket, pid) that
     still run although another one listens on their socket. ``table`` is the process table of the same moment, None if it was
-    not asked for.
+    not asked for. ``elsewhere`` are the listings of sockets that only other hosts of this reaper watch, and ``processes`` those
+    of all sessions of all hosts in the table.
     """
 
     listings: list[Listing] = field(default_factory=list)
@@ -41,6 +43,8 @@ class Observation:
     everything: bool = True
     replaced: set[tuple[str, int]] = field(default_factory=set)
     table: ProcessTable | Unknown | None = None
+    elsewhere: Sequence[Listing] = ()
+    processes: SessionProcesses | None = None
 
     @property
     def workspace_ids(self) -> frozenset[str]:
@@ -65,11 +69,20 @@ class Observation:
             if not listing.unreadable
         }
 
-    def add(self, listing: Listing, matcher: SessionMatcher, only: Collection[str] | None) -> None:
-        """Sort the sessions of one socket. With ``only``, skip the sessions of other workspaces."""
+    def add(
+        self,
+        listing: Listing,
+        matcher: SessionMatcher,
+        only: Collection[str] | None,
+        sessions: Iterable[Session] | None = None,
+    ) -> None:
+        """Sort the sessions of one socket. With ``only``, skip the sessions of other workspaces.
+
+        ``sessions`` are those of this host, None if all of the listing are.
+        """
         self.listings.append(listing)
         self.unknown.extend(listing.unreadable)
-        for session in listing.sessions:
+        for session in listing.sessions if sessions is None else sessions:
             workspace_id = matcher.manages(session)
             if workspace_id is None:
                 self.unmanaged += 1

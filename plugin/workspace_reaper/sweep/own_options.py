@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from workspace_reaper.model.ports import Terminal
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
+from workspace_reaper.policy.session_hosts import HostMatchers
 from workspace_reaper.policy.session_names import SessionMatcher
 
 _KEEP, _OWNER, _WORKSPACE, _SELF = "@reaper_keep", "@workspace_owner", "@reaper_workspace", "@reaper_self"
@@ -35,7 +36,7 @@ class OwnOptions:
 
     _known: dict[SessionKey, tuple[_Shown, Mapping[str, str]]] = field(default_factory=dict)
 
-    def ask(self, terminal: Terminal, listing: Listing, matcher: SessionMatcher) -> None:
+    def ask(self, terminal: Terminal, listing: Listing, matcher: SessionMatcher | HostMatchers) -> None:
         """Ask about the sessions of which this matters and is not known. Until then, what the listing shows counts.
 
         Those that only seem to have an option are asked about again, the one that was asked about first before the others: the
@@ -65,20 +66,20 @@ class OwnOptions:
                 self._known.pop(key, None)
                 self._known[key] = shown[key], options
 
-    def correct(self, listing: Listing, owner_id: str) -> Listing:
-        """Return the listing with the session's own options. ``owner_id`` is ours."""
+    def correct(self, listing: Listing, *owner_ids: str) -> Listing:
+        """Return the listing with the session's own options. ``owner_ids`` are ours."""
         if not self._known:
             return listing
-        return replace(listing, sessions=tuple(self._corrected(session, owner_id) for session in listing.sessions))
+        return replace(listing, sessions=tuple(self._corrected(session, owner_ids) for session in listing.sessions))
 
-    def _corrected(self, session: Session, owner_id: str) -> Session:
+    def _corrected(self, session: Session, owner_ids: Collection[str]) -> Session:
         inherited, options = self._inherited(session), self._answer(session)
         if not inherited or options is None:
             return session
         owner, mark = options.get(_OWNER, ""), options.get(_WORKSPACE, "")
         return replace(
             session,
-            owner=Owner.OURS if owner == owner_id else Owner.FOREIGN if owner else Owner.NONE,
+            owner=Owner.OURS if owner in owner_ids else Owner.FOREIGN if owner else Owner.NONE,
             owner_id=owner,
             workspace_mark=mark,
             is_self_marked=_SELF in options,
@@ -115,7 +116,7 @@ def _shown(session: Session) -> _Shown:
     return (session.kept, session.owner_id, session.workspace_mark, session.is_self_marked)
 
 
-def _matters(session: Session, matcher: SessionMatcher) -> bool:
+def _matters(session: Session, matcher: SessionMatcher | HostMatchers) -> bool:
     if session.owner is Owner.FOREIGN:
         return matcher.named(session) is not None
     belongs_to = matcher.belongs_to(session)

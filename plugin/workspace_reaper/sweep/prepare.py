@@ -182,5 +182,7 @@ def _add_details(candidate: ReapCandidate, details: Mapping[ProcessKey, Details]
 
 
 def _by_session(context: SweepContext, table: ProcessTable, seen: Observation) -> Mapping[SessionKey, Sequence[SessionProcess]]:
-    found = processes_by_session(table, (session for listing in seen.listings for session in listing.sessions))
+    found = processes_by_session(
+        table, (session for listing in (*seen.listings, *seen.elsewhere) for session in listing.sessions)
+    )
     return with_escaped(found, context.state.seen_below, table)

@@ -45,6 +45,7 @@ class Recheck:
         self._builder = builder
         self._registry = registry
         self._witnesses = witnesses
+        self._contested: Mapping[SessionKey, str] = {}
         self.refuted: set[str] = set()
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
@@ -76,6 +77,7 @@ class Recheck:
         reading = self._dependencies.clock.read()
         builder = self._builder.at(self._builder.clock.boot, reading, self._thresholds.longest)
         builder = builder.doubting(self._context.request.doubted())
+        self._contested = self._context.rivals.contested([present[one.key] for one in batch if one.key in present])
         removed = [candidate.entry.workspace_id for candidate in batch if candidate.reason is REMOVED]
         if removed:
             builder = replace(builder, witnesses=self._witnesses.look_again(removed))
@@ -140,7 +142,7 @@ class Recheck:
         named_row = rows.found.get(named or "") if renamed else None
         facts = builder.facts(session, workspace_id, row, now, renamed=renamed, named_row=named_row)
         # Only the first listing has the panes in which the reaper may run.
-        facts = replace(facts, home=facts.home or candidate.facts.home)
+        facts = replace(facts, home=facts.home or candidate.facts.home, contested=self._contested.get(session.key))
         judgement = judge(facts, self._thresholds)
         if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:
             return candidate.reason.guard(facts, self._thresholds)

@@ -212,15 +212,16 @@ def record_unrecorded_alarms(context: SweepContext, ledger_state: LedgerState) -
     return after
 
 
-def save(context: SweepContext, changes: StateChanges, before: LedgerState | None = None) -> None:
-    """Write the changes. With ``before``, also notify the plugins of the alarms that have begun or ended since then.
-
-    Raises ``LedgerError``.
-    """
+def save(context: SweepContext, changes: StateChanges) -> None:
+    """Write the changes. Raises ``LedgerError``."""
     if changes:
         context.ledger.save(changes)
         context.report.events.extend(changes.events)
-    if before is not None and changes.alarms is not None:
+
+
+def notify_alarms_of(context: SweepContext, changes: StateChanges, before: LedgerState) -> None:
+    """Notify the plugins of the alarms that have begun or ended, once the changes are committed."""
+    if changes.alarms is not None:
         begun, ended = alarms.turns(before.alarms, changes.alarms)
         notify_alarms(context.dependencies.plugins, begun, ended, context.dependencies.clock.now())
 
@@ -234,10 +235,11 @@ def prune_snapshots(context: SweepContext, ledger_state: LedgerState) -> None:
         snapshots.prune(now, [*(intent.reap_id for intent in ledger_state.open_intents), *reaped])
 
 
-def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuilder) -> None:
+def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuilder, marked: dict[str, int]) -> None:
     """Set our marks on sessions that the registry has recognised: other reapers leave them alone, and a rename changes nothing.
 
-    tmux serves no other client meanwhile, so each sweep marks as many on each socket as take about 100 ms.
+    tmux serves no other client meanwhile, so each sweep marks as many on each socket as take about 100 ms. ``marked`` counts
+    those of this sweep on each socket, of all hosts.
     """
     # A session that is about to be killed needs no mark, and its guard compares the marks of the recheck.
     selected = {entry.key for entry in context.report.sessions if entry.verdict is Verdict.REAP}
@@ -251,8 +253,9 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
             and session.key.socket == terminal.socket
             and session.key not in selected
         }
-        now = dict(islice(unmarked.items(), pace.size))
+        now = dict(islice(unmarked.items(), max(0, pace.size - marked.get(terminal.socket, 0))))
         if now:
+            marked[terminal.socket] = marked.get(terminal.socket, 0) + len(now)
             seconds, server = terminal.mark(now, owner_id)
             pace.learn(len(now), seconds, server=server)
 

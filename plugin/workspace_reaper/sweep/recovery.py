@@ -103,7 +103,7 @@ def _clean_up(
         leftovers = [_leftovers(one, rows, is_lived_in=lived_in is None or one.workspace_id in lived_in) for one in known]
         # The sessions of a group record the same processes: what is left alone for one of them is not ended for another.
         leftovers.sort(key=lambda one: one.left_alone is None)
-        sessions = [session for listing in seen.listings for session in listing.sessions]
+        sessions = [session for listing in (*seen.listings, *seen.elsewhere) for session in listing.sessions]
         ended = terminate(context, shown, leftovers, others_of(context, sessions, worktrees))
         cleanups |= {intent.reap_id: ended[intent.key] for intent in known}
     return cleanups

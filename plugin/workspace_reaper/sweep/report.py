@@ -76,8 +76,9 @@ def cleanup_as_json(cleanup: ProcessCleanup) -> dict[str, Any]:
 class SessionReport:
     """One managed session in a report. ``facts`` is None for a session that could not be read.
 
-    ``protected_by`` says what protects or spared it, or what failed. ``released_when`` says for each protection that rests on
-    an absent row when it ends.
+    ``host`` is the name of its host, if the reaper has several. ``contested`` are those that claim a session which belongs to
+    none of them. ``protected_by`` says what protects or spared it, or what failed. ``released_when`` says for each protection
+    that rests on an absent row when it ends.
     """
 
     socket: str
@@ -96,10 +97,14 @@ class SessionReport:
     restorable: bool = False
     deadline: float | None = None
     released_when: Mapping[str, str] | None = None
+    host: str | None = None
+    contested: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of ``sweep --json``."""
         return {
+            **({"host": self.host} if self.host is not None else {}),
+            **({"host": None, "contested": list(self.contested)} if self.contested else {}),
             "socket": self.socket,
             "session": printable(self.session),
             "session_id": self.session_id,
@@ -157,6 +162,7 @@ class SweepReport:
         refused: Why nothing of what an operator approved was approved.
         events: What the ledger records about the reaper itself, such as the start of an alarm.
         vetoes: Sentences about plugins that could not be asked and so have vetoed everything.
+        hosts: The reports of the hosts by name, if the reaper has several.
         stepped: The step of the wall clock since the last full sweep, in seconds. After one, no session is reaped as idle.
     """
 
@@ -180,6 +186,7 @@ class SweepReport:
     events: list[Event] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
     stepped: float = 0.0
+    hosts: Mapping[str, SweepReport] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=Seconds)
 
     @property
@@ -251,7 +258,17 @@ class SweepReport:
             "clock": {"stepped_seconds": round(self.stepped)},
             "breaker": {"state": "latched" if self.latched else "closed"},
             "registry": dict(self.registry),
+            **({"hosts": [one.as_host(name) for name, one in self.hosts.items()]} if self.hosts else {}),
             "seconds": self.seconds.as_json(),
+        }
+
+    def as_host(self, name: str) -> dict[str, Any]:
+        """Return the entry of one host in the report of several."""
+        return {
+            "name": name,
+            "complete": self.complete,
+            "breaker": {"state": "latched" if self.latched else "closed"},
+            "registry": dict(self.registry),
         }
 
     def to_json(self) -> str:

@@ -7,7 +7,7 @@ and its fields are separated by TABs. The server's row ends the sessions: withou
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from workspace_reaper.model.session import Owner, Pane, Server, Session, SessionKey, Window
@@ -148,8 +148,11 @@ def read_server(line: str) -> tuple[Server, int]:
     return Server(pid=int(found[1]), start=int(found[2]), version=found[3]), int(found[4])
 
 
-def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...], owner_id: str) -> Session:
-    """Parse a session's row with the right number of fields. ``owner_id`` is ours. Raise ``BadField``."""
+def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...], owner_ids: Sequence[str]) -> Session:
+    """Parse a session's row with the right number of fields. Raise ``BadField``.
+
+    ``owner_ids`` are ours. The first is that of the format, which prints it as "=".
+    """
     session_id, pid, start, created, activity, last_attached, attached, *rest = _fields(line, _SESSION_ROW, _SESSION_FIELDS)
     client, group_client, grouped, kept, dead, version, windows, owner, workspace, is_self, name = rest
     if (int(pid), int(start), version) != (server.pid, server.start, server.version):
@@ -165,11 +168,11 @@ def read_session(line: str, socket: str, server: Server, panes: tuple[Pane, ...]
         grouped=grouped == "1",
         kept=kept == "1",
         all_panes_dead=dead == "1",
-        owner={"=": Owner.OURS, "-": Owner.NONE}.get(owner, Owner.FOREIGN),
+        owner=Owner.NONE if owner == "-" else Owner.OURS if owner == "=" or owner in owner_ids else Owner.FOREIGN,
         version=version,
         windows=tuple(Window(window, int(moved), linked == "1") for window, moved, linked in _WINDOW.findall(windows)),
         panes=panes,
-        owner_id={"=": owner_id, "-": ""}.get(owner, owner),
+        owner_id={"=": owner_ids[0], "-": ""}.get(owner, owner),
         workspace_mark="" if workspace == "-" else workspace,
         is_self_marked=is_self == "1",
     )

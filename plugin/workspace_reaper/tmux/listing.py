@@ -29,20 +29,26 @@ class ListingReader:
 
     socket: str
     _server: Server | None = None
-    _owner_id: str = ""
+    _owner_ids: Sequence[str] = ()
     # The sessions of the last answer, by their row.
     _parsed: Mapping[str, _ParsedSession] = field(default_factory=dict)
     # The session id of each pane's row in the last answer that had panes.
     _session_ids: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, text: str, owner_id: str, *, panes: bool) -> Listing | Unknown:
-        """Parse what tmux printed. ``owner_id`` is ours. ``panes``: the panes were asked for, so that each session has one."""
+    def read(self, text: str, owner_ids: Sequence[str], *, panes: bool) -> Listing | Unknown:
+        """Parse what tmux printed.
+
+        Args:
+            text: The output.
+            owner_ids: Those that are ours; the first is the one of the format.
+            panes: The panes were asked for, so that each session has one.
+        """
         try:
             lines = _whole_lines(text)
             end = _end_of_sessions(lines)
             server, server_time = formats.read_server(lines[end])
-            if (server, owner_id) != (self._server, self._owner_id):
-                self._server, self._owner_id, self._parsed = server, owner_id, {}
+            if (server, owner_ids) != (self._server, self._owner_ids):
+                self._server, self._owner_ids, self._parsed = server, owner_ids, {}
             if is_old(server.version):
                 reason = f"The server of {self.socket} is tmux {server.version}, which is too old: it needs {MINIMUM} or later."
                 return Unknown(Source.SOCKET, reason, self.socket)
@@ -97,7 +103,7 @@ class ListingReader:
                     if panes and not lines:
                         raise BadField("none of its panes is listed")
                     found = tuple(map(formats.read_pane, lines))
-                    session = formats.read_session(line, self.socket, server, found, self._owner_id)
+                    session = formats.read_session(line, self.socket, server, found, self._owner_ids)
                 except BadField as error:
                     name = line.rpartition("\t")[2] or session_id
                     reason = f"The session {name} on {self.socket} has an invalid row: {error}."

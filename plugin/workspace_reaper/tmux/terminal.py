@@ -48,7 +48,9 @@ class TmuxTerminal:
     def socket(self) -> str:
         return self._socket
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
         narrow = ["-f", range_filter(only)] if only else []
         words = ["list-sessions", *narrow, "-F", session_format(owner_id), ";", "display-message", "-p", SERVER_FORMAT]
         if panes:
@@ -58,7 +60,7 @@ class TmuxTerminal:
         completed = timed(self._server_pid, lambda: self._run(*words))
         outcome = meaning(completed, self._socket)
         if outcome in (ListingOutcome.ROWS, ListingOutcome.NO_SESSION):
-            listing = self._readers[panes, bool(only)].read(completed.stdout, owner_id, panes=panes)
+            listing = self._readers[panes, bool(only)].read(completed.stdout, (owner_id, *others), panes=panes)
             is_empty = isinstance(listing, Listing) and not (listing.sessions or listing.unreadable)
             if is_empty or outcome is ListingOutcome.ROWS:
                 return self._timed(listing, completed) if isinstance(listing, Listing) else listing

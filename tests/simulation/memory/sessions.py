@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tests.simulation.memory.process import SimulatedProcess
@@ -71,7 +72,7 @@ def row_of(
     one: SimulatedSession,
     peers: list[SimulatedSession],
     options: dict[str, str],
-    owner_id: str,
+    owner_ids: Collection[str],
     *,
     panes: bool,
 ) -> Session:
@@ -93,7 +94,7 @@ def row_of(
         grouped=len(peers) > 1,
         kept=options.get("@reaper_keep", "") != "",
         all_panes_dead=one.has_only_dead_panes,
-        owner=Owner.NONE if not owner else Owner.OURS if owner == owner_id else Owner.FOREIGN,
+        owner=Owner.NONE if not owner else Owner.OURS if owner in owner_ids else Owner.FOREIGN,
         version="3.5a",
         windows=tuple(Window(window.window_id, window.output, len(window.sessions) > 1) for window in one.windows),
         panes=tuple(shown),

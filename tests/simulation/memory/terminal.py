@@ -29,7 +29,9 @@ class MemoryTerminal:
     def socket(self) -> str:
         return self._tmux.path
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
         tmux = self._tmux
         if tmux.fault is not None:
             return Unknown(Source.SOCKET, tmux.fault, tmux.path)
@@ -38,7 +40,7 @@ class MemoryTerminal:
         if self._kept() is not None:
             return Unknown(Source.SOCKET, _CUT, tmux.path)
         ones = [one for one in tmux.sessions.values() if not only or one.session_id in only]
-        sessions = tuple(self._seen(one, owner_id, panes=panes) for one in ones)
+        sessions = tuple(self._seen(one, (owner_id, *others), panes=panes) for one in ones)
         return Listing(tmux.path, sessions, server=tmux.server if sessions else None, server_time=tmux.now)
 
     def kill(self, guards: Sequence[Guard], expiry: Expiry) -> KillResults:
@@ -52,9 +54,9 @@ class MemoryTerminal:
         kept, self._tmux.answers_kept = self._tmux.answers_kept, None
         return kept
 
-    def _seen(self, one: SimulatedSession, owner_id: str, *, panes: bool) -> Session:
+    def _seen(self, one: SimulatedSession, owner_ids: Collection[str], *, panes: bool) -> Session:
         tmux = self._tmux
-        return row_of(one, tmux.peers(one), {**tmux.options, **one.options}, owner_id, panes=panes)
+        return row_of(one, tmux.peers(one), {**tmux.options, **one.options}, owner_ids, panes=panes)
 
     def _kill(self, guard: Guard, expiry: Expiry) -> KillResult:
         tmux = self._tmux

@@ -53,7 +53,7 @@ FOUND = (
     Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
     Mutant("a row refutes no absence of another sweep", ("I94",), (Edit("sweep/confirm.py", _REFUTED, ""),)),
     Mutant("a recheck refutes no report", ("I106",), (Edit("sweep/recheck.py", _NO_REPORT, ""),)),
-    Mutant("an absence is dated when it is judged", ("I107",), (Edit("sweep/sweep.py", _DELAY, "delay = 0.0"),)),
+    Mutant("an absence is dated when it is judged", ("I107",), (Edit("sweep/host_sweep.py", _DELAY, "delay = 0.0"),)),
     Mutant("nothing holds a breaker that lost rows tripped", ("I108",), (Edit("policy/breaker.py", _BEFORE_CHANGE, "set()"),)),
     Mutant("an intent out of sight is closed", ("I105",), (Edit("sweep/recovery.py", _OUT_OF_SIGHT, "if True:"),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),

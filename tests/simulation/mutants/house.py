@@ -26,7 +26,7 @@ _RECHECK = "sweep/recheck.py"
 _NAMED = '        named_row = rows.found.get(named or "") if renamed else None\n'
 _ANY_REASON = "        if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:\n"
 _HOLD_GROUPS = """\
-        self.report.vetoes.extend(judging.hold_vetoed(self._dependencies.plugins))
+        judging, seen = self.judge, self.seen
         judging.hold_groups(seen.listings)
 """
 _SHARED = "        shared = held_by_their_group([listing], {one.key for one in self._candidates if not one.is_concluded})\n"
@@ -48,7 +48,7 @@ SURVIVORS = (
         "a veto for one of a group lets the others go",
         ("H03",),
         (
-            Edit("sweep/sweep.py", _HOLD_GROUPS, _HOLD_GROUPS.splitlines(keepends=True)[0]),
+            Edit("sweep/host_sweep.py", _HOLD_GROUPS, _HOLD_GROUPS.splitlines(keepends=True)[0]),
             Edit(_RECHECK, _SHARED, "        shared = frozenset()\n"),
         ),
     ),

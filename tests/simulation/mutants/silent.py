@@ -25,7 +25,7 @@ _NEVER = "    condition=lambda _facts, _limits: False,\n"
 _ORPHAN = "    needs_row=False,\n    because=_row,\n"
 _DRY_RUN = """\
         if self._request.dry_run:
-            for candidate in candidates:
+            for candidate in self.candidates:
 """
 
 SILENT = (
@@ -63,13 +63,18 @@ SILENT = (
         (Edit(_RULES, _ORPHAN, _ORPHAN + "    condition=lambda facts, _limits: facts.proven,\n"),),
     ),
     Mutant(
-        "intents stay open after a crash", ("I54",), (Edit("sweep/sweep.py", "and ledger_state.open_intents:", "and False:"),)
+        "intents stay open after a crash",
+        ("I54",),
+        (Edit("sweep/host_sweep.py", "and self.state.open_intents:", "and False:"),),
     ),
     Mutant("archived is only a flag", ("I55",), (Edit(_RULES, _ARCHIVED, _ARCHIVED + _NEVER),)),
     Mutant(
         "a dry run ends sessions",
         ("I56",),
-        (Edit("sweep/sweep.py", _DRY_RUN, _DRY_RUN.replace("self._request.dry_run", "False")),),
+        (
+            Edit("sweep/host_sweep.py", _DRY_RUN, _DRY_RUN.replace("self._request.dry_run", "False")),
+            Edit("sweep/sweep.py", "        if not self._dry_run:\n", "        if True:\n"),
+        ),
     ),
     Mutant(
         "a session without its panes is ended",

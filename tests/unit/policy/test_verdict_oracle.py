@@ -128,6 +128,7 @@ def some_facts(dice: Dice) -> Facts:
         veto=dice.of((None,) * 15 + ("another plugin",)),
         busy_at=dice.maybe() if dice.rarely() else None,
         shared=dice.rarely(),
+        contested="another host claims it" if dice.rarely() else None,
         announced_at=dice.maybe(),
         age_clock=some_times(dice),
         retry_at=dice.maybe() if dice.rarely() else None,

@@ -71,6 +71,7 @@ CIRCUMSTANCES = {
     "veto": lambda before: replace(before, veto="another plugin"),
     "home": lambda before: replace(before, home=True),
     "unknown": lambda before: of_row(before, unreadable="archived is 'maybe'"),
+    "contested": lambda before: replace(before, contested="the host b claims its name too"),
     "renamed": lambda before: replace(before, renamed=True, named_row=row(2)),
     "attached": lambda before: of_session(before, attached=1, has_client=True),
     "running": lambda before: of_row(before, running=True),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,6 @@ from tests.tools.builders import (
     DEFAULTS,
     HOUR,
     NOW,
-    SOCKET,
     circumstances,
     ledger_state,
     listing,
@@ -23,7 +20,6 @@ from tests.tools.builders import (
     rows,
     session,
     session_key,
-    unreadable,
 )
 from workspace_hookspecs import Candidate
 from workspace_reaper.model.reap import Vetoes
@@ -32,9 +28,9 @@ from workspace_reaper.model.state import BreakerState, Confirmation, Finding, Le
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
 from workspace_reaper.policy.facts import Thresholds
-from workspace_reaper.sweep.judge import Judge, hold_unreadable
+from workspace_reaper.sweep.judge import Judge, ask_vetoes
 from workspace_reaper.sweep.other_plugins import NoPlugins
-from workspace_reaper.sweep.report import SessionReport, SweepReport
+from workspace_reaper.sweep.report import SessionReport
 
 LATER = replace(DEFAULTS, undo_window=HOUR)
 
@@ -123,7 +119,7 @@ class Guarding(NoPlugins):
 def test_a_vetoed_session_is_held_and_only_what_would_be_reaped_is_asked_about() -> None:
     plugins = Guarding("ws_w1")
     judge = judging(session(1), session(2), session(3), found=[*archived(1, 2), row(3)])
-    assert judge.hold_vetoed(plugins) == ("guard is slow",)
+    assert ask_vetoes([judge], plugins) == ("guard is slow",)
     assert [(one.session, one.deadline) for one in plugins.asked] == [("ws_w1", None), ("ws_w2", None)]
     assert verdicts(judge) == [(Verdict.HOLD, "veto"), (Verdict.REAP, None), (Verdict.KEEP, None)]
     assert judge.entries[0].facts is not None
@@ -133,14 +129,14 @@ def test_a_vetoed_session_is_held_and_only_what_would_be_reaped_is_asked_about()
 
 def test_nobody_is_asked_where_nothing_would_be_reaped() -> None:
     plugins = Guarding("ws_w1")
-    assert judging(session(1), found=[row(1)]).hold_vetoed(plugins) == ()
+    assert ask_vetoes([judging(session(1), found=[row(1)])], plugins) == ()
     assert plugins.asked == []
 
 
 def test_plugins_are_asked_about_what_waits_with_its_deadline() -> None:
     plugins = Guarding("ws_w1")
     judge = judging(session(1), found=archived(1), thresholds=LATER)
-    judge.hold_vetoed(plugins)
+    ask_vetoes([judge], plugins)
     assert plugins.asked[0].deadline is not None
     assert plugins.asked[0].deadline.timestamp() == NOW + HOUR
     assert judge.announce().made == {}, "a vetoed session is not announced"
@@ -218,12 +214,3 @@ def test_a_session_that_could_not_be_read_is_not_announced() -> None:
     judge = judging(session(1), found=archived(1), thresholds=LATER)
     judge.entries.append(SessionReport(session_key(2).socket, "ws_w2", None, "w2", Verdict.HOLD))
     assert judge.announce().made == {session_key(1): NOW + HOUR}
-
-
-def test_a_session_whose_row_cannot_be_read_is_reported_as_held() -> None:
-    """Otherwise a session that should be reaped would be missing in the report."""
-    context: Any = SimpleNamespace(report=SweepReport("sweep", NOW))
-    hold_unreadable(context, observation(listing(session(1), unreadable=(unreadable("ws_w2"), unreadable("notes")))))
-    [entry] = context.report.sessions
-    assert (entry.socket, entry.session, entry.session_id, entry.workspace_id) == (SOCKET, "ws_w2", None, "w2")
-    assert (entry.verdict, entry.protected_by, entry.key) == (Verdict.HOLD, "unknown", None)

@@ -39,6 +39,7 @@ from workspace_reaper.policy.witness import Presence, Witness
 from workspace_reaper.sweep.context import ReapCandidate, SweepRequest
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.report import SweepReport
+from workspace_reaper.sweep.rivals import NO_RIVALS
 
 ARCHIVED = rows(row(1, archived=True))
 
@@ -63,6 +64,7 @@ class Stage:
             state=SimpleNamespace(doubt=None, own_options=SimpleNamespace(knows=lambda _session: self.knows)),
             request=SweepRequest(),
             report=self.report,
+            rivals=NO_RIVALS,
             add_unknown=self.report.unknown.append,
         )
         self.candidate = ReapCandidate(
@@ -266,8 +268,10 @@ def test_a_session_that_another_one_joined_before_the_kill_is_spared_for_its_gro
 class Garbling(MemoryTerminal):
     """A tmux in whose listings of single sessions no row can be read."""
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
-        seen = super().observe(owner_id, panes=panes, only=only)
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
+        seen = super().observe(owner_id, panes=panes, only=only, others=others)
         if not only or isinstance(seen, Unknown):
             return seen
         rows = tuple(Unknown(Source.SESSION, "its activity is empty", self.socket, one.name) for one in seen.sessions)

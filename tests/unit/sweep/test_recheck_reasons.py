@@ -31,6 +31,7 @@ from workspace_reaper.policy import rules
 from workspace_reaper.sweep.context import ReapCandidate, SweepRequest
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.report import SessionReport
+from workspace_reaper.sweep.rivals import NO_RIVALS
 
 IDLE = session(idle=49 * HOUR)
 
@@ -64,7 +65,9 @@ def recheck(now: Workspace) -> Recheck:
         SimpleNamespace(doubt=None, own_options=SimpleNamespace(knows=lambda _session: True)),
     )
     unasked: Any = None  # no candidate rests on a directory
-    context: Any = SimpleNamespace(dependencies=dependencies, settings=settings, state=state, request=SweepRequest())
+    context: Any = SimpleNamespace(
+        dependencies=dependencies, settings=settings, state=state, request=SweepRequest(), rivals=NO_RIVALS
+    )
     return Recheck(context, circumstances(), registry("w1"), unasked, [])
 
 

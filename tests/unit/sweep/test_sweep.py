@@ -36,10 +36,12 @@ class Unlinked(MemoryTerminal):
 
     is_removed = False
 
-    def observe(self, owner_id: str, *, panes: bool = True, only: Collection[str] = ()) -> Listing | Unknown:
+    def observe(
+        self, owner_id: str, *, panes: bool = True, only: Collection[str] = (), others: Collection[str] = ()
+    ) -> Listing | Unknown:
         if self.is_removed:
             return Listing(self.socket, (), answered=False)
-        return super().observe(owner_id, panes=panes, only=only)
+        return super().observe(owner_id, panes=panes, only=only, others=others)
 
 
 def test_where_the_socket_was_removed_it_is_reported_and_nothing_is_forgotten() -> None:

@@ -52,7 +52,7 @@ def text(*lines: str) -> str:
 
 
 def read(*lines: str, panes: bool = True) -> Listing | Unknown:
-    return ListingReader(SOCKET).read(text(*lines), OURS, panes=panes)
+    return ListingReader(SOCKET).read(text(*lines), (OURS,), panes=panes)
 
 
 def listing(*lines: str, panes: bool = True) -> Listing:
@@ -109,7 +109,7 @@ def test_the_marks() -> None:
 
 def test_another_owner_id_of_ours_reads_the_same_rows_again() -> None:
     reader, rows = ListingReader(SOCKET), text(session_row(), SERVER, pane_row())
-    found = [reader.read(rows, owner_id, panes=True) for owner_id in ("0a", "0b")]
+    found = [reader.read(rows, (owner_id,), panes=True) for owner_id in ("0a", "0b")]
     assert [one.sessions[0].owner_id for one in found if isinstance(one, Listing)] == ["0a", "0b"]
 
 
@@ -239,7 +239,7 @@ def test_rows_that_nobody_asked_for() -> None:
 def test_wherever_an_answer_is_cut_no_session_is_missing(panes: bool) -> None:
     whole = text(session_row(), OTHER, SERVER, *([pane_row(), OTHER_PANE] if panes else []))
     for end in range(len(whole)):
-        answer = ListingReader(SOCKET).read(whole[:end], OURS, panes=panes)
+        answer = ListingReader(SOCKET).read(whole[:end], (OURS,), panes=panes)
         if isinstance(answer, Listing):
             assert len(answer.sessions) + len(answer.unreadable) == 2, whole[:end]
 
@@ -252,9 +252,9 @@ def test_a_name_may_hold_anything(name: str) -> None:
 
 def test_what_did_not_change_is_not_read_again() -> None:
     reader = ListingReader(SOCKET)
-    first = reader.read(text(session_row(), OTHER, SERVER, pane_row(), OTHER_PANE), OURS, panes=True)
+    first = reader.read(text(session_row(), OTHER, SERVER, pane_row(), OTHER_PANE), (OURS,), panes=True)
     moved = session_row(session_activity="2000")
-    second = reader.read(text(moved, OTHER, SERVER, pane_row(), OTHER_PANE), OURS, panes=True)
+    second = reader.read(text(moved, OTHER, SERVER, pane_row(), OTHER_PANE), (OURS,), panes=True)
     assert isinstance(first, Listing)
     assert isinstance(second, Listing)
     assert second.sessions[0].activity == 2000
@@ -275,14 +275,14 @@ def test_what_did_not_change_is_not_read_again() -> None:
 )
 def test_what_was_remembered_does_not_hide_a_change(lines: list[str]) -> None:
     reader = ListingReader(SOCKET)
-    reader.read(text(session_row(), SERVER, pane_row()), OURS, panes=True)
-    assert reader.read(text(*lines), OURS, panes=True) == read(*lines)
+    reader.read(text(session_row(), SERVER, pane_row()), (OURS,), panes=True)
+    assert reader.read(text(*lines), (OURS,), panes=True) == read(*lines)
 
 
 def test_the_session_with_unreadable_rows_is_not_remembered() -> None:
     reader = ListingReader(SOCKET)
     for _ in range(2):
-        answer = reader.read(text(session_row(session_activity=""), SERVER, pane_row()), OURS, panes=True)
+        answer = reader.read(text(session_row(session_activity=""), SERVER, pane_row()), (OURS,), panes=True)
         assert isinstance(answer, Listing)
         assert len(answer.unreadable) == 1
 

@@ -18,7 +18,8 @@ from workspace_reaper.operations.canary.isolation import CanaryProcesses, Token,
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy.idle import SampleInterval
 from workspace_reaper.policy.marks import mark_of
-from workspace_reaper.sweep.context import ReaperState, SweepRequest
+from workspace_reaper.sweep.context import ReaperState, SweepRequest, SweptHost
+from workspace_reaper.sweep.ledgers import OneLedger
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 from workspace_reaper.sweep.sweep import Sweep
 from workspace_reaper.tmux.canary import LIFETIME, CanaryTerminal
@@ -108,7 +109,8 @@ class CanaryProbe:
         for _ in range(SWEEPS):
             swept_at = perf_counter()
             request = SweepRequest(stopping=self._stopping)
-            report = Sweep(self._dependencies, self._settings, self._state, ledger, request).run()
+            host = SweptHost(self._dependencies, self._settings, self._state, ledger, request)
+            report = Sweep([host], OneLedger(ledger)).run()
             self._check()
             entry = next((entry for entry in report.sessions if entry.key == self._terminal.key), None)
             if entry is None or not is_waiting(entry):
