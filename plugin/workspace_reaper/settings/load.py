@@ -18,7 +18,9 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.settings.describe import PREFIX, SECTIONS, kind_of, variable_of
+from workspace_reaper.settings.hosts import HostSettings
 from workspace_reaper.settings.settings import APPLICATION, Settings
+from workspace_reaper.settings.together import not_together
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.passwords import may_contain_password, names_password
 from workspace_reaper.util.permissions import check_permissions
@@ -27,17 +29,13 @@ from workspace_reaper.util.text import printable
 _FILE_NAME = "workspace-reaper.toml"
 _FILE_VARIABLE = "WORKSPACE_REAPER_CONFIG"
 # Without one of these, the others name another host than the user's.
-_NAME_HOST = ("registry", "database_url", *SECTIONS)
+_NAME_HOST = ("registry", "database_url", "hosts", *SECTIONS)
 _URL = "database_url"
 # SQL and regular expressions may contain what looks like a URL.
-_MAY_CONTAIN_URL = (_URL, *SECTIONS, "session_patterns")
+_MAY_CONTAIN_URL = (_URL, *SECTIONS, "session_patterns", "hosts")
 # A path may contain ':' and '@'.
 _PATHS = ("tmux_sockets", "state_dir")
 _HOW_TO_WRITE_VALUES = "TOML writes true and false in lower case, and text in quotes"
-_NEEDED_BY = {
-    "table": ("table", "session_patterns", "tmux_sockets", "database_url"),
-    "files": ("files", "session_patterns", "tmux_sockets"),
-}
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -89,12 +87,12 @@ def load_usable_settings(config: Path | None = None, environ: Mapping[str, str] 
     problems += _misplaced_urls(values, places)
     try:
         settings = Settings(**values)
-        problems += (apart := _not_together(settings, places))
+        problems += (apart := not_together(settings, places))
     except ValidationError as error:
         found, refused = _bad_values(error, places)
         problems += found
         settings = Settings(**{name: value for name, value in values.items() if name not in refused})
-        apart = _not_together(settings, places)
+        apart = not_together(settings, places)
     is_as_written = not unreadable and not apart and given.intersection(_NAME_HOST) <= settings.model_fields_set
     problem = printable("; ".join(problems)) if problems else None  # a key may be any text
     return UsableSettings(settings, problem, is_as_written)
@@ -204,10 +202,16 @@ def _is_misplaced_url(name: str, value: object) -> bool:
 
 def _misplaced_urls(values: dict[str, Any], places: Mapping[str, str]) -> list[str]:
     """Remove each URL that is the value of another setting: it may hold a password, and the value is shown elsewhere."""
-    names = [name for name, value in values.items() if _is_misplaced_url(name, value)]
+    names = [name for name, value in values.items() if _is_misplaced_url(name, value) or _has_misplaced_url(name, value)]
     for name in names:
         del values[name]
     return [_problem(name, places[name], f"a URL can only be the value of {_URL}") for name in names]
+
+
+def _has_misplaced_url(name: str, value: object) -> bool:
+    """Return whether a setting of a host other than its ``database_url`` is a URL."""
+    hosts = value if name == "hosts" and isinstance(value, list | tuple) else ()
+    return any(_is_misplaced_url(key, own) for host in hosts if isinstance(host, Mapping) for key, own in host.items())
 
 
 def _problem(field: str, place: str, text: str) -> str:
@@ -237,6 +241,9 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
         refused.add(top)
         # The location continues with the index in a tuple, which is not shown, or with the key of the section.
         field = ".".join(map(str, item["loc"][:2])) if top in SECTIONS else top
+        if top == "hosts" and len(item["loc"]) > 2:
+            found[_field_of_host(item["loc"])] = _bad_value_of_host(item, places[top])
+            continue
         place = places[top]
         if item["type"] == "unexpected_keyword_argument":
             found[field] = f"{_shown_key(field)} ({place}) {_what_a_key_is(top, str(item['loc'][1]), place)}"
@@ -250,6 +257,26 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
     return list(found.values()), frozenset(refused)
 
 
+def _field_of_host(location: tuple[int | str, ...]) -> str:
+    """Return the name of a setting of a host, such as ``hosts[2].registry``: the sections are counted from 1."""
+    _, number, *keys = location
+    return f"hosts[{int(number) + 1}].{'.'.join(str(key) for key in keys if isinstance(key, str))}"
+
+
+def _bad_value_of_host(item: Mapping[str, Any], place: str) -> str:
+    """Return the message about a setting of a host. Its value may contain a password, and is not shown."""
+    name = str(item["loc"][2])
+    shown = _shown_key(_field_of_host(item["loc"]))
+    if name not in HostSettings.model_fields:
+        where = "move it out of [[hosts]]" if name in Settings.model_fields else _key_advice(name, HostSettings.model_fields)
+        return f"{shown} ({place}) is not a setting of a host: {where}"
+    if item["type"] == "missing":
+        return f"{shown} ({place}): is missing: write {'a name' if name == 'name' else 'it'}"
+    cause = item.get("ctx", {}).get("error")
+    what = str(cause) if isinstance(cause, ValueError) and name != _URL else "its value is refused"
+    return f"{shown} ({place}): {what}" + (f": write {kind_of(name).write}" if name in Settings.model_fields else "")
+
+
 def _what_a_key_is(section: str, key: str, place: str) -> str:
     """Return the second half of the message about a key of a section that is none."""
     if key not in Settings.model_fields:
@@ -260,20 +287,3 @@ def _what_a_key_is(section: str, key: str, place: str) -> str:
 
 def _shown_key(key: str) -> str:
     return "a key that may contain a password" if may_contain_password(key) else key
-
-
-def _not_together(settings: Settings, places: Mapping[str, str]) -> list[str]:
-    """Return the messages about settings that other settings require or exclude."""
-    registry = settings.registry
-    found = [
-        f'{name} ({places[name]}): set, but registry is another one: write registry = "{name}", or remove [{name}]'
-        for name in SECTIONS
-        if registry != name and getattr(settings, name)
-    ]
-    missing = [name for name in _NEEDED_BY.get(registry, ()) if getattr(settings, name) is None]
-    if missing:
-        needs = f'"{registry}" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'
-        found.append(f"registry ({places['registry']}): {needs}")
-    if registry == "files" and settings.database_url is not None:
-        found.append(f'{_URL} ({places[_URL]}): set, but registry = "files" reads no database: remove it')
-    return found

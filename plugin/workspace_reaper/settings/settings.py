@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from workspace_reaper.settings.hosts import HOST_FIELDS, Hosts
 from workspace_reaper.settings.types import (
     Count,
     Directory,
@@ -74,6 +76,14 @@ class Settings(BaseSettings):
         description="Regular expressions for the whole name of a session, with a group `id` that yields the workspace's id. "
         "What matches none is never touched.",
         json_schema_extra={"default_text": "the registry's own"},
+    )
+    hosts: Hosts = Field(
+        default=None,
+        repr=False,  # a database_url in it may hold a password
+        description="Several hosts in one reaper: a section `[[hosts]]` for each, with a `name` and its own `registry`, "
+        "`database_url`, `tmux_sockets`, `session_patterns`, and `table` or `files` (as `[hosts.table]` below it). None of "
+        "these is set outside of the sections then.",
+        json_schema_extra={"default_text": "none"},
     )
     state_dir: Directory = Field(
         default_factory=_own_state_directory,
@@ -147,8 +157,15 @@ class Settings(BaseSettings):
 
     @property
     def configured(self) -> bool:
-        """Whether ``database_url`` or ``registry`` was set: with the defaults alone, nothing is configured."""
-        return not self.model_fields_set.isdisjoint({"database_url", "registry"})
+        """Whether ``database_url``, ``registry`` or ``hosts`` was set: with the defaults alone, nothing is configured."""
+        return self.hosts is not None or not self.model_fields_set.isdisjoint({"database_url", "registry"})
+
+    def by_host(self) -> Mapping[str | None, Settings]:
+        """Return the settings of each host as if it were the only one, by its name; None is that of one without a name."""
+        if self.hosts is None:
+            return {None: self}
+        common = {name: getattr(self, name) for name in self.model_fields_set.difference(("hosts", *HOST_FIELDS))}
+        return {host.name: Settings(**common, **{name: getattr(host, name) for name in HOST_FIELDS}) for host in self.hosts}
 
     @classmethod
     def settings_customise_sources(
