@@ -143,9 +143,9 @@ class WorkspacePlugins:
         """Notify the plugins (``but`` one) of a deleted workspace, after the commit. Returns at once and never raises."""
         self._fire_workspace("on_workspace_deleted", workspace_id, but)
 
-    def workspace_archived(self, workspace_id: str) -> None:
-        """Notify the plugins of an archived workspace, after the commit. Returns at once and never raises."""
-        self._fire_workspace("on_workspace_archived", workspace_id)
+    def workspace_archived(self, workspace_id: str, *, but: object | None = None) -> None:
+        """Notify the plugins (``but`` one) of an archived workspace, after the commit. Returns at once and never raises."""
+        self._fire_workspace("on_workspace_archived", workspace_id, but)
 
     def tick(self, now: datetime | None = None) -> None:
         """Fire a tick from the host's own scheduler. Returns at once and never raises.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workspace_hookspecs import hookimpl
-from workspace_reaper.model.events import WorkspaceEvent
+from workspace_reaper.model.events import WorkspaceEvent, key_of
 from workspace_reaper.operations.runner import ReaperRunner
 from workspace_reaper.worker import Worker
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workspace_hookspecs import WorkspacePlugins
     from workspace_reaper.model.session import SessionKey
     from workspace_reaper.operations.reaper import Reaper
+    from workspace_reaper.operations.reapers import Reapers
     from workspace_reaper.sweep.report import SweepReport
 
 __all__ = ["ReaperPlugin"]
@@ -60,14 +61,15 @@ class ReaperPlugin:
         """Look at this workspace now. Returns at once."""
         self._worker.suspect(str(workspace_id), WorkspaceEvent.ARCHIVED)
 
-    def on_row_gone(self, workspace_id: str, event: WorkspaceEvent) -> None:
+    def on_row_gone(self, workspace_id: str, event: WorkspaceEvent, host: str | None = None) -> None:
         """Look at a workspace whose row the daemon saw go, which is no event of the host. Returns at once.
 
         Args:
             workspace_id: The workspace.
-            event: One of ``DERIVED_EVENTS``.
+            event: One of ``DERIVED_EVENTS``; of one host of several also ``ARCHIVED``.
+            host: The host whose workspace it is, if there are several.
         """
-        self._worker.suspect(workspace_id, event)
+        self._worker.suspect(key_of(host, workspace_id), event)
 
     @hookimpl
     def on_tick(self, now: datetime) -> None:
@@ -94,17 +96,19 @@ class ReaperPlugin:
         """Read this configuration file instead of the user's own. Call it before the first wake-up."""
         self._runner.config = config
 
-    def use(self, reaper: Reaper) -> None:
-        """Sweep with this reaper from now on.
+    def use(self, reaper: Reaper | Reapers) -> None:
+        """Sweep with this reaper, or with those of several hosts, from now on.
 
-        A running sweep stops before its next kill, then its reaper is closed. No wake-up is lost, unless the new reaper asks
+        A running sweep stops before its next kill, then its ledger is closed. No wake-up is lost, unless the new reaper asks
         another registry: then what hooks reported so far is dropped.
         """
-        self._runner.replace(reaper, self._worker.forget)
+        from workspace_reaper.operations.reapers import Reapers
+
+        self._runner.replace(reaper if isinstance(reaper, Reapers) else Reapers([reaper]), self._worker.forget)
 
     def reload_refused(self, why: str) -> None:
         """Sweep on with the reaper in use, now and with the alarm ``configuration`` until :meth:`use` is called."""
-        self.reaper().state.refused_reload = why
+        self.reapers().first.state.refused_reload = why
         self._worker.wake()
 
     @property
@@ -152,5 +156,9 @@ class ReaperPlugin:
         self._runner.close()
 
     def reaper(self) -> Reaper:
-        """Return the reaper that this plugin drives; the first call builds it. Raises ``ConfigurationError``."""
-        return self._runner.reaper()
+        """Return the reaper of the only host; the first call builds it. Raises ``ConfigurationError``, also for several."""
+        return self.reapers().host(None)
+
+    def reapers(self) -> Reapers:
+        """Return the reapers that this plugin drives, one for each host. Raises ``ConfigurationError``."""
+        return self._runner.reapers()

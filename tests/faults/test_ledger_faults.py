@@ -228,7 +228,7 @@ def impatient(world: World) -> Iterator[Callable[[], SweepReport]]:
     path = world.state_dir / "ledger.sqlite"
     names = {"registry_name": reaper.registry.name, "location": reaper.registry.location}
     with closing(SqliteLedger(path, **names, read_only=False, busy_seconds=0.2)) as ledger:
-        yield lambda: reaper.run(SweepRequest(), ledger)
+        yield lambda: reaper.run(SweepRequest(), [ledger])
 
 
 def test_locked_between_the_start_and_the_intent_nobody_dies(world: World, condemned: str, erring: Erring) -> None:

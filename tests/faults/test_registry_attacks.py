@@ -18,7 +18,8 @@ from tests.tools.clocks import Later
 from tests.tools.hosts import VibeKanbanHost
 from tests.tools.waiting import wait_until
 from tests.tools.world import World, outcomes, session_name
-from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
+from workspace_reaper.daemon.living_sessions import LivingSessions
+from workspace_reaper.daemon.watcher import DatabaseWatcher
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.operations.sessions import explain_session
 from workspace_reaper.operations.status import read_status

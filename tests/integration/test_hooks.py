@@ -376,7 +376,7 @@ def test_a_doubt_that_could_not_be_recorded_yet_is_that_of_the_next_reaper(world
     lost, *_ = world.workspaces(4)
     world.sweep()
     before = world.plugin.reaper()
-    before._lock = FileSweepLock(world.state_dir, wait=0)
+    before.shared._lock = FileSweepLock(world.state_dir, wait=0)
     with FileSweepLock(world.state_dir).held(), pytest.raises(SweepLocked):
         before.doubt("its file was replaced")
     world.host.delete(lost)
@@ -400,7 +400,7 @@ def test_another_reaper_takes_over_between_sweeps(world: World, host: WorkspaceP
         world.write_config()
         plugin.use(Reaper(load_settings(world.config)))
         ledger.registry()  # it is closed by him who writes, and not under his hands
-    assert before._ledger is None
+    assert not before.shared._ledgers
 
     host.tick()
     world.session(archived)

@@ -20,7 +20,8 @@ from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
 from tests.tools.writer import Writer, restore_elsewhere
-from workspace_reaper.daemon.watcher import DatabaseWatcher, LivingSessions
+from workspace_reaper.daemon.living_sessions import LivingSessions
+from workspace_reaper.daemon.watcher import DatabaseWatcher
 from workspace_reaper.ledger import open_ledger
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.session import NO_OWNER, Listing

@@ -8,7 +8,7 @@ from typing import Any, cast
 from tests.simulation.memory.terminal import MemoryTerminal
 from tests.simulation.oracle.truth import HookKind
 from tests.simulation.world import World
-from workspace_reaper.daemon.watcher import LivingSessions
+from workspace_reaper.daemon.living_sessions import LivingSessions
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.events import WorkspaceEvent, strongest
 from workspace_reaper.model.unknown import Unknown

@@ -111,7 +111,7 @@ class SimulatedReaper:
     def sweep(self, request: SweepRequest | None = None) -> SweepReport:
         """Run one sweep: a full one unless the request names workspaces."""
         request = SweepRequest() if request is None else request
-        self._record_doubt(self._ledger)
+        self.record_doubt(self._ledger)
         self._begins(
             full=request.counts,
             dry_run=request.dry_run,
@@ -129,7 +129,7 @@ class SimulatedReaper:
         notify_of_witnesses(cast(Reaper, self), self.sweep())
 
     # What the daemon calls when the database was replaced.
-    doubt, _record_doubt = cast(Any, Reaper).doubt, cast(Any, Reaper)._record_doubt
+    doubt, record_doubt = cast(Any, Reaper).doubt, cast(Any, Reaper).record_doubt
 
     def hook(self, workspace_id: str, event: WorkspaceEvent) -> None:
         """A host's hook names a workspace: look at it, and again until its row agrees."""

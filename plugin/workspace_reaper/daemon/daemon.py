@@ -8,21 +8,24 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from signal import SIGHUP
 from signal import Signals as Signal
 
 from workspace_hookspecs import WorkspacePlugins
+from workspace_reaper.daemon.living_sessions import LivingSessions
 from workspace_reaper.daemon.logging import log_to_stderr
+from workspace_reaper.daemon.parts import Part, stuck
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import Setup, read_settings, set_up
 from workspace_reaper.daemon.signals import Signals
-from workspace_reaper.daemon.watcher import DatabaseWatcher, DerivedEvents, LivingSessions
+from workspace_reaper.daemon.watcher import DatabaseWatcher, DerivedEvents
 from workspace_reaper.ledger.locks import Holder, InstanceLock
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.operations.canary.schedule import CanarySchedule
+from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.log import log_event
@@ -72,42 +75,36 @@ def run_daemon(config: Path | None, find: Callable[[WorkspacePlugins], ReaperPlu
 
 
 class ActiveConfiguration:
-    """One configuration while it is in force: its ticks, its database watcher and its canaries."""
+    """One configuration while it is in force: its ticks, the watchers of its databases and its canaries."""
 
     def __init__(self, setup: Setup, plugins: WorkspacePlugins, plugin: ReaperPlugin) -> None:
         self.setup = setup
         self.started_at = 0.0
         self._ticks = plugins.ticking(every=setup.settings.tick)
-        self._watcher: DatabaseWatcher | None = None
-        self._canaries: CanarySchedule | None = None
-        reaper, settings = setup.reaper, setup.settings
-        if setup.changes is not None:
-            terminals = [TmuxTerminal(terminal.socket) for terminal in reaper.terminals]
-            living = LivingSessions(terminals, reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes)
-            self._watcher = DatabaseWatcher(
-                setup.changes, DerivedEvents(plugins, plugin), reaper.registry, living, reaper.doubt
-            )
-            if settings.canary_every > 0:
-                self._canaries = CanarySchedule(reaper, settings.canary_every)
+        hosts, every = setup.reapers.hosts, setup.settings.canary_every
+        # Without changes to watch, it is switched off.
+        self._watchers = [_watcher(one, changes, plugins, plugin) for one, changes in zip(hosts, setup.changes, strict=False)]
+        self._canaries = [CanarySchedule(one, every) for one in hosts if setup.changes and every > 0]
 
     def watch(self, patience: float) -> None:
-        """Start the database watcher, and wait for its initial read for at most ``patience`` seconds."""
-        if self._watcher is not None:
-            self._watcher.start(patience)
+        """Start the database watchers, and wait for their initial reads for at most ``patience`` seconds."""
+        until = time.monotonic() + patience
+        for watcher in self._watchers:
+            watcher.start(max(0.0, until - time.monotonic()))
 
     def tick(self) -> None:
         """Fire the first tick now, and the others at their interval. Start the canaries."""
         self.started_at = time.monotonic()
         self._ticks.__enter__()
-        if self._canaries is not None:
-            self._canaries.start()
+        for canaries in self._canaries:
+            canaries.start()
 
     def pause(self) -> None:
         """Report no more changes of the database, and send no more canaries. Returns at once."""
-        if self._canaries is not None:
-            self._canaries.cancel()
-        if self._watcher is not None:
-            self._watcher.pause()
+        for canaries in self._canaries:
+            canaries.cancel()
+        for watcher in self._watchers:
+            watcher.pause()
 
     def stop(self, timeout: float) -> None:
         """Stop the ticks, the watcher and the canaries.
@@ -116,18 +113,32 @@ class ActiveConfiguration:
             timeout: Seconds to wait for the watcher, and half of the seconds to wait for a canary. What takes longer is
                 abandoned, and that is logged.
         """
-        if self._canaries is not None:
-            self._canaries.cancel()
+        self.pause()
         self._ticks.stop()
-        if self._watcher is not None and not self._watcher.stop(timeout):
+        if not stopped(self._watchers, timeout):
             log_event(logging.WARNING, f"the database watcher did not stop within {timeout:g} s; continuing without it")
-        if self._canaries is not None and not self._canaries.stop(2 * timeout):
+        if not stopped(self._canaries, 2 * timeout):
             log_event(logging.WARNING, f"the canary did not stop within {2 * timeout:g} s; its session ends by itself")
 
     @property
     def heartbeat(self) -> float | None:
-        """The last heartbeat of the database watcher in monotonic seconds, None without a watcher."""
-        return None if self._watcher is None else self._watcher.heartbeat
+        """The oldest of the last heartbeats of the database watchers in monotonic seconds, None without a watcher."""
+        return min((watcher.heartbeat for watcher in self._watchers), default=None)
+
+
+def stopped(parts: Iterable[DatabaseWatcher | CanarySchedule], timeout: float) -> bool:
+    """Stop all these parts within ``timeout`` seconds, and return whether they have ended."""
+    until = time.monotonic() + timeout
+    ended = [part.stop(max(0.0, until - time.monotonic())) for part in parts]
+    return all(ended)
+
+
+def _watcher(reaper: Reaper, changes: ChangeWatcher, plugins: WorkspacePlugins, plugin: ReaperPlugin) -> DatabaseWatcher:
+    """Return the watcher of one host's database."""
+    terminals = [TmuxTerminal(terminal.socket) for terminal in reaper.terminals]
+    living = LivingSessions(terminals, reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes)
+    reports = DerivedEvents(plugins, plugin, reaper.name)
+    return DatabaseWatcher(changes, reports, reaper.registry, living, reaper.doubt)
 
 
 class Daemon:
@@ -158,12 +169,12 @@ class Daemon:
 
     def serve(self, setup: Setup, signals: Signals) -> None:
         """Serve until TERM or INT."""
-        self._plugin.use(setup.reaper)
+        self._plugin.use(setup.reapers)
         active = ActiveConfiguration(setup, self._plugins, self._plugin)
         active.tick()
         active.watch(INITIAL_READ)
         log_event(
-            logging.WARNING if setup.changes is None else logging.INFO,
+            logging.INFO if setup.changes else logging.WARNING,
             f"workspace-reaper {version('workspace-reaper')} {setup}",
             event="started",
             version=version("workspace-reaper"),
@@ -212,7 +223,7 @@ class Daemon:
         # uses the new reaper: no change of the old database is reported to it.
         new.watch(INITIAL_READ_RELOADED)
         old.pause()
-        self._plugin.use(setup.reaper)
+        self._plugin.use(setup.reapers)
         new.tick()
         old.stop(STOPPING / 8)
         return new
@@ -261,31 +272,14 @@ class Daemon:
 
 
 def _facts(setup: Setup) -> dict[str, object]:
+    hosts = setup.reapers.hosts
+    sockets = dict.fromkeys(terminal.socket for one in hosts for terminal in one.terminals)
     return {
-        "registry": setup.reaper.registry.name,
-        "database": setup.reaper.registry.location,
-        "sockets": ",".join(terminal.socket for terminal in setup.reaper.terminals),
+        **({} if hosts[0].name is None else {"hosts": ",".join(str(one.name) for one in hosts)}),
+        "registry": ",".join(dict.fromkeys(one.registry.name for one in hosts)),
+        "database": ",".join(one.registry.location for one in hosts),
+        "sockets": ",".join(sockets),
         "state_dir": str(setup.settings.state_dir),
         "tick": setup.settings.tick,
         "enabled": setup.settings.enabled,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the daemon that may hang.
-
-    Attributes:
-        failure: What is wrong if it hangs, as a clause.
-        since: Its last sign of life, or when it began its work, in monotonic seconds. None if it has nothing to do.
-        limit: Seconds that may pass since then.
-    """
-
-    failure: str
-    since: float | None
-    limit: float
-
-
-def stuck(parts: Iterable[Part], now: float) -> frozenset[str]:
-    """Return the failures of the parts that hang at the time ``now`` (monotonic seconds)."""
-    return frozenset(part.failure for part in parts if part.since is not None and now - part.since > part.limit)

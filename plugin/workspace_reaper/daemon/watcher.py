@@ -5,25 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from workspace_hookspecs import WorkspacePlugins
 from workspace_reaper.model.errors import LedgerError, SweepLocked
 from workspace_reaper.model.events import WorkspaceEvent
-from workspace_reaper.model.machine_ports import Processes
-from workspace_reaper.model.ports import ChangeWatcher, Ledger, Registry, Terminal
+from workspace_reaper.model.ports import ChangeWatcher, Registry
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import WorkspaceList
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.policy.deletions import Comparison, Past, compare, confirm, vanished
-from workspace_reaper.policy.marks import LONGEST
-from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.log import log_event
-from workspace_reaper.sweep.observe import observe, reject_unlinked_sockets
-from workspace_reaper.sweep.own_options import OwnOptions
 
 # The longest wait for a commit in seconds, and so about the time between two heartbeats.
 _LONGEST_WAIT = 2.0
@@ -57,24 +50,31 @@ class DerivedEvents:
     Args:
         plugins: All plugins.
         reaper: The reaper among them.
+        host: The name of the host, if there are several.
     """
 
-    def __init__(self, plugins: WorkspacePlugins, reaper: ReaperPlugin) -> None:
+    def __init__(self, plugins: WorkspacePlugins, reaper: ReaperPlugin, host: str | None = None) -> None:
         self._plugins = plugins
         self._reaper = reaper
+        self._host = host
 
     def workspace_deleted(self, workspace_id: str) -> None:
         """Wake the reaper for this workspace, and notify the other plugins."""
-        self._reaper.on_row_gone(workspace_id, WorkspaceEvent.REMOVED)
+        self._reaper.on_row_gone(workspace_id, WorkspaceEvent.REMOVED, self._host)
         self._plugins.workspace_deleted(workspace_id, but=self._reaper)
 
     def workspace_archived(self, workspace_id: str) -> None:
         """Notify all plugins."""
-        self._plugins.workspace_archived(workspace_id)
+        if self._host is None:
+            self._plugins.workspace_archived(workspace_id)
+        else:
+            self._reaper.on_row_gone(workspace_id, WorkspaceEvent.ARCHIVED, self._host)
+            self._plugins.workspace_archived(workspace_id, but=self._reaper)
 
     def workspace_vanished(self, workspace_id: str, *, as_by_restore: bool) -> None:
         """Wake the reaper for this workspace: it notifies the other plugins once it has found a witness."""
-        self._reaper.on_row_gone(workspace_id, WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED)
+        event = WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED
+        self._reaper.on_row_gone(workspace_id, event, self._host)
 
 
 class DatabaseWatcher:
@@ -249,48 +249,3 @@ def _log_suppressed(comparison: Comparison) -> None:
     elif comparison.why is not None:
         text = f"the database changed as a whole, so it is read as if for the first time: {comparison.why}"
         log_event(logging.INFO, text, event="new initial read", workspaces=0, why=comparison.why)
-
-
-class LivingSessions:
-    """The workspaces that have a session, for one thread.
-
-    Args:
-        terminals: The tmux sockets. A terminal is for one thread at a time.
-        matcher: Yields the workspace of a session, as in a sweep.
-        reading: Opens the ledger, which has the owner id of our marks and the tmux servers that had sessions.
-        processes: Shows whether such a server still runs although its socket was removed.
-    """
-
-    def __init__(
-        self,
-        terminals: Sequence[Terminal],
-        matcher: SessionMatcher,
-        reading: Callable[[], AbstractContextManager[Ledger]],
-        processes: Processes,
-    ) -> None:
-        self._terminals = terminals
-        self._matcher = matcher
-        self._reading = reading
-        self._processes = processes
-
-    def __call__(self) -> frozenset[str] | None:
-        """Return the workspaces of all sessions of any owner, or None if a socket or the ledger could not be read, or the
-        sessions of a server are out of sight."""
-        try:
-            with self._reading() as ledger:
-                seen = observe(
-                    self._terminals,
-                    self._matcher,
-                    ledger.registry().owner_id,
-                    None,
-                    OwnOptions(),
-                    partial(ledger.longer_ids, LONGEST),
-                    panes=False,
-                )
-                servers = ledger.load_state((), 0.0).servers
-        except LedgerError:
-            return None
-        if reject_unlinked_sockets(seen, servers, self._processes):
-            return None
-        unreadable = {workspace_id for _, _, workspace_id in seen.unreadable}
-        return frozenset(seen.all_workspace_ids | unreadable) if seen.everything else None

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,10 +74,10 @@ class LedgerConnection:
             self._closed = True
             self._disconnect()
 
-    def prepare_also(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        """Call this with each new connection too. The next transaction has one. Raises ``LedgerError``."""
+    def prepare_also(self, prepare: Iterable[Callable[[sqlite3.Connection], None]]) -> None:
+        """Call these with each new connection too. The next transaction has one."""
         with self._lock:
-            self._preparations.append(prepare)
+            self._preparations.extend(prepare)
             self._disconnect()
 
     @contextmanager

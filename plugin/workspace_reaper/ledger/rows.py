@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from enum import Enum
@@ -25,6 +26,9 @@ Values = Sequence[Any]
 
 # The years 1 to 9999, in Unix seconds. Every float in the ledger is a time or a duration.
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_800
+
+# The number of texts of one column whose values are kept: one for each host, and two sweeps.
+_KNOWN = 64
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
@@ -187,6 +191,8 @@ def _collection(name: str, element: _Codec, make: Callable[[Any], Any], items: C
     is_single = len(element.columns) == 1
     # A value and its text: what a sweep writes, the next one reads, and often writes again.
     last: tuple[Any, Any] = (None, None)
+    # The latest texts and their values: each host has its own.
+    known_values: OrderedDict[str, Any] = OrderedDict()
 
     def write(value: Any) -> Iterable[Any]:
         nonlocal last
@@ -199,13 +205,15 @@ def _collection(name: str, element: _Codec, make: Callable[[Any], Any], items: C
 
     def read_one(text: str) -> Any:
         nonlocal last
-        value, known = last
-        if text != known:
+        value = known_values.get(text)
+        if value is None:
             rows = _parsed(name, text, list)
             if not is_single:
                 _require(name, {list}, rows)
-            value = make(element.read([rows] if is_single else _transposed(element, rows)))
-            last = value, text
+            value = known_values[text] = make(element.read([rows] if is_single else _transposed(element, rows)))
+            if len(known_values) > _KNOWN:
+                known_values.popitem(last=False)
+        last = value, text
         return make(value)  # a caller may change a dict
 
     def read(columns: Sequence[Values]) -> Iterable[Any]:

@@ -15,6 +15,10 @@ class UnsupportedTmux(ConfigurationError):
     """The tmux on PATH is too old. The text names its version and the oldest supported one."""
 
 
+class NoSuchHost(ConfigurationError):
+    """No host of the configuration has that name, or none was named where there are several. The text lists them."""
+
+
 class LedgerError(ReaperError):
     """The reaper's own database cannot be read or written. Nothing is reaped until it can."""
 

@@ -34,3 +34,8 @@ GONE_EVENTS = DERIVED_EVENTS | {WorkspaceEvent.DELETED}
 def strongest(*events: WorkspaceEvent) -> WorkspaceEvent:
     """Return which of the events of one workspace counts: a deletion outweighs a doubt, and a doubt the rest."""
     return min(events, key=list(WorkspaceEvent).index)
+
+
+def key_of(host: str | None, workspace_id: str) -> str:
+    """Return what names a workspace among those of several hosts; ``host`` None is the only one. No id looks like that."""
+    return workspace_id if host is None else f"\0{host}\0{workspace_id}"

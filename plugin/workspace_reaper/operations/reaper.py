@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ulid import ULID
-
-from workspace_reaper.ledger import SqliteLedger, open_ledger
-from workspace_reaper.ledger.locks import FileSweepLock
-from workspace_reaper.model.errors import LedgerError, SweepLocked
+from workspace_reaper.ledger import SqliteLedger
+from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.model.machine_ports import Clock
 from workspace_reaper.model.ports import Plugins
 from workspace_reaper.model.state import Event, Finding, LedgerState, StateChanges
-from workspace_reaper.model.unknown import Source, Unknown
+from workspace_reaper.model.unknown import Source
+from workspace_reaper.operations.shared import Shared
+from workspace_reaper.operations.sweeping import run_hosts, sweep_hosts
 from workspace_reaper.operations.wiring import homes, sweep_settings
 from workspace_reaper.policy.breaker import revoke_approvals
 from workspace_reaper.policy.idle import SampleInterval
@@ -33,19 +31,33 @@ from workspace_reaper.sweep.report import SweepReport
 from workspace_reaper.tmux.version import require_tmux
 
 if TYPE_CHECKING:
+    from workspace_reaper.policy.session_hosts import HostMatchers
     from workspace_reaper.snapshots.store import SnapshotStore
-    from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest, SweepSettings
+    from workspace_reaper.sweep.context import Dependencies, ReaperState, SweepRequest, SweepSettings, SweptHost
     from workspace_reaper.tmux.terminal import TmuxTerminal
 
 
 class Reaper:
-    """A reaper for one configuration.
+    """A reaper for one host.
 
     Building it opens no file and no connection. The first write opens the ledger, which stays open until ``close``. Raises
     ``ConfigurationError``.
+
+    Args:
+        settings: The settings of this host.
+        environ: The environment variables; None takes those of this process.
+        name: The name of the host, if the reaper has several.
+        shared: What it shares with other hosts of the same reaper.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str] | None = None,
+        *,
+        name: str | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         environ = os.environ if environ is None else environ
         self.settings = settings
         self.schema = load_schema(settings.registry, settings.table, settings.files)
@@ -55,45 +67,37 @@ class Reaper:
         self._patterns = homes(settings, self.schema, environ)
         # Whether no configuration names the registry: it is the one that is recorded in the state directory.
         self.is_recorded = False
+        self.name = name
         self.plugins: Plugins = NoPlugins()
-        self._log = SweepLog()
-        self._lock = FileSweepLock(settings.state_dir)
-        self._ledger_lock = threading.Lock()
-        self._ledger: SqliteLedger | None = None
-        self._writing = False
-        self._closed = False
+        self.shared = shared or Shared(settings, environ)
+        self._number = len(self.shared.registries)
+        self.shared.registries.append((self.registry.name, self.registry.location))
+        # All hosts of the reaper, in their order.
+        self.group: Sequence[Reaper] = (self,)
+        self.log = SweepLog()
         self._has_tmux = False
 
-    # The commands that only read the ledger need nothing of the following, and start a tenth faster without it.
-
-    @cached_property
+    @property
     def snapshots(self) -> SnapshotStore:
         """The snapshots of reaped sessions."""
-        from workspace_reaper.snapshots.store import SnapshotStore
-
-        own = self.settings
-        return SnapshotStore(own.state_dir, lines=own.snapshot_lines, days=own.snapshot_days, max_bytes=own.snapshot_bytes)
+        return self.shared.snapshots
 
     @cached_property
     def terminals(self) -> Sequence[TmuxTerminal]:
         """The tmux sockets."""
-        from workspace_reaper.tmux.terminal import TmuxTerminal
-
-        return [TmuxTerminal(path) for path in self._patterns]
+        return [self.shared.terminal(path) for path in self._patterns]
 
     @cached_property
     def dependencies(self) -> Dependencies:
         """The adapters of a sweep."""
         from workspace_reaper.policy.session_names import SessionMatcher
-        from workspace_reaper.processes.directories import SystemDirectories
-        from workspace_reaper.processes.processes import SystemProcesses
         from workspace_reaper.sweep.context import Dependencies
 
         return Dependencies(
             terminals=self.terminals,
             registry=self.registry,
-            processes=SystemProcesses(self._environ),
-            directories=SystemDirectories(self._environ),
+            processes=self.shared.processes,
+            directories=self.shared.directories,
             clock=self.clock,
             matcher=SessionMatcher(self._patterns, self.registry.canonical),
             snapshots=self.snapshots if self.settings.snapshots else None,
@@ -109,6 +113,8 @@ class Reaper:
         """What is kept in memory from one sweep to the next."""
         from workspace_reaper.sweep.context import ReaperState
 
+        if self is not self.group[0]:
+            return self.group[0].state.for_another_host()
         return ReaperState(SampleInterval(self.settings.tick))
 
     def go_on_from(self, before: Reaper) -> None:
@@ -130,56 +136,28 @@ class Reaper:
     # Sweeps
 
     def sweep(self, request: SweepRequest) -> SweepReport:
-        """Run one sweep, with the state directory locked, and log it.
+        """Run one sweep of this host, with the state directory locked, and log it. See ``sweeping``."""
+        return sweep_hosts([self], request)
 
-        What could not be read is in the report. Raises ``UnsupportedTmux``.
-        """
-        if not self.settings.configured:
-            report = self._empty_report(request, "not configured")
-        elif not self.settings.enabled and not request.dry_run:
-            report = self._empty_report(request, "disabled")
-        else:
-            self.require_tmux()
-            report = self._sweep(request)
-            if request.counts:
-                self._watch_blindness(report)
-        self._log.write(report)
-        return report
+    def run(self, request: SweepRequest, ledgers: Sequence[SqliteLedger]) -> SweepReport:
+        """Run one sweep of this host with the ledgers of all hosts, even if the reaper is switched off."""
+        return run_hosts([self], request, ledgers)
 
-    def _sweep(self, request: SweepRequest) -> SweepReport:
-        try:
-            if request.dry_run:
-                with self.reading() as ledger:
-                    return self.run(request, ledger)
-            with self.writing() as ledger:
-                self._record_doubt(ledger)
-                self.state.last_event, others = ledger.events_after(self.state.last_event)
-                report = self.run(request, ledger)
-                # An operator, or another process that sweeps, may have changed the breaker since the last sweep.
-                report.events[:0] = [event for event in others if event.kind.startswith("breaker ")]
-                with suppress(LedgerError):  # the report is of what was done already; the next sweep reports the ledger
-                    self.state.last_event, _ = ledger.events_after(None)
-                return report
-        except (LedgerError, SweepLocked) as error:
-            report = self._empty_report(request, None)
-            report.unknown.append(Unknown(Source.LEDGER, str(error)))
-            return report
+    @cached_property
+    def matchers(self) -> HostMatchers:
+        """The session patterns of all hosts of the reaper."""
+        from workspace_reaper.policy.session_hosts import HostMatchers
 
-    def run(self, request: SweepRequest, ledger: SqliteLedger) -> SweepReport:
-        """Run one sweep with this ledger, even if the reaper is switched off."""
+        return HostMatchers([one.dependencies.matcher for one in self.group])
+
+    def swept(self, request: SweepRequest, ledger: SqliteLedger, *, is_asked: bool) -> SweptHost:
+        """Return this host as a sweep takes it."""
         from workspace_reaper.sweep.context import SweptHost
-        from workspace_reaper.sweep.ledgers import OneLedger
-        from workspace_reaper.sweep.sweep import Sweep
 
         dependencies = replace(self.dependencies, plugins=self.plugins)
-        host = SweptHost(dependencies, self.sweep_settings, self.state, ledger, request)
-        return Sweep([host], OneLedger(ledger)).run()
+        return SweptHost(dependencies, self.sweep_settings, self.state, ledger, request, self.name, is_asked)
 
-    def _empty_report(self, request: SweepRequest, abstained: str | None) -> SweepReport:
-        now = self.clock.now()
-        return SweepReport(str(ULID.from_timestamp(now)), now, dry_run=request.dry_run, full=request.full, abstained=abstained)
-
-    def _watch_blindness(self, report: SweepReport) -> None:
+    def watch_blindness(self, report: SweepReport) -> None:
         """Raise the alarm "no complete sweep" also while the ledger cannot be written."""
         alarms, now = self.state.unrecorded_alarms, self.clock.now()
         if report.complete:
@@ -209,9 +187,9 @@ class Reaper:
         # A running sweep holds the lock, and must not kill by what it has confirmed before.
         self.state.doubt = why
         with self.writing() as ledger:
-            self._record_doubt(ledger)
+            self.record_doubt(ledger)
 
-    def _record_doubt(self, ledger: SqliteLedger) -> None:
+    def record_doubt(self, ledger: SqliteLedger) -> None:
         """Record the doubt that waited for the lock, if there is one."""
         why = self.state.doubt
         if why is None:
@@ -233,42 +211,15 @@ class Reaper:
     @contextmanager
     def reading(self) -> Iterator[SqliteLedger]:
         """Open the ledger read-only. A ledger that does not exist is not created."""
-        ledger = self._open(read_only=True)
-        try:
-            yield ledger
-        finally:
-            ledger.close()
+        with self.shared.reading() as ledgers:
+            yield ledgers[self._number]
 
     @contextmanager
     def writing(self) -> Iterator[SqliteLedger]:
         """Hold the sweep lock of the state directory, and use the ledger for writing."""
-        with self._lock.held():
-            with self._ledger_lock:
-                if self._ledger is None:
-                    self._ledger = self._open(read_only=False)
-                self._writing = True
-                ledger = self._ledger
-            try:
-                yield ledger
-            finally:
-                with self._ledger_lock:
-                    self._writing = False
-                    if self._closed:
-                        self._close_ledger()
-
-    def _open(self, *, read_only: bool) -> SqliteLedger:
-        return open_ledger(
-            self.settings.state_dir, registry_name=self.registry.name, location=self.registry.location, read_only=read_only
-        )
+        with self.shared.writing() as ledgers:
+            yield ledgers[self._number]
 
     def close(self) -> None:
         """Close the ledger: now, or as soon as the running write is done. A later write opens it for that time only."""
-        with self._ledger_lock:
-            self._closed = True
-            if not self._writing:
-                self._close_ledger()
-
-    def _close_ledger(self) -> None:
-        ledger, self._ledger = self._ledger, None
-        if ledger is not None:
-            ledger.close()
+        self.shared.close()

@@ -70,8 +70,8 @@ def explain_session(reaper: Reaper, name: str, socket: str | None = None) -> Exp
 
 def _explain(reaper: Reaper, socket: str, name: str, match: _Match | None) -> Explanation:
     """Explain by a whole dry sweep. ``match`` is what the search has read, if it could read the row."""
-    with reaper.reading() as ledger:
-        report = reaper.run(SweepRequest(dry_run=True), ledger)
+    with reaper.shared.reading() as ledgers:
+        report = reaper.run(SweepRequest(dry_run=True), ledgers)
     unknown = [one for one in report.unknown if one.socket in (None, socket)]
     session = match.session if match else None
     entry = next((entry for entry in report.sessions if _is_same(entry, socket, name, session)), None)

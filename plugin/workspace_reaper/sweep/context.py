@@ -10,7 +10,7 @@ from typing import Any
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.model.machine_ports import Clock, Directories, Processes
 from workspace_reaper.model.ports import Ledger, Plugins, Registry, Snapshots, Terminal
-from workspace_reaper.model.process import Details, ProcessKey
+from workspace_reaper.model.process import Details, OwnLocation, ProcessKey
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, RecordedProcess
 from workspace_reaper.model.session import SessionKey
 from workspace_reaper.model.unknown import Unknown
@@ -161,7 +161,8 @@ class SweptHost:
 
 @dataclass(frozen=True, slots=True)
 class SweepContext:
-    """Everything that is the same for all steps of one sweep of one host. ``rivals`` are the other hosts, and ``host`` is
+    """Everything that is the same for all steps of one sweep of one host. ``own_location`` returns
+    where the reaper itself runs. ``rivals`` are the other hosts, and ``host`` is
     the name of this one if there are any."""
 
     dependencies: Dependencies
@@ -170,6 +171,7 @@ class SweepContext:
     ledger: Ledger
     request: SweepRequest
     report: SweepReport
+    own_location: Callable[[], OwnLocation]
     rivals: Rivals = NO_RIVALS
     host: str | None = None
 

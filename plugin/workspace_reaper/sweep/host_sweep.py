@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from time import perf_counter
 
-from workspace_reaper.model.process import ProcessTable
+from workspace_reaper.model.process import OwnLocation, ProcessTable
 from workspace_reaper.model.reap import Outcome
 from workspace_reaper.model.state import LedgerState, StateChanges
 from workspace_reaper.model.unknown import Unknown
@@ -29,7 +29,7 @@ from workspace_reaper.sweep.prepare import read_processes
 from workspace_reaper.sweep.recheck import Recheck
 from workspace_reaper.sweep.recovery import recover
 from workspace_reaper.sweep.report import SweepReport
-from workspace_reaper.sweep.rivals import Rivals
+from workspace_reaper.sweep.rivals import NO_RIVALS, Rivals
 from workspace_reaper.sweep.unjudged import hold_all, hold_unreadable
 from workspace_reaper.sweep.witnesses import Witnesses
 
@@ -44,13 +44,15 @@ class HostSweep:
     _witnesses: Witnesses
     _announcements: Announcements
 
-    def __init__(self, host: SweptHost, report: SweepReport, rivals: Rivals) -> None:
+    def __init__(
+        self, host: SweptHost, report: SweepReport, own_location: Callable[[], OwnLocation], rivals: Rivals = NO_RIVALS
+    ) -> None:
         self.host = host
         self.report = report
         self.seen = Observation()
         self.candidates: Sequence[ReapCandidate] = ()
         self._context = SweepContext(
-            host.dependencies, host.settings, host.state, host.ledger, host.request, report, rivals, host.name
+            host.dependencies, host.settings, host.state, host.ledger, host.request, report, own_location, rivals, host.name
         )
         self._request = host.request
         self._dependencies = host.dependencies

@@ -66,7 +66,7 @@ def build_facts(
         reported=_reported(context, ledger_state, rows, generation),
         recognised=frozenset(one for one, row in rows.found.items() if not row.deleted and one in known),
         breaker=ledger_state.breaker,
-        own_location=dependencies.processes.own_location(),
+        own_location=context.own_location(),
         cpu=_measure(context, ledger_state, seen, age_clock),
         clock=noticed.state,
         age_clock=age_clock,

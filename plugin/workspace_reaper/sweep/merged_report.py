@@ -34,7 +34,7 @@ def merged(reports: Sequence[tuple[str | None, SweepReport]]) -> SweepReport:
         whole.sessions.extend(report.sessions)
         whole.unknown.extend(one for one in report.unknown if one not in whole.unknown)
         whole.vetoes.extend(one for one in report.vetoes if one not in whole.vetoes)
-        whole.events.extend(replace(event, detail=f"{host}: {event.detail}") for event in report.events)
+        whole.events.extend(replace(event, detail=f"{event.detail} (host {host})") for event in report.events)
     whole.sessions.sort(key=attrgetter("socket", "session"))
     seconds, parts = whole.seconds, [report.seconds for report in every]
     seconds.observe, seconds.look_up, seconds.judge = parts[0].observe, parts[0].look_up, parts[0].judge

@@ -28,8 +28,8 @@ class Observation:
     workspace that it yields instead, if any. ``all_workspace_ids`` are those of all these sessions, also of those that this
     sweep does not look at. ``everything`` is False if a socket did not answer. ``replaced`` are servers (socket, pid) that
     still run although another one listens on their socket. ``table`` is the process table of the same moment, None if it was
-    not asked for. ``elsewhere`` are the listings of sockets that only other hosts of this reaper watch, and ``processes`` those
-    of all sessions of all hosts in the table.
+    not asked for. ``elsewhere`` are the listings of sockets that only other hosts of this reaper watch, ``processes`` those of
+    all sessions of all hosts in the table, and ``keys`` the sessions of each socket, if several hosts watch them.
     """
 
     listings: list[Listing] = field(default_factory=list)
@@ -45,6 +45,7 @@ class Observation:
     table: ProcessTable | Unknown | None = None
     elsewhere: Sequence[Listing] = ()
     processes: SessionProcesses | None = None
+    keys: Mapping[str, frozenset[SessionKey]] = field(default_factory=dict)
 
     @property
     def workspace_ids(self) -> frozenset[str]:
@@ -64,7 +65,7 @@ class Observation:
     def clear(self) -> dict[str, frozenset[SessionKey]]:
         """The sessions of each socket whose rows could all be read: only there is a missing session gone."""
         return {
-            listing.socket: frozenset(session.key for session in listing.sessions)
+            listing.socket: self.keys.get(listing.socket) or frozenset(session.key for session in listing.sessions)
             for listing in self.listings
             if not listing.unreadable
         }

@@ -63,7 +63,9 @@ def observe_hosts(
         _add(found, hosts, watching, listing, matchers)
     read = None if table is None else table()
     processes = SessionProcesses(read, listings) if isinstance(read, ProcessTable) else None
+    keys = {listing.socket: frozenset(session.key for session in listing.sessions) for listing in listings}
     for seen in found.by_host:
+        seen.keys = keys
         own = {listing.socket for listing in seen.listings}
         seen.table, seen.processes = read, processes
         seen.elsewhere = [listing for listing in listings if listing.socket not in own]

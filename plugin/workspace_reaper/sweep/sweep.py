@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 from time import perf_counter
 
@@ -41,11 +42,14 @@ class Sweep:
         self._dependencies = hosts[0].dependencies
         now = self._dependencies.clock.now()
         sweep_id = str(ULID.from_timestamp(now))
+        # It does not change within a sweep, and reading it takes as long as all else for a host with a few sessions.
+        own_location = cache(self._dependencies.processes.own_location)
         registries = [(host.name, host.dependencies.registry) for host in hosts]
         self._every = [
             HostSweep(
                 host,
                 SweepReport(sweep_id, now, dry_run=host.request.dry_run, full=host.request.full),
+                own_location,
                 Rivals(self._matchers, registries, at) if len(hosts) > 1 else NO_RIVALS,
             )
             for at, host in enumerate(hosts)

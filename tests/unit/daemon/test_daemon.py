@@ -17,7 +17,7 @@ import pytest
 
 from tests.tools.waiting import wait_until
 from workspace_reaper.daemon import daemon as process
-from workspace_reaper.daemon.daemon import Part, stuck
+from workspace_reaper.daemon.parts import Part, stuck
 from workspace_reaper.daemon.sd_notify import ServiceManager
 from workspace_reaper.daemon.setup import set_up
 from workspace_reaper.daemon.signals import Signals

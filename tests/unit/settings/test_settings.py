@@ -82,7 +82,7 @@ def test_defaults(home: Path) -> None:
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
     assert settings.state_dir == Path(platformdirs.user_state_dir("workspace-reaper", appauthor=False))
     assert settings.state_dir.is_relative_to(home)
-    assert {*DEFAULTS, "state_dir"} == set(Settings.model_fields)
+    assert {*DEFAULTS, "state_dir", "hosts"} == set(Settings.model_fields)
 
 
 def test_settings_are_frozen() -> None:

@@ -33,7 +33,7 @@ def test_only_a_full_sweep_that_writes_counts(request_: SweepRequest, full: bool
 
 def test_what_could_not_be_read_is_reported_once() -> None:
     nothing: Any = None
-    context = SweepContext(nothing, nothing, nothing, nothing, SweepRequest(), SweepReport("sweep", NOW))
+    context = SweepContext(nothing, nothing, nothing, nothing, SweepRequest(), SweepReport("sweep", NOW), nothing)
     for _ in range(2):
         context.add_unknown(Unknown(Source.LEDGER, "the disk is full"))
     assert context.report.unknown == [Unknown(Source.LEDGER, "the disk is full")]
