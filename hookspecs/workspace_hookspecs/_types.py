@@ -21,6 +21,7 @@ class Candidate:
         reason: The reaper's reason, such as ``deleted``, ``archived``, ``orphan`` or ``idle``.
         deadline: None if the session is to be ended at once. Otherwise the session is only announced now, and is ended at this
             time (aware, in UTC) at the earliest; plugins are asked again before that.
+        host: The name of the workspace server, where the reaper serves several; else None.
     """
 
     reap_id: str | None
@@ -30,6 +31,7 @@ class Candidate:
     workspace_id: str
     reason: str
     deadline: datetime | None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Reaped:
         ended: The session's processes that ended, each as
             ``{"pid": int, "command": str, "signal": "HUP" | "TERM" | "KILL"}``.
         restorable: Whether the session's panes were saved, so that the reaper can show and restore them.
+        host: As in :class:`Candidate`.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Reaped:
     survivors: tuple[Mapping[str, object], ...] = field(repr=False)
     ended: tuple[Mapping[str, object], ...] = field(repr=False)
     restorable: bool
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

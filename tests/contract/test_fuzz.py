@@ -27,7 +27,8 @@ from tests.tools.builders import property_settings
 from tests.tools.hosts import StandardHost
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.cli import main
-from workspace_reaper.cli.tables import show_history, show_status
+from workspace_reaper.cli.history_table import show_history
+from workspace_reaper.cli.tables import show_status
 from workspace_reaper.ledger import SqliteLedger
 from workspace_reaper.ledger.migrations import migrate
 from workspace_reaper.model.errors import ConfigurationError, LedgerError
@@ -450,7 +451,7 @@ def look_at_history(reaper: Reaper) -> None:
     reaps = read_history(reaper, 10)
     for one in reaps:
         json.dumps(reap_as_json(one, restorable=False))
-    shown(lambda: show_history([(one, False) for one in reaps]))
+    shown(lambda: show_history([(None, one, False) for one in reaps]))
 
 
 def look_at_events(reaper: Reaper) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tools import commands
 from tests.tools.hosts import StandardHost, connected
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.unknown import Unknown
@@ -214,3 +217,60 @@ def test_the_breaker_of_one_host_holds_nothing_of_another(two: TwoHosts) -> None
     assert reports[-1].exit_code == 3
     assert not two.lives("b-0")
     assert all(two.lives(f"a-{number}") for number in range(5))
+
+
+class Cli:
+    """The same two hosts through the command line, with a configuration file."""
+
+    def __init__(self, two: TwoHosts) -> None:
+        hosts = "".join(
+            f'[[hosts]]\nname = "{name}"\nregistry = "standard"\ndatabase_url = "{host.path}"\n'
+            f'tmux_sockets = ["{two.server.path}"]\nsession_patterns = {json.dumps(PATTERNS[name])}\n'
+            for name, host in two.hosts.items()
+        )
+        self._config = two.tmp / "reaper.toml"
+        self._tmp = two.tmp
+        limits = "activity_grace = 0\nmin_age = 0\nconfirmation_gap = 0\n"
+        self._config.write_text(f'state_dir = "{two.tmp}/state"\n{limits}{hosts}')
+        self._config.chmod(0o600)
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self._tmp), "LC_ALL": "C"}
+        done = commands.run(["--config", str(self._config), *arguments], env=environment, cwd=self._tmp, stdin="")
+        assert done.returncode == expect, (done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", expect=expect))
+
+
+def test_the_commands_show_the_host(two: TwoHosts) -> None:
+    two.hosts["a"].insert(["1"], archived=True)
+    two.hosts["b"].insert(["2"])
+    for name in ("a-1", "b-2", "ws-9"):
+        two.server.new_session(name)
+    cli = Cli(two)
+    swept = cli.json("sweep")
+    assert {entry["session"]: entry["host"] for entry in swept["sessions"]} == {"a-1": "a", "b-2": "b", "ws-9": None}
+    assert swept["totals"]["reaped"] == 1
+    status = cli.json("status")
+    assert [(one["name"], one["complete"], one["breaker"]["state"]) for one in status["hosts"]] == [
+        ("a", True, "closed"),
+        ("b", True, "closed"),
+    ]
+    assert {entry["session"]: entry["host"] for entry in status["sessions"]} == {"a-1": "a", "b-2": "b", "ws-9": None}
+    assert [(alarm["host"], alarm["name"]) for alarm in status["alarms"]] == [("a", "contested")]
+    assert [(reap["host"], reap["workspace_id"]) for reap in cli.json("history")] == [("a", "1")]
+    assert [one["host"] for one in cli.json("breaker")] == ["a", "b"]
+    assert cli.json("explain", "b-2")["host"] == "b"
+    assert cli.json("explain", "ws-9")["host"] is None
+    assert "ws-9" in cli.run("status", "--check", expect=1)
+    assert "host              b" in cli.run("status")
+    assert {"a: database", "b: database"} <= {check["check"] for check in cli.json("doctor", expect=0)}
+
+
+def test_a_command_for_one_host_asks_for_its_name(two: TwoHosts) -> None:
+    cli = Cli(two)
+    assert "a, b" in cli.run("breaker", "reset", expect=2)
+    assert cli.run("--host", "b", "breaker", "reset")
+    assert "there is no host c" in cli.run("--host", "c", "status", expect=2)

@@ -181,7 +181,7 @@ def test_a_row_that_can_be_read_at_the_second_look(one: tuple[World, str], front
 
 
 def found(world: World) -> list[doctor.Check]:
-    return list(doctor.examine(world.plugin.reaper()))
+    return list(doctor.examine([world.plugin.reaper()]))
 
 
 def test_the_doctor_leads_to_adopt(one: tuple[World, str]) -> None:
@@ -276,7 +276,7 @@ def test_doctor_holds_a_described_table_against_the_live_one(tmp_path: Path, arc
         state_dir=tmp_path / "state",
         table={"name": "jobs", "id": "job", "id_type": "text", "archived": archived},
     )
-    found = [check for check in doctor.examine(Reaper(settings)) if check.check == "database"]
+    found = [check for check in doctor.examine([Reaper(settings)]) if check.check == "database"]
     assert found[0].state == state
     assert said in found[0].detail
     assert [check.state for check in found[1:]] == (["OK"] if state == "WARN" else [])

@@ -401,12 +401,12 @@ def test_the_doctor_tells_it_and_what_mends_it(world: World, where: str) -> None
     place.mkdir()
     place.chmod(0o777)
     world.configure(state_dir=str(place if where == "itself" else place / "state"))
-    found = {check.check: check for check in doctor.examine(world.plugin.reaper())}
+    found = {check.check: check for check in doctor.examine([world.plugin.reaper()])}
     assert (found["state_dir"].state, found["state_dir"].do) == ("FAIL", f"chmod o-w {place}")
     assert "may be written by others (mode 0777)" in found["state_dir"].detail
     assert found["ledger"].state == "FAIL"
     place.chmod(0o700)
-    found = {check.check: check for check in doctor.examine(world.plugin.reaper())}
+    found = {check.check: check for check in doctor.examine([world.plugin.reaper()])}
     assert found["state_dir"].state == "OK"
 
 

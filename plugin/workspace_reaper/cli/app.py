@@ -63,6 +63,10 @@ def _options(
         Path | None,
         typer.Option("--config", metavar="FILE", help="Configuration file (default: the one of this user, if it exists)."),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="NAME", help="Only this host, where the configuration has several (default: all)."),
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,

@@ -17,7 +17,10 @@ from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.util.console import complain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workspace_reaper.operations.reaper import Reaper
+    from workspace_reaper.operations.reapers import Reapers
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="The full name of a session, or its tmux id such as $3.")]
@@ -40,22 +43,33 @@ def chosen_config(context: typer.Context) -> Path | None:
 
 
 def load_reaper(context: typer.Context) -> Reaper:
-    """Return the reaper behind the plugin. Raises ``ConfigurationError``.
+    """Return the reaper of the only host, or of the one that ``--host`` names. Raises ``ConfigurationError``.
 
     Without a configuration it is the one whose state a host's plugin of this user has written, if there is one. Standard error
     names it.
     """
+    return load_reapers(context).host(context.find_root().params["host"])
+
+
+def load_hosts(context: typer.Context) -> Sequence[Reaper]:
+    """Return the reapers of all hosts, or the one that ``--host`` names. See ``load_reaper``."""
+    reapers, name = load_reapers(context), context.find_root().params["host"]
+    return reapers.hosts if name is None else [reapers.host(name)]
+
+
+def load_reapers(context: typer.Context) -> Reapers:
+    """Return the reapers behind the plugin, one for each host. See ``load_reaper``."""
     plugin = load_plugin(chosen_config(context))
-    reaper = plugin.reaper()
-    if not reaper.settings.configured:
+    reapers = plugin.reapers()
+    if not reapers.settings.configured:
         from workspace_reaper.operations.recorded_registry import recorded_reaper
 
-        recorded = recorded_reaper(reaper.settings)
+        recorded = recorded_reaper(reapers.settings)
         if recorded is not None:
             complain(f"no configuration names a registry, so this is about {recorded}")
             plugin.use(recorded.reaper)
-            return recorded.reaper
-    return reaper
+            return plugin.reapers()
+    return reapers
 
 
 def load_plugin(config: Path | None) -> ReaperPlugin:

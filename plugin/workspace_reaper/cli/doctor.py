@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workspace_reaper.cli import tables
-from workspace_reaper.cli.bootstrap import Json, chosen_config, load_reaper
+from workspace_reaper.cli.bootstrap import Json, chosen_config, load_hosts
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.util.console import print_json, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workspace_reaper.operations.reaper import Reaper
 
 
@@ -35,23 +37,24 @@ def doctor(
     from workspace_reaper.operations.doctor import FAIL, Check, examine, examine_with
     from workspace_reaper.util.interrupts import Interrupts
 
-    reaper: Reaper | None = None
+    hosts: Sequence[Reaper] = ()
     try:
-        reaper = load_reaper(context)
+        hosts = load_hosts(context)
         with progress("checking"):
-            checks = list(examine(reaper))
+            checks = list(examine(hosts))
     except ConfigurationError as error:
         from workspace_reaper.operations.recorded_registry import usable_reaper
 
         with progress("checking"):
             checks = list(examine_with(str(error), *usable_reaper(chosen_config(context))))
     interrupts = Interrupts(final=True)
-    if canary and reaper is None:
+    if canary and not hosts:
         checks.append(Check("canary", FAIL, "not tried: the configuration cannot be used", "correct the configuration first"))
-    elif canary and reaper is not None:
+    elif canary:
         # It takes a second or two and waits for other sweeps: Ctrl-C, TERM and HUP end it at the next step.
         with progress("waiting until the canary is reaped"), interrupts:
-            checks += run_canary(reaper, lambda: interrupts.signal is not None)
+            for host in hosts:
+                checks += run_canary(host, lambda: interrupts.signal is not None)
     if as_json:
         print_json([asdict(check) for check in checks])
     else:

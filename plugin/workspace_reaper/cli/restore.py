@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workspace_reaper.cli.bootstrap import Json, load_reaper
-from workspace_reaper.cli.tables import size_text
+from workspace_reaper.cli.history_table import size_text
 from workspace_reaper.util.console import print_json, progress, say
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.text import printable, readable_lines, without_empty_end

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workspace_reaper.cli import tables
-from workspace_reaper.cli.bootstrap import Json, SessionName, SocketName, load_reaper, usage_error
+from workspace_reaper.cli.bootstrap import Json, SessionName, SocketName, load_hosts, load_reaper, usage_error
+from workspace_reaper.cli.history_table import show_history
 from workspace_reaper.model.errors import LedgerError
 from workspace_reaper.util.console import print_json, say
 
@@ -27,29 +28,31 @@ def status(
     ] = False,
 ) -> None:
     """Show the last full sweep, the breaker, and each alarm with what clears it."""
+    from workspace_reaper.operations.several import check_code, status_as_dict
     from workspace_reaper.operations.status import read_status
 
     try:
-        found = read_status(load_reaper(context))
+        found = {one.name: read_status(one) for one in load_hosts(context)}
     except LedgerError as error:
         if as_json or not check:
             raise
         tables.show_failed_check(str(error))
         raise typer.Exit(3) from None
     if as_json:
-        print_json(found.as_dict())
+        print_json(status_as_dict(found))
     elif check:
-        tables.show_check(found)
+        tables.show_check(found, check_code(found))
     else:
-        tables.show_status(found)
-    raise typer.Exit(found.check_code if check else 0)
+        for name, one in found.items():
+            tables.show_status(one, name)
+    raise typer.Exit(check_code(found) if check else 0)
 
 
 def explain(context: typer.Context, session: SessionName, *, socket: SocketName = None, as_json: Json = False) -> None:
     """Explain why a session is kept or reaped: all facts, each rule, and the decision."""
-    from workspace_reaper.operations.sessions import explain_session
+    from workspace_reaper.operations.several import explain_of_any
 
-    explanation = explain_session(load_reaper(context), session, socket)
+    explanation = explain_of_any(load_hosts(context), session, socket)
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -69,8 +72,9 @@ def unkeep(context: typer.Context, session: SessionName, *, socket: SocketName =
 
 def _keep(context: typer.Context, name: str, socket: str | None, *, on: bool) -> None:
     from workspace_reaper.operations.sessions import keep_session
+    from workspace_reaper.operations.several import of_any
 
-    found = keep_session(load_reaper(context), name, socket, on=on)
+    found = of_any(load_hosts(context), lambda host: keep_session(host, name, socket, on=on))
     say(f"{found.name} ({found.key.session_id}) on {found.key.socket} is {'kept' if on else 'no longer kept'}")
 
 
@@ -82,15 +86,14 @@ def history(
 ) -> None:
     """List what was reaped and why, newest first."""
     from workspace_reaper.operations.restore import is_restorable
-    from workspace_reaper.operations.status import read_history
+    from workspace_reaper.operations.several import histories
     from workspace_reaper.sweep.report import reap_as_json
 
-    reaper = load_reaper(context)
-    reaps = [(reap, is_restorable(reap, reaper.snapshots)) for reap in read_history(reaper, limit)]
+    reaps = [(one.name, reap, is_restorable(reap, one.snapshots)) for one, reap in histories(load_hosts(context), limit)]
     if as_json:
-        print_json([reap_as_json(reap, restorable=restorable) for reap, restorable in reaps])
+        print_json([reap_as_json(reap, restorable=restorable, host=host) for host, reap, restorable in reaps])
     else:
-        tables.show_history(reaps)
+        show_history(reaps)
 
 
 def breaker(
@@ -111,19 +114,21 @@ def breaker(
 
     if action not in (None, "reset"):
         usage_error(f"unknown action {action!r} of 'breaker': the only one is 'reset'")
-    reaper = load_reaper(context)
     if action:
-        _reset(reaper, as_json=as_json)
+        _reset(load_reaper(context), as_json=as_json)
         return
-    before = read_breaker(reaper)
+    states = {one.name: state_as_json(read_breaker(one)) for one in load_hosts(context)}
     if as_json:
-        print_json(state_as_json(before))
-    elif not before.latched:
-        say(_CLOSED)
-    else:
-        state = state_as_json(before)
-        say(f"latched since {state['since']}: {state['cause']}")
-        say(f"it is released when {state['clears_when']}")
+        one_host = states.get(None)
+        print_json(one_host if one_host is not None else [{"host": name, **state} for name, state in states.items()])
+        return
+    for name, state in states.items():
+        host = "" if name is None else f"{name}: "
+        if state["state"] != "latched":
+            say(f"{host}{_CLOSED}")
+        else:
+            say(f"{host}latched since {state['since']}: {state['cause']}")
+            say(f"{host}it is released when {state['clears_when']}")
 
 
 def _reset(reaper: Reaper, *, as_json: bool) -> None:

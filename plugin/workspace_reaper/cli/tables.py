@@ -13,7 +13,6 @@ from workspace_reaper.util.text import printable
 from workspace_reaper.util.time import iso
 
 if TYPE_CHECKING:
-    from workspace_reaper.model.reap import Reap
     from workspace_reaper.model.unknown import Unknown
     from workspace_reaper.operations.breaker_reset import Released
     from workspace_reaper.operations.doctor import Check
@@ -53,7 +52,17 @@ def show_sessions(sessions: Iterable[SessionReport]) -> None:
         for entry in sessions
     ]
     columns = ("SESSION", "VERDICT", "REASON", "OUTCOME", "HELD BY", "IDLE", "AGE", "SOCKET")
-    print_table(columns, rows, empty="no managed session")
+    hosts = [entry.host or " or ".join(entry.contested) for entry in sessions]
+    print_table(*with_hosts(hosts, columns, rows), empty="no managed session")
+
+
+def with_hosts(
+    hosts: Sequence[str | None], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
+    """Return the columns and rows of a table, with the host of each row in front if there are several."""
+    if not any(hosts):
+        return columns, rows
+    return ("HOST", *columns), [(host, *row) for host, row in zip(hosts, rows, strict=True)]
 
 
 def show_held(held: Sequence[SessionReport]) -> None:
@@ -130,10 +139,12 @@ def _rows(registry: Mapping[str, Any]) -> str:
     return f"more than {rows - 1}" if registry["rows_capped"] and rows else str(rows)
 
 
-def show_status(status: Status) -> None:
-    """Print the state of the reaper."""
+def show_status(status: Status, host: str | None = None) -> None:
+    """Print the state of the reaper, or of one of its hosts."""
     from workspace_reaper.policy.marks import kill_command
 
+    if host is not None:
+        say(f"host              {host}")
     state = status.as_dict()
     if not status.configured:
         from workspace_reaper.operations.wiring import how_to_configure
@@ -190,9 +201,14 @@ def _number(count: int, what: str) -> str:
 _STATES = {0: "OK", 1: "ALARM", 3: "UNKNOWN"}
 
 
-def show_check(status: Status) -> None:
-    """Print the state of the reaper as one line for monitoring."""
-    say_whole(f"{_STATES[status.check_code]}: {_check_text(status)}")
+def show_check(statuses: Mapping[str | None, Status], code: int) -> None:
+    """Print the state of the reaper as one line for monitoring: of several hosts, that of those with this exit code."""
+    texts = [
+        _check_text(status) if host is None else f"{host}: {_check_text(status)}"
+        for host, status in statuses.items()
+        if status.check_code == code
+    ]
+    say_whole(f"{_STATES[code]}: {'; '.join(texts)}")
 
 
 def show_failed_check(why: str) -> None:
@@ -248,37 +264,6 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _idle_clock(clock: Mapping[str, Any]) -> str:
     text = "unknown" if clock["at"] is None else f"{clock['at']}, {seconds_text(clock['age_seconds'])} ago"
     return f"{text}{'; the latest activity' if clock['decides'] else ''}" if clock["on"] else f"{text}; switched off"
-
-
-def show_history(reaps: Sequence[tuple[Reap, bool]]) -> None:
-    """Print one line for each reap, newest first, with whether it can be restored."""
-    rows = [
-        (
-            reap.intent.reap_id,
-            iso(reap.intent.at),
-            printable(reap.intent.session),
-            printable(reap.intent.workspace_id),
-            reap.intent.reason,
-            reap.outcome.value,
-            None if reap.why is None else printable(reap.why),
-            size_text(reap.cleanup.freed_bytes),
-            len(reap.cleanup.survivors) or None,
-            "yes" if restorable else "no",
-        )
-        for reap, restorable in reaps
-    ]
-    columns = ("ID", "TIME", "SESSION", "WORKSPACE", "REASON", "OUTCOME", "WHY", "FREED", "LEFT", "RESTORABLE")
-    print_table(columns, rows, empty="nothing has been reaped yet")
-
-
-def size_text(size: int | None) -> str | None:
-    """Return a number of bytes as readable text: ``812.4 MB``."""
-    if size is None:
-        return None
-    for unit, limit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= limit:
-            return f"{size / limit:.1f} {unit}"
-    return f"{size} B"
 
 
 def show_checks(checks: Iterable[Check]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import locale
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -45,11 +45,12 @@ class Check:
     do: str = ""
 
 
-def examine(reaper: Reaper) -> Iterator[Check]:
-    """Yield the result of every check. No check changes anything, starts tmux or creates a file."""
+def examine(hosts: Sequence[Reaper]) -> Iterator[Check]:
+    """Yield the result of every check of these hosts. No check changes anything, starts tmux or creates a file."""
     yield from _entry_point()
-    yield from _configuration(reaper)
-    yield from _examine(reaper.settings, reaper)
+    for host in hosts:
+        yield from _of_host(host, _configuration(host))
+    yield from _examine(hosts[0].settings, hosts)
 
 
 def examine_with(problem: str, settings: Settings, reaper: Reaper | None) -> Iterator[Check]:
@@ -62,19 +63,24 @@ def examine_with(problem: str, settings: Settings, reaper: Reaper | None) -> Ite
     """
     yield from _entry_point()
     yield Check("configuration", FAIL, f"nothing is reaped: {problem}", "correct this first: the other checks use the rest")
-    yield from _examine(settings, reaper)
+    yield from _examine(settings, [] if reaper is None else [reaper])
 
 
-def _examine(settings: Settings, reaper: Reaper | None) -> Iterator[Check]:
+def _examine(settings: Settings, hosts: Sequence[Reaper]) -> Iterator[Check]:
     yield from _tmux()
     yield from _locale()
-    if reaper is not None:
-        yield from _sockets(reaper)
-        yield from _database(reaper)
-        yield from _known_sessions(reaper)
+    for host in hosts:
+        for checks in (_sockets(host), _database(host), _known_sessions(host)):
+            yield from _of_host(host, checks)
     yield from _state_dir(settings.state_dir)
-    if reaper is not None:
-        yield from _ledger(reaper)
+    for host in hosts:
+        yield from _of_host(host, _ledger(host))
+
+
+def _of_host(host: Reaper, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield the checks with the name of the host, if there are several."""
+    for check in checks:
+        yield check if host.name is None else replace(check, check=f"{host.name}: {check.check}")
 
 
 def _entry_point() -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError, NoSuchHost
 from workspace_reaper.model.ports import Plugins
@@ -11,8 +12,10 @@ from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.operations.shared import Shared
 from workspace_reaper.operations.sweeping import sweep_hosts
 from workspace_reaper.settings import Settings
-from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SweepReport
+
+if TYPE_CHECKING:
+    from workspace_reaper.sweep.context import SweepRequest
 
 
 def reapers_for(settings: Settings, environ: Mapping[str, str] | None = None) -> Reapers:

@@ -6,13 +6,13 @@ objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
-from workspace_reaper.model.state import Alarm, Event, Finding
+from workspace_reaper.model.state import Alarm, Finding
 from workspace_reaper.model.unknown import Source
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.confirmations import RETRIES
+from workspace_reaper.sweep.alarm_changes import begins, changes, turns
 from workspace_reaper.sweep.alarm_kind import AlarmKind, Detected, SweepResult
 from workspace_reaper.sweep.report import iso
 
@@ -122,6 +122,11 @@ def _configuration(found: SweepResult) -> Detected | None:
     return None if why is None else Detected(f"a reload was refused, and the configuration before stays in force: {why}")
 
 
+def _contested(found: SweepResult) -> Detected | None:
+    both = sorted(entry.session for entry in found.sessions if entry.protected_by == "contested")
+    return Detected(f"more than one host claims {len(both)} sessions, so they are left alone: {_names(both)}") if both else None
+
+
 def _names(names: Iterator[str] | Sequence[str]) -> str:
     every = [*names]
     others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""
@@ -213,6 +218,14 @@ INHERITED = AlarmKind(
     _inherited,
     rests_on_sessions=True,
 )
+CONTESTED = AlarmKind(
+    "contested",
+    "several hosts claim a session, and their records do not say whose it is, so it is never reaped",
+    "only one host's record knows the workspace, the session has ended, or its name matches the patterns of one host alone",
+    "Make the `session_patterns` of the hosts differ, or end the session by hand.",
+    _contested,
+    rests_on_sessions=True,
+)
 CANARY = AlarmKind(
     "canary",
     "a throwaway session was not reaped",
@@ -230,7 +243,7 @@ CONFIGURATION = AlarmKind(
 # The catalogue.
 ALARMS = (
     *(UNREADABLE, BLIND, OVERDUE, DOUBT, KILL_FAILING, CAME_BACK, BREAKER, VETO_FAILING),
-    *(OTHER_OWNER, STRANGERS, INHERITED, CANARY, CONFIGURATION),
+    *(OTHER_OWNER, STRANGERS, INHERITED, CONTESTED, CANARY, CONFIGURATION),
 )
 
 
@@ -271,21 +284,3 @@ def blind(last_complete: float | None, tick: float, now: float, *, began: float 
 def misconfigured(why: str, now: float) -> Alarm:
     """Return the alarm ``configuration``. There may be no ledger to record it in."""
     return CONFIGURATION.at(now, why)
-
-
-def begins(alarm: Alarm, now: float) -> Event:
-    """Return the event that records the beginning of an alarm."""
-    return Event(now, "alarm", f"{alarm.name}: {alarm.detail}")
-
-
-def turns(before: Mapping[str, Alarm], after: Mapping[str, Alarm]) -> tuple[tuple[Alarm, ...], tuple[Alarm, ...]]:
-    """Return the alarms that have begun and those that have ended."""
-    begun = tuple(alarm for name, alarm in after.items() if name not in before)
-    return begun, tuple(alarm for name, alarm in before.items() if name not in after)
-
-
-def changes(before: Mapping[str, Alarm], after: Mapping[str, Alarm], now: float) -> tuple[dict[str, Alarm], tuple[Event, ...]]:
-    """Return the alarms with the time each began, and the events of those that began or ended."""
-    kept = {name: replace(alarm, since=before[name].since) if name in before else alarm for name, alarm in after.items()}
-    begun, ended = turns(before, after)
-    return kept, (*(begins(alarm, now) for alarm in begun), *(Event(now, "alarm over", alarm.name) for alarm in ended))

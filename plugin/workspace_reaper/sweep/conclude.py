@@ -133,7 +133,7 @@ def _record_results(context: SweepContext, candidates: Sequence[ReapCandidate]) 
     except LedgerError as error:
         context.report.unknown.append(Unknown(Source.LEDGER, str(error)))
         return
-    notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results)
+    notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results, context.host)
     alive = [one.reap_id for one in known if one.entry.outcome is not Outcome.REAPED and one.snapshot is None]
     if alive and context.dependencies.snapshots is not None:
         context.dependencies.snapshots.discard(alive)

@@ -106,12 +106,12 @@ def _veto_text(veto: Veto) -> str:
     return f"veto of {veto.plugin}: {reason}" if reason else f"veto of {veto.plugin}"
 
 
-def notify_reaped(plugins: Plugins, intents: Sequence[Intent], results: Sequence[ReapResult]) -> None:
-    """Notify the plugins of each reaped session. Its outcome is in the ledger already, so it is notified once."""
+def notify_reaped(plugins: Plugins, intents: Sequence[Intent], results: Sequence[ReapResult], host: str | None = None) -> None:
+    """Notify the plugins of each reaped session of a host. Its outcome is in the ledger already, so it is notified once."""
     known = {intent.reap_id: intent for intent in intents}
     for result in results:
         if result.outcome is Outcome.REAPED:
-            plugins.reaped(as_reaped(known[result.reap_id], result))
+            plugins.reaped(as_reaped(known[result.reap_id], result, host))
 
 
 def notify_alarms(plugins: Plugins, begun: Sequence[Alarm], ended: Sequence[Alarm], now: float) -> None:
@@ -134,6 +134,7 @@ def as_candidate(entry: SessionReport, deadline: float | None) -> Candidate:
         workspace_id=entry.workspace_id,
         reason=entry.reason or "",
         deadline=None if deadline is None else _moment(deadline),
+        host=entry.host,
     )
 
 
@@ -145,7 +146,7 @@ def as_alarm(alarm: Alarm, ended_at: float | None) -> ReaperAlarm:
     return ReaperAlarm(alarm.name, _moment(alarm.since), alarm.detail, alarm.clears_when, ended)
 
 
-def as_reaped(intent: Intent, result: ReapResult) -> Reaped:
+def as_reaped(intent: Intent, result: ReapResult, host: str | None = None) -> Reaped:
     """Convert a reaped session for the plugins."""
     from workspace_hookspecs import Reaped
 
@@ -161,6 +162,7 @@ def as_reaped(intent: Intent, result: ReapResult) -> Reaped:
         survivors=tuple(asdict(survivor) for survivor in result.cleanup.survivors),
         ended=tuple(asdict(ended) for ended in result.cleanup.ended),
         restorable=result.snapshot is None,
+        host=host,
     )
 
 

@@ -41,7 +41,7 @@ def recover(context: SweepContext, ledger_state: LedgerState, seen: Observation,
         why = "found gone after an interruption"
         results.append(ReapResult(intent.reap_id, now, Outcome.REAPED, why, cleanups[intent.reap_id], snapshot))
     context.ledger.record_results(results)
-    notify_reaped(dependencies.plugins, intents, results)
+    notify_reaped(dependencies.plugins, intents, results, context.host)
 
 
 def _in_sight(context: SweepContext, intents: Sequence[Intent], listings: Sequence[Listing]) -> list[Intent]:

@@ -276,10 +276,14 @@ class SweepReport:
         return json.dumps(self.as_dict(), separators=(",", ":"))
 
 
-def reap_as_json(reap: Reap, *, restorable: bool) -> dict[str, Any]:
-    """Return one entry of ``history --json``. ``restorable``: its snapshot still exists."""
+def reap_as_json(reap: Reap, *, restorable: bool, host: str | None = None) -> dict[str, Any]:
+    """Return one entry of ``history --json``.
+
+    ``restorable``: its snapshot still exists. ``host`` is the name of its host, if there are several.
+    """
     intent = reap.intent
     return {
+        **({} if host is None else {"host": host}),
         "id": intent.reap_id,
         "at": iso(intent.at),
         "socket": intent.key.socket,

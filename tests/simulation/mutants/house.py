@@ -31,7 +31,9 @@ _HOLD_GROUPS = """\
 """
 _SHARED = "        shared = held_by_their_group([listing], {one.key for one in self._candidates if not one.is_concluded})\n"
 _GONE = "    gone = row is None or row.deleted\n"
-_NOTIFY = "    notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results)\n"
+_NOTIFY = (
+    "    notify_reaped(context.dependencies.plugins, [one.intent for one in known if one.intent], results, context.host)\n"
+)
 _RECORD = "    try:\n        context.ledger.record_results(results)\n"
 
 SURVIVORS = (

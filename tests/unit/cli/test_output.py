@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.cli import tables
+from workspace_reaper.cli.history_table import show_history
 from workspace_reaper.ledger.locks import Holder
 from workspace_reaper.model.reap import Intent, Outcome, ProcessCleanup, Reap, SurvivingProcess
 from workspace_reaper.model.session import Owner, Session, SessionKey, Window
@@ -371,7 +372,7 @@ STRANGE = Alarm("overdue", 60.0, "condemned: vk_\n\x1b[2J", "it is reaped")
     ids=["fine", "switched off", "off with an alarm", "never swept", "not configured", "an alarm", "two, and a strange name"],
 )
 def test_status_for_a_monitoring(capsys: pytest.CaptureFixture[str], status: Status, code: int, line: str) -> None:
-    tables.show_check(status)
+    tables.show_check({None: status}, status.check_code)
     [told] = capsys.readouterr().out.splitlines()
     assert told.startswith(line)
     assert status.check_code == code
@@ -417,8 +418,8 @@ def test_an_explanation_without_anything(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_history(capsys: pytest.CaptureFixture[str]) -> None:
     intent = Intent("01J", "01K", 60.0, KEY, "ws-a", "a", "orphan", {})
     left = ProcessCleanup(survivors=(SurvivingProcess(7, "sshd", "other logins come through it"),), freed_bytes=812_433_408)
-    tables.show_history(
-        [(Reap(intent, Outcome.SPARED, "attached"), False), (Reap(intent, Outcome.REAPED, None, left, None), True)]
+    show_history(
+        [(None, Reap(intent, Outcome.SPARED, "attached"), False), (None, Reap(intent, Outcome.REAPED, None, left, None), True)]
     )
     assert shown(capsys) == [
         "ID TIME SESSION WORKSPACE REASON OUTCOME WHY FREED LEFT RESTORABLE",

@@ -132,6 +132,7 @@ def context_of(second: Listing | Unknown, processes: OneChild, results: list[Rea
         settings=SimpleNamespace(kill_grace=0.0, end_everywhere=True),
         ledger=SimpleNamespace(record_results=results.extend),
         report=SweepReport("sweep", NOW, dry_run=False, full=True),
+        host=None,
     )
 
 
