@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import commands, daemon, events, imports, processes, survivors, sweeps
+from tests.benchmarks import commands, daemon, events, imports, many_hosts, processes, survivors, sweeps
 from tests.benchmarks.measuring import Result, busy
 from tests.tools.tmux import real_tmux
 
@@ -41,6 +41,7 @@ def main() -> None:
             "stubborn": lambda: survivors.stubborn(_made(tmp / "stubborn"), max(3, rounds // 5)),
             "many": lambda: survivors.among_many(_made(tmp / "many"), rounds),
             "sizes": lambda: sweeps.sizes(_made(tmp / "sizes"), rounds),
+            "hosts": lambda: many_hosts.many_hosts(_made(tmp / "hosts"), rounds),
             "noticing": lambda: daemon.noticing(_made(tmp / "noticing"), rounds),
             "writing": lambda: daemon.writing(_made(tmp / "writing"), rounds),
             "resident": lambda: daemon.resident(_made(tmp / "resident"), chosen.seconds),
