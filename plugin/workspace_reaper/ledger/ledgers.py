@@ -13,8 +13,7 @@ from workspace_reaper.model.state import LedgerState, RegistryState
 
 
 class SqliteLedgers(Ledgers):
-    """The port ``Ledgers`` over several registries in one file. The first ledger is that of ``open_ledger``, and the others are
-    ``beside`` it."""
+    """The port ``Ledgers`` over several registries in one file: that of ``open_ledger`` first, and then the others."""
 
     def __init__(self, ledgers: Sequence[SqliteLedger]) -> None:
         self._ledgers = ledgers

@@ -45,7 +45,7 @@ def status_as_dict(statuses: Mapping[str | None, Status]) -> dict[str, Any]:
         ],
     }
     for kind in ("sessions", "alarms", "announced", "renamed"):
-        # A session that several hosts claim says so itself.
+        # A session that several hosts claim has an entry of its own.
         whole[kind] = [{"host": name, **entry} for name, one in each.items() for entry in one[kind]]
     whole["totals"]["unmanaged"] = min(one["totals"]["unmanaged"] for one in every)
     return whole
@@ -66,13 +66,8 @@ def explain_of_any(hosts: Sequence[Reaper], name: str, socket: str | None) -> Ex
     """Explain a session of any of these hosts. Raises as ``explain_session`` does."""
     from workspace_reaper.operations.sessions import explain_session
 
-    unmanaged: Explanation | None = None
-    for explanation in _each(hosts, lambda host: explain_session(host, name, socket)):
-        if explanation.entry["workspace_id"] is not None:
-            return explanation
-        unmanaged = unmanaged or explanation
-    assert unmanaged is not None  # noqa: S101  otherwise none has such a session, which is raised
-    return unmanaged
+    found = _each(hosts, lambda host: explain_session(host, name, socket))
+    return next((one for one in found if one.entry["workspace_id"] is not None), found[0])
 
 
 def of_any(hosts: Sequence[Reaper], ask: Callable[[Reaper], T]) -> T:

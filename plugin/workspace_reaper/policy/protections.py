@@ -9,6 +9,7 @@ from __future__ import annotations
 from workspace_reaper.model.state import BreakerState
 from workspace_reaper.model.verdict import ORPHAN_REASON, REMOVED_REASON
 from workspace_reaper.policy.breaker import clears_when
+from workspace_reaper.policy.contested import CONTESTED
 from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.marks import kill_command
 from workspace_reaper.policy.protection import Case, Protection, always
@@ -28,14 +29,6 @@ UNKNOWN = Protection(
         f"its row in the host's database cannot be read: {next(row.unreadable for row in case.facts.rows if row.unreadable)}"
     ),
     doubts=always,
-)
-
-CONTESTED = Protection(
-    "contested",
-    "another host of this reaper claims its name too, and its record knows the workspace or cannot be read",
-    holds=lambda case: case.facts.contested is not None,
-    detail=lambda case: str(case.facts.contested),
-    released_when=lambda _case, _breaker: "the other host's record can be read and has no row for it, or its name is another",
 )
 
 

@@ -135,7 +135,7 @@ def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[boo
     return column == any_(bindparam("ids", type_=ARRAY(column.type)))
 
 
-class Reader(Protocol):
+class StatementReader(Protocol):
     """What runs the statements of a look-up: a connection of SQLAlchemy, or a faster way to do the same."""
 
     def execute(self, statement: Any, parameters: Any = None, /) -> Any:
@@ -143,7 +143,7 @@ class Reader(Protocol):
 
 
 def fetch(
-    connection: Reader,
+    connection: StatementReader,
     read: Statements,
     ids: Collection[str],
     chunk: int = sys.maxsize,
@@ -171,7 +171,7 @@ def _endangered(seen: Workspace) -> bool:
     return seen.archived or seen.deleted or seen.worktree_deleted
 
 
-def _matching(connection: Reader, statement: Executable, ids: Iterable[Any], chunk: int) -> list[Any]:
+def _matching(connection: StatementReader, statement: Executable, ids: Iterable[Any], chunk: int) -> list[Any]:
     found: list[Any] = []
     remaining = iter(ids)
     while some := list(islice(remaining, chunk)):

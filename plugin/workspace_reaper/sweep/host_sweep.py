@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from time import perf_counter
+from typing import cast
 
 from workspace_reaper.model.process import OwnLocation, ProcessTable
 from workspace_reaper.model.reap import Outcome
@@ -261,8 +262,8 @@ class HostSweep:
 
     @property
     def _known_rows(self) -> LookupResult:
-        assert isinstance(self.rows, LookupResult)  # noqa: S101  hosts without rows take no further step
-        return self.rows
+        # Hosts without rows take no further step.
+        return cast("LookupResult", self.rows)
 
     def _lasting_doubts(self) -> frozenset[str]:
         longest = self._context.settings.thresholds.stranger_ttl

@@ -32,7 +32,7 @@ class Sweep:
     Args:
         hosts: The hosts; one that is not asked is not swept. The first one's clock, processes and plugins are those of all.
         ledgers: Their ledgers.
-        matchers: Their matchers as one, kept from sweep to sweep. None makes them anew.
+        matchers: Their matchers as one, kept from sweep to sweep. None makes new ones.
     """
 
     def __init__(self, hosts: Sequence[SweptHost], ledgers: Ledgers, matchers: HostMatchers | None = None) -> None:
