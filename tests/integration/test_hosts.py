@@ -13,10 +13,13 @@ import pytest
 from tests.tools import commands
 from tests.tools.hosts import StandardHost, connected
 from tests.tools.tmux import TmuxServer
+from workspace_reaper.model.events import WorkspaceEvent, key_of
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reapers import Reapers, reapers_for
+from workspace_reaper.operations.runner import ReaperRunner
+from workspace_reaper.operations.suspects import record_events
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.report import SessionReport, SweepReport
@@ -198,9 +201,6 @@ def test_a_hook_of_one_host_deletes_nothing_of_another_with_the_same_id(two: Two
 
 
 def _deleted(two: TwoHosts) -> Any:
-    from workspace_reaper.model.events import WorkspaceEvent
-    from workspace_reaper.operations.suspects import record_events
-
     record_events(two.reapers.hosts[0], {"7": WorkspaceEvent.DELETED})
     return WorkspaceEvent.DELETED
 
@@ -274,3 +274,48 @@ def test_a_command_for_one_host_asks_for_its_name(two: TwoHosts) -> None:
     assert "a, b" in cli.run("breaker", "reset", expect=2)
     assert cli.run("--host", "b", "breaker", "reset")
     assert "there is no host c" in cli.run("--host", "c", "status", expect=2)
+
+
+class Looks:
+    """What a plugin with these reapers does about reported workspaces."""
+
+    def __init__(self, two: TwoHosts) -> None:
+        self.runner = ReaperRunner()
+        self.runner.replace(two.reapers, lambda: None)
+
+    def __call__(self, reported: str, event: WorkspaceEvent) -> None:
+        self.runner.look_at({reported: event}, [reported])
+
+
+def test_a_hook_counts_for_the_only_host_whose_ledger_knows_the_workspace(two: TwoHosts) -> None:
+    two.hosts["a"].insert(["7", "8"])
+    for name in ("a-7", "b-7"):
+        two.server.new_session(name)
+    two.sweep()
+    two.hosts["a"].delete("7")
+    Looks(two)("7", WorkspaceEvent.DELETED)
+    assert not two.lives("a-7")
+    assert two.lives("b-7")
+
+
+def test_a_hook_about_a_workspace_that_both_know_is_left_to_the_records(two: TwoHosts) -> None:
+    for name, host in two.hosts.items():
+        host.insert(["7", "8"])
+        two.server.new_session(f"{name}-7")
+    two.sweep()
+    two.hosts["a"].delete("7")
+    Looks(two)("7", WorkspaceEvent.DELETED)
+    assert two.lives("b-7")
+    with two.reapers.hosts[0].reading() as ledger:
+        assert ledger.load_state((), 0.0).reported == {}
+
+
+def test_what_the_daemon_saw_of_one_host_is_looked_at_in_that_host(two: TwoHosts) -> None:
+    for name, host in two.hosts.items():
+        host.insert(["7", "8"])
+        two.server.new_session(f"{name}-7")
+    two.sweep()
+    two.hosts["b"].delete("7")
+    Looks(two)(key_of("b", "7"), WorkspaceEvent.REMOVED)
+    assert two.lives("a-7")
+    assert not two.lives("b-7")

@@ -21,8 +21,6 @@ def attributed(reapers: Reapers, reported: Collection[str]) -> tuple[Sequence[tu
     Returns:
         The hosts, each with the workspace ids by what was reported, and the rest.
     """
-    if reapers.first.name is None:
-        return [(reapers.first, {one: one for one in reported})], set()
     by_host: list[tuple[Reaper, dict[str, str]]] = [(one, {}) for one in reapers.hosts]
     rest = set(reported)
     for one, own in by_host:

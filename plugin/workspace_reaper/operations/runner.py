@@ -138,6 +138,8 @@ class ReaperRunner:
         from workspace_reaper.operations.attribution import attributed
         from workspace_reaper.operations.suspects import look_at
 
+        if reapers.first.name is None:
+            return look_at(reapers.first, suspects, final, ages, stopping=stopping, replaced=replaced)
         by_host, others = attributed(reapers, suspects)
         if others:
             # The records of all hosts decide about what a hook reported and belongs to no single one of them.

@@ -253,6 +253,8 @@ def _bad_values(error: ValidationError, places: Mapping[str, str]) -> tuple[list
             cause = item.get("ctx", {}).get("error")
             what = str(cause) if isinstance(cause, ValueError) else f"{reprlib.repr(item['input'])} is refused"
             secret = not Settings.model_fields[top].repr or may_contain_password(str(item["input"]))
+            # What is wrong with the hosts together names nothing but hosts.
+            secret = secret and not (top == "hosts" and isinstance(cause, ValueError))
             found.setdefault(field, _problem(field, place, "its value is refused" if secret else what))
     return list(found.values()), frozenset(refused)
 

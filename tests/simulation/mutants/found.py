@@ -49,7 +49,7 @@ FOUND = (
     ),
     Mutant("a keep without a row cancels nothing", ("I100",), (Edit("sweep/record.py", _KEPT, "if False and "),)),
     Mutant("an ended program was not active", ("I102",), (Edit("policy/idle.py", _ENDED, "return busy_at"),)),
-    Mutant("a session out of sight is over", ("I103",), (Edit("daemon/watcher.py", _REJECTED, "if False:"),)),
+    Mutant("a session out of sight is over", ("I103",), (Edit("daemon/living_sessions.py", _REJECTED, "if False:"),)),
     Mutant("time asleep counts between two looks", ("I104",), (Edit("sweep/prepare.py", _AWAKE, "second.at - first.at"),)),
     Mutant("a row refutes no absence of another sweep", ("I94",), (Edit("sweep/confirm.py", _REFUTED, ""),)),
     Mutant("a recheck refutes no report", ("I106",), (Edit("sweep/recheck.py", _NO_REPORT, ""),)),
