@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.tools import commands
+from tests.tools.daemons import Daemon
 from tests.tools.hosts import StandardHost, connected
 from tests.tools.tmux import TmuxServer
+from tests.tools.waiting import wait_until
 from workspace_reaper.model.events import WorkspaceEvent, key_of
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.verdict import Verdict
@@ -229,14 +231,21 @@ class Cli:
             for name, host in two.hosts.items()
         )
         self._config = two.tmp / "reaper.toml"
-        self._tmp = two.tmp
+        self.tmp = two.tmp
         limits = "activity_grace = 0\nmin_age = 0\nconfirmation_gap = 0\n"
         self._config.write_text(f'state_dir = "{two.tmp}/state"\n{limits}{hosts}')
         self._config.chmod(0o600)
 
+    def write_config(self) -> Path:
+        """The configuration file."""
+        return self._config
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a service manager would give."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.tmp), "LC_ALL": "C", **more}
+
     def run(self, *arguments: str, expect: int = 0) -> str:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self._tmp), "LC_ALL": "C"}
-        done = commands.run(["--config", str(self._config), *arguments], env=environment, cwd=self._tmp, stdin="")
+        done = commands.run(["--config", str(self._config), *arguments], env=self.environment(), cwd=self.tmp, stdin="")
         assert done.returncode == expect, (done.stdout, done.stderr)
         return done.stdout + done.stderr
 
@@ -319,3 +328,21 @@ def test_what_the_daemon_saw_of_one_host_is_looked_at_in_that_host(two: TwoHosts
     Looks(two)(key_of("b", "7"), WorkspaceEvent.REMOVED)
     assert two.lives("a-7")
     assert not two.lives("b-7")
+
+
+def test_the_daemon_notices_a_deletion_in_each_host(two: TwoHosts) -> None:
+    """From the commit to the end of the session, also where both hosts have the same id."""
+    for name, host in two.hosts.items():
+        host.insert(["7", "8", "9"])
+        two.server.new_sessions([f"{name}-7", f"{name}-8", f"{name}-9"])
+    with Daemon(cast("Any", Cli(two))) as daemon:
+        wait_until(lambda: two.server.run("list-sessions", "-F", "#{?@reaper_self,1,}").count("1") == 6, 30)
+        two.hosts["b"].delete("7")
+        wait_until(lambda: not two.lives("b-7"), 30)
+        assert two.lives("a-7")
+        two.hosts["a"].archive("8")
+        wait_until(lambda: not two.lives("a-8"), 30)
+        assert two.lives("b-8")
+        started = next(line for line in daemon.log if line["event"] == "started")
+        assert started["hosts"] == "a,b"
+        assert daemon.stop() == 0
