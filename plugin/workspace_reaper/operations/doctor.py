@@ -31,8 +31,10 @@ __all__ = ["FAIL", "OK", "WARN", "Check", "examine", "examine_with"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 
-_FIX_DATABASE = "fix this, or set database_url to the host's own database; until then nothing is reaped"
-_FIX_FILES = "fix this, or name the host's own files in [files]; until then nothing is reaped"
+_FIX = {
+    "database": "fix this, or set database_url to the host's own database; until then nothing is reaped",
+    "files": "fix this, or name the host's own files in [files]; until then nothing is reaped",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ def _known_sessions(reaper: Reaper) -> Iterator[Check]:
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
-    name, fix = ("files", _FIX_FILES) if reaper.settings.registry == "files" else ("database", _FIX_DATABASE)
+    name = reaper.schema.record
+    fix = _FIX[name]
     for finding in reaper.registry.examine():
         if finding.fatal:
             yield Check(name, FAIL, finding.text, fix)

@@ -7,25 +7,15 @@ package, loading a schema and ``open_registry`` import no database library; the 
 from __future__ import annotations
 
 import difflib
-import glob
-import os
-from collections.abc import Callable, Collection, Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
-from typing import TYPE_CHECKING, cast
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.model.ports import ChangeWatcher, Registry
-from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import HostFiles, HostTable, LookupResult
+from workspace_reaper.model.ports import ChangeWatcher
+from workspace_reaper.model.workspace import HostFiles, HostTable
+from workspace_reaper.registry.lazy import LazyRegistry
 from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns
-
-if TYPE_CHECKING:
-    from workspace_reaper.registry.base import DatabaseRegistry
-    from workspace_reaper.registry.files.registry import FilesRegistry
-    from workspace_reaper.registry.postgres import PostgresRegistry
-    from workspace_reaper.registry.schema_check import SchemaFinding
-    from workspace_reaper.registry.schemas.files import FilesSchema
 
 __all__ = [
     "Home",
@@ -86,50 +76,6 @@ def load_schema(name: str, table: HostTable | None = None, files: HostFiles | No
     return schema
 
 
-class LazyRegistry(Registry):
-    """A registry that imports its database library at the first look-up: ``status`` and ``history`` need only its name.
-
-    Attributes:
-        records: The absolute paths of its files, in which wildcards stand for names; none for a server.
-    """
-
-    def __init__(
-        self, schema: Schema, location: str, load: Callable[[], DatabaseRegistry], records: tuple[str, ...] = ()
-    ) -> None:
-        self._schema = schema
-        self._location = location
-        self._load = load
-        self.records = records
-
-    @property
-    def name(self) -> str:
-        return self._schema.name
-
-    @property
-    def location(self) -> str:
-        return self._location
-
-    def canonical(self, text: str) -> str | None:
-        return self._schema.canonical(text)
-
-    def look_up(
-        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
-    ) -> LookupResult | Unknown:
-        return self.database.look_up(ids, sentinels, every_spelling=every_spelling)
-
-    def worktrees(self) -> frozenset[str] | Unknown:
-        return self.database.worktrees()
-
-    def examine(self) -> tuple[SchemaFinding, ...]:
-        """Return what is wrong with the live database: see ``DatabaseRegistry``."""
-        return self.database.examine()
-
-    @cached_property
-    def database(self) -> DatabaseRegistry:
-        """The registry itself. Nothing is opened yet."""
-        return self._load()
-
-
 def open_registry(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> LazyRegistry:
@@ -145,57 +91,14 @@ def open_registry(
         ConfigurationError: ``database_url`` names neither an SQLite file nor a PostgreSQL database, or there is no default; or
             ``files.paths`` cannot be expanded.
     """
-    if schema.name == _FILES:
-        return _open_files(cast("FilesSchema", schema), environ)
-    from workspace_reaper.registry.location import is_server, path_of
-
-    url = database_url if database_url is not None else schema.default_database(environ)
-    if is_server(url):
-        from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
-
-        server = PostgresRegistry(schema, server_of(url), ConnectionLimits(lock=busy_limit))
-        return LazyRegistry(schema, server.location, lambda: server)
-    path = path_of(url)
-
-    def load() -> DatabaseRegistry:
-        from workspace_reaper.registry.sqlite.registry import SqliteRegistry
-
-        return SqliteRegistry(schema, path, busy_limit=busy_limit)
-
-    return LazyRegistry(schema, path, load, (glob.escape(os.path.realpath(path)),))
-
-
-def _open_files(schema: FilesSchema, environ: Mapping[str, str]) -> LazyRegistry:
-    from workspace_reaper.registry.files.patterns import expanded, record_patterns, shown
-
-    patterns = expanded(schema.files.paths, environ)
-
-    def load() -> DatabaseRegistry:
-        from workspace_reaper.registry.files.registry import FilesRegistry
-
-        return FilesRegistry(schema, patterns)
-
-    return LazyRegistry(schema, shown(patterns), load, record_patterns(patterns))
+    return schema.open(database_url, environ, busy_limit=busy_limit)
 
 
 def open_watcher(
     schema: Schema, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float = _BUSY_LIMIT
 ) -> ChangeWatcher:
     """Return a watcher of the database or the files. The arguments and errors are those of `open_registry`."""
-    database = open_registry(schema, database_url, environ, busy_limit=busy_limit).database
-    if schema.name == _FILES:
-        from workspace_reaper.registry.files.watch import FilesWatcher
-
-        return FilesWatcher(cast("FilesRegistry", database))
-    from workspace_reaper.registry.sqlite.registry import SqliteRegistry
-
-    if isinstance(database, SqliteRegistry):
-        from workspace_reaper.registry.sqlite.watch import SqliteWatcher
-
-        return SqliteWatcher(database)
-    from workspace_reaper.registry.postgres.watch import PostgresWatcher
-
-    return PostgresWatcher(cast("PostgresRegistry", database))
+    return open_registry(schema, database_url, environ, busy_limit=busy_limit).watcher()
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import OddId, WrongValue
@@ -92,6 +93,10 @@ class DatabaseRegistry(ABC):
             return Unknown(Source.REGISTRY, f"{self.location} {what}: {self._schema.remedy}.")
         except self._errors as error:
             return Unknown(Source.REGISTRY, self._in_words(error))
+
+    @abstractmethod
+    def watcher(self) -> ChangeWatcher:
+        """Return a watcher of what this registry reads."""
 
     @abstractmethod
     def statements_in(self, connection: Connection) -> Statements:

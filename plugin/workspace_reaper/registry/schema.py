@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from workspace_reaper.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
+
+    from workspace_reaper.registry.lazy import LazyRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Schema(ABC):
     database: str = ""
     """Where their database is by default, as the documentation puts it."""
 
+    record: Literal["database", "files"] = "database"
+    """What the host's workspaces are read from."""
+
     optional: frozenset[str] = frozenset()
     """The columns, as ``table.column``, that a database may lack. All others of `tables` are required."""
 
@@ -121,6 +126,17 @@ class Schema(ABC):
         Raises:
             ConfigurationError: A place cannot be examined, or none of several possible places has a database.
         """
+
+    def open(self, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float) -> LazyRegistry:
+        """Return the registry over the host's database, which is not opened yet. The arguments are those of `open_registry`.
+
+        Raises:
+            ConfigurationError: The URL names no database, or there is no default.
+        """
+        from workspace_reaper.registry.lazy import open_database
+
+        url = database_url if database_url is not None else self.default_database(environ)
+        return open_database(self, url, busy_limit=busy_limit)
 
     def places(self, environ: Mapping[str, str]) -> Sequence[str]:
         """Return every place where the host has or had its database, the current one first; nothing if that is unknown.

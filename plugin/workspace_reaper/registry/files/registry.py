@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.files.documents import Record, RecordFiles
@@ -47,6 +48,11 @@ class FilesRegistry(DatabaseRegistry):
     def location(self) -> str:
         """The configured paths, expanded."""
         return self._location
+
+    def watcher(self) -> ChangeWatcher:
+        from workspace_reaper.registry.files.watch import FilesWatcher
+
+        return FilesWatcher(self)
 
     def statements_in(self, connection: Connection) -> Statements:
         return statements_of(self._schema, connection, self._cache)

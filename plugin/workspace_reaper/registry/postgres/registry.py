@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.postgres.catalog import (
@@ -88,6 +89,11 @@ class PostgresRegistry(DatabaseRegistry):
         """Return what identifies the content, without sentinels. The connection is in a transaction."""
         counter = int(snapshot_of(connection).split(":")[1])
         return RegistryIdentity(place, self._schema.identity, epoch_of(connection, self._schema.tables), counter)
+
+    def watcher(self) -> ChangeWatcher:
+        from workspace_reaper.registry.postgres.watch import PostgresWatcher
+
+        return PostgresWatcher(self)
 
     def statements_in(self, connection: Connection) -> Statements:
         absent = absent_columns(self._schema, columns_of(connection, self._schema.tables), lambda: table_names(connection))

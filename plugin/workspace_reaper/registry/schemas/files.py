@@ -5,10 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import DescribedWorkspaces, HostFiles, HostTable
+from workspace_reaper.registry.lazy import LazyRegistry
 from workspace_reaper.registry.schemas.table import TableSchema
+
+if TYPE_CHECKING:
+    from workspace_reaper.registry.base import DatabaseRegistry
 
 # The operators -> and ->> are as old as this.
 _ARROWS_SINCE = (3, 38)
@@ -18,6 +23,7 @@ class FilesSchema(TableSchema):
     """The schema of files: that of the table ``items``, into which each look-up loads them, with the id as a column ``id``."""
 
     name = "files"
+    record = "files"
 
     def __init__(self, described: HostFiles, sqlite: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
         """Check what does not depend on the files. ``sqlite`` is the version of SQLite.
@@ -44,6 +50,19 @@ class FilesSchema(TableSchema):
     def remedy(self) -> str:
         """The advice for files that do not fit their description."""
         return "fix [files] in the configuration"
+
+    def open(self, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float) -> LazyRegistry:
+        """Return the registry over the files. Raises ``ConfigurationError`` if ``files.paths`` cannot be expanded."""
+        from workspace_reaper.registry.files.patterns import expanded, record_patterns, shown
+
+        patterns = expanded(self.files.paths, environ)
+
+        def load() -> DatabaseRegistry:
+            from workspace_reaper.registry.files.registry import FilesRegistry
+
+            return FilesRegistry(self, patterns)
+
+        return LazyRegistry(self, shown(patterns), load, record_patterns(patterns))
 
     def default_database(self, environ: Mapping[str, str]) -> str:
         """Raise an error: there is no database."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.location import DatabaseNotFound, identity
@@ -57,6 +58,11 @@ class SqliteRegistry(DatabaseRegistry):
     def connect(self) -> Connection:
         """Open a connection, for a caller that closes it."""
         return self._engine.connect()
+
+    def watcher(self) -> ChangeWatcher:
+        from workspace_reaper.registry.sqlite.watch import SqliteWatcher
+
+        return SqliteWatcher(self)
 
     def statements_in(self, connection: Connection) -> Statements:
         return statements_of(self._schema, connection, self._cache)
