@@ -15,8 +15,10 @@ import workspace_hookspecs
 import workspace_reaper
 from tests.tools import doc_tables
 from tests.tools.ci import RUNS
+from tests.tools.preset_pages import page_of, rendered_page
 from workspace_reaper.model import machine_ports, ports
 from workspace_reaper.processes.reader import Reader
+from workspace_reaper.registry import preset_names
 
 pytestmark = pytest.mark.once
 
@@ -88,6 +90,11 @@ def public(module: ModuleType) -> Iterator[tuple[str, bool]]:
 @pytest.mark.parametrize("name", sorted(doc_tables.TABLES))
 def test_a_generated_table_is_up_to_date(name: str) -> None:
     assert doc_tables.written(name) == doc_tables.rendered(name), "run python -m tests.tools.doc_tables"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_page_of_a_preset_is_up_to_date(name: str) -> None:
+    assert page_of(name).read_text("utf-8") == rendered_page(name), "run python -m tests.tools.doc_tables"
 
 
 def test_the_readme_is_short() -> None:

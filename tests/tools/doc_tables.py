@@ -13,12 +13,13 @@ from typing import Any
 
 import typer
 
+from tests.tools.preset_pages import page_of, write_pages
 from workspace_reaper.cli.app import app
 from workspace_reaper.policy import protections
 from workspace_reaper.policy.protection import Protection, always, never
 from workspace_reaper.policy.protections import ALWAYS, RETRYING
 from workspace_reaper.policy.rules import RULES
-from workspace_reaper.registry import load_schema, registry_names
+from workspace_reaper.registry import load_schema, preset_names, registry_names
 from workspace_reaper.settings import describe_settings
 from workspace_reaper.sweep.alarms import ALARMS
 
@@ -80,8 +81,8 @@ def alarms_table() -> str:
 
 
 def registries_table() -> str:
-    """Each installed registry, as its schema describes it."""
-    described = [load_schema(name).describe() for name in registry_names()]
+    """Each installed registry and each preset, as its schema describes it."""
+    described = [load_schema(name).describe() for name in (*registry_names(), *preset_names())]
     rows = [(f"`{one.name}`", one.server, one.sessions, one.database) for one in described]
     rows.append(("`table`", "any other: one table, described in the configuration", "as `session_patterns` says", "none"))
     rows.append(("`files`", "any other: files, described in the configuration", "as `session_patterns` says", "none"))
@@ -98,9 +99,17 @@ def grants() -> str:
     return "```sql\n" + "".join(f"{line}\n" for line in lines) + "```\n"
 
 
+def presets_table() -> str:
+    """Each preset with its page and its place."""
+    schemas = [load_schema(name) for name in preset_names()]
+    rows = [(f"`{one.name}`", one.server.replace("(hosts/", "("), one.database) for one in schemas]
+    return _table(("`registry`", "the server", "its record, unless configured"), rows)
+
+
 TABLES: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "settings": (DOCS / "configuration.md", settings_table),
     "registries": (DOCS / "configuration.md", registries_table),
+    "presets": (DOCS / "hosts" / "presets.md", presets_table),
     "commands": (DOCS / "commands.md", commands_table),
     "rules": (DOCS / "how-it-decides.md", rules_table),
     "protections": (DOCS / "how-it-decides.md", protections_table),
@@ -169,6 +178,8 @@ def main() -> None:
     named = set(re.findall(r"^([\w-]+) = ", section, re.MULTILINE))
     if named != set(registry_names()):
         raise SystemExit("The installed registries are not those of pyproject.toml: install again (pip install -e .)")
+    for name in write_pages():
+        print(f"{page_of(name).name}")
     for name in outdated():
         page = TABLES[name][0]
         text, begin, end = page.read_text(encoding="utf-8"), _mark(name, "begin"), _mark(name, "end")

@@ -48,7 +48,7 @@ class Reaper:
     def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
         self.settings = settings
-        self.schema = load_schema(settings.registry, settings.table, settings.files)
+        self.schema = load_schema(settings.registry, settings.table, settings.files, settings.preset_dir)
         self.registry = open_registry(self.schema, settings.database_url, environ)
         self.clock: Clock = SystemClock()
         self._environ = environ

@@ -135,7 +135,7 @@ class DatabaseRegistry(ABC):
             odd = _odd_rows(connection.execute(read.sample, {"rows": _SAMPLE}))
             connection.execute(read.workspace_list).close()
             facts = self._schema.facts(frozenset())
-            if facts.unique and not self._has_index(connection, read):
+            if facts.unique and self._schema.advises and not self._has_index(connection, read):
                 odd.append(no_index(connection, self._schema.tables[0], str(facts.id.key)))
         return tuple(odd)
 

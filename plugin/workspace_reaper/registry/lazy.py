@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from workspace_reaper.model.workspace import LookupResult
 
 if TYPE_CHECKING:
     from workspace_reaper.registry.base import DatabaseRegistry
+    from workspace_reaper.registry.file_patterns import FilePattern
     from workspace_reaper.registry.schema import Schema
     from workspace_reaper.registry.schema_check import SchemaFinding
 
@@ -66,20 +65,29 @@ class LazyRegistry(Registry):
         return self._load()
 
 
-def open_database(schema: Schema, database_url: str, *, busy_limit: float) -> LazyRegistry:
-    """Return the registry over the database that the URL names. See `Schema.open`."""
-    from workspace_reaper.registry.location import is_server, path_of
+def open_database(schema: Schema, database_url: str, environ: Mapping[str, str], *, busy_limit: float) -> LazyRegistry:
+    """Return the registry over the database that the URL names, or over the files that a path with wildcards matches.
+
+    Raises:
+        ConfigurationError: The URL names no database.
+    """
+    from workspace_reaper.registry.location import is_server, pattern_in
 
     if is_server(database_url):
         from workspace_reaper.registry.postgres import ConnectionLimits, PostgresRegistry, server_of
 
         server = PostgresRegistry(schema, server_of(database_url), ConnectionLimits(lock=busy_limit))
         return LazyRegistry(schema, server.location, lambda: server)
-    path = path_of(database_url)
+    return open_files(schema, pattern_in(database_url, environ), busy_limit=busy_limit)
+
+
+def open_files(schema: Schema, pattern: FilePattern, *, busy_limit: float) -> LazyRegistry:
+    """Return the registry over the SQLite files that match the pattern."""
+    from workspace_reaper.registry.file_patterns import record_patterns
 
     def load() -> DatabaseRegistry:
         from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
-        return SqliteRegistry(schema, path, busy_limit=busy_limit)
+        return SqliteRegistry(schema, pattern.path, busy_limit=busy_limit)
 
-    return LazyRegistry(schema, path, load, (glob.escape(os.path.realpath(path)),))
+    return LazyRegistry(schema, pattern.shown, load, record_patterns([pattern]))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry.expand import UnsetVariable, expand
+from workspace_reaper.registry.file_patterns import FilePattern, pattern_of
 from workspace_reaper.util.passwords import may_contain_password, names_password
 
 _SQLITE = "sqlite:///"
@@ -97,6 +101,29 @@ def path_of(database_url: str) -> str:
     if not path or path == ":memory:" or "\0" in path:
         raise ConfigurationError("database_url: names no file. Write the path of the host's SQLite database.")
     return str(Path.cwd() / path)
+
+
+def literal(database_url: str) -> str:
+    """Return a URL that names the same database, and in which no character stands for others."""
+    return database_url if is_server(database_url) else f"{_SQLITE}{path_of(database_url)}"
+
+
+def pattern_in(database_url: str, environ: Mapping[str, str]) -> FilePattern:
+    """Return the files that ``database_url`` names: a ``sqlite:///PATH`` literally, or a bare path.
+
+    In a bare path ``~`` and variables are expanded, and ``*``, ``?`` and ``[...]`` match names.
+
+    Raises:
+        ConfigurationError: The URL names no SQLite file, or a variable is not set.
+    """
+    path = path_of(database_url)
+    if database_url.startswith(_SQLITE):
+        return pattern_of(glob.escape(path))
+    try:
+        path = expand(database_url, environ, glob.escape)
+    except UnsetVariable as error:
+        raise ConfigurationError(f"database_url: the variable '{error}' is not set: set it, or write the path") from error
+    return pattern_of(path if path.startswith("/") else f"{glob.escape(str(Path.cwd()))}/{path}")
 
 
 def identity(path: str) -> str:

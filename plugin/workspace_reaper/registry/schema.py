@@ -96,6 +96,9 @@ class Schema(ABC):
     removes_worktree: bool = True
     """Whether the host removes the directory of a workspace that it deletes. If not, a directory says nothing about a row."""
 
+    advises: bool = True
+    """Whether ``doctor`` reports what only costs time or may be misspelt. In a preset of this package no user can change it."""
+
     @property
     def identity(self) -> str:
         """What distinguishes this schema from others in the registry's identity: its name, unless overridden."""
@@ -134,9 +137,10 @@ class Schema(ABC):
             ConfigurationError: The URL names no database, or there is no default.
         """
         from workspace_reaper.registry.lazy import open_database
+        from workspace_reaper.registry.location import literal
 
-        url = database_url if database_url is not None else self.default_database(environ)
-        return open_database(self, url, busy_limit=busy_limit)
+        url = database_url if database_url is not None else literal(self.default_database(environ))
+        return open_database(self, url, environ, busy_limit=busy_limit)
 
     def places(self, environ: Mapping[str, str]) -> Sequence[str]:
         """Return every place where the host has or had its database, the current one first; nothing if that is unknown.

@@ -18,7 +18,7 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.settings.describe import PREFIX, SECTIONS, kind_of, variable_of
-from workspace_reaper.settings.settings import APPLICATION, Settings
+from workspace_reaper.settings.settings import APPLICATION, PRESETS, Settings
 from workspace_reaper.settings.types import expand_user
 from workspace_reaper.util.passwords import may_contain_password, names_password
 from workspace_reaper.util.permissions import check_permissions
@@ -32,7 +32,7 @@ _URL = "database_url"
 # SQL and regular expressions may contain what looks like a URL.
 _MAY_CONTAIN_URL = (_URL, *SECTIONS, "session_patterns")
 # A path may contain ':' and '@'.
-_PATHS = ("tmux_sockets", "state_dir")
+_PATHS = ("tmux_sockets", "state_dir", "preset_dir")
 _HOW_TO_WRITE_VALUES = "TOML writes true and false in lower case, and text in quotes"
 _NEEDED_BY = {
     "table": ("table", "session_patterns", "tmux_sockets", "database_url"),
@@ -87,6 +87,8 @@ def load_usable_settings(config: Path | None = None, environ: Mapping[str, str] 
     places = {name: variable_of(name) if name in in_environ else str(file) for name in values}
     given = set(values)
     problems += _misplaced_urls(values, places)
+    if file is not None and "preset_dir" not in values:
+        values["preset_dir"], places["preset_dir"] = str(file.absolute().parent / PRESETS), str(file)
     try:
         settings = Settings(**values)
         problems += (apart := _not_together(settings, places))

@@ -28,9 +28,16 @@ from workspace_reaper.settings.types import (
 # The name of our directories in the directories of the user.
 APPLICATION = "workspace-reaper"
 
+# The name of the directory of the user's presets.
+PRESETS = "presets"
+
 
 def _own_state_directory() -> Path:
     return Path(platformdirs.user_state_dir(APPLICATION, appauthor=False))
+
+
+def _own_preset_directory() -> Path:
+    return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / PRESETS
 
 
 class Settings(BaseSettings):
@@ -45,14 +52,20 @@ class Settings(BaseSettings):
     database_url: Url = Field(
         default=None,
         repr=False,  # it may hold a password
-        description="The host's database: a URL such as `sqlite:////srv/app/db.sqlite` or `postgresql://reaper@db.example/app`.",
+        description="The host's database: a URL such as `sqlite:////srv/app/db.sqlite` or `postgresql://reaper@db.example/app`,"
+        " or a path with `~` and `$VARIABLE`. With a preset of a server that keeps files: their path.",
         json_schema_extra={"default_text": "the registry's own"},
     )
     registry: Name = Field(
         default="standard",
-        description="The kind of server: the name of an installed registry, `table` for any other table that lists "
+        description="The kind of server: the name of an installed registry or a preset, `table` for any other table that lists "
         "workspaces, or `files` for files that do, described below. A package adds a registry by an entry point in the group "
         "`workspace_reaper.registries`.",
+    )
+    preset_dir: Directory = Field(
+        default_factory=_own_preset_directory,
+        description="Where your own presets are: `NAME.toml` describes the registry `NAME`.",
+        json_schema_extra={"default_text": "`presets` in the directory of the configuration file"},
     )
     table: Table = Field(
         default=None,

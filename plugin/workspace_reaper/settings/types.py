@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from workspace_reaper.model.workspace import HostFiles, HostTable
 from workspace_reaper.util.durations import parse_duration
+from workspace_reaper.util.session_patterns import pattern_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None
     if patterns == ():
         raise ValueError("an empty list would manage nothing")
     for pattern in patterns or ():
-        if "id" not in _groups(pattern):
-            raise ValueError(f"{pattern!r} has no group 'id'")
+        if problem := pattern_problem(pattern):
+            raise ValueError(problem)
     return patterns
 
 
@@ -78,13 +78,6 @@ def _socket(text: str) -> str:
     if "\0" in path or not (named or path.startswith("/")):
         raise ValueError(f"{text!r} is neither a name nor an absolute path")
     return path
-
-
-def _groups(pattern: str) -> frozenset[str]:
-    try:
-        return frozenset(re.compile(pattern).groupindex)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
 
 
 _DURATION = SettingKind("duration", "seconds, or text such as 90s, 10m, 48h or 1h30m")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.registry.location import may_have_password
+from workspace_reaper.registry.presets import preset_variables
 from workspace_reaper.settings import Settings, variable_of
 
 # The name of the service, and of its label in launchd.
@@ -63,12 +64,12 @@ class Program:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment: a PATH with tmux, and the variables of ``_OWN`` and ``_READ`` that are set. No secret."""
+        """The environment: a PATH with tmux, and the variables of ``_OWN``, ``_READ`` and presets that are set. No secret."""
         omitted = {_DATABASE if self.has_secret else "", _CONFIG if self.config is not None else ""}
         own = {self.tmux_directory} - {None, *_DEFAULT_PATH}
         found = {"PATH": ":".join((*map(str, own), *_DEFAULT_PATH))}
         for name, value in sorted(self.environ.items()):
-            if (name in _READ or name in _OWN) and name not in omitted:
+            if (name in _READ or name in _OWN or name in preset_variables()) and name not in omitted:
                 found[name] = str(Path(value).absolute()) if name == _CONFIG and value else value
         return found
 

@@ -82,7 +82,15 @@ def test_defaults(home: Path) -> None:
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
     assert settings.state_dir == Path(platformdirs.user_state_dir("workspace-reaper", appauthor=False))
     assert settings.state_dir.is_relative_to(home)
-    assert {*DEFAULTS, "state_dir"} == set(Settings.model_fields)
+    assert settings.preset_dir == Path(platformdirs.user_config_dir("workspace-reaper", appauthor=False)) / "presets"
+    assert {*DEFAULTS, "preset_dir", "state_dir"} == set(Settings.model_fields)
+
+
+def test_presets_are_next_to_the_file_unless_they_are_named(home: Path) -> None:
+    assert load_settings(toml(home, ""), {}).preset_dir == home / "presets"
+    assert load_settings(toml(home, 'preset_dir = "~/mine"'), {}).preset_dir == home / "mine"
+    assert load_settings(toml(home, ""), {"WORKSPACE_REAPER_PRESET_DIR": "/srv/presets"}).preset_dir == Path("/srv/presets")
+    assert refusal(toml(home, 'preset_dir = "mine"')).startswith("preset_dir (")
 
 
 def test_settings_are_frozen() -> None:
@@ -131,7 +139,7 @@ def test_the_argument_wins_over_the_variable(home: Path) -> None:
 
 
 def test_an_empty_file_is_a_file(home: Path) -> None:
-    assert load_settings(toml(home, ""), {}) == Settings()
+    assert load_settings(toml(home, ""), {}) == Settings(preset_dir=home / "presets")
 
 
 def test_no_configuration_directory_at_all(home: Path) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from workspace_reaper.registry.file_patterns import FilePattern, directory_identity
 from workspace_reaper.registry.files.errors import IncompleteFile, UnreadableFiles
 from workspace_reaper.registry.files.parse import as_json, is_complete_by_itself
-from workspace_reaper.registry.files.patterns import FilePattern, directory_identity
 from workspace_reaper.registry.files.read import RecordStamp, look_at, read_bytes
 
 # The largest number of files, and the largest size of all together in bytes.

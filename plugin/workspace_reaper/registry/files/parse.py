@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import NoReturn
 
+from workspace_reaper.registry import toml
 from workspace_reaper.registry.files.errors import IncompleteFile, UnreadableFiles
 from workspace_reaper.registry.files.strict import MOST_LEVELS, Malformed, TooDeep, check_depth, plain, without_duplicates
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def is_complete_by_itself(path: str) -> bool:
@@ -51,7 +46,7 @@ def _json(text: str) -> str:
 
 
 def _toml(text: str) -> str:
-    return json.dumps(plain(tomllib.loads(text)), ensure_ascii=False)
+    return json.dumps(plain(toml.loads(text)), ensure_ascii=False)
 
 
 def _yaml(text: str) -> str:

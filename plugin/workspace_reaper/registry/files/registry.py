@@ -14,11 +14,11 @@ from sqlalchemy.pool import NullPool
 from workspace_reaper.model.ports import ChangeWatcher
 from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
+from workspace_reaper.registry.file_patterns import FilePattern, shown
 from workspace_reaper.registry.files.documents import Record, RecordFiles
 from workspace_reaper.registry.files.errors import UnreadableFiles
 from workspace_reaper.registry.files.items import load, open_memory
 from workspace_reaper.registry.files.keys import missing_keys
-from workspace_reaper.registry.files.patterns import FilePattern, shown
 from workspace_reaper.registry.queries import Statements, fetch
 from workspace_reaper.registry.schema_check import SchemaFinding
 from workspace_reaper.registry.schemas.files import FilesSchema
@@ -89,5 +89,7 @@ class FilesRegistry(DatabaseRegistry):
 
     def _examined(self) -> tuple[SchemaFinding, ...]:
         found = super()._examined()
+        if not self._schema.advises:
+            return found
         with self.loaded() as (connection, _):
             return (*found, *missing_keys(raw(connection), self._described))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.workspace import DescribedWorkspaces, HostFiles, HostTable
+from workspace_reaper.registry.file_patterns import FilePattern, expanded, record_patterns, shown
 from workspace_reaper.registry.lazy import LazyRegistry
 from workspace_reaper.registry.schemas.table import TableSchema
 
@@ -52,10 +53,8 @@ class FilesSchema(TableSchema):
         return "fix [files] in the configuration"
 
     def open(self, database_url: str | None, environ: Mapping[str, str], *, busy_limit: float) -> LazyRegistry:
-        """Return the registry over the files. Raises ``ConfigurationError`` if ``files.paths`` cannot be expanded."""
-        from workspace_reaper.registry.files.patterns import expanded, record_patterns, shown
-
-        patterns = expanded(self.files.paths, environ)
+        """Return the registry over the files. Raises ``ConfigurationError`` if their paths cannot be expanded."""
+        patterns = self.patterns(database_url, environ)
 
         def load() -> DatabaseRegistry:
             from workspace_reaper.registry.files.registry import FilesRegistry
@@ -63,6 +62,10 @@ class FilesSchema(TableSchema):
             return FilesRegistry(self, patterns)
 
         return LazyRegistry(self, shown(patterns), load, record_patterns(patterns))
+
+    def patterns(self, database_url: str | None, environ: Mapping[str, str]) -> Sequence[FilePattern]:
+        """Return the paths of the files."""
+        return expanded(self.files.paths, environ)
 
     def default_database(self, environ: Mapping[str, str]) -> str:
         """Raise an error: there is no database."""

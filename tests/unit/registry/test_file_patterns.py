@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from workspace_reaper.model.errors import ConfigurationError
-from workspace_reaper.registry.files import patterns
+from workspace_reaper.registry import file_patterns as patterns
+from workspace_reaper.registry.file_patterns import FilePattern, directory_identity, expanded, record_patterns, shown
 from workspace_reaper.registry.files.errors import UnreadableFiles
-from workspace_reaper.registry.files.patterns import FilePattern, directory_identity, expanded, record_patterns, shown
 
 
 def one(path: object, **environ: str) -> FilePattern:

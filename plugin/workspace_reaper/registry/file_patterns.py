@@ -1,4 +1,4 @@
-"""The paths of ``[files]``: what they expand to, and which files they match now.
+"""Paths with wildcards: what they expand to, and which files they match now.
 
 A directory that cannot be listed is an error. The module ``glob`` of the standard library reports it as empty.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from workspace_reaper.model.errors import ConfigurationError
+from workspace_reaper.registry.expand import UnsetVariable, expand
 from workspace_reaper.registry.files.errors import UnreadableFiles
 
 # The endings of file names for which there is a parser.
@@ -24,14 +25,13 @@ MOST_NAMES = 20_000
 # What `glob.escape` writes for a character that is no wildcard.
 _ESCAPED = re.compile(r"\[([*?[])\]")
 
-_VARIABLE = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})")
-
 
 @dataclass(frozen=True, slots=True)
 class FilePattern:
-    """An absolute path in which components may contain wildcards. ``parts`` are its components."""
+    """An absolute path in which components may contain wildcards. ``parts`` are its components, ``setting`` names it."""
 
     parts: tuple[str, ...]
+    setting: str = "files.paths"
 
     @property
     def text(self) -> str:
@@ -59,6 +59,24 @@ class FilePattern:
         """The directory that must exist."""
         return "/" + "/".join(map(_unescaped, self.parts[: self.fixed]))
 
+    @property
+    def shown(self) -> str:
+        """The path for display."""
+        return self.path if self.is_one_file else self.text
+
+    def exists(self) -> bool:
+        """Return whether there is a file now. Raises ``ConfigurationError`` for a place that cannot be examined."""
+        try:
+            if not self.is_one_file and not os.path.isdir(self.directory):
+                os.stat(self.directory)
+            return any(map(_is_there, self.matches()))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, UnreadableFiles) as error:
+            raise ConfigurationError(
+                f"{self.setting}: {self.shown} cannot be inspected ({error}): run as the host's user, or set {self.setting}"
+            ) from error
+
     def matches(self) -> list[str]:
         """Return the paths that match now, sorted; a path without wildcards whether or not it exists.
 
@@ -75,7 +93,7 @@ class FilePattern:
                 for name in self._names(place, part):
                     names += 1
                     if names > MOST_NAMES:
-                        raise UnreadableFiles(f"{self.text} matches more than {MOST_NAMES} names: narrow files.paths.")
+                        raise UnreadableFiles(f"{self.text} matches more than {MOST_NAMES} names: narrow {self.setting}.")
                     found.append(os.path.join(place, name))
             places = found
         return sorted(places)
@@ -96,37 +114,43 @@ class FilePattern:
                         yield entry.name
         except (FileNotFoundError, NotADirectoryError) as error:
             if place == self.directory:
-                raise _cannot_list(place, error) from error
+                raise self._cannot_list(place, error) from error
         except OSError as error:
-            raise _cannot_list(place, error) from error
+            raise self._cannot_list(place, error) from error
+
+    def _cannot_list(self, place: str, error: OSError) -> UnreadableFiles:
+        return UnreadableFiles(
+            f"the directory {place} cannot be read ({error.strerror}): run the reaper as the host's user, or correct "
+            f"{self.setting}."
+        )
 
 
-def expanded(paths: Sequence[str], environ: Mapping[str, str]) -> tuple[FilePattern, ...]:
-    """Return the patterns of the configured paths.
+def expanded(paths: Sequence[str], environ: Mapping[str, str], setting: str = "files.paths") -> tuple[FilePattern, ...]:
+    """Return the patterns of the paths of documents that a setting names.
 
     Raises:
         ConfigurationError: A path is not absolute, has an unknown ending, or names a variable that is not set.
     """
-    return tuple(_expanded(path, environ) for path in dict.fromkeys(paths))
+    return tuple(_expanded(path, environ, setting) for path in dict.fromkeys(paths))
 
 
-def _expanded(path: str, environ: Mapping[str, str]) -> FilePattern:
-    def value(variable: re.Match[str]) -> str:
-        name = variable["name"] or variable["braced"]
-        if not environ.get(name):
-            raise ConfigurationError(f"files.paths: {path!r}: the variable {name!r} is not set: set it, or write the path")
-        return glob.escape(environ[name])
-
-    first, slash, rest = path.partition("/")
-    if first.startswith("~"):
-        first = glob.escape(os.path.expanduser(first))
-    text = _VARIABLE.sub(value, rest) if slash else rest
-    text = f"{_VARIABLE.sub(value, first) if path[0] == '$' else first}{slash}{text}"
+def _expanded(path: str, environ: Mapping[str, str], setting: str) -> FilePattern:
+    try:
+        text = expand(path, environ, glob.escape)
+    except UnsetVariable as error:
+        raise ConfigurationError(
+            f"{setting}: {path!r}: the variable '{error}' is not set: set it, or write the path"
+        ) from error
     if not text.startswith("/"):
-        raise ConfigurationError(f"files.paths: {path!r} is not an absolute path: begin it with /, ~ or a variable")
+        raise ConfigurationError(f"{setting}: {path!r} is not an absolute path: begin it with /, ~ or a variable")
     if not text.endswith(ENDINGS):
-        raise ConfigurationError(f"files.paths: {path!r} does not end in {', '.join(ENDINGS)}: the format is not known")
-    return FilePattern(tuple(part for part in text.split("/") if part not in ("", ".")))
+        raise ConfigurationError(f"{setting}: {path!r} does not end in {', '.join(ENDINGS)}: the format is not known")
+    return pattern_of(text, setting)
+
+
+def pattern_of(path: str, setting: str = "database_url") -> FilePattern:
+    """Return the pattern of an absolute path in which wildcards stand for names."""
+    return FilePattern(tuple(part for part in path.split("/") if part not in ("", ".")), setting)
 
 
 def directory_identity(pattern: FilePattern) -> str:
@@ -142,8 +166,8 @@ def directory_identity(pattern: FilePattern) -> str:
         status = os.stat(directory)
     except OSError as error:
         raise UnreadableFiles(
-            f"{shown([pattern])} is in {directory}, which cannot be read ({error.strerror}): start the host once, or correct "
-            "files.paths."
+            f"{pattern.shown} is in {directory}, which cannot be read ({error.strerror}): start the host once, or correct "
+            f"{pattern.setting}."
         ) from error
     path = os.path.realpath(pattern.path) if pattern.is_one_file else _below(directory, pattern)
     return f"{path} (directory: device {status.st_dev}, inode {status.st_ino})"
@@ -151,7 +175,7 @@ def directory_identity(pattern: FilePattern) -> str:
 
 def shown(patterns: Sequence[FilePattern]) -> str:
     """Return the paths for display."""
-    return ", ".join(pattern.path if pattern.is_one_file else pattern.text for pattern in patterns)
+    return ", ".join(pattern.shown for pattern in patterns)
 
 
 def record_patterns(patterns: Sequence[FilePattern]) -> tuple[str, ...]:
@@ -183,7 +207,9 @@ def _check_target(path: str) -> None:
         raise UnreadableFiles(f"{path} is a symbolic link to nothing that is there: remove it, or mount what it points to.")
 
 
-def _cannot_list(place: str, error: OSError) -> UnreadableFiles:
-    return UnreadableFiles(
-        f"the directory {place} cannot be read ({error.strerror}): run the reaper as the host's user, or correct files.paths."
-    )
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
