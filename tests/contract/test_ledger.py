@@ -29,9 +29,10 @@ from workspace_reaper.model.state import (
     ServerState,
     StateChanges,
 )
-from workspace_reaper.model.workspace import RegistryIdentity
+from workspace_reaper.model.workspace import PartIdentity, RegistryIdentity
 
 NOW = 1_763_800_000.5
+PARTS = (PartIdentity("/srv/a\udcff.db", "7", 8), PartIdentity("/srv/b.db"))
 HOUR = 3600.0
 ODD_NAME = "bc_\udcff \\udcff \\\\ \n \0 é 🦊 $(touch x)"
 
@@ -67,7 +68,9 @@ def test_a_registry_never_read_has_generation_0(ledger: Ledger) -> None:
 
 def test_what_is_remembered_of_the_registry_is_replaced_but_for_the_stamp(ledger: Ledger) -> None:
     stamp = ledger.registry().owner_id
-    known = RegistryState("forged", 3, RegistryIdentity("dev:1 ino:2", "vibe-kanban/1", "7", 8, ("b", "a")), 99_000, True)
+    known = RegistryState(
+        "forged", 3, RegistryIdentity("dev:1 ino:2", "vibe-kanban/1", "7", 8, ("b", "a"), PARTS), 99_000, True
+    )
     ledger.save(StateChanges(registry=known))
     assert ledger.registry() == replace(known, owner_id=stamp) == ledger.load_state([], NOW).registry
 

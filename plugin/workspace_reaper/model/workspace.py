@@ -151,6 +151,15 @@ FLAGS = tuple(field.name for field in fields(Workspace) if field.type == "bool")
 
 
 @dataclass(frozen=True, slots=True)
+class PartIdentity:
+    """What identifies one of the databases or files of a registry that has several: see `RegistryIdentity`."""
+
+    location: str
+    schema_version: str | None = None
+    change_counter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryIdentity:
     """What identifies a registry: an older copy of the database, or another one, differs in at least one of these.
 
@@ -161,6 +170,8 @@ class RegistryIdentity:
             Ordinary writes leave it alone. None if the database does not report it.
         change_counter: Grows with commits or stays the same; a smaller value means an older copy. None if unknown.
         sentinels: The ids of the oldest rows, oldest first, at most 32. They stand for all rows where there are many.
+        parts: The databases or files of a registry that may have several. Then the two fields above are None, and the location
+            is that of all together. One more is the same registry, and one less is another one.
     """
 
     location: str = ""
@@ -168,6 +179,7 @@ class RegistryIdentity:
     schema_version: str | None = None
     change_counter: int | None = None
     sentinels: tuple[str, ...] = ()
+    parts: tuple[PartIdentity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from workspace_reaper.model.session import Session
 from workspace_reaper.model.state import LedgerState, RegistryState
-from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
+from workspace_reaper.model.workspace import LookupResult, PartIdentity, RegistryIdentity
 from workspace_reaper.policy.marks import is_marked_as
 
 
@@ -44,7 +45,11 @@ def moved(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
     """Return why this is a different database or schema, or None."""
     if old.schema != new.schema:
         return f"its schema was {old.schema} and is {new.schema}"
-    return f"the database was {old.location} and is {new.location}" if old.location != new.location else None
+    if old.location != new.location:
+        return f"the database was {old.location} and is {new.location}"
+    left = {part.location for part in new.parts}
+    gone = [part.location for part in old.parts if part.location not in left]
+    return f"{gone[0]} is not one of its databases any more" if gone else None
 
 
 def replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
@@ -52,16 +57,30 @@ def replaced(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
 
     A host that changes its tables or vacuums causes this too, which only delays what vanished before it.
     """
-    if None not in (old.schema_version, new.schema_version) and old.schema_version != new.schema_version:
-        versions = f"({old.schema_version}, now {new.schema_version})"
-        return f"its tables were changed, or its content was replaced as a whole {versions}"
+    for before, now, of in _pairs(old, new):
+        if None not in (before.schema_version, now.schema_version) and before.schema_version != now.schema_version:
+            versions = f"({before.schema_version}, now {now.schema_version})"
+            return f"its tables were changed, or its content was replaced as a whole {versions}{of}"
     return _went_back(old, new)
 
 
 def _went_back(old: RegistryIdentity, new: RegistryIdentity) -> str | None:
-    if old.change_counter is not None and new.change_counter is not None and new.change_counter < old.change_counter:
-        return "its count of changes went back: an older copy was put in its place"
+    for before, now, of in _pairs(old, new):
+        earlier, later = before.change_counter, now.change_counter
+        if earlier is not None and later is not None and later < earlier:
+            return f"its count of changes went back: an older copy was put in its place{of}"
     return None
+
+
+def _pairs(
+    old: RegistryIdentity, new: RegistryIdentity
+) -> Iterator[tuple[RegistryIdentity | PartIdentity, RegistryIdentity | PartIdentity, str]]:
+    """Yield the identities to compare: those of the whole, and those of each part that both have, with its name."""
+    yield old, new, ""
+    now = {part.location: part for part in new.parts}
+    for part in old.parts:
+        if part.location in now:
+            yield part, now[part.location], f" ({part.location})"
 
 
 def recognise(before: RegistryState, now: LookupResult) -> RegistryState:

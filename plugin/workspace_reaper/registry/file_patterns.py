@@ -69,13 +69,26 @@ class FilePattern:
         try:
             if not self.is_one_file and not os.path.isdir(self.directory):
                 os.stat(self.directory)
-            return any(map(_is_there, self.matches()))
+            return bool(self.existing())
         except (FileNotFoundError, NotADirectoryError):
             return False
         except (OSError, UnreadableFiles) as error:
             raise ConfigurationError(
                 f"{self.setting}: {self.shown} cannot be inspected ({error}): run as the host's user, or set {self.setting}"
             ) from error
+
+    def existing(self) -> list[str]:
+        """Return the paths that match now and exist. Raises `UnreadableFiles` like `matches`."""
+        found = []
+        for path in self.matches():
+            try:
+                os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise self._cannot_list(path, error) from error
+            found.append(path)
+        return found
 
     def matches(self) -> list[str]:
         """Return the paths that match now, sorted; a path without wildcards whether or not it exists.
@@ -173,6 +186,11 @@ def directory_identity(pattern: FilePattern) -> str:
     return f"{path} (directory: device {status.st_dev}, inode {status.st_ino})"
 
 
+def file_identity(path: str) -> str:
+    """Return what identifies a file that a host replaces at each save: its path and its directory. Raises `UnreadableFiles`."""
+    return directory_identity(pattern_of(glob.escape(path), "files.paths"))
+
+
 def shown(patterns: Sequence[FilePattern]) -> str:
     """Return the paths for display."""
     return ", ".join(pattern.shown for pattern in patterns)
@@ -205,11 +223,3 @@ def _check_target(path: str) -> None:
     """Raise if a symbolic link points to nothing: its target may be on a disk that is not mounted."""
     if not os.path.exists(path):
         raise UnreadableFiles(f"{path} is a symbolic link to nothing that is there: remove it, or mount what it points to.")
-
-
-def _is_there(path: str) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from workspace_reaper.model.ports import ChangeWatcher, Registry
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 
 if TYPE_CHECKING:
-    from workspace_reaper.registry.base import DatabaseRegistry
     from workspace_reaper.registry.file_patterns import FilePattern
     from workspace_reaper.registry.schema import Schema
     from workspace_reaper.registry.schema_check import SchemaFinding
+
+
+class OpenedRegistry(Registry, Protocol):
+    """A registry of this package, for which its libraries are loaded. It holds no connection."""
+
+    def examine(self) -> tuple[SchemaFinding, ...]:
+        """Return the first problem of the live record that is fatal, or all problems that only cost time."""
+
+    def watcher(self) -> ChangeWatcher:
+        """Return a watcher of the record."""
 
 
 class LazyRegistry(Registry):
@@ -25,7 +34,7 @@ class LazyRegistry(Registry):
     """
 
     def __init__(
-        self, schema: Schema, location: str, load: Callable[[], DatabaseRegistry], records: tuple[str, ...] = ()
+        self, schema: Schema, location: str, load: Callable[[], OpenedRegistry], records: tuple[str, ...] = ()
     ) -> None:
         self._schema = schema
         self._location = location
@@ -60,7 +69,7 @@ class LazyRegistry(Registry):
         return self.database.watcher()
 
     @cached_property
-    def database(self) -> DatabaseRegistry:
+    def database(self) -> OpenedRegistry:
         """The registry itself. Nothing is opened yet."""
         return self._load()
 
@@ -85,7 +94,11 @@ def open_files(schema: Schema, pattern: FilePattern, *, busy_limit: float) -> La
     """Return the registry over the SQLite files that match the pattern."""
     from workspace_reaper.registry.file_patterns import record_patterns
 
-    def load() -> DatabaseRegistry:
+    def load() -> OpenedRegistry:
+        if not pattern.is_one_file:
+            from workspace_reaper.registry.sqlite.several import SeveralDatabases
+
+            return SeveralDatabases(schema, pattern, busy_limit=busy_limit)
         from workspace_reaper.registry.sqlite.registry import SqliteRegistry
 
         return SqliteRegistry(schema, pattern.path, busy_limit=busy_limit)

@@ -65,7 +65,7 @@ class Fetched:
                     known.setdefault(one, []).append(workspace([one, *row[1:]]))
                 else:
                     in_doubt[one] = _in_doubt(one, row[0])
-        found = {**in_doubt, **{one: _combined(some, self.columns.any_row) for one, some in known.items()}}
+        found = {**in_doubt, **{one: combined(some, self.columns.any_row) for one, some in known.items()}}
         oldest = readable(self.oldest)
         return LookupResult(
             found={one: found[one] for one in ids if one in found},
@@ -128,8 +128,8 @@ def workspace(row: Sequence[Any]) -> Workspace:
     return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree, place=number)
 
 
-def _combined(rows: Sequence[Workspace], any_row: Collection[str]) -> Workspace:
-    """Return what several rows say of one workspace: those that can be read and do not count as deleted."""
+def combined(rows: Sequence[Workspace], any_row: Collection[str]) -> Workspace:
+    """Return what one or several rows say of one workspace: those that can be read and do not count as deleted."""
     if len(rows) == 1:
         return rows[0]
     if unreadable := next((row for row in rows if row.unreadable), None):

@@ -10,7 +10,7 @@ import pytest
 from tests.tools.builders import OURS, changed, ledger_state, registry, row, rows, session
 from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import RegistryState
-from workspace_reaper.model.workspace import RegistryIdentity
+from workspace_reaper.model.workspace import PartIdentity, RegistryIdentity
 from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.registry_identity import (
     change_of_identity,
@@ -20,6 +20,7 @@ from workspace_reaper.policy.registry_identity import (
     known_in_generation,
     next_generation,
     recognise,
+    replaced,
 )
 
 KNOWN = registry("w1", "w2", schema_version="schema version 7", change_counter=40)
@@ -54,6 +55,46 @@ THE_SAME = rows(row(1), row(2))
 def test_what_makes_it_another_registry(now: Any, why: str | None) -> None:
     assert change_of_identity(KNOWN, now) == why
     assert recognise(KNOWN, now).generation == (1 if why is None else 2)
+
+
+def parted(*parts: PartIdentity) -> RegistryIdentity:
+    return RegistryIdentity("/srv/*.db", "standard", parts=parts)
+
+
+ONE, TWO = PartIdentity("/srv/1.db", "version 7", 40), PartIdentity("/srv/2.db", "version 3", 9)
+
+
+@pytest.mark.parametrize(
+    ("now", "why", "another"),
+    [
+        pytest.param(parted(TWO, ONE), None, False, id="the same"),
+        pytest.param(parted(ONE, PartIdentity("/srv/0.db"), TWO), None, False, id="one more"),
+        pytest.param(parted(TWO), "/srv/1.db is not one of its databases any more", True, id="one less"),
+        pytest.param(parted(), "/srv/1.db is not one of its databases any more", True, id="none"),
+        pytest.param(parted(ONE, replace(TWO, change_counter=10)), None, False, id="written to"),
+        pytest.param(parted(ONE, replace(TWO, change_counter=None)), None, False, id="nothing is known of its content"),
+        pytest.param(
+            parted(replace(ONE, change_counter=90), replace(TWO, change_counter=8)),
+            "its count of changes went back: an older copy was put in its place (/srv/2.db)",
+            True,
+            id="an older copy of one",
+        ),
+        pytest.param(
+            parted(ONE, replace(TWO, schema_version="version 4")),
+            "its tables were changed, or its content was replaced as a whole (version 3, now version 4) (/srv/2.db)",
+            False,
+            id="other tables in one",
+        ),
+    ],
+)
+def test_what_makes_several_databases_another_registry(now: RegistryIdentity, why: str | None, another: bool) -> None:
+    before, after = replace(KNOWN, identity=parted(ONE, TWO)), replace(THE_SAME, identity=now)
+    assert change_of_identity(before, after) == why
+    assert is_another(before, after) is another
+
+
+def test_a_database_that_vanished_was_not_replaced() -> None:
+    assert replaced(parted(ONE, TWO), parted(TWO)) is None
 
 
 @pytest.mark.parametrize(

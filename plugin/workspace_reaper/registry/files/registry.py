@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from workspace_reaper.model.ports import ChangeWatcher
-from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
+from workspace_reaper.model.workspace import LookupResult, PartIdentity, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
-from workspace_reaper.registry.file_patterns import FilePattern, shown
-from workspace_reaper.registry.files.documents import Record, RecordFiles
+from workspace_reaper.registry.file_patterns import FilePattern, file_identity, shown
+from workspace_reaper.registry.files.documents import Document, Record, RecordFiles
 from workspace_reaper.registry.files.errors import UnreadableFiles
 from workspace_reaper.registry.files.items import load, open_memory
 from workspace_reaper.registry.files.keys import missing_keys
@@ -24,6 +24,10 @@ from workspace_reaper.registry.schema_check import SchemaFinding
 from workspace_reaper.registry.schemas.files import FilesSchema
 from workspace_reaper.registry.sqlite.connection import raw
 from workspace_reaper.registry.sqlite.registry import CHUNK, StatementCache, statements_of
+
+
+def _part(document: Document) -> PartIdentity:
+    return PartIdentity(file_identity(document.path), None, document.stamp.modified // 1_000_000)
 
 
 class FilesRegistry(DatabaseRegistry):
@@ -59,7 +63,13 @@ class FilesRegistry(DatabaseRegistry):
 
     def identity_of(self, record: Record) -> RegistryIdentity:
         """Return what identifies the content, without sentinels."""
-        return RegistryIdentity(record.location, self._schema.identity, None, record.change_counter)
+        parts = () if self.has_file_for_each else tuple(map(_part, record.documents))
+        return RegistryIdentity(record.location, self._schema.identity, None, record.change_counter, parts=parts)
+
+    @property
+    def has_file_for_each(self) -> bool:
+        """Whether each workspace has a file of its own. Then a file that vanishes is the absence of one workspace."""
+        return self._described.items is None
 
     @contextmanager
     def loaded(self) -> Iterator[tuple[Connection, Record]]:

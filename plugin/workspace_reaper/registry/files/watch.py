@@ -114,7 +114,10 @@ class FilesWatcher:
         ids, archived = listed.finish()
         last = self._last
         now = _FilesRead(record.stamps, record.is_settled, tuple(ids), _arrived(last, tuple(ids)))
-        restored, unclear = _restored(last, now, failed=self._failed) if last is not None else (None, None)
+        restored = unclear = None
+        if last is not None:
+            one_each = self._registry.has_file_for_each
+            restored, unclear = _restored(last, now, failed=self._failed, has_file_for_each=one_each)
         self._last = now
         self._rest_until = time.monotonic() + _READ_REST * (time.thread_time() - cpu)
         identity = replace(self._registry.identity_of(record), sentinels=tuple(oldest)[:OLDEST])
@@ -129,11 +132,11 @@ def _arrived(last: _FilesRead | None, ids: tuple[str, ...]) -> tuple[str, ...]:
     return (*(one for one in last.arrived if one in there), *(one for one in ids if one not in before))
 
 
-def _restored(last: _FilesRead, now: _FilesRead, *, failed: bool) -> tuple[str | None, str | None]:
+def _restored(last: _FilesRead, now: _FilesRead, *, failed: bool, has_file_for_each: bool) -> tuple[str | None, str | None]:
     """Return why an older copy may have been put in the place of the files between these reads: what makes it likely, and
     what keeps it from being excluded. ``failed``: another read between them failed."""
     missing = set(last.ids).difference(now.ids)
-    if not missing or any(now.stamps.get(path) == stamp for path, stamp in last.stamps.items()):
+    if not missing or (has_file_for_each and any(now.stamps.get(path) == stamp for path, stamp in last.stamps.items())):
         return None, None
     least = 1 if failed else 2
     if _leading(one in missing for one in reversed(last.arrived)) >= least:

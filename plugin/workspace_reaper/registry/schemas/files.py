@@ -14,7 +14,7 @@ from workspace_reaper.registry.lazy import LazyRegistry
 from workspace_reaper.registry.schemas.table import TableSchema
 
 if TYPE_CHECKING:
-    from workspace_reaper.registry.base import DatabaseRegistry
+    from workspace_reaper.registry.files.registry import FilesRegistry
 
 # The operators -> and ->> are as old as this.
 _ARROWS_SINCE = (3, 38)
@@ -56,7 +56,7 @@ class FilesSchema(TableSchema):
         """Return the registry over the files. Raises ``ConfigurationError`` if their paths cannot be expanded."""
         patterns = self.patterns(database_url, environ)
 
-        def load() -> DatabaseRegistry:
+        def load() -> FilesRegistry:
             from workspace_reaper.registry.files.registry import FilesRegistry
 
             return FilesRegistry(self, patterns)
