@@ -15,12 +15,14 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
+    from workspace_reaper.registry.id_types import IdColumn
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _LARGEST = 1 << 63
-_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree")
+_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree", "where")
 
 
 class TableSchema(Schema):
@@ -40,30 +42,23 @@ class TableSchema(Schema):
         from sqlalchemy import Column, MetaData, String, Table
         from sqlalchemy.sql.elements import quoted_name
 
-        from workspace_reaper.registry import id_types
-
-        types: dict[IdType, type[id_types.IdColumn]] = {
-            "text": id_types.TextId,
-            "uuid": id_types.UuidText,
-            "uuid-hex": id_types.UuidHex,
-            "uuid-blob": id_types.UuidBlob,
-            "integer": id_types.WholeNumber,
-        }
         described = self._described
         schema, _, name = described.name.rpartition(".")
+        ids = [described.id] if _NAME.fullmatch(described.id) else []
         named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}
         return Table(
             quoted_name(name, quote=True),
             MetaData(),
-            Column(quoted_name(described.id, quote=True), types[described.id_type]()),
-            *(Column(quoted_name(text, quote=True), String()) for text in sorted(named - {described.id})),
+            *(Column(quoted_name(text, quote=True), self._id_type()) for text in ids),
+            *(Column(quoted_name(text, quote=True), String()) for text in sorted(named.difference(ids))),
             schema=quoted_name(schema, quote=True) if schema else None,
         )
 
     @property
     def identity(self) -> str:
-        """The table and its id column: another table in the same database is another registry."""
-        return f"table {self._described.name}, {self._described.id_type} {self._described.id}"
+        """The table, its id and the condition: another table in the same database is another registry."""
+        where = "" if self._described.where is None else f" where {self._described.where}"
+        return f"table {self._described.name}, {self._described.id_type} {self._described.id}{where}"
 
     @property
     def remedy(self) -> str:
@@ -76,8 +71,7 @@ class TableSchema(Schema):
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         expressions: dict[str, Any] = {field: self._expression(field) for field in _EXPRESSIONS}
-        columns = self._table.c[self._described.id]
-        return WorkspaceColumns(columns, any_row=frozenset(self._described.any_row), **expressions)
+        return WorkspaceColumns(self._id(), source=self._table, any_row=frozenset(self._described.any_row), **expressions)
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()
@@ -88,6 +82,24 @@ class TableSchema(Schema):
     def canonical(self, text: str) -> str | None:
         """Return the id as decimal, as a lower-case UUID with hyphens, or as the text itself, depending on ``id_type``."""
         return self._canonical(text)
+
+    def _id(self) -> ColumnElement[Any]:
+        from sqlalchemy import literal_column
+
+        text = self._described.id
+        return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})", self._id_type())
+
+    def _id_type(self) -> IdColumn:
+        from workspace_reaper.registry import id_types
+
+        types: dict[IdType, type[IdColumn]] = {
+            "text": id_types.TextId,
+            "uuid": id_types.UuidText,
+            "uuid-hex": id_types.UuidHex,
+            "uuid-blob": id_types.UuidBlob,
+            "integer": id_types.WholeNumber,
+        }
+        return types[self._described.id_type]()
 
     def _expression(self, field: str) -> ColumnElement[Any] | None:
         text = getattr(self._described, field)
