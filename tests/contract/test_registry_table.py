@@ -233,8 +233,8 @@ def test_names_that_need_quotes(host: Host) -> None:
     with host.writing() as connection:
         connection.execute('CREATE TABLE "Order" ("select" TEXT PRIMARY KEY, "isArchived" INTEGER, "a b" INTEGER)')
         connection.execute("""INSERT INTO "Order" VALUES ('x', 1, 1)""")
-    registry = described(host, name="Order", id="select", archived="isArchived", pinned='"a b" = 1')
-    assert rows(registry.look_up(["x"], [])).found == {"x": Workspace("x", archived=True, pinned=True)}
+    registry = described(host, name="Order", id="select", archived="isArchived", pinned='"a b" = 1', running='"a b"')
+    assert rows(registry.look_up(["x"], [])).found == {"x": Workspace("x", archived=True, pinned=True, running=True)}
 
 
 def test_another_table_of_the_same_database_is_another_registry(host: Host) -> None:
@@ -439,7 +439,7 @@ def test_the_statement_that_creates_the_index_is_accepted_as_it_is(host: Host, n
         change(host, "CREATE SCHEMA main")
     change(host, f'CREATE TABLE {written} ("{column}" TEXT)')
     change(host, f"INSERT INTO {written} VALUES ('a')")
-    registry = described(host, name=name, id=column)
+    registry = described(host, name=name, id=f'"{column}"')
     (finding,) = registry.examine()
     change(host, finding.do)
     assert registry.examine() == ()

@@ -17,8 +17,8 @@ _TRUTH = "A column, or an SQL expression over the columns, that gives true, fals
 class DescribedWorkspaces:
     """What the sections ``[table]`` and ``[files]`` have in common. ``ValueError`` if a field is blank.
 
-    A plain name (letters, digits and ``_``) is a column. Anything else is the operator's SQL expression, evaluated in a read-
-    only session. The metadata of each field has its ``description``, a sentence.
+    A plain name (letters, digits and ``_``), or one in double quotes, is a column. Anything else is the operator's SQL
+    expression, evaluated in a read-only session. The metadata of each field has its ``description``, a sentence.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  pydantic's own name, by which settings refuse other fields

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from workspace_reaper.registry.id_types import IdColumn
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[^\W\d]\w*")
+_QUOTED_NAME = re.compile(r'"((?:[^"]|"")+)"')
 _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -44,8 +45,9 @@ class TableSchema(Schema):
 
         described = self._described
         schema, _, name = described.name.rpartition(".")
-        ids = [described.id] if _NAME.fullmatch(described.id) else []
-        named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}
+        ids = [column for column in [_column_in(described.id)] if column is not None]
+        expressions = (getattr(described, field) for field in _EXPRESSIONS)
+        named = {column for text in expressions if text and (column := _column_in(text))}
         return Table(
             quoted_name(name, quote=True),
             MetaData(),
@@ -86,8 +88,8 @@ class TableSchema(Schema):
     def _id(self) -> ColumnElement[Any]:
         from sqlalchemy import literal_column
 
-        text = self._described.id
-        return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})", self._id_type())
+        text, column = self._described.id, _column_in(self._described.id)
+        return literal_column(f"({text})", self._id_type()) if column is None else self._table.c[column]
 
     def _id_type(self) -> IdColumn:
         from workspace_reaper.registry import id_types
@@ -107,7 +109,16 @@ class TableSchema(Schema):
             return None
         from sqlalchemy import literal_column
 
-        return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})")
+        column = _column_in(text)
+        return literal_column(f"({text})") if column is None else self._table.c[column]
+
+
+def _column_in(text: str) -> str | None:
+    """Return the column that a key names, plainly or in double quotes; None if the key is an expression."""
+    if _NAME.fullmatch(text):
+        return text
+    quoted = _QUOTED_NAME.fullmatch(text)
+    return quoted[1].replace('""', '"') if quoted else None
 
 
 def _canonical(id_type: IdType, in_session: IdInSession) -> Callable[[str], str | None]:
