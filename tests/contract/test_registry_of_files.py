@@ -51,6 +51,30 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> FilesHost:
 # What they tell
 
 
+def test_items_that_are_no_workspaces(tmp_path: Path) -> None:
+    content = [{"id": "a", "kind": "task"}, {"id": "b", "kind": "note"}, {"kind": "note"}]
+    path = file(tmp_path, content)
+    registry = described(path, items="$", where="value->>'kind' = 'task'")
+    answer = rows(registry.look_up(["a", "b"], ["b"]))
+    assert (set(answer.found), answer.total, answer.sentinels_found) == ({"a"}, 1, frozenset())
+    assert registry.examine() == ()
+
+
+def test_a_file_needs_ids_only_for_its_workspaces(tmp_path: Path) -> None:
+    file(tmp_path, [{"kind": "note"}], "notes.json")
+    file(tmp_path, [{"id": "a", "kind": "task"}], "tasks.json")
+    told = {"items": "$", "where": "value->>'kind' = 'task'"}
+    assert set(rows(described(tmp_path / "*.json", **told).look_up(["a"], [])).found) == {"a"}
+    file(tmp_path, [{"kind": "task"}], "notes.json")
+    assert "yields no id for any item of" in reason(described(tmp_path / "*.json", **told).look_up(["a"], []))
+
+
+@pytest.mark.parametrize("where", ["nothing = 1", "max(key)", '"nothing"'])
+def test_a_condition_that_cannot_be_evaluated(tmp_path: Path, where: str) -> None:
+    registry = described(file(tmp_path, [{"id": "a"}, {"id": "b"}]), items="$", where=where)
+    assert "cannot evaluate where" in reason(registry.look_up(["a"], []))
+
+
 def test_each_kind_of_file(host: FilesHost) -> None:
     host.archive("b")
     registry = registry_of(host)

@@ -117,12 +117,124 @@ def test_a_column_that_tells_two_things(host: Host) -> None:
     assert rows(registry.look_up(["a"], [])).found == {"a": Workspace("a", worktree="a")}
 
 
+@pytest.mark.parametrize(
+    ("expression", "ids"),
+    [
+        ("substr(id, 1, 2)", {"ab", "xy"}),
+        ("'w-' || id", {"w-abc", "w-xyz"}),
+        ("CASE WHEN status IS NULL THEN id END", {"abc"}),
+        ("(SELECT other.id FROM tasks AS other WHERE other.id = tasks.id)", {"abc", "xyz"}),
+        ("replace(id, 'c', '%c')", {"ab%c", "xyz"}),
+    ],
+)
+def test_an_id_that_is_an_expression(host: Host, expression: str, ids: set[str]) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "abc", "xyz")
+    change(host, "UPDATE tasks SET status = 'x', flag = 1 WHERE id = 'xyz'")
+    registry = described(host, id=expression, archived="flag = 1")
+    answer = rows(registry.look_up([*ids, "other"], [*ids]))
+    assert (set(answer.found), answer.total, answer.sentinels_found) == (ids, len(ids), ids)
+    assert {one for one, row in answer.found.items() if row.archived} == {one for one in ids if one.strip("w-").startswith("x")}
+    assert (set(answer.identity.sentinels), registry.worktrees()) == (ids, frozenset())
+    findings = [(finding.fatal, finding.text, finding.do) for finding in registry.examine()]
+    text = "the id of tasks is an expression without an index: every look-up reads the whole table"
+    assert findings == ([] if host.server else [(False, text, "")])
+    assert listed(host, id=expression) == ids
+
+
+def listed(host: Host, **told: Any) -> frozenset[str]:
+    """The workspaces that the watcher lists."""
+    table = HostTable(**{"name": "tasks", "id": "id", "id_type": "text", **told})
+    feed = open_watcher(load_schema("table", table), host.place, {})
+    answer = feed.read()
+    feed.close()
+    assert not isinstance(answer, Unknown), answer
+    return answer.workspaces
+
+
+def test_a_number_that_is_an_expression(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "job-7")
+    registry = described(host, id="CAST(substr(id, 5) AS INTEGER)", id_type="integer")
+    assert set(rows(registry.look_up(["7", "8"], [])).found) == {"7"}
+
+
+def test_an_id_in_another_spelling_that_is_an_expression(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", UUID.upper())
+    registry = described(host, id="lower(id) || ' '", id_type="uuid")
+    assert set(rows(registry.look_up([UUID], [])).found) == {UUID}
+
+
+@pytest.mark.parametrize("expression", ["max(id)", "nothing || id", "id, flag", "1 -- one"])
+def test_an_id_that_cannot_be_evaluated(host: Host, expression: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    text = told_by_both(described(host, id=expression), "a")
+    assert "cannot evaluate id" in text or "has ids that are record" in text
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        ("flag", {"b"}),
+        ("flag = 1", {"b"}),
+        ("status = 'job'", {"a"}),
+        ("status IS NOT NULL OR flag = 1", {"a", "b"}),
+        ("flag = 0", set()),
+        ("NOT EXISTS (SELECT 1 FROM tasks AS other WHERE other.id > tasks.id)", {"c"}),
+    ],
+)
+def test_rows_that_are_no_workspaces(host: Host, where: str, ids: set[str]) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b", "c")
+    change(host, "UPDATE tasks SET status = 'job' WHERE id = 'a'")
+    change(host, "UPDATE tasks SET flag = 1 WHERE id = 'b'")
+    registry = described(host, where=where, worktree="'/srv/' || id")
+    answer = rows(registry.look_up(["a", "b", "c"], ["a", "b", "c"], every_spelling=True))
+    assert (set(answer.found), answer.total, answer.sentinels_found) == (ids, len(ids), ids)
+    assert set(answer.identity.sentinels) == ids
+    assert registry.worktrees() == {f"/srv/{one}" for one in ids}
+    assert registry.examine() == ()
+    assert listed(host, where=where) == ids
+
+
+def test_a_row_that_is_no_workspace_is_not_found_in_another_spelling(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "A ")
+    change(host, "UPDATE tasks SET flag = 0")
+    assert rows(described(host, where="flag").look_up(["a", "A"], [])).found == {}
+    change(host, "UPDATE tasks SET flag = 1")
+    assert set(rows(described(host, where="flag").look_up(["a", "A"], [])).found) == {"a", "A"}
+
+
+def test_a_condition_that_is_no_truth_makes_no_row_disappear(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    change(host, "UPDATE tasks SET status = 'no', flag = 2")
+    assert "where of workspace a is 2, neither 0 nor 1, true nor false" in unreadable(described(host, where="flag"), "a")
+    if host.server:
+        told = told_by_both(described(host, where="status"), "a")
+        assert "cannot evaluate where: it gives text, not true or false" in told
+    else:
+        assert "where of workspace a is 'no'" in unreadable(described(host, where="status"), "a")
+        assert listed(host, where="status") == {"a"}
+
+
+@pytest.mark.parametrize("where", ["max(flag)", "nothing = 1", '"nothing" = 1'])
+def test_a_condition_that_cannot_be_evaluated(host: Host, where: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    assert "cannot evaluate where" in told_by_both(described(host, where=where), "a")
+
+
+def test_with_another_condition_it_is_another_registry(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY")
+    schemas = [
+        rows(described(host, **told).look_up([], [])).identity.schema for told in ({}, {"where": "flag"}, {"where": "1 = 1"})
+    ]
+    assert len(set(schemas)) == 3
+    assert schemas[0] == "table tasks, text id"
+
+
 def test_names_that_need_quotes(host: Host) -> None:
     with host.writing() as connection:
         connection.execute('CREATE TABLE "Order" ("select" TEXT PRIMARY KEY, "isArchived" INTEGER, "a b" INTEGER)')
         connection.execute("""INSERT INTO "Order" VALUES ('x', 1, 1)""")
-    registry = described(host, name="Order", id="select", archived="isArchived", pinned='"a b" = 1')
-    assert rows(registry.look_up(["x"], [])).found == {"x": Workspace("x", archived=True, pinned=True)}
+    registry = described(host, name="Order", id="select", archived="isArchived", pinned='"a b" = 1', running='"a b"')
+    assert rows(registry.look_up(["x"], [])).found == {"x": Workspace("x", archived=True, pinned=True, running=True)}
 
 
 def test_another_table_of_the_same_database_is_another_registry(host: Host) -> None:
@@ -327,7 +439,7 @@ def test_the_statement_that_creates_the_index_is_accepted_as_it_is(host: Host, n
         change(host, "CREATE SCHEMA main")
     change(host, f'CREATE TABLE {written} ("{column}" TEXT)')
     change(host, f"INSERT INTO {written} VALUES ('a')")
-    registry = described(host, name=name, id=column)
+    registry = described(host, name=name, id=f'"{column}"')
     (finding,) = registry.examine()
     change(host, finding.do)
     assert registry.examine() == ()

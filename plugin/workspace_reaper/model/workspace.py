@@ -17,13 +17,18 @@ _TRUTH = "A column, or an SQL expression over the columns, that gives true, fals
 class DescribedWorkspaces:
     """What the sections ``[table]`` and ``[files]`` have in common. ``ValueError`` if a field is blank.
 
-    A plain name (letters, digits and ``_``) is a column. Anything else is the operator's SQL expression, evaluated in a read-
-    only session. The metadata of each field has its ``description``, a sentence.
+    A plain name (letters, digits and ``_``), or one in double quotes, is a column. Anything else is the operator's SQL
+    expression, evaluated in a read-only session. The metadata of each field has its ``description``, a sentence.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  pydantic's own name, by which settings refuse other fields
 
-    id: str = field(metadata={"description": "The column that holds the workspace's id. It should have an index."})
+    id: str = field(
+        metadata={
+            "description": "A column, or an SQL expression over the columns, that gives the workspace's id. A column should "
+            "have an index."
+        }
+    )
     id_type: IdType = field(
         metadata={
             "description": "What the ids are: `text`; `uuid`, a UUID of the database's own kind or as text with hyphens; "
@@ -36,6 +41,10 @@ class DescribedWorkspaces:
             "description": "How the group `id` of `session_patterns` shows the id: `text`, a number in decimal and a UUID with "
             "hyphens; or `hex`, a UUID as 32 hex digits."
         },
+    )
+    where: str | None = field(
+        default=None,
+        metadata={"description": f"{_TRUTH} the row is a workspace. Without it each row is one."},
     )
     archived: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is archived."})
     deleted: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace counts as deleted."})

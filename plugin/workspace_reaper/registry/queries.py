@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Integer,
+    Select,
     Text,
     and_,
     any_,
@@ -36,6 +37,9 @@ from workspace_reaper.registry.schema import WorkspaceColumns
 
 # A condition that no row meets.
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
+
+# The fields of `WorkspaceColumns` that ``probe`` selects after the id, in this order.
+EXPRESSIONS = (*FLAGS, "worktree", "where")
 
 _OLDEST_ROWS = 1024
 
@@ -86,33 +90,38 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
     # Integers: SQLAlchemy's Boolean turns any number into True.
     columns = [nothing if each is None else type_coerce(each, Integer) for each in flags]
     columns.append(nothing if facts.worktree is None else facts.worktree)
+    columns.append(nothing if facts.where is None else type_coerce(facts.where, Integer))
     # A row without an id belongs to no workspace.
-    has_id = facts.id.is_not(None)
-    probe = select(facts.id, *columns).where(NO_ROW)
+    is_workspace: ColumnElement[bool] = facts.id.is_not(None)
+    if facts.where is not None:
+        is_workspace = and_(is_workspace, _may_be_true(facts.where))
+    probe = _select(facts, facts.id, *columns).where(NO_ROW)
     columns.append(literal_column("rowid") if by_rowid else nothing)
-    every = select(facts.id, *columns).where(has_id)
+    every = _select(facts, facts.id, *columns).where(is_workspace)
     kind = facts.id.type
     folded = kind.folded(type_coerce(facts.id, NullType()), postgres=arrays) if isinstance(kind, IdColumn) else None
     by_spelling = None
     if folded is not None:
-        by_spelling = select(folded, facts.id, *columns).where(has_id, _is_one_of(folded, arrays=arrays))
+        by_spelling = every.with_only_columns(folded, facts.id, *columns, maintain_column_froms=True)
+        by_spelling = by_spelling.where(_is_one_of(folded, arrays=arrays))
+    ids = _select(facts, facts.id).where(is_workspace)
     # Not by the time of creation, which has no index: all rows would be read and sorted before the limit applies.
     if by_rowid:
         rows = OLDEST if facts.unique else _OLDEST_ROWS
-        oldest = select(facts.id).where(has_id).order_by(literal_column("rowid")).limit(rows)
+        oldest = ids.order_by(literal_column("rowid")).limit(rows)
     elif facts.unique:
-        oldest = select(facts.id).where(has_id).order_by(facts.id).limit(OLDEST)
+        oldest = ids.order_by(facts.id).limit(OLDEST)
     else:
-        oldest = select(facts.id).where(has_id).distinct().order_by(facts.id).limit(OLDEST)
-    some = select(facts.id.label("id")).where(has_id).limit(TOTAL_BOUND + 1).subquery()
+        oldest = ids.distinct().order_by(facts.id).limit(OLDEST)
+    some = _select(facts, facts.id.label("id")).where(is_workspace).limit(TOTAL_BOUND + 1).subquery()
     counted = func.count() if facts.unique else func.count(distinct(some.c.id))
-    exists: ColumnElement[bool] = has_id
+    exists = is_workspace
     if facts.deleted is not None:
         # Compared as text: a flag is a boolean in one database and a number in another.
-        exists = and_(has_id, func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
+        exists = and_(is_workspace, func.coalesce(cast(facts.deleted, Text), "").not_in(["1", "true"]))
     worktrees = None
     if facts.worktree is not None:
-        worktrees = select(facts.worktree).where(exists, facts.worktree.is_not(None))
+        worktrees = _select(facts, facts.worktree).where(exists, facts.worktree.is_not(None))
     return Statements(
         columns=facts,
         by_rowid=by_rowid,
@@ -122,9 +131,21 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         probe=probe,
         oldest=oldest,
         total=select(counted, func.count()).select_from(some),
-        workspace_list=select(facts.id, columns[0]).where(exists),
+        workspace_list=_select(facts, facts.id, columns[0]).where(exists),
         worktrees=worktrees,
     )
+
+
+def _select(facts: WorkspaceColumns, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Return a selection from the table, which an expression does not name."""
+    selection = select(*columns)
+    return selection if facts.source is None else selection.select_from(facts.source)
+
+
+def _may_be_true(condition: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether the condition is neither false nor NULL. A value that is no truth must not make a row disappear."""
+    # Compared as text: a truth is a boolean in one database and a number in another.
+    return func.coalesce(cast(condition, Text), "0").not_in(["0", "false"])
 
 
 def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[bool]:

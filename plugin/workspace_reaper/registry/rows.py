@@ -112,17 +112,18 @@ def flag(value: object, what: str, workspace_id: str) -> bool:
 
 def workspace(row: Sequence[Any]) -> Workspace:
     """Return the workspace in a row of ``by_ids``. If a value is not of its kind, it is ``unreadable``."""
-    workspace_id, *flags, worktree, place = row
+    workspace_id, *flags, worktree, where, place = row
+    truths = (*flags, where)
     try:
-        values = [_TRUTHS[value] for value in flags]
+        values = [_TRUTHS[value] for value in truths]
     except (KeyError, TypeError):
         try:
-            values = [flag(value, name, workspace_id) for name, value in zip(FLAGS, flags, strict=True)]
+            values = [flag(value, name, workspace_id) for name, value in zip((*FLAGS, "where"), truths, strict=True)]
         except WrongValue as error:
             return Workspace(workspace_id, unreadable=str(error))
     if worktree is not None and not isinstance(worktree, str):
         return Workspace(workspace_id, unreadable=f"the worktree of workspace {workspace_id} is not text")
-    archived, pinned, running, deleted, worktree_deleted = values
+    archived, pinned, running, deleted, worktree_deleted, _ = values
     # A column of the host may be named "rowid", and hold anything.
     number = place if isinstance(place, int) else None
     return Workspace(workspace_id, archived, pinned, running, deleted, worktree_deleted, worktree, place=number)

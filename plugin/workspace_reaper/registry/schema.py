@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from workspace_reaper.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy import ColumnElement, FromClause, Table
 
     from workspace_reaper.registry.lazy import LazyRegistry
 
@@ -46,6 +46,8 @@ class WorkspaceColumns:
         deleted: Whether the row counts as deleted.
         worktree_deleted: Whether the workspace's directory was deleted.
         worktree: The path of the workspace's directory.
+        where: Whether the row is a workspace. NULL means that it is none.
+        source: The table, where ``id`` is an expression and no column of it.
         unique: False if a workspace may have several rows; it then exists while it has at least one.
         any_row: The flags that a workspace with several rows has if one of its rows has them. It has the others if all of its
             rows have them, or all that do not count as deleted.
@@ -58,6 +60,8 @@ class WorkspaceColumns:
     deleted: ColumnElement[Any] | None = None
     worktree_deleted: ColumnElement[Any] | None = None
     worktree: ColumnElement[Any] | None = None
+    where: ColumnElement[Any] | None = None
+    source: FromClause | None = None
     unique: bool = True
     any_row: frozenset[str] = frozenset({"pinned", "running"})
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
 
-from sqlalchemy import Executable, Table, select
+from sqlalchemy import ColumnElement, Executable, Table, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import ColumnClause
 
-from workspace_reaper.model.workspace import FLAGS
-from workspace_reaper.registry.queries import NO_ROW
+from workspace_reaper.registry.queries import EXPRESSIONS, NO_ROW
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 
 _SHOWN = 20
@@ -83,7 +83,7 @@ def probed(
         DBAPIError: The database failed for another reason.
     """
     try:
-        described, strange = _tried(connection, probe, 2 + len(FLAGS))
+        described, strange = _tried(connection, probe, 1 + len(EXPRESSIONS))
     except DBAPIError as error:
         connection.rollback()  # the error has ended the transaction
         raise (_failing_expression(connection, facts, there or {}) or error) from error
@@ -108,10 +108,10 @@ def _tried(connection: Connection, probe: Executable, columns: int) -> tuple[Seq
 def _failing_expression(
     connection: Connection, facts: WorkspaceColumns, there: Mapping[str, Collection[str]]
 ) -> SchemaMismatch | None:
-    """Return the first expression that also fails alone, or None if the id fails or a privilege is missing."""
-    tables = select(facts.id).get_final_froms()
-    for name in (None, *FLAGS, "worktree"):
-        expression = facts.id if name is None else getattr(facts, name)
+    """Return the first expression that also fails alone, or None if the column of the id fails or a privilege is missing."""
+    tables = select(facts.id).get_final_froms() if facts.source is None else [facts.source]
+    for name in ("id", *EXPRESSIONS):
+        expression = getattr(facts, name)
         if expression is None:
             continue
         try:
@@ -120,14 +120,23 @@ def _failing_expression(
             if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
                 return None
             said = str(error.orig).splitlines()[0]
-            return None if name is None else SchemaMismatch(f"cannot evaluate {name} ({said}{_nearest_in(said, there)})")
+            is_column = name == "id" and not is_literal(expression)
+            return None if is_column else SchemaMismatch(f"cannot evaluate {name} ({said}{_nearest_in(said, there)})")
         if strange:
             return SchemaMismatch(f"cannot evaluate {name}: it does not give one value for each row")
     return None
 
 
+def is_literal(expression: ColumnElement[Any]) -> bool:
+    """Return whether it is an expression as the configuration has it, and not a column of a table."""
+    return isinstance(expression, ColumnClause) and expression.is_literal
+
+
 def no_index(connection: Connection, table: Table, column: str) -> SchemaFinding:
-    """Return the finding for an id column without an index, with a statement that this database accepts."""
+    """Return the finding for an id without an index, for a column with a statement that this database accepts."""
+    if column not in table.c:
+        text = f"the id of {table.fullname} is an expression without an index: every look-up reads the whole table"
+        return SchemaFinding(text, fatal=False)
     dialect = connection.dialect
     place, quoted = plain(dialect, dialect.identifier_preparer.format_table(table)), dialect.identifier_preparer.quote(column)
     index = ""  # PostgreSQL finds a free name itself

@@ -66,9 +66,19 @@ def load(connection: sqlite3.Connection, documents: Iterable[Document], describe
                 f"{document.path} and the files before it have more than {MOST_ITEMS} items: that is the limit."
             )
     connection.execute("COMMIT")
-    without = connection.execute("SELECT path FROM loaded GROUP BY file HAVING count(id) = 0").fetchone()
+    without = _file_without_ids(connection, described.where)
     if without is not None:
-        raise SchemaMismatch(f"yields no id for any item of {without[0]}: {described.id} is NULL there")
+        raise SchemaMismatch(f"yields no id for any item of {without}: {described.id} is NULL there")
+
+
+def _file_without_ids(connection: sqlite3.Connection, where: str | None) -> str | None:
+    """Return a file that has workspaces, and none with an id."""
+    condition = "1" if where is None else f"({strict_text(where)})"
+    try:
+        found = connection.execute(f"SELECT path FROM loaded WHERE {condition} GROUP BY file HAVING count(id) = 0").fetchone()
+    except sqlite3.Error as error:
+        raise SchemaMismatch(f"cannot evaluate where ({error})") from error
+    return found[0] if found else None
 
 
 def _parameters(document: Document, items: str | None) -> dict[str, object]:

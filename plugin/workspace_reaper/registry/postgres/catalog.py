@@ -154,13 +154,13 @@ def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
 
     Args:
         facts: The column expressions of the schema.
-        types: The oids of the types of the id, of each flag, and of the worktree.
+        types: The oids of the types of the id, of each flag, of the worktree and of the condition.
 
     Raises:
         SchemaMismatch: A column has a type that does not fit.
     """
-    id_type, *flags, worktree = types
-    for name, oid in zip(FLAGS, flags, strict=True):
+    id_type, *flags, worktree, where = types
+    for name, oid in (*zip(FLAGS, flags, strict=True), ("where", where)):
         if getattr(facts, name) is not None and oid not in _TRUTHS:
             raise SchemaMismatch(
                 f'cannot evaluate {name}: it gives {_type_name(oid)}, not true or false. With registry = "table" write an '

@@ -45,7 +45,8 @@ class FilesSchema(TableSchema):
     @property
     def identity(self) -> str:
         """The place of the workspaces in each file and their id: another one is another registry."""
-        return f"files, {self.files.items or 'one workspace each'}, {self.files.id_type} {self.files.id}"
+        where = "" if self.files.where is None else f" where {self.files.where}"
+        return f"files, {self.files.items or 'one workspace each'}, {self.files.id_type} {self.files.id}{where}"
 
     @property
     def remedy(self) -> str:

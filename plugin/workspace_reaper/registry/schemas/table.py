@@ -15,12 +15,15 @@ from workspace_reaper.registry.schema import Home, Schema, WorkspaceColumns, pla
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+    from workspace_reaper.registry.id_types import IdColumn
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_QUOTED_NAME = re.compile(r'"((?:[^"]|"")+)"')
 _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _LARGEST = 1 << 63
-_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree")
+_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree", "where")
 
 
 class TableSchema(Schema):
@@ -40,30 +43,24 @@ class TableSchema(Schema):
         from sqlalchemy import Column, MetaData, String, Table
         from sqlalchemy.sql.elements import quoted_name
 
-        from workspace_reaper.registry import id_types
-
-        types: dict[IdType, type[id_types.IdColumn]] = {
-            "text": id_types.TextId,
-            "uuid": id_types.UuidText,
-            "uuid-hex": id_types.UuidHex,
-            "uuid-blob": id_types.UuidBlob,
-            "integer": id_types.WholeNumber,
-        }
         described = self._described
         schema, _, name = described.name.rpartition(".")
-        named = {text for field in _EXPRESSIONS if (text := getattr(described, field)) and _NAME.fullmatch(text)}
+        ids = [column for column in [_column_in(described.id)] if column is not None]
+        expressions = (getattr(described, field) for field in _EXPRESSIONS)
+        named = {column for text in expressions if text and (column := _column_in(text))}
         return Table(
             quoted_name(name, quote=True),
             MetaData(),
-            Column(quoted_name(described.id, quote=True), types[described.id_type]()),
-            *(Column(quoted_name(text, quote=True), String()) for text in sorted(named - {described.id})),
+            *(Column(quoted_name(text, quote=True), self._id_type()) for text in ids),
+            *(Column(quoted_name(text, quote=True), String()) for text in sorted(named.difference(ids))),
             schema=quoted_name(schema, quote=True) if schema else None,
         )
 
     @property
     def identity(self) -> str:
-        """The table and its id column: another table in the same database is another registry."""
-        return f"table {self._described.name}, {self._described.id_type} {self._described.id}"
+        """The table, its id and the condition: another table in the same database is another registry."""
+        where = "" if self._described.where is None else f" where {self._described.where}"
+        return f"table {self._described.name}, {self._described.id_type} {self._described.id}{where}"
 
     @property
     def remedy(self) -> str:
@@ -76,8 +73,7 @@ class TableSchema(Schema):
 
     def facts(self, absent: frozenset[str]) -> WorkspaceColumns:
         expressions: dict[str, Any] = {field: self._expression(field) for field in _EXPRESSIONS}
-        columns = self._table.c[self._described.id]
-        return WorkspaceColumns(columns, any_row=frozenset(self._described.any_row), **expressions)
+        return WorkspaceColumns(self._id(), source=self._table, any_row=frozenset(self._described.any_row), **expressions)
 
     def homes(self, environ: Mapping[str, str]) -> tuple[Home, ...]:
         return ()
@@ -89,13 +85,40 @@ class TableSchema(Schema):
         """Return the id as decimal, as a lower-case UUID with hyphens, or as the text itself, depending on ``id_type``."""
         return self._canonical(text)
 
+    def _id(self) -> ColumnElement[Any]:
+        from sqlalchemy import literal_column
+
+        text, column = self._described.id, _column_in(self._described.id)
+        return literal_column(f"({text})", self._id_type()) if column is None else self._table.c[column]
+
+    def _id_type(self) -> IdColumn:
+        from workspace_reaper.registry import id_types
+
+        types: dict[IdType, type[IdColumn]] = {
+            "text": id_types.TextId,
+            "uuid": id_types.UuidText,
+            "uuid-hex": id_types.UuidHex,
+            "uuid-blob": id_types.UuidBlob,
+            "integer": id_types.WholeNumber,
+        }
+        return types[self._described.id_type]()
+
     def _expression(self, field: str) -> ColumnElement[Any] | None:
         text = getattr(self._described, field)
         if text is None:
             return None
         from sqlalchemy import literal_column
 
-        return self._table.c[text] if _NAME.fullmatch(text) else literal_column(f"({text})")
+        column = _column_in(text)
+        return literal_column(f"({text})") if column is None else self._table.c[column]
+
+
+def _column_in(text: str) -> str | None:
+    """Return the column that a key names, plainly or in double quotes; None if the key is an expression."""
+    if _NAME.fullmatch(text):
+        return text
+    quoted = _QUOTED_NAME.fullmatch(text)
+    return quoted[1].replace('""', '"') if quoted else None
 
 
 def _canonical(id_type: IdType, in_session: IdInSession) -> Callable[[str], str | None]:
