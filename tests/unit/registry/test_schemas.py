@@ -118,7 +118,8 @@ def test_a_third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(answer, LookupResult)
     assert answer.found == {"a": Workspace("a", archived=True)}
     with pytest.raises(
-        ConfigurationError, match=f"installed are: {', '.join(sorted([*BUILT_IN, 'mine', 'table', 'files']))}. "
+        ConfigurationError,
+        match=f"installed are: {', '.join(sorted([*BUILT_IN, 'mine', 'table', 'files']))}; presets are: agent-deck, ",
     ):
         load_schema("nobody")
 
