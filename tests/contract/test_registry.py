@@ -13,24 +13,26 @@ from _pytest.mark.structures import ParameterSet
 from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.file_hosts import FilesHost, MapHost
 from tests.tools.hosts import EVERY_HOST, CaoHost, Host, StandardHost, TableHost, VibeKanbanHost
+from tests.tools.recording_hosts import NamingFilesHost, RecordingHost
 from tests.tools.registries import registry_of, rows
 from workspace_reaper.model.ports import Registry
-from workspace_reaper.model.workspace import FLAGS, Workspace
+from workspace_reaper.model.workspace import FLAGS, RecordedSession, Workspace
 
 SERVERS = [pytest.param(None, id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 Flagged: TypeAlias = "VibeKanbanHost | StandardHost | TableHost | FilesHost | MemoryHost"
 FILES = {"files": FilesHost, "files-map": MapHost}
+Recording: TypeAlias = "RecordingHost | NamingFilesHost | MemoryHost"
 
 
-def everywhere(kinds: Mapping[str, type]) -> list[ParameterSet]:
+def everywhere(kinds: Mapping[str, type], files: Mapping[str, type] = FILES) -> list[ParameterSet]:
     """These hosts over a file and over PostgreSQL, hosts with files, and the host of the simulation in memory."""
     places = [
         pytest.param((kind, server.values[0]), id=f"{server.id}-{name}", marks=server.marks)
         for name, kind in kinds.items()
         for server in SERVERS
     ]
-    files = [pytest.param((kind, None), id=name) for name, kind in FILES.items()]
-    return [*places, *files, pytest.param((MemoryHost, None), id="memory")]
+    in_files = [pytest.param((kind, None), id=name) for name, kind in files.items()]
+    return [*places, *in_files, pytest.param((MemoryHost, None), id="memory")]
 
 
 def url_of(request: pytest.FixtureRequest, server: str | None) -> str | None:
@@ -358,3 +360,88 @@ def test_a_row_that_appears_between_two_look_ups(host: Host) -> None:
     host.delete(one, other)
     gone = rows(registry.look_up([one], [other]))
     assert (set(gone.found), gone.total, gone.sentinels_found) == (set(), 0, set())
+
+
+# Rows that name sessions
+
+
+@pytest.fixture(params=everywhere({"table": RecordingHost}, {"files": NamingFilesHost}))
+def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Recording:
+    kind, server = request.param
+    made: Recording = kind(tmp_path / "host.sqlite", url_of(request, server))
+    made.create()
+    return made
+
+
+def naming(host: Recording, *names: str) -> dict[str, tuple[RecordedSession, ...]]:
+    """Which rows name these sessions. All of their workspaces are found."""
+    answer = rows(port_of(host).look_up([], [], sessions=names))
+    assert set(answer.found) == {one.workspace_id for some in answer.of.values() for one in some}
+    return dict(answer.of)
+
+
+def test_the_rows_that_name_sessions(recording: Recording) -> None:
+    one, other, without = (recording.new_id(number) for number in (1, 2, 3))
+    recording.insert([one, other, without])
+    recording.record_session(one, "Main")
+    recording.record_session(other, "ö")
+    recording.record_session(without, None)
+    answer = rows(port_of(recording).look_up([without], [], sessions=["Main", "ö", "mine"]))
+    assert answer.of == {"Main": (RecordedSession(one),), "ö": (RecordedSession(other),)}
+    assert set(answer.found) == {one, other, without}
+    recording.delete(one)
+    assert naming(recording, "Main", "ö") == {"ö": (RecordedSession(other),)}
+    assert rows(port_of(recording).look_up([one], [])).of == {}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "name", "is_certain"),
+    [
+        pytest.param("a.b:c", "a.b:c", True, id="as it is"),
+        pytest.param("a.b:c", "a_b_c", True, id="as tmux writes it"),
+        pytest.param("a_b", "a.b", False, id="the other way round"),
+        pytest.param("Main", "main", False, id="another case"),
+        pytest.param(" main\n", "main", False, id="with white space"),
+        pytest.param("A.B ", "a_b", False, id="all of these"),
+        pytest.param("%_'\"\\$", "%_'\"\\$", True, id="characters of SQL"),
+        pytest.param("main", "main2", None, id="a longer one"),
+        pytest.param("m%", "main", None, id="a wildcard"),
+        pytest.param("", "x", None, id="empty"),
+        pytest.param("  ", " ", None, id="blank"),
+        pytest.param("x" * 1_000_000, "x", None, id="huge"),
+    ],
+)
+def test_how_a_row_may_name_a_session(recording: Recording, recorded: str, name: str, is_certain: bool | None) -> None:
+    one = recording.new_id(1)
+    recording.insert([one])
+    recording.record_session(one, recorded)
+    assert naming(recording, name) == ({} if is_certain is None else {name: (RecordedSession(one, is_certain),)})
+
+
+def test_several_rows_that_name_one_session(recording: Recording) -> None:
+    one, other, gone = (recording.new_id(number) for number in (1, 2, 3))
+    recording.insert([one, other, gone])
+    for each in (one, other, gone):
+        recording.record_session(each, "main")
+    recording.flag_deleted(gone)
+    found = naming(recording, "main")["main"]
+    assert sorted(found, key=lambda each: each.workspace_id) == [
+        RecordedSession(one),
+        RecordedSession(other),
+        RecordedSession(gone, deleted=True),
+    ]
+
+
+def test_many_sessions_are_looked_up_at_once(recording: Recording) -> None:
+    ids = [recording.new_id(number) for number in range(1, 1_001)]
+    recording.insert(ids)
+    if isinstance(recording, MemoryHost):
+        recording.sessions = {one: f"Agent-{one}" for one in ids}
+    found = naming(recording, *(f"Agent-{one}" for one in ids), *(f"mine {one}" for one in ids))
+    assert found == {f"Agent-{one}": (RecordedSession(one),) for one in ids}
+
+
+def test_a_host_that_records_no_sessions(standard: StandardHost) -> None:
+    standard.insert(["main"])
+    answer = rows(registry_of(standard).look_up([], [], sessions=["main"]))
+    assert (answer.of, answer.found) == ({}, {})

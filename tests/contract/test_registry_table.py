@@ -12,7 +12,7 @@ from tests.tools.hosts import Host, TableHost
 from tests.tools.registries import reason, rows
 from workspace_reaper.model.errors import ConfigurationError
 from workspace_reaper.model.unknown import Unknown
-from workspace_reaper.model.workspace import HostTable, Workspace
+from workspace_reaper.model.workspace import HostTable, RecordedSession, Workspace
 from workspace_reaper.registry import load_schema, open_registry, open_watcher
 from workspace_reaper.registry.base import DatabaseRegistry
 
@@ -227,6 +227,55 @@ def test_with_another_condition_it_is_another_registry(host: Host) -> None:
     ]
     assert len(set(schemas)) == 3
     assert schemas[0] == "table tasks, text id"
+
+
+@pytest.mark.parametrize("recorded", [7, 7.0, b"7"], ids=["a number", "a real number", "bytes"])
+def test_a_session_whose_name_is_no_text_is_in_doubt(tmp_path: Path, recorded: object) -> None:
+    host = TableHost(tmp_path / "host.sqlite")  # a column of PostgreSQL has a type
+    with host.writing() as connection:
+        connection.execute("CREATE TABLE tasks (id TEXT PRIMARY KEY, session)")
+        connection.execute("INSERT INTO tasks VALUES ('a', ?)", (recorded,))
+    names = ["7", "7.0"]
+    answer = rows(described(host, session="session").look_up([], [], sessions=names))
+    assert [one for some in answer.of.values() for one in some] == [RecordedSession("a", is_certain=False)]
+
+
+def test_a_session_s_name_that_is_an_expression(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    change(host, "UPDATE tasks SET status = 'x' WHERE id = 'a'")
+    registry = described(host, session="'job-' || status")
+    assert rows(registry.look_up([], [], sessions=["job-x", "job-"])).of == {"job-x": (RecordedSession("a"),)}
+    assert registry.examine() == ()
+
+
+@pytest.mark.parametrize("column", ["VARCHAR(20)", "CHAR(20)", "TEXT"])
+def test_a_session_s_name_in_each_kind_of_text(host: Host, column: str) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", columns=f"session {column}")
+    change(host, "UPDATE tasks SET session = 'main'")
+    answer = rows(described(host, session="session").look_up([], [], sessions=["main"]))
+    assert answer.of == {"main": (RecordedSession("a"),)}
+
+
+def test_a_row_whose_id_cannot_be_read_names_no_session(host: Host) -> None:
+    tasks(host, "TEXT", "", "a", columns="status TEXT")
+    change(host, "UPDATE tasks SET status = 'main'")
+    answer = rows(described(host, session="status").look_up([], [], sessions=["main"]))
+    assert answer.of == {"main": (RecordedSession("a"),)}
+
+
+def test_the_condition_applies_to_rows_that_name_sessions(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a", "b")
+    change(host, "UPDATE tasks SET status = 'main', flag = 0")
+    change(host, "UPDATE tasks SET flag = 1 WHERE id = 'b'")
+    answer = rows(described(host, session="status", where="flag = 1").look_up([], [], sessions=["main"]))
+    assert answer.of == {"main": (RecordedSession("b"),)}
+
+
+def test_a_session_that_cannot_be_evaluated(host: Host) -> None:
+    tasks(host, "TEXT PRIMARY KEY", "a")
+    assert "cannot evaluate session" in told_by_both(described(host, session="nothing || id"), "a")
+    if host.server:
+        assert "cannot evaluate session: it gives integer, not text" in told_by_both(described(host, session="flag"), "a")
 
 
 def test_names_that_need_quotes(host: Host) -> None:

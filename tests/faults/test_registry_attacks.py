@@ -143,9 +143,8 @@ def watched(world: World) -> Iterator[DatabaseWatcher]:
             event = WorkspaceEvent.DOUBTED if as_by_restore else WorkspaceEvent.VANISHED
             world.plugin.on_row_gone(workspace_id, event)
 
-    living = LivingSessions(
-        [TmuxTerminal(world.server.path)], reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes
-    )
+    terminals, names = [TmuxTerminal(world.server.path)], reaper.dependencies.matcher
+    living = LivingSessions(terminals, names, reaper.registry, reaper.reading, reaper.dependencies.processes)
     watcher = DatabaseWatcher(changes, Hooks(), reaper.registry, living, reaper.doubt)
     watcher.start(30)
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.hosts import StandardHost, VibeKanbanHost, connected
 from tests.tools.tmux import TmuxServer
 from tests.tools.waiting import wait_until
@@ -497,11 +498,14 @@ def test_a_watcher_that_was_never_started(tmp_path: Path) -> None:
     assert changes.closed
 
 
+REGISTRY = MemoryRegistry(MemoryHost())
+
+
 def test_living_sessions(tmux_server: TmuxServer, short_tmp: Path, tmp_path: Path) -> None:
     opened = partial(open_ledger, tmp_path / "state", registry_name="standard", location="here")
 
     def living(*sockets: str) -> LivingSessions:
-        return LivingSessions([TmuxTerminal(socket) for socket in sockets], names, opened, SystemProcesses())
+        return LivingSessions([TmuxTerminal(socket) for socket in sockets], names, REGISTRY, opened, SystemProcesses())
 
     state_dir = tmp_path / "state"
     tmux_server.new_session("ws-one")
@@ -521,7 +525,7 @@ def test_i103_sessions_whose_socket_was_removed_are_not_gone(tmux_server: TmuxSe
     terminal, processes = TmuxTerminal(tmux_server.path), SystemProcesses()
     opened = partial(open_ledger, tmp_path / "state", registry_name="standard", location="here")
     names = SessionMatcher({tmux_server.path: ("ws-(?P<id>.+)",)}, lambda text: text)
-    living = LivingSessions([terminal], names, opened, processes)
+    living = LivingSessions([terminal], names, REGISTRY, opened, processes)
     listing = terminal.observe(NO_OWNER)
     assert isinstance(listing, Listing)
     assert listing.server is not None

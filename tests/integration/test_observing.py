@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.policy.session_names import SessionMatcher
@@ -11,13 +12,16 @@ from workspace_reaper.sweep.observe import Observation, observe
 from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.tmux.terminal import TmuxTerminal
 
+REGISTRY = MemoryRegistry(MemoryHost())
+
 TOO_LONG = "/tmp/" + "x" * 200
 """A path that no socket can have: tmux errs."""
 
 
 def looked(*sockets: str, only: set[str] | None = None) -> Observation:
     names = SessionMatcher(dict.fromkeys(sockets, ("ws_(?P<id>.+)",)), lambda text: text)
-    return observe([TmuxTerminal(socket) for socket in sockets], names, "5ca1ab1e", only, OwnOptions(), tuple)
+    terminals = [TmuxTerminal(socket) for socket in sockets]
+    return observe(terminals, names, "5ca1ab1e", only, OwnOptions(), tuple, registry=REGISTRY)
 
 
 def test_a_socket_that_does_not_answer_loses_no_other(tmux_server: TmuxServer) -> None:

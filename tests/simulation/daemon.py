@@ -30,9 +30,8 @@ class SimulatedDaemon:
         self._world = world
         self._reaper = reaper
         self._saw = saw
-        self._living = LivingSessions(
-            [MemoryTerminal(world.tmux)], reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes
-        )
+        terminals, names = [MemoryTerminal(world.tmux)], reaper.dependencies.matcher
+        self._living = LivingSessions(terminals, names, reaper.registry, reaper.reading, reaper.dependencies.processes)
         self._past: Past | None = None
         self._invalid: str | None = None
         # What each workspace is suspected of, and since when.

@@ -51,7 +51,19 @@ def _holding(facts: Facts, rules: Thresholds) -> tuple[tuple[str, frozenset[str]
     }
     found = [(reason.name, saves) for reason in REASONS if (saves := reason.holding(facts, rules)) is not None]
     return tuple(
-        (name, frozenset(by for by, does in {**always, "renamed": _only_by_its_name(name, facts), **saves}.items() if does))
+        (
+            name,
+            frozenset(
+                by
+                for by, does in {
+                    **always,
+                    "renamed": _only_by_its_name(name, facts),
+                    "claimed": _not_of_all(name, facts),
+                    **saves,
+                }.items()
+                if does
+            ),
+        )
         for name, saves in found
     )
 
@@ -70,6 +82,22 @@ def _only_by_its_name(reason: str, facts: Facts) -> bool:
     if reason == "removed":
         return not (facts.is_witnessed and (named is None or named.deleted))
     return not says.get(reason, False)
+
+
+def _not_of_all(reason: str, facts: Facts) -> bool:
+    """Whether another workspace's row names the session too, and the reason does not hold for that one."""
+    named = facts.named_row
+    if facts.renamed or named is None:
+        return False
+    says = {
+        "deleted": named.deleted,
+        "removed": named.deleted,
+        "orphan": named.deleted,
+        "worktree-deleted": named.worktree_deleted and not named.deleted,
+        "archived by hook": named.archived and not named.deleted,
+        "archived": named.archived and not named.deleted,
+    }
+    return not says.get(reason, not named.deleted)
 
 
 def terms(reason: str, facts: Facts, rules: Thresholds) -> Guard:

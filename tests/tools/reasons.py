@@ -21,7 +21,7 @@ from workspace_reaper.policy.witness import Presence, Witness
 
 __all__ = ["ALWAYS", "REASONS", "Reason", "attended", "counted", "idle"]
 
-ALWAYS = "kept veto home group unknown renamed"
+ALWAYS = "kept veto home group unknown renamed claimed"
 """What protects from every reason, beside the wait for another attempt."""
 
 

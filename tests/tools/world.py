@@ -13,13 +13,14 @@ from typing import Any
 from tests.tools import commands
 from tests.tools.file_hosts import FILE_HOSTS
 from tests.tools.hosts import HOSTS, Host
+from tests.tools.recording_hosts import RECORDING_HOSTS
 from tests.tools.tmux import TmuxServer
 from workspace_reaper.plugin import ReaperPlugin
 from workspace_reaper.sweep.report import SessionReport, SweepReport
 
 __all__ = ["World", "outcomes", "session_name"]
 
-KINDS: dict[str, type[Host]] = {**HOSTS, **FILE_HOSTS}
+KINDS: dict[str, type[Host]] = {**HOSTS, **FILE_HOSTS, **RECORDING_HOSTS}
 
 AT_ONCE = {
     "activity_grace": 0,

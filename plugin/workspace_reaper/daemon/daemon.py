@@ -83,7 +83,9 @@ class ActiveConfiguration:
         reaper, settings = setup.reaper, setup.settings
         if setup.changes is not None:
             terminals = [TmuxTerminal(terminal.socket) for terminal in reaper.terminals]
-            living = LivingSessions(terminals, reaper.dependencies.matcher, reaper.reading, reaper.dependencies.processes)
+            living = LivingSessions(
+                terminals, reaper.dependencies.matcher, reaper.registry, reaper.reading, reaper.dependencies.processes
+            )
             self._watcher = DatabaseWatcher(
                 setup.changes, DerivedEvents(plugins, plugin), reaper.registry, living, reaper.doubt
             )

@@ -257,6 +257,7 @@ class LivingSessions:
     Args:
         terminals: The tmux sockets. A terminal is for one thread at a time.
         matcher: Yields the workspace of a session, as in a sweep.
+        registry: Where the rows are that name sessions.
         reading: Opens the ledger, which has the owner id of our marks and the tmux servers that had sessions.
         processes: Shows whether such a server still runs although its socket was removed.
     """
@@ -265,17 +266,19 @@ class LivingSessions:
         self,
         terminals: Sequence[Terminal],
         matcher: SessionMatcher,
+        registry: Registry,
         reading: Callable[[], AbstractContextManager[Ledger]],
         processes: Processes,
     ) -> None:
         self._terminals = terminals
         self._matcher = matcher
+        self._registry = registry
         self._reading = reading
         self._processes = processes
 
     def __call__(self) -> frozenset[str] | None:
-        """Return the workspaces of all sessions of any owner, or None if a socket or the ledger could not be read, or the
-        sessions of a server are out of sight."""
+        """Return the workspaces of all sessions of any owner, or None if a socket, the ledger or the rows that name sessions
+        could not be read, or the sessions of a server are out of sight."""
         try:
             with self._reading() as ledger:
                 seen = observe(
@@ -285,12 +288,13 @@ class LivingSessions:
                     None,
                     OwnOptions(),
                     partial(ledger.longer_ids, LONGEST),
+                    registry=self._registry,
                     panes=False,
                 )
                 servers = ledger.load_state((), 0.0).servers
         except LedgerError:
             return None
-        if reject_unlinked_sockets(seen, servers, self._processes):
+        if seen.unrecorded is not None or reject_unlinked_sockets(seen, servers, self._processes):
             return None
         unreadable = {workspace_id for _, _, workspace_id in seen.unreadable}
         return frozenset(seen.all_workspace_ids | unreadable) if seen.everything else None

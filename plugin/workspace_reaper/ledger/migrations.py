@@ -207,8 +207,10 @@ _PLACES = (
     "ALTER TABLE directory ADD COLUMN out_of_sight_since REAL",
 )
 
+_NAMES = ("ALTER TABLE finding ADD COLUMN name TEXT",)
+
 # Each migration is its statements; its number is its place, from 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DIRECTORIES, _PLACES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DIRECTORIES, _PLACES, _NAMES)
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:

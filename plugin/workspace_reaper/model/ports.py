@@ -110,12 +110,24 @@ class Registry(Protocol):
         """Return the canonical workspace id of a text from a session's name or a hook, or None if it is not an id."""
 
     def look_up(
-        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+        self,
+        ids: Collection[str],
+        sentinels: Collection[str],
+        *,
+        every_spelling: bool = False,
+        sessions: Collection[str] = (),
     ) -> LookupResult | Unknown:
-        """Read the rows of all ``ids`` (canonical) and which of the ``sentinels`` still have a row.
+        """Read the rows of all ``ids`` (canonical) and which of the ``sentinels`` still have a row, at one moment.
 
-        Leaves no transaction open. ``every_spelling``: look for further rows of the workspaces even where the first one says
-        that nothing is to be reaped. That reads the whole table.
+        Leaves no transaction open.
+
+        Args:
+            ids: The workspaces.
+            sentinels: The oldest rows that were known.
+            every_spelling: Look for further rows of the workspaces even where the first one says that nothing is to be reaped.
+                That reads the whole table.
+            sessions: The names of sessions. The rows that name one of them are in the result too, with their workspaces. It
+                has none for a host that does not record the names.
         """
 
     def worktrees(self) -> frozenset[str] | Unknown:

@@ -37,6 +37,8 @@ class Finding(str, Enum):
     FAILED = "failed"
     # Its name does not yield the workspace of its marks any more.
     RENAMED = "renamed"
+    # Its row named it, by the name in the confirmation.
+    NAMED = "named"
     # Its reap was announced at first_at.
     ANNOUNCED = "announced"
     # An operator cancelled the announcement: it is not reaped as archived until its row was once not archived.
@@ -58,13 +60,15 @@ FindingKey = tuple[SessionKey, Finding]
 class Confirmation:
     """The first and last time that counted, and how often a finding counted.
 
-    ``workspace_id`` is the workspace about which it was found, where that matters and is known.
+    ``workspace_id`` is the workspace about which it was found, where that matters and is known, and ``name`` the name that the
+    session had, where that matters.
     """
 
     first_at: float
     last_at: float
     count: int = 1
     workspace_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

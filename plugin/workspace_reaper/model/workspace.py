@@ -46,6 +46,13 @@ class DescribedWorkspaces:
         default=None,
         metadata={"description": f"{_TRUTH} the row is a workspace. Without it each row is one."},
     )
+    session: str | None = field(
+        default=None,
+        metadata={
+            "description": "A column, or an SQL expression over the columns, that gives the exact name of the workspace's tmux "
+            "session, or NULL. `session_patterns` may then be left out."
+        },
+    )
     archived: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is archived."})
     deleted: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace counts as deleted."})
     pinned: str | None = field(default=None, metadata={"description": f"{_TRUTH} the workspace is never idle."})
@@ -180,15 +187,32 @@ class RegistryIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedSession:
+    """A row that names a session.
+
+    Attributes:
+        workspace_id: The workspace of the row.
+        is_certain: Whether the row has exactly that name, or one that tmux changes to it. Otherwise it differs in case or in
+            the white space around it, or is not text, so that the row may mean another session.
+        deleted: Whether the row is marked deleted.
+    """
+
+    workspace_id: str
+    is_certain: bool = True
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LookupResult:
     """The registry's response to a look-up.
 
     Attributes:
-        found: The rows of the ids asked for, by id.
+        found: The rows of the ids asked for, and of the workspaces in ``of``, by id.
         identity: The registry that was read.
         total: The number of rows, counted up to a limit.
         capped: Whether that limit was reached.
         sentinels_found: Those of the sentinels asked for that still have a row.
+        of: The rows that name the sessions asked for, by the name of the session.
     """
 
     found: Mapping[str, Workspace]
@@ -196,6 +220,7 @@ class LookupResult:
     total: int
     capped: bool
     sentinels_found: frozenset[str]
+    of: Mapping[str, tuple[RecordedSession, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

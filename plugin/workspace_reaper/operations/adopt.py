@@ -18,7 +18,7 @@ from workspace_reaper.model.state import Event, Finding, LedgerState, StateChang
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.sessions import own_owner_id, selected_terminals
+from workspace_reaper.operations.sessions import matcher_for, own_owner_id, selected_terminals
 from workspace_reaper.policy.marks import mark_of
 from workspace_reaper.policy.registry_identity import recognise
 from workspace_reaper.sweep.report import printable
@@ -126,8 +126,9 @@ def _list(reaper: Reaper, terminal: Terminal, mark: str, search: _AdoptSearch) -
         search.unknown.append(listing)
         return
     search.unknown.extend(listing.unreadable)
+    matcher = matcher_for(reaper, listing)
     for session in listing.sessions:
-        workspace_id = reaper.dependencies.matcher.belongs_to(session)
+        workspace_id = matcher.belongs_to(session)
         if workspace_id is not None and session.owner is Owner.FOREIGN:
             search.sessions.append((session, workspace_id))
 

@@ -14,7 +14,7 @@ from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import NO_OWNER, Owner, Session
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.operations.reaper import Reaper
-from workspace_reaper.operations.sessions import own_owner_id
+from workspace_reaper.operations.sessions import matcher_for, own_owner_id
 from workspace_reaper.operations.status import read_status
 from workspace_reaper.operations.wiring import how_to_configure
 from workspace_reaper.policy.process_tree import is_hidden
@@ -135,9 +135,9 @@ def _socket(reaper: Reaper, terminal: TmuxTerminal, mark: str | None) -> Iterato
     if listing.server is None:
         yield Check(name, OK, "no session on this socket")
         return
-    matcher = reaper.dependencies.matcher
+    matcher = matcher_for(reaper, listing)
     if mark is None:
-        matching = [one for one in listing.sessions if matcher.named(one) is not None]
+        matching = [one for one in listing.sessions if matcher.named(one)]
         foreign, inherited = [], frozenset[str]()
     else:
         sessions = with_own_options(terminal, listing, mark, matcher).sessions
@@ -183,7 +183,8 @@ def _hidden(reaper: Reaper, name: str, sessions: Sequence[Session]) -> Iterator[
 def _known_sessions(reaper: Reaper) -> Iterator[Check]:
     """Check whether the registry has rows for the sessions that match: those of another database never have."""
     try:
-        observation = observe(reaper.terminals, reaper.dependencies.matcher, own_owner_id(reaper), None, OwnOptions(), tuple)
+        mark, matcher = own_owner_id(reaper), reaper.dependencies.matcher
+        observation = observe(reaper.terminals, matcher, mark, None, OwnOptions(), tuple, registry=reaper.registry)
     except LedgerError:  # The check of the ledger reports it.
         return
     rows = reaper.registry.look_up(sorted(observation.workspace_ids), ())

@@ -95,7 +95,7 @@ class Reaper:
             processes=SystemProcesses(self._environ),
             directories=SystemDirectories(self._environ),
             clock=self.clock,
-            matcher=SessionMatcher(self._patterns, self.registry.canonical),
+            matcher=SessionMatcher(self._patterns, self.registry.canonical, records_sessions=self.schema.records_sessions),
             snapshots=self.snapshots if self.settings.snapshots else None,
         )
 

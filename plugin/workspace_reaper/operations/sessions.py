@@ -8,13 +8,15 @@ from pathlib import PurePath
 
 from workspace_reaper.model.errors import AmbiguousSession, ConfigurationError, NoSuchSession, UnreadableSocket
 from workspace_reaper.model.ports import Terminal
-from workspace_reaper.model.session import Owner, Session
+from workspace_reaper.model.session import Listing, Owner, Session
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.operations.reaper import Reaper
 from workspace_reaper.policy.marks import LONGEST, is_marked
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.context import SweepRequest
 from workspace_reaper.sweep.explain import Explanation, explain, explain_unmanaged
+from workspace_reaper.sweep.observe import listed_names, with_record
 from workspace_reaper.sweep.report import SessionReport, printable
 from workspace_reaper.tmux.sockets import socket_path
 
@@ -124,8 +126,9 @@ def _search(reaper: Reaper, name: str, socket: str | None) -> _Search:
         if isinstance(listing, Unknown):
             search.unknown.append(listing)
             continue
+        matcher = matcher_for(reaper, listing)
         here = [
-            _Match(terminal, session, reaper.dependencies.matcher.manages(session))
+            _Match(terminal, session, matcher.manages(session))
             for session in listing.sessions
             if name in (session.name, printable(session.name), session.key.session_id)
         ]
@@ -173,6 +176,14 @@ def selected_terminals(reaper: Reaper, socket: str | None) -> Sequence[Terminal]
         sockets = ", ".join(printable(terminal.socket) for terminal in reaper.terminals)
         raise ConfigurationError(f"--socket {printable(socket)} {what}; configured: {sockets}")
     return chosen
+
+
+def matcher_for(reaper: Reaper, listing: Listing) -> SessionMatcher:
+    """Return the matcher that knows which of the listed sessions the rows name. While the registry cannot be read, only marks
+    and patterns count."""
+    matcher = reaper.dependencies.matcher
+    extended = with_record(matcher, reaper.registry, listed_names(listing))
+    return matcher if isinstance(extended, Unknown) else extended
 
 
 def own_owner_id(reaper: Reaper) -> str:

@@ -95,8 +95,11 @@ class Confirmations:
         return self._known.get(key, _NONE)
 
     def is_unremarkable(self, session: Session, last_complete: float | None) -> bool:
-        """Return whether there is nothing stored and nothing new to store about the session, as with most in most sweeps."""
-        unseen = session.key not in self._known
+        """Return whether there is nothing stored and nothing new to store about the session, as with most in most sweeps.
+
+        The name that a session had does not count.
+        """
+        unseen = self._known.get(session.key, _NONE).keys() <= {Finding.NAMED}
         return unseen and not session.all_panes_dead and not session.is_attached and not has_left(session, _NONE, last_complete)
 
     def has_any(self, *findings: Finding) -> bool:
@@ -125,6 +128,17 @@ class Confirmations:
             self._put(key, finding, Confirmation(self._now, self._now))
         else:
             self._forget(key, finding)
+
+    def note_name(self, session: Session) -> None:
+        """Store that its row names the session, by the name that it has."""
+        known = self.of(session.key).get(Finding.NAMED)
+        if known is None or known.name != session.name:
+            self._put(session.key, Finding.NAMED, Confirmation(self._now, self._now, name=session.name))
+
+    def was_named(self, session: Session) -> bool:
+        """Return whether its row named the session by the name that it has now."""
+        known = self.of(session.key).get(Finding.NAMED)
+        return known is not None and known.name == session.name
 
     def confirm(self, key: SessionKey, finding: Finding, *, gap: float, enough: int) -> None:
         """Count the finding once more, if enough time has passed."""

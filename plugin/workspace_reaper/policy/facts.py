@@ -69,7 +69,7 @@ class Facts:
         retry_at: When the next attempt is due.
         many_strangers: It is one of several sessions that this registry has never known and that would be reaped together.
         renamed: Its name does not yield the workspace of its marks any more.
-        named_row: The row of the workspace that the name of a renamed session yields.
+        named_row: What the rows of the other workspaces that its name yields say together.
         age_clock: How ages are counted: without the time that the machine slept or that the wall clock was stepped forward.
         generation: The generation of the registry.
         known_in_generation: The last generation known to have known the workspace. Only read if the row is absent
@@ -184,7 +184,7 @@ class Facts:
     def rows(self) -> tuple[Workspace, ...]:
         """Return the rows of the workspaces to which the session belongs.
 
-        A renamed one belongs to two, unless the row of the one that its name yields is marked deleted.
+        It belongs to that of its marks and to those that its name yields, unless their rows are marked deleted.
         """
         named = self.named_row if self.named_row and not self.named_row.deleted else None
         return tuple(row for row in (self.row, named) if row is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any
@@ -26,6 +26,7 @@ from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.idle import AgeClock, notice, worked_until
 from workspace_reaper.policy.marks import is_marked_as
 from workspace_reaper.policy.registry_identity import is_proven, known_in_generation
+from workspace_reaper.policy.session_names import PLAIN, Naming
 from workspace_reaper.policy.witness import Witness
 
 _NOTHING: Mapping[str, Any] = {}
@@ -40,6 +41,26 @@ def lives_in(session: Session, own_location: OwnLocation) -> bool:
         if own_location.tmux == (key.server_pid, pane.pane_id):
             return True
     return False
+
+
+def together(rows: Iterable[Workspace]) -> Workspace | None:
+    """Return what the rows of several workspaces to which one session belongs say together, None without any.
+
+    What must hold for a reap holds if it holds for each of them, and what protects if it does for one. Those that are marked
+    deleted say nothing, unless all are.
+    """
+    found = list(rows)
+    living = [row for row in found if not row.deleted] or found[:1]
+    if len(living) < 2:
+        return living[0] if living else None
+    return Workspace(
+        living[0].workspace_id,
+        archived=all(row.archived for row in living),
+        pinned=any(row.pinned for row in living),
+        running=any(row.running for row in living),
+        worktree_deleted=all(row.worktree_deleted for row in living),
+        unreadable=next((row.unreadable for row in living if row.unreadable), None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +153,13 @@ class FactsBuilder:
         """Return whether it may belong to a later workspace with the same id: the host creates the session before the row."""
         return self.reuses_ids and not is_marked_as(session, workspace_id)
 
+    def is_renamed(self, session: Session, naming: Naming) -> bool:
+        """Return whether the session has another name than when it belonged to its workspace by name.
+
+        If its row is gone, nothing yields the name, and what counts is the name by which the row has named it.
+        """
+        return not naming.is_own and not (naming.is_silent and self.confirmations.was_named(session))
+
     def knows(self, session: Session, workspace_id: str) -> bool:
         """Return whether the registry is known to have known the session's workspace, without regard to its row now."""
         is_another = self._is_another(session, workspace_id)
@@ -144,13 +172,13 @@ class FactsBuilder:
         row: Workspace | None,
         now: float,
         *,
-        renamed: bool = False,
+        naming: Naming = PLAIN,
         named_row: Workspace | None = None,
     ) -> Facts:
         """Return the facts of this session at this moment (Unix seconds).
 
-        ``renamed``: its name does not yield the workspace of its marks any more. ``named_row`` is the row of the workspace
-        that the name yields instead.
+        ``naming`` is what its name says about the workspace, and ``named_row`` what `together` returns for the others that the
+        name yields.
         """
         key, reported = session.key, self.said(session, workspace_id)
         witness = None if row is not None and not row.deleted else self.witness(session, workspace_id)
@@ -164,7 +192,7 @@ class FactsBuilder:
             session=session,
             workspace_id=workspace_id,
             row=row,
-            renamed=renamed,
+            renamed=self.is_renamed(session, naming),
             named_row=named_row,
             now=now,
             reported=reported,

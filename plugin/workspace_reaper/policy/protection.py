@@ -29,7 +29,7 @@ class Case(NamedTuple):
         facts: The session.
         limits: The settings.
         outlives_rename: Whether the rule rests on the host's own word about the workspace, whatever its session is called.
-        holds_for_named_row: Whether the host says the same about the workspace that the session's new name yields, if any.
+        holds_for_named_row: Whether the host says the same about the other workspaces that the session's name yields, if any.
     """
 
     reason: str

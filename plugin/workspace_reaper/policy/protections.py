@@ -11,6 +11,7 @@ from workspace_reaper.model.verdict import ORPHAN_REASON, REMOVED_REASON
 from workspace_reaper.policy.breaker import clears_when
 from workspace_reaper.policy.idle import describe_clock_step
 from workspace_reaper.policy.marks import kill_command
+from workspace_reaper.policy.name_protections import CLAIMED, RENAMED
 from workspace_reaper.policy.protection import Case, Protection, always
 from workspace_reaper.util.durations import seconds_text
 from workspace_reaper.util.time import iso
@@ -31,20 +32,6 @@ UNKNOWN = Protection(
 )
 
 
-def _renamed(case: Case) -> str:
-    now = f"it was renamed, and belongs to the workspace {case.facts.workspace_id}"
-    by_hand = f"to end it by hand: {kill_command(case.facts.session.key.socket, case.facts.session.key.session_id)}"
-    if case.outlives_rename:
-        return f"{now} and, by its name, to another one that the registry still has; {by_hand}"
-    return f"{now}; {by_hand}"
-
-
-RENAMED = Protection(
-    "renamed",
-    "it was renamed: its marks name its workspace, and its name does not, so only what the host says of that workspace counts",
-    holds=lambda case: case.facts.renamed and not (case.outlives_rename and case.holds_for_named_row),
-    detail=_renamed,
-)
 VETO = Protection(
     "veto",
     "another plugin of the host vetoed the reap",
@@ -295,4 +282,4 @@ RETRYING = Protection(
 )
 
 # What protects from every rule.
-ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN, RENAMED)
+ALWAYS = (KEPT, VETO, HOME, GROUP, UNKNOWN, RENAMED, CLAIMED)

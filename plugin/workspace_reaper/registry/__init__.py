@@ -113,9 +113,14 @@ class LazyRegistry(Registry):
         return self._schema.canonical(text)
 
     def look_up(
-        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+        self,
+        ids: Collection[str],
+        sentinels: Collection[str],
+        *,
+        every_spelling: bool = False,
+        sessions: Collection[str] = (),
     ) -> LookupResult | Unknown:
-        return self.database.look_up(ids, sentinels, every_spelling=every_spelling)
+        return self.database.look_up(ids, sentinels, every_spelling=every_spelling, sessions=sessions)
 
     def worktrees(self) -> frozenset[str] | Unknown:
         return self.database.worktrees()

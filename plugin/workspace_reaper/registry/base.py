@@ -13,8 +13,8 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.registry.id_types import OddId, WrongValue
 from workspace_reaper.registry.queries import Statements, fetch
-from workspace_reaper.registry.rows import readable, workspace
-from workspace_reaper.registry.schema import Schema
+from workspace_reaper.registry.rows import Asked, readable, workspace
+from workspace_reaper.registry.schema import Schema, plain_text
 from workspace_reaper.registry.schema_check import SchemaFinding, SchemaMismatch, no_index
 
 # The number of rows that ``examine`` reads.
@@ -55,10 +55,21 @@ class DatabaseRegistry(ABC):
         return self._schema.canonical(text)
 
     def look_up(
-        self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool = False
+        self,
+        ids: Collection[str],
+        sentinels: Collection[str],
+        *,
+        every_spelling: bool = False,
+        sessions: Collection[str] = (),
     ) -> LookupResult | Unknown:
-        """Read the rows of the ids and of the sentinels. Return Unknown, with what to do, if they cannot be read."""
-        return self.or_unknown(lambda: self._read(ids, sentinels, every_spelling=every_spelling))
+        """Read the rows of the ids, the sentinels and the sessions. Return Unknown, with what to do, if they cannot be read."""
+        asked = Asked(
+            tuple(filter(self._is_id, ids)),
+            frozenset(filter(self._is_id, sentinels)),
+            frozenset(filter(self._is_name, sessions)),
+            every_spelling=every_spelling,
+        )
+        return self.or_unknown(lambda: self._read(asked))
 
     def worktrees(self) -> frozenset[str] | Unknown:
         """Return the directories that the rows of all workspaces name. Return Unknown if they cannot be read."""
@@ -106,15 +117,20 @@ class DatabaseRegistry(ABC):
         """Return one sentence about an error of the database: what is wrong, and what to do."""
 
     @abstractmethod
-    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult: ...
+    def _read(self, asked: Asked) -> LookupResult: ...
 
     @abstractmethod
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         """Return whether a look-up of one id reads only a part of the table."""
 
-    def _possible(self, *ids: Collection[str]) -> set[str]:
-        """Return the ids that the table can contain. Only canonical ids are asked for."""
-        return {text for some in ids for text in some if self._schema.canonical(text) == text}
+    def _is_id(self, text: str) -> bool:
+        """Return whether the table can contain the id. Only canonical ids are asked for."""
+        return self._schema.canonical(text) == text
+
+    @staticmethod
+    def _is_name(text: str) -> bool:
+        """Return whether the table can contain the name of a session."""
+        return plain_text(text) is not None
 
     def _worktrees(self) -> frozenset[str]:
         with self.session() as (connection, _):
@@ -126,7 +142,7 @@ class DatabaseRegistry(ABC):
     def _examined(self) -> tuple[SchemaFinding, ...]:
         with self.session() as (connection, _):
             read = self.statements_in(connection)
-            readable(fetch(connection, read, []).oldest)
+            readable(fetch(connection, read, Asked(), self._is_id).oldest)
             odd = _odd_rows(connection.execute(read.sample, {"rows": _SAMPLE}))
             connection.execute(read.workspace_list).close()
             facts = self._schema.facts(frozenset())

@@ -56,7 +56,7 @@ class WrongValue(ValueError):
 
 # The characters for which tmux writes "_" in the name of a session.
 _REPLACED = ".:"
-_AS_TMUX = str.maketrans(_REPLACED, "__")
+AS_TMUX = str.maketrans(_REPLACED, "__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,10 @@ class TextId(IdColumn):
         """Return the text in lower case (ASCII only, as SQLite's ``lower()``), without white space (ASCII only) around it, and
         with "_" for what tmux replaces.
         """
-        return _ascii_lower(text.strip(_ASCII_SPACES)).translate(_AS_TMUX)
+        return _ascii_lower(text.strip(_ASCII_SPACES)).translate(AS_TMUX)
 
     @staticmethod
-    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any] | None:
+    def folded(column: ColumnElement[Any], *, postgres: bool) -> ColumnElement[Any]:
         text: ColumnElement[Any] = func.trim(cast(column, Text), _ASCII_SPACES, type_=Text)
         for replaced in _REPLACED:
             text = func.replace(text, replaced, "_", type_=Text)

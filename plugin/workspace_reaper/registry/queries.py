@@ -6,7 +6,7 @@ Each statement has a bounded cost, except the one by ids, whose cost grows with 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -30,16 +30,16 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import NullType
 
-from workspace_reaper.model.workspace import FLAGS, Workspace
-from workspace_reaper.registry.id_types import IdColumn
-from workspace_reaper.registry.rows import OLDEST, TOTAL_BOUND, Fetched, workspace
+from workspace_reaper.model.workspace import FLAGS, RecordedSession, Workspace
+from workspace_reaper.registry.id_types import IdColumn, TextId
+from workspace_reaper.registry.rows import OLDEST, TOTAL_BOUND, Asked, Fetched, recorded_sessions, workspace
 from workspace_reaper.registry.schema import WorkspaceColumns
 
 # A condition that no row meets.
 NO_ROW: ColumnElement[bool] = literal_column("0 = 1")
 
 # The fields of `WorkspaceColumns` that ``probe`` selects after the id, in this order.
-EXPRESSIONS = (*FLAGS, "worktree", "where")
+EXPRESSIONS = (*FLAGS, "worktree", "where", "session")
 
 _OLDEST_ROWS = 1024
 
@@ -55,8 +55,11 @@ class Statements:
             `IdColumn.fold` gives them, and has that value in front. It reads the whole table, once for all these ids. So it
             runs only while there are any, such as while an archived workspace keeps its session: with 100,000 rows in SQLite it
             took 0.3 us of CPU time for each row with a text id, and 1.0 us with a UUID. None where each id has one spelling.
+        by_session: The columns of ``by_ids`` of the rows that name one of the sessions ``ids``, which are folded as
+            `TextId.fold` does. The folded name and the name itself are in front. It reads the whole table. None where rows name
+            no sessions.
         sample: The same columns of any rows, at most as many as the parameter ``rows``.
-        probe: The same columns of no rows, without the number of the row.
+        probe: The id and the `EXPRESSIONS` of no rows.
         oldest: The ids of the oldest rows, repeated where rows share one.
         total: The number of workspaces, and of rows, among the first ``TOTAL_BOUND`` + 1 rows.
         workspace_list: The id and the archived flag (for `flag`) of every row that is not flagged as deleted. The deleted flag
@@ -68,6 +71,7 @@ class Statements:
     by_rowid: bool
     by_ids: Executable
     by_spelling: Executable | None
+    by_session: Executable | None
     sample: Executable
     probe: Executable
     oldest: Executable
@@ -95,7 +99,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
     is_workspace: ColumnElement[bool] = facts.id.is_not(None)
     if facts.where is not None:
         is_workspace = and_(is_workspace, _may_be_true(facts.where))
-    probe = _select(facts, facts.id, *columns).where(NO_ROW)
+    probe = _select(facts, facts.id, *columns, nothing if facts.session is None else facts.session).where(NO_ROW)
     columns.append(literal_column("rowid") if by_rowid else nothing)
     every = _select(facts, facts.id, *columns).where(is_workspace)
     kind = facts.id.type
@@ -104,6 +108,11 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
     if folded is not None:
         by_spelling = every.with_only_columns(folded, facts.id, *columns, maintain_column_froms=True)
         by_spelling = by_spelling.where(_is_one_of(folded, arrays=arrays))
+    by_session = None
+    if facts.session is not None:
+        name = TextId.folded(type_coerce(facts.session, NullType()), postgres=arrays)
+        by_session = every.with_only_columns(name, facts.session, facts.id, *columns, maintain_column_froms=True)
+        by_session = by_session.where(_is_one_of(name, arrays=arrays))
     ids = _select(facts, facts.id).where(is_workspace)
     # Not by the time of creation, which has no index: all rows would be read and sorted before the limit applies.
     if by_rowid:
@@ -127,6 +136,7 @@ def statements(facts: WorkspaceColumns, *, by_rowid: bool = True, arrays: bool =
         by_rowid=by_rowid,
         by_ids=every.where(_is_one_of(facts.id, arrays=arrays)),
         by_spelling=by_spelling,
+        by_session=by_session,
         sample=every.limit(bindparam("rows", type_=Integer)),
         probe=probe,
         oldest=oldest,
@@ -158,27 +168,27 @@ def _is_one_of(column: ColumnElement[Any], *, arrays: bool) -> ColumnElement[boo
 
 
 def fetch(
-    connection: Connection,
-    read: Statements,
-    ids: Collection[str],
-    chunk: int = sys.maxsize,
-    *,
-    every_spelling: bool = False,
+    connection: Connection, read: Statements, asked: Asked, is_id: Callable[[str], bool], chunk: int = sys.maxsize
 ) -> Fetched:
     """Run the statements of a look-up, with one statement for each ``chunk`` of ids.
 
-    ``every_spelling``: run ``by_spelling`` for all ids.
+    ``is_id``: whether a text can be asked for as an id.
     """
+    of: Mapping[str, tuple[RecordedSession, ...]] = {}
+    if asked.sessions and read.by_session is not None:
+        named = _matching(connection, read.by_session, {TextId.fold(name) for name in asked.sessions}, chunk)
+        of = recorded_sessions(named, asked.sessions, is_id)
+    ids = {*asked.ids, *asked.sentinels, *(one.workspace_id for some in of.values() for one in some)}
     matching = [(row, workspace(row)) for row in _matching(connection, read.by_ids, ids, chunk)]
-    harmless = () if every_spelling else (row[0] for row, seen in matching if not _endangered(seen))
-    sought = set(ids).difference(harmless)
+    harmless = () if asked.every_spelling else (row[0] for row, seen in matching if not _endangered(seen))
+    sought = ids.difference(harmless)
     kind = read.columns.id.type
     spelled: list[Any] = []
     if sought and read.by_spelling is not None and isinstance(kind, IdColumn):
         spelled = _matching(connection, read.by_spelling, {kind.fold(one) for one in sought}, chunk)
     oldest = list(connection.execute(read.oldest).scalars())
     total, rows = connection.execute(read.total).one()
-    return Fetched(matching, spelled, sought, oldest, total, rows, read.columns)
+    return Fetched(asked, of, matching, spelled, sought, oldest, total, rows, read.columns)
 
 
 def _endangered(seen: Workspace) -> bool:

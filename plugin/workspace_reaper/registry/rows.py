@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from workspace_reaper.model.workspace import FLAGS, LookupResult, RegistryIdentity, Workspace
-from workspace_reaper.registry.id_types import IdColumn, OddId, WrongValue
+from workspace_reaper.model.workspace import FLAGS, LookupResult, RecordedSession, RegistryIdentity, Workspace
+from workspace_reaper.registry.id_types import AS_TMUX, IdColumn, OddId, TextId, WrongValue
 from workspace_reaper.registry.schema import WorkspaceColumns
 
 # The number of oldest ids that a look-up returns.
@@ -23,13 +23,26 @@ _WORDS = {"0": False, "false": False, "1": True, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a look-up asks for: see the port. ``ids`` and ``sentinels`` are canonical, and all can be in a table."""
+
+    ids: tuple[str, ...] = ()
+    sentinels: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    every_spelling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """What one transaction has read for a look-up.
 
-    These are the rows of both statements by ids (those of the first with the workspace in each), the ids that were sought in
-    every spelling, the oldest ids, and the two numbers of ``total``. A row may be among those of both statements.
+    These are the rows that name the sessions, by session, the rows of both statements by ids (those of the first with the
+    workspace in each), the ids that were sought in every spelling, the oldest ids, and the two numbers of ``total``. A row may
+    be among those of both statements.
     """
 
+    asked: Asked
+    of: Mapping[str, tuple[RecordedSession, ...]]
     matching: Sequence[tuple[Sequence[Any], Workspace]]
     spelled: Sequence[Sequence[Any]]
     sought: Collection[str]
@@ -38,15 +51,17 @@ class Fetched:
     rows: int
     columns: WorkspaceColumns
 
-    def rows_of(self, identity: RegistryIdentity, ids: Collection[str], sentinels: Collection[str]) -> LookupResult:
-        """Return the result of a look-up of these ids and sentinels.
+    def rows_of(self, identity: RegistryIdentity) -> LookupResult:
+        """Return the result of the look-up.
 
         Raises:
             WrongValue: The table has rows, and no value in the column of the ids is an id.
         """
         kind = self.columns.id.type
         fold = kind.fold if isinstance(kind, IdColumn) else str
-        asked = {*ids, *sentinels}
+        naming = (one.workspace_id for some in self.of.values() for one in some)
+        ids = dict.fromkeys((*self.asked.ids, *naming))
+        asked = {*ids, *self.asked.sentinels}
         known: dict[str, list[Workspace]] = {}
         spelled = [*self.spelled]
         for row, seen in self.matching:
@@ -72,8 +87,32 @@ class Fetched:
             identity=replace(identity, sentinels=tuple(islice(dict.fromkeys(oldest), OLDEST))),
             total=min(self.total, TOTAL_BOUND),
             capped=self.rows > TOTAL_BOUND,
-            sentinels_found=frozenset(sentinels) & found.keys(),
+            sentinels_found=self.asked.sentinels & found.keys(),
+            of=self.of,
         )
+
+
+def recorded_sessions(
+    rows: Iterable[Sequence[Any]], names: Collection[str], is_id: Callable[[str], bool]
+) -> Mapping[str, tuple[RecordedSession, ...]]:
+    """Return which rows of ``by_session`` name which of these sessions. A row whose id cannot be read names none."""
+    by_fold: dict[Any, list[str]] = {}
+    for name in names:
+        by_fold.setdefault(TextId.fold(name), []).append(name)
+    found: dict[str, list[RecordedSession]] = {}
+    for folded, recorded, *row in rows:
+        workspace_id = row[0]
+        if not isinstance(workspace_id, str) or not is_id(workspace_id) or _is_blank(recorded):
+            continue
+        is_text, is_deleted = isinstance(recorded, str), workspace(row).deleted
+        for name in by_fold.get(folded, ()):
+            is_certain = is_text and name in (recorded, recorded.translate(AS_TMUX))
+            found.setdefault(name, []).append(RecordedSession(workspace_id, is_certain, is_deleted))
+    return {name: tuple(some) for name, some in found.items()}
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, (str, bytes)) and not value.strip()
 
 
 def readable(ids: Iterable[str | OddId]) -> list[str]:

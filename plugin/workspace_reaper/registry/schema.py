@@ -45,6 +45,7 @@ class WorkspaceColumns:
         worktree_deleted: Whether the workspace's directory was deleted.
         worktree: The path of the workspace's directory.
         where: Whether the row is a workspace. NULL means that it is none.
+        session: The name of the workspace's tmux session, or NULL.
         source: The table, where ``id`` is an expression and no column of it.
         unique: False if a workspace may have several rows; it then exists while it has at least one.
         any_row: The flags that a workspace with several rows has if one of its rows has them. It has the others if all of its
@@ -59,6 +60,7 @@ class WorkspaceColumns:
     worktree_deleted: ColumnElement[Any] | None = None
     worktree: ColumnElement[Any] | None = None
     where: ColumnElement[Any] | None = None
+    session: ColumnElement[Any] | None = None
     source: FromClause | None = None
     unique: bool = True
     any_row: frozenset[str] = frozenset({"pinned", "running"})
@@ -91,6 +93,9 @@ class Schema(ABC):
     reuses_ids: bool = False
     """Whether a new workspace may get the id of a deleted one. Then what is recorded about an id proves nothing about a session
     that was never seen together with a row."""
+
+    records_sessions: bool = False
+    """Whether rows name their sessions: whether `facts` has the field ``session``."""
 
     removes_worktree: bool = True
     """Whether the host removes the directory of a workspace that it deletes. If not, a directory says nothing about a row."""

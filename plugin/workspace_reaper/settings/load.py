@@ -270,7 +270,12 @@ def _not_together(settings: Settings, places: Mapping[str, str]) -> list[str]:
         for name in SECTIONS
         if registry != name and getattr(settings, name)
     ]
-    missing = [name for name in _NEEDED_BY.get(registry, ()) if getattr(settings, name) is None]
+    described = settings.files if registry == "files" else settings.table
+    records_sessions = described is not None and described.session is not None
+    if settings.session_patterns == () and not records_sessions:
+        found.append(_problem("session_patterns", places["session_patterns"], "an empty list would manage nothing"))
+    needed = (name for name in _NEEDED_BY.get(registry, ()) if name != "session_patterns" or not records_sessions)
+    missing = [name for name in needed if getattr(settings, name) is None]
     if missing:
         needs = f'"{registry}" needs {", ".join(missing)}: set {"it" if len(missing) == 1 else "them"}'
         found.append(f"registry ({places['registry']}): {needs}")

@@ -55,9 +55,7 @@ def checked_clocks(clocks: tuple[_Text, ...]) -> tuple[_Text, ...]:
 
 
 def checked_patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return the regular expressions. Raises ``ValueError`` for an empty tuple and for one without a group ``id``."""
-    if patterns == ():
-        raise ValueError("an empty list would manage nothing")
+    """Return the regular expressions. Raises ``ValueError`` for one without a group ``id``."""
     for pattern in patterns or ():
         if "id" not in _groups(pattern):
             raise ValueError(f"{pattern!r} has no group 'id'")

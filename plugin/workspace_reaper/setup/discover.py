@@ -37,7 +37,7 @@ class InstalledRegistry:
             return {}
         patterns = tuple(pattern for some in self.homes.values() for pattern in some)
         matcher = SessionMatcher({socket: self.homes.get(socket, patterns)}, self.schema.canonical)
-        found = {name: matcher.workspace_id(socket, name) for name in names}
+        found = {name: next(iter(matcher.workspace_ids(socket, name)), None) for name in names}
         return {name: workspace_id for name, workspace_id in found.items() if workspace_id is not None}
 
 

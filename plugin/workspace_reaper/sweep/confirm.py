@@ -39,7 +39,10 @@ def confirm(
     strangers: set[SessionKey] = set()
     for session, workspace_id in observation.sessions:
         key, row = session.key, rows.found.get(workspace_id)
-        confirmations.set(key, Finding.RENAMED, holds=key in observation.renamed)
+        naming = observation.named_by(session)
+        confirmations.set(key, Finding.RENAMED, holds=builder.is_renamed(session, naming))
+        if naming.is_recorded:
+            confirmations.note_name(session)
         is_alive = row is not None and not row.deleted and not row.archived
         if is_alive and confirmations.is_unremarkable(session, builder.state.last_complete):
             continue

@@ -20,7 +20,7 @@ from workspace_reaper.policy import idle
 from workspace_reaper.policy.confirmations import Confirmations
 from workspace_reaper.policy.escaped_processes import remember, with_escaped
 from workspace_reaper.policy.facts import Facts, Thresholds
-from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.facts_builder import FactsBuilder, together
 from workspace_reaper.policy.idle import AgeClock, notice
 from workspace_reaper.policy.process_tree import is_hidden, processes_by_session
 from workspace_reaper.policy.protections import MANY_STRANGERS
@@ -139,9 +139,9 @@ class Judge:
     def judge_each(self, seen: Observation, rows: LookupResult) -> None:
         """Judge every session by itself."""
         for session, workspace_id in seen.sessions:
-            renamed, named = session.key in seen.renamed, rows.found.get(seen.renamed.get(session.key) or "")
-            row = rows.found.get(workspace_id)
-            facts = self._builder.facts(session, workspace_id, row, self._now, renamed=renamed, named_row=named)
+            naming, row = seen.named_by(session), rows.found.get(workspace_id)
+            named_row = together(rows.found[one] for one in naming.others if one in rows.found)
+            facts = self._builder.facts(session, workspace_id, row, self._now, naming=naming, named_row=named_row)
             entry = SessionReport(
                 socket=session.key.socket,
                 session=session.name,

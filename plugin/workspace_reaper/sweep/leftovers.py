@@ -13,10 +13,12 @@ from workspace_reaper.model.process import Details, Port, Process, ProcessKey, P
 from workspace_reaper.model.reap import RecordedProcess, SurvivingProcess
 from workspace_reaper.model.session import Session, SessionKey
 from workspace_reaper.model.state import LedgerState
+from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.escaped_processes import SeenBelow, with_escaped
 from workspace_reaper.policy.process_tree import children_of, is_tmux, processes_by_session
 from workspace_reaper.sweep.context import SweepContext
+from workspace_reaper.sweep.observe import with_record
 
 # The pid that the reaper sees for a process outside of its pid namespace.
 _OUTSIDE = 0
@@ -209,7 +211,13 @@ def others_of(context: SweepContext, sessions: Sequence[Session], worktrees: Map
         sessions: All sessions that still live.
         worktrees: The known directories of workspaces.
     """
-    managed = {context.dependencies.matcher.manages(session) for session in sessions}
+    names = {session.name for session in sessions}
+    matcher = with_record(context.dependencies.matcher, context.dependencies.registry, names)
+    managed: Set[str | None] = worktrees.keys()  # all, while it is unknown which of them have a session
+    if not isinstance(matcher, Unknown):
+        managed = {matcher.manages(session) for session in sessions}
+        if matcher.records_sessions:
+            managed = managed.union(*map(matcher.named, sessions))
     known = {one: os.path.realpath(worktree) for one, worktree in worktrees.items() if one in managed}
     return Others(sessions, known, context.state.seen_below)
 

@@ -28,12 +28,14 @@ def recognised_others(seen: Observation, rows: LookupResult) -> frozenset[str]:
 
 def look_up(context: SweepContext, seen: Observation, ledger_state: LedgerState) -> LookupResult | Unknown:
     """Return the rows of the observed sessions, of the suspects and of open intents, and note the registry in the report."""
+    if seen.unrecorded is not None:
+        return seen.unrecorded
     suspects = context.request.suspects or {}
     interrupted = {intent.workspace_id for intent in ledger_state.open_intents}
     others = {workspace_id for _, workspace_id in seen.other_owners}
-    renamed = {workspace_id for workspace_id in seen.renamed.values() if workspace_id is not None}
+    named = {workspace_id for naming in seen.naming.values() for workspace_id in naming.others}
     # Also those whose sessions have gone: which rows vanished together with them says what happened to the registry.
-    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *renamed, *ledger_state.directories})
+    ids = sorted({*seen.workspace_ids, *suspects, *interrupted, *others, *named, *ledger_state.directories})
     rows = context.dependencies.registry.look_up(ids, ledger_state.registry.identity.sentinels)
     if isinstance(rows, Unknown):
         return rows

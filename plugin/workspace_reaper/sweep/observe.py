@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workspace_reaper.model.machine_ports import Processes
-from workspace_reaper.model.ports import Terminal
+from workspace_reaper.model.ports import Registry, Terminal
 from workspace_reaper.model.process import ProcessTable
 from workspace_reaper.model.session import Listing, Owner, Session, SessionKey
 from workspace_reaper.model.state import ServerState
 from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.policy.marks import is_digest, kill_command
-from workspace_reaper.policy.session_names import SessionMatcher
+from workspace_reaper.policy.session_names import PLAIN, Naming, SessionMatcher
 from workspace_reaper.sweep.own_options import OwnOptions
 from workspace_reaper.util.text import printable
 
@@ -23,20 +23,21 @@ class Observation:
 
     ``sessions`` are the managed sessions with their workspace ids, and ``other_owners`` those that match and carry another
     reaper's owner mark. ``unreadable`` are sessions that match by name (socket, name, workspace id) and have a field that
-    cannot be read. ``renamed`` are the managed sessions whose name does not yield the workspace of their marks, each with the
-    workspace that it yields instead, if any. ``all_workspace_ids`` are those of all these sessions, also of those that this
-    sweep does not look at. ``everything`` is False if a socket did not answer. ``replaced`` are servers (socket, pid) that
-    still run although another one listens on their socket. ``table`` is the process table of the same moment, None if it was
-    not asked for.
+    cannot be read. ``naming`` is what the name of a managed session says, unless it is just what a pattern yields.
+    ``all_workspace_ids`` are those of all these sessions, also of those that this sweep does not look at. ``unrecorded`` is why
+    it is unknown which sessions the rows name, None if that is known. ``everything`` is False if a socket did not answer.
+    ``replaced`` are servers (socket, pid) that still run although another one listens on their socket. ``table`` is the process
+    table of the same moment, None if it was not asked for.
     """
 
     listings: list[Listing] = field(default_factory=list)
     sessions: list[tuple[Session, str]] = field(default_factory=list)
     other_owners: list[tuple[Session, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str, str]] = field(default_factory=list)
-    renamed: dict[SessionKey, str | None] = field(default_factory=dict)
+    naming: dict[SessionKey, Naming] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
     all_workspace_ids: set[str] = field(default_factory=set)
+    unrecorded: Unknown | None = None
     unmanaged: int = 0
     everything: bool = True
     replaced: set[tuple[str, int]] = field(default_factory=set)
@@ -77,20 +78,25 @@ class Observation:
                     self.unknown.append(_lost(session))
                 theirs = matcher.belongs_to(session) if session.owner is Owner.FOREIGN else None
                 if theirs is not None:
-                    self.all_workspace_ids |= {theirs, matcher.named(session) or theirs}
+                    self.all_workspace_ids |= {theirs, *matcher.named(session)}
                     if only is None or theirs in only:
                         self.other_owners.append((session, theirs))
                 continue
-            self.all_workspace_ids.add(workspace_id)
+            naming = matcher.naming(session, workspace_id)
+            self.all_workspace_ids |= {workspace_id, *naming.others}
             if only is None or workspace_id in only:
                 self.sessions.append((session, workspace_id))
-                if (named := matcher.named(session)) != workspace_id:
-                    self.renamed[session.key] = named
+                if naming != PLAIN:
+                    self.naming[session.key] = naming
         for unreadable in listing.unreadable:
             name = unreadable.session or ""
-            workspace_id = matcher.workspace_id(listing.socket, name)
-            if workspace_id is not None and (only is None or workspace_id in only):
-                self.unreadable.append((listing.socket, name, workspace_id))
+            for workspace_id in matcher.workspace_ids(listing.socket, name)[:1]:
+                if only is None or workspace_id in only:
+                    self.unreadable.append((listing.socket, name, workspace_id))
+
+    def named_by(self, session: Session) -> Naming:
+        """Return what the name of the session says."""
+        return self.naming.get(session.key, PLAIN)
 
 
 def observe(
@@ -102,6 +108,7 @@ def observe(
     long_ids: Callable[[], Collection[str]],
     table: Callable[[], ProcessTable | Unknown] | None = None,
     *,
+    registry: Registry,
     panes: bool = True,
 ) -> Observation:
     """List every socket once, and then take the process ``table``, which is read meanwhile, if it is given.
@@ -110,7 +117,7 @@ def observe(
 
     A socket that cannot be read is Unknown; the other sockets are still listed. ``owner_id`` is the owner mark that counts as
     ours. ``long_ids`` returns the ids of known workspaces whose marks are digests, and is asked only if a mark needs it.
-    ``panes``: whether to list their panes too.
+    ``registry`` is asked which sessions its rows name, if they do. ``panes``: whether to list their panes too.
     """
     observation = Observation()
     for terminal in terminals:
@@ -121,11 +128,28 @@ def observe(
         else:
             if any(is_digest(session) and matcher.is_lost(session) for session in listing.sessions):
                 matcher.learn(long_ids())
-            own_options.ask(terminal, listing, matcher)
-            observation.add(own_options.correct(listing, owner_id), matcher, only)
+            extended = with_record(matcher, registry, listed_names(listing))
+            if isinstance(extended, Unknown):
+                observation.unrecorded, extended = extended, matcher
+            own_options.ask(terminal, listing, extended)
+            observation.add(own_options.correct(listing, owner_id), extended, only)
     if table is not None:
         observation.table = table()
     return observation
+
+
+def with_record(matcher: SessionMatcher, registry: Registry, names: Collection[str]) -> SessionMatcher | Unknown:
+    """Return the matcher with what the rows of the registry say of the sessions of these names, if they name any."""
+    if not matcher.records_sessions or not names:
+        return matcher
+    rows = registry.look_up((), (), sessions=sorted(names))
+    return rows if isinstance(rows, Unknown) else matcher.with_record(rows.of)
+
+
+def listed_names(*listings: Listing) -> frozenset[str]:
+    """Return the names of all sessions in these listings, also of those that cannot be read."""
+    names = {session.name for listing in listings for session in listing.sessions}
+    return frozenset(names.union(row.session for listing in listings for row in listing.unreadable if row.session))
 
 
 def _lost(session: Session) -> Unknown:

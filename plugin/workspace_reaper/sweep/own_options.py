@@ -117,8 +117,8 @@ def _shown(session: Session) -> _Shown:
 
 def _matters(session: Session, matcher: SessionMatcher) -> bool:
     if session.owner is Owner.FOREIGN:
-        return matcher.named(session) is not None
+        return bool(matcher.named(session))
     belongs_to = matcher.belongs_to(session)
     if belongs_to is None:
         return matcher.is_lost(session)
-    return session.kept or belongs_to != matcher.named(session)
+    return session.kept or belongs_to not in matcher.named(session)

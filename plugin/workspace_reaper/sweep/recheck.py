@@ -12,7 +12,7 @@ from workspace_reaper.model.unknown import Source, Unknown
 from workspace_reaper.model.verdict import Guard, KillResult, Verdict
 from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.facts import Facts
-from workspace_reaper.policy.facts_builder import FactsBuilder
+from workspace_reaper.policy.facts_builder import FactsBuilder, together
 from workspace_reaper.policy.protections import GROUP
 from workspace_reaper.policy.registry_identity import change_of_identity
 from workspace_reaper.policy.rules import DELETED, REMOVED
@@ -45,6 +45,7 @@ class Recheck:
         self._builder = builder
         self._registry = registry
         self._witnesses = witnesses
+        self._matcher = context.dependencies.matcher
         self.refuted: set[str] = set()
 
     def list_again(self, terminal: Terminal, *, panes: bool, only: Collection[str] = ()) -> Listing | Unknown:
@@ -65,10 +66,12 @@ class Recheck:
         if missed := missed_server(listing, server_pid, self._dependencies.processes):
             return missed
         present = {session.key: session for session in listing.sessions}
-        ids, sentinels = self._workspaces(batch, present), self._registry.identity.sentinels
-        rows = self._dependencies.registry.look_up(ids, sentinels, every_spelling=True)
+        ids, names = self._workspaces(batch, present), self._names(batch, present)
+        sentinels = self._registry.identity.sentinels
+        rows = self._dependencies.registry.look_up(ids, sentinels, every_spelling=True, sessions=names)
         if isinstance(rows, Unknown):
             return rows
+        self._matcher = self._dependencies.matcher.with_record(rows.of)
         changed = self._context.state.doubt or change_of_identity(self._registry, rows)
         if changed:
             return Unknown(Source.REGISTRY, f"the registry changed during the sweep: {changed}")
@@ -84,7 +87,7 @@ class Recheck:
             session = present.get(candidate.key)
             if session is None:
                 _conclude_missing(candidate, listing)
-            elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:
+            elif self._matcher.manages(session) != candidate.entry.workspace_id:
                 # The session was renamed, or another reaper marked it, since the first listing.
                 candidate.spare("unmanaged")
             elif candidate.busy_at is not None:
@@ -108,8 +111,14 @@ class Recheck:
     def _workspaces(self, batch: Sequence[ReapCandidate], present: Mapping[SessionKey, Session]) -> Sequence[str]:
         """Return the workspaces of the batch, and those that the names of its sessions yield now."""
         ids = {candidate.entry.workspace_id for candidate in batch}
-        named = {self._dependencies.matcher.named(present[one.key]) for one in batch if one.key in present}
-        return sorted(ids | {workspace_id for workspace_id in named if workspace_id is not None})
+        named = (self._dependencies.matcher.named(present[one.key]) for one in batch if one.key in present)
+        return sorted(ids.union(*named))
+
+    def _names(self, batch: Sequence[ReapCandidate], present: Mapping[SessionKey, Session]) -> Sequence[str]:
+        """Return the names of the sessions of the batch: since the first look, a row may have got one of them."""
+        if not self._dependencies.matcher.records_sessions:
+            return ()
+        return sorted({present[one.key].name for one in batch if one.key in present})
 
     def _shows_own_options(self, candidate: ReapCandidate, session: Session) -> bool:
         """Spare the session, and report it, if tmux did not say which options it has itself: one of them may be hidden."""
@@ -135,10 +144,9 @@ class Recheck:
         self, candidate: ReapCandidate, session: Session, rows: LookupResult, builder: FactsBuilder, now: float
     ) -> Guard | None:
         workspace_id = candidate.entry.workspace_id
-        named, row = self._dependencies.matcher.named(session), rows.found.get(workspace_id)
-        renamed = named != workspace_id
-        named_row = rows.found.get(named or "") if renamed else None
-        facts = builder.facts(session, workspace_id, row, now, renamed=renamed, named_row=named_row)
+        naming, row = self._matcher.naming(session, workspace_id), rows.found.get(workspace_id)
+        named_row = together(rows.found[one] for one in naming.others if one in rows.found)
+        facts = builder.facts(session, workspace_id, row, now, naming=naming, named_row=named_row)
         # Only the first listing has the panes in which the reaper may run.
         facts = replace(facts, home=facts.home or candidate.facts.home)
         judgement = judge(facts, self._thresholds)
@@ -169,14 +177,10 @@ class Recheck:
         if session is None:
             return "gone"
         workspace_id = candidate.entry.workspace_id
-        if self._dependencies.matcher.manages(session) != workspace_id:
+        if self._matcher.manages(session) != workspace_id:
             return "unmanaged"
-        was, now, renamed = (
-            candidate.facts,
-            self._dependencies.clock.now(),
-            self._dependencies.matcher.named(session) != workspace_id,
-        )
-        facts = self._builder.facts(session, workspace_id, was.row, now, renamed=renamed, named_row=was.named_row)
+        was, now, naming = candidate.facts, self._dependencies.clock.now(), self._matcher.naming(session, workspace_id)
+        facts = self._builder.facts(session, workspace_id, was.row, now, naming=naming, named_row=was.named_row)
         judgement = judge(facts, self._thresholds)
         self._note_objection(candidate.key, facts, judgement)
         why = saved_by(candidate.reason, facts, judgement)

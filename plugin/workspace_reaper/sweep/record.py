@@ -250,6 +250,7 @@ def mark_recognised(context: SweepContext, seen: Observation, builder: FactsBuil
             and workspace_id in builder.recognised
             and session.key.socket == terminal.socket
             and session.key not in selected
+            and not seen.named_by(session).others  # rows contradict each other: the marks would decide between them
         }
         now = dict(islice(unmarked.items(), pace.size))
         if now:

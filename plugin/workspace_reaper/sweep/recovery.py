@@ -12,7 +12,7 @@ from workspace_reaper.model.workspace import LookupResult
 from workspace_reaper.policy.verdict import left_alone_because
 from workspace_reaper.sweep.context import SweepContext
 from workspace_reaper.sweep.leftovers import LeftoverProcesses, known_worktrees, others_of
-from workspace_reaper.sweep.observe import Observation, missed_server, shown_panes
+from workspace_reaper.sweep.observe import Observation, listed_names, missed_server, shown_panes, with_record
 from workspace_reaper.sweep.other_plugins import notify_reaped
 from workspace_reaper.sweep.recheck import list_again
 from workspace_reaper.sweep.terminate import terminate
@@ -120,9 +120,15 @@ def _leftovers(intent: Intent, rows: LookupResult, *, is_lived_in: bool) -> Left
     )
 
 
-def _workspaces_with_sessions(context: SweepContext, listings: Sequence[Listing]) -> Set[str | None]:
-    """Return the workspaces of all living sessions: of their marks, and of their names."""
-    matcher = context.dependencies.matcher
-    named = {matcher.workspace_id(one.socket, row.session or "") for one in listings for row in one.unreadable}
-    sessions = [session for listing in listings for session in listing.sessions]
-    return named.union(*((matcher.manages(session), matcher.named(session)) for session in sessions))
+def _workspaces_with_sessions(context: SweepContext, listings: Sequence[Listing]) -> Set[str | None] | None:
+    """Return the workspaces of all living sessions: of their marks, and of their names. None if they are unknown."""
+    matcher = with_record(context.dependencies.matcher, context.dependencies.registry, listed_names(*listings))
+    if isinstance(matcher, Unknown):
+        return None
+    found: set[str | None] = set()
+    for listing in listings:
+        for row in listing.unreadable:
+            found.update(matcher.workspace_ids(listing.socket, row.session or ""))
+        for session in listing.sessions:
+            found |= {matcher.manages(session), *matcher.named(session)}
+    return found

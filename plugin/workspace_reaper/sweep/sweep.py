@@ -113,7 +113,16 @@ class Sweep:
         own_options, only = self._context.state.own_options, self._request.suspects
         later = dependencies.in_background(table, "workspace-reaper processes") if table else None
         long_ids = partial(ledger.longer_ids, LONGEST)
-        self._seen = seen = observe(dependencies.terminals, dependencies.matcher, owner_id, only, own_options, long_ids, later)
+        self._seen = seen = observe(
+            dependencies.terminals,
+            dependencies.matcher,
+            owner_id,
+            only,
+            own_options,
+            long_ids,
+            later,
+            registry=dependencies.registry,
+        )
         # A list of its own: what else is unknown in a sweep, such as a row, hides no session.
         self.report.unmanaged, self.report.unknown = seen.unmanaged, [*seen.unknown]
         self.report.other_owner = len(seen.other_owners)

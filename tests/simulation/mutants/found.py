@@ -14,7 +14,7 @@ _OF_NOW = " if ledger_state.named.get(one) == generation]"
 _OTHERS = '    others = f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else ""\n'
 _KEPT = "if session.kept and "
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
-_REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
+_REJECTED = "if seen.unrecorded is not None or reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
 _OUT_OF_SIGHT = "if listing is None or intent.boot != processes.boot:"
 _REFUTED = "    _forget_refuted(confirmations, rows)\n"

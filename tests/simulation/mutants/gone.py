@@ -36,7 +36,7 @@ _EMPTY_ROWS = """\
         rows = LookupResult({}, ledger_state.registry.identity, 0, False, frozenset())
     for one in rows.found.values():
 """
-_ROWS = "        rows = self._dependencies.registry.look_up(ids, sentinels, every_spelling=True)\n"
+_ROWS = "        rows = self._dependencies.registry.look_up(ids, sentinels, every_spelling=True, sessions=names)\n"
 _ROWS_OF_BEFORE = _ROWS + (
     "        before = {one.entry.workspace_id: one.facts.row for one in batch}\n"
     "        rows = rows if isinstance(rows, Unknown) else replace(rows, found={k: v for k, v in before.items() if v})\n"

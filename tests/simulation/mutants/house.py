@@ -23,7 +23,7 @@ HOUSE: Mapping[str, str] = {
 }
 
 _RECHECK = "sweep/recheck.py"
-_NAMED = '        named_row = rows.found.get(named or "") if renamed else None\n'
+_NAMED = "        named_row = together(rows.found[one] for one in naming.others if one in rows.found)\n"
 _ANY_REASON = "        if judgement.verdict is Verdict.REAP and judgement.reason is candidate.reason:\n"
 _HOLD_GROUPS = """\
         self.report.vetoes.extend(judging.hold_vetoed(self._dependencies.plugins))

@@ -22,7 +22,7 @@ _WENT_BACK = (
 _MANY = "        if len(strangers) >= MANY_STRANGERS and"
 
 SECOND_SURVEY = (
-    Mutant("a renamed session belongs to its name", ("I67",), (Edit(_PROTECTIONS, _RENAMED, _FALSE),)),
+    Mutant("a renamed session belongs to its name", ("I67",), (Edit("policy/name_protections.py", _RENAMED, _FALSE),)),
     # Another reaper sets its owner mark and its workspace together.
     Mutant(
         "the guard does not ask whose it is",

@@ -8,7 +8,7 @@ __all__ = ["SILENT"]
 
 _RULES, _ALARMS, _RECHECK, _RECORD = "policy/rules.py", "sweep/alarms.py", "sweep/recheck.py", "sweep/record.py"
 _TERMINATE = "sweep/terminate.py"
-_MANAGED_AS = "            elif self._dependencies.matcher.manages(session) != candidate.entry.workspace_id:\n"
+_MANAGED_AS = "            elif self._matcher.manages(session) != candidate.entry.workspace_id:\n"
 _AT_WORK = "    if candidate.is_hidden or is_busy(used(before), used(candidate.processes), seconds):\n"
 _ODD_ROW = "        if one.unreadable:\n            where, what"
 _ODD_TABLE = "        if one.unreadable:\n            return Unknown(Source.REGISTRY, one.unreadable)\n            where, what"

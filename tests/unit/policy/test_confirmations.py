@@ -460,3 +460,21 @@ def test_of_a_client_it_does_not_matter_whose_workspace_it_is() -> None:
     confirmations = Confirmations({(KEY, Finding.ATTACHED): Confirmation(THEN, THEN)}, NOW, {KEY: "w2"})
     confirmations.set(KEY, Finding.ATTACHED, holds=True)
     assert changes(confirmations) == ({}, set())
+
+
+def test_the_name_by_which_its_row_named_it_is_stored_once_and_when_it_changes() -> None:
+    one, renamed = session(name="main"), session(name="better")
+    seen = Confirmations({}, NOW)
+    assert not seen.was_named(one)
+    assert seen.is_unremarkable(one, THEN)
+    seen.note_name(one)
+    known = {(KEY, Finding.NAMED): Confirmation(NOW, NOW, name="main")}
+    assert (seen.changed, seen.was_named(one), seen.was_named(renamed)) == (known, True, False)
+    assert seen.is_unremarkable(one, THEN), "the name is no news"
+    later = Confirmations(known, NOW + 60)
+    later.note_name(one)
+    assert later.changed == {}
+    later.note_name(renamed)
+    assert later.changed == {(KEY, Finding.NAMED): Confirmation(NOW + 60, NOW + 60, name="better")}
+    later.set(KEY, Finding.DEAD, holds=True)
+    assert not later.is_unremarkable(one, THEN)

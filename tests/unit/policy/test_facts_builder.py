@@ -22,7 +22,9 @@ from tests.tools.builders import (
 from workspace_reaper.model.events import WorkspaceEvent as Said  # a name that pytest does not take for a test
 from workspace_reaper.model.session import Owner
 from workspace_reaper.model.state import BreakerState, Confirmation, Finding, Removal
-from workspace_reaper.policy.facts_builder import lives_in
+from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.facts_builder import lives_in, together
+from workspace_reaper.policy.session_names import Naming
 from workspace_reaper.policy.witness import Presence, Witness
 
 KEY = session_key()
@@ -153,3 +155,46 @@ def test_of_one_second_the_session_is_taken_for_newer_where_ids_are_given_out_ag
     assert reused.facts(known, "w1", None, NOW).reported is None
     assert reused.facts(older, "w1", None, NOW).reported is Said.DELETED
     assert told.facts(known, "w1", None, NOW).reported is Said.DELETED
+
+
+# What its name says
+
+
+NOWHERE = Naming(is_own=False, is_silent=True)
+
+
+@pytest.mark.parametrize(
+    ("naming", "named_before", "renamed"),
+    [
+        pytest.param(Naming(), None, False, id="its pattern yields its workspace"),
+        pytest.param(Naming(is_recorded=True, others=("w2",)), None, False, id="its row names it, and another one"),
+        pytest.param(NOWHERE, None, True, id="its name yields nothing, and never did"),
+        pytest.param(NOWHERE, "ws_w1", False, id="its row named it so"),
+        pytest.param(NOWHERE, "ws_w9", True, id="its row named it otherwise"),
+        pytest.param(Naming(is_own=False, others=("w2",)), "ws_w1", True, id="another row names it so now"),
+        pytest.param(Naming(is_own=False, others=("w2",), is_silent=True), "ws_w1", False, id="another row may mean it"),
+    ],
+)
+def test_whether_it_was_renamed(naming: Naming, named_before: str | None, renamed: bool) -> None:
+    found = {} if named_before is None else {(KEY, Finding.NAMED): Confirmation(NOW - 60, NOW - 60, name=named_before)}
+    of = circumstances(ledger_state(confirmations=found)).facts(session(), "w1", None, NOW, naming=naming, named_row=row(2))
+    assert (of.renamed, of.named_row) == (renamed, row(2))
+
+
+ARCHIVED, BUSY = row(2, archived=True, worktree_deleted=True), row(3, running=True, pinned=True)
+
+
+@pytest.mark.parametrize(
+    ("some", "together_"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([BUSY], BUSY, id="one"),
+        pytest.param([ARCHIVED, BUSY], row(2, running=True, pinned=True), id="what protects, and not what must hold for all"),
+        pytest.param([ARCHIVED, ARCHIVED], ARCHIVED, id="what holds for all"),
+        pytest.param([row(4, deleted=True), ARCHIVED], ARCHIVED, id="a deleted one says nothing"),
+        pytest.param([row(4, deleted=True), row(5, deleted=True)], row(4, deleted=True), id="all deleted"),
+        pytest.param([row(4), row(5, unreadable="odd")], row(4, unreadable="odd"), id="one that cannot be read"),
+    ],
+)
+def test_what_several_rows_say_together(some: list[Workspace], together_: Workspace | None) -> None:
+    assert together(some) == together_

@@ -59,7 +59,7 @@ def test_i67_what_is_no_mark_proves_nothing(changes: dict[str, object]) -> None:
 def test_whoever_marked_it_a_renamed_session_keeps_its_workspace(owner: Owner) -> None:
     renamed = replace(session(owner=owner, name="my work"))
     assert NAMES.belongs_to(renamed) == "w1"
-    assert NAMES.named(renamed) is None
+    assert NAMES.named(renamed) == ()
     assert NAMES.manages(renamed) == ("w1" if owner is Owner.OURS else None)
 
 

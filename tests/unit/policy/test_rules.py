@@ -11,7 +11,7 @@ from tests.tools.reasons import REASONS, Reason
 from workspace_reaper.model.events import WorkspaceEvent as Said
 from workspace_reaper.model.state import UNDONE, BreakerState
 from workspace_reaper.model.workspace import Workspace
-from workspace_reaper.policy import protections, rules
+from workspace_reaper.policy import name_protections, protections, rules
 from workspace_reaper.policy.facts import Facts
 from workspace_reaper.policy.protection import Protection
 from workspace_reaper.policy.protections import ALWAYS
@@ -34,9 +34,11 @@ def test_every_rule_and_protection_has_a_name_of_its_own_and_texts_for_the_docum
 def test_i67_what_holds_a_renamed_session_says_how_to_end_it_by_hand() -> None:
     orphan, archived = facts(renamed=True), facts(row(archived=True), renamed=True, named_row=row(2))
     by_hand = "to end it by hand: tmux -S /run/tmux-0/workspaces kill-session -t '$1'"
-    text = protections.RENAMED.because(rules.ORPHAN.case(orphan, DEFAULTS))
+    text = name_protections.RENAMED.because(rules.ORPHAN.case(orphan, DEFAULTS))
     assert text == f"it was renamed, and belongs to the workspace w1; {by_hand}"
-    assert "another one that the registry still has" in protections.RENAMED.because(rules.ARCHIVED.case(archived, DEFAULTS))
+    assert "another one that the registry still has" in name_protections.RENAMED.because(
+        rules.ARCHIVED.case(archived, DEFAULTS)
+    )
 
 
 def test_i84_many_strangers_are_held_with_what_releases_them() -> None:
@@ -199,3 +201,11 @@ def test_the_guard_asks_for_clients_exactly_where_a_client_protects() -> None:
     for rule in RULES:
         asked = rule.guard(facts(archived_since=float(NOW - DAY)), DEFAULTS)
         assert asked.unattached is (asked.activity is not None) is (protections.ATTACHED in rule.protections)
+
+
+def test_what_holds_a_session_that_two_rows_name_says_whose_they_are() -> None:
+    case = rules.ARCHIVED.case(facts(row(archived=True), named_row=row(2)), DEFAULTS)
+    assert name_protections.CLAIMED.holds(case)
+    text = name_protections.CLAIMED.because(case)
+    assert text.startswith("a row of w2 names it as well as that of w1: correct the record; to end it by hand: tmux -S ")
+    assert not name_protections.CLAIMED.holds(rules.IDLE.case(facts(row(), named_row=row(2)), DEFAULTS)), "both are idle"

@@ -132,7 +132,7 @@ def some_facts(dice: Dice) -> Facts:
         age_clock=some_times(dice),
         retry_at=dice.maybe() if dice.rarely() else None,
         renamed=renamed,
-        named_row=some_row(dice) if renamed and dice.either() else None,
+        named_row=some_row(dice) if (renamed or dice.rarely()) and dice.either() else None,
         undone=dice.of((frozenset(),) * 13 + (frozenset({"archived"}), frozenset({"idle"}), frozenset({"archived", "idle"}))),
         witness=dice.of((None, None, None, *(Witness(presence, "it says so") for presence in Presence))),
         witnessed=dice.of((0, 1, 2)),

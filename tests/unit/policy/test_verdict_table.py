@@ -15,7 +15,7 @@ from workspace_reaper.model.session import Window
 from workspace_reaper.model.state import UNDONE
 from workspace_reaper.model.verdict import Verdict
 from workspace_reaper.model.workspace import Workspace
-from workspace_reaper.policy import protections, rules
+from workspace_reaper.policy import name_protections, protections, rules
 from workspace_reaper.policy.facts import Facts, Thresholds
 from workspace_reaper.policy.idle import AgeClock
 from workspace_reaper.policy.protection import Protection
@@ -72,6 +72,7 @@ CIRCUMSTANCES = {
     "home": lambda before: replace(before, home=True),
     "unknown": lambda before: of_row(before, unreadable="archived is 'maybe'"),
     "renamed": lambda before: replace(before, renamed=True, named_row=row(2)),
+    "claimed": lambda before: replace(before, named_row=row(2, deleted=before.row is not None and not before.row.deleted)),
     "attached": lambda before: of_session(before, attached=1, has_client=True),
     "running": lambda before: of_row(before, running=True),
     "pinned": lambda before: of_row(before, pinned=True),
@@ -143,8 +144,8 @@ def test_i83_a_witness_applies_to_a_renamed_session_and_an_absence_alone_does_no
     witnessed, seen_to_go = (replace(one, renamed=True) for one in (reasons.WITNESSED, reasons.SEEN_TO_GO))
     assert judge(witnessed, DEFAULTS).reason is rules.REMOVED
     assert judge(witnessed, DEFAULTS).verdict is Verdict.REAP
-    assert protecting(judge(seen_to_go, DEFAULTS), rules.REMOVED) == (protections.RENAMED,)
-    assert protecting(judge(replace(witnessed, named_row=row(2)), DEFAULTS), rules.REMOVED) == (protections.RENAMED,)
+    assert protecting(judge(seen_to_go, DEFAULTS), rules.REMOVED) == (name_protections.RENAMED,)
+    assert protecting(judge(replace(witnessed, named_row=row(2)), DEFAULTS), rules.REMOVED) == (name_protections.RENAMED,)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_i67_a_session_with_the_name_of_another_workspace_is_reaped_for_what_hol
     renamed = replace(CONDEMNED[reason], renamed=True, named_row=named_row)
     judgement = judge(renamed, DEFAULTS)
     assert (judgement.verdict is Verdict.REAP) is reaped
-    assert protecting(judgement, reason) == (() if reaped else (protections.RENAMED,))
+    assert protecting(judgement, reason) == (() if reaped else (name_protections.RENAMED,))
 
 
 @pytest.mark.parametrize("reason", [rules.ARCHIVED, rules.ARCHIVED_BY_HOOK], ids=lambda reason: reason.name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.simulation.memory.ledger import MemoryFile
+from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.builders import (
     HOUR,
     NAMES,
@@ -88,7 +90,9 @@ def test_a_socket_that_does_not_answer_leaves_the_look_incomplete(answers: tuple
         def __init__(self, answer: Listing | Unknown) -> None:
             self.observe = lambda stamp, panes: answer
 
-    seen = observe([Answering(answer) for answer in answers], NAMES, "stamp", None, OwnOptions(), tuple)  # type: ignore[misc]
+    registry = MemoryRegistry(MemoryHost())
+    terminals: list[Any] = [Answering(answer) for answer in answers]
+    seen = observe(terminals, NAMES, "stamp", None, OwnOptions(), tuple, registry=registry)
     assert (seen.everything, seen.unknown, seen.listings) == (False, [blind_socket()], [listing()])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulation.memory.registry import MemoryHost, MemoryRegistry
 from tests.tools.builders import (
     NAMES,
     NOW,
@@ -32,6 +33,7 @@ from workspace_reaper.model.session import Listing
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import Workspace
+from workspace_reaper.policy.session_names import SessionMatcher
 from workspace_reaper.sweep.observe import Observation
 from workspace_reaper.sweep.other_plugins import NoPlugins
 from workspace_reaper.sweep.own_options import OwnOptions
@@ -127,6 +129,7 @@ def context_of(second: Listing | Unknown, processes: OneChild, results: list[Rea
             snapshots=None,
             plugins=NoPlugins(),
             matcher=NAMES,
+            registry=MemoryRegistry(MemoryHost()),
         ),
         state=SimpleNamespace(own_options=OwnOptions(), seen_below={}),
         settings=SimpleNamespace(kill_grace=0.0, end_everywhere=True),
@@ -168,3 +171,20 @@ def test_an_intent_is_closed_by_a_look_at_other_workspaces_too() -> None:
     seen = Observation()
     seen.add(listing(session(1)), NAMES, {"w9"})
     assert by_presence([intent(1)], seen.listings) == ([intent(1)], [])
+
+
+def test_after_a_crash_nothing_is_ended_while_it_is_unknown_which_sessions_the_rows_name() -> None:
+    """Another session of the workspace may live."""
+    processes, results = OneChild(), list[ReapResult]()
+    host, gone = MemoryHost(), listing(session(2, name="main"), socket=SOCKET, server=SERVER)
+    context = context_of(gone, processes, results)
+    context.dependencies.registry = MemoryRegistry(host)
+    context.dependencies.matcher = SessionMatcher({SOCKET: ()}, str, records_sessions=True)
+    host.fault = "locked"
+    state = LedgerState(RegistryState("owner"), open_intents=(interrupted("deleted"),))
+    recover(context, state, observation(gone), rows())
+    [result] = results
+    assert [one.why for one in result.cleanup.survivors] == [
+        "the reaper was interrupted, and another session of the workspace may live"
+    ]
+    assert processes.signals == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import create_engine
@@ -19,6 +19,7 @@ from workspace_reaper.registry.files.items import load, open_memory
 from workspace_reaper.registry.files.keys import missing_keys
 from workspace_reaper.registry.files.patterns import FilePattern, shown
 from workspace_reaper.registry.queries import Statements, fetch
+from workspace_reaper.registry.rows import Asked
 from workspace_reaper.registry.schema_check import SchemaFinding
 from workspace_reaper.registry.schemas.files import FilesSchema
 from workspace_reaper.registry.sqlite.connection import raw
@@ -71,11 +72,10 @@ class FilesRegistry(DatabaseRegistry):
     def _in_words(self, error: Exception) -> str:
         return str(error) if isinstance(error, UnreadableFiles) else f"{self._location} cannot be evaluated: {error}."
 
-    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
-        possible = self._possible(ids, sentinels)
+    def _read(self, asked: Asked) -> LookupResult:
         with self.loaded() as (connection, record):
-            fetched = fetch(connection, self.statements_in(connection), possible, CHUNK, every_spelling=every_spelling)
-        return fetched.rows_of(self.identity_of(record), ids, sentinels)
+            fetched = fetch(connection, self.statements_in(connection), asked, self._is_id, CHUNK)
+        return fetched.rows_of(self.identity_of(record))
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         del connection, read

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Table, type_coerce
+from sqlalchemy import Table, Text, cast, type_coerce
 from sqlalchemy.engine import Connection
 
 from workspace_reaper.model.workspace import FLAGS
@@ -21,6 +21,7 @@ from workspace_reaper.registry.id_types import (
     WholeNumber,
 )
 from workspace_reaper.registry.postgres.errors import ConnectionEnded
+from workspace_reaper.registry.queries import EXPRESSIONS
 from workspace_reaper.registry.schema import WorkspaceColumns
 from workspace_reaper.registry.schema_check import SchemaMismatch, plain
 
@@ -154,20 +155,25 @@ def fitted(facts: WorkspaceColumns, types: Sequence[int]) -> WorkspaceColumns:
 
     Args:
         facts: The column expressions of the schema.
-        types: The oids of the types of the id, of each flag, of the worktree and of the condition.
+        types: The oids of the types of the id, and of each of `EXPRESSIONS`.
 
     Raises:
         SchemaMismatch: A column has a type that does not fit.
     """
-    id_type, *flags, worktree, where = types
-    for name, oid in (*zip(FLAGS, flags, strict=True), ("where", where)):
+    id_type, *others = types
+    oids = dict(zip(EXPRESSIONS, others, strict=True))
+    for name in (*FLAGS, "where"):
+        oid = oids[name]
         if getattr(facts, name) is not None and oid not in _TRUTHS:
             raise SchemaMismatch(
                 f'cannot evaluate {name}: it gives {_type_name(oid)}, not true or false. With registry = "table" write an '
                 f"expression, such as {name} = \"column = 'value'\""
             )
-    if facts.worktree is not None and worktree not in _TEXTS:
-        raise SchemaMismatch(f"cannot evaluate worktree: it gives {_type_name(worktree)}, not text")
+    for name in ("worktree", "session"):
+        if getattr(facts, name) is not None and oids[name] not in _TEXTS:
+            raise SchemaMismatch(f"cannot evaluate {name}: it gives {_type_name(oids[name])}, not text")
+    if facts.session is not None:
+        facts = replace(facts, session=cast(facts.session, Text))  # without the spaces with which CHAR(n) is padded
     declared = facts.id.type
     if not isinstance(declared, IdColumn):
         return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from workspace_reaper.registry.postgres.connection import ConnectionLimits, Life
 from workspace_reaper.registry.postgres.errors import ConnectionEnded, in_words
 from workspace_reaper.registry.postgres.protection import protect
 from workspace_reaper.registry.queries import Statements, fetch, statements
+from workspace_reaper.registry.rows import Asked
 from workspace_reaper.registry.schema import Schema
 from workspace_reaper.registry.schema_check import absent_columns, is_literal, probed
 
@@ -105,13 +106,15 @@ class PostgresRegistry(DatabaseRegistry):
     def _in_words(self, error: Exception) -> str:
         return in_words(error, self._server, self._limits)
 
-    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
+    def _is_id(self, text: str) -> bool:
         # A text in PostgreSQL cannot contain NUL, and a query with one is an error.
-        possible = [text for text in self._possible(ids, sentinels) if "\0" not in text]
+        return "\0" not in text and super()._is_id(text)
+
+    def _read(self, asked: Asked) -> LookupResult:
         with self.session() as (connection, place):
-            fetched = fetch(connection, self.statements_in(connection), possible, every_spelling=every_spelling)
+            fetched = fetch(connection, self.statements_in(connection), asked, self._is_id)
             found = self.identity_in(connection, place)
-        return fetched.rows_of(found, ids, sentinels)
+        return fetched.rows_of(found)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         del read  # the catalogue is enough

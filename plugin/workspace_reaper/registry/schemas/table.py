@@ -23,7 +23,7 @@ _HEX = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _HYPHENS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _LARGEST = 1 << 63
-_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree", "where")
+_EXPRESSIONS = ("archived", "deleted", "pinned", "running", "worktree_deleted", "worktree", "where", "session")
 
 
 class TableSchema(Schema):
@@ -36,6 +36,7 @@ class TableSchema(Schema):
         # SQLite assigns the number of the last row again once that is deleted, and a host may use a text again.
         self.reuses_ids = described.id_type in ("integer", "text")
         self.removes_worktree = described.removes_worktree
+        self.records_sessions = described.session is not None
         self._canonical = _canonical(described.id_type, described.id_in_session)
 
     @cached_property

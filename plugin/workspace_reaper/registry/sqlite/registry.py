@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
@@ -18,6 +18,7 @@ from workspace_reaper.model.workspace import LookupResult, RegistryIdentity
 from workspace_reaper.registry.base import DatabaseRegistry
 from workspace_reaper.registry.location import DatabaseNotFound, identity
 from workspace_reaper.registry.queries import Statements, fetch, statements
+from workspace_reaper.registry.rows import Asked
 from workspace_reaper.registry.schema import Schema, WorkspaceColumns
 from workspace_reaper.registry.schema_check import absent_columns, probed
 from workspace_reaper.registry.sqlite.connection import begin, count_of_changes, is_table, open_readonly, raw, schema_version
@@ -78,14 +79,13 @@ class SqliteRegistry(DatabaseRegistry):
     def _in_words(self, error: Exception) -> str:
         return in_words(error, self._path, self.name, self._busy_limit)
 
-    def _read(self, ids: Collection[str], sentinels: Collection[str], *, every_spelling: bool) -> LookupResult:
-        possible = self._possible(ids, sentinels)
+    def _read(self, asked: Asked) -> LookupResult:
         with self.session() as (connection, location):
-            fetched = fetch(connection, self.statements_in(connection), possible, CHUNK, every_spelling=every_spelling)
+            fetched = fetch(connection, self.statements_in(connection), asked, self._is_id, CHUNK)
             found = self.identity_in(connection, location)
         if identity(self._path) != location:
             raise DatabaseNotFound("was replaced by another file while it was read: the next look-up reads the new one")
-        return fetched.rows_of(found, ids, sentinels)
+        return fetched.rows_of(found)
 
     def _has_index(self, connection: Connection, read: Statements) -> bool:
         if not is_table(raw(connection), self._schema.tables[0].name):
