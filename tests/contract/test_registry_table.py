@@ -278,6 +278,51 @@ def test_a_session_that_cannot_be_evaluated(host: Host) -> None:
         assert "cannot evaluate session: it gives integer, not text" in told_by_both(described(host, session="flag"), "a")
 
 
+def test_state_in_another_table(host: Host) -> None:
+    """As docs/hosts/table.md has it."""
+    with host.writing() as connection:
+        connection.execute("CREATE TABLE jobs (job_id INTEGER PRIMARY KEY, tmux_session TEXT, folder TEXT)")
+        connection.execute("CREATE TABLE runs (job_id INTEGER, started_at TEXT, ended_at TEXT, outcome TEXT)")
+        connection.executemany("INSERT INTO jobs (job_id) VALUES (?)", [(1,), (2,), (3,)])
+        connection.executemany(
+            "INSERT INTO runs VALUES (?, ?, ?, ?)",
+            [
+                (1, "2026-01-01", "2026-01-02", "merged"),
+                (2, "2026-01-01", "2026-01-02", "merged"),
+                (2, "2026-02-01", None, None),
+            ],
+        )
+    told: dict[str, Any] = {
+        "name": "jobs",
+        "id": "job_id",
+        "id_type": "integer",
+        "session": "tmux_session",
+        "running": "EXISTS (SELECT 1 FROM runs WHERE runs.job_id = jobs.job_id AND runs.ended_at IS NULL)",
+        "archived": "(SELECT outcome = 'merged' FROM runs WHERE runs.job_id = jobs.job_id ORDER BY started_at DESC LIMIT 1)\n",
+    }
+    page = (Path(__file__).parents[2] / "docs/hosts/table.md").read_text("utf-8")
+    assert all(told[key] in page for key in ("running", "archived"))
+    registry = described(host, **told)
+    found = rows(registry.look_up(["1", "2", "3"], [])).found
+    assert {one: (row.archived, row.running) for one, row in found.items()} == {
+        "1": (True, False),
+        "2": (False, True),
+        "3": (False, False),
+    }
+    assert registry.examine() == ()
+    feed = open_watcher(load_schema("table", HostTable(**told)), host.place, {})
+    try:
+        before = feed.read()
+        change(host, "UPDATE runs SET outcome = 'merged', ended_at = '2026-02' WHERE job_id = 2 AND ended_at IS NULL")
+        assert feed.wait(30), "a change in the other table"
+        after = feed.read()
+    finally:
+        feed.close()
+    assert not isinstance(before, Unknown)
+    assert not isinstance(after, Unknown)
+    assert (before.archived, after.archived) == ({"1"}, {"1", "2"})
+
+
 def test_names_that_need_quotes(host: Host) -> None:
     with host.writing() as connection:
         connection.execute('CREATE TABLE "Order" ("select" TEXT PRIMARY KEY, "isArchived" INTEGER, "a b" INTEGER)')

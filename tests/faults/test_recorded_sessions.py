@@ -333,3 +333,21 @@ def test_commands_know_whose_a_session_is(table: World) -> None:
     table.host.archive(workspace_id)
     assert table.entry(table.sweep(), workspace_id).protected_by == "kept"
     assert table.cli("keep", "nobody's").returncode != 0
+
+
+def test_doctor_says_how_many_sessions_the_record_knows(table: World) -> None:
+    def sessions() -> tuple[str, str]:
+        checks = {check["check"]: check for check in table.cli_json("doctor", expect=0)}
+        return checks["sessions"]["state"], checks["sessions"]["detail"]
+
+    workspace_id, session_id = known(table)
+    assert sessions() == ("OK", "the registry knows all 2 matching sessions")
+    mine = table.server.new_session("my work")
+    assert sessions() == ("OK", "the registry knows all 2 matching sessions; 1 match nothing, for example my work")
+    table.host.delete(workspace_id)
+    name = table.host.session_name(workspace_id)
+    assert sessions() == ("WARN", f"the registry knows 1 of 2 matching sessions; not, for example, {name}")
+    table.server.run("kill-session", "-t", session_id)
+    table.host.record_session("2", "another")
+    table.server.run("kill-session", "-t", next(iter(table.server.session_ids() - {mine})))
+    assert sessions() == ("WARN", "the database has rows, and none of the 1 sessions on the configured sockets belongs to one")

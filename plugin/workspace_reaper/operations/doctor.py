@@ -21,11 +21,12 @@ from workspace_reaper.policy.process_tree import is_hidden
 from workspace_reaper.registry import registry_names
 from workspace_reaper.settings import Settings
 from workspace_reaper.sweep.look_up import unknown_sessions
-from workspace_reaper.sweep.observe import observe
+from workspace_reaper.sweep.observe import Observation, observe
 from workspace_reaper.sweep.own_options import OwnOptions, with_own_options
 from workspace_reaper.tmux.terminal import TmuxTerminal
 from workspace_reaper.tmux.version import MINIMUM, tmux_version
 from workspace_reaper.util.permissions import check_permissions
+from workspace_reaper.util.text import printable
 
 __all__ = ["FAIL", "OK", "WARN", "Check", "examine", "examine_with"]
 
@@ -188,18 +189,23 @@ def _known_sessions(reaper: Reaper) -> Iterator[Check]:
     except LedgerError:  # The check of the ledger reports it.
         return
     rows = reaper.registry.look_up(sorted(observation.workspace_ids), ())
-    if isinstance(rows, Unknown):
+    if isinstance(rows, Unknown) or observation.unrecorded is not None:
         return
+    compare = "the names that 'tmux ls' prints with session_patterns"
+    if matcher.records_sessions:
+        compare = "the names that 'tmux ls' prints with those that the host records"
     if rows.total and observation.unmanaged and not observation.sessions and not observation.other_owners:
         yield Check(
             "sessions",
             WARN,
             f"the database has rows, and none of the {observation.unmanaged} sessions on the configured sockets belongs to one",
-            "compare the names that 'tmux ls' prints with session_patterns, and the socket of the host with tmux_sockets; this "
-            "is right while no workspace has a session",
+            f"compare {compare}, and the socket of the host with tmux_sockets; this is right while no workspace has a session",
         )
     text = unknown_sessions(observation, rows)
-    if text is not None:
+    if text is None and observation.sessions:
+        known = f"the registry knows all {len(observation.sessions)} matching sessions"
+        yield Check("sessions", OK, known + _unmatched(observation))
+    elif text is not None:
         yield Check(
             "sessions",
             WARN,
@@ -207,6 +213,13 @@ def _known_sessions(reaper: Reaper) -> Iterator[Check]:
             "if these sessions belong to another database, narrow session_patterns or tmux_sockets; if their workspaces were "
             "deleted, they are reaped once idle for stranger_ttl",
         )
+
+
+def _unmatched(observation: Observation) -> str:
+    """Return how many sessions match nothing, with an example."""
+    known = {session.key for session, _ in (*observation.sessions, *observation.other_owners)}
+    names = [one.name for listing in observation.listings for one in listing.sessions if one.key not in known]
+    return f"; {len(names)} match nothing, for example {printable(min(names))}" if names else ""
 
 
 def _database(reaper: Reaper) -> Iterator[Check]:
