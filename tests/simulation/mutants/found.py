@@ -7,7 +7,6 @@ from tests.simulation.mutants.mutant import Edit, Mutant
 __all__ = ["FOUND"]
 
 _RUNS = "row.running for row in case.facts.rows"
-_DEAD_SINCE = "self.dead_since if seen is None or seen > self.now else seen"
 _UNCLEAR = "{one.key for one in candidates if one.attempts and is_hidden(second, one.facts.session)}"
 _NEW = "    new = {one: reports[one] for one in reports if not _is_same(recorded.get(one), reports[one])}\n"
 _OF_NOW = " if ledger_state.named.get(one) == generation]"
@@ -40,11 +39,6 @@ FOUND = (
         "an absence that was refuted stays found",
         ("I94",),
         (Edit("sweep/recheck.py", "        self._forget_refuted(candidate.key, facts)\n", ""),),
-    ),
-    Mutant(
-        "a death in the future is not dated",
-        ("I95",),
-        (Edit("policy/facts.py", _DEAD_SINCE, "self.dead_since if seen is None else seen"),),
     ),
     Mutant("a kill without an answer hides the processes", ("I96",), (Edit("sweep/prepare.py", _UNCLEAR, "set()"),)),
     Mutant("a report is recorded at each look", ("I98",), (Edit("operations/suspects.py", _NEW, "    new = reports\n"),)),

@@ -40,6 +40,7 @@ NOT_EXPRESSED: Mapping[str, str] = {
     "I85": "the rule is in the queue of the worker, which the plan replaces; tests/integration/test_bulk_events.py fills it",
     "I86": "the rule is in the reading of the configuration; tests/faults/test_secrets.py has such addresses",
     "I88": "the rule is in the command line; tests/faults/test_without_configuration.py runs it",
+    "I95": "no session is called due in a history in which the clock was set; tests/faults/test_clocks.py sets it back",
     "H04": "with one socket, a silent one leaves no session to judge; tests/unit/sweep/test_observe.py has one among others",
     "H05": "no pane of the simulated tmux moves to another session, so what a killed one has left is never shown elsewhere; "
     "tests/unit/sweep/test_terminate.py has such panes",
