@@ -106,6 +106,17 @@ SCENES: Sequence[tuple[Step, ...]] = (
         *_steps(("mute", 0), ("restore in place", 0), SWEEP, ("flag deleted", 0), ("flag deleted", 1), ("flag deleted", 2)),
         *_steps(("unmute", 0), ("wait", 0, 125.0), SWEEP, ("wait", 0, 61.0), SWEEP),
     ),
+    # The program of an orphan computes until it ends.
+    (
+        *_steps(("delete", 0), ("wait", 0, 125.0), SWEEP, ("compute", 0), ("wait", 0, 61.0), ("exit", 0), SWEEP),
+        *_steps(("wait", 0, 61.0), SWEEP),
+    ),
+    # The socket is removed right before a kill, on a server that no full sweep has seen.
+    (
+        *_steps(("end server", 0), ("delete", 0)),
+        Step(Event(LOOK_DELETED, 0), (Interruption("terminal.kill", 1, Event("unlink socket")),)),
+        *_steps(("wait", 0, 61.0), SWEEP),
+    ),
     # A kill gets no answer, and then the processes of the session are out of sight.
     (
         *_steps(("archive", 0), ("escape", 0), ("wait", 0, 125.0)),
