@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.simulation.blindness import unreadable
 from tests.simulation.closing import judge_end, report_of, returns
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.dues import note_due
@@ -18,7 +19,6 @@ from tests.simulation.memory.ledger import MemoryFile
 from tests.simulation.oracle import judge_returns
 from tests.simulation.oracle.rows import gone
 from tests.simulation.oracle.truth import Limits
-from tests.simulation.oracle.truth_reports import REGISTRY
 from tests.simulation.oracle.violation import Violation
 from tests.simulation.ownership import Ownership
 from tests.simulation.plan import (
@@ -40,7 +40,7 @@ from tests.simulation.plan import (
 from tests.simulation.points import Crash
 from tests.simulation.reaper import Ports, SimulatedReaper
 from tests.simulation.signals import JudgedProcesses
-from tests.simulation.world import SOCKET, World
+from tests.simulation.world import World
 from workspace_reaper.model.events import WorkspaceEvent
 from workspace_reaper.sweep.report import SweepReport
 
@@ -125,7 +125,7 @@ class History:
         if what not in RUNS:
             return
         self.reaper.points.arm(step.during)
-        before, blind = len(self.reaper.reports), self._blind()
+        before, blind = len(self.reaper.reports), unreadable(self.world)
         try:
             self._run(step)
         except Crash:
@@ -135,7 +135,7 @@ class History:
             self.reaper.points.arm(())
             self._start()
         self.reaper.points.arm(())
-        self._note(before, blind & self._blind())
+        self._note(before, blind & unreadable(self.world))
         self.judging.began = None
 
     def _run(self, step: Step) -> None:
@@ -182,12 +182,6 @@ class History:
         if self._plan.has_daemon:
             self.judging.daemon.start()
             self.reaper.daemon = SimulatedDaemon(self.world, self.reaper, self.judging.saw)
-
-    def _blind(self) -> frozenset[str]:
-        """What the reaper cannot read now."""
-        world = self.world
-        is_silent = world.tmux.fault is not None or world.is_missed()
-        return frozenset([SOCKET] * is_silent + [REGISTRY] * (world.host.fault is not None))
 
     def _note(self, before: int, blind: frozenset[str]) -> None:
         """Take notes of the reports of a step."""

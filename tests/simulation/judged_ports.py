@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from tests.simulation.blindness import is_missed
 from tests.simulation.judging import Judging
 from tests.simulation.memory.directories import MemoryDirectories
 from tests.simulation.memory.plugins import MemoryPlugins
@@ -54,7 +55,7 @@ class JudgedTerminal:
             judging, world = self._judging, self._judging.world
             is_first = not judging.is_listed
             # What the socket of a known server does not list, because it was removed, is not gone.
-            if not world.is_missed():
+            if not is_missed(world):
                 judging.note_listing()
             judging.rechecked_at = world.clock.called_at if only else judging.rechecked_at
             # A session that belongs to no workspace has no life.

@@ -211,14 +211,6 @@ class World:
         """What ``@reaper_self`` is for the session itself."""
         return self.tmux.sessions[life.session_id].identity
 
-    def is_missed(self) -> bool:
-        """Whether the socket was removed under a living server. Only a reaper that knows the server can miss it."""
-        server = self.tmux.server
-        if not self.tmux.is_unlinked or server is None:
-            return False
-        known = self.file.open("standard", "memory").load_state((), self.clock.now()).servers.get(SOCKET)
-        return known is not None and known.pid == server.pid
-
     def note_ended(self, by: str) -> None:
         """Move the lives of the sessions that tmux has no more."""
         for session_id in [one for one in self.lives if one not in self.tmux.sessions]:

@@ -137,6 +137,10 @@ class FactsBuilder:
         is_another = self._is_another(session, workspace_id)
         return not is_another and is_proven(workspace_id, session, self.state, self.generation)
 
+    def is_proven(self, session: Session, workspace_id: str, row: Workspace | None) -> bool:
+        """Return whether the registry knows the session's workspace, or has known it. A row marked deleted proves it too."""
+        return row is not None or self.knows(session, workspace_id)
+
     def facts(
         self,
         session: Session,
@@ -168,7 +172,7 @@ class FactsBuilder:
             named_row=named_row,
             now=now,
             reported=reported,
-            proven=row is not None or self.knows(session, workspace_id),
+            proven=self.is_proven(session, workspace_id, row),
             knows_other_sessions=len(self.recognised) > (workspace_id in self.recognised),
             latched=self.breaker.latched,
             approved=key in self.breaker.approved,

@@ -86,6 +86,11 @@ class Noticed:
     stepped: float = 0.0
 
 
+def is_first_since_boot(before: ClockState, boot: str) -> bool:
+    """Return whether the clocks were not compared since this boot."""
+    return before.offset is None or before.boot != boot
+
+
 def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahead: float = 0.0) -> Noticed:
     """Compare the clocks with the stored ones.
 
@@ -94,7 +99,8 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahe
     A skew is dropped once its age exceeds ``keep``, the greatest age that any rule compares with, but not within a week.
     """
     offset, slept = now.wall - now.elapsed, now.elapsed - now.awake
-    if before.offset is None or before.boot != boot:
+    known = None if is_first_since_boot(before, boot) else before.offset
+    if known is None:
         # Nothing that runs is older than the boot of the machine. What seems older was dated by a clock that was set later, as
         # machines without a battery-backed clock do once they have reached a time server.
         ahead = ahead if ahead > JUMP else 0.0
@@ -104,7 +110,7 @@ def notice(before: ClockState, boot: str, now: ClockReading, keep: float, *, ahe
             # When it slept, and when the clock was stepped, is unknown. On the safe side: after all that has happened so far.
             skews += (ClockSkew(now.wall, before_that),)
         return Noticed(ClockState(boot, offset, slept, skews), ahead)
-    ahead, asleep = offset - before.offset, slept - before.slept
+    ahead, asleep = offset - known, slept - before.slept
     stepped = ahead if abs(ahead) > JUMP else 0.0
     skews = before.skews
     if stepped < 0:
@@ -229,8 +235,8 @@ def advance(
         if key in hidden or is_ahead:
             samples[key] = CpuSample(seconds, now)
         elif before is None or state.at is None:
-            is_unknown = seconds > STARTING and is_busy(0.0, seconds, quiet.get(key, float("inf")))
-            samples[key] = CpuSample(seconds, now if is_unknown else None)
+            may_be_busy = seconds > STARTING and is_busy(0.0, seconds, quiet.get(key, float("inf")))
+            samples[key] = CpuSample(seconds, now if may_be_busy else None)
         elif seconds == before.seconds:
             samples[key] = before
         else:

@@ -104,16 +104,10 @@ def children_of(table: ProcessTable) -> Mapping[int, list[Process]]:
 
 def all_below(roots: Iterable[Process], children: Mapping[int, Sequence[Process]]) -> set[ProcessKey]:
     """Return the keys of these processes and of all below them, without any tmux and what is below one."""
-    found: set[ProcessKey] = set()
-    queue = list(roots)
-    for process in queue:
-        if process.key not in found and not is_tmux(process):
-            found.add(process.key)
-            queue.extend(children.get(process.key.pid, ()))
-    return found
+    return {one.key for root in roots for one in _below(root, children)}
 
 
-def _below(root: Process, children: Mapping[int, list[Process]]) -> list[Process]:
+def _below(root: Process, children: Mapping[int, Sequence[Process]]) -> list[Process]:
     """Return the process and all below it, without any tmux and what is below one."""
     if is_tmux(root):
         return []

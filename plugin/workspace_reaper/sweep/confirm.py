@@ -61,8 +61,7 @@ def confirm(
         elif not is_witnessed:
             confirmations.set(key, Finding.WITNESSED, holds=False)
         if not is_witnessed and builder.said(session, workspace_id) not in (WorkspaceEvent.DELETED, WorkspaceEvent.REMOVED):
-            # A row that is flagged as deleted shows that the registry knows the workspace.
-            (orphans if row is not None or builder.knows(session, workspace_id) else strangers).add(key)
+            (orphans if builder.is_proven(session, workspace_id, row) else strangers).add(key)
     for socket, alive in observation.clear.items():
         confirmations.forget_gone(socket, alive)
     _forget_refuted(confirmations, rows)

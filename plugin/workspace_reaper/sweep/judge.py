@@ -46,9 +46,10 @@ def build_facts(
 ) -> tuple[FactsBuilder, float]:
     """Return the builder of the sessions' facts, before this sweep is counted, and its moment (Unix seconds)."""
     dependencies, request, thresholds = context.dependencies, context.request, context.settings.thresholds
-    reading = dependencies.clock.read()
-    ahead = stepped_ahead(seen, dependencies.processes, reading) if ledger_state.clock.offset is None else 0.0
-    noticed = notice(ledger_state.clock, dependencies.processes.boot, reading, thresholds.longest, ahead=ahead)
+    reading, boot = dependencies.clock.read(), dependencies.processes.boot
+    is_first = idle.is_first_since_boot(ledger_state.clock, boot)
+    ahead = stepped_ahead(seen, dependencies.processes, reading) if is_first else 0.0
+    noticed = notice(ledger_state.clock, boot, reading, thresholds.longest, ahead=ahead)
     age_clock = AgeClock(noticed.state.skews, noticed.stepped, thresholds.idle_clocks)
     context.report.stepped = noticed.stepped
     generation = recognise(ledger_state.registry, rows).generation

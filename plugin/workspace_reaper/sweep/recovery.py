@@ -100,9 +100,16 @@ def _clean_up(
         listings = {listing.socket: listing for listing in seen.listings}
         servers = {(intent.key.socket, intent.key.server_pid) for intent in known}
         shown = {server: shown_panes(listings[socket], server, processes) for socket, server in servers}
-        started = {pid: processes.start_time(pid) for socket, pid in servers if _runs(listings[socket], pid)}
+        running = [listing.server for listing in seen.listings if listing.server is not None]
+        # Another server may have the same pid.
+        started = {(server.pid, server.start): processes.start_time(server.pid) for server in running}
         leftovers = [
-            _leftovers(one, rows, started.get(one.key.server_pid), is_lived_in=lived_in is None or one.workspace_id in lived_in)
+            _leftovers(
+                one,
+                rows,
+                started.get((one.key.server_pid, one.key.server_start)),
+                is_lived_in=lived_in is None or one.workspace_id in lived_in,
+            )
             for one in known
         ]
         # The sessions of a group record the same processes: what is left alone for one of them is not ended for another.
@@ -111,10 +118,6 @@ def _clean_up(
         ended = terminate(context, shown, leftovers, others_of(context, sessions, worktrees))
         cleanups |= {intent.reap_id: ended[intent.key] for intent in known}
     return cleanups
-
-
-def _runs(listing: Listing, server_pid: int) -> bool:
-    return listing.server is not None and listing.server.pid == server_pid
 
 
 def _leftovers(intent: Intent, rows: LookupResult, server_started: float | None, *, is_lived_in: bool) -> LeftoverProcesses:

@@ -18,7 +18,8 @@ _UNKNOWN = "seconds > STARTING and is_busy"
 _BELOW = "for some in found.values() for one in some), children)"
 _NOT_BELOW = "for some in found.values() for one in some), {})"
 _NOT_ENDED = " if session.key not in ended]"
-_KNOWN = "row is not None or builder.knows"
+_PROVEN = "builder.is_proven(session, workspace_id, row)"
+_SEEN = "builder.knows(session, workspace_id)"
 _ENDED = "return max(min(now, max(ended)), busy_at or 0.0) if ended else busy_at"
 _REJECTED = "if reject_unlinked_sockets(seen, servers, self._processes):"
 _AWAKE = "min(second.at - first.at, clock.monotonic() - first_at)"
@@ -67,6 +68,6 @@ FOUND = (
         "a session without processes leaves none", ("I112",), (Edit("sweep/leftovers.py", "=self.server_started)", "=None)"),)
     ),
     Mutant("a session that was ended may depend on what it left", ("I113",), (Edit("sweep/conclude.py", _NOT_ENDED, "]"),)),
-    Mutant("a flagged row proves nothing", ("I114",), (Edit("sweep/confirm.py", _KNOWN, "builder.knows"),)),
+    Mutant("a flagged row proves nothing", ("I114",), (Edit("sweep/confirm.py", _PROVEN, _SEEN),)),
     Mutant("an alarm names five and no more", ("I97",), (Edit("sweep/alarms.py", _OTHERS, '    others = ""\n'),)),
 )

@@ -28,7 +28,7 @@ from tests.tools.clocks import VirtualClock
 from tests.tools.leftovers import CHILD, RECORDED, OneChild
 from workspace_reaper.model.process import Origin
 from workspace_reaper.model.reap import Intent, ReapResult
-from workspace_reaper.model.session import Listing
+from workspace_reaper.model.session import Listing, Server
 from workspace_reaper.model.state import LedgerState, RegistryState
 from workspace_reaper.model.unknown import Unknown
 from workspace_reaper.model.workspace import Workspace
@@ -104,6 +104,20 @@ def test_i96_after_a_crash_what_the_session_has_started_since_its_intent_is_repo
     [result] = results
     why = "the reaper was interrupted, and the reason for which the session was selected no longer holds"
     assert [(one.pid, one.why) for one in result.cleanup.survivors] == [(4711, why)]
+    assert processes.signals == []
+
+
+@pytest.mark.parametrize(("server", "named"), [(SERVER, [4711]), (replace(SERVER, start=SERVER.start + 60), [])])
+def test_i112_only_what_the_same_server_has_started_comes_from_a_session_without_processes(
+    server: Server, named: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server may have its pid, and a session of its number."""
+    monkeypatch.setattr(OneChild, "start_time", lambda _self, _pid: 10.0)
+    started = CHILD._replace(origin=Origin("/s", SERVER.pid, 1, "%1"))
+    processes, gone, results = OneChild(child=started), listing(socket=SOCKET, server=server), list[ReapResult]()
+    state = LedgerState(RegistryState("owner"), open_intents=(replace(interrupted("archived"), processes=()),))
+    recover(context_of(gone, processes, results), state, observation(gone), rows(row()))
+    assert [one.pid for one in results[0].cleanup.survivors] == named
     assert processes.signals == []
 
 

@@ -86,3 +86,14 @@ def test_without_the_registry_only_a_sweep_that_counts_notes_the_clients(request
     assert [one.source for one in report.unknown] == [Source.REGISTRY]
     noted = scene.ports.ledger.load_state((), scene.world.clock.now()).confirmations
     assert {finding for _, finding in noted} == ({Finding.ATTACHED} if is_noted else set())
+
+
+def test_i101_what_the_clock_was_set_before_the_first_sweep_since_another_boot_is_no_age() -> None:
+    """The session is new, and its workspace was given up."""
+    scene = Scene()
+    scene.sweep()
+    scene.world.machine.boot = "another boot"
+    number = scene.world.new_workspace(row=True).number
+    scene.world.clock.go_on(1.0, set_ahead=49 * HOUR)
+    scene.give_up(number)
+    assert entry_of(scene.sweep(), number).protected_by == "active"
